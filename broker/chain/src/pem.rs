@@ -18,10 +18,10 @@ pub enum NotPem {
     Der,
     /// No certificate.
     #[error("holds no certificate in PEM{0}")]
-    NoCertificate(Found),
+    NoCertificate(PemLabel),
     /// No key.
-    #[error("holds no private key in PEM{0}")]
-    NoKey(Found),
+    #[error("holds no private key in PEM that is not encrypted{0}")]
+    NoKey(PemLabel),
     /// A key that needs a password.
     #[error("holds a private key that is encrypted; `openssl pkey -in FILE -out NEW.pem` decrypts it")]
     EncryptedKey,
@@ -32,9 +32,9 @@ pub enum NotPem {
 
 /// What stands in a file instead: the first label of PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found(Option<String>);
+pub struct PemLabel(Option<String>);
 
-impl fmt::Display for Found {
+impl fmt::Display for PemLabel {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Some(label) => write!(formatter, ", but a {label}"),
@@ -43,7 +43,7 @@ impl fmt::Display for Found {
     }
 }
 
-impl Found {
+impl PemLabel {
     fn in_bytes(bytes: &[u8]) -> Self {
         const BEGIN: &[u8] = b"-----BEGIN ";
         let start = bytes.windows(BEGIN.len()).position(|window| window == BEGIN).map(|at| at + BEGIN.len());
@@ -63,7 +63,7 @@ pub fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, NotPem
     check_format(bytes)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
     let found = found.map_err(NotPem::Damaged)?;
-    if found.is_empty() { Err(NotPem::NoCertificate(Found::in_bytes(bytes))) } else { Ok(found) }
+    if found.is_empty() { Err(NotPem::NoCertificate(PemLabel::in_bytes(bytes))) } else { Ok(found) }
 }
 
 /// The first private key in `bytes`.
@@ -79,7 +79,7 @@ pub fn key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, NotPem> {
         if !matches!(reason, pem::Error::NoItemsFound) {
             return NotPem::Damaged(reason);
         }
-        NotPem::NoKey(Found::in_bytes(bytes))
+        NotPem::NoKey(PemLabel::in_bytes(bytes))
     })
 }
 
@@ -132,10 +132,13 @@ mod tests {
             told,
             [
                 "holds no certificate in PEM, but a private key",
-                "holds no private key in PEM, but a certificate"
+                "holds no private key in PEM that is not encrypted, but a certificate"
             ]
         );
-        assert_eq!(key(b"nothing").unwrap_err().to_string(), "holds no private key in PEM");
+        assert_eq!(
+            key(b"nothing").unwrap_err().to_string(),
+            "holds no private key in PEM that is not encrypted"
+        );
         assert!(matches!(certificates(made.cert.der()), Err(NotPem::Der)));
         assert!(matches!(certificates(b"0 is a text"), Err(NotPem::NoCertificate(_))));
         let cut = &certificate.as_bytes()[..certificate.len() / 2];

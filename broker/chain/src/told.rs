@@ -32,9 +32,9 @@ pub fn told(error: &Error, side: Side) -> String {
     };
     let at = |seconds: u64| validity::text(seconds);
     match fault {
-        CertificateError::Expired => format!("the certificate of the {owner} has expired"),
+        CertificateError::Expired => format!("certificate expired: that of the {owner}; renew it"),
         CertificateError::ExpiredContext { not_after, .. } => format!(
-            "the certificate of the {owner} was valid until {}: renew it, or set the clock of this machine if that is wrong",
+            "certificate expired: that of the {owner} was valid until {}; renew it, or set the clock of this machine if that is wrong",
             at(not_after.as_secs())
         ),
         CertificateError::NotValidYetContext { time, not_before } => format!(
@@ -120,12 +120,12 @@ mod tests {
             (
                 expired.clone().into(),
                 Side::Client,
-                "the certificate of the server was valid until 2026-11-11 00:00:00 UTC: renew it",
+                "that of the server was valid until 2026-11-11 00:00:00 UTC; renew it",
             ),
             (
                 expired.into(),
                 Side::Server,
-                "the certificate of the client was valid until 2026-11-11 00:00:00 UTC: renew it",
+                "that of the client was valid until 2026-11-11 00:00:00 UTC; renew it",
             ),
             (
                 early.into(),

@@ -205,7 +205,7 @@ impl Checker<'_, '_, '_> {
     }
 
     /// The format behind TIMESTAMP, of which it reports what is doubtful; `None` for a malformed pattern.
-    fn timestamp_format(&mut self, text: &Text, clock: timestamp::Clock) -> Option<TimestampFormat> {
+    fn timestamp_format(&mut self, text: &Text, clock: timestamp::ShownTime) -> Option<TimestampFormat> {
         let format = timestamp::format(&text.value);
         if format.is_none() {
             let message = format!("malformed timestamp pattern \"{}\"", text.value.escape_debug());
@@ -224,7 +224,7 @@ impl Checker<'_, '_, '_> {
     fn local_timestamp(&mut self, format: Option<&Text>, span: Span) -> Expression {
         let format = match format {
             None => Some(TimestampFormat::Iso),
-            Some(text) => self.timestamp_format(text, timestamp::Clock::Local),
+            Some(text) => self.timestamp_format(text, timestamp::ShownTime::Local),
         };
         let format = match format {
             Some(TimestampFormat::Iso) => LocalTimestampFormat::Iso,
@@ -253,7 +253,7 @@ impl Checker<'_, '_, '_> {
         let format = match format {
             None => Some(TimestampFormat::Iso),
             Some(text) => {
-                let format = self.timestamp_format(text, timestamp::Clock::Utc);
+                let format = self.timestamp_format(text, timestamp::ShownTime::Utc);
                 if matches!(format, Some(TimestampFormat::Part(_))) {
                     let message = "a part of the date as a number is not portable";
                     self.error(Draft::warning(codes::NON_PORTABLE, text.span, message));

@@ -23,7 +23,7 @@ pub(super) fn format(text: &str) -> Option<TimestampFormat> {
 
 /// Whose time a pattern shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Clock {
+pub(super) enum ShownTime {
     Utc,
     /// The broker's time zone.
     Local,
@@ -36,7 +36,7 @@ const FIELDS: &str = "yMdHhmsftz";
 const SEPARATORS: &str = "TZ";
 
 /// What a pattern says that its author hardly meant, and what to write instead.
-pub(super) fn doubt(pattern: &str, clock: Clock) -> Option<(String, String)> {
+pub(super) fn doubt(pattern: &str, clock: ShownTime) -> Option<(String, String)> {
     let name = pattern.to_ascii_uppercase();
     if !matches!(format(&name), None | Some(TimestampFormat::Pattern(_))) {
         return Some((format!("\"{pattern}\" is no format"), format!("write \"{name}\"")));
@@ -46,13 +46,13 @@ pub(super) fn doubt(pattern: &str, clock: Clock) -> Option<(String, String)> {
         letter.is_ascii_alphabetic() && !FIELDS.contains(*letter) && !SEPARATORS.contains(*letter)
     });
     let zone = match clock {
-        Clock::Utc => "; the time is always UTC",
-        Clock::Local => "",
+        ShownTime::Utc => "; the time is always UTC",
+        ShownTime::Local => "",
     };
     let help = format!(
         "write yyyy for the year, MM the month, dd the day, HH the hour, mm the minute, ss the second, fff milliseconds, other letters in quotes ('){zone}"
     );
-    if clock == Clock::Local && letters.contains('Z') {
+    if clock == ShownTime::Local && letters.contains('Z') {
         let message = "`Z` says that the time is UTC, and it is not".to_owned();
         return Some((message, "write zzz for the offset of local time, or 'Z' for the letter".to_owned()));
     }

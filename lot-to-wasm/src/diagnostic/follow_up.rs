@@ -84,8 +84,8 @@ fn habit(found: &Diagnostic) -> Option<(Code, &str)> {
             found.suggestions.first().map(|help| (codes::NOT_LOT, &**help))
         }
         codes::UNKNOWN_STATEMENT => {
-            let help = found.suggestions.first().filter(|help| help.starts_with("write SET "));
-            help.map(|_| (codes::UNKNOWN_STATEMENT, "SET"))
+            let help = found.suggestions.first().filter(|help| help.ends_with(" value"));
+            help.map(|_| (codes::UNKNOWN_STATEMENT, " value"))
         }
         _ => None,
     }

@@ -431,10 +431,7 @@ impl Scanner<'_, '_, '_> {
             }
             '#' => Some("begin a comment with -- or //"),
             '$' | '@' => Some("read a variable as {name}"),
-            '`' if self.text.get(start..).is_some_and(is_template) => {
-                Some("write texts in straight quotes and join them with values: \"a = \" + {a}")
-            }
-            '`' | '\u{ab}' | '\u{bb}' => Some("write strings in straight quotes: \"text\""),
+            '`' | '\u{ab}' | '\u{bb}' => Some(hint_of_quotes(self.text.get(start..).unwrap_or_default())),
             '\u{2264}' => Some("write <="),
             '\u{2265}' => Some("write >="),
             '\u{2260}' => Some("write !="),
@@ -496,9 +493,12 @@ fn operand(comment: &str) -> Option<&str> {
     (is_number && (rest.is_empty() || goes_on)).then_some(operand)
 }
 
-/// Whether a text that begins with a backtick has values in it on its line, as JavaScript's templates.
-fn is_template(text: &str) -> bool {
-    text.lines().next().is_some_and(|line| line.contains("${"))
+/// What to write instead of a text in other quotes, which may have values in it, as JavaScript's templates.
+fn hint_of_quotes(text: &str) -> &'static str {
+    if text.lines().next().is_some_and(|line| line.contains("${")) {
+        return "write texts in straight quotes and join them with values: \"a = \" + {a}";
+    }
+    "write strings in straight quotes: \"text\""
 }
 
 /// The first characters of a text, for a message.
