@@ -94,6 +94,19 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// Takes in what is to be changed of a further keyword of the same line, behind the one of this diagnostic.
+    fn join_keyword(&mut self, other: &Fix) {
+        let Some(fix) = &mut self.fix else { return };
+        let between = (other.span.start.column.saturating_sub(fix.span.end.column)) as usize;
+        let gap = self.source_line.chars().skip(fix.span.end.column as usize - 1).take(between);
+        fix.replacement.extend(gap);
+        fix.replacement.push_str(&other.replacement);
+        fix.span.end = other.span.end;
+        self.message = "keywords must be upper case".to_owned();
+        self.span.end = fix.span.end;
+        self.suggestions = vec![format!("write {}", fix.replacement)];
+    }
+
     /// The same diagnostic, `lines` further down: for texts with several entities.
     pub fn moved_down(mut self, lines: u32) -> Diagnostic {
         let shift = |span: &mut TextSpan| {

@@ -315,10 +315,11 @@ impl RouteChecker<'_, '_> {
     ) -> RouteBlock {
         let mut checked = RouteBlock { name, ..RouteBlock::default() };
         let mut places: BTreeMap<String, Span> = BTreeMap::new();
+        let missing = missing_keys(block, schema);
         for item in &block.items {
             match item {
                 RouteItem::Setting(setting) => {
-                    if let Some((key, value)) = self.setting(setting, schema, &mut places) {
+                    if let Some((key, value)) = self.setting(setting, schema, (&mut places, &missing)) {
                         checked.settings.insert(key, value);
                     }
                 }
@@ -330,7 +331,7 @@ impl RouteChecker<'_, '_> {
             }
         }
         repeated_names(&block.items, self.sink);
-        self.required(block, schema, &checked);
+        self.required(block, schema, &missing);
         checked
     }
 
@@ -381,14 +382,14 @@ impl RouteChecker<'_, '_> {
         &mut self,
         setting: &Setting,
         schema: BlockSchema<'_>,
-        places: &mut BTreeMap<String, Span>,
+        (places, missing): (&mut BTreeMap<String, Span>, &[&Key]),
     ) -> Option<(String, RouteValue)> {
         value::warn_of_secret(setting, self.sink);
         let written = &setting.key;
         let Some(key) = schema.keys.iter().find(|key| key.is_called(&written.text)) else {
             let value = match schema.others {
                 Others::Unknown => {
-                    self.unknown_setting(written, schema);
+                    self.unknown_setting(written, schema, missing);
                     return None;
                 }
                 Others::Taken => value::any(setting, self.sink)?,
@@ -411,41 +412,30 @@ impl RouteChecker<'_, '_> {
         );
     }
 
-    fn unknown_setting(&mut self, name: &Name, schema: BlockSchema<'_>) {
-        let known = schema.keys.iter().map(|key| key.name);
-        let near = nearest(&name.text, known);
+    /// A key that nobody knows: an error where it is that of a setting which the block needs and has not.
+    fn unknown_setting(&mut self, name: &Name, schema: BlockSchema<'_>, missing: &[&Key]) {
+        let near = nearest_key(&name.text, schema);
         let upper = name.text.to_ascii_uppercase();
         let message = format!("Unknown setting '{}' in {}", upper.escape_debug(), schema.title);
-        let draft = Draft::warning(codes::UNKNOWN_SETTING, name.span, message);
+        let is_needed = near.is_some_and(|near| missing.iter().any(|key| key.name == near));
+        let draft = if is_needed {
+            Draft::error(codes::MISSING_SETTING, name.span, message)
+        } else {
+            Draft::warning(codes::UNKNOWN_SETTING, name.span, message)
+        };
         self.sink.push(draft.did_you_mean_name(name, near));
     }
 
-    fn required(&mut self, block: &AddBlock, schema: BlockSchema<'_>, checked: &RouteBlock) {
-        // A value that was refused is there, though wrong.
-        let written: BTreeSet<&str> = block
-            .items
-            .iter()
-            .filter_map(|item| match item {
-                RouteItem::Setting(setting) => {
-                    schema.keys.iter().find(|key| key.is_called(&setting.key.text)).map(|key| key.name)
-                }
-                RouteItem::Block(_) | RouteItem::Every(..) | RouteItem::Store { .. } => None,
-            })
-            .chain(checked.settings.keys().map(String::as_str))
-            .collect();
-        for key in schema.keys.iter().filter(|_| self.was_read) {
-            let is_needed = match key.need {
-                Need::Optional => false,
-                Need::Always => true,
-                Need::Unless(others) => !others.iter().any(|other| written.contains(other)),
-            };
-            if is_needed && !written.contains(key.name) {
-                let message = format!("{} needs {}", schema.title, key.name);
-                let draft = Draft::error(codes::MISSING_SETTING, block.kind.span, message);
-                self.sink.push(draft.suggest(format!("add a line WITH {} …", key.name)));
-                // One error stands at one place: the next is told when this is mended.
-                return;
-            }
+    /// Reports the first setting that is missing, unless it is there with a slip in its key, which is reported at that place.
+    fn required(&mut self, block: &AddBlock, schema: BlockSchema<'_>, missing: &[&Key]) {
+        let misspelt: Vec<&str> =
+            settings(block).filter_map(|setting| nearest_key(&setting.key.text, schema)).collect();
+        let first = missing.iter().find(|key| !misspelt.contains(&key.name)).filter(|_| self.was_read);
+        // One error stands at one place: the next is told when this is mended.
+        if let Some(key) = first {
+            let message = format!("{} needs {}", schema.title, key.name);
+            let draft = Draft::error(codes::MISSING_SETTING, block.kind.span, message);
+            self.sink.push(draft.suggest(format!("add a line WITH {} …", key.name)));
         }
     }
 
@@ -477,12 +467,37 @@ impl RouteChecker<'_, '_> {
     }
 }
 
+/// The settings that stand in a block itself.
+fn settings(block: &AddBlock) -> impl Iterator<Item = &Setting> {
+    block.items.iter().filter_map(|item| match item {
+        RouteItem::Setting(setting) => Some(setting),
+        RouteItem::Block(_) | RouteItem::Every(..) | RouteItem::Store { .. } => None,
+    })
+}
+
+/// The keys that a block needs and that are not written in it; one whose value is refused is there, though wrong.
+fn missing_keys(block: &AddBlock, schema: BlockSchema<'_>) -> Vec<&'static Key> {
+    let key_of = |setting: &Setting| schema.keys.iter().find(|key| key.is_called(&setting.key.text));
+    let written: BTreeSet<&str> = settings(block).filter_map(key_of).map(|key| key.name).collect();
+    let is_missing = |key: &&Key| match key.need {
+        Need::Optional => false,
+        Need::Always => !written.contains(key.name),
+        Need::Unless(others) => {
+            !written.contains(key.name) && !others.iter().any(|other| written.contains(other))
+        }
+    };
+    schema.keys.iter().filter(is_missing).collect()
+}
+
+/// The key that was probably meant by one that nobody knows.
+fn nearest_key(name: &str, schema: BlockSchema<'_>) -> Option<&'static str> {
+    let is_known = schema.keys.iter().any(|key| key.is_called(name));
+    nearest(name, schema.keys.iter().map(|key| key.name)).filter(|_| !is_known)
+}
+
 /// The setting of a block with this key, as written.
 fn key_of<'a>(block: &'a AddBlock, key: &str) -> Option<&'a Setting> {
-    block.items.iter().find_map(|item| match item {
-        RouteItem::Setting(setting) if setting.key.text.eq_ignore_ascii_case(key) => Some(setting),
-        RouteItem::Setting(_) | RouteItem::Block(_) | RouteItem::Every(..) | RouteItem::Store { .. } => None,
-    })
+    settings(block).find(|setting| setting.key.text.eq_ignore_ascii_case(key))
 }
 
 /// Reports events, mappings and tags whose name stands twice, and nothing else.

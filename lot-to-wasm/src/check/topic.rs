@@ -71,7 +71,7 @@ impl Checker<'_, '_, '_> {
                 }
                 _ => {
                     let value = self.operand(part);
-                    has_unset |= matches!(part.kind, Source::Variable(_))
+                    has_unset |= matches!(part.kind, Source::Variable(_) | Source::Name(_))
                         && fold::constant(&value) == Some(&Constant::Empty);
                     match fold::constant(&value).and_then(fold::text) {
                         Some(text) => pieces.push(Piece::Text(text, part.span)),

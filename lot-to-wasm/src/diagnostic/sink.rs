@@ -252,6 +252,7 @@ impl<'a> Sink<'a> {
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
         self.drop_consequences_of_quotes();
         self.found.sort_by_key(|(start, diagnostic)| (*start, diagnostic.severity));
+        self.join_keywords_of_lines();
         let mut found: Vec<Diagnostic> = self.found.into_iter().map(|(_, diagnostic)| diagnostic).collect();
         follow_up::drop_from(&mut found);
         found
@@ -267,6 +268,24 @@ impl<'a> Sink<'a> {
             let is_of_other = it.code == codes::UNCLOSED_STRING || quotes;
             !is_syntax || is_of_other || !lines.contains(&it.span.start.line)
         });
+    }
+
+    /// A line in lower case is one mistake, however many keywords it has: one error, whose fix mends the line.
+    fn join_keywords_of_lines(&mut self) {
+        let mut joined: Vec<(u32, Diagnostic)> = Vec::new();
+        for (start, found) in std::mem::take(&mut self.found) {
+            let line = found.span.start.line;
+            let first = joined
+                .iter_mut()
+                .find(|(_, known)| known.code == codes::LOWER_CASE_KEYWORD && known.span.start.line == line);
+            match (first, &found.fix) {
+                (Some((_, first)), Some(fix)) if found.code == codes::LOWER_CASE_KEYWORD => {
+                    first.join_keyword(fix);
+                }
+                _ => joined.push((start, found)),
+            }
+        }
+        self.found = joined;
     }
 
     fn resolve(&self, draft: Draft) -> Diagnostic {

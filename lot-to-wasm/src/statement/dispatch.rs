@@ -40,7 +40,13 @@ pub(crate) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let found: Vec<&Form> = forms()
         .filter(|form| form.words.first().is_some_and(|first| first.eq_ignore_ascii_case(word)))
         .collect();
-    let Some(first) = found.first() else { return mistake::unknown(parser) };
+    let Some(first) = found.first() else {
+        return if mistake::skip_declaration(parser) {
+            super::set::parse(parser)
+        } else {
+            mistake::unknown(parser)
+        };
+    };
     let keyword = first.words.first().copied().unwrap_or_default();
     if first.is_of_panels && !parser.in_panel {
         let message = format!("{keyword} outside of a panel");

@@ -58,7 +58,8 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
         return until_first(parser);
     }
     let body = parser.loop_block()?;
-    if parser.is_keyword("UNTIL") && !parser.is_after_block() {
+    let is_in_place = begins_line && parser.column(parser.span()) == parser.column(start);
+    if parser.is_keyword("UNTIL") && !parser.is_after_block() && !is_in_place {
         return until_inside(parser, body, begins_line.then(|| parser.column(start)));
     }
     parser.skip_newlines();

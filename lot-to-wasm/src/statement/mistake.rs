@@ -87,6 +87,27 @@ fn foreign(word: &str) -> Option<&'static str> {
     })
 }
 
+/// Words that declare or assign a variable elsewhere.
+const DECLARATIONS: [&str; 6] = ["LET", "VAR", "CONST", "DIM", "LOCAL", "ASSIGN"];
+
+fn declaration(word: &str, span: Span) -> Draft {
+    let message = format!("{word} is not part of the language");
+    Draft::error(codes::NOT_LOT, span, message).suggest("write SET").fix(span, "SET")
+}
+
+/// Takes a word that declares a variable elsewhere, and reports it, where the rest of the line can be read as that of SET.
+pub(super) fn skip_declaration(parser: &mut Parser<'_, '_>) -> bool {
+    let word = parser.word();
+    let is_one = DECLARATIONS.contains(&&*word.to_ascii_uppercase()) && !parser.word_at(1).is_empty();
+    let is_set = parser.peek_at(2).kind == TokenKind::Sign(Sign::Equal) || parser.word_at(2) == "WITH";
+    if is_one && is_set {
+        let draft = declaration(word, parser.span());
+        parser.sink.push(draft);
+        parser.advance();
+    }
+    is_one && is_set
+}
+
 /// A line that begins with none of the statements' words.
 pub(super) fn unknown<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
     if parser.is_keyword("CASE") && (parser.word_at(2) == "OF" || parser.word_at(4) == "OF") {
@@ -183,10 +204,7 @@ pub(super) fn known(parser: &Parser<'_, '_>) -> Option<Draft> {
             let message = format!("{word} is not allowed here");
             Draft::error(codes::MISPLACED_CLAUSE, span, message).suggest_if(place_of(word).map(str::to_owned))
         }
-        "LET" | "VAR" | "CONST" | "DIM" | "LOCAL" | "ASSIGN" => {
-            let message = format!("{word} is not part of the language");
-            Draft::error(codes::NOT_LOT, span, message).suggest("write SET").fix(span, "SET")
-        }
+        upper if DECLARATIONS.contains(&upper) => declaration(word, span),
         "REM" => {
             let draft = Draft::error(codes::NOT_LOT, span, "REM is not part of the language");
             draft.suggest("begin a comment with -- or //").fix(span, "--")

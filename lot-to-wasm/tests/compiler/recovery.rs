@@ -2,6 +2,7 @@
 
 mod bodies;
 mod habits;
+mod newcomer;
 mod texts;
 
 use lot_to_wasm::diagnostic::{Fix, Severity};
@@ -50,10 +51,17 @@ fn around(body: &str) -> String {
 
 /// All programs of the tables with what is said about them.
 fn rows() -> impl Iterator<Item = (String, &'static [&'static str])> {
-    let bodies =
-        bodies::BODIES.iter().chain(habits::HABITS).map(|(body, expected)| (around(body), *expected));
+    let bodies = bodies::BODIES
+        .iter()
+        .chain(habits::HABITS)
+        .chain(newcomer::BODIES)
+        .map(|(body, expected)| (around(body), *expected));
     bodies.chain(
-        texts::TEXTS.iter().chain(habits::TEXTS).map(|(text, expected)| ((*text).to_owned(), *expected)),
+        texts::TEXTS
+            .iter()
+            .chain(habits::TEXTS)
+            .chain(newcomer::TEXTS)
+            .map(|(text, expected)| ((*text).to_owned(), *expected)),
     )
 }
 

@@ -26,6 +26,9 @@ impl Parser<'_, '_> {
 
     fn block_before(&mut self, opener: &str, end: Option<&str>) -> Parsed<Vec<Statement>> {
         self.skip_foreign_opener();
+        if statement::is_first_word(self.word()) {
+            return self.block_on_line(opener, end);
+        }
         if !self.is_line_end() {
             self.missing::<()>(&["NEWLINE"], opener).ok();
             self.skip_line();
@@ -34,6 +37,11 @@ impl Parser<'_, '_> {
         if self.peek().kind != TokenKind::Indent {
             return self.empty_block(opener);
         }
+        self.indented_statements(end)
+    }
+
+    /// The statements of a block whose `Indent` stands here.
+    fn indented_statements(&mut self, end: Option<&str>) -> Parsed<Vec<Statement>> {
         self.advance();
         if self.blocks >= BLOCK_DEPTH_MAX {
             let result = self.too_deep(self.span(), BLOCK_DEPTH_MAX);
@@ -47,6 +55,36 @@ impl Parser<'_, '_> {
             self.advance();
         }
         Ok(statements)
+    }
+
+    /// A statement on the line of `opener`, where only blocks are allowed: reported, and read as the first one of the block.
+    fn block_on_line(&mut self, opener: &str, end: Option<&str>) -> Parsed<Vec<Statement>> {
+        let message = format!("expected the end of the line after {opener}, found {}", self.found());
+        let draft = Draft::error(codes::AFTER_LINE, self.span(), message);
+        let gap = Span { start: self.previous().end, end: self.span().start };
+        let below = format!("\n{}    ", " ".repeat(self.indent_of_line()));
+        let hint = "write the statement on a line of its own below, indented by 4 more spaces";
+        self.sink.push(draft.suggest(hint).fix(gap, below));
+        let mut statements: Vec<Statement> =
+            self.nested_statement().map_err(|_| self.skip_line()).into_iter().collect();
+        if !self.is_line_end() {
+            self.after_statement::<()>().ok();
+            self.skip_line();
+        }
+        self.skip_newlines();
+        if self.peek().kind == TokenKind::Indent {
+            statements.extend(self.indented_statements(end)?);
+        }
+        Ok(statements)
+    }
+
+    /// How many columns stand before the first token of the line.
+    fn indent_of_line(&self) -> usize {
+        let taken = self.tokens.get(..self.at).unwrap_or_default().iter().rev();
+        let of_line = taken.take_while(|token| {
+            !matches!(token.kind, TokenKind::Newline | TokenKind::Indent | TokenKind::Dedent)
+        });
+        of_line.last().map_or(0, |first| self.column(first.span) as usize - 1)
     }
 
     fn empty_block(&mut self, opener: &str) -> Parsed<Vec<Statement>> {

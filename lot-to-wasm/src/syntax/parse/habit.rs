@@ -86,6 +86,11 @@ pub(crate) fn word_hint(word: &str) -> Option<&'static str> {
         "TODAY" | "CURRENT_DATE" => "TIMESTAMP \"yyyy-MM-dd\"",
         "msg" | "message" | "value" | "VALUE" | "data" => "PAYLOAD",
         "HOUR" => "TIMESTAMP \"HOUR\"",
+        "RESPONSE_TOPIC" | "RESPONSETOPIC" | "REPLY_TOPIC" => "RESPONSE TOPIC",
+        "CORRELATION_DATA" | "CORRELATIONDATA" | "CORRELATION_ID" => "CORRELATION DATA",
+        "CONTENT_TYPE" | "CONTENTTYPE" => "CONTENT TYPE",
+        "USERNAME" | "USER_NAME" | "username" => "USER",
+        "CLIENT_ID" | "clientid" | "client_id" => "CLIENTID",
         _ => return None,
     })
 }

@@ -58,16 +58,9 @@ else
     keep topic "k" with payload
 else if PAYLOAD > 2 then
     KEEP TOPIC "k" WITH 2"#, &[
-        "LOT209 3 =>     IF PAYLOAD > 1 and PAYLOAD < 9 then",
-        "LOT209 3 =>     if PAYLOAD > 1 AND PAYLOAD < 9 then",
-        "LOT209 3 =>     if PAYLOAD > 1 and PAYLOAD < 9 THEN",
-        r#"LOT209 4 =>         KEEP topic "k" with payload"#,
-        r#"LOT209 4 =>         keep TOPIC "k" with payload"#,
-        r#"LOT209 4 =>         keep topic "k" WITH payload"#,
-        r#"LOT209 4 =>         keep topic "k" with PAYLOAD"#,
-        "LOT209 5 =>     ELSE if PAYLOAD > 2 then",
-        "LOT209 5 =>     else IF PAYLOAD > 2 then",
-        "LOT209 5 =>     else if PAYLOAD > 2 THEN",
+        "LOT209 3 =>     IF PAYLOAD > 1 AND PAYLOAD < 9 THEN",
+        r#"LOT209 4 =>         KEEP TOPIC "k" WITH PAYLOAD"#,
+        "LOT209 5 =>     ELSE IF PAYLOAD > 2 THEN",
     ]),
     (r#"IF PAYLOAD > 1 THEN
     KEEP TOPIC "k" WITH 1
@@ -236,8 +229,7 @@ KEEP TOPIC "k" WITH {x}"#, &[
         KEEP TOPIC "k" WITH 1
     default
         KEEP TOPIC "k" WITH 1"#, &[
-        "LOT209 4 =>         CASE 1 then",
-        "LOT209 4 =>         case 1 THEN",
+        "LOT209 4 =>         CASE 1 THEN",
         "LOT209 6 =>         DEFAULT",
     ]),
     (r#"SWITCH PAYLOAD {
@@ -388,13 +380,8 @@ IF PAYLOAD > 1 THEN
     (r#"SET x WITH payload as int
 IF not {x} equals 5 or {x} contains 1 THEN
     KEEP TOPIC "a" WITH {x}"#, &[
-        "LOT209 3 =>     SET x WITH PAYLOAD as int",
-        "LOT209 3 =>     SET x WITH payload AS int",
-        "LOT209 3 =>     SET x WITH payload as INT",
-        "LOT209 4 =>     IF NOT {x} equals 5 or {x} contains 1 THEN",
-        "LOT209 4 =>     IF not {x} EQUALS 5 or {x} contains 1 THEN",
-        "LOT209 4 =>     IF not {x} equals 5 OR {x} contains 1 THEN",
-        "LOT209 4 =>     IF not {x} equals 5 or {x} CONTAINS 1 THEN",
+        "LOT209 3 =>     SET x WITH PAYLOAD AS INT",
+        "LOT209 4 =>     IF NOT {x} EQUALS 5 OR {x} CONTAINS 1 THEN",
     ]),
     (r#"CALL ACTION B WITH value = 1 RETURN x
 KEEP TOPIC "k" WITH {x}"#, &[

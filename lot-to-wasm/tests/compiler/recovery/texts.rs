@@ -84,8 +84,7 @@ INPUT a as int
 DO
     KEEP TOPIC "k" WITH {a}
 "#, &[
-        "LOT209 2 => INPUT a AS int",
-        "LOT209 2 => INPUT a as INT",
+        "LOT209 2 => INPUT a AS INT",
     ]),
     (r#"DEFINE ACTION A
 DO
@@ -282,9 +281,7 @@ ADD STRING "b"
     else
         deny
 "#, &[
-        r#"LOT209 2 =>     IF USER IS "a" and USER IS "b" then"#,
-        r#"LOT209 2 =>     if USER IS "a" AND USER IS "b" then"#,
-        r#"LOT209 2 =>     if USER IS "a" and USER IS "b" THEN"#,
+        r#"LOT209 2 =>     IF USER IS "a" AND USER IS "b" THEN"#,
         "LOT209 3 =>         ALLOW",
         "LOT209 4 =>     ELSE",
         "LOT209 5 =>         DENY",
@@ -351,11 +348,8 @@ on start do
 return
     output x
 "#, &[
-        "LOT209 1 => DEFINE action A",
-        "LOT209 1 => define ACTION A",
-        "LOT209 2 => ON start do",
-        "LOT209 2 => on START do",
-        "LOT209 2 => on start DO",
+        "LOT209 1 => DEFINE ACTION A",
+        "LOT209 2 => ON START DO",
         "LOT209 4 => RETURN",
         "LOT329 4: publish or keep the value, or leave out the trigger and CALL the action",
         "LOT209 5 =>     OUTPUT x",
