@@ -19,6 +19,25 @@ pub(crate) fn filter_problem(filter: &str) -> Option<&'static str> {
     None
 }
 
+/// What to write in place of a filter whose wildcards stand wrong.
+pub(crate) fn filter_help(filter: &str) -> Option<String> {
+    let levels: Vec<&str> = filter.split('/').collect();
+    if common_problem(filter).is_some() {
+        return None;
+    }
+    let last = levels.len() - 1;
+    if levels.iter().any(|level| level.contains(['+', '#']) && level.len() > 1) {
+        return Some(
+            "a wildcard is a whole level: write +, and ask for a part of it by TOPIC POSITION 1 STARTS_WITH \"a\""
+                .to_owned(),
+        );
+    }
+    let own =
+        |(index, level): (usize, &&str)| if *level == "#" && index < last { "+" } else { *level }.to_owned();
+    let ours = levels.iter().enumerate().map(own).collect::<Vec<_>>().join("/");
+    Some(format!("write \"{ours}\" for one level there, or end with /#"))
+}
+
 /// A level of a Topic Filter or Topic Name that hardly means what it says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ForeignWildcard<'t> {

@@ -65,7 +65,7 @@ impl Checker<'_, '_, '_> {
             return field;
         }
         let Some(id) = self.scope.find(&path.name).filter(|id| self.scope.may_be_set(*id)) else {
-            self.report_unset(&path.name, span);
+            self.report_unset(path, span);
             let empty = self.constant(span, Constant::Empty);
             return self.with_path(empty, path, span);
         };
@@ -94,10 +94,11 @@ impl Checker<'_, '_, '_> {
         self.node(span, KindSet::FROM_JSON, kind)
     }
 
-    fn report_unset(&mut self, name: &str, span: Span) {
+    fn report_unset(&mut self, path: &Path, span: Span) {
         if !self.names_are_complete {
             return;
         }
+        let name = path.name.as_str();
         let near = nearest(name, self.scope.names().filter(|other| *other != name));
         let draft = Draft::warning(codes::UNSET_VARIABLE, span, format!("unknown variable `{{{name}}}`"))
             .label("not set on any path before this place");
@@ -106,6 +107,11 @@ impl Checker<'_, '_, '_> {
         let at = written
             .find(name)
             .map(|at| Span::new(span.start as usize + at, span.start as usize + at + name.len()));
+        if let Some(ours) = value_in_braces(path) {
+            let draft =
+                draft.note("braces are for variables: a value that has a word of its own stands without");
+            return self.error(draft.suggest(format!("write {ours}")).fix(span, ours));
+        }
         self.error(match (near, at) {
             (Some(near), Some(at)) => draft.suggest(format!("did you mean `{{{near}}}`?")).fix(at, near),
             (Some(near), None) => draft.suggest(format!("did you mean `{{{near}}}`?")),
@@ -304,6 +310,13 @@ fn session_word_fits(word: SessionWord, trigger: &Trigger) -> bool {
 }
 
 /// What to write for `msg.payload`, `msg.topic`, `payload.a` and the like.
+/// What to write for a value that has a word of its own and stands in braces, or for a member of the message there.
+fn value_in_braces(path: &Path) -> Option<String> {
+    let word = path.name.to_ascii_uppercase();
+    let is_word = path.steps.is_empty() && VALUE_WORDS.contains(&&*word);
+    member_of_message(path).or_else(|| is_word.then_some(word))
+}
+
 fn member_of_message(path: &Path) -> Option<String> {
     let is_message = matches!(path.name.as_str(), "msg" | "message");
     let is_payload = path.name.eq_ignore_ascii_case("PAYLOAD");

@@ -90,11 +90,27 @@ fn serves(said: &RouteFacts) -> bool {
     said.section("REST_API_CONFIG").is_some_and(|section| section.settings.contains_key("SERVER_PORT"))
 }
 
+/// The type that is meant by what people call its far side.
+fn foreign_type(name: &str) -> Option<&'static str> {
+    Some(match name.to_ascii_uppercase().replace('-', "_").as_str() {
+        "MQTT" | "BRIDGE" | "MQTT_CLIENT" | "MQTT_BROKER" | "MQTTBRIDGE" => "MQTT_BRIDGE",
+        "POSTGRES" | "PG" | "SQL" | "TIMESCALE" | "TIMESCALEDB" => "POSTGRESQL",
+        "HTTP" | "HTTPS" | "REST" | "WEBHOOK" => "REST_API",
+        "FILE" | "CSV" => "FILE_STORAGE",
+        "MONGO" => "MONGODB",
+        "MSSQL" | "SQL_SERVER" => "SQLSERVER",
+        "OPC_UA" | "OPC" => "OPCUA",
+        "SMTP" | "MAIL" => "EMAIL",
+        "MODBUS_RTU" => "MODBUS_SERIAL",
+        _ => return None,
+    })
+}
+
 fn type_of(name: &Name, sink: &mut Sink<'_>) -> Option<&'static RouteType> {
     let found = find(&name.text);
     if found.is_none() {
         let names = all().flat_map(|kind| kind.aliases.iter().chain([&kind.name]).copied());
-        let near = nearest(&name.text, names);
+        let near = foreign_type(&name.text).or_else(|| nearest(&name.text, names));
         let message = format!("there is no route type `{}`", name.text.escape_debug());
         let draft = Draft::error(codes::UNKNOWN_ROUTE_TYPE, name.span, message);
         sink.push(draft.did_you_mean_name(name, near));

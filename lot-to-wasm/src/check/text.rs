@@ -10,6 +10,30 @@ use crate::source::Span;
 /// Words that stand for values, and that other languages would put into a text.
 const VALUES: [&str; 4] = ["PAYLOAD", "TOPIC", "CLIENTID", "TIMESTAMP"];
 
+/// Whether a word stands for a value that other languages would put into a text.
+pub(super) fn is_value_word(word: &str) -> bool {
+    VALUES.contains(&word)
+}
+
+/// A text with such words in braces as the sum that it is meant to be; `None` where an escape would have to be written anew.
+pub(super) fn sum_of_values(text: &str) -> Option<String> {
+    let mut parts: Vec<String> = Vec::new();
+    let (mut rest, mut kept) = (text, String::new());
+    while let Some((before, name, after)) = placeholder(rest) {
+        kept.push_str(before);
+        if is_value_word(name) {
+            parts.extend((!kept.is_empty()).then(|| quoted(&std::mem::take(&mut kept))));
+            parts.push(name.to_owned());
+        } else {
+            kept.push_str(rest.get(before.len()..rest.len() - after.len()).unwrap_or(""));
+        }
+        rest = after;
+    }
+    kept.push_str(rest);
+    parts.extend((!kept.is_empty()).then(|| quoted(&kept)));
+    (!text.contains(['"', '\\', '\n', '\r', '\t'])).then(|| parts.join(" + "))
+}
+
 /// Reports `{name}` in a text that is a value, where there is a variable of that name or a value is called so.
 pub(super) fn warn_of_placeholders(checker: &mut Checker<'_, '_, '_>, text: &str, span: Span) {
     let is_value = |checker: &Checker<'_, '_, '_>, name: &str| {
@@ -81,11 +105,41 @@ pub(super) fn warn_of_compared_text(
     let [left, right] = sides;
     for ((side, span), (other, _)) in [(left, right), (right, left)] {
         let Some(text) = text_that_is_no_number(checker, side) else { continue };
+        if is_order(operator) && is_payload(other) {
+            let message =
+                format!("the payload is compared, as text, with the text \"{}\"", text.escape_debug());
+            let draft = Draft::warning(codes::TEXT_AS_NUMBER, span, message);
+            let draft = draft.note("texts are ordered character by character, so \"9\" stands behind \"10\"");
+            checker.error(draft.suggest("compare with a number, without quotes, or ask for equality by =="));
+            continue;
+        }
         if other.kinds.is(KindSet::NUMBER) {
             let message = format!("{what} \"{}\"", text.escape_debug());
             let draft = Draft::warning(codes::TEXT_AS_NUMBER, span, message);
             checker.error(draft.suggest("compare with a number, or with another text"));
         }
+    }
+}
+
+/// Whether an operator asks which of two values is greater.
+fn is_order(operator: Comparison) -> bool {
+    match operator {
+        Comparison::Less | Comparison::LessOrEqual | Comparison::Greater | Comparison::GreaterOrEqual => true,
+        Comparison::Equal
+        | Comparison::NotEqual
+        | Comparison::Contains
+        | Comparison::StartsWith
+        | Comparison::EndsWith
+        | Comparison::In => false,
+    }
+}
+
+/// Whether a value is the payload, or a member of it.
+fn is_payload(value: &Expression) -> bool {
+    match &value.kind {
+        ExpressionKind::Payload => true,
+        ExpressionKind::GetJson { source, .. } => is_payload(source),
+        _ => false,
     }
 }
 

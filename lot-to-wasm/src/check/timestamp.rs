@@ -41,6 +41,16 @@ pub(super) fn doubt(pattern: &str, clock: ShownTime) -> Option<(String, String)>
     if !matches!(format(&name), None | Some(TimestampFormat::Pattern(_))) {
         return Some((format!("\"{pattern}\" is no format"), format!("write \"{name}\"")));
     }
+    let plain = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
+    let meant = match plain(&name).as_str() {
+        "UNIXMS" | "UNIXMILLIS" | "EPOCHMS" | "MILLIS" | "MS" | "UNIXTIMEMS" => Some("UNIX-MS"),
+        "EPOCH" | "UNIXTIME" | "UNIXS" | "SECONDS" => Some("UNIX"),
+        "ISO8601" | "RFC3339" | "DATETIME" => Some("ISO"),
+        _ => None,
+    };
+    if let Some(meant) = meant {
+        return Some((format!("\"{}\" is no format", pattern.escape_debug()), format!("write \"{meant}\"")));
+    }
     let letters = unquoted(pattern);
     let unknown = letters.chars().find(|letter| {
         letter.is_ascii_alphabetic() && !FIELDS.contains(*letter) && !SEPARATORS.contains(*letter)

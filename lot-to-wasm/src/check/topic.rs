@@ -5,6 +5,7 @@ use lot_facts::TopicFact;
 use super::Checker;
 use super::fold;
 use super::level::Levels;
+use super::text;
 use super::tree::{Constant, Expression, Topic, TopicPart};
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
@@ -41,7 +42,8 @@ impl Checker<'_, '_, '_> {
             && let Some(problem) = crate::topic::filter_problem(filter)
         {
             let message = format!("invalid topic filter \"{}\": {problem}", filter.escape_debug());
-            self.error(Draft::error(codes::TOPIC_FILTER, operand.span, message));
+            let draft = Draft::error(codes::TOPIC_FILTER, operand.span, message);
+            self.error(draft.suggest_if(crate::topic::filter_help(filter)));
         }
         topic
     }
@@ -98,7 +100,11 @@ impl Checker<'_, '_, '_> {
                     let near = lot_nearest::nearest(name, self.scope.names());
                     let hint = near.map(|near| format!("did you mean {{{near}}}?"));
                     let message = format!("`{{{name}}}` in a topic names no variable and stays as it is");
-                    self.error(Draft::warning(codes::TOPIC_PLACEHOLDER, span, message).suggest_if(hint));
+                    let draft = Draft::warning(codes::TOPIC_PLACEHOLDER, span, message);
+                    self.error(match text::sum_of_values(text).filter(|_| text::is_value_word(name)) {
+                        Some(sum) => draft.suggest(format!("write {sum}")).fix(span, sum),
+                        None => draft.suggest_if(hint),
+                    });
                     kept.push_str(rest.get(before.len()..rest.len() - after.len()).unwrap_or(""));
                 }
             }

@@ -54,6 +54,9 @@ fn foreign(word: &str) -> Option<&'static str> {
             "a loop ends with UNTIL condition; skip statements with IF"
         }
         "SEND" | "EMIT" => "write PUBLISH TOPIC \"topic\" WITH value",
+        "REJECT" | "REFUSE" | "BLOCK" | "ALLOW" | "DENY" | "ACCEPT" => {
+            "an action refuses nothing: who may publish what says a rule, DEFINE RULE Name WITH PRIORITY 100 FOR Publish TO TOPIC \"a/#\""
+        }
         "SUBSCRIBE" => {
             "an action reads its messages by ON TOPIC \"filter\" DO; a topic's last value is GET TOPIC"
         }

@@ -36,6 +36,9 @@ use crate::limits::EXPRESSION_DEPTH_MAX;
 use crate::source::Span;
 use crate::token::{Sign, Token, TokenKind};
 
+/// The end of a line, as messages name it.
+pub(crate) const LINE_END: &str = "the end of the line";
+
 /// What stopped a parse function has been reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reported;
@@ -155,7 +158,7 @@ impl<'k> Parser<'_, 'k> {
             TokenKind::Int(_) | TokenKind::Double(_) => format!("number {}", self.slice(self.span())),
             TokenKind::Sign(sign) => format!("`{}`", sign.text()),
             TokenKind::Unknown => "unknown character".to_owned(),
-            TokenKind::Newline => "NEWLINE".to_owned(),
+            TokenKind::Newline => LINE_END.to_owned(),
             TokenKind::Indent => "a deeper line".to_owned(),
             TokenKind::Dedent => "the end of the block".to_owned(),
             TokenKind::End => "end of text".to_owned(),
@@ -351,7 +354,7 @@ impl Parser<'_, '_> {
             self.skip_newlines();
             return Ok(());
         }
-        self.missing(&["NEWLINE"], after)
+        self.missing(&[LINE_END], after)
     }
 }
 
@@ -368,7 +371,7 @@ impl Parser<'_, '_> {
         let is_keyword =
             |text: &str| text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_' || byte == b' ');
         let code = match what {
-            ["NEWLINE"] => codes::AFTER_LINE,
+            [LINE_END] => codes::AFTER_LINE,
             ["==", ..] => codes::UNKNOWN_OPERATOR,
             ["STRING", ..] | ["topic"] => codes::EXPECTED_TEXT,
             ["name", ..] | ["variable name", ..] => codes::EXPECTED_NAME,
@@ -385,7 +388,7 @@ impl Parser<'_, '_> {
         let message = format!("expected {} after {after}, found {}", listing(what), self.found());
         let keywords =
             what.iter().copied().filter(|text| text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'));
-        let hint = nearest(self.word(), keywords.filter(|word| *word != "NEWLINE" && *word != "STRING"));
+        let hint = nearest(self.word(), keywords.filter(|word| *word != "STRING"));
         let draft = Draft::error(code, self.here(), message).expected(what);
         self.fail(draft.did_you_mean(hint))
     }

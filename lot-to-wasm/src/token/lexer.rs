@@ -61,6 +61,7 @@ impl Scanner<'_, '_, '_> {
                 '/' if self.rest().starts_with("//") => self.comment(),
                 '/' if self.rest().starts_with("/*") => self.block_comment(),
                 '0'..='9' => self.number(),
+                '(' if self.rest().starts_with("(*") && self.foreign_comment() => {}
                 _ if character.is_alphabetic() || character == '_' => self.word(start),
                 _ => self.sign(start),
             }
@@ -162,7 +163,11 @@ impl Scanner<'_, '_, '_> {
             self.at = self.text.len();
             return;
         };
-        let end = start + 2 + length + 2;
+        self.skip_block_comment(start, start + 2 + length + 2);
+    }
+
+    /// Goes behind a comment.
+    fn skip_block_comment(&mut self, start: usize, end: usize) {
         let spans_lines = self.text.get(start..end).is_some_and(|text| text.contains(['\n', '\r']));
         if spans_lines && self.line.is_none() {
             // Code after the comment is on another line than the code before it.
@@ -171,6 +176,27 @@ impl Scanner<'_, '_, '_> {
             self.start_line();
         }
         self.at = end;
+    }
+
+    /// A comment `(* … *)`, as IEC 61131-3 has them: reported, and left out like one of the language.
+    fn foreign_comment(&mut self) -> bool {
+        let start = self.at;
+        let Some(length) = self.rest().find("*)") else { return false };
+        let span = Span::new(start, start + length + 2);
+        let text = self.sink.source().slice(span);
+        let inside = text.get(2..length).unwrap_or("");
+        // `(*)` and what has the end of another comment in it are no comments.
+        if length < 2 || inside.contains("*/") {
+            return false;
+        }
+        let draft = Draft::error(codes::NOT_LOT, span, "comments are not written in (* and *)");
+        self.sink.push(
+            draft
+                .suggest("write -- or // before it, or /* and */ round it")
+                .fix(span, format!("/*{inside}*/")),
+        );
+        self.skip_block_comment(start, start + length + 2);
+        true
     }
 
     /// What comes now swallows the rest of the text.
@@ -406,6 +432,22 @@ impl Scanner<'_, '_, '_> {
         true
     }
 
+    /// Whether a bracket of this line is open here.
+    fn is_in_brackets(&self) -> bool {
+        let of_line = self.text.get(..self.at).and_then(|text| text.rfind(['\n', '\r'])).unwrap_or(0);
+        let is_of_line = |token: &&RawToken| token.token.span.start as usize >= of_line;
+        let mut closed = 0usize;
+        for token in self.tokens.iter().rev().take_while(is_of_line) {
+            match token.token.kind {
+                TokenKind::Sign(sign) if sign.closes() => closed += 1,
+                TokenKind::Sign(sign) if sign.closing().is_some() && closed == 0 => return true,
+                TokenKind::Sign(sign) if sign.closing().is_some() => closed -= 1,
+                _ => {}
+            }
+        }
+        false
+    }
+
     /// A run of characters that begin no token.
     fn unknown(&mut self, start: usize) {
         let first = self.peek().unwrap_or(' ');
@@ -425,6 +467,7 @@ impl Scanner<'_, '_, '_> {
             '&' => Some("write AND"),
             '|' => Some("write OR"),
             '!' => Some("write NOT, or != for unequal"),
+            ';' if self.is_in_brackets() => Some("write , between values"),
             ';' => Some("leave it out: a statement ends with its line"),
             '#' if is_template_field(self.text.get(start..).unwrap_or_default()) => {
                 Some("write a value in place of the field, from # to #")
@@ -450,6 +493,7 @@ impl Scanner<'_, '_, '_> {
             "||" if after_text && !self.is_in_condition() => Some("+"),
             "|" | "||" => Some("OR"),
             ";" if self.text.get(self.at..).is_some_and(is_line_end) => Some(""),
+            ";" if self.is_in_brackets() => Some(","),
             "\u{2013}" => Some("-"),
             "\u{2264}" => Some("<="),
             "\u{2265}" => Some(">="),

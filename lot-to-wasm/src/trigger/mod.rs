@@ -128,7 +128,8 @@ fn filter(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<String> {
     let text = parser.expect_text(after)?;
     if let Some(problem) = crate::topic::filter_problem(&text.value) {
         let message = format!("invalid topic filter \"{}\": {problem}", text.value.escape_debug());
-        return parser.fail(Draft::error(codes::TOPIC_FILTER, text.span, message));
+        let draft = Draft::error(codes::TOPIC_FILTER, text.span, message);
+        return parser.fail(draft.suggest_if(crate::topic::filter_help(&text.value)));
     }
     crate::check::warn_of_foreign_wildcard(&text.value, text.span, parser.sink);
     warn_of_names(parser, &text);

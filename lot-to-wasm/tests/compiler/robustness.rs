@@ -253,13 +253,13 @@ fn reply_and_json_have_the_shape_of_the_reference() {
     let first = &entity.diagnostics[0];
     assert_eq!(
         lot_to_wasm::diagnostic::json::reply_message(first),
-        "Parsing error: expected THEN after IF condition, found NEWLINE (4,16)\nSuggestions: write: IF {t} > 30 THEN"
+        "Parsing error: expected THEN after IF condition, found the end of the line (4,16)\nSuggestions: write: IF {t} > 30 THEN"
     );
     let entry = serde_json::to_value(lot_to_wasm::diagnostic::json::Entry::from(first)).expect("JSON");
     assert_eq!(
         entry,
         serde_json::json!({
-            "severity": "error", "code": "LOT203", "message": "expected THEN after IF condition, found NEWLINE",
+            "severity": "error", "code": "LOT203", "message": "expected THEN after IF condition, found the end of the line",
             "line": 4, "column": 16, "endLine": 4, "endColumn": 17,
             "sourceLines": ["    IF {t} > 30"], "suggestions": ["write: IF {t} > 30 THEN"], "expected": ["THEN"]
         })

@@ -6,7 +6,7 @@ use crate::diagnostic::{Draft, Sink, codes};
 use crate::route::{Key, ValueKind};
 use crate::source::Span;
 use crate::syntax::route::AddBlock;
-use crate::topic::filter_problem;
+use crate::topic::{filter_help, filter_problem};
 
 /// The value of a setting that takes a topic or a text with placeholders.
 pub(super) fn of_setting(text: &str, span: Span, key: &Key, sink: &mut Sink<'_>) -> Option<RouteValue> {
@@ -18,7 +18,10 @@ pub(super) fn of_setting(text: &str, span: Span, key: &Key, sink: &mut Sink<'_>)
     match key.value {
         ValueKind::Filter | ValueKind::Rewritten => {
             if let Some(problem) = filter_problem(text) {
-                return refused(problem, codes::TOPIC_FILTER, sink);
+                let message = format!("{} \"{}\": {problem}", key.name, text.escape_debug());
+                let draft = Draft::error(codes::TOPIC_FILTER, span, message);
+                sink.push(draft.suggest_if(filter_help(text)));
+                return None;
             }
             Some(RouteValue::Text(text.to_owned()))
         }

@@ -149,7 +149,8 @@ fn one_of(words: &[&str]) -> String {
 
 fn suggestion(text: &str, key: &Key) -> String {
     if let ValueKind::Words(words) = key.value
-        && let Some(near) = nearest(text.trim(), words.iter().copied())
+        && let Some(near) =
+            word_of_others(text.trim(), words).or_else(|| nearest(text.trim(), words.iter().copied()))
     {
         return format!("did you mean {near}?");
     }
@@ -163,6 +164,17 @@ fn suggestion(text: &str, key: &Key) -> String {
         };
     }
     format!("write WITH {} {}", key.name, example(key.value))
+}
+
+/// The word of a table that is meant by what others call it, where one of them is of this table.
+fn word_of_others(text: &str, words: &[&'static str]) -> Option<&'static str> {
+    let meant = match text.to_ascii_lowercase().as_str() {
+        "inout" | "in/out" | "in_out" | "bidirectional" | "twoway" | "bi" => "both",
+        "outbound" | "push" | "send" | "publish" | "up" => "out",
+        "inbound" | "pull" | "receive" | "subscribe" | "down" => "in",
+        _ => return None,
+    };
+    words.iter().find(|word| **word == meant).copied()
 }
 
 fn example(kind: ValueKind) -> String {

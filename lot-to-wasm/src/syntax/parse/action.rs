@@ -357,8 +357,9 @@ impl Parser<'_, '_> {
     fn after_name(&mut self) -> Parsed<()> {
         let name = self.slice(self.previous());
         let (word, span) = (self.word(), self.span());
-        let message = format!("expected NEWLINE after the name of the action, found {}", self.found());
-        let draft = Draft::error(codes::AFTER_LINE, self.here(), message).expected(&["ON", "NEWLINE"]);
+        let message =
+            format!("expected the end of the line after the name of the action, found {}", self.found());
+        let draft = Draft::error(codes::AFTER_LINE, self.here(), message).expected(&["ON", super::LINE_END]);
         let gap = self.previous().after().to(span);
         let gap = Span { end: span.start, ..gap };
         let is_name = !word.is_empty() && self.ends_after_next();

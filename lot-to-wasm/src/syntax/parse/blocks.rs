@@ -30,7 +30,7 @@ impl Parser<'_, '_> {
             return self.block_on_line(opener, end);
         }
         if !self.is_line_end() {
-            self.missing::<()>(&["NEWLINE"], opener).ok();
+            self.missing::<()>(&[super::LINE_END], opener).ok();
             self.skip_line();
         }
         self.skip_newlines();

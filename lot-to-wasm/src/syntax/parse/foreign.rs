@@ -263,8 +263,8 @@ impl Parser<'_, '_> {
 
     /// Reports what follows a whole statement on its line.
     pub(crate) fn after_statement<T>(&mut self) -> Parsed<T> {
-        let message = format!("expected NEWLINE after the statement, found {}", self.found());
-        let draft = Draft::error(codes::AFTER_LINE, self.span(), message).expected(&["NEWLINE"]);
+        let message = format!("expected the end of the line after the statement, found {}", self.found());
+        let draft = Draft::error(codes::AFTER_LINE, self.span(), message).expected(&[super::LINE_END]);
         let place = Span { end: self.span().start, ..self.span() };
         let begins_value = match &self.peek().kind {
             TokenKind::Text(_) | TokenKind::Int(_) | TokenKind::Double(_) => true,

@@ -325,6 +325,42 @@ impl Parser<'_, '_> {
             .then(|| ("write RETAIN alone, or leave it out".to_owned(), None))
     }
 
+    /// A level of the topic as an element or a method of it, `TOPIC[2]`, `TOPIC.POSITION(2)`: reported, and read.
+    pub(super) fn foreign_topic_level(&mut self, start: Span) -> Option<Parsed<Expression>> {
+        let is_method = self.is_method_call() && self.word_at(1).eq_ignore_ascii_case("POSITION");
+        let (at, end) = match self.peek().kind {
+            TokenKind::Sign(Sign::OpenBracket) if self.touches(0) => (1, Sign::CloseBracket),
+            _ if is_method => (3, Sign::CloseParen),
+            _ => return None,
+        };
+        let TokenKind::Int(number) = self.peek_at(at).kind else { return None };
+        if self.peek_at(at + 1).kind != TokenKind::Sign(end) {
+            return None;
+        }
+        let position = self.peek_at(at).span;
+        (0..at + 2).for_each(|_| drop(self.advance()));
+        let span = self.span_from(start);
+        let ours = format!("TOPIC POSITION {number}");
+        let draft =
+            Draft::error(codes::NOT_LOT, span, "a level of the topic is TOPIC POSITION and its number");
+        let draft = draft.note("levels count from 1");
+        self.sink.push(draft.suggest(format!("write {ours}")).fix(span, ours));
+        let position = Expression { kind: ExpressionKind::Int(number), span: position, depth: 1 };
+        Some(self.node(start, ExpressionKind::TopicPosition(Box::new(position))))
+    }
+
+    /// An argument of a function; a comma that is missing behind it is reported, and the next argument left.
+    pub(super) fn argument(&mut self) -> Parsed<Expression> {
+        let value = self.value()?;
+        if self.begins_value(0) || self.is_sign(Sign::OpenBrace) {
+            let message = format!("expected `,` or `)` after the argument, found {}", self.found());
+            let draft = Draft::error(codes::EXPECTED_SIGN, self.span(), message).expected(&["`,`", "`)`"]);
+            let gap = Span { start: self.previous().end, end: self.span().start };
+            return self.fail(draft.suggest("write , between arguments").fix(gap, ", "));
+        }
+        Ok(value)
+    }
+
     /// Whether the right side of an operator is a list in parentheses.
     pub(super) fn is_list_in_parentheses(&self, operator: BinaryOperator) -> bool {
         operator == BinaryOperator::In && self.is_sign(Sign::OpenParen) && self.comma_follows_in_parens()

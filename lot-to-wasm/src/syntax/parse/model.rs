@@ -100,7 +100,8 @@ impl Parser<'_, '_> {
                 Ok(())
             }
             _ => {
-                let what = ["COLLAPSED", "FROM", "WITH TOPIC", "RETAIN", "KEEP", "QOS", "FORMAT", "NEWLINE"];
+                let what =
+                    ["COLLAPSED", "FROM", "WITH TOPIC", "RETAIN", "KEEP", "QOS", "FORMAT", super::LINE_END];
                 self.missing(&what, "the name of the model")
             }
         }

@@ -157,6 +157,9 @@ impl Parser<'_, '_> {
             let position = self.position_operand()?;
             return self.node(start, ExpressionKind::TopicPosition(Box::new(position)));
         }
+        if let Some(level) = self.foreign_topic_level(start) {
+            return level;
+        }
         if self.eat_word("EXISTS") {
             let topic = self.chained_topic("EXISTS")?;
             return self.node(start, ExpressionKind::TopicExists(Box::new(topic)));
@@ -398,7 +401,7 @@ impl Parser<'_, '_> {
         self.non_portable(start, row.keyword);
         self.advance();
         self.advance();
-        let arguments = self.items(Sign::CloseParen, "the arguments", Self::value)?;
+        let arguments = self.items(Sign::CloseParen, "the arguments", Self::argument)?;
         self.node(start, ExpressionKind::Call { function: row.function, arguments })
     }
 

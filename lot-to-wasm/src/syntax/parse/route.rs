@@ -4,7 +4,7 @@ use super::{Parsed, Parser};
 use crate::diagnostic::{Draft, codes};
 use crate::syntax::route::{AddBlock, DefineRoute, RouteItem, Setting};
 use crate::syntax::{Expression, ExpressionKind, Name, Path};
-use crate::token::TokenKind;
+use crate::token::{Sign, TokenKind};
 
 impl Parser<'_, '_> {
     /// The Route after its name. Errors are reported; what could be read is returned.
@@ -29,7 +29,13 @@ impl Parser<'_, '_> {
             let message = format!("expected a type after WITH TYPE, found {}", self.found());
             return self.fail(Draft::error(codes::ROUTE_TYPE, self.here(), message));
         }
-        let kind = self.expect_name("TYPE")?;
+        let mut kind = self.expect_name("TYPE")?;
+        while self.is_sign(Sign::Minus) && self.touches(0) && self.touches(1) && !self.word_at(1).is_empty() {
+            kind.text = format!("{}-{}", kind.text, self.word_at(1));
+            kind.span = kind.span.to(self.peek_at(1).span);
+            self.advance();
+            self.advance();
+        }
         self.expect_line_end("the type of the route")?;
         Ok(kind)
     }

@@ -14,6 +14,22 @@ pub(super) const BODIES: &[(&str, &[&str])] = &[
     ("KEEP TOPIC \"k\" WITH RESPONSE_TOPIC", &["LOT301 3 =>     KEEP TOPIC \"k\" WITH RESPONSE TOPIC"]),
     ("KEEP TOPIC \"k\" WITH CORRELATION_DATA", &["LOT301 3 =>     KEEP TOPIC \"k\" WITH CORRELATION DATA"]),
     ("KEEP TOPIC \"k\" WITH USERNAME", &["LOT301 3 =>     KEEP TOPIC \"k\" WITH USER"]),
+    ("KEEP TOPIC \"k\" WITH ROUND(PAYLOAD; 2)", &["LOT101 3 =>     KEEP TOPIC \"k\" WITH ROUND(PAYLOAD, 2)"]),
+    ("KEEP TOPIC \"k\" WITH ROUND(PAYLOAD 2)", &["LOT246 3 =>     KEEP TOPIC \"k\" WITH ROUND(PAYLOAD, 2)"]),
+    ("KEEP TOPIC \"k\" WITH 1;", &["LOT101 3 =>     KEEP TOPIC \"k\" WITH 1"]),
+    ("PUBLISH TOPIC \"uns/\" + TOPIC[2] WITH 1", &["LOT220 3 =>     PUBLISH TOPIC \"uns/\" + TOPIC POSITION 2 WITH 1"]),
+    ("PUBLISH TOPIC \"uns/\" + TOPIC.POSITION(2) WITH 1", &["LOT220 3 =>     PUBLISH TOPIC \"uns/\" + TOPIC POSITION 2 WITH 1"]),
+    ("KEEP TOPIC \"k\" WITH {PAYLOAD.a}", &["LOT302 3 =>     KEEP TOPIC \"k\" WITH GET JSON \"a\" IN PAYLOAD"]),
+    ("KEEP TOPIC \"k\" WITH {PAYLOAD}", &["LOT302 3 =>     KEEP TOPIC \"k\" WITH PAYLOAD"]),
+    ("PUBLISH TOPIC \"o/{PAYLOAD}\" WITH 1", &["LOT314 3 =>     PUBLISH TOPIC \"o/\" + PAYLOAD WITH 1"]),
+    ("PUBLISH TOPIC \"o/{TOPIC}/x\" WITH 1", &["LOT314 3 =>     PUBLISH TOPIC \"o/\" + TOPIC + \"/x\" WITH 1"]),
+    ("KEEP TOPIC \"k\" WITH TIMESTAMP \"UNIXMS\"", &["LOT420 3: write \"UNIX-MS\""]),
+    ("IF PAYLOAD > \"eighty\" THEN\n    KEEP TOPIC \"k\" WITH 1", &["LOT441 3: compare with a number, without quotes, or ask for equality by =="]),
+    ("IF GET JSON \"t\" IN PAYLOAD <= \"low\" THEN\n    KEEP TOPIC \"k\" WITH 1", &["LOT441 3: compare with a number, without quotes, or ask for equality by =="]),
+    ("IF PAYLOAD > \"80\" THEN\n    KEEP TOPIC \"k\" WITH 1", &[]),
+    ("(* the limit *)\nKEEP TOPIC \"k\" WITH 1 (* it *)", &["LOT220 3 =>     /* the limit */", "LOT220 4 =>     KEEP TOPIC \"k\" WITH 1 /* it */"]),
+    ("(* of several\n   lines *)\nKEEP TOPIC \"k\" WITH (2)", &["LOT220 3 =>     /* of several\n       lines */"]),
+    ("REJECT", &["LOT220 3: an action refuses nothing: who may publish what says a rule, DEFINE RULE Name WITH PRIORITY 100 FOR Publish TO TOPIC \"a/#\""]),
 ];
 
 /// Whole texts.
@@ -22,4 +38,9 @@ pub(super) const TEXTS: &[(&str, &[&str])] = &[
     ("DEFINE ACTION A\nON TOPIC \"a\" DO KEEP TOPIC \"k\" WITH 1\n", &["LOT207 2: write the statements on the next lines, indented by 4 spaces"]),
     ("DEFINE ROUTE R WITH TYPE MQTT_BRIDGE\n    ADD SOURCE_CONFIG\n        WITH BROKER SELF\n    ADD DESTINATION_CONFIG\n        WITH BROKER_ADRESS \"h\"\n", &["LOT322 5 =>         WITH BROKER_ADDRESS \"h\""]),
     ("DEFINE ROUTE R WITH TYPE MQTT_BRIDGE\n    ADD SOURCE_CONFIG\n        WITH BROKER SELF\n    ADD DESTINATION_CONFIG\n        WITH BROKER_PORT 1883\n", &["LOT322 4: add a line WITH BROKER_ADDRESS …"]),
+    ("DEFINE ACTION A\nON TOPIC \"plc/#/data\" DO\n    KEEP TOPIC \"k\" WITH 1\n", &["LOT401 2: write \"plc/+/data\" for one level there, or end with /#"]),
+    ("DEFINE ACTION A\nON TOPIC \"a+/b\" DO\n    KEEP TOPIC \"k\" WITH 1\n", &["LOT401 2: a wildcard is a whole level: write +, and ask for a part of it by TOPIC POSITION 1 STARTS_WITH \"a\""]),
+    ("DEFINE ROUTE R WITH TYPE MQTT-BRIDGE\n    ADD SOURCE_CONFIG\n        WITH BROKER SELF\n    ADD DESTINATION_CONFIG\n        WITH BROKER_ADDRESS \"h\"\n", &["LOT319 1 => DEFINE ROUTE R WITH TYPE MQTT_BRIDGE"]),
+    ("DEFINE ROUTE R WITH TYPE MQTT\n    ADD SOURCE_CONFIG\n        WITH BROKER SELF\n    ADD DESTINATION_CONFIG\n        WITH BROKER_ADDRESS \"h\"\n", &["LOT319 1 => DEFINE ROUTE R WITH TYPE MQTT_BRIDGE"]),
+    ("DEFINE ROUTE R WITH TYPE MQTT_BRIDGE\n    ADD SOURCE_CONFIG\n        WITH BROKER SELF\n    ADD DESTINATION_CONFIG\n        WITH BROKER_ADDRESS \"h\"\n    ADD MAPPING m\n        WITH SOURCE_TOPIC \"a/#\"\n        WITH DESTINATION_TOPIC \"b/#\"\n        WITH DIRECTION \"inout\"\n", &["LOT432 9: did you mean both?"]),
 ];
