@@ -64,10 +64,25 @@ fn fields(fields: &[Field], sink: &mut Sink<'_>) {
 
 /// A Topic Filter, in which `{name}` stands for a level.
 pub(super) fn filter(topic: &Text, sink: &mut Sink<'_>) {
-    if let Some(problem) = crate::topic::filter_problem(&topic.value) {
-        let message = format!("invalid topic \"{}\": {problem}", topic.value.escape_debug());
-        sink.push(Draft::error(codes::TOPIC_FILTER, topic.span, message));
-    } else {
+    if is_filter(topic, sink) {
         crate::check::warn_of_foreign_wildcard(&topic.value, topic.span, sink);
     }
+}
+
+/// The Topic Filter of a rule.
+pub(super) fn filter_of_rule(topic: &Text, sink: &mut Sink<'_>) {
+    if is_filter(topic, sink) {
+        super::wildcard::refuse_foreign_wildcard(&topic.value, topic.span, sink);
+    }
+}
+
+/// Whether it is a Topic Filter; what is wrong is reported.
+fn is_filter(topic: &Text, sink: &mut Sink<'_>) -> bool {
+    let problem = crate::topic::filter_problem(&topic.value);
+    if let Some(problem) = problem {
+        let message = format!("invalid topic \"{}\": {problem}", topic.value.escape_debug());
+        let draft = Draft::error(codes::TOPIC_FILTER, topic.span, message);
+        sink.push(draft.suggest_if(crate::topic::filter_help(&topic.value)));
+    }
+    problem.is_none()
 }

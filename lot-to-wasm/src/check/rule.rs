@@ -6,7 +6,7 @@
 use lot_facts::{Facts, Kind, RuleFacts, RuleInputs};
 use lot_nearest::nearest;
 
-use super::entity::filter;
+use super::entity::filter_of_rule;
 use super::kind::KindSet;
 use super::scope::Scope;
 use super::tree::walk::PartMut;
@@ -125,6 +125,17 @@ fn pattern(written: &str, compat: Compat) -> String {
     if is_subtree { format!("{written}/#") } else { written.to_owned() }
 }
 
+/// The scope that is meant by what others call the same right.
+fn foreign_scope(scope: &str) -> Option<&'static str> {
+    Some(match scope.to_ascii_lowercase().as_str() {
+        "write" | "pub" | "send" => "Publish",
+        "read" | "sub" | "receive" => "Subscribe",
+        "login" | "connection" => "Connect",
+        "command" | "commands" => "CommandCall",
+        _ => return None,
+    })
+}
+
 fn header(rule: &DefineRule, compat: Compat, sink: &mut Sink<'_>) {
     if rule.scope.text.is_empty() {
         // The header could not be read, which was reported.
@@ -132,11 +143,14 @@ fn header(rule: &DefineRule, compat: Compat, sink: &mut Sink<'_>) {
     }
     let scope = rule.scope.text.as_str();
     if !RULE_SCOPES.contains(&scope) {
-        let near = nearest(scope, RULE_SCOPES);
+        let near = foreign_scope(scope).or_else(|| nearest(scope, RULE_SCOPES));
         let message = format!("unknown scope {scope}");
-        sink.push(
-            Draft::error(codes::UNKNOWN_SCOPE, rule.scope.span, message).did_you_mean_name(&rule.scope, near),
-        );
+        let draft = Draft::error(codes::UNKNOWN_SCOPE, rule.scope.span, message);
+        let scopes = "write Publish, Subscribe, Connect, or one of those for commands in docs/lot/rules.md";
+        sink.push(match near {
+            Some(near) => draft.did_you_mean_name(&rule.scope, Some(near)),
+            None => draft.suggest(scopes),
+        });
     }
     if (0..100).contains(&rule.priority) {
         // The words of the commands reference §8.
@@ -145,7 +159,7 @@ fn header(rule: &DefineRule, compat: Compat, sink: &mut Sink<'_>) {
         sink.push(draft.suggest("use 100 and above"));
     }
     let Some(topic) = &rule.topic else { return };
-    filter(topic, sink);
+    filter_of_rule(topic, sink);
     if topic.value.ends_with("/+") && !compat.rule_trailing_plus {
         let draft = Draft::warning(codes::TRAILING_PLUS, topic.span, "a trailing /+ covers one level only");
         sink.push(draft.suggest("write /# for everything below"));

@@ -7,15 +7,38 @@ use crate::topic::{ForeignWildcard, foreign_wildcard, with_own_wildcards};
 /// Warns of wildcards that are none in MQTT, in a filter or topic that a program writes at `span`.
 pub(crate) fn warn_of_foreign_wildcard(filter: &str, span: Span, sink: &mut Sink<'_>) {
     let Some(found) = foreign_wildcard(filter) else { return };
-    let (ForeignWildcard::Level(level, _) | ForeignWildcard::Within(level)) = found;
-    let message = format!("`{}` is no wildcard of MQTT, it matches only itself", level.escape_debug());
-    let draft = Draft::warning(codes::FOREIGN_WILDCARD, span, message)
+    let draft = Draft::warning(codes::FOREIGN_WILDCARD, span, message(found))
         .note("+ is one level, # at the end is all that follow");
     let ForeignWildcard::Level(_, own) = found else {
         return sink.push(draft.suggest("a wildcard is a whole level: write + or #"));
     };
     let draft = draft.suggest(format!("write {own} in its place"));
-    let quoted = format!("\"{}\"", with_own_wildcards(filter));
+    with_fix(draft, filter, &with_own_wildcards(filter), span, sink);
+}
+
+/// Refuses such wildcards in the pattern of a rule: it would be about one topic that nobody uses, and protect nothing.
+pub(super) fn refuse_foreign_wildcard(pattern: &str, span: Span, sink: &mut Sink<'_>) {
+    let Some(found) = foreign_wildcard(pattern) else { return };
+    let draft = Draft::error(codes::FOREIGN_WILDCARD, span, message(found))
+        .note("the rule would be about a topic with this very sign in it, and about no other");
+    let ForeignWildcard::Level(..) = found else {
+        return sink.push(draft.suggest(
+            "a wildcard is a whole level: write +, and ask for a part of it by IF TOPIC POSITION 1 STARTS_WITH \"a\"",
+        ));
+    };
+    let own = with_own_wildcards(pattern);
+    // Who protects `a/*` hardly means that `a/b/c` is open.
+    let own = own.strip_suffix("/+").map_or(own.clone(), |start| format!("{start}/#"));
+    with_fix(draft.suggest(format!("write \"{own}\"")), pattern, &own, span, sink);
+}
+
+fn message(found: ForeignWildcard<'_>) -> String {
+    let (ForeignWildcard::Level(level, _) | ForeignWildcard::Within(level)) = found;
+    format!("`{}` is no wildcard of MQTT, it matches only itself", level.escape_debug())
+}
+
+/// Reports with the filter as it should be, where its text can be replaced as it stands.
+fn with_fix(draft: Draft, filter: &str, own: &str, span: Span, sink: &mut Sink<'_>) {
     let is_plain = sink.source().slice(span).get(1..).is_some_and(|inside| inside.starts_with(filter));
-    sink.push(if is_plain { draft.fix(span, quoted) } else { draft });
+    sink.push(if is_plain { draft.fix(span, format!("\"{own}\"")) } else { draft });
 }

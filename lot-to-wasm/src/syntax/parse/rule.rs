@@ -93,9 +93,10 @@ impl Parser<'_, '_> {
                 let draft = Draft::error(codes::NOT_LOT, self.span(), message);
                 return self.fail(draft.suggest("a rule has IF, ALLOW and DENY alone; keep in a topic what it is to read by GET TOPIC, or ask a MODULE"));
             }
-            None => {
-                return self.missing(&["ALLOW", "DENY", "IF"], "the line before");
-            }
+            None => match self.foreign_verdict() {
+                Some(verdict) => verdict,
+                None => return self.missing(&["ALLOW", "DENY", "IF"], "the line before"),
+            },
         };
         if !self.is_line_end() && !self.is_else_at(0) {
             let message = format!("a verdict stands alone, found {}", self.found());
@@ -103,6 +104,20 @@ impl Parser<'_, '_> {
             return self.fail(draft.suggest("write ALLOW or DENY alone; the header says what it is about"));
         }
         Ok(RuleBody::Verdict(verdict))
+    }
+
+    /// A verdict as others call it: reported, and read.
+    fn foreign_verdict(&mut self) -> Option<Verdict> {
+        let (verdict, ours) = match self.word().to_ascii_uppercase().as_str() {
+            "REJECT" | "REFUSE" | "BLOCK" | "FORBID" | "DISALLOW" | "DROP" => (Verdict::Deny, "DENY"),
+            "ACCEPT" | "PERMIT" | "GRANT" => (Verdict::Allow, "ALLOW"),
+            _ => return None,
+        };
+        let message = format!("{} is no verdict", self.word());
+        let draft = Draft::error(codes::NOT_LOT, self.span(), message);
+        self.sink.push(draft.suggest(format!("write {ours}")).fix(self.span(), ours));
+        self.advance();
+        Some(verdict)
     }
 
     fn rule_if(&mut self) -> Parsed<RuleBody> {
@@ -314,6 +329,9 @@ impl Parser<'_, '_> {
         }
         let negated = self.eat_word("NOT");
         if self.eat_word("IN") {
+            if self.is_sign(Sign::OpenBracket) {
+                return self.user_in_list(start, negated);
+            }
             if !self.is_word("GROUP") {
                 let message = format!("expected GROUP after IN, found {}", self.found());
                 let draft = Draft::error(codes::RULE_CONDITION, self.here(), message).expected(&["GROUP"]);
@@ -325,6 +343,43 @@ impl Parser<'_, '_> {
             return Ok(RuleConditionKind::InGroup { negated, group: self.expect_text("GROUP")? });
         }
         self.expected(codes::RULE_CONDITION, &["IS", "HAS", "IN GROUP"], "USER")
+    }
+
+    /// Behind `USER [NOT] IN`: a list of names, which is `USER IS` for each of them.
+    fn user_in_list(&mut self, start: Span, negated: bool) -> Parsed<RuleConditionKind> {
+        let open = self.span();
+        self.advance();
+        let names = self.items(Sign::CloseBracket, "the names", |parser| parser.expect_text("`[`"))?;
+        self.non_portable(self.span_from(open), "a list of users");
+        if names.is_empty() {
+            let draft = Draft::error(codes::RULE_CONDITION, self.span_from(open), "a list without names");
+            return self.fail(draft.suggest("write the names: USER IN [\"ann\", \"ben\"]"));
+        }
+        let mut level = Vec::new();
+        for name in names {
+            level.push(self.rule_node(start, RuleConditionKind::UserIs { negated, name })?);
+        }
+        // In pairs, so that the tree of a long list is low.
+        while level.len() > 1 {
+            let mut above = Vec::new();
+            let mut sides = level.into_iter();
+            while let Some(left) = sides.next() {
+                above.push(match sides.next() {
+                    Some(right) => {
+                        let (left, right) = (Box::new(left), Box::new(right));
+                        let kind = if negated {
+                            RuleConditionKind::And(left, right)
+                        } else {
+                            RuleConditionKind::Or(left, right)
+                        };
+                        self.rule_node(start, kind)?
+                    }
+                    None => left,
+                });
+            }
+            level = above;
+        }
+        Ok(level.pop().map_or(RuleConditionKind::Invalid, |whole| whole.kind))
     }
 
     /// Behind `USER IS [NOT]`: a name, or where the question says one.
