@@ -143,7 +143,10 @@ impl Checker<'_, '_, '_> {
         let number = self.operand(position);
         match fold::constant(&number) {
             Some(Constant::Int(level)) => match u32::try_from(*level) {
-                Ok(level) if level > 0 => ExpressionKind::TopicLevel(level),
+                Ok(level) if level > 0 => {
+                    self.warn_of_deep_level(level, span);
+                    ExpressionKind::TopicLevel(level)
+                }
                 _ => {
                     let draft =
                         Draft::error(codes::POSITION_ZERO, position.span, "TOPIC POSITION counts from 1");
@@ -152,6 +155,25 @@ impl Checker<'_, '_, '_> {
                 }
             },
             _ => ExpressionKind::TopicLevelAt(Box::new(number)),
+        }
+    }
+
+    /// Reports a level that no topic of the trigger has.
+    fn warn_of_deep_level(&mut self, level: u32, span: Span) {
+        let count = |filter: &String| {
+            let is_open = filter.split('/').any(|level| level == "#");
+            (!is_open).then(|| filter.split('/').count())
+        };
+        // The fewest that a trigger's filter has are of no use: one that is deep enough gives the level.
+        let counts: Option<Vec<usize>> = self.filters().iter().map(count).collect();
+        let Some(most) = counts.unwrap_or_default().into_iter().max() else { return };
+        if u32::try_from(most).is_ok_and(|most| level > most) {
+            let message =
+                format!("TOPIC POSITION {level} is always Empty: topics of the trigger have {most} levels");
+            let draft = Draft::warning(codes::NO_SUCH_LEVEL, span, message);
+            self.error(draft.suggest(format!(
+                "write a number from 1 to {most}, or a filter that ends with # in the trigger"
+            )));
         }
     }
 

@@ -67,6 +67,7 @@ fn report(programs: &mut [(&str, &mut Compilation)], (program, entity): Place, m
     let source = Source::new(slice);
     let mut sink = Sink::new(&source);
     let draft = Draft::warning(codes::TRIGGER_CYCLE, span, message);
+    let draft = draft.note("the broker says TRIGGER_CYCLE of it");
     sink.push(draft.suggest("publish to a topic that its trigger does not match"));
     entity.diagnostics.extend(sink.finish());
     entity.diagnostics.sort_by_key(|found| (found.span.start, found.severity));

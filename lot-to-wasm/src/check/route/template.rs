@@ -192,21 +192,30 @@ pub(super) fn rewriting(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<
     else {
         return;
     };
-    let count = |filter: &str| filter.split('/').filter(|level| ["+", "#"].contains(level)).count();
-    let (from, to) = (count(source), count(destination));
+    let wildcards = |filter: &str| -> Vec<&'static str> {
+        let known = |level| ["+", "#"].into_iter().find(|wildcard| *wildcard == level);
+        filter.split('/').filter_map(known).collect()
+    };
+    let (from, to) = (wildcards(source), wildcards(destination));
     let is_both = checked.text("DIRECTION") == Some("both");
+    let written = super::key_of(block, "DESTINATION_TOPIC");
+    let span = written.and_then(|setting| setting.value.as_ref()).map_or(block.kind.span, |value| value.span);
     // A topic without wildcards takes all messages; that is no way back.
-    if to > from || (is_both && from != to) {
-        let message = format!("DESTINATION_TOPIC has {to} wildcards, SOURCE_TOPIC {from}");
-        let written = super::key_of(block, "DESTINATION_TOPIC");
-        let span =
-            written.and_then(|setting| setting.value.as_ref()).map_or(block.kind.span, |value| value.span);
+    if to.len() > from.len() || (is_both && from.len() != to.len()) {
+        let message = format!("DESTINATION_TOPIC has {} wildcards, SOURCE_TOPIC {}", to.len(), from.len());
         let hint = if is_both {
             "both directions need as many in each"
         } else {
             "each takes what one of SOURCE_TOPIC matched"
         };
         sink.push(Draft::error(codes::ROUTE_WILDCARDS, span, message).note(hint));
+        return;
+    }
+    let mut pairs = from.iter().zip(&to);
+    if pairs.any(|(from, to)| (*from, *to) == ("#", "+") || (is_both && (*from, *to) == ("+", "#"))) {
+        let message = "a `+` takes what a `#` matched: several levels, or none";
+        let draft = Draft::warning(codes::ROUTE_WILDCARDS, span, message);
+        sink.push(draft.suggest("write # in both at the end, or + in both"));
     }
 }
 
