@@ -30,6 +30,8 @@ pub struct CompileOptions<'a> {
     pub files: &'a [String],
     /// Whether words and forms are told of that are extensions of this compiler (LOT240).
     pub portable: bool,
+    /// Whether the text has been accepted by this or an earlier version: what is refused only since then is a warning.
+    pub is_stored: bool,
 }
 
 impl std::fmt::Debug for CompileOptions<'_> {
@@ -38,6 +40,7 @@ impl std::fmt::Debug for CompileOptions<'_> {
             .field("form", &self.form)
             .field("compat", &self.compat)
             .field("portable", &self.portable)
+            .field("is_stored", &self.is_stored)
             .finish_non_exhaustive()
     }
 }
@@ -50,6 +53,7 @@ impl Default for CompileOptions<'_> {
             compat: Compat::default(),
             files: &[],
             portable: false,
+            is_stored: false,
         }
     }
 }
@@ -206,7 +210,8 @@ fn compile_slices(
         }
         compilations.push(Compilation { entities: Vec::new(), diagnostics });
     }
-    let sink = |source| Sink::new(source).telling_of_extensions(options.portable);
+    let sink =
+        |source| Sink::new(source).telling_of_extensions(options.portable).of_stored(options.is_stored);
     let mut sinks: Vec<Sink<'_>> = sources.iter().map(sink).collect();
     let trees: Vec<Option<syntax::Entity>> = sinks.iter_mut().map(tree).collect();
     let were_read = sinks.iter().map(|sink| !sink.has_errors()).collect();

@@ -428,24 +428,31 @@ impl RouteChecker<'_, '_> {
         );
     }
 
-    /// A key that nobody knows: an error where it is that of a setting which the block needs and has not.
+    /// A key that nobody knows: an error where it is that of a setting which the block needs and has not, or of one about TLS and logins.
     fn unknown_setting(&mut self, name: &Name, schema: BlockSchema<'_>, missing: &[&Key]) {
-        let near = nearest_key(&name.text, schema);
+        let near = meant_key(&name.text, schema);
         let upper = name.text.to_ascii_uppercase();
         let message = format!("Unknown setting '{}' in {}", upper.escape_debug(), schema.title);
-        let is_needed = near.is_some_and(|near| missing.iter().any(|key| key.name == near));
-        let draft = if is_needed {
-            Draft::error(codes::MISSING_SETTING, name.span, message)
-        } else {
-            Draft::warning(codes::UNKNOWN_SETTING, name.span, message)
+        let draft = match near {
+            Some(near) if missing.iter().any(|key| key.name == near.name) => {
+                Draft::error(codes::MISSING_SETTING, name.span, message)
+            }
+            Some(near) if near.is_about_security() => {
+                Draft::error(codes::UNKNOWN_SETTING, name.span, message).unless_stored().note(
+                    "without it the connection would be made with less protection than this line asks for",
+                )
+            }
+            Some(_) | None => Draft::warning(codes::UNKNOWN_SETTING, name.span, message),
         };
-        self.sink.push(draft.did_you_mean_name(name, near));
+        self.sink.push(draft.did_you_mean_name(name, near.map(|key| key.name)));
     }
 
     /// Reports the first setting that is missing, unless it is there with a slip in its key, which is reported at that place.
     fn required(&mut self, block: &AddBlock, schema: BlockSchema<'_>, missing: &[&Key]) {
-        let misspelt: Vec<&str> =
-            settings(block).filter_map(|setting| nearest_key(&setting.key.text, schema)).collect();
+        let misspelt: Vec<&str> = settings(block)
+            .filter_map(|setting| meant_key(&setting.key.text, schema))
+            .map(|key| key.name)
+            .collect();
         let first = missing.iter().find(|key| !misspelt.contains(&key.name)).filter(|_| self.was_read);
         // One error stands at one place: the next is told when this is mended.
         if let Some(key) = first {
@@ -506,9 +513,17 @@ fn missing_keys(block: &AddBlock, schema: BlockSchema<'_>) -> Vec<&'static Key> 
 }
 
 /// The key that was probably meant by one that nobody knows.
-fn nearest_key(name: &str, schema: BlockSchema<'_>) -> Option<&'static str> {
-    let is_known = schema.keys.iter().any(|key| key.is_called(name));
-    nearest(name, schema.keys.iter().map(|key| key.name)).filter(|_| !is_known)
+fn meant_key(name: &str, schema: BlockSchema<'_>) -> Option<&'static Key> {
+    if schema.keys.iter().any(|key| key.is_called(name)) {
+        return None;
+    }
+    let upper = name.to_ascii_uppercase();
+    if ["TLS", "SSL", "ENABLE_TLS", "ENABLE_SSL", "TLS_ENABLED", "SSL_ENABLED", "SECURE"].contains(&&*upper) {
+        return schema.keys.iter().find(|key| ["USE_TLS", "USE_SSL"].contains(&key.name));
+    }
+    let names = schema.keys.iter().flat_map(|key| key.aliases.iter().chain([&key.name]).copied());
+    let near = nearest(name, names)?;
+    schema.keys.iter().find(|key| key.is_called(near))
 }
 
 /// The setting of a block with this key, as written.

@@ -20,6 +20,7 @@ pub(crate) fn warn_of_foreign_wildcard(filter: &str, span: Span, sink: &mut Sink
 pub(super) fn refuse_foreign_wildcard(pattern: &str, span: Span, sink: &mut Sink<'_>) {
     let Some(found) = foreign_wildcard(pattern) else { return };
     let draft = Draft::error(codes::FOREIGN_WILDCARD, span, message(found))
+        .unless_stored()
         .note("the rule would be about a topic with this very sign in it, and about no other");
     let ForeignWildcard::Level(..) = found else {
         return sink.push(draft.suggest(

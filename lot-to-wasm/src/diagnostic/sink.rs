@@ -21,6 +21,8 @@ pub(crate) struct Sink<'a> {
     cut: Option<u32>,
     /// Whether [extensions](codes::NON_PORTABLE) are told of.
     tells_of_extensions: bool,
+    /// Whether the text is stored already, and its mistakes that were [accepted once](Draft::unless_stored) are warnings.
+    is_stored: bool,
 }
 
 /// A diagnostic under construction; [`Sink::push`] takes it.
@@ -37,6 +39,8 @@ pub(crate) struct Draft {
     notes: Vec<String>,
     suggestions: Vec<String>,
     fix: Option<(Span, String)>,
+    /// A warning of what is stored already.
+    unless_stored: bool,
 }
 
 impl Draft {
@@ -53,7 +57,13 @@ impl Draft {
             notes: Vec::new(),
             suggestions: Vec::new(),
             fix: None,
+            unless_stored: false,
         }
+    }
+
+    /// Of a text that is stored already only a warning: it was accepted once, and goes on.
+    pub(crate) fn unless_stored(self) -> Draft {
+        Draft { unless_stored: true, ..self }
     }
 
     /// An error: the entity is refused.
@@ -151,12 +161,18 @@ impl<'a> Sink<'a> {
             pinned: None,
             cut: None,
             tells_of_extensions: false,
+            is_stored: false,
         }
     }
 
     /// The same, which tells of [extensions](codes::NON_PORTABLE) or not.
     pub(crate) fn telling_of_extensions(self, tells_of_extensions: bool) -> Sink<'a> {
         Sink { tells_of_extensions, ..self }
+    }
+
+    /// The same, of a text that is stored already, or not.
+    pub(crate) fn of_stored(self, is_stored: bool) -> Sink<'a> {
+        Sink { is_stored, ..self }
     }
 
     /// The text that the spans point into.
@@ -199,6 +215,9 @@ impl<'a> Sink<'a> {
             draft.span = place;
             draft.labels.clear();
             draft.fix = None;
+        }
+        if draft.unless_stored && self.is_stored {
+            draft.severity = Severity::Warning;
         }
         let is_error = draft.severity == Severity::Error;
         if self.cut.is_some_and(|end| !is_error || draft.span.end >= end) {

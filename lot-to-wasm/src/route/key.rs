@@ -92,6 +92,13 @@ impl Key {
         Key { aliases, ..self }
     }
 
+    /// Whether it says how a connection is protected, or who logs in.
+    pub(crate) fn is_about_security(&self) -> bool {
+        const WORDS: [&str; 10] =
+            ["TLS", "SSL", "CERT", "PASS", "USERNAME", "AUTH", "TOKEN", "SECURITY", "CLIENT_KEY", "API_KEY"];
+        WORDS.iter().any(|word| self.name.contains(word))
+    }
+
     /// Whether it is called so, in any case.
     pub(crate) fn is_called(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)

@@ -161,3 +161,17 @@ fn what_looks_like_a_mistake_and_is_none_is_accepted() {
         assert!(!severe, "{errors:?} about\n{text}");
     }
 }
+
+#[test]
+fn what_was_accepted_once_is_refused_only_anew() {
+    let rule = "DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"x/*\"\n    DENY\n";
+    let route = "DEFINE ROUTE R WITH TYPE MQTT_BRIDGE\n    ADD SOURCE_CONFIG\n        WITH BROKER SELF\n    ADD DESTINATION_CONFIG\n        WITH HOST \"h\"\n        WITH USE_TSL TRUE\n";
+    for text in [rule, route] {
+        for is_stored in [false, true] {
+            let options = CompileOptions { is_stored, ..CompileOptions::default() };
+            let compiled = lot_to_wasm::compile(text, &options).entities.remove(0);
+            assert_eq!(compiled.output.is_some(), is_stored, "{:?}", compiled.diagnostics);
+            assert_eq!(compiled.diagnostics.len(), 1);
+        }
+    }
+}

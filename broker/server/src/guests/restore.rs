@@ -104,6 +104,7 @@ pub(super) fn compiled(
         form: Form::Linked,
         known: &*tenant.programs().guests,
         compat,
+        is_stored: true,
         ..CompileOptions::default()
     };
     let mut compilation = lot_to_wasm::compile(&row.source, &options);
