@@ -136,11 +136,10 @@ fn is_order(operator: Comparison) -> bool {
 
 /// Whether a value is the payload, or a member of it.
 fn is_payload(value: &Expression) -> bool {
-    match &value.kind {
-        ExpressionKind::Payload => true,
-        ExpressionKind::GetJson { source, .. } => is_payload(source),
-        _ => false,
+    if let ExpressionKind::GetJson { source, .. } = &value.kind {
+        return is_payload(source);
     }
+    matches!(value.kind, ExpressionKind::Payload)
 }
 
 /// The text of the program that a value certainly is, unless it looks like a number, or like a truth value, which counts as one.

@@ -36,23 +36,20 @@ pub(crate) fn is_meant(parser: &Parser<'_, '_>, after_call: bool) -> bool {
 
 /// Reads a statement up to the end of its last line, which is left unless a block ended it.
 pub(crate) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
-    let word = parser.word();
+    let meant = mistake::skip_declaration(parser);
+    let word = meant.unwrap_or(parser.word());
     let found: Vec<&Form> = forms()
         .filter(|form| form.words.first().is_some_and(|first| first.eq_ignore_ascii_case(word)))
         .collect();
-    let Some(first) = found.first() else {
-        return if mistake::skip_declaration(parser) {
-            super::set::parse(parser)
-        } else {
-            mistake::unknown(parser)
-        };
-    };
+    let Some(first) = found.first() else { return mistake::unknown(parser) };
     let keyword = first.words.first().copied().unwrap_or_default();
     if first.is_of_panels && !parser.in_panel {
         let message = format!("{keyword} outside of a panel");
         return parser.fail(Draft::error(codes::MISPLACED_CLAUSE, parser.span(), message));
     }
-    parser.eat_keyword(keyword);
+    if meant.is_none() {
+        parser.eat_keyword(keyword);
+    }
     if first.words.len() == 1 {
         return (first.parse)(parser);
     }

@@ -98,17 +98,17 @@ fn declaration(word: &str, span: Span) -> Draft {
     Draft::error(codes::NOT_LOT, span, message).suggest("write SET").fix(span, "SET")
 }
 
-/// Takes a word that declares a variable elsewhere, and reports it, where the rest of the line can be read as that of SET.
-pub(super) fn skip_declaration(parser: &mut Parser<'_, '_>) -> bool {
+/// Takes a word that declares a variable elsewhere, and reports it, where the rest of the line can be read as that of the statement which is returned.
+pub(super) fn skip_declaration(parser: &mut Parser<'_, '_>) -> Option<&'static str> {
     let word = parser.word();
     let is_one = DECLARATIONS.contains(&&*word.to_ascii_uppercase()) && !parser.word_at(1).is_empty();
     let is_set = parser.peek_at(2).kind == TokenKind::Sign(Sign::Equal) || parser.word_at(2) == "WITH";
-    if is_one && is_set {
+    (is_one && is_set).then(|| {
         let draft = declaration(word, parser.span());
         parser.sink.push(draft);
         parser.advance();
-    }
-    is_one && is_set
+        "SET"
+    })
 }
 
 /// A line that begins with none of the statements' words.

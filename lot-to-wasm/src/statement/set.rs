@@ -40,7 +40,7 @@ pub(super) const WORDS: &[Word] = &[Word {
 }];
 
 /// Reads what follows `SET`.
-pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let name = parser.expect_variable("SET")?;
     let separated = ["WITH", "TO", "AS"].iter().any(|word| parser.eat_keyword(word))
         || parser.eat_sign(Sign::Equal)

@@ -25,6 +25,12 @@ pub(super) struct Indentation {
     pub(super) span: Span,
 }
 
+/// Tokens before a place among which an open bracket is looked for, so that a line of them costs no square of its length.
+const BRACKET_TOKENS_MAX: usize = 64;
+
+/// Bytes in which the end of a comment of another language is looked for, for the same reason.
+const FOREIGN_COMMENT_BYTES_MAX: usize = 1_024;
+
 /// Words after which a string may span lines (OD-7).
 const LONG_TEXT_KEYS: [&str; 4] = ["QUERY", "BODY", "ARGS", "DESCRIPTION"];
 
@@ -181,7 +187,9 @@ impl Scanner<'_, '_, '_> {
     /// A comment `(* … *)`, as IEC 61131-3 has them: reported, and left out like one of the language.
     fn foreign_comment(&mut self) -> bool {
         let start = self.at;
-        let Some(length) = self.rest().find("*)") else { return false };
+        let rest = self.rest().as_bytes();
+        let near = rest.get(..FOREIGN_COMMENT_BYTES_MAX).unwrap_or(rest);
+        let Some(length) = near.windows(2).position(|pair| pair == b"*)") else { return false };
         let span = Span::new(start, start + length + 2);
         let text = self.sink.source().slice(span);
         let inside = text.get(2..length).unwrap_or("");
@@ -432,17 +440,20 @@ impl Scanner<'_, '_, '_> {
         true
     }
 
-    /// Whether a bracket of this line is open here.
+    /// Whether a bracket of this line is open here, among the last tokens.
     fn is_in_brackets(&self) -> bool {
-        let of_line = self.text.get(..self.at).and_then(|text| text.rfind(['\n', '\r'])).unwrap_or(0);
-        let is_of_line = |token: &&RawToken| token.token.span.start as usize >= of_line;
         let mut closed = 0usize;
-        for token in self.tokens.iter().rev().take_while(is_of_line) {
-            match token.token.kind {
-                TokenKind::Sign(sign) if sign.closes() => closed += 1,
-                TokenKind::Sign(sign) if sign.closing().is_some() && closed == 0 => return true,
-                TokenKind::Sign(sign) if sign.closing().is_some() => closed -= 1,
-                _ => {}
+        for token in self.tokens.iter().rev().take(BRACKET_TOKENS_MAX) {
+            if let TokenKind::Sign(sign) = token.token.kind {
+                if sign.closes() {
+                    closed += 1;
+                } else if sign.closing().is_some() {
+                    let Some(left) = closed.checked_sub(1) else { return true };
+                    closed = left;
+                }
+            }
+            if token.indent.is_some() {
+                return false;
             }
         }
         false
@@ -459,31 +470,13 @@ impl Scanner<'_, '_, '_> {
             self.at += first.len_utf8();
         }
         let run = self.text.get(start..self.at).unwrap_or("").to_owned();
+        let is_field = first == '#' && is_template_field(self.text.get(start..).unwrap_or_default());
+        let is_in_brackets = first == ';' && self.is_in_brackets();
         let suggestion = match first {
-            '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{2018}' | '\u{2019}' => {
-                Some("write strings in straight quotes: \"text\"")
-            }
-            '\u{2013}' | '\u{2014}' => Some("write - for minus and -- for a comment"),
-            '&' => Some("write AND"),
-            '|' => Some("write OR"),
-            '!' => Some("write NOT, or != for unequal"),
-            ';' if self.is_in_brackets() => Some("write , between values"),
-            ';' => Some("leave it out: a statement ends with its line"),
-            '#' if is_template_field(self.text.get(start..).unwrap_or_default()) => {
-                Some("write a value in place of the field, from # to #")
-            }
-            '#' => Some("begin a comment with -- or //"),
-            '$' | '@' => Some("read a variable as {name}"),
+            ';' if is_in_brackets => Some("write , between values"),
+            '#' if is_field => Some("write a value in place of the field, from # to #"),
             '`' | '\u{ab}' | '\u{bb}' => Some(hint_of_quotes(self.text.get(start..).unwrap_or_default())),
-            '\u{2264}' => Some("write <="),
-            '\u{2265}' => Some("write >="),
-            '\u{2260}' => Some("write !="),
-            '\u{d7}' | '\u{b7}' => Some("write * for times"),
-            '\u{f7}' => Some("write / for divided by"),
-            '^' => Some("there are no powers: multiply, x * x"),
-            '?' => Some("write IF condition THEN value ELSE value"),
-            '\u{b0}' => Some("numbers have no units: leave it out"),
-            _ => None,
+            _ => help_for(first),
         };
         let after_text =
             matches!(self.tokens.last(), Some(last) if matches!(last.token.kind, TokenKind::Text(_)));
@@ -493,7 +486,7 @@ impl Scanner<'_, '_, '_> {
             "||" if after_text && !self.is_in_condition() => Some("+"),
             "|" | "||" => Some("OR"),
             ";" if self.text.get(self.at..).is_some_and(is_line_end) => Some(""),
-            ";" if self.is_in_brackets() => Some(","),
+            ";" if is_in_brackets => Some(","),
             "\u{2013}" => Some("-"),
             "\u{2264}" => Some("<="),
             "\u{2265}" => Some(">="),
@@ -519,6 +512,31 @@ impl Scanner<'_, '_, '_> {
             None => draft,
         });
         self.push(TokenKind::Unknown, start);
+    }
+}
+
+/// What to write for a character that begins no token.
+fn help_for(first: char) -> Option<&'static str> {
+    match first {
+        '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{2018}' | '\u{2019}' => {
+            Some("write strings in straight quotes: \"text\"")
+        }
+        '\u{2013}' | '\u{2014}' => Some("write - for minus and -- for a comment"),
+        '&' => Some("write AND"),
+        '|' => Some("write OR"),
+        '!' => Some("write NOT, or != for unequal"),
+        ';' => Some("leave it out: a statement ends with its line"),
+        '#' => Some("begin a comment with -- or //"),
+        '$' | '@' => Some("read a variable as {name}"),
+        '\u{2264}' => Some("write <="),
+        '\u{2265}' => Some("write >="),
+        '\u{2260}' => Some("write !="),
+        '\u{d7}' | '\u{b7}' => Some("write * for times"),
+        '\u{f7}' => Some("write / for divided by"),
+        '^' => Some("there are no powers: multiply, x * x"),
+        '?' => Some("write IF condition THEN value ELSE value"),
+        '\u{b0}' => Some("numbers have no units: leave it out"),
+        _ => None,
     }
 }
 
