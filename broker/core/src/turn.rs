@@ -68,10 +68,7 @@ use crate::durable::changes::{Seat, Stamp, Standing};
 use crate::durable::commit_watcher::CommitWatcher;
 use crate::durable::store_failure::StoreFailure;
 use crate::figures::{OwnFigures, ThreadFigures};
-use crate::limits::{
-    BATCH_WAITING_BYTES_MAX, RELEASES_WAITING_MAX, STEPS_PER_LOOK, STEPS_PER_ROUTE, STORE_FULL_PAUSE,
-    TURN_ENCODED_BYTES_MAX,
-};
+use crate::limits::{STEPS_PER_LOOK, STEPS_PER_ROUTE, STORE_FULL_PAUSE, TURN_ENCODED_BYTES_MAX};
 use crate::reason::violation::Violation;
 use crate::routing::route::RouteCache;
 use crate::shares::Share;
@@ -650,11 +647,6 @@ impl Turn {
         self.thread.home.is_some()
     }
 
-    /// Whether the store took no more for so long that the batch has become large.
-    pub(crate) fn is_far_behind(&self) -> bool {
-        self.is_log_full() && self.batch.bytes() >= BATCH_WAITING_BYTES_MAX
-    }
-
     /// Whether the store took no more.
     pub(crate) fn is_log_full(&self) -> bool {
         self.log.is_full
@@ -692,7 +684,7 @@ impl Turn {
     pub fn is_store_busy_for(&self, share: impl FnOnce() -> Option<Arc<Share>>) -> bool {
         let (log, more) = (&self.core.log, self.batch.bytes());
         self.is_log_full()
-            || self.releases.count() >= RELEASES_WAITING_MAX
+            || self.releases.count() >= crate::limits::RELEASES_WAITING_MAX
             || (log.is_congested(more)
                 && (log.is_nearly_full(more)
                     || share().is_some_and(|share| share.feeds_too_much(log.congested_bytes()))))

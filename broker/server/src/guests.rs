@@ -106,10 +106,8 @@ pub(crate) struct Guests {
     pub(crate) states: states::States,
     pub(crate) kept_errors: kept_errors::KeptErrors,
     pub(crate) metrics: metrics::GuestMetrics,
-    /// Lock for handing kept values to the store.
-    saving: parking_lot::Mutex<()>,
-    /// Topics of states that a batch removes which is not with the store yet.
-    cleared: parking_lot::Mutex<Vec<String>>,
+    /// Lock for handing kept values to the store, with the topics of states that a batch removes which is not there yet.
+    saving: parking_lot::Mutex<Vec<String>>,
     /// Mode that says on whose behalf definitions act.
     pub(crate) authority: Authority,
     runners: RwLock<HashMap<DefinitionId, Arc<host::Runner>>>,
@@ -162,7 +160,6 @@ impl Guests {
             values: Arc::clone(registry.values()),
             metrics: metrics::GuestMetrics::default(),
             saving: parking_lot::Mutex::default(),
-            cleared: parking_lot::Mutex::default(),
             authority,
             registry: RwLock::new(registry),
             runners: RwLock::new(HashMap::new()),

@@ -23,6 +23,7 @@ use crate::tenant::Tenant;
 use crate::tenant::client::Client;
 use crate::tenant::session_key::SessionKey;
 use crate::turn::Turn;
+use crate::turn::capacity;
 
 /// Attaches the connection to its session and answers, now or when the session can be had.
 pub(super) fn accept(
@@ -99,7 +100,7 @@ fn attach_allowed(
         let reason = unstored_reason(request.recipient, failure);
         return Err(turn_away(connection, request, turn, reason, &unstored_words(failure)));
     }
-    if turn.is_far_behind() && promises_durability(&tenant, request, &identity) {
+    if capacity::is_far_behind(turn) && promises_durability(&tenant, request, &identity) {
         let has_code = request.version.has_properties();
         let reason = if has_code { ReasonCode::ServerBusy } else { ReasonCode::ServerUnavailable };
         let words = "the disk of the broker is too slow for more sessions that are stored";

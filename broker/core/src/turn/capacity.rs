@@ -6,7 +6,7 @@ use lotmq_codec::QoS;
 use lotmq_config::OnFull;
 
 use crate::durable::store_failure::StoreFailure;
-use crate::limits::Limit;
+use crate::limits::{BATCH_WAITING_BYTES_MAX, Limit};
 use crate::routing::route::Route;
 use crate::tenant::Tenant;
 use crate::tenant::client::Client;
@@ -20,6 +20,11 @@ pub(crate) fn fill_queues(turn: &mut Turn) {
     if turn.core.settings.on_full == OnFull::Reject {
         turn.settle();
     }
+}
+
+/// Whether the store took no more for so long that the batch of the turn has become large.
+pub(crate) fn is_far_behind(turn: &Turn) -> bool {
+    turn.is_log_full() && turn.batch.bytes() >= BATCH_WAITING_BYTES_MAX
 }
 
 /// Whether every session that must get a message can keep it; asked only where `limits.on_full` says that publishers hear of the rest.

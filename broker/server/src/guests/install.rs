@@ -198,17 +198,17 @@ impl Guests {
     /// Removes the state of a definition, for good with `batch`: the next definition of its name, perhaps another user's, must not find it after a crash either.
     fn clear_state(&self, tenant: &Tenant, definition: &Definition, batch: &mut Batch) {
         // What is on its way to the store is in front of the batch then.
-        let _saving = self.saving.lock();
+        let mut cleared = self.saving.lock();
         let topics = self.states.clear(&self.values, definition);
         for topic in &topics {
             batch.push(Op::DeleteKeep { tenant: tenant.id, topic });
         }
-        self.cleared.lock().extend(topics);
+        cleared.extend(topics);
     }
 
     /// Notes that a batch is with the store: what took the place of a state since it was [cleared](Self::clear_state) is written once more, behind it.
     pub(crate) fn batch_appended(&self) {
-        let cleared = std::mem::take(&mut *self.cleared.lock());
+        let cleared = std::mem::take(&mut *self.saving.lock());
         if !cleared.is_empty() {
             self.values.save_again(cleared);
         }

@@ -209,7 +209,7 @@ impl Files {
         let chain = read_certificates(&self.certificate)?;
         let ends_at_ms = chain.first().map_or(0, |certificate| validity::ends_at_ms(certificate));
         let key = read_key(&self.key).map_err(|error| match error {
-            CertificateError::NotPem { path, fault: NotPem::NoKey } if path == self.certificate => {
+            CertificateError::NotPem { path, fault: NotPem::NoKey(_) } if path == self.certificate => {
                 CertificateError::NoKey { certificate: path }
             }
             other => other,

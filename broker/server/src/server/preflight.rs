@@ -114,7 +114,7 @@ fn key_of(config: &Config, error: &CertificateError) -> &'static str {
         | CertificateError::Pkcs12 { path }
         | CertificateError::NotPem { path, .. }
         | CertificateError::BadAuthority { path, .. } => of_path(path),
-        CertificateError::KeyMismatch { key, .. } => of_path(key),
+        CertificateError::KeyMismatch { key, .. } | CertificateError::BadKey { key, .. } => of_path(key),
         CertificateError::NoKey { certificate }
         | CertificateError::OldVersion { certificate }
         | CertificateError::Unusable { certificate, .. } => of_path(certificate),

@@ -409,7 +409,7 @@ impl Serving<'_> {
         {
             self.reject(post, "the driver of the route ended by a panic whenever it worked on this message");
         }
-        let deliveries = self.deliveries(&mut batch);
+        let deliveries = deliveries::deliveries(self, &mut batch);
         if batch.is_empty() {
             return None;
         }

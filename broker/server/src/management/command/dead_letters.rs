@@ -103,7 +103,7 @@ fn replay(call: &mut Call<'_>) -> Result<Done, Refusal> {
             gone.join(", ")
         );
         let errors = vec![problem("EVENT_GONE", &message)];
-        return Err(Refusal { message, errors, data: Some(data) });
+        return Err(Refusal { message, errors, data: Some(data), ..Refusal::default() });
     }
     match &taken.stopped {
         None => Ok(told(&taken, "handed to the route again").with_data(data)),
