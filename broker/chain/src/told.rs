@@ -18,6 +18,7 @@ pub enum Side {
 
 /// The failure in words, for who operates this side.
 #[must_use]
+#[expect(clippy::wildcard_enum_match_arm, reason = "the library's list grows")]
 pub fn told(error: &Error, side: Side) -> String {
     if let Some(hint) = alert(error, side) {
         return format!("{error}; {hint}");

@@ -150,7 +150,7 @@ fn check(place: &PlaceArgs) -> anyhow::Result<Exit> {
     let config = Config::load(sources)?;
     let refused = preflight::refused(&config);
     for preflight::RefusedAtStart { key, reason } in &refused {
-        let origin = config.origin(&key);
+        let origin = config.origin(key);
         let line = configured.as_ref().and_then(|file| file.line_of(key));
         output::line(&match (line, &origin) {
             (Some(line), ValueOrigin::File(path)) => format!("{}:{line}: `{key}`: {reason}", path.display()),

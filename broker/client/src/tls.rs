@@ -101,6 +101,7 @@ impl TlsContext {
     ///
     /// # Errors
     /// See [`TlsError`].
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the library's list grows")]
     pub fn new(options: &TlsOptions) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let roots = Arc::new(authorities(options)?);

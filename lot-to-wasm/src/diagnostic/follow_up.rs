@@ -56,7 +56,8 @@ fn drop_ends_of_unknown_blocks(found: &mut Vec<Diagnostic>) {
     found.retain(|it| {
         is_loop |= it.code == codes::NO_SUCH_LOOP;
         has_braces |= habit(it) == Some(BRACES);
-        !(is_loop && it.code == codes::END_IF) && !(has_braces && it.code == codes::INDENTED_TRIGGER)
+        let is_end = is_loop && it.code == codes::END_IF || has_braces && it.code == codes::INDENTED_TRIGGER;
+        !is_end
     });
 }
 

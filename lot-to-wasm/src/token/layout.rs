@@ -354,10 +354,9 @@ impl<'k> Layout<'_, 'k> {
     fn close(&mut self, sign: Sign, span: Span) {
         let Some(depth) = self.brackets.iter().rposition(|(open, _)| open.closing() == Some(sign)) else {
             let message = format!("`{}` closes no bracket", sign.text());
-            let draft = Draft::error(codes::UNMATCHED_BRACKET, span, message).suggest(match sign {
-                Sign::CloseBrace => "remove it: blocks are not written in braces",
-                _ => "remove it",
-            });
+            let is_brace = sign == Sign::CloseBrace;
+            let hint = if is_brace { "remove it: blocks are not written in braces" } else { "remove it" };
+            let draft = Draft::error(codes::UNMATCHED_BRACKET, span, message).suggest(hint);
             self.sink.push(draft.fix(span, ""));
             return;
         };

@@ -438,9 +438,7 @@ impl Services for TenantServices {
 
     fn utc_offset_seconds(&self, at_ms: i64) -> i32 {
         let at = Timestamp::from_millisecond(at_ms);
-        self.zone
-            .to_offset(at.unwrap_or_else(|_| if at_ms < 0 { Timestamp::MIN } else { Timestamp::MAX }))
-            .seconds()
+        self.zone.to_offset(at.unwrap_or(if at_ms < 0 { Timestamp::MIN } else { Timestamp::MAX })).seconds()
     }
 
     fn lifetime_ms(&self) -> u64 {

@@ -208,11 +208,12 @@ impl Files {
     ) -> Result<Loaded, CertificateError> {
         let chain = read_certificates(&self.certificate)?;
         let ends_at_ms = chain.first().map_or(0, |certificate| validity::ends_at_ms(certificate));
-        let key = read_key(&self.key).map_err(|error| match error {
-            CertificateError::NotPem { path, fault: NotPem::NoKey(_) } if path == self.certificate => {
-                CertificateError::NoKey { certificate: path }
+        let key = read_key(&self.key).map_err(|error| {
+            let is_no_key = matches!(error, CertificateError::NotPem { fault: NotPem::NoKey(_), .. });
+            if is_no_key && self.key == self.certificate {
+                return CertificateError::NoKey { certificate: self.certificate.clone() };
             }
-            other => other,
+            error
         })?;
         let versions: &[&rustls::SupportedProtocolVersion] = match min_version {
             TlsVersion::V1_2 => &[&rustls::version::TLS13, &rustls::version::TLS12],

@@ -133,11 +133,11 @@ fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn remove_these(call: &mut Call<'_>, removal: &Removal, names: &[Box<str>]) -> Result<Vec<Value>, Refusal> {
     let owner = |name: &str| call.tenant.programs().scripts.owner(name);
     removal.check(call, SCRIPT, names.iter().map(|name| (name.to_string(), owner(name))))?;
-    let of_project = |name: &Box<str>| {
+    let of_project = |name: &str| {
         let project = ownership::project_of_script(call, name)?;
         Some(ownership::warning(ByHand::Removed, SCRIPT, name, &project))
     };
-    let of_projects: Vec<Value> = names.iter().filter_map(of_project).collect();
+    let of_projects: Vec<Value> = names.iter().filter_map(|name| of_project(name)).collect();
     let mut batch = Batch::new();
     for name in names {
         batch.push(Op::DeleteDefinition { tenant: call.tenant.id, kind: scripts::KIND, name });
