@@ -78,11 +78,11 @@ fn what_is_handed_on_survives_kill_9() {
 fn a_store_that_breaks_its_promise_is_found_out() {
     for fault in ["early-report", "lost-batch"] {
         let mut scene = Scene::new(broker(Some(fault)), Random::new(7));
-        let found = (0..50).find_map(|_| {
+        let found = (0..150).find_map(|_| {
             scene.run_until_killed();
             scene.verify().err()
         });
-        let found = found.unwrap_or_else(|| panic!("50 kills with the fault {fault} lost nothing"));
+        let found = found.unwrap_or_else(|| panic!("150 kills with the fault {fault} lost nothing"));
         println!("{fault}: {found}");
     }
 }

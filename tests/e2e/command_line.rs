@@ -214,7 +214,7 @@ fn routes_that_this_build_runs_need_no_broker() {
         "{lines:?}"
     );
     assert_eq!(lines[8..], [r#"written/3 {"n":3}"#, "echo once"]);
-    assert!(ran.stderr.contains("error: Db: it was asked to fail"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("error: Db: event `Save`: it was asked to fail"), "{}", ran.stderr);
     assert_eq!(ran.status.code(), Some(1), "a message was refused");
 
     // Each case has a route of its own, with empty tables; more of them than instances fit.

@@ -79,7 +79,7 @@ fn routes_that_are_not_well_stand_in_the_first_line_and_what_is_over_is_marked()
     assert!(text.contains(" is healthy, with 1 Red of 2 routes, up "), "{text}");
     assert!(text.contains("NAME    TYPE      CONNECTION    HEALTH  WAITING  OLDEST  FAILED  DEAD"), "{text}");
     let line = |beginning: &str| text.lines().find(|line| line.contains(beginning)).unwrap();
-    assert!(line("Route  Well  ").contains("Z over  it was asked to fail"), "{text}");
+    assert!(line("Route  Well  ").contains("Z over  event `Save`: it was asked to fail"), "{text}");
     assert!(line("Well    LOOPBACK").ends_with("1     1"), "{text}");
     assert!(text.contains("2 Route (1 with errors)"), "{text}");
 }

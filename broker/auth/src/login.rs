@@ -111,7 +111,7 @@ pub enum LoginRefusal {
     #[error("anonymous login is not allowed here")]
     AnonymousNotAllowed,
     /// The certificate of the client, which is asked who it is, names no user that there is. Not authorized.
-    #[error("the client certificate names no user that there is: add one of its name (-addUser)")]
+    #[error("the client certificate names no user")]
     CertificateOfNobody,
     /// The certificate of the client has ended since it was shown. Not authorized.
     #[error("the client certificate has expired")]

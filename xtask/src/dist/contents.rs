@@ -75,7 +75,7 @@ impl PackagedFile {
     /// Whether a container has it: what runs, and the licences.
     pub(crate) fn is_for_image(&self) -> bool {
         let of_service = ["usr/lib/systemd", "usr/lib/sysusers", "etc/", "usr/share/man"];
-        let to_read = ["CHANGELOG.md", "README.md", "docs/", "sdk/", "guests/"]
+        let to_read = ["CHANGELOG.md", "README.md", "docs/", "sdk/", "guests/", "examples/"]
             .map(|place| format!("usr/share/doc/lotmq/{place}"));
         let is_to_read = to_read.iter().any(|start| self.path.starts_with(start));
         let is_completion = self.portable.as_deref().is_some_and(|place| place.starts_with("completion/"));

@@ -217,7 +217,7 @@ fn words_of(refusal: LoginRefusal, connection: &Connection) -> String {
     match connection.transport.certified() {
         Some(Certified::User(name)) if refusal == LoginRefusal::CertificateOfNobody => {
             let name: String = name.chars().take(CERTIFIED_NAME_CHARS_MAX).collect();
-            format!("{refusal}: there is no user '{}'", name.escape_debug())
+            format!("{refusal}: there is no user '{}', whom -addUser would make", name.escape_debug())
         }
         Some(Certified::User(_) | Certified::Nobody) | None => refusal.to_string(),
     }

@@ -370,13 +370,14 @@ impl Standing {
         self.last_error().is_some() && self.trouble().is_none()
     }
 
-    /// What it was last told that went wrong: of several, what is not over.
+    /// What it was last told that went wrong: of several, while it is connected, what is not over.
     pub(crate) fn last_error(&self) -> Option<&str> {
         self.last_error_at().map(|(reason, _)| reason)
     }
 
     fn last_error_at(&self) -> Option<(&str, Timestamp)> {
-        let trouble = self.events.trouble().map(|(_, reason, at)| (reason, at));
+        let trouble = self.events.trouble().filter(|_| self.connection() == Connection::Connected);
+        let trouble = trouble.map(|(_, reason, at)| (reason, at));
         trouble.or_else(|| self.last_error.as_ref().map(|(reason, at)| (reason.as_str(), *at)))
     }
 

@@ -168,7 +168,7 @@ fn what_a_route_refuses_is_told_and_gone_whatever_the_class_of_the_failure() {
     let program = compile(&embedding, ROUTES);
     let mut broker = start(&embedding, &program);
     settled(&mut broker);
-    let rejected = "Db: it was asked to fail (ROUTE_REJECTED)".to_owned();
+    let rejected = "Db: event `Save`: it was asked to fail (ROUTE_REJECTED)".to_owned();
     for (class, then) in [
         ("reject", None),
         ("retry", None),
