@@ -365,13 +365,19 @@ mod tests {
         (signed.cert.pem(), signed.signing_key.serialize_pem())
     }
 
-    #[test]
-    fn an_end_is_told_once_a_day_when_it_is_near() {
+    /// A certificate and its key, in files of a folder.
+    fn files() -> (tempfile::TempDir, PathBuf, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.path().join(name));
         let (pem, key_pem) = signed();
         replace(&certificate, &pem);
         replace(&key, &key_pem);
+        (folder, certificate, key)
+    }
+
+    #[test]
+    fn an_end_is_told_once_a_day_when_it_is_near() {
+        let (_folder, certificate, key) = files();
         let mut tls = Tls::default();
         tls.key = Some(key);
         let listener = ListenerTls::load("mqtts", &tls, &certificate, ClientCertificate::Off, &[]).unwrap();
@@ -387,11 +393,7 @@ mod tests {
 
     #[test]
     fn files_with_the_same_in_them_are_not_read_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.path().join(name));
-        let (pem, key_pem) = signed();
-        replace(&certificate, &pem);
-        replace(&key, &key_pem);
+        let (_folder, certificate, key) = files();
         let mut tls = Tls::default();
         tls.key = Some(key.clone());
         let listener = ListenerTls::load("mqtts", &tls, &certificate, ClientCertificate::Off, &[]).unwrap();
@@ -399,8 +401,9 @@ mod tests {
         let counts =
             || [&counters.certificate_reloads, &counters.certificate_reloads_failed].map(|it| it.get());
         for _ in 0..3 {
-            replace(&certificate, &pem);
-            replace(&key, &key_pem);
+            for path in [&certificate, &key] {
+                replace(path, &std::fs::read_to_string(path).unwrap());
+            }
             listener.check(&counters);
             assert!(Arc::ptr_eq(&listener.current(), &first), "its tickets are good for as long as it is");
         }
