@@ -664,6 +664,23 @@ fn count_call(figures: Option<&Arc<ModuleFigures>>) {
     }
 }
 
+/// What a guest tells of itself when the host asks it for that; `None` where it does not know the question.
+async fn told_when_asked(
+    operation: &str,
+    version: &Version,
+    instance: &mut RouteInstance,
+    figures: Option<&Arc<ModuleFigures>>,
+) -> Result<Option<Vec<u8>>, Ended> {
+    instance.comes_behind(0);
+    count_call(figures);
+    let call_time = version.call_time();
+    match tokio::time::timeout(call_time, instance.request(operation, b"{}")).await {
+        Ok(Ok(answer)) => Ok(answer.ok()),
+        Ok(Err(trap)) => Err(Ended::Away(trapped(figures, &trap))),
+        Err(_) => Err(Ended::Away(too_long(call_time))),
+    }
+}
+
 /// Counts a trap; returns what it was, with the code that is explained.
 fn trapped(figures: Option<&Arc<ModuleFigures>>, trap: &Trap) -> String {
     if let Some(figures) = figures {

@@ -10,7 +10,7 @@ use std::time::Instant;
 use lot_facts::RouteFacts;
 use lotmq_host::route::{Abilities, RouteInstance};
 
-use super::{Driver, Ended, count_call, too_long, trapped};
+use super::{Driver, Ended, told_when_asked};
 use crate::guests::route_modules::ModuleFigures;
 use crate::guests::routes::version::Version;
 use crate::limits::{ROUTE_PATH_CHARACTERS_MAX, ROUTE_PATHS_PAUSE};
@@ -45,18 +45,14 @@ impl Paths {
         if self.due.is_none_or(|due| Instant::now() < due) {
             return None;
         }
-        instance.comes_behind(0);
-        count_call(figures);
-        let call_time = version.call_time();
-        match tokio::time::timeout(call_time, instance.request(OPERATION, b"{}")).await {
-            Ok(Ok(answer)) => {
-                let told = answer.ok().and_then(|answer| paths(version.said(), &answer));
+        match told_when_asked(OPERATION, version, instance, figures).await {
+            Ok(answer) => {
+                let told = answer.and_then(|answer| paths(version.said(), &answer));
                 self.due = told.is_some().then(|| Instant::now() + ROUTE_PATHS_PAUSE);
                 tell(driver, told.unwrap_or_default());
                 None
             }
-            Ok(Err(trap)) => Some(Ended::Away(trapped(figures, &trap))),
-            Err(_) => Some(Ended::Away(too_long(call_time))),
+            Err(ended) => Some(ended),
         }
     }
 }

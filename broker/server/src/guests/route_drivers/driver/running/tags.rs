@@ -8,7 +8,7 @@ use std::time::Instant;
 use lotmq_host::route::RouteInstance;
 use tracing::warn;
 
-use super::super::{Driver, Ended, count_call, too_long, trapped};
+use super::super::{Driver, Ended, told_when_asked};
 use crate::guests::route_modules::ModuleFigures;
 use crate::guests::routes::failing_tags::FailingTags;
 use crate::guests::routes::version::Version;
@@ -47,15 +47,7 @@ impl TagsAsked {
         if !has_tags || self.has_none || !is_due {
             return Ok(());
         }
-        instance.comes_behind(0);
-        count_call(figures);
-        let call_time = version.call_time();
-        let asked = tokio::time::timeout(call_time, instance.request(OPERATION, b"{}")).await;
-        let answer = match asked {
-            Ok(Ok(answer)) => answer.ok(),
-            Ok(Err(trap)) => return Err(Ended::Away(trapped(figures, &trap))),
-            Err(_) => return Err(Ended::Away(too_long(call_time))),
-        };
+        let answer = told_when_asked(OPERATION, version, instance, figures).await?;
         let told = answer.and_then(|answer| FailingTags::read(&answer, |text| driver.masked(text)));
         self.hears(driver, version, told.map(Arc::new), has_failed);
         Ok(())
