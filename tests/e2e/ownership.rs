@@ -184,6 +184,12 @@ fn code_that_runs_for_others_comes_from_administrators() {
     refused("eve", &module("hers", "-replace -version 3"), by_ann);
     refused("eve", "-rollbackModule hers", by_ann);
     done(&broker, "bob", &module("hers", "-replace -version 3"));
+    // Root, whom no rule binds, is followed by nobody else.
+    broker.command_ok("-install hers -name roots-asset");
+    let by_root =
+        "Asset 'roots-asset' runs module 'hers' with the rights of 'root', so root alone puts code there.";
+    refused("bob", &module("hers", "-replace -version 4"), by_root);
+    broker.command_ok(&module("hers", "-replace -version 4"));
     // Nor is what a route waits for.
     done(
         &broker,

@@ -435,7 +435,7 @@ codes! {
         REQUEST_ID_MISPLACED "-requestId is not where it goes"
             "It names the request, once, with one word: right behind the verb, or at the very end. Elsewhere it would be a part of what is sent, so nothing was done."
         RUNS_FOR_OTHERS "others would run the code of the caller"
-            "An asset or a route of another user runs the module, with his rights, so only an administrator puts other code there. The message names the first. Add it under another name."
+            "An asset or a route of another user runs the module, with his rights, so only an administrator puts other code there, and where it is root's, root alone. The message names the first. Add it under another name."
         SCHEMA_INVALID "schema of a package cannot be used"
             "What the package says of its configuration is not JSON Schema, or has keywords that are not checked here."
         SECRETS_LOCKED "secrets cannot be opened"

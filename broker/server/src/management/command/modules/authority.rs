@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use lotmq_auth::ROOT;
 use lotmq_definitions::{Definition, DefinitionKind, Owner};
 
 use crate::guests::HasPrograms as _;
@@ -11,26 +12,28 @@ use crate::management::command::verb::Call;
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::Module;
 
-/// Checks that nothing of another user begins to run what the caller brings as a module: an administrator could do all of it himself. Called under
+/// Checks that nothing of another user begins to run what the caller brings as a module: an administrator could do all of it himself, but what only `root` may,
+/// whom no rule binds. Called under
 /// the lock of changes.
 ///
 /// # Errors
 /// RUNS_FOR_OTHERS, with the first that does.
 pub(super) fn check(call: &Call<'_>, module: &str) -> Result<(), Refusal> {
-    if is_admin(call) {
-        return Ok(());
-    }
-    let own = call.owner();
-    let mut others = users(call, module).into_iter().filter(|(_, owner)| own.is_none() || *owner != own);
+    let (own, is_admin) = (call.owner(), is_admin(call));
+    let is_root = |owner: &Option<Owner>| owner.as_ref().is_some_and(|owner| *owner.name == *ROOT);
+    let is_others = |owner: &Option<Owner>| own.is_none() || *owner != own;
+    let mut others = users(call, module)
+        .into_iter()
+        .filter(|(_, owner)| is_others(owner) && (!is_admin || is_root(owner)));
     let Some((first, owner)) = others.next() else { return Ok(()) };
+    let who = if is_root(&owner) { "root alone" } else { "an administrator" };
     let whose = owner.map_or("the broker".to_owned(), |owner| format!("'{}'", owner.name));
     let more = match others.count() {
         0 => String::new(),
         count => format!(" and {count} more"),
     };
-    let message = format!(
-        "{first}{more} runs module '{module}' with the rights of {whose}, so an administrator puts code there."
-    );
+    let message =
+        format!("{first}{more} runs module '{module}' with the rights of {whose}, so {who} puts code there.");
     Err(Refusal::new("RUNS_FOR_OTHERS", message))
 }
 
