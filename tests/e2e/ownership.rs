@@ -199,6 +199,56 @@ fn code_that_runs_for_others_comes_from_administrators() {
     let route =
         "Route 'Later' runs module 'later' with the rights of 'ann', so an administrator puts code there.";
     refused("eve", &module("later", ""), route);
+    // Nor by a name that an asset is given.
+    let put = |command: &str| {
+        let reply = ask(&broker, "eve", command);
+        assert_eq!((reply.code(), reply.message()), ("RUNS_FOR_OTHERS", route), "{command}");
+    };
+    done(&broker, "eve", &module("own", ""));
+    put("-install own -name later");
+    done(&broker, "eve", "-install own -name free");
+    put("-asset-name-set free later");
+}
+
+/// What an asset does with its owner's rights says its owner, whatever others may do with assets.
+#[test]
+fn who_manages_assets_does_not_speak_in_the_name_of_their_owners() {
+    let (broker, _data) = with_users();
+    broker.command_ok("-addUser eve password");
+    for scope in ["CommandCall", "AssetManagementUpdate"] {
+        broker.command_ok(&format!(
+            "-addRule DEFINE RULE Eve{scope} WITH PRIORITY 5 FOR {scope}\n    IF USER IS \"eve\" THEN\n        ALLOW\n"
+        ));
+    }
+    let module = format!("-addModule m -world action -on in -grantAll wasm64:{}", modules::scale());
+    done(&broker, "ann", &module);
+    broker.command_ok("-install m -name roots");
+    let cases = [
+        ("eve", "m", "Asset 'm' runs with the rights of 'ann', so an administrator sets"),
+        ("eve", "roots", "Asset 'roots' runs with the rights of 'root', so root alone sets"),
+        ("bob", "roots", "Asset 'roots' runs with the rights of 'root', so root alone sets"),
+    ];
+    for (user, asset, says) in cases {
+        for (command, sets) in [
+            (format!("-assetConfigSave {asset} -force 2"), "the configuration"),
+            (format!("-assetPolicySet {asset} topics default -force"), "the policy 'topics'"),
+        ] {
+            let reply = ask(&broker, user, &command);
+            let expected = format!("{says} {sets} of asset '{asset}'.");
+            assert_eq!((reply.code(), reply.message()), ("RUNS_FOR_OTHERS", &*expected), "{user} {command}");
+        }
+        done(&broker, user, &format!("-assetPolicySet {asset} restart never -force"));
+    }
+    for (user, asset) in [("ann", "m"), ("bob", "m"), ("root", "roots")] {
+        let (save, narrow) =
+            (format!("-assetConfigSave {asset} -force 2"), format!("-assetPolicySet {asset} topics a/#"));
+        for command in [save, format!("{narrow} -force")] {
+            match user {
+                "root" => drop(broker.command_ok(&command)),
+                _ => drop(done(&broker, user, &command)),
+            }
+        }
+    }
 }
 
 /// The version before a module is not left to the next user of its owner's name, with what he had configured.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::add_entity::refused;
 use super::modules::options::{MODULE_NAME_RULE, is_module_name, may_install};
-use super::modules::{compiling, instances};
+use super::modules::{authority, compiling, instances};
 use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
 use super::shown::Shown;
@@ -221,6 +221,8 @@ fn put(
     }
     if before.is_none_or(|(former, _)| former != name) {
         check_name(call, name)?;
+        // A route may wait for a module of this name.
+        authority::check(call, name)?;
     }
     if before.is_none() && managed.assets.instances().len() >= ASSETS_MAX {
         let message = format!("Tenant '{}' already has {ASSETS_MAX} installed assets.", call.tenant.name);

@@ -29,7 +29,7 @@ use options::{
     read_options, world_of,
 };
 
-mod authority;
+pub(super) mod authority;
 pub(super) mod compiling;
 pub(super) mod download;
 pub(super) mod instances;

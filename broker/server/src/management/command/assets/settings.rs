@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use lotmq_auth::Scope;
+use lotmq_definitions::Owner;
 use lotmq_host::limits::ROUTE_TIME;
 use lotmq_host::{Capability, GuestLimits, World};
 use lotmq_store::Batch;
 use serde_json::Value;
 
 use super::super::add_entity::refused;
-use super::super::modules::compiling;
 use super::super::modules::options::may_install;
+use super::super::modules::{authority, compiling};
 use super::super::ownership::Removal;
 use super::super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::super::shown::Shown;
@@ -100,8 +101,9 @@ fn config_save(call: &mut Call<'_>) -> Result<Done, Refusal> {
     removal.check_definitions(call, asset.definition_kind(), [&*asset.definition])?;
     let module = module_of(call, &asset)?;
     may_install(call, module.world)?;
+    authority::check_settings(call, &asset, owner(call, &asset).as_ref(), "configuration")?;
     let config = checked(call, &asset, &module, config)?;
-    apply(call, &asset, |record, options| {
+    apply(call, &asset, Some("configuration"), |record, options| {
         let kept = match &mut record.instance {
             Some(instance) => &mut instance.config,
             None => &mut options.config,
@@ -144,16 +146,27 @@ fn present(call: &Call<'_>, asset: &Asset) -> Option<Value> {
     }
 }
 
-/// Changes what is kept of a module or an instance, and has it work with that; gives the policies that it has then.
+/// In whose name an asset runs.
+fn owner(call: &Call<'_>, asset: &Asset) -> Option<Owner> {
+    let registry = call.tenant.programs().guests.registry.read();
+    registry.get(asset.definition_kind(), &asset.definition)?.owner().cloned()
+}
+
+/// Changes what is kept of a module or an instance, and has it work with that; gives the policies that it has then. Of what its owner's rights are used for, `sets` says
+/// what it is for people.
 fn apply(
     call: &mut Call<'_>,
     asset: &Asset,
+    sets: Option<&str>,
     change: impl FnOnce(&mut AssetRecord, &mut ModuleOptions) -> Result<(), Refusal>,
 ) -> Result<Policies, Refusal> {
     let managed = call.tenant.managed();
     let before = managed.assets.get(&asset.definition);
     let mut record = before.as_deref().cloned().unwrap_or_default();
-    if record.instance.is_some() {
+    if let Some(instance) = &record.instance {
+        if let Some(sets) = sets {
+            authority::check_settings(call, asset, instance.owner.as_ref(), sets)?;
+        }
         change(&mut record, &mut ModuleOptions::default())?;
         let before = before.ok_or_else(|| not_found(call, &asset.name))?;
         let policies = record.policies.clone();
@@ -161,6 +174,9 @@ fn apply(
         return Ok(policies);
     }
     let module = managed.modules.get(&asset.definition).ok_or_else(|| not_found(call, &asset.name))?;
+    if let Some(sets) = sets {
+        authority::check_settings(call, asset, module.owner.as_ref(), sets)?;
+    }
     let mut options = module.options.clone();
     change(&mut record, &mut options)?;
     let policies = record.policies.clone();
@@ -206,11 +222,17 @@ fn policy_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.about(EntityType::Asset, name);
     let asset = find(call, name)?;
     asked.check_definitions(call, asset.definition_kind(), [&*asset.definition])?;
+    // What narrows the rights that it runs with.
+    let policy_of_rights = format!("policy '{policy}'");
+    let sets = matches!(policy.as_str(), "net" | "topics").then_some(&*policy_of_rights);
     let (policies, base) = match asset.kind {
         AssetKind::Route => {
             let mut batch = Batch::new();
             let _changes = call.broker.commands.changes.lock();
             call.check_current()?;
+            if let Some(sets) = sets {
+                authority::check_settings(call, &asset, owner(call, &asset).as_ref(), sets)?;
+            }
             let orders = &call.tenant.programs().guests.route_orders;
             let before = orders.get(&asset.definition);
             let policies = changed(before.policies.clone(), policy, value)?;
@@ -222,7 +244,7 @@ fn policy_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
         AssetKind::Module | AssetKind::Instance => {
             let module = module_of(call, &asset)?;
             may_install(call, module.world)?;
-            let policies = apply(call, &asset, |record, _| {
+            let policies = apply(call, &asset, sets, |record, _| {
                 record.policies = changed(std::mem::take(&mut record.policies), policy, value)?;
                 Ok(())
             })?;

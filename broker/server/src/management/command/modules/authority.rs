@@ -1,40 +1,78 @@
-//! Authority of those who put code into a module: it runs in the name of whoever installed an asset or wrote a route. Who gives rules their code is asked before
-//! (`may_install`).
+//! Authority of those who say what runs in somebody's name: the code of a module, which runs for whoever installed an asset or wrote a route, and configurations. Who gives
+//! rules their code is asked before (`may_install`).
 
-use std::sync::Arc;
+use std::iter;
 
 use lotmq_auth::ROOT;
-use lotmq_definitions::{Definition, DefinitionKind, Owner};
+use lotmq_definitions::{DefinitionKind, Owner};
 
 use crate::guests::HasPrograms as _;
+use crate::management::assets::{Asset, AssetKind};
 use crate::management::command::reply::Refusal;
 use crate::management::command::verb::Call;
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::Module;
 
-/// Checks that nothing of another user begins to run what the caller brings as a module: an administrator could do all of it himself, but what only `root` may,
-/// whom no rule binds. Called under
-/// the lock of changes.
+/// Checks that nothing of another user begins to run what the caller brings as a module. Called under the lock of changes.
 ///
 /// # Errors
 /// RUNS_FOR_OTHERS, with the first that does.
-pub(super) fn check(call: &Call<'_>, module: &str) -> Result<(), Refusal> {
-    let (own, is_admin) = (call.owner(), is_admin(call));
-    let is_root = |owner: &Option<Owner>| owner.as_ref().is_some_and(|owner| *owner.name == *ROOT);
-    let is_others = |owner: &Option<Owner>| own.is_none() || *owner != own;
-    let mut others = users(call, module)
-        .into_iter()
-        .filter(|(_, owner)| is_others(owner) && (!is_admin || is_root(owner)));
+pub(in crate::management::command) fn check(call: &Call<'_>, module: &str) -> Result<(), Refusal> {
+    let instances = call.tenant.managed().assets.of_package(module).into_iter();
+    let instances = instances.filter_map(|name| {
+        let owner = call.tenant.managed().assets.instance(&name)?.owner;
+        Some((format!("Asset '{name}'"), owner))
+    });
+    check_users(call, instances.chain(routes(call, module)), |users, whose, who| {
+        format!("{users} runs module '{module}' with the rights of {whose}, so {who} puts code there.")
+    })
+}
+
+/// Checks that the caller decides what an asset of `owner` does with his rights, and with those of the owners of routes that run it: by `sets`, of which people are told.
+///
+/// # Errors
+/// RUNS_FOR_OTHERS, with the first that does.
+pub(in crate::management::command) fn check_settings(
+    call: &Call<'_>,
+    asset: &Asset,
+    owner: Option<&Owner>,
+    sets: &str,
+) -> Result<(), Refusal> {
+    let name = &asset.name;
+    let itself = (format!("Asset '{name}'"), owner.cloned());
+    // A route may have the name of a module.
+    let is_module = asset.kind != AssetKind::Route;
+    let users = iter::once(itself).chain(routes(call, &asset.definition).filter(|_| is_module));
+    check_users(call, users, |users, whose, who| {
+        format!("{users} runs with the rights of {whose}, so {who} sets the {sets} of asset '{name}'.")
+    })
+}
+
+/// Refuses what is done with the rights of others than the caller may decide for; `told` says it of those who run it, whose rights they are, and who may do it.
+fn check_users(
+    call: &Call<'_>,
+    users: impl Iterator<Item = (String, Option<Owner>)>,
+    told: impl Fn(&str, &str, &str) -> String,
+) -> Result<(), Refusal> {
+    let mut others = users.filter(|(_, owner)| !may_decide(call, owner.as_ref()));
     let Some((first, owner)) = others.next() else { return Ok(()) };
-    let who = if is_root(&owner) { "root alone" } else { "an administrator" };
+    let who = if owner.as_ref().is_some_and(is_root) { "root alone" } else { "an administrator" };
     let whose = owner.map_or("the broker".to_owned(), |owner| format!("'{}'", owner.name));
-    let more = match others.count() {
-        0 => String::new(),
-        count => format!(" and {count} more"),
+    let first = match others.count() {
+        0 => first,
+        count => format!("{first} and {count} more"),
     };
-    let message =
-        format!("{first}{more} runs module '{module}' with the rights of {whose}, so {who} puts code there.");
-    Err(Refusal::new("RUNS_FOR_OTHERS", message))
+    Err(Refusal::new("RUNS_FOR_OTHERS", told(&first, &whose, who)))
+}
+
+/// Whether the caller decides what is done with somebody's rights: his own, or of all but `root`, whom no rule binds, as an administrator, who could do it himself.
+fn may_decide(call: &Call<'_>, owner: Option<&Owner>) -> bool {
+    let own = call.owner();
+    (own.is_some() && owner == own.as_ref()) || (is_admin(call) && !owner.is_some_and(is_root))
+}
+
+fn is_root(owner: &Owner) -> bool {
+    *owner.name == *ROOT
 }
 
 /// Whether a module's configuration may be taken over by the caller. What nobody owns any more is not everybody's.
@@ -47,12 +85,10 @@ fn is_admin(call: &Call<'_>) -> bool {
     account.is_some_and(|account| account.is_admin())
 }
 
-/// Assets and routes that run a module, for people, with their owners. What an Action calls runs in the name of its own.
-fn users(call: &Call<'_>, module: &str) -> Vec<(String, Option<Owner>)> {
-    let assets = &call.tenant.managed().assets;
-    let instance = |name: Arc<str>| Some((format!("Asset '{name}'"), assets.instance(&name)?.owner));
-    let definitions = call.tenant.programs().guests.users_of_module(module);
-    let definition = |user: &Arc<Definition>| match user.kind() {
+/// Routes that run a module, for people, with their owners. What an Action calls runs in the name of its own.
+fn routes(call: &Call<'_>, module: &str) -> impl Iterator<Item = (String, Option<Owner>)> {
+    let users = call.tenant.programs().guests.users_of_module(module);
+    users.into_iter().filter_map(|user| match user.kind() {
         DefinitionKind::Route => Some((format!("Route '{}'", user.name()), user.owner().cloned())),
         DefinitionKind::Action
         | DefinitionKind::Rule
@@ -60,11 +96,5 @@ fn users(call: &Call<'_>, module: &str) -> Vec<(String, Option<Owner>)> {
         | DefinitionKind::Module
         | DefinitionKind::Theme
         | DefinitionKind::Panel => None,
-    };
-    assets
-        .of_package(module)
-        .into_iter()
-        .filter_map(instance)
-        .chain(definitions.iter().filter_map(definition))
-        .collect()
+    })
 }
