@@ -518,6 +518,28 @@ fn a_route_runs_an_instance_whose_configuration_and_policies_are_its_own() {
     assert_eq!(broker.command("-uninstall other").code(), "IN_USE");
 }
 
+/// There may be passwords in it, and a route says where they go.
+#[test]
+fn a_configuration_is_for_routes_of_its_owner_alone() {
+    let (far, elsewhere) =
+        (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let (address, there) = (far.local_addr().unwrap(), elsewhere.local_addr().unwrap());
+    let broker = at_home().start();
+    broker.command_ok("-addUser ann password");
+    broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
+    broker.command_ok(&echo("-grant endpoint:127.0.0.1:*"));
+    let config = json!({"sections": {"ECHO_CONFIG": {"HOW": format!("to={there}")}}});
+    broker.command_ok(&format!("-asset-config-save echo {config}"));
+    let route = line_of("echo", address)
+        .replace("    ADD EVENT", "        WITH ALLOW_HOSTS \"127.0.0.1:*\"\n    ADD EVENT");
+    let reply = broker.command_as(("ann", "password"), &route);
+    assert_eq!(reply.0["warnings"][0]["code"], "CONFIG_OF_ANOTHER", "{reply:?}");
+    let (_stream, _lines) = accept(&far);
+    broker.command_ok("-removeRoute Line -force");
+    assert_eq!(broker.command_ok(&route).0["warnings"], Value::Null);
+    let (_stream, _lines) = accept(&elsewhere);
+}
+
 /// The component with a manifest.
 fn with_manifest(json: &str) -> String {
     let component = compiled("DEFINE ACTION Idle\nON TOPIC \"idle\" DO\n    PUBLISH TOPIC \"o\" WITH 1\n");

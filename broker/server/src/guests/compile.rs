@@ -158,7 +158,7 @@ impl CompiledDefinition {
         let Some(route) = self.new.facts.route.as_deref() else { return Ok(()) };
         let refusal = match &self.code {
             Code::Route(code) => {
-                let of_module = code.config(guests);
+                let of_module = code.config(guests, self.new.owner.as_ref());
                 code.described(guests, |described| {
                     route_drivers::refusal(described, route, of_module.as_deref())
                 })

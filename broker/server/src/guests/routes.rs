@@ -37,8 +37,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use lot_facts::{Facts, RouteBlock};
-use lotmq_definitions::{Definition, DefinitionId, DefinitionKind, State};
+use lot_facts::RouteBlock;
+use lotmq_definitions::{Definition, DefinitionId, DefinitionKind, Owner, State};
 use lotmq_host::limits::ROWS_WAIT;
 use lotmq_host::route::{Abilities, Description};
 use lotmq_host::{OwnedMessage, RowQuery, RowsError, RunError, Value};
@@ -222,6 +222,19 @@ impl Guests {
         found.ok_or_else(|| format!("module '{name}' is not of world 'route'"))
     }
 
+    /// Configuration that is kept with a module, for the route of an owner: of its own owner's routes, because there may be passwords in it, and a route says where they go.
+    pub(super) fn module_config(&self, name: &str, owner: Option<&Owner>) -> Option<Arc<str>> {
+        let (module, _) = self.route_module(name).ok()?;
+        module.grants.config.clone().filter(|_| self.is_module_of(name, owner))
+    }
+
+    /// Whether a module is somebody's, and of this owner.
+    fn is_module_of(&self, name: &str, owner: Option<&Owner>) -> bool {
+        let registry = self.registry.read();
+        let module = registry.get(DefinitionKind::Module, name);
+        owner.is_some() && module.is_some_and(|module| module.owner() == owner)
+    }
+
     /// Checks that a module is there and not switched off; gives its definition.
     ///
     /// # Errors
@@ -294,7 +307,8 @@ impl Guests {
 }
 
 /// Warnings for whoever deploys a route, by code: values that are not set, and settings that this build does not follow.
-pub(crate) fn warnings(tenant: &Tenant, facts: &Facts) -> Vec<(&'static str, String)> {
+pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<(&'static str, String)> {
+    let facts = definition.facts();
     let Some(route) = &facts.route else { return Vec::new() };
     let mut warnings = Vec::new();
     for name in facts.env.iter().filter(|name| tenant.programs().variables.environment(name).is_none()) {
@@ -321,6 +335,14 @@ pub(crate) fn warnings(tenant: &Tenant, facts: &Facts) -> Vec<(&'static str, Str
         && let Err(reason) = tenant.programs().guests.route_module(name)
     {
         warnings.push(("MODULE_MISSING", format!("{reason}; the route waits for it")));
+    }
+    let guests = &tenant.programs().guests;
+    if let Some(name) = route_modules::named(route)
+        && guests.route_module(name).is_ok_and(|(module, _)| module.grants.config.is_some())
+        && !guests.is_module_of(name, definition.owner())
+    {
+        let text = format!("module '{name}' is another user's, so its configuration is not the route's");
+        warnings.push(("CONFIG_OF_ANOTHER", text));
     }
     let is_alone = |described: &Description| described.abilities.contains(Abilities::RUN);
     let says = |section: &RouteBlock| section.settings.contains_key("INSTANCES");

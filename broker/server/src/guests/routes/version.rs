@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lot_facts::{RouteFacts, RouteValue};
 use lotmq_config::Routes as Defaults;
-use lotmq_definitions::Definition;
+use lotmq_definitions::{Definition, Owner};
 use lotmq_host::route::{Description, RouteGuest};
 use lotmq_router::filter_matches;
 
@@ -34,11 +34,11 @@ pub(crate) enum RouteCode {
 }
 
 impl RouteCode {
-    /// Configuration of its module.
-    pub(in crate::guests) fn config(&self, guests: &Guests) -> Option<Arc<str>> {
+    /// Configuration of its module for the route of an owner.
+    pub(in crate::guests) fn config(&self, guests: &Guests, owner: Option<&Owner>) -> Option<Arc<str>> {
         match self {
             RouteCode::Own(_) => None,
-            RouteCode::Module(name) => guests.route_module(name).ok()?.0.grants.config.clone(),
+            RouteCode::Module(name) => guests.module_config(name, owner),
         }
     }
 

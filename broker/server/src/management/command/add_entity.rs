@@ -144,7 +144,7 @@ fn add_one(
             warnings.extend(told.map(|text| problem("WAITING_FOR_GONE", &text)));
             let of_deploy = &installed.warnings;
             warnings.extend(of_deploy.iter().map(|found| of_deployed(call, found)));
-            let of_route = guests::routes::warnings(call.tenant, installed.definition.facts());
+            let of_route = guests::routes::warnings(call.tenant, &installed.definition);
             warnings.extend(of_route.iter().map(|(code, text)| problem(code, text)));
             let place = (call.tenant, &call.broker.hosting);
             let refused = guests::route_drivers::refused_address(place, &installed.definition);

@@ -73,7 +73,8 @@ impl Driver {
                 let policies = [Some(own), Some(&module.policies)];
                 let bounds = PlaceBounds { granted: Some(granted), policies, refuses };
                 let endpoints = Arc::new(self.endpoints(version, names, bounds).await?);
-                let grants = Arc::new(in_common::both(of_text, &module.grants));
+                let config = version.code.config(&self.tenant.programs().guests, version.definition.owner());
+                let grants = Arc::new(Grants { config, ..in_common::both(of_text, &module.grants) });
                 let folders = self.folders(version, names, &grants, Some(name)).await?;
                 let serial_lines = self.serial_lines(version, names, &grants, Some(name))?;
                 let limits = own.limits(module.limits);
