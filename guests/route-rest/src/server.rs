@@ -14,8 +14,24 @@ pub(crate) struct Server {
     http: HttpServer,
     /// Requests that wait for a message, the oldest first. The host bounds them.
     waiting: VecDeque<Waiting>,
-    /// Number of the next one.
+    marks: Marks,
+}
+
+/// What requests are told apart by in correlation data: each is of one request of one opening, and no client can say the next one.
+struct Marks {
+    opening: u64,
     next: u64,
+}
+
+impl Marks {
+    fn new() -> Marks {
+        Marks { opening: ambient::random(), next: 0 }
+    }
+
+    fn next(&mut self) -> Vec<u8> {
+        self.next += 1;
+        [self.opening.to_be_bytes(), self.next.to_be_bytes()].concat()
+    }
 }
 
 /// Request that waits for a message.
@@ -34,27 +50,27 @@ impl Server {
     pub(crate) fn open(serving: &Serving) -> Result<Server, Failure> {
         let options = HttpServerOptions::default().timeout_ms(serving.timeout_ms);
         let http = HttpServer::serve(serving.endpoint, options).map_err(|error| failure(&error))?;
-        Ok(Server { http, waiting: VecDeque::new(), next: 0 })
+        Ok(Server { http, waiting: VecDeque::new(), marks: Marks::new() })
     }
 
     /// Serves until the host has other work or the time is over.
     pub(crate) fn run(&mut self, serving: &Serving, until_ms: u32) -> Result<u32, Failure> {
-        let Server { http, waiting, next } = self;
-        let mut requests = Requests { serving, waiting, next };
+        let Server { http, waiting, marks } = self;
+        let mut requests = Requests { serving, waiting, marks };
         http.run(until_ms, |asked| {
             requests.serve(asked);
             Ok(())
         })
     }
 
-    /// Answers the request that waits for a message: the one that it means by its correlation data, else the oldest that waits for its topic.
+    /// Answers the request that waits for a message: the one that its correlation data means, which may be over; without them, the oldest that waits for its topic.
     pub(crate) fn answer(&mut self, event: &ServedEvent, delivery: &Delivery) {
         forget_those_over(&mut self.waiting);
         let meant = delivery.properties.as_ref().and_then(|it| it.correlation_data.as_deref());
         let (topic, payload) = (&delivery.message.topic, &delivery.message.payload);
         let is_for = |waiting: &Waiting| waiting.event == event.name && matches(&waiting.source, topic);
-        let by_mark = |waiting: &Waiting| is_for(waiting) && Some(&*waiting.correlation) == meant;
-        let place = self.waiting.iter().position(by_mark).or_else(|| self.waiting.iter().position(is_for));
+        let is_meant = |waiting: &Waiting| meant.is_none_or(|mark| *waiting.correlation == *mark);
+        let place = self.waiting.iter().position(|waiting| is_for(waiting) && is_meant(waiting));
         if let Some(waiting) = place.and_then(|place| self.waiting.remove(place)) {
             reply_with(payload).send(&waiting.responder);
         }
@@ -65,7 +81,7 @@ impl Server {
 struct Requests<'a> {
     serving: &'a Serving,
     waiting: &'a mut VecDeque<Waiting>,
-    next: &'a mut u64,
+    marks: &'a mut Marks,
 }
 
 impl Requests<'_> {
@@ -104,8 +120,7 @@ impl Requests<'_> {
         forget_those_over(self.waiting);
         let topic = event.destination.as_ref().map(|topic| topic.filled(parameters)).unwrap_or_default();
         let source = event.source.as_ref().map(|source| source.filled(parameters));
-        let correlation = self.next.to_be_bytes().to_vec();
-        *self.next += 1;
+        let correlation = self.marks.next();
         let until = ambient::monotonic_ms() + u64::from(asked.time_left_ms());
         let (request, responder) = asked.into_parts();
         let is_topic = |source: &&String| !source.contains(['+', '#']);
