@@ -36,6 +36,7 @@ pub use client_tls::ClientTls;
 pub use endpoint::{Endpoint, EndpointTls, HostPattern, HttpService, NotAPattern};
 pub use folder::RouteFolder;
 pub use http::{HttpEvent, HttpFailure, ServedEvent};
+pub use http_server::bound_http_callers;
 pub(crate) use instance::{CallResult, Fiber, OnFiber, link};
 pub(crate) use nobody::BrokerOfNobody;
 pub use serial::{CharSize, FlowControl, SerialLine, SerialParity, SerialSettings, StopBits};

@@ -374,10 +374,17 @@ pub const HTTP_PIECE_BYTES_MAX: usize = 64 * 1024;
 /// Longest time of an exchange, from its start to the end of the response, whatever the guest asks for.
 pub const HTTP_TIME_MAX: Duration = Duration::from_secs(300);
 
-/// Connections of clients to one HTTP server of a route. Others wait to be accepted. Four for each request that may be open, because clients keep theirs.
+/// Connections of clients to one HTTP server of a route. For further ones the address with most of them gives way, or they are closed. Four for each request that
+/// may be open, because clients keep theirs.
 pub const HTTP_SERVER_CONNECTIONS_MAX: usize = 256;
 
-/// Requests to one HTTP server of a route that wait or have no answer; further ones are answered with 503.
+/// Connections of clients to the HTTP servers of all routes together, at most; fewer where the system lets the process open few files. As of four servers.
+pub const HTTP_SERVER_CONNECTIONS_ALL_MAX: usize = 4 * HTTP_SERVER_CONNECTIONS_MAX;
+
+/// How long a client may bring nothing whole before another one of its own address may have its place, where there is none left.
+pub const HTTP_SERVER_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Requests to one HTTP server of a route that have come whole and have no answer; further ones are answered with 503.
 pub const HTTP_SERVER_REQUESTS_MAX: usize = 64;
 
 /// Requests that an instance of a route may have taken and not dropped, all its HTTP servers together: those of two servers.
@@ -386,6 +393,9 @@ pub const HTTP_RESPONDERS_MAX: u32 = 128;
 /// Bytes of the bodies of requests to one HTTP server of a route that the guest has not taken, and as many of answers that are being sent: as of requests to
 /// others.
 pub const HTTP_SERVER_BYTES_MAX: usize = HTTP_REQUEST_BYTES_MAX;
+
+/// Bytes of the bodies of requests to the HTTP servers of all routes together, and as many of answers that are being sent: as of four servers.
+pub const HTTP_SERVER_BYTES_ALL_MAX: usize = 4 * HTTP_SERVER_BYTES_MAX;
 
 /// How long a client may take to say the head of a request, and to begin with the next one.
 pub const HTTP_SERVER_HEAD_TIME: Duration = Duration::from_secs(30);

@@ -1,5 +1,5 @@
 //! `http-server`: requests of HTTP clients. Capability: the endpoints of the instance that serve HTTP, and what the operator allows of addresses of this machine.
-//! Bounds: connections and open requests per server, taken requests per instance, bytes of requests and answers, time.
+//! Bounds: connections and open requests per server, taken requests per instance, bytes of requests and answers, time; connections and bytes of all servers together ([`callers`]).
 //!
 //! A task accepts connections, each of which has a task of its own ([`connection`]) in which `hyper` reads requests; they wait in the [`queue`] of their server until
 //! the guest takes them, and for their answer as long as the guest has said.
@@ -7,9 +7,12 @@
 //! Invariants: no guest code runs for a client that is not called by the driver; whatever the guest does, each whole request is answered by it or by the host.
 
 mod answer;
+mod callers;
 mod connection;
 mod open_request;
 mod queue;
+
+pub use callers::bound_http_callers;
 
 use super::{
     bindings::lotmq::guest::{
@@ -28,7 +31,7 @@ use queue::{RequestQueue, WaitingRequest};
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -68,8 +71,12 @@ pub struct GuestServer {
     closing: watch::Sender<bool>,
 }
 
+/// Number of the next server of this process.
+static NEXT_SERVER: AtomicU64 = AtomicU64::new(0);
+
 /// What a server and its tasks share.
 pub(super) struct ServerShared {
+    number: u64,
     /// Taken out when the server ends.
     socket: Mutex<Option<tokio::net::TcpListener>>,
     queue: Arc<RequestQueue>,
@@ -110,6 +117,7 @@ impl HostServer for FiberState {
         let socket = super::listener::listening(address).map_err(|error| io_error(&error))?;
         let body_bytes_max = usize::try_from(options.body_bytes_max).unwrap_or(usize::MAX);
         let shared = Arc::new(ServerShared {
+            number: NEXT_SERVER.fetch_add(1, Ordering::Relaxed),
             socket: Mutex::new(Some(socket)),
             queue: Arc::default(),
             tls: service.tls,

@@ -6,6 +6,8 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{info, warn};
 
+use lotmq_host::{fiber::bound_http_callers, limits::HTTP_SERVER_CONNECTIONS_ALL_MAX};
+
 use crate::limits::{DESCRIPTORS_KEPT_MAX, HTTP_CONNECTIONS_MAX, SPARE_CONNECTIONS_MAX};
 
 /// Number of open descriptors that is assumed where the system does not tell.
@@ -20,6 +22,8 @@ pub(crate) struct Descriptors {
     pub(crate) spare_connections: u32,
     /// Connections to one socket of the health port.
     pub(crate) http_connections: u32,
+    /// Connections to the HTTP servers of routes.
+    route_connections: u32,
 }
 
 impl Descriptors {
@@ -28,7 +32,8 @@ impl Descriptors {
     pub(crate) fn share_out(per_connection: u32) -> Self {
         let (limit, open) = (raise_limit(), open_now());
         let shared = Self::of(limit, open, per_connection);
-        let Self { connections, .. } = shared;
+        let Self { connections, route_connections, .. } = shared;
+        bound_http_callers(route_connections as usize);
         info!(limit, open, connections, "file descriptors");
         shared
     }
@@ -36,8 +41,12 @@ impl Descriptors {
     fn of(limit: u32, open: u32, per_connection: u32) -> Self {
         let free = limit.saturating_sub(open);
         let kept = (free / 4).min(DESCRIPTORS_KEPT_MAX);
+        let for_clients = free - kept;
+        let of_all_routes = u32::try_from(HTTP_SERVER_CONNECTIONS_ALL_MAX).unwrap_or(u32::MAX);
+        let route_connections = (for_clients / 8).clamp(1, of_all_routes);
         Self {
-            connections: ((free - kept) / per_connection).max(1),
+            connections: (for_clients.saturating_sub(route_connections) / per_connection).max(1),
+            route_connections,
             spare_connections: (kept / 4).clamp(1, SPARE_CONNECTIONS_MAX),
             http_connections: (kept / 2).clamp(1, u32::try_from(HTTP_CONNECTIONS_MAX).unwrap_or(u32::MAX)),
         }
@@ -75,15 +84,16 @@ mod tests {
     #[test]
     fn something_is_kept_for_health_and_administrators() {
         for (limit, open, per_connection, expected) in [
-            (90, 46, 1, (33, 2, 5)),
-            (1024, 64, 1, (720, 16, 120)),
-            (1024, 64, 2, (360, 16, 120)),
-            (1_048_576, 76, 1, (1_047_988, 16, 256)),
-            (40, 46, 1, (1, 1, 1)),
+            (90, 46, 1, (29, 2, 5, 4)),
+            (1024, 64, 1, (630, 16, 120, 90)),
+            (1024, 64, 2, (315, 16, 120, 90)),
+            (1_048_576, 76, 1, (1_046_964, 16, 256, 1024)),
+            (40, 46, 1, (1, 1, 1, 1)),
         ] {
-            let Descriptors { connections, spare_connections, http_connections } =
+            let Descriptors { connections, spare_connections, http_connections, route_connections } =
                 Descriptors::of(limit, open, per_connection);
-            assert_eq!((connections, spare_connections, http_connections), expected, "{limit} {open}");
+            let shared = (connections, spare_connections, http_connections, route_connections);
+            assert_eq!(shared, expected, "{limit} {open}");
         }
     }
 }

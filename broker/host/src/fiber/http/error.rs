@@ -39,6 +39,8 @@ pub enum ServedEvent {
     },
     /// What came was no request, or one whose head is too long: it never was open.
     Unreadable,
+    /// A connection was closed because there were too many: it brought no request.
+    TurnedAway,
 }
 
 /// Kind of the failure of an exchange: `http-error` of the guest's interface without its texts.

@@ -2,7 +2,8 @@
 
 use super::{
     ServerShared,
-    answer::{ServedAnswer, of_host},
+    answer::{ServedAnswer, of_host, sent_for},
+    callers::{BodyRoom, Caller, Callers, WholeRequest},
     open_request::OpenRequest,
     queue::WaitingRequest,
 };
@@ -14,15 +15,15 @@ use crate::{
         tcp::Tcp,
     },
     limits::{
-        HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, HTTP_SERVER_BODY_TIME, HTTP_SERVER_CONNECTIONS_MAX,
-        HTTP_SERVER_GRACE, HTTP_SERVER_HANDSHAKE_TIME, HTTP_SERVER_HEAD_TIME, HTTP_SERVER_REQUESTS_MAX,
-        HTTP_SERVER_SEND_TIME, HTTP_TARGET_BYTES_MAX,
+        HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, HTTP_SERVER_BODY_TIME, HTTP_SERVER_GRACE,
+        HTTP_SERVER_HANDSHAKE_TIME, HTTP_SERVER_HEAD_TIME, HTTP_SERVER_REQUESTS_MAX, HTTP_SERVER_SEND_TIME,
+        HTTP_TARGET_BYTES_MAX,
     },
 };
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
 use hyper::{
     Method, Request, StatusCode,
-    body::{Body as _, Incoming},
+    body::{Body as _, Bytes, Incoming},
     server::conn::http1,
     service::service_fn,
 };
@@ -39,7 +40,7 @@ use std::{
 };
 use tokio::{
     net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
+    sync::{Semaphore, oneshot, watch},
     task::JoinSet,
     time::{Instant, sleep, timeout, timeout_at},
 };
@@ -51,6 +52,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 struct Client {
     shared: Arc<ServerShared>,
     peer: SocketAddr,
+    caller: Arc<Caller>,
     /// Places of requests that are open.
     places: Arc<Semaphore>,
     closing: watch::Receiver<bool>,
@@ -58,29 +60,26 @@ struct Client {
 
 /// Accepts connections until the server ends, and then waits for those that are open.
 pub(super) async fn accept(shared: Arc<ServerShared>, mut closing: watch::Receiver<bool>) {
-    let connections_left = Arc::new(Semaphore::new(HTTP_SERVER_CONNECTIONS_MAX));
+    let callers = Callers::of_process();
     let places = Arc::new(Semaphore::new(HTTP_SERVER_REQUESTS_MAX));
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        let next = async {
-            let place = Arc::clone(&connections_left).acquire_owned().await;
-            (place, accepted(&shared).await)
-        };
         // A connection that was accepted is lost only where the server ends.
-        let (place, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             _ = closing.wait_for(|is_closing| *is_closing) => break,
-            next = next => next,
+            accepted = accepted(&shared) => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (shared, places) = (Arc::clone(&shared), Arc::clone(&places));
-                let client = Client { shared, peer, places, closing: closing.clone() };
-                connections.spawn(async move {
-                    let _place = place;
-                    client.serve(stream).await;
-                });
+                let Some(caller) = callers.enter(shared.number, peer.ip()) else {
+                    shared.reporter.note(HttpEvent::Served(ServedEvent::TurnedAway));
+                    continue;
+                };
+                let (shared, places, caller) = (Arc::clone(&shared), Arc::clone(&places), Arc::new(caller));
+                let client = Client { shared, peer, caller, places, closing: closing.clone() };
+                connections.spawn(client.stays(stream));
             }
             Err(_) => sleep(ACCEPT_PAUSE).await,
         }
@@ -98,6 +97,15 @@ async fn accepted(shared: &ServerShared) -> io::Result<(TcpStream, SocketAddr)> 
 }
 
 impl Client {
+    /// Serves until the connection ends or gives way.
+    async fn stays(self, stream: TcpStream) {
+        let (caller, reporter) = (Arc::clone(&self.caller), self.shared.reporter.clone());
+        tokio::select! {
+            () = self.serve(stream) => {}
+            () = caller.gives_way() => reporter.note(HttpEvent::Served(ServedEvent::TurnedAway)),
+        }
+    }
+
     async fn serve(self, stream: TcpStream) {
         let Ok(Some(tcp)) = timeout(HTTP_SERVER_HANDSHAKE_TIME, self.begun(stream)).await else { return };
         let mut closing = self.closing.clone();
@@ -139,14 +147,26 @@ impl Client {
         Some(tcp)
     }
 
-    async fn answered(&self, request: Request<Incoming>) -> ServedAnswer {
+    async fn answered(&self, request: Request<Incoming>) -> hyper::Response<Full<Bytes>> {
         let mut open = OpenRequest::came(&self.shared.reporter, request.method());
-        let answer = self.answer(request, &mut open).await;
+        let mut whole = None;
+        let answer = self.answer(request, &mut open, &mut whole).await;
         open.answered(&answer);
-        answer
+        match whole {
+            Some(whole) => answer.map(|body| Full::new(sent_for(body, whole))),
+            None => {
+                self.caller.begins_anew();
+                answer.map(Full::new)
+            }
+        }
     }
 
-    async fn answer(&self, request: Request<Incoming>, open: &mut OpenRequest<'_>) -> ServedAnswer {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        open: &mut OpenRequest<'_>,
+        whole: &mut Option<WholeRequest>,
+    ) -> ServedAnswer {
         if request.method() == Method::CONNECT {
             return of_host(StatusCode::NOT_IMPLEMENTED, "this is no proxy");
         }
@@ -154,15 +174,16 @@ impl Client {
         if target > HTTP_TARGET_BYTES_MAX {
             return of_host(StatusCode::URI_TOO_LONG, "the target is too long");
         }
-        let Ok(_place) = Arc::clone(&self.places).try_acquire_owned() else {
-            return of_host(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait");
-        };
         let (head, body) = request.into_parts();
         let collected = timeout(HTTP_SERVER_BODY_TIME, self.collected(body, open)).await;
         let (body, room) = match collected {
             Ok(Ok(collected)) => collected,
             Ok(Err(answer)) => return answer,
             Err(_) => return of_host(StatusCode::REQUEST_TIMEOUT, "the body took too long"),
+        };
+        *whole = Some(self.caller.has_whole_request());
+        let Ok(_place) = self.places.try_acquire() else {
+            return of_host(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait");
         };
         let header = |(name, value): (&hyper::header::HeaderName, &hyper::header::HeaderValue)| Header {
             name: name.as_str().to_owned(),
@@ -184,7 +205,7 @@ impl Client {
     async fn of_guest(
         &self,
         request: Asked,
-        room: Option<OwnedSemaphorePermit>,
+        room: Option<BodyRoom>,
         open: &mut OpenRequest<'_>,
     ) -> ServedAnswer {
         let (sender, answer) = oneshot::channel();
@@ -211,13 +232,13 @@ impl Client {
         &self,
         mut body: Incoming,
         open: &mut OpenRequest<'_>,
-    ) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), ServedAnswer> {
+    ) -> Result<(Vec<u8>, Option<BodyRoom>), ServedAnswer> {
         let most = self.shared.body_bytes_max;
         let too_large = || of_host(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long");
         if usize::try_from(body.size_hint().lower()).map_or(true, |length| length > most) {
             return Err(too_large());
         }
-        let (mut bytes, mut room) = (Vec::new(), None::<OwnedSemaphorePermit>);
+        let (mut bytes, mut room) = (Vec::new(), None::<BodyRoom>);
         while let Some(frame) = body.frame().await {
             let broken = |_| of_host(StatusCode::BAD_REQUEST, "the body did not come whole");
             // Behind the body there may be further fields, which are for nobody.
@@ -226,9 +247,8 @@ impl Client {
             if piece.len() > most - bytes.len() {
                 return Err(too_large());
             }
-            let count = u32::try_from(piece.len()).map_err(|_| too_large())?;
-            let busy = |_| of_host(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait");
-            let further = Arc::clone(&self.shared.body_bytes).try_acquire_many_owned(count).map_err(busy)?;
+            let busy = || of_host(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait");
+            let further = self.caller.room(&self.shared.body_bytes, piece.len()).await.ok_or_else(busy)?;
             match &mut room {
                 Some(room) => room.merge(further),
                 None => room = Some(further),

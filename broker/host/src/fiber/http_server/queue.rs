@@ -2,17 +2,14 @@
 //!
 //! Invariant: never more than a server may have open: one that is answered otherwise, or whose client has gone, is let go before the next one comes.
 
-use super::{super::signal::Signalling, answer::ServedAnswer};
+use super::{super::signal::Signalling, answer::ServedAnswer, callers::BodyRoom};
 use crate::fiber::bindings::lotmq::guest::http_server::Request;
 use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
     task::{Context, Poll, Waker},
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, oneshot},
-    time::Instant,
-};
+use tokio::{sync::oneshot, time::Instant};
 
 /// A request that came whole.
 pub(super) struct WaitingRequest {
@@ -27,13 +24,13 @@ pub(super) struct RequestQueue(Mutex<Inside>);
 
 #[derive(Default)]
 struct Inside {
-    waiting: VecDeque<(WaitingRequest, Option<OwnedSemaphorePermit>)>,
+    waiting: VecDeque<(WaitingRequest, Option<BodyRoom>)>,
     waker: Option<Waker>,
 }
 
 impl RequestQueue {
-    /// Adds a request, whose body takes the room of the permit until it is taken.
-    pub(super) fn put(&self, waiting: WaitingRequest, room: Option<OwnedSemaphorePermit>) {
+    /// Adds a request, whose body takes the room of this until it is taken.
+    pub(super) fn put(&self, waiting: WaitingRequest, room: Option<BodyRoom>) {
         let mut inside = self.0.lock();
         inside.waiting.retain(|(waiting, _)| !waiting.answer.is_closed());
         inside.waiting.push_back((waiting, room));

@@ -31,7 +31,7 @@ pub(crate) struct ServedFigures {
     answered: [u64; CLASSES.len()],
     /// Requests that ended without an answer, because their clients had gone.
     left: u64,
-    /// Requests that the host has refused, so that the guest never got them.
+    /// Requests that the host has refused, so that the guest never got them, and connections that were closed because there were too many.
     pub(crate) refused: u64,
     /// Bytes of the bodies of requests.
     pub(crate) received_bytes: u64,
@@ -82,6 +82,7 @@ impl ServedFigures {
                 self.has_status(400);
                 self.refused += 1;
             }
+            ServedEvent::TurnedAway => self.refused += 1,
         }
     }
 
