@@ -43,6 +43,11 @@ impl Deadline {
         Deadline { slice: None, ..self }
     }
 
+    /// Whether the run has lived to see a tick: only then it may have been long.
+    pub(crate) fn has_ticked(self) -> bool {
+        self.first_tick.is_some()
+    }
+
     pub(crate) fn at_tick(&mut self, now: Duration) -> AtTick {
         let Some(first_tick) = self.first_tick else {
             self.first_tick = Some(now);

@@ -3,12 +3,13 @@
 //! A [`Runner`] waits in the run queue while it has something to do; a worker takes it, runs a bounded turn, and puts it back.
 //!
 //! Invariants: runs of one definition keep the mailbox's order and never overlap, but for inline runs of pure ones; a definition is in the run queue at most once; a guest
-//! that traps delays only itself; tenants take turns.
+//! that traps delays only itself; tenants take turns, and owners within a tenant; who waits much leaves threads that stand in to others.
 //! Not here: what to do with the effects of a run: that is the [`Sink`]'s.
 
 mod backoff;
 mod inline;
 mod mailbox;
+mod owner;
 mod poison;
 mod queue;
 mod runner;
@@ -18,6 +19,7 @@ mod worker;
 
 pub use inline::{BatchRuns, Inline, InlineRuns};
 pub use mailbox::{MailboxOptions, PostError, Posted, WhenFull};
+pub(crate) use owner::RunOwner;
 pub use poison::MESSAGE_PAUSED;
 pub use runner::{Runner, RunnerMetrics, RunnerSpec, RunnerState};
 pub use stand_in::away;
@@ -140,7 +142,7 @@ impl Executor {
         sink: impl Fn(usize) -> Box<dyn Sink> + Send + 'static,
     ) -> io::Result<Executor> {
         let shared = Arc::new(Shared {
-            queue: RunQueue::default(),
+            queue: RunQueue::new(options.stand_ins_max),
             warm: Mutex::default(),
             options,
             threads: Mutex::new(Threads { started: Vec::new(), sink: Some(Box::new(sink)) }),

@@ -85,6 +85,11 @@ impl ActionInstance {
         self.is_poisoned
     }
 
+    /// Whether its last run may have been long: longer than a tick of the clock.
+    pub(crate) fn was_long(&self) -> bool {
+        self.store.data().deadline.get().has_ticked()
+    }
+
     /// Runs the guest for one event. `output` is cleared first and then holds what the run wrote.
     pub fn run(&mut self, event: &Event<'_>, run: RunContext, output: &mut RunOutput) -> RunOutcome {
         output.begin(&self.limits);

@@ -122,14 +122,15 @@ pub(crate) const OWNER_PART: (u64, u64) = (3, 4);
 /// Points in time that one script waits for at once: `time.sleep` needs one.
 pub(crate) const PYTHON_WAITS_MAX: usize = 64;
 
-/// Calls of scripts that run at once, in the whole process; others wait. Scripts only compute, so more would only take turns.
+/// Calls of scripts that run at once, in the whole process; others wait, and next is one in whose owner's name fewest run. Scripts only compute, so more would only
+/// take turns.
 pub const PYTHON_AT_ONCE_MAX: usize = 4;
 
 /// How long a call waits for other calls of its script, for a place, and for the interpreter's native code, all together.
 pub const PYTHON_WAIT: Duration = Duration::from_secs(30);
 
-/// Threads that stand in for executor threads whose run waits for a script or a route. With more runs waiting, others wait with them. None is
-/// there before it is needed.
+/// Threads that stand in for executor threads whose run waits for a script or a route. One owner has half of those that others leave at most; his further runs wait until one of
+/// his goes on. None is there before it is needed.
 pub const STAND_INS_MAX: usize = 64;
 
 /// How long adding a script waits for the interpreter's native code, which is made once after an installation: some 20 s on two cores, a minute on a

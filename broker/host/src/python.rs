@@ -11,6 +11,7 @@ mod bindings;
 mod code;
 mod component;
 mod instance;
+mod places;
 mod script;
 mod sleep;
 

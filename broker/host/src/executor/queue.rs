@@ -1,12 +1,14 @@
 //! The run queue: definitions that have something to do, and those that pause.
 //!
-//! Tenants take turns, and definitions within a tenant do; so one tenant with a thousand busy definitions gets no more than another with one.
+//! Tenants take turns, owners within a tenant do, and definitions of an owner; so one with a thousand busy definitions gets no more than another with one. An owner
+//! whose runs wait for scripts and routes gets no turn while half of the threads that others leave stand in for his.
 
-use super::Runner;
+use super::{RunOwner, Runner};
 use parking_lot::{Condvar, Mutex};
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, VecDeque},
+    collections::{BinaryHeap, HashMap, VecDeque, hash_map::Entry},
+    hash::Hash,
     sync::Arc,
     time::Instant,
 };
@@ -33,9 +35,8 @@ pub(crate) struct RunQueue {
 struct Inner {
     /// Definitions that run.
     running: usize,
-    /// Tenants that have something to run, each once, the next one first.
-    turns: VecDeque<u32>,
-    ready: HashMap<u32, VecDeque<Arc<Runner>>>,
+    ready: Turns<u32, Turns<u64, VecDeque<Arc<Runner>>>>,
+    waits: Waits,
     pausing: BinaryHeap<Reverse<Pausing>>,
     sleeping: usize,
     /// A worker is to look around.
@@ -45,10 +46,107 @@ struct Inner {
     is_closed: bool,
 }
 
+/// What has something to run, in the order of turns.
+struct Turns<K, Q> {
+    /// Each once, the next one first.
+    order: VecDeque<K>,
+    queues: HashMap<K, Q>,
+}
+
+impl<K, Q> Default for Turns<K, Q> {
+    fn default() -> Self {
+        Turns { order: VecDeque::new(), queues: HashMap::new() }
+    }
+}
+
+impl<K: Copy + Eq + Hash, Q: Default> Turns<K, Q> {
+    fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    fn clear(&mut self) {
+        self.order.clear();
+        self.queues.clear();
+    }
+
+    /// The queue of one, who has a turn from now on.
+    fn of(&mut self, key: K) -> &mut Q {
+        let order = &mut self.order;
+        self.queues.entry(key).or_insert_with(|| {
+            order.push_back(key);
+            Q::default()
+        })
+    }
+
+    /// What `take` finds in the queue of the first one with a turn in which it finds anything; it says with it whether anything is left there.
+    fn pop<T>(&mut self, mut take: impl FnMut(K, &mut Q) -> (Option<T>, bool)) -> Option<T> {
+        for _ in 0..self.order.len() {
+            let key = self.order.pop_front()?;
+            let (taken, is_empty) = take(key, self.queues.get_mut(&key)?);
+            if is_empty {
+                self.queues.remove(&key);
+            } else {
+                self.order.push_back(key);
+            }
+            if taken.is_some() {
+                return taken;
+            }
+        }
+        None
+    }
+}
+
+/// Runs that wait for scripts and routes, each with its thread.
+#[derive(Default)]
+struct Waits {
+    by_owner: HashMap<RunOwner, usize>,
+    all: usize,
+    /// How many threads stand in for others at most.
+    most: usize,
+}
+
+impl Waits {
+    /// Whether a run of an owner may begin that perhaps waits, too: half of what others leave is his, and one in any case.
+    fn lets(&self, owner: RunOwner) -> bool {
+        let own = self.by_owner.get(&owner).copied().unwrap_or(0);
+        own == 0 || own < self.most.saturating_sub(self.all - own) / 2
+    }
+}
+
 /// Ordered by time only.
 struct Pausing(Instant, Arc<Runner>);
 
 impl RunQueue {
+    /// A queue for threads of which `stand_ins_max` may wait while others stand in for them.
+    pub(crate) fn new(stand_ins_max: usize) -> Self {
+        let waits = Waits { most: stand_ins_max, ..Waits::default() };
+        RunQueue { inner: Mutex::new(Inner { waits, ..Inner::default() }), ..RunQueue::default() }
+    }
+
+    /// A run of an owner waits from now on, with its thread.
+    pub(crate) fn waits(&self, owner: RunOwner) {
+        let mut inner = self.inner.lock();
+        *inner.waits.by_owner.entry(owner).or_default() += 1;
+        inner.waits.all += 1;
+    }
+
+    /// A run of an owner waits no longer.
+    pub(crate) fn goes_on(&self, owner: RunOwner) {
+        let mut inner = self.inner.lock();
+        let waits = &mut inner.waits;
+        waits.all -= 1;
+        if let Entry::Occupied(mut own) = waits.by_owner.entry(owner) {
+            *own.get_mut() -= 1;
+            if *own.get() == 0 {
+                own.remove();
+            }
+        }
+        // What waited for that may run now.
+        if !inner.ready.is_empty() && inner.sleeping > 0 {
+            self.changed.notify_all();
+        }
+    }
+
     /// Adds a definition that has become ready.
     pub(crate) fn push(&self, runner: Arc<Runner>) {
         let mut inner = self.inner.lock();
@@ -136,7 +234,6 @@ impl RunQueue {
         let mut inner = self.inner.lock();
         inner.is_closed = true;
         inner.ready.clear();
-        inner.turns.clear();
         inner.pausing.clear();
         self.changed.notify_all();
     }
@@ -145,28 +242,23 @@ impl RunQueue {
 impl Inner {
     fn is_at_rest(&self) -> bool {
         let waits = |pausing: &Reverse<Pausing>| pausing.0.1.metrics().waiting > 0;
-        self.running == 0 && self.turns.is_empty() && !self.pausing.iter().any(waits)
+        self.running == 0 && self.ready.is_empty() && !self.pausing.iter().any(waits)
     }
 
     fn push(&mut self, runner: Arc<Runner>) {
-        let tenant = runner.tenant();
-        let queue = self.ready.entry(tenant).or_default();
-        if queue.is_empty() {
-            self.turns.push_back(tenant);
-        }
-        queue.push_back(runner);
+        let RunOwner { tenant, account } = runner.owner();
+        self.ready.of(tenant).of(account).push_back(runner);
     }
 
     fn pop(&mut self) -> Option<Arc<Runner>> {
-        let tenant = self.turns.pop_front()?;
-        let queue = self.ready.get_mut(&tenant)?;
-        let runner = queue.pop_front();
-        if queue.is_empty() {
-            self.ready.remove(&tenant);
-        } else {
-            self.turns.push_back(tenant);
-        }
-        runner
+        let Inner { ready, waits, .. } = self;
+        ready.pop(|tenant, owners| {
+            let runner = owners.pop(|account, queue| {
+                let runner = if waits.lets(RunOwner { tenant, account }) { queue.pop_front() } else { None };
+                (runner, queue.is_empty())
+            });
+            (runner, owners.is_empty())
+        })
     }
 
     /// Moves the definitions whose pause is over to the ready ones.
@@ -198,5 +290,28 @@ impl PartialOrd for Pausing {
 impl Ord for Pausing {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.0.cmp(&other.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_what_others_leave_is_for_one_owner() {
+        let owner = |account| RunOwner { tenant: 0, account };
+        let queue = RunQueue::new(64);
+        let mut taken = Vec::new();
+        for account in 1..=8 {
+            let mut own = 0;
+            while queue.inner.lock().waits.lets(owner(account)) {
+                queue.waits(owner(account));
+                own += 1;
+            }
+            taken.push(own);
+        }
+        assert_eq!(taken, [32, 16, 8, 4, 2, 1, 1, 1]);
+        queue.goes_on(owner(1));
+        assert!(queue.inner.lock().waits.lets(owner(9)));
     }
 }

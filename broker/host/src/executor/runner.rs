@@ -4,7 +4,7 @@
 //! mailbox is; an old version's instance never runs after [`Runner::replace`] has returned, but for the run under way.
 
 use super::{
-    Shared,
+    RunOwner, Shared,
     mailbox::{Activity, Job, Mailbox, MailboxOptions, PostError, Posted, TrappedRun},
     poison::{self, Poison},
     spare::{Spares, Taken},
@@ -158,6 +158,8 @@ pub struct Runner {
     id: GuestId,
     name: Arc<str>,
     tenant: u32,
+    /// Account of its owner; 0 for nobody.
+    account: AtomicU64,
     code: Mutex<Code>,
     mailbox_options: MailboxOptions,
     pub(super) mailbox: Mutex<Mailbox>,
@@ -220,6 +222,7 @@ impl Runner {
             id: spec.id,
             name: spec.name,
             tenant: spec.tenant,
+            account: AtomicU64::new(account),
             code: Mutex::new(Code {
                 guest: spec.guest,
                 services: spec.services,
@@ -253,6 +256,11 @@ impl Runner {
     /// Its tenant.
     pub fn tenant(&self) -> u32 {
         self.tenant
+    }
+
+    /// In whose name it runs.
+    pub(super) fn owner(&self) -> RunOwner {
+        RunOwner { tenant: self.tenant, account: self.account.load(Ordering::Relaxed) }
     }
 
     /// Puts an event at the end of the mailbox. `tag` comes back with the [`FinishedRun`](crate::FinishedRun).
@@ -331,6 +339,7 @@ impl Runner {
         *self.code.lock() = Code { guest, services, grants, limits };
         let mut mailbox = self.mailbox.lock();
         mailbox.acts_for(account);
+        self.account.store(account, Ordering::Relaxed);
         mailbox.version += 1;
         mailbox.is_pure = is_pure;
         self.spares.replace(mailbox.version);

@@ -5,7 +5,7 @@
 //!
 //! Invariants: at most as many stand in as threads are away, and at most [`ExecutorOptions::stand_ins_max`](super::ExecutorOptions); one that is not needed sleeps and is used again.
 
-use super::{Seat, Shared, worker, worker::SharedSink};
+use super::{RunOwner, Seat, Shared, worker, worker::SharedSink};
 use lotmq_pulse::{Pulse, while_away};
 use parking_lot::{Condvar, Mutex};
 use std::{cell::RefCell, sync::Arc, time::Instant};
@@ -49,14 +49,17 @@ pub fn away<T>(work: impl FnOnce() -> T) -> T {
         sink.turn_finished();
     }
     /// Back also after a panic.
-    struct Away(Arc<Shared>);
+    struct Away(Arc<Shared>, RunOwner);
     impl Drop for Away {
         fn drop(&mut self) {
             self.0.stand_ins.counts.lock().away -= 1;
+            self.0.queue.goes_on(self.1);
         }
     }
-    shared.leave();
-    let _away = Away(shared);
+    let owner = RunOwner::of_thread();
+    shared.queue.waits(owner);
+    let away = Away(shared, owner);
+    away.0.leave();
     while_away(Instant::now, work)
 }
 

@@ -41,6 +41,7 @@ pub(super) fn run(shared: &Arc<Shared>, Seat { sink, pulse }: Seat, stays: impl 
             Next::Closed => return,
             Next::Run(runner) => {
                 pulse.begins(Instant::now());
+                runner.owner().begins();
                 contained_turn(&runner, &sink, &mut output);
                 shared.queue.turn_ended();
             }
@@ -106,7 +107,7 @@ fn run_jobs(
         if !run_job(runner, &job, instance, sink, output, &mut taken.tally) {
             return Err(Trapped { poison: Poison::of(&job.event.as_event()), took: began.elapsed() });
         }
-        if number.is_multiple_of(8) && began.elapsed() > runner.turn_time_max() {
+        if (number.is_multiple_of(8) || instance.was_long()) && began.elapsed() > runner.turn_time_max() {
             break;
         }
     }

@@ -1,11 +1,14 @@
 //! The interpreter's native code: made once, in the background, and cached like that of any guest.
 
-use super::{PythonError, bindings::PythonPre, component, instance::ScriptState, sleep};
-use crate::{
-    Ambient, Engine, LoadError, Machine, inert,
-    limits::{PYTHON_AT_ONCE_MAX, PYTHON_WAIT},
-    packed::unpack,
+use super::{
+    PythonError,
+    bindings::PythonPre,
+    component,
+    instance::ScriptState,
+    places::{Place, Places},
+    sleep,
 };
+use crate::{Ambient, Engine, LoadError, Machine, inert, limits::PYTHON_WAIT, packed::unpack};
 use parking_lot::{Condvar, Mutex};
 use std::{
     fmt,
@@ -27,9 +30,7 @@ struct Shared {
     engine: Engine,
     code: Mutex<Code>,
     code_changed: Condvar,
-    /// Calls that run.
-    running: Mutex<usize>,
-    place_free: Condvar,
+    places: Places,
 }
 
 enum Code {
@@ -47,16 +48,6 @@ impl fmt::Debug for Python {
     }
 }
 
-/// Permit of a call that runs; given back when it is dropped.
-pub(super) struct Permit<'a>(&'a Shared);
-
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        *self.0.running.lock() -= 1;
-        self.0.place_free.notify_one();
-    }
-}
-
 impl Python {
     /// An interpreter on this engine.
     pub fn new(engine: &Engine) -> Python {
@@ -64,8 +55,7 @@ impl Python {
             engine: engine.clone(),
             code: Mutex::new(Code::Absent),
             code_changed: Condvar::new(),
-            running: Mutex::new(0),
-            place_free: Condvar::new(),
+            places: Places::default(),
         };
         Python { shared: Arc::new(shared), ambient: Arc::new(Machine::start()) }
     }
@@ -123,29 +113,15 @@ impl Python {
         }
     }
 
-    /// A place to run, as soon as one is free.
-    pub(super) fn place(&self, deadline: Instant) -> Result<Permit<'_>, PythonError> {
-        let mut running = self.shared.running.lock();
-        while *running >= PYTHON_AT_ONCE_MAX {
-            if self.shared.place_free.wait_until(&mut running, deadline).timed_out() {
-                return Err(PythonError::Busy { waited_sec: PYTHON_WAIT.as_secs() });
-            }
-        }
-        *running += 1;
-        Ok(Permit(&self.shared))
+    /// A place to run, as soon as it is the caller's turn.
+    pub(super) fn place(&self, deadline: Instant) -> Result<Place<'_>, PythonError> {
+        let place = self.shared.places.take(Some(deadline));
+        place.ok_or(PythonError::Busy { waited_sec: PYTHON_WAIT.as_secs() })
     }
 
     /// Sleeps in the midst of a call; its place is another one's meanwhile.
     pub(super) fn rest(&self, sleep: impl FnOnce()) {
-        *self.shared.running.lock() -= 1;
-        self.shared.place_free.notify_one();
-        sleep();
-        let mut running = self.shared.running.lock();
-        // Whoever has a place gives it back, or rests himself, within the time of a call.
-        while *running >= PYTHON_AT_ONCE_MAX {
-            self.shared.place_free.wait(&mut running);
-        }
-        *running += 1;
+        self.shared.places.rest(sleep);
     }
 }
 

@@ -5,15 +5,15 @@ use crate::support::{
     until_all_have_woken,
 };
 use lotmq_host::{
-    Executor, ExecutorOptions, FinishedRun, GuestLimits, MESSAGE_PAUSED, MailboxOptions, PostError, Posted,
-    RunOutcome, RunOutput, Runner, RunnerSpec, RunnerState, Sink, Trap, TrapKind,
+    Acting, Executor, ExecutorOptions, FinishedRun, Grants, GuestLimits, MESSAGE_PAUSED, MailboxOptions,
+    PostError, Posted, RunOutcome, RunOutput, Runner, RunnerSpec, RunnerState, Sink, Trap, TrapKind,
     limits::{CALL_BYTES_MAX, CALL_DEPTH_MAX, EXECUTOR_SILENCE_MAX, HOPS_MAX, WRITES_PER_RUN_MAX},
 };
 use lotmq_pulse::Pulses;
 use std::{
     sync::{
         Arc, Barrier,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc::{self, Receiver, Sender},
     },
     task::{Context, Poll, Wake, Waker},
@@ -310,6 +310,30 @@ fn fragile_with(pulses: Pulses) -> (Executor, Arc<Barrier>, Receiver<u64>) {
         Box::new(Fragile { seen: sender.clone(), barrier: met.clone(), has_met: false })
     };
     (Executor::start(options, sink).unwrap(), barrier, seen)
+}
+
+/// However many definitions somebody has, another one's is next but one.
+#[test]
+fn owners_take_turns() {
+    let (executor, barrier, seen) = fragile();
+    let add = |id: u64, account: u64| {
+        let acting = Acting { account: Arc::new(AtomicU64::new(account)), ..Acting::default() };
+        let grants = Arc::new(Grants { acting, ..Grants::action() });
+        executor.add(RunnerSpec { grants, ..spec(id, GOOD.guest()) })
+    };
+    let first = add(1, 7);
+    first.post(owned("in", b"x"), 0, 100).unwrap();
+    barrier.wait();
+    let many: Vec<_> = (2..8).map(|id| add(id, 7)).collect();
+    for (runner, number) in many.iter().zip(0..) {
+        for message in 0..3 {
+            runner.post(owned("in", b"x"), 0, 200 + 10 * number + message).unwrap();
+        }
+    }
+    add(8, 9).post(owned("in", b"x"), 0, 999).unwrap();
+    barrier.wait();
+    let order: Vec<_> = (0..20).map(|_| seen.recv_timeout(Duration::from_secs(30)).unwrap()).collect();
+    assert_eq!(order[..5], [100, 200, 201, 202, 999], "{order:?}");
 }
 
 #[test]

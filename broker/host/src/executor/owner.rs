@@ -1,0 +1,29 @@
+//! In whose name definitions run. Threads, those that stand in for others, and the places of Python are shared out between owners, so that nobody's definitions hold up
+//! those of others, however many they are.
+
+use std::cell::Cell;
+
+/// In whose name a definition runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct RunOwner {
+    pub(crate) tenant: u32,
+    /// Account of its user; 0 for nobody.
+    pub(crate) account: u64,
+}
+
+thread_local! {
+    /// Whose definition this thread runs.
+    static RUNS_FOR: Cell<RunOwner> = const { Cell::new(RunOwner { tenant: 0, account: 0 }) };
+}
+
+impl RunOwner {
+    /// In whose name the calling thread runs something; of a thread that is no executor's, nobody.
+    pub(crate) fn of_thread() -> RunOwner {
+        RUNS_FOR.get()
+    }
+
+    /// The calling thread runs something in his name from now on.
+    pub(super) fn begins(self) {
+        RUNS_FOR.set(self);
+    }
+}
