@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lotmq_auth::{Decide as _, Identity, Question};
+use lotmq_auth::Identity;
 use serde_json::Value;
 use tracing::{debug, info, warn};
 
@@ -20,7 +20,6 @@ use crate::management::command_text::{CommandText, normalized_verb};
 use crate::management::managed::Managing as _;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
-use lotmq_core::tenant::system_topics;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::fan_out::Asker;
 
@@ -134,7 +133,7 @@ fn answer(job: &Job, heading: Heading<'_>, outcome: &Result<Done, Refusal>) {
 }
 
 fn execute_and_count(call: &mut Call<'_>, job: &Job) -> Result<Done, Refusal> {
-    let outcome = execute(call, &job.payload);
+    let outcome = execute(call);
     if let Some(upload) = &job.upload {
         parts::end(call, upload, &outcome);
     }
@@ -144,15 +143,9 @@ fn execute_and_count(call: &mut Call<'_>, job: &Job) -> Result<Done, Refusal> {
     outcome
 }
 
-fn execute(call: &mut Call<'_>, payload: &[u8]) -> Result<Done, Refusal> {
+fn execute(call: &mut Call<'_>) -> Result<Done, Refusal> {
     // The user may have been removed, or may have lost the right, while the command waited.
-    let may_call = Question::publish(call.identity, system_topics::COMMAND_TOPIC);
-    let is_current = call.tenant.users.is_current(call.identity);
-    let may_call =
-        || call.tenant.permissions.decide(&may_call).is_allowed() || is_own_password(call.identity, payload);
-    if !is_current || !may_call() || !call.verb.permission.admits(call.tenant, call.identity) {
-        return Err(Refusal::permission_denied(call.verb.name));
-    }
+    call.check_current()?;
     if let Some(failure) = call.broker.store_failure().filter(|_| call.verb.effect == Effect::Stores) {
         return Err(Refusal::not_stored(failure, "Nothing has changed."));
     }

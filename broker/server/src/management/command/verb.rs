@@ -7,6 +7,7 @@ use lotmq_definitions::Owner;
 use lotmq_store::{Batch, Ticket};
 use serde_json::Value;
 
+use super::is_own_password;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
 use crate::guests::HasPrograms as _;
@@ -14,7 +15,7 @@ use crate::guests::authority;
 use crate::management::broker::Broker;
 use crate::management::command_queue::Job;
 use crate::management::command_text;
-use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::{Tenant, system_topics};
 
 /// Verb of a command. Dispatch, permission, `-help` and the reference tables derive from these values.
 pub(crate) struct Verb {
@@ -180,12 +181,19 @@ impl Call<'_> {
         authority::owner_of(&self.tenant.users, self.identity)
     }
 
-    /// Checks again that the user who gave the command exists, now that the lock of changes is held: his definitions must not be left to another user of his name.
+    /// Checks that the user who gave the command exists and may give it: when its turn comes, and again with the lock of changes, as a program may take minutes to compile.
+    /// What he adds must not be left to another user of his name, nor come behind the answer that he may not add it.
     ///
     /// # Errors
-    /// When his account was removed or has another password.
+    /// When his account was removed or has another password, or he has lost the right.
     pub(crate) fn check_current(&self) -> Result<(), Refusal> {
-        match self.tenant.users.is_current(self.identity) {
+        let may_call = Question::publish(self.identity, system_topics::COMMAND_TOPIC);
+        let may_call = || {
+            self.tenant.permissions.decide(&may_call).is_allowed()
+                || is_own_password(self.identity, &self.job.payload)
+        };
+        let is_current = self.tenant.users.is_current(self.identity);
+        match is_current && may_call() && self.verb.permission.admits(self.tenant, self.identity) {
             true => Ok(()),
             false => Err(Refusal::permission_denied(self.verb.name)),
         }
