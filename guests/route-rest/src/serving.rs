@@ -74,7 +74,9 @@ impl Paths {
         for (event, parameters) in fitting.into_iter().filter(|(_, parameters)| parameters.len() == fewest) {
             if event.takes(method) {
                 let is_level = |(_, value): &(String, String)| is_level(value);
-                return match parameters.iter().all(is_level) {
+                let mut topics = event.source.iter().chain(&event.destination);
+                let is_topic = |topic: &NamedTopic| !topic.leads_below_dollar(&parameters);
+                return match parameters.iter().all(is_level) && topics.all(is_topic) {
                     true => Found::Event(event, parameters),
                     false => Found::Unreadable("a part of the path cannot be a level of a topic"),
                 };
@@ -166,6 +168,11 @@ impl NamedTopic {
             topic = topic.replace(&["{", name, "}"].concat(), value);
         }
         topic
+    }
+
+    /// Whether parameters make it one of the topics that begin with `$`, which no `+` means: those are named by whoever writes the route. `[MQTT-4.7.2-1]`
+    fn leads_below_dollar(&self, parameters: &Parameters) -> bool {
+        !self.0.starts_with('$') && self.filled(parameters).starts_with('$')
     }
 }
 
@@ -266,6 +273,7 @@ mod tests {
     const DEVICES: &str = r#"
         "get":{"ENDPOINT":{"template":["/dev/","/v"],"placeholders":["id"]},"SOURCE_TOPIC":"dev/+/v","SOURCE_PATH_TOPIC":"dev/{id}/v"},
         "put":{"METHOD":"PUT","ENDPOINT":{"template":["dev/","/v"],"placeholders":["id"]},"DESTINATION_TOPIC":{"template":["dev/","/set"],"placeholders":["id"]}},
+        "any":{"METHOD":"PUT","ENDPOINT":{"template":["/any/","/",""],"placeholders":["first","next"]},"DESTINATION_TOPIC":{"template":["","/",""],"placeholders":["first","next"]}},
         "one":{"ENDPOINT":"/dev/one/v","SOURCE_TOPIC":"one"},
         "root":{"SOURCE_TOPIC":"root"}"#;
 
@@ -282,6 +290,8 @@ mod tests {
             ("GET", "/dev/7/v/", "NoPath"),
             ("GET", "/dev/7", "NoPath"),
             ("POST", "/dev/7/v", "NoMethod(\"GET, HEAD, PUT\")"),
+            ("PUT", "/any/$LOT/x", "Unreadable(\"a part of the path cannot be a level of a topic\")"),
+            ("PUT", "/any/a/$x", "any - a/$x"),
             ("GET", "/dev//v", "Unreadable(\"a part of the path cannot be a level of a topic\")"),
             ("GET", "/dev/a%2Fb/v", "Unreadable(\"a part of the path cannot be a level of a topic\")"),
             ("PUT", "/dev/%23/v", "Unreadable(\"a part of the path cannot be a level of a topic\")"),
