@@ -127,10 +127,21 @@ fn warn_of_negations(condition: &RuleCondition, sink: &mut Sink<'_>) {
         warn_of_negations(left, sink);
         return warn_of_negations(right, sink);
     }
+    let written = sink.source().slice(condition.span);
+    if is_no_user(&condition.kind) {
+        let message =
+            format!("`{written}` is true of nobody: who is not logged in has no name, not an empty one");
+        let draft = Draft::warning(codes::ANONYMOUS_PASSES, condition.span, message);
+        let hint = "NOT USER IS NOT \"\"";
+        return sink.push(
+            draft
+                .suggest(format!("write {hint}, which is true of them"))
+                .fix(condition.span, hint.to_owned()),
+        );
+    }
     if !is_negated_user(&condition.kind) {
         return;
     }
-    let written = sink.source().slice(condition.span);
     let mut words: Vec<&str> = written.split_whitespace().collect();
     words.retain(|word| *word != "NOT");
     let positive = words.join(" ").replacen("!=", "IS", 1).replacen("<>", "IS", 1);
@@ -138,6 +149,11 @@ fn warn_of_negations(condition: &RuleCondition, sink: &mut Sink<'_>) {
     let hint = format!("NOT {positive}");
     let draft = Draft::warning(codes::ANONYMOUS_PASSES, condition.span, message);
     sink.push(draft.suggest(format!("write {hint}, which is true of them too")).fix(condition.span, hint));
+}
+
+/// `USER IS ""`.
+fn is_no_user(kind: &RuleConditionKind) -> bool {
+    matches!(kind, RuleConditionKind::UserIs { negated: false, name } if name.value.is_empty())
 }
 
 fn is_negated_user(kind: &RuleConditionKind) -> bool {
