@@ -107,6 +107,7 @@ mod transport;
 mod triggers;
 mod type_schemas;
 mod unattended;
+mod unconnected;
 mod unfinished;
 mod unix_socket;
 mod user_management;

@@ -65,7 +65,7 @@ fn a_route_in_lotmq_run_is_run_by_its_module() {
     let run = lotmq(
         folder.path(),
         &format!(
-            "run line.lot --in out/1=first --in out/2=second --module 'echo=echo.wasm:-net 127.0.0.1:{port}'"
+            "run line.lot --network --in out/1=first --in out/2=second --module 'echo=echo.wasm:-net 127.0.0.1:{port}'"
         ),
     );
     assert_eq!(run.status.code(), Some(0), "{}{}", run.stdout, run.stderr);
@@ -73,8 +73,10 @@ fn a_route_in_lotmq_run_is_run_by_its_module() {
     let lines: Vec<String> = BufReader::new(stream).lines().map(Result::unwrap).collect();
     assert_eq!(lines, ["first", "second"]);
     // What its options do not grant it has not.
-    let run =
-        lotmq(folder.path(), "run line.lot --in out/1=first --module 'echo=echo.wasm:-net 127.0.0.1:1'");
+    let run = lotmq(
+        folder.path(),
+        "run line.lot --network --in out/1=first --module 'echo=echo.wasm:-net 127.0.0.1:1'",
+    );
     assert!(run.stderr.contains("ROUTE_STOPPED"), "{}", run.stderr);
     assert!(run.stderr.contains(&format!("endpoint:127.0.0.1:{port}")), "{}", run.stderr);
     let run = lotmq(folder.path(), "run line.lot");

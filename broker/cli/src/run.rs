@@ -22,6 +22,8 @@ use crate::arriving::ArrivingArgs;
 /// Messages come from an anonymous client `lotmq-run`, unless --username or --id say otherwise; rules decide about them as in a new broker, and what they deny
 /// is told. What definitions do is done as by those of `root`.
 ///
+/// Routes are not connected without --network: what would have gone to the other side of one is told, and goes nowhere.
+///
 /// With --record it runs beside a broker, on what arrives there, and writes that to a file; with --replay it runs on such a file at once, by the
 /// clock of the recording.
 ///
@@ -71,10 +73,16 @@ pub(crate) struct RunArgs {
     /// Let so many seconds pass after the messages; timers fire at once, without waiting. With --record the seconds after which it ends
     #[arg(long = "for", value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds)]
     seconds: f64,
+    /// Connect routes to what their text names, whatever is there; without it nothing is connected, and what would have gone to a route is told
+    #[arg(long)]
+    network: bool,
     /// Print JSON: one object for each published message, one line each
     #[arg(long)]
     json: bool,
 }
+
+/// Why routes are not connected, as it is told of each.
+pub(crate) const NO_NETWORK: &str = "--network connects it";
 
 pub(crate) fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -95,6 +103,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Failure);
     }
     let embedding = Embedding::new()?;
+    let embedding = if args.network { embedding } else { embedding.without_network(NO_NETWORK) };
     let program = Program::compile(&embedding, compiled)?;
     let program = program.with_modules(&embedding, &args.modules, Path::new(""))?;
     if let (Some(file), Some(broker)) = (&args.record, &args.broker) {

@@ -7,6 +7,8 @@ use clap::Args;
 use lotmq_runner::{Embedding, SUFFIX, test_file};
 use lotmq_terminal::{Exit, Misuse, output};
 
+use crate::run::NO_NETWORK;
+
 /// Test LoT programs.
 ///
 /// As in: lotmq test heater.test.toml, or of all below a folder: lotmq test plant.
@@ -23,6 +25,9 @@ pub(crate) struct TestArgs {
     /// Run only cases whose name has this text in it
     #[arg(short = 'n', long, value_name = "TEXT", default_value = "")]
     name: String,
+    /// Connect routes to what their text names, whatever is there; without it they connect to servers of a case (far) alone
+    #[arg(long)]
+    network: bool,
 }
 
 pub(crate) fn test(args: &TestArgs) -> anyhow::Result<Exit> {
@@ -34,11 +39,13 @@ pub(crate) fn test(args: &TestArgs) -> anyhow::Result<Exit> {
         return Err(Misuse(format!("no file that ends with {SUFFIX} is there")).into());
     }
     let embedding = Embedding::new()?;
+    let embedding = if args.network { embedding } else { embedding.without_network(NO_NETWORK) };
     let (mut passed, mut failed) = (0_u32, 0_u32);
     for file in &files {
         let tested = test_file(&embedding, file, &args.name, &mut passed);
         match tested.with_context(|| file.display().to_string()) {
             Ok(failures) => failed += failures,
+            Err(error) if output::is_broken_pipe(&error) => return Err(error),
             Err(error) => {
                 output::error(&output::chain(&error));
                 failed += 1;

@@ -15,6 +15,7 @@ use crate::keys::{CLIENT_KEYS, Keys};
 use crate::modules::CaseModule;
 use crate::payload::Payload;
 use crate::properties::{KEYS, WantedProperties};
+use crate::told::placed;
 
 /// When a case begins that does not say when.
 const AT: Timestamp = Timestamp::constant(1_767_225_600, 0);
@@ -83,6 +84,8 @@ pub(crate) struct Case {
     /// Parts of lines for the log, in order; between them may be others.
     #[serde(default)]
     pub(crate) logs: Vec<String>,
+    /// What goes to routes that are not connected, in order; `None` where that is not looked at.
+    pub(crate) routed: Option<Vec<Routed>>,
     /// Servers of its own that the program connects to, by the environment values that have their ports.
     #[serde(default)]
     pub(crate) far: BTreeMap<String, FarSide>,
@@ -90,7 +93,7 @@ pub(crate) struct Case {
 
 /// What happens to the program.
 #[derive(Debug, Deserialize)]
-#[serde(try_from = "toml::Table")]
+#[serde(try_from = "toml::Spanned<toml::Table>")]
 pub(crate) enum Step {
     Message {
         topic: Topic,
@@ -124,11 +127,17 @@ pub(crate) enum Step {
     },
 }
 
-impl TryFrom<toml::Table> for Step {
+impl TryFrom<toml::Spanned<toml::Table>> for Step {
     type Error = String;
 
-    fn try_from(table: toml::Table) -> Result<Self, String> {
-        let mut keys = Keys { table, of: "a step" };
+    fn try_from(table: toml::Spanned<toml::Table>) -> Result<Self, String> {
+        let span = table.span();
+        Self::read(Keys { table: table.into_inner(), of: "a step" }).map_err(|error| placed(&error, &span))
+    }
+}
+
+impl Step {
+    fn read(mut keys: Keys) -> Result<Self, String> {
         let kind = keys.first_of(&["topic", "subscribe", "pass", "call", "run"])?;
         let step = match kind {
             "topic" => Step::Message {
@@ -167,7 +176,7 @@ impl TryFrom<toml::Table> for Step {
 
 /// What the program does.
 #[derive(Debug, Deserialize)]
-#[serde(try_from = "toml::Table")]
+#[serde(try_from = "toml::Spanned<toml::Table>")]
 pub(crate) enum Expected {
     Message {
         /// Client Identifier of the subscriber that gets it; without one it is what was published.
@@ -176,6 +185,7 @@ pub(crate) enum Expected {
         payload: Option<Payload>,
         contains: Option<String>,
         retain: Option<bool>,
+        qos: Option<QoS>,
         properties: WantedProperties,
     },
     Denied {
@@ -192,11 +202,18 @@ pub(crate) enum Expected {
     },
 }
 
-impl TryFrom<toml::Table> for Expected {
+impl TryFrom<toml::Spanned<toml::Table>> for Expected {
     type Error = String;
 
-    fn try_from(table: toml::Table) -> Result<Self, String> {
-        let mut keys = Keys { table, of: "what is expected" };
+    fn try_from(table: toml::Spanned<toml::Table>) -> Result<Self, String> {
+        let span = table.span();
+        Self::read(Keys { table: table.into_inner(), of: "what is expected" })
+            .map_err(|error| placed(&error, &span))
+    }
+}
+
+impl Expected {
+    fn read(mut keys: Keys) -> Result<Self, String> {
         let kind = keys.first_of(&["denied", "topic", "returned", "error"])?;
         let expected = match kind {
             "denied" => Expected::Denied {
@@ -211,6 +228,7 @@ impl TryFrom<toml::Table> for Expected {
                 payload: keys.has("payload").then(|| keys.payload("payload")).transpose()?,
                 contains: keys.has("contains").then(|| keys.text("contains")).transpose()?,
                 retain: keys.boolean("retain")?,
+                qos: keys.wanted_qos()?,
                 properties: keys.wanted_properties()?,
             },
             "returned" => Expected::Returned { returned: keys.payload("returned")? },
@@ -218,11 +236,44 @@ impl TryFrom<toml::Table> for Expected {
         };
         keys.finish(match kind {
             "denied" => &[&["denied", "topic", "username", "client_id"]],
-            "topic" => &[&["to", "topic", "payload", "contains", "retain"], &KEYS],
+            "topic" => &[&["to", "topic", "payload", "contains", "retain", "qos"], &KEYS],
             "returned" => &[&["returned"]],
             _ => &[&["error"]],
         })?;
         Ok(expected)
+    }
+}
+
+/// What is to go to a route that is not connected.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "toml::Spanned<toml::Table>")]
+pub(crate) struct Routed {
+    pub(crate) route: String,
+    pub(crate) topic: Topic,
+    pub(crate) payload: Option<Payload>,
+    pub(crate) contains: Option<String>,
+}
+
+impl TryFrom<toml::Spanned<toml::Table>> for Routed {
+    type Error = String;
+
+    fn try_from(table: toml::Spanned<toml::Table>) -> Result<Self, String> {
+        let span = table.span();
+        Self::read(Keys { table: table.into_inner(), of: "what goes to a route" })
+            .map_err(|error| placed(&error, &span))
+    }
+}
+
+impl Routed {
+    fn read(mut keys: Keys) -> Result<Self, String> {
+        let routed = Self {
+            route: keys.text("route")?,
+            topic: keys.text("topic")?.try_into()?,
+            payload: keys.has("payload").then(|| keys.payload("payload")).transpose()?,
+            contains: keys.has("contains").then(|| keys.text("contains")).transpose()?,
+        };
+        keys.finish(&[&["route", "topic", "payload", "contains"]])?;
+        Ok(routed)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::case::{Case, CaseUser, Cases, Step};
 use crate::far::RunningFarSide;
 use crate::judge::{Seen, judge};
 use crate::program::{Program, Start, inputs};
-use crate::told::told;
+use crate::told::{ToldOnce, told};
 
 /// Most times that timers are due in one `pass`: a day of one each second.
 const TIMERS_MAX: u64 = 86_400;
@@ -67,9 +67,9 @@ fn run_all(
     (cases, wanted): (&Cases, &str),
     passed: &mut u32,
 ) -> anyhow::Result<u32> {
-    let mut failed = 0;
+    let (mut failed, mut told) = (0, ToldOnce::default());
     for case in cases.case.iter().filter(|case| case.name.contains(wanted)) {
-        let complaints = run(embedding, program, cases, case)?;
+        let complaints = run((embedding, program), cases, case, &mut told)?;
         let name = format!("{}: {}", file.display(), case.name);
         if complaints.is_empty() {
             *passed += 1;
@@ -117,7 +117,12 @@ fn load(embedding: &Embedding, path: &Path) -> anyhow::Result<Program> {
 }
 
 /// Runs a case, and says what is not as it should be.
-fn run(embedding: &Embedding, program: &Program, all: &Cases, case: &Case) -> anyhow::Result<Vec<String>> {
+fn run(
+    (embedding, program): (&Embedding, &Program),
+    all: &Cases,
+    case: &Case,
+    told: &mut ToldOnce,
+) -> anyhow::Result<Vec<String>> {
     let mut broker = program.broker(embedding, Start { wall: case.at(), zone: case.zone() })?;
     for (name, CaseUser { groups, properties }) in &all.users {
         let properties: Vec<_> =
@@ -131,14 +136,15 @@ fn run(embedding: &Embedding, program: &Program, all: &Cases, case: &Case) -> an
     for (name, far) in &case.far {
         let running = far.start(name)?;
         broker.set_environment(name, &running.port().to_string())?;
+        broker.open_far_port(running.port());
         far_sides.push(running);
     }
-    program.deploy(&mut broker)?;
+    program.deploy(&mut broker, told)?;
     case.given.iter().try_for_each(|(topic, value)| broker.keep(topic, &value.to_bytes()))?;
     let mut seen = Vec::new();
-    settle(&mut broker, &mut seen)?;
+    settle(&mut broker, (&mut seen, told))?;
     for step in &case.when {
-        take(step, &case.name, &mut broker, &mut seen)?;
+        take(step, &case.name, &mut broker, (&mut seen, told))?;
     }
     let mut complaints = judge(case, &seen);
     for (topic, wanted) in &case.kept {
@@ -161,13 +167,18 @@ fn overridden<'a>(
     of_file.iter().filter(|(name, _)| !of_case.contains_key(*name)).chain(of_case)
 }
 
-fn settle(broker: &mut EmbeddedBroker, seen: &mut Vec<Seen>) -> anyhow::Result<()> {
-    broker.settle()?.into_iter().for_each(|happening| Seen::note(happening, seen));
+fn settle(broker: &mut EmbeddedBroker, (seen, told): (&mut Vec<Seen>, &mut ToldOnce)) -> anyhow::Result<()> {
+    broker.settle()?.into_iter().for_each(|happening| Seen::note(happening, seen, told));
     Ok(())
 }
 
 /// Takes one step of the case of this name.
-fn take(step: &Step, name: &str, broker: &mut EmbeddedBroker, seen: &mut Vec<Seen>) -> anyhow::Result<()> {
+fn take(
+    step: &Step,
+    name: &str,
+    broker: &mut EmbeddedBroker,
+    (seen, told): (&mut Vec<Seen>, &mut ToldOnce),
+) -> anyhow::Result<()> {
     match step {
         Step::Message { topic, payload, qos, retain, properties, from } => {
             let payload = payload.to_bytes();
@@ -190,11 +201,11 @@ fn take(step: &Step, name: &str, broker: &mut EmbeddedBroker, seen: &mut Vec<See
                     broker.timers_fired() - before <= TIMERS_MAX,
                     "{name}: pass = \"{pass}\" is too long: timers were due {TIMERS_MAX} times before it was over",
                 );
-                settle(broker, seen)?;
+                settle(broker, (seen, told))?;
             }
             broker.stand(left);
             return Ok(());
         }
     }
-    settle(broker, seen)
+    settle(broker, (seen, told))
 }

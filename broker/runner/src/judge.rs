@@ -2,14 +2,16 @@
 
 use std::fmt;
 
+use lotmq_codec::QoS;
 use lotmq_router::filter_matches;
 use lotmq_server::embedded::{Happening, What};
-use lotmq_server::{Denial, Published};
+use lotmq_server::{Denial, Forwarded, Published};
 
-use crate::case::{Case, Expected};
+use crate::case::{Case, Expected, Routed};
 use crate::player::tell_printed;
 use crate::properties::StatedProperties;
 use crate::show;
+use crate::told::ToldOnce;
 
 /// Most lines for the log that are shown where one is missing.
 const LINES_SHOWN_MAX: usize = 100;
@@ -23,6 +25,7 @@ pub(crate) enum Seen {
         topic: String,
         payload: Vec<u8>,
         retain: bool,
+        qos: QoS,
         properties: StatedProperties,
     },
     Denied(Denial),
@@ -30,11 +33,17 @@ pub(crate) enum Seen {
     Error(String),
     /// A line for the log, which is not among what is expected in order.
     Said(String),
+    /// What would have gone to the route of this name, which is not connected; not among that either.
+    Routed(String, Forwarded),
 }
 
 impl Seen {
     /// Remembers what happened, without warnings.
-    pub(crate) fn note(Happening { definition, what }: Happening, seen: &mut Vec<Self>) {
+    pub(crate) fn note(
+        Happening { definition, what }: Happening,
+        seen: &mut Vec<Self>,
+        unconnected: &mut ToldOnce,
+    ) {
         match what {
             What::Published(message) => seen.push(Self::message(None, message)),
             What::Delivered { client_id, message } => seen.push(Self::message(Some(client_id), message)),
@@ -48,12 +57,21 @@ impl Seen {
                 tell_printed(&text);
                 seen.push(Self::Said(text));
             }
+            What::Unconnected(reason) => unconnected.tell(&reason),
+            What::Forwarded(message) => seen.push(Self::Routed(definition, message)),
         }
     }
 
     fn message(to: Option<String>, message: Published) -> Self {
-        let Published { topic, payload, retain, properties, .. } = message;
-        Self::Message { to, topic, payload, retain, properties: StatedProperties::of(&properties) }
+        let Published { topic, payload, qos, retain, properties } = message;
+        Self::Message {
+            to,
+            topic,
+            payload,
+            retain,
+            qos: of_host(qos),
+            properties: StatedProperties::of(&properties),
+        }
     }
 
     fn is(&self, expected: &Expected) -> bool {
@@ -68,13 +86,14 @@ impl Seen {
                     && by.as_ref().is_none_or(|by| client_id == by)
             }
             (
-                Self::Message { to, topic, payload, retain, properties },
+                Self::Message { to, topic, payload, retain, qos, properties },
                 Expected::Message {
                     to: who,
                     topic: wanted,
                     payload: says,
                     contains,
                     retain: kept,
+                    qos: at,
                     properties: looked_at,
                 },
             ) => {
@@ -84,6 +103,7 @@ impl Seen {
                     && says.as_ref().is_none_or(|says| says.is_like(payload))
                     && contains.as_ref().is_none_or(|part| text.contains(part))
                     && kept.is_none_or(|kept| kept == *retain)
+                    && at.is_none_or(|at| at == *qos)
                     && looked_at.are_in(properties)
             }
             (Self::Returned(found), Expected::Returned { returned }) => returned.is_like(found.as_bytes()),
@@ -91,21 +111,42 @@ impl Seen {
             _ => false,
         }
     }
+
+    /// Whether it went to a route as it should.
+    fn goes_as(&self, wanted: &Routed) -> bool {
+        let Self::Routed(route, Forwarded { topic, payload, .. }) = self else { return false };
+        *route == wanted.route
+            && **topic == *wanted.topic
+            && wanted.payload.as_ref().is_none_or(|says| says.is_like(payload))
+            && wanted.contains.as_ref().is_none_or(|part| String::from_utf8_lossy(payload).contains(part))
+    }
 }
 
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Message { to, topic, payload, retain, properties } => {
+            Self::Message { to, topic, payload, retain, qos, properties } => {
                 let retained = if *retain { " (retained)" } else { "" };
-                write!(f, "{topic} {}{retained}{properties}", String::from_utf8_lossy(payload))?;
+                let payload = String::from_utf8_lossy(payload);
+                write!(f, "{topic} {payload}{retained}{}{properties}", at_qos(*qos))?;
                 to.iter().try_for_each(|to| write!(f, " to {to}"))
             }
             Self::Denied(denial) => denial.fmt(f),
             Self::Returned(outputs) => write!(f, "returned {outputs}"),
             Self::Error(text) => write!(f, "error {text}"),
             Self::Said(text) => write!(f, "log {}", text.trim_end()),
+            Self::Routed(route, Forwarded { to, topic, payload }) => {
+                write!(f, "to route {route}, {to}: {topic} {}", String::from_utf8_lossy(payload))
+            }
         }
+    }
+}
+
+impl fmt::Display for Routed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "to route {}: {}", self.route, &*self.topic)?;
+        self.payload.iter().try_for_each(|payload| write!(f, " {payload}"))?;
+        self.contains.iter().try_for_each(|part| write!(f, " … {part} …"))
     }
 }
 
@@ -118,12 +159,12 @@ impl fmt::Display for Expected {
                 username.iter().try_for_each(|user| write!(f, " to {user}"))?;
                 client_id.iter().try_for_each(|client_id| write!(f, " as {client_id}"))
             }
-            Self::Message { to, topic, payload, contains, retain, properties } => {
+            Self::Message { to, topic, payload, contains, retain, qos, properties } => {
                 f.write_str(topic)?;
                 payload.iter().try_for_each(|payload| write!(f, " {payload}"))?;
                 contains.iter().try_for_each(|part| write!(f, " … {part} …"))?;
                 f.write_str(if *retain == Some(true) { " (retained)" } else { "" })?;
-                write!(f, "{properties}")?;
+                write!(f, "{}{properties}", qos.map_or("", shown_qos))?;
                 to.iter().try_for_each(|to| write!(f, " to {to}"))
             }
             Self::Returned { returned } => write!(f, "returned {returned}"),
@@ -132,12 +173,35 @@ impl fmt::Display for Expected {
     }
 }
 
+/// QoS as the codec has it.
+fn of_host(qos: lotmq_host::Qos) -> QoS {
+    match qos {
+        lotmq_host::Qos::AtMostOnce => QoS::AtMostOnce,
+        lotmq_host::Qos::AtLeastOnce => QoS::AtLeastOnce,
+        lotmq_host::Qos::ExactlyOnce => QoS::ExactlyOnce,
+    }
+}
+
+/// QoS for people; nothing of the usual one.
+fn at_qos(qos: QoS) -> &'static str {
+    if qos == QoS::AtMostOnce { "" } else { shown_qos(qos) }
+}
+
+fn shown_qos(qos: QoS) -> &'static str {
+    match qos {
+        QoS::AtMostOnce => " (QoS 0)",
+        QoS::AtLeastOnce => " (QoS 1)",
+        QoS::ExactlyOnce => " (QoS 2)",
+    }
+}
+
 /// What is not as it should be: the first difference, and all that happened.
 pub(crate) fn judge(case: &Case, seen: &[Seen]) -> Vec<String> {
-    let unsaid = unsaid(case, seen);
+    let mut unsaid = unsaid(case, seen);
+    unsaid.extend(misrouted(case, seen));
     let is_ignored = |seen: &&Seen| match seen {
         Seen::Message { topic, .. } => case.ignore.iter().any(|filter| filter_matches(filter, topic)),
-        Seen::Said(_) => true,
+        Seen::Said(_) | Seen::Routed(..) => true,
         Seen::Denied(_) | Seen::Returned(_) | Seen::Error(_) => false,
     };
     let seen: Vec<&Seen> = seen.iter().filter(|seen| !is_ignored(seen)).collect();
@@ -160,7 +224,9 @@ pub(crate) fn judge(case: &Case, seen: &[Seen]) -> Vec<String> {
 fn unsaid(case: &Case, seen: &[Seen]) -> Vec<String> {
     let mut said = seen.iter().filter_map(|seen| match seen {
         Seen::Said(text) => Some(text),
-        Seen::Message { .. } | Seen::Denied(_) | Seen::Returned(_) | Seen::Error(_) => None,
+        Seen::Message { .. } | Seen::Denied(_) | Seen::Returned(_) | Seen::Error(_) | Seen::Routed(..) => {
+            None
+        }
     });
     let Some(part) = case.logs.iter().find(|part| !said.any(|text| text.contains(&***part))) else {
         return Vec::new();
@@ -172,13 +238,28 @@ fn unsaid(case: &Case, seen: &[Seen]) -> Vec<String> {
         .collect()
 }
 
+/// The first difference in what goes to routes that are not connected, and all that went there, where the case looks at it.
+fn misrouted(case: &Case, seen: &[Seen]) -> Vec<String> {
+    let Some(wanted) = &case.routed else { return Vec::new() };
+    let found: Vec<_> = seen.iter().filter(|seen| matches!(seen, Seen::Routed(..))).collect();
+    let same = found.iter().zip(wanted).take_while(|(found, wanted)| found.goes_as(wanted)).count();
+    let difference = match (wanted.get(same), found.get(same)) {
+        (None, None) => return Vec::new(),
+        (Some(wanted), Some(found)) => format!("expected {wanted}, found {found}"),
+        (Some(wanted), None) => format!("expected {wanted}, and nothing more went to a route"),
+        (None, Some(found)) => format!("expected nothing more for routes, found {found}"),
+    };
+    let all = found.iter().take(LINES_SHOWN_MAX).map(|found| format!("  {found}"));
+    [difference, "all that went to routes:".to_owned()].into_iter().chain(all).collect()
+}
+
 /// What is said of a topic to which nothing was published in the whole case.
 fn never_published(expected: &Expected, seen: &[&Seen]) -> Option<String> {
     let Expected::Message { topic: wanted, .. } = expected else { return None };
     let topics = || {
         seen.iter().filter_map(|seen| match seen {
             Seen::Message { topic, .. } => Some(topic.as_str()),
-            Seen::Denied(_) | Seen::Returned(_) | Seen::Error(_) | Seen::Said(_) => None,
+            Seen::Denied(_) | Seen::Returned(_) | Seen::Error(_) | Seen::Said(_) | Seen::Routed(..) => None,
         })
     };
     if topics().any(|topic| topic == &**wanted) {

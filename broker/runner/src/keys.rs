@@ -103,9 +103,14 @@ impl Keys {
     }
 
     pub(crate) fn qos(&mut self) -> Result<QoS, String> {
-        let Some(value) = self.table.remove("qos") else { return Ok(QoS::AtMostOnce) };
+        Ok(self.wanted_qos()?.unwrap_or(QoS::AtMostOnce))
+    }
+
+    pub(crate) fn wanted_qos(&mut self) -> Result<Option<QoS>, String> {
+        let Some(value) = self.table.remove("qos") else { return Ok(None) };
         let number = value.as_integer().and_then(|number| u8::try_from(number).ok());
-        number.and_then(QoS::from_bits).ok_or_else(|| format!("`qos` is 0, 1 or 2, found {value}"))
+        let qos = number.and_then(QoS::from_bits);
+        qos.map(Some).ok_or_else(|| format!("`qos` is 0, 1 or 2, found {value}"))
     }
 
     pub(crate) fn scope(&mut self) -> Result<String, String> {

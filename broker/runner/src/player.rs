@@ -10,13 +10,14 @@ use jiff::Timestamp;
 use lotmq_codec::QoS;
 use lotmq_connect::{Following, Url, follow};
 use lotmq_server::embedded::{Arriving, ClientIdentity, EmbeddedBroker, Embedding, Happening, What};
-use lotmq_server::{Denial, Published};
+use lotmq_server::{Denial, Forwarded, Published};
 use lotmq_terminal::{Exit, output};
 use serde_json::{Value as Json, json};
 
 use crate::program::{Program, Start};
 use crate::properties::StatedProperties;
 use crate::show;
+use crate::told::ToldOnce;
 use crate::traffic::{Recorded, Recorder, properties_as_json};
 
 /// Longest wait for one message of a broker.
@@ -52,10 +53,11 @@ impl Player {
     /// When the program cannot be started, or standard output takes no more.
     pub fn start(embedding: &Embedding, program: &Program, start: Start, json: bool) -> anyhow::Result<Self> {
         let mut broker = program.broker(embedding, start)?;
-        program.deploy(&mut broker)?;
+        let mut told = ToldOnce::default();
+        program.deploy(&mut broker, &mut told)?;
         let mut player = Self {
             broker,
-            printer: Printer { json, has_failed: false },
+            printer: Printer { json, has_failed: false, told },
             told_of_past: false,
             told_of_unheard: false,
             client: None,
@@ -212,6 +214,7 @@ impl Player {
 struct Printer {
     json: bool,
     has_failed: bool,
+    told: ToldOnce,
 }
 
 impl Printer {
@@ -234,6 +237,12 @@ impl Printer {
                 self.has_failed |= report.is_error;
             }
             What::Printed(text) => tell_printed(text),
+            What::Unconnected(reason) => self.told.tell(reason),
+            What::Forwarded(message) if self.json => output::line(&forwarded_as_json(definition, message))?,
+            What::Forwarded(Forwarded { to, topic, payload }) => {
+                let payload = String::from_utf8_lossy(payload);
+                output::note(&format!("to route {definition}, {to}: {topic} {payload}"));
+            }
         }
         Ok(())
     }
@@ -244,11 +253,20 @@ fn as_text(Published { topic, payload, properties, .. }: &Published) -> String {
 }
 
 /// A payload that is no UTF-8 is in `base64`, as in recordings.
-fn as_json(definition: &str, Published { topic, payload, qos, retain, properties }: &Published) -> String {
-    let (name, payload) = match std::str::from_utf8(payload) {
+fn named_payload(payload: &[u8]) -> (&'static str, String) {
+    match std::str::from_utf8(payload) {
         Ok(text) => ("payload", text.to_owned()),
         Err(_) => ("base64", BASE64_STANDARD.encode(payload)),
-    };
+    }
+}
+
+fn forwarded_as_json(route: &str, Forwarded { to, topic, payload }: &Forwarded) -> String {
+    let (name, payload) = named_payload(payload);
+    json!({ "route": route, "to": to, "topic": topic, name: payload }).to_string()
+}
+
+fn as_json(definition: &str, Published { topic, payload, qos, retain, properties }: &Published) -> String {
+    let (name, payload) = named_payload(payload);
     let mut line =
         json!({ "action": definition, "topic": topic, name: payload, "qos": *qos as u8, "retain": retain });
     if let Json::Object(members) = &mut line {

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use lotmq_server::embedded::{EmbeddedBroker, EmbeddedModule, EmbeddedProgram, Embedding};
-use lotmq_terminal::output::note;
 
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::modules::NamedModule;
+use crate::told::ToldOnce;
 
 /// A program that can be started.
 pub struct Program {
@@ -86,9 +86,9 @@ impl Program {
     }
 
     /// Deploys it, and says what it lacks.
-    pub(crate) fn deploy(&self, broker: &mut EmbeddedBroker) -> anyhow::Result<()> {
+    pub(crate) fn deploy(&self, broker: &mut EmbeddedBroker, told: &mut ToldOnce) -> anyhow::Result<()> {
         let warnings = broker.deploy(&self.compiled)?;
-        warnings.iter().for_each(|warning| note(&format!("warning: {warning}")));
+        warnings.iter().for_each(|warning| told.tell(warning));
         Ok(())
     }
 }

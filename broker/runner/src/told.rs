@@ -1,11 +1,47 @@
 //! Mistakes in a file with cases, told with their place, what is known there, and what was probably meant.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use lot_nearest::nearest_name;
+use lotmq_terminal::output::note;
+
+/// What people are told once, however often it comes up in the cases of a file or in a run.
+#[derive(Debug, Default)]
+pub(crate) struct ToldOnce(BTreeSet<String>);
+
+impl ToldOnce {
+    /// Tells it as a warning, unless that was done.
+    pub(crate) fn tell(&mut self, text: &str) {
+        if self.0.insert(text.to_owned()) {
+            note(&format!("warning: {text}"));
+        }
+    }
+}
+
+/// Sign around the place in a message that has its own: what reads TOML knows only that of the list around a table.
+const PLACE: char = '\u{1}';
+
+/// A message with the place that it is about.
+pub(crate) fn placed(message: &str, span: &Range<usize>) -> String {
+    format!("{PLACE}{}:{}{PLACE}{message}", span.start, span.end)
+}
+
+/// The place of a message that has its own, and the message.
+fn place_of(message: &str) -> Option<(Range<usize>, &str)> {
+    let (place, message) = message.strip_prefix(PLACE)?.split_once(PLACE)?;
+    let (start, end) = place.split_once(':')?;
+    Some((start.parse().ok()?..end.parse().ok()?, message))
+}
 
 /// An error of the TOML or of what stands in it: its place, the line, and what was meant.
 pub(crate) fn told(text: &str, error: &toml::de::Error) -> String {
-    let message = with_meant(error.message());
-    let Some(span) = error.span() else { return message };
+    let (own, message) = match place_of(error.message()) {
+        Some((place, message)) => (Some(place), message),
+        None => (None, error.message()),
+    };
+    let message = with_meant(message);
+    let Some(span) = own.or(error.span()) else { return message };
     let before = text.get(..span.start).unwrap_or("");
     let line = before.matches('\n').count() + 1;
     let start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -45,15 +81,19 @@ mod tests {
             ),
             (
                 "[[case]]\nname = \"x\"\nwhen = [{ topic = \"a\", paylod = 1 }]\n",
-                "line 3, column 8: a step lacks the key `payload`; is `paylod` meant to be it?\n  |\n3 | when = [{ topic = \"a\", paylod = 1 }]\n  |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^",
+                "line 3, column 9: a step lacks the key `payload`; is `paylod` meant to be it?\n  |\n3 | when = [{ topic = \"a\", paylod = 1 }]\n  |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^",
             ),
             (
                 "[[case]]\nname = \"x\"\nthen = [{ topic = \"a\", contain = \"b\" }]\n",
-                "line 3, column 8: unknown key `contain`; did you mean `contains`? known here: ",
+                "line 3, column 9: unknown key `contain`; did you mean `contains`? known here: ",
             ),
             (
                 "[[case]]\nname = \"x\"\nwhen = [{ pass = \"5 Min\" }]\n",
-                "line 3, column 8: pass = \"5 Min\" is no span of time as 90s, 5m or 1h 30m\n",
+                "line 3, column 9: pass = \"5 Min\" is no span of time as 90s, 5m or 1h 30m\n",
+            ),
+            (
+                "[[case]]\nname = \"x\"\nthen = [\n    { topic = \"a\" },\n    { topic = \"b\", contain = 1 },\n]\n",
+                "line 5, column 5: unknown key `contain`; did you mean `contains`?",
             ),
             (
                 "[[case]]\nname = \"x\"\nat = \"06:00\"\n",

@@ -66,7 +66,7 @@ impl Dialer {
         let mut refusal = None;
         let mut allowed = Vec::new();
         for address in addresses {
-            match self.services.refuses_address(address.ip()) {
+            match self.services.refuses_place(address) {
                 Some(reason) => refusal = refusal.or(Some(reason)),
                 None => allowed.push(address),
             }

@@ -15,7 +15,7 @@ use crate::{
 };
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -31,6 +31,11 @@ pub trait FiberServices: Services {
 
     /// Why the operator of the broker lets no guest connect to an address; `None` where he does. Asked of what names resolve to, for each connection.
     fn refuses_address(&self, address: IpAddr) -> Option<String>;
+
+    /// Why no guest may connect to a port of an address, for whatever reason.
+    fn refuses_place(&self, place: SocketAddr) -> Option<String> {
+        self.refuses_address(place.ip())
+    }
 
     /// Why the operator lets no guest listen at an address of this machine; `None` where he does.
     fn refuses_listening(&self, address: IpAddr) -> Option<String>;

@@ -67,10 +67,11 @@ impl Udp {
             (Some(services), Some(Peer { host, port })) => {
                 let no_address = || IoError::Denied("datagrams are sent to IP addresses".to_owned());
                 let address: IpAddr = host.parse().map_err(|_| no_address())?;
-                if let Some(reason) = services.refuses_address(address) {
+                let place = SocketAddr::new(address, port);
+                if let Some(reason) = services.refuses_place(place) {
                     return Err(IoError::Denied(format!("{address}:{port}: {reason}")));
                 }
-                self.socket.try_send_to(bytes, SocketAddr::new(address, port))
+                self.socket.try_send_to(bytes, place)
             }
             (None, Some(_)) => {
                 return Err(IoError::Denied("the socket is for its endpoint alone".to_owned()));

@@ -1,6 +1,6 @@
 //! Services of the broker for guests that wait: routes.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use lotmq_config::Routes;
 use lotmq_definitions::RunError as DefinitionError;
@@ -9,6 +9,7 @@ use lotmq_host::{LogLevel, MetricChange, RunContext, Severity};
 
 use super::guest_id::definition_id;
 use super::records;
+use super::routes::Routes as Drivers;
 use super::services::TenantServices;
 use crate::guests::HasPrograms as _;
 use crate::process::this_turn;
@@ -37,19 +38,26 @@ impl FiberServices for TenantServices {
     }
 
     fn refuses_network(&self) -> Option<String> {
-        self.refuses(|_, _| None)
+        let has_far = |routes: &Drivers| routes.has_far_ports(Ipv4Addr::LOCALHOST.into());
+        self.refuses(has_far, |_, _| None)
     }
 
     fn refuses_address(&self, address: IpAddr) -> Option<String> {
-        self.refuses(|routes, tenant| routes.refuses_address(tenant, address))
+        let has_far = |routes: &Drivers| routes.has_far_ports(address);
+        self.refuses(has_far, |routes, tenant| routes.refuses_address(tenant, address))
+    }
+
+    fn refuses_place(&self, place: SocketAddr) -> Option<String> {
+        let is_far = |routes: &Drivers| routes.is_far_port(place);
+        self.refuses(is_far, |routes, tenant| routes.refuses_address(tenant, place.ip()))
     }
 
     fn refuses_listening(&self, address: IpAddr) -> Option<String> {
-        self.refuses(|routes, tenant| routes.refuses_listening(tenant, address))
+        self.refuses(|_| false, |routes, tenant| routes.refuses_listening(tenant, address))
     }
 
     fn refuses_serial_port(&self, device: &str) -> Option<String> {
-        self.refuses(|routes, tenant| routes.refuses_serial_port(tenant, device))
+        self.refuses(|_| false, |routes, tenant| routes.refuses_serial_port(tenant, device))
     }
 
     fn report(&self, run: &RunContext, severity: Severity, code: &str, message: &str) {
@@ -68,10 +76,15 @@ impl FiberServices for TenantServices {
 }
 
 impl TenantServices {
-    /// Why the operator refuses something to the routes of this tenant.
-    fn refuses(&self, asked: impl FnOnce(&Routes, &str) -> Option<String>) -> Option<String> {
+    /// Why something is refused to the routes of this tenant: where there is no network, all but what is there for them alone, else what the operator says.
+    fn refuses(
+        &self,
+        is_theirs: impl FnOnce(&Drivers) -> bool,
+        asked: impl FnOnce(&Routes, &str) -> Option<String>,
+    ) -> Option<String> {
         match (self.hosting.upgrade(), self.tenant.upgrade()) {
             (Some(hosting), Some(tenant)) => match hosting.routes.network_refused {
+                Some(_) if is_theirs(&hosting.routes) => None,
                 Some(reason) => Some(reason.to_owned()),
                 None => asked(&hosting.config.routes, &tenant.name),
             },

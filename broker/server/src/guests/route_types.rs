@@ -8,6 +8,12 @@ use parking_lot::Mutex;
 
 use super::route_modules::WASM;
 
+/// Type without another side.
+const LOOPBACK: &str = "LOOPBACK";
+
+/// Type whose other side is the disk.
+const FILE_STORAGE: &str = "FILE_STORAGE";
+
 /// Type of routes that this build runs.
 pub(crate) struct RouteType {
     /// Canonical name.
@@ -109,13 +115,13 @@ macro_rules! packed {
 
 /// All types. To add a type: its guest, in the build script too, and a row here.
 pub(crate) static TYPES: &[RouteType] = &[
-    RouteType { name: "LOOPBACK", component: packed!("route-loopback"), places: &[] },
+    RouteType { name: LOOPBACK, component: packed!("route-loopback"), places: &[] },
     RouteType {
         name: "MQTT_BRIDGE",
         component: packed!("route-mqtt"),
         places: &[bridge_place("SOURCE_CONFIG"), bridge_place("DESTINATION_CONFIG")],
     },
-    RouteType { name: "FILE_STORAGE", component: packed!("route-file-storage"), places: &[] },
+    RouteType { name: FILE_STORAGE, component: packed!("route-file-storage"), places: &[] },
     RouteType {
         name: "REST_API",
         component: packed!("route-rest"),
@@ -299,6 +305,16 @@ const fn bridge_place(section: &'static str) -> SectionPlace {
 /// Places of a type by its canonical name; none of a module's, which has the settings of every section.
 pub(crate) fn places(name: &str) -> &'static [SectionPlace] {
     TYPES.iter().find(|known| known.name == name).map_or(&[], |known| known.places)
+}
+
+/// Whether routes of a type have another side; a module's is its own affair.
+pub(crate) fn has_far(name: &str) -> bool {
+    ![LOOPBACK, WASM].contains(&name)
+}
+
+/// Whether the other side of a type is the disk.
+pub(crate) fn is_of_disk(name: &str) -> bool {
+    name == FILE_STORAGE
 }
 
 /// Whether the guest of a type runs by itself to serve requests, and for nothing else.

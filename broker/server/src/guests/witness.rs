@@ -18,6 +18,10 @@ pub(crate) enum Deed {
     Reported(Report),
     /// A script that it called has printed something.
     Printed(String),
+    /// It is a route that is not connected, with the reason.
+    Unconnected(String),
+    /// It is such a route, and this would have gone to its other side.
+    Forwarded(Forwarded),
 }
 
 impl Deed {
@@ -45,6 +49,17 @@ pub struct Published {
     pub retain: bool,
     /// Properties of MQTT 5.0 as PUBLISH has them, without their length.
     pub properties: Vec<u8>,
+}
+
+/// Message that would have gone to the other side of a route that is not connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forwarded {
+    /// What of the route takes it, with its noun.
+    pub to: String,
+    /// Topic Name.
+    pub topic: String,
+    /// Payload.
+    pub payload: Vec<u8>,
 }
 
 /// What is told about a definition.

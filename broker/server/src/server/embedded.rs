@@ -382,6 +382,11 @@ impl EmbeddedBroker {
         set.map(drop).map_err(|error| variable(name, &error))
     }
 
+    /// Lets routes reach a port of this machine, where a server listens that is there for them alone.
+    pub fn open_far_port(&self, port: u16) {
+        self.broker.hosting.routes.open_far_port(port);
+    }
+
     /// Lets time pass until the next timer, at most `limit`, and starts what is due; `None` when no timer is left within it.
     pub fn pass_time(&mut self, limit: Duration) -> Option<Duration> {
         let step = self.next_timer().filter(|step| *step <= limit)?;

@@ -10,6 +10,7 @@ mod means;
 mod paths;
 mod pause;
 mod running;
+mod unconnected;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -198,6 +199,9 @@ impl Driver {
 
     async fn serve(&self, number: u64, version: &Arc<Version>, pause: &mut Pause) -> (Ended, Option<Handed>) {
         let services = self.services(version);
+        if let Some(reason) = self.is_unconnected(version, &services).await {
+            return (self.serve_unconnected(number, version, &reason).await, None);
+        }
         let opened = self.open(version, &services, Some(number)).await;
         let Opened { instance, abilities, figures } = match opened {
             Ok(opened) => opened,

@@ -3,6 +3,8 @@
 //! Invariants: one order at most waits for each instance of a route, so whoever deploys does not wait, which he must not, as drivers want the locks that he holds;
 //! few probes wait, and whoever asks for one waits until there is room, or until the broker stops.
 
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -21,6 +23,8 @@ pub(crate) struct Routes {
     pub(in crate::guests) is_at_once: bool,
     /// Why guests reach no network at all; `None` where the configuration decides.
     pub(in crate::guests) network_refused: Option<&'static str>,
+    /// Ports of this machine that guests reach all the same: servers that are there for them alone.
+    far_ports: Mutex<BTreeSet<u16>>,
     threads: Mutex<Vec<RouteThread>>,
     /// Number of drivers: they go round.
     drivers: AtomicUsize,
@@ -73,6 +77,21 @@ impl Routes {
     /// Where time stands still; with a reason why guests reach no network, where they do not.
     pub(crate) fn at_once(network_refused: Option<&'static str>) -> Self {
         Self { is_at_once: true, network_refused, ..Self::default() }
+    }
+
+    /// Lets guests reach a port of this machine, whatever they reach else.
+    pub(crate) fn open_far_port(&self, port: u16) {
+        self.far_ports.lock().insert(port);
+    }
+
+    /// Whether a place is a server that is there for the guests alone.
+    pub(in crate::guests) fn is_far_port(&self, place: SocketAddr) -> bool {
+        place.ip() == Ipv4Addr::LOCALHOST && self.far_ports.lock().contains(&place.port())
+    }
+
+    /// Whether an address has such servers.
+    pub(in crate::guests) fn has_far_ports(&self, address: IpAddr) -> bool {
+        address == Ipv4Addr::LOCALHOST && !self.far_ports.lock().is_empty()
     }
 
     /// Starts a driver of a route; not when the broker is stopping.

@@ -49,7 +49,8 @@ impl Embedding {
         Ok(Self { engine, config: configuration()?, rules, network_refused: None })
     }
 
-    /// The same, in which guests connect to nothing, look up no names and listen nowhere; they are told the reason.
+    /// The same, in which routes connect to nothing, look up no names and listen nowhere, but for [far ports](super::EmbeddedBroker::open_far_port); what says so
+    /// gives the reason.
     #[must_use]
     pub fn without_network(self, reason: &'static str) -> Self {
         Self { network_refused: Some(reason), ..self }

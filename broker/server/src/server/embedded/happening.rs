@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::clients::Clients;
 use super::error::EmbeddedError;
-use crate::guests::witness::{Deed, Denial, Published, Report, Witness};
+use crate::guests::witness::{Deed, Denial, Forwarded, Published, Report, Witness};
 
 /// Something that happened in the broker.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +38,10 @@ pub enum What {
     Reported(Report),
     /// A script that it called has printed something.
     Printed(String),
+    /// It is a route that is not connected, for this reason.
+    Unconnected(String),
+    /// It is such a route, to whose other side this would have gone.
+    Forwarded(Forwarded),
 }
 
 /// What was noted, until the owner takes it.
@@ -74,7 +78,8 @@ impl Noted {
         match self {
             Self::Arrived { topic, payload } => topic.len() + payload.len(),
             Self::Done(_, Deed::Published(message)) => message.topic.len() + message.payload.len(),
-            Self::Done(_, Deed::Printed(text)) => text.len(),
+            Self::Done(_, Deed::Forwarded(message)) => message.topic.len() + message.payload.len(),
+            Self::Done(_, Deed::Printed(text) | Deed::Unconnected(text)) => text.len(),
             Self::Done(_, Deed::Reported(report)) => report.message.len(),
             Self::Done(_, Deed::Returned(_)) | Self::Denied(_) => 0,
         }
@@ -146,6 +151,8 @@ impl Deeds {
                 Noted::Done(definition, Deed::Returned(outputs)) => (definition, What::Returned(outputs)),
                 Noted::Done(definition, Deed::Reported(report)) => (definition, What::Reported(report)),
                 Noted::Done(definition, Deed::Printed(text)) => (definition, What::Printed(text)),
+                Noted::Done(definition, Deed::Unconnected(reason)) => (definition, What::Unconnected(reason)),
+                Noted::Done(definition, Deed::Forwarded(message)) => (definition, What::Forwarded(message)),
             };
             all.push(Happening { definition, what });
         }
