@@ -57,6 +57,30 @@ fn a_healthy_broker_is_shown_on_one_screen() {
 }
 
 #[test]
+fn errors_are_counted_by_their_codes() {
+    let broker = broker();
+    let program = "DEFINE ACTION Two\nON TOPIC \"in/+\" DO\n    IF PAYLOAD == 1 THEN\n        PUBLISH TOPIC \"a\" WITH 1 / (PAYLOAD - 1)\n    ELSE\n        PUBLISH TOPIC PAYLOAD WITH 1\n";
+    broker.command_ok(&format!("-addAction {program}"));
+    for payload in ["1", "1", "a/#"] {
+        send(&broker, "in/a", payload);
+    }
+    let told = eventually("the errors", || {
+        let told = json(&status(&broker.port(), &["--json"]));
+        let errors = told["errors"].as_array()?;
+        let count: u64 = errors.iter().filter_map(|error| error["count"].as_u64()).sum();
+        (count >= 3).then(|| errors.clone())
+    });
+    let counts: Vec<(&str, u64)> = told
+        .iter()
+        .map(|error| (error["code"].as_str().unwrap(), error["count"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(counts, [("LOT604", 1), ("LOT602", 2)], "{told:?}");
+    let shown = status(&broker.port(), &[]);
+    let text = shown.output();
+    assert!(text.contains("1 Action (1 with errors)") && text.contains("LOT604"), "{text}");
+}
+
+#[test]
 fn routes_that_are_not_well_stand_in_the_first_line_and_what_is_over_is_marked() {
     let broker = broker();
     for name in ["Well", "Unwell"] {

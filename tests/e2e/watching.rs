@@ -43,8 +43,8 @@ fn errors_denials_and_values_are_shown_as_they_happen() {
     broker.command_ok(&format!("-addAction {RATIO}"));
     broker.command_ok(LOCK);
     let mut watch = start(&broker, &[]);
-    // Its reply topic aside: errors and two of logs, four of denials, traces, three of sources, and what Ratio publishes.
-    wait_for_watcher(&broker, 12);
+    // Its reply topic aside: errors and five of logs, four of denials, traces, three of sources, and what Ratio publishes.
+    wait_for_watcher(&broker, 15);
     send(&broker, "in/a", "4");
     line_with(&watch, &[" value ", "Ratio out/a = 0.25"]);
     send(&broker, "in/a", "0");
@@ -81,7 +81,7 @@ fn what_guests_warn_of_is_a_line_of_their_log() {
     let mut lines = broker.root("reader");
     lines.subscribe_to("$SYS/Coreflux/Modules/warn/Log", QoS::AtLeastOnce).unwrap();
     let mut watch = start(&broker, &["--only", "errors"]);
-    wait_for_watcher(&broker, 3);
+    wait_for_watcher(&broker, 6);
     send(&broker, "in/a", "hot");
     let line: Value = serde_json::from_str(&lines.receive(WAIT_MAX).unwrap().unwrap().text()).unwrap();
     assert_eq!((&line["level"], &line["code"]), (&"warn".into(), &"LOT601".into()), "{line}");
@@ -91,12 +91,45 @@ fn what_guests_warn_of_is_a_line_of_their_log() {
 }
 
 #[test]
+fn what_programs_warn_of_is_told_where_people_look() {
+    let broker = broker();
+    broker.command_ok(
+        "-addAction DEFINE ACTION Hot\nON TOPIC \"in/+\" DO\n    IF GET JSON \"t\" IN PAYLOAD > 50 THEN\n        PUBLISH TOPIC \"hot\" WITH 1\n",
+    );
+    let mut logged = broker.root("reader");
+    logged.subscribe_to("$SYS/Coreflux/Log/Warning", QoS::AtLeastOnce).unwrap();
+    let mut watch = start(&broker, &["Hot"]);
+    wait_for_watcher(&broker, 10);
+    for _ in 0..3 {
+        send(&broker, "in/a", "{}");
+    }
+    line_with(&watch, &[" warning ", "Hot LOT601 at 3:5: a number was compared with something else as text"]);
+    line_with(&watch, &[" warning ", "Hot LOT601 at 3:5: ", "(2 times so far)"]);
+    watch.kill();
+    let line = logged.receive(WAIT_MAX).unwrap().unwrap().text();
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&line["message"], &line["fields"]["code"]), (&"program warned".into(), &"LOT601".into()));
+    let of_log = broker.log().wait_for("the line", |line| {
+        (line.contains("WARN") && line.contains("program warned") && line.contains("count=2")).then_some(())
+    });
+    assert!(of_log.is_some(), "{}", broker.log().text());
+    let shown = Program::run(LOTMQ, &["status", "-p", &broker.port()]).unwrap().stdout;
+    let row = shown.lines().find(|line| line.contains("LOT601")).unwrap_or_else(|| panic!("{shown}"));
+    assert!(
+        shown.contains("WARNINGS OF DEFINITIONS") && row.contains(" Hot ") && row.contains("3:5"),
+        "{shown}"
+    );
+    let labels = r#"{tenant="default",kind="Action",definition="Hot"}"#;
+    assert_eq!(broker.metric(&format!("lotmq_definition_warnings_total{labels}")), Some(2.0));
+}
+
+#[test]
 fn a_named_action_is_traced_until_the_end() {
     let broker = broker();
     broker.command_ok(&format!("-addAction {RATIO}"));
     broker.command_ok(&format!("-addAction {OTHER}"));
     let watch = start(&broker, &["Ratio", "--json"]);
-    wait_for_watcher(&broker, 9);
+    wait_for_watcher(&broker, 12);
     assert!(is_traced(&broker));
     send(&broker, "in/a", "2");
     let trace: Value = serde_json::from_str(&line_with(&watch, &["\"trace\""])).unwrap();

@@ -2,7 +2,7 @@
 
 mod screen;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 use lotmq_client::{Client, ClientError};
@@ -15,8 +15,8 @@ use crate::cmd::{asked, connect_within};
 /// Show how a running broker is: clients, rates, definitions and their errors, routes, store, and what is wrong or nearly full.
 ///
 /// As in: lotmq status, or in a script: lotmq status --json | jq .state, or of another broker: lotmq status -L mqtts://admin:secret@plant.example.
-/// What is not as it should be comes behind the figures: failures, listeners that are not open, the last error of each definition (of a run with several
-/// the first one) with its code, line and count, definitions that wait for others, routes, limits of which 80 % or more are used. Rates are means of about a minute, taken every ten seconds. It needs
+/// What is not as it should be comes behind the figures: failures, listeners that are not open, the last error of each code of each definition, of routes
+/// of each message, with its line and count, warnings, definitions that wait for others, routes, limits of which 80 % or more are used. Rates are means of about a minute, taken every ten seconds. It needs
 /// a user who may configure the system; without -u that is root, as in `lotmq cmd`.
 ///
 /// Healthy is a broker whose /health says so: its store takes what is to be stored, its threads go on, and its listeners for clients are open. Errors of
@@ -93,8 +93,11 @@ fn definitions(entities: &Value, errors: &Value) -> Value {
     for entity in list(entities) {
         kinds.entry(entity["type"].as_str().unwrap_or_default()).or_default().0 += 1;
     }
-    for error in list(errors).iter().filter(|error| error["over"] != true) {
-        kinds.entry(error["kind"].as_str().unwrap_or_default()).or_default().1 += 1;
+    let failing = list(errors).iter().filter(|error| error["over"] != true);
+    let failing: BTreeSet<[&str; 2]> =
+        failing.map(|error| ["kind", "name"].map(|key| error[key].as_str().unwrap_or_default())).collect();
+    for [kind, _] in failing {
+        kinds.entry(kind).or_default().1 += 1;
     }
     let rows = kinds
         .into_iter()
@@ -113,7 +116,8 @@ mod tests {
     #[test]
     fn definitions_are_counted_by_kind() {
         let entities = json!([{"type": "Action"}, {"type": "Action"}, {"type": "Python"}]);
-        let errors = json!([{"kind": "Action"}]);
+        // Of one definition there may be several.
+        let errors = json!([{"kind": "Action", "name": "A"}, {"kind": "Action", "name": "A"}]);
         assert_eq!(
             definitions(&entities, &errors),
             json!({"Action": {"count": 2, "withErrors": 1}, "Python": {"count": 1, "withErrors": 0}})

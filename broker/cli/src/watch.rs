@@ -41,7 +41,7 @@ const REPLY_SEC: f64 = 15.0;
 /// Show live what goes wrong and what definitions do, one line for each event: time, kind, name, text.
 ///
 /// As in: lotmq watch, or of two definitions: lotmq watch Overheat ShiftReport, or in a script: lotmq watch --only errors,denials --json. Kinds are: errors of
-/// programs, with code, line and column in the definition, count, and what started the run; denials, which are publishes and subscriptions that rules refused
+/// programs, with code, line and column in the definition, count, and what started the run, and their warnings; denials, which are publishes and subscriptions that rules refused
 /// and logins that were; traces, each run of an action with its trigger, what it published and how long it took; values, what comes on the topics to which
 /// definitions publish, of each topic at most one a second and the last one.
 ///
@@ -74,7 +74,7 @@ pub(crate) struct WatchArgs {
 /// Kind of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
-    /// Errors of programs, and what guests warn of
+    /// Errors and warnings of programs
     Errors,
     /// What rules and logins refuse
     Denials,
@@ -226,7 +226,14 @@ impl<'a> Watch<'a> {
         for (kind, of_kind) in [
             (
                 Kind::Errors,
-                &["$SYS/Coreflux/+/+/Error", "$SYS/Coreflux/Modules/+/Log", "$SYS/Coreflux/Routes/+/Log"][..],
+                &[
+                    "$SYS/Coreflux/+/+/Error",
+                    "$SYS/Coreflux/Actions/+/Log",
+                    "$SYS/Coreflux/Models/+/Log",
+                    "$SYS/Coreflux/Rules/+/Log",
+                    "$SYS/Coreflux/Modules/+/Log",
+                    "$SYS/Coreflux/Routes/+/Log",
+                ][..],
             ),
             (
                 Kind::Denials,

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::change::ChangeMemory;
 use crate::limits::LOG_LINES_PER_SECOND_MAX;
-use crate::record::{ErrorRecord, RunError};
+use crate::record::{ErrorRecord, MessageText, RunError};
 
 /// Places of one definition whose warnings are kept.
 const WARNINGS_MAX: usize = 16;
@@ -30,7 +30,29 @@ struct Errors {
     is_last_untold: bool,
     /// Errors by code; those of further codes are behind an empty one.
     by_code: Vec<(Box<str>, u64)>,
+    /// The last error of each sort, with their number; of further sorts the one that came longest ago makes room.
+    by_sort: Vec<ErrorRecord>,
 }
+
+impl Errors {
+    /// Counts an error among those of its sort: of its code, and where the code alone says little, as of routes, of its message.
+    fn sort(&mut self, new: &ErrorRecord, times: u64) {
+        let new = ErrorRecord { trigger: MessageText::default(), ..new.clone() };
+        let is_same = |other: &ErrorRecord| {
+            other.code == new.code
+                && (!new.code.starts_with(SORTED_BY_MESSAGE) || other.message == new.message)
+        };
+        let known = self.by_sort.iter().position(is_same);
+        let count = known.map_or(0, |at| self.by_sort.remove(at).code_count).saturating_add(times);
+        if self.by_sort.len() >= CODES_MAX {
+            self.by_sort.remove(0);
+        }
+        self.by_sort.push(ErrorRecord { code_count: count, ..new });
+    }
+}
+
+/// Beginning of codes whose errors differ by their messages: what the other side of a route has said.
+const SORTED_BY_MESSAGE: &str = "ROUTE_";
 
 /// What runs warned of at one place.
 #[derive(Debug)]
@@ -39,6 +61,31 @@ struct RunWarning {
     line: u32,
     column: u32,
     message: Box<str>,
+    /// How often it was told.
+    count: u64,
+}
+
+/// Warnings by their places, those of further places together, and all of them.
+#[derive(Debug, Default)]
+struct Warnings {
+    kept: Vec<RunWarning>,
+    late: u64,
+    total: u64,
+}
+
+/// What runs warned of at one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WarningAt {
+    /// Code.
+    pub code: String,
+    /// Line, from 1; 0 where none has to do with it.
+    pub line: u32,
+    /// Column in that line.
+    pub column: u32,
+    /// The last text.
+    pub message: String,
+    /// How often it was told since the deploy.
+    pub count: u64,
 }
 
 /// Counters, error record, trace and `ON CHANGE` memory of one version of a definition.
@@ -55,7 +102,7 @@ pub struct Activity {
     account: Arc<AtomicU64>,
     is_retired: AtomicBool,
     errors: Mutex<Box<Errors>>,
-    warnings: Mutex<Vec<RunWarning>>,
+    warnings: Mutex<Box<Warnings>>,
     /// Events that were not taken since the last [`take_refused`](Activity::take_refused).
     refused: AtomicU64,
     /// Messages that would have started it while it was disabled.
@@ -109,11 +156,14 @@ impl Activity {
     /// error hides it from nobody. Returns how many there were since the deploy.
     pub fn record_errors(&self, action: &str, error: &RunError<'_>, at: Timestamp, times: u64) -> u64 {
         let mut errors = self.errors.lock();
-        let Errors { last, untold, is_last_untold, by_code } = &mut **errors;
+        let errors = &mut **errors;
+        let Errors { last, by_code, .. } = errors;
         let count = last.as_ref().map_or(0, |before| before.count).saturating_add(times);
         let of_code = place_of(by_code, error.code);
         *of_code = of_code.saturating_add(times);
         let new = ErrorRecord::new(action, error, at, (count, *of_code));
+        errors.sort(&new, times);
+        let Errors { last, untold, is_last_untold, .. } = errors;
         let is_same = |other: &ErrorRecord| other.code == new.code && other.message == new.message;
         untold.retain(|other| !is_same(other));
         if let Some(first) = last.as_mut().filter(|first| error.is_follow_up && !is_same(first)) {
@@ -133,6 +183,7 @@ impl Activity {
         if errors.last.is_none() {
             let of_code = place_of(&mut errors.by_code, &record.code);
             *of_code = of_code.saturating_add(record.code_count);
+            errors.sort(&record, record.code_count.max(1));
             errors.last = Some(record);
         }
     }
@@ -146,31 +197,63 @@ impl Activity {
     /// Errors since the last call, in their order and the last one last: of those with the same code and message the last, of different ones at most 17.
     pub fn take_untold(&self) -> Vec<ErrorRecord> {
         let mut errors = self.errors.lock();
-        let Errors { last, untold, is_last_untold, by_code: _ } = &mut **errors;
+        let Errors { last, untold, is_last_untold, .. } = &mut **errors;
         let mut told = std::mem::take(untold);
         told.extend(last.clone().filter(|_| *is_last_untold));
         *is_last_untold = false;
         told
     }
 
-    /// Keeps what a run warned of, the last text of each code and place; of at most 16, others are left out.
-    pub fn note_warning(&self, warning: &RunError<'_>) {
+    /// The last error of each sort, by code and, of routes, by message, with their number as that of its code: the newest last, at most 16, without what started
+    /// the runs.
+    pub fn errors_by_sort(&self) -> Vec<ErrorRecord> {
+        self.errors.lock().by_sort.clone()
+    }
+
+    /// Keeps what a run warned of, the last text of each code and place; of at most 16, others are only counted. Returns how many there were of that place.
+    pub fn note_warning(&self, warning: &RunError<'_>) -> u64 {
         let mut warnings = self.warnings.lock();
+        let Warnings { kept, late, total } = &mut **warnings;
+        *total += 1;
         let place = (warning.code, warning.line, warning.column);
         let message = warning.message.into();
-        let known = warnings.iter_mut().find(|known| (&*known.code, known.line, known.column) == place);
+        let known = kept.iter_mut().find(|known| (&*known.code, known.line, known.column) == place);
         if let Some(known) = known {
             known.message = message;
-        } else if warnings.len() < WARNINGS_MAX {
+            known.count += 1;
+            known.count
+        } else if kept.len() < WARNINGS_MAX {
             let (line, column) = (warning.line, warning.column);
-            warnings.push(RunWarning { code: warning.code.into(), line, column, message });
+            kept.push(RunWarning { code: warning.code.into(), line, column, message, count: 1 });
+            1
+        } else {
+            *late += 1;
+            *late
         }
+    }
+
+    /// How many warnings were told since the deploy.
+    pub fn warning_count(&self) -> u64 {
+        self.warnings.lock().total
+    }
+
+    /// What runs warned of, by place.
+    pub fn warnings_by_place(&self) -> Vec<WarningAt> {
+        let warnings = self.warnings.lock();
+        let of_place = |RunWarning { code, line, column, message, count }: &RunWarning| WarningAt {
+            code: code.to_string(),
+            line: *line,
+            column: *column,
+            message: message.to_string(),
+            count: *count,
+        };
+        warnings.kept.iter().map(of_place).collect()
     }
 
     /// What runs warned of, as people read it: `3:5: a number was compared with something else as text (4 times so far) (LOT601)`.
     pub fn warnings(&self) -> Vec<String> {
         let warnings = self.warnings.lock();
-        let shown = warnings.iter().map(|RunWarning { code, line, column, message }| match line {
+        let shown = warnings.kept.iter().map(|RunWarning { code, line, column, message, .. }| match line {
             0 => format!("{message} ({code})"),
             _ => format!("{line}:{column}: {message} ({code})"),
         });
@@ -381,6 +464,35 @@ mod tests {
     }
 
     #[test]
+    fn errors_are_sorted_by_code_and_those_of_routes_by_message() {
+        let activity = Activity::default();
+        let note = |code: &str, message: &str| {
+            activity.record_error("Hot", &RunError { code, message, ..RunError::default() }, at(100));
+        };
+        note("LOT602", "division by zero");
+        note("LOT604", "no digits");
+        note("LOT602", "division by zero again");
+        (0..6).for_each(|_| note("ROUTE_REJECTED", "404"));
+        (0..4).for_each(|_| note("ROUTE_REJECTED", "timed out"));
+        let sorts = || {
+            let records = activity.errors_by_sort().into_iter();
+            records.map(|record| (record.code, record.message, record.code_count)).collect::<Vec<_>>()
+        };
+        let sort = |code: &str, message: &str, count| (code.to_owned(), message.to_owned(), count);
+        assert_eq!(
+            sorts(),
+            [
+                sort("LOT604", "no digits", 1),
+                sort("LOT602", "division by zero again", 2),
+                sort("ROUTE_REJECTED", "404", 6),
+                sort("ROUTE_REJECTED", "timed out", 4),
+            ]
+        );
+        (0..CODES_MAX).for_each(|number| note("ROUTE_REJECTED", &number.to_string()));
+        assert_eq!((sorts().len(), &*sorts()[0].1), (CODES_MAX, "0"));
+    }
+
+    #[test]
     fn the_first_error_of_a_run_is_shown_and_all_are_told() {
         let activity = Activity::default();
         let note = |code: &str, is_follow_up: bool| {
@@ -406,6 +518,7 @@ mod tests {
                 RunError { code: "LOT601", message: &message, line, column: 5, ..RunError::default() };
             activity.note_warning(&warning);
         }
+        assert_eq!((activity.warning_count(), activity.warnings_by_place()[3].count), (40, 2));
         let warnings = activity.warnings();
         assert_eq!(
             (warnings.len(), &*warnings[0], &*warnings[3]),

@@ -30,7 +30,7 @@ mod silence;
 mod trace;
 mod window;
 
-pub use activity::Activity;
+pub use activity::{Activity, WarningAt};
 pub use definition::{Definition, DefinitionId, DefinitionKind, Need, NewDefinition, Origin, Owner};
 pub use hooks::Hooks;
 pub use last_values::{CacheFigures, CacheLimits, KeepRefused, LastValues};

@@ -27,7 +27,12 @@ pub(super) fn screen(condition: &Value, endpoint: &str, paint: Paint) -> String 
             locked(&condition["lockedSecrets"]),
         ),
         ("LOGINS THAT WAIT AFTER WRONG PASSWORDS", Colour::Yellow, login_waits(&condition["loginWaits"])),
-        ("ERRORS OF DEFINITIONS (the last one of each)", Colour::Red, errors(&condition["errors"])),
+        ("ERRORS OF DEFINITIONS (of each code the last one)", Colour::Red, errors(&condition["errors"])),
+        (
+            "WARNINGS OF DEFINITIONS (of each place the last one)",
+            Colour::Yellow,
+            warnings(&condition["warnings"]),
+        ),
         ("DEFINITIONS THAT WAIT FOR OTHERS", Colour::Yellow, pending(&condition["pending"])),
         ("ROUTES", Colour::Cyan, routes(&condition["routes"])),
     ] {
@@ -198,6 +203,23 @@ fn errors(errors: &Value) -> String {
     })
 }
 
+fn warnings(warnings: &Value) -> String {
+    rows(warnings, "--json has them all", |warning| {
+        [
+            String::new(),
+            shown(&warning["kind"]),
+            shown(&warning["name"]),
+            shown(&warning["code"]),
+            place(warning).unwrap_or_default(),
+            shown(&warning["count"]),
+            shown(&warning["message"]),
+        ]
+    })
+    .map_or_else(String::new, |(rows, more)| {
+        table(["", "KIND", "NAME", "CODE", "PLACE", "COUNT", "MESSAGE"], &rows, &[5]) + &more
+    })
+}
+
 fn pending(pending: &Value) -> String {
     rows(pending, "lotmq cmd -getPendingStatus has them all", |row| {
         let missing: Vec<String> = list(&row["missing"]).iter().map(shown).collect();
@@ -308,6 +330,8 @@ mod tests {
                 "timestamp": "2026-11-25T22:11:24.553Z", "message": "division by zero"},
                 {"kind": "Route", "name": "Up", "code": "ROUTE_AWAY", "count": 1, "over": true,
                 "timestamp": "2026-11-25T22:00:00.000Z", "message": "connection refused"}],
+            "warnings": [{"kind": "Action", "name": "Hot", "code": "LOT601", "file": "line.lot", "line": 4, "column": 9, "count": 2,
+                "message": "a number was compared with something else as text (2 times so far)"}],
         });
         let expected = "\
 lotmq 1.0 at 127.0.0.1:1883 is failing, with 1 Red of 2 routes, up 1m01s
@@ -332,10 +356,14 @@ LOGINS THAT WAIT AFTER WRONG PASSWORDS
   ann             192.0.2.1         6  2026-11-25T22:11:24.553Z
   (no such user)  unix             12  2026-11-25T22:11:23.553Z
 
-ERRORS OF DEFINITIONS (the last one of each)
+ERRORS OF DEFINITIONS (of each code the last one)
   KIND    NAME  CODE        PLACE         COUNT  LAST                           MESSAGE
   Action  Hot   LOT602      line.lot:3:5      7  2026-11-25T22:11:24.553Z       division by zero
   Route   Up    ROUTE_AWAY                    1  2026-11-25T22:00:00.000Z over  connection refused
+
+WARNINGS OF DEFINITIONS (of each place the last one)
+  KIND    NAME  CODE    PLACE         COUNT  MESSAGE
+  Action  Hot   LOT601  line.lot:4:9      2  a number was compared with something else as text (2 times so far)
 
 ROUTES
   NAME  TYPE         CONNECTION    HEALTH  WAITING  OLDEST  FAILED  DEAD

@@ -93,11 +93,15 @@ pub(super) fn error(level: &str, payload: &[u8]) -> Option<WatchedEvent> {
     Some(WatchedEvent { at: time(&record["timestamp"]), kind: "error", name, text: said, details: record })
 }
 
-/// Event of a line of a module or a route that it has reported as a warning; `None` for all other lines.
+/// Event of a line of a definition that is a warning; `None` for all other lines. That of a program has its place.
 pub(super) fn warning(name: &str, payload: &[u8]) -> Option<WatchedEvent> {
     let line = parsed(payload);
-    line["code"].as_str()?;
-    let (at, said) = (time(&line["ts"]), text(&line["text"]).to_owned());
+    let code = line["code"].as_str()?;
+    let said = match place(&line) {
+        Some(place) => format!("{code} at {place}: {}", text(&line["text"])),
+        None => text(&line["text"]).to_owned(),
+    };
+    let at = time(&line["ts"]);
     Some(WatchedEvent { at, kind: "warning", name: name.to_owned(), text: said, details: line })
 }
 

@@ -139,9 +139,9 @@ pub(super) fn tell_line(
     }
 }
 
-/// Notes a warning, as [`note_warning`]; that of a module or a route is a line at its topics, too.
+/// Notes a warning, without the values of secrets. Of modules and routes each is a line in the log and at their topics, as far as there are not too many; of LoT
+/// programs the first one of a place, and then one whenever their number has doubled.
 pub(super) fn warn(turn: &mut Turn, tenant: &Arc<Tenant>, definition: &Definition, warning: &RunError<'_>) {
-    note_warning(tenant, definition, warning);
     if let Some(line) = warned(tenant, definition, warning, timestamp(turn.wall_ms())) {
         publish_line(turn, tenant, &line);
     }
@@ -154,22 +154,60 @@ pub(super) fn warn_later(
     warning: &RunError<'_>,
     at: Timestamp,
 ) -> bool {
-    note_warning(tenant, definition, warning);
     warned(tenant, definition, warning, at).is_some_and(|line| wait_for_sweep(tenant, line))
 }
 
-/// Line of a warning, of those who have no source that `lotmq check` warns about.
+/// Notes a warning and writes it to the log; its line for those who are subscribed to that.
 fn warned(
     tenant: &Tenant,
     definition: &Definition,
     warning: &RunError<'_>,
     at: Timestamp,
 ) -> Option<HeardLine> {
-    if !matches!(definition.kind(), DefinitionKind::Module | DefinitionKind::Route) {
+    let count = note_warning(tenant, definition, warning);
+    if matches!(definition.kind(), DefinitionKind::Module | DefinitionKind::Route) {
+        let text = format!("{} ({})", warning.message, warning.code);
+        return written(tenant, definition, (LogLevel::Warn, &text), Some(warning.code), at);
+    }
+    if !count.is_power_of_two() {
         return None;
     }
-    let text = format!("{} ({})", warning.message, warning.code);
-    written(tenant, definition, (LogLevel::Warn, &text), Some(warning.code), at)
+    let variables = &tenant.programs().variables;
+    let RunError { code, column, .. } = *warning;
+    let line = definition.line_of_file(warning.line);
+    tracing::warn!(
+        target: "lot",
+        tenant = &*tenant.name,
+        definition = &**definition.name(),
+        kind = definition.kind().title(),
+        origin = %definition.deployed.origin,
+        code,
+        text = logged_text(variables, warning.message, warning.payload),
+        line,
+        column,
+        count,
+        "program warned"
+    );
+    let topic = format!("{}/Log", definition.sys_topic());
+    if !tenant.has_subscribers(&topic) {
+        return None;
+    }
+    let at_ms = u64::try_from(at.as_millisecond()).unwrap_or_default();
+    let mut told = json!({
+        "ts": utc_text(at_ms),
+        "level": level_name(LogLevel::Warn),
+        "text": &*variables.masked_text(warning.message),
+        "code": code,
+        "line": line,
+        "column": column,
+        "count": count,
+    });
+    let (file, cell) = definition.deployed.origin.file();
+    if !file.is_empty() {
+        told["file"] = file.into();
+        told["cell"] = cell.into();
+    }
+    Some(HeardLine { topics: vec![topic], payload: told.to_string() })
 }
 
 /// Keeps a line until the sweep publishes it; false where there is no room.
@@ -298,15 +336,15 @@ pub(super) fn record_masked(
     definition.activity.record_error(definition.name(), &error, now)
 }
 
-/// Notes a warning without the values of secrets.
-pub(super) fn note_warning(tenant: &Tenant, definition: &Definition, warning: &RunError<'_>) {
+/// Notes a warning without the values of secrets; returns how many there were of its place.
+fn note_warning(tenant: &Tenant, definition: &Definition, warning: &RunError<'_>) -> u64 {
     let message = tenant.programs().variables.masked_text(warning.message);
     let line = definition.line_of_file(warning.line);
     let warning = RunError { message: &message, line, ..*warning };
     if let Some(witness) = tenant.programs().guests.witness.get() {
         witness.sees(definition.name(), Deed::Reported(Report::new(false, &warning)));
     }
-    definition.activity.note_warning(&warning);
+    definition.activity.note_warning(&warning)
 }
 
 /// Notes, as one record, the events that were not taken since the first of them had a record of its own.

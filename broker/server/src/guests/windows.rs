@@ -15,6 +15,7 @@ use lotmq_host::{OwnedEvent, OwnedMessage};
 use super::noted::GuestEvent;
 use super::{Guests, records, rights};
 use crate::guests::HasPrograms as _;
+use crate::process::clock::timestamp;
 use lotmq_core::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
@@ -64,7 +65,9 @@ pub(super) fn closed_with(event: GuestEvent, window: &WindowWatch) -> Option<Gue
         Sampled::Bad => {
             let message = format!("a message on {} has no number for the window", parts.topic);
             let warning = RunError { code: WINDOW_VALUE, message: &message, ..RunError::default() };
-            records::note_warning(&event.tenant, &event.trigger.definition, &warning);
+            let at = timestamp(event.received_ms);
+            // The next look at the windows publishes what is to be, at the latest.
+            records::warn_later(&event.tenant, &event.trigger.definition, &warning, at);
             return None;
         }
     };

@@ -20,7 +20,7 @@ pub(super) static STATUS: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
-    summary: "Tells how the broker is: what fails, listeners that are not open, limits of which 80 % or more are used, rates, and the last error of each definition that has one.",
+    summary: "Tells how the broker is: what fails, listeners that are not open, limits of which 80 % or more are used, rates, and errors and warnings of definitions: of each code the last error, of routes of each message, and of each place the last warning.",
     example: "-brokerStatus",
     execute: status,
 };

@@ -2,10 +2,12 @@
 //!
 //! `/health` and `-brokerStatus` tell it. Not here: figures for monitoring tools (`monitor`, `/metrics`).
 
+use std::sync::Arc;
+
 use lotmq_auth::LoginWait;
 use lotmq_core::limits::Limit;
 use lotmq_core::tenant::Tenant;
-use lotmq_definitions::{DefinitionKind, ErrorRecord};
+use lotmq_definitions::{Definition, DefinitionKind, ErrorRecord, WarningAt};
 use serde_json::{Value, json};
 
 use super::documents::store_bytes;
@@ -77,6 +79,7 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
         "denials": denials(tenant),
         "lockedSecrets": tenant.programs().variables.locked_secrets(),
         "errors": errors(tenant),
+        "warnings": warnings(tenant),
     })
 }
 
@@ -165,13 +168,39 @@ fn near(limits: &[Used]) -> Vec<Value> {
         .collect()
 }
 
-/// Last error of each definition that has one, the newest first; at most so many as a listing has.
+/// What runs of definitions warned of, by place; at most so many as a listing has.
+fn warnings(tenant: &Tenant) -> Vec<Value> {
+    let registry = tenant.programs().guests.registry.read();
+    let of = |definition: &Arc<Definition>| {
+        let (name, kind) = (Arc::clone(definition.name()), definition.kind().title());
+        let (file, cell) = definition.deployed.origin.file();
+        let (file, definition) = (file.to_owned(), Arc::clone(definition));
+        definition.activity.warnings_by_place().into_iter().map(move |warning| {
+            let WarningAt { code, line, column, message, count } = warning;
+            let mut row = json!({
+                "kind": kind, "name": &*name, "code": code, "message": message, "line": line, "column": column, "count": count,
+            });
+            if !file.is_empty() {
+                row["file"] = json!(file);
+                row["cell"] = json!(cell);
+            }
+            row
+        })
+    };
+    let definitions = DefinitionKind::ALL.into_iter().flat_map(|kind| registry.list(kind));
+    definitions.flat_map(|definition| of(definition).collect::<Vec<_>>()).take(LISTING_ROWS_MAX).collect()
+}
+
+/// Errors of definitions by their sorts, of each the last one with their number, the newest first; at most so many as a listing has.
 fn errors(tenant: &Tenant) -> Vec<Value> {
     let registry = tenant.programs().guests.registry.read();
     let mut errors: Vec<(DefinitionKind, ErrorRecord)> = DefinitionKind::ALL
         .into_iter()
         .flat_map(|kind| registry.list(kind))
-        .filter_map(|definition| Some((definition.kind(), definition.activity.last_error()?)))
+        .flat_map(|definition| {
+            let kind = definition.kind();
+            definition.activity.errors_by_sort().into_iter().map(move |error| (kind, error))
+        })
         .collect();
     drop(registry);
     // A route says itself whether it works again.
@@ -187,9 +216,11 @@ fn errors(tenant: &Tenant) -> Vec<Value> {
             let mut row = json!(error);
             row["over"] = is_over(*kind, &error.action).into();
             row["name"] = row["action"].take();
+            row["count"] = row["codeCount"].take();
             row["kind"] = json!(kind.title());
             if let Some(row) = row.as_object_mut() {
                 row.remove("action");
+                row.remove("codeCount");
                 // A message of a client is at most 4 KiB, and there may be a thousand of them.
                 row.remove("trigger");
             }

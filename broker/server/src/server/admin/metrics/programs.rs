@@ -36,6 +36,8 @@ pub(super) static PROGRAMS: &[FamilyRow] = families! {
         |it, to| by_definition(it, to, |of| of.runs as f64);
     Counter "lotmq_definition_errors_total" ["tenant", "kind", "definition"] "Errors of a definition since it was deployed: what it reports, runs that fail, and runs that are stopped."
         |it, to| by_definition(it, to, |of| of.errors as f64);
+    Counter "lotmq_definition_warnings_total" ["tenant", "kind", "definition"] "Warnings of a definition since it was deployed; of those at one place of a LoT program the first, and then one whenever their number has doubled."
+        |it, to| by_definition(it, to, |of| of.warnings as f64);
     Counter "lotmq_definition_traps_total" ["tenant", "kind", "definition"] "Runs that were stopped by force: out of time, of memory, or of what a run may do."
         |it, to| by_definition(it, to, |of| of.traps as f64);
     Counter "lotmq_definition_dropped_total" ["tenant", "kind", "definition"] "Events that did not start the definition, because its mailbox was full or their message is put aside."
@@ -66,6 +68,7 @@ pub(super) struct DefinitionReading {
     name: String,
     runs: u64,
     errors: u64,
+    warnings: u64,
     traps: u64,
     dropped: u64,
     missed: u64,
@@ -93,6 +96,7 @@ impl DefinitionReading {
                     of.refused = tenant.programs().policed.refused(definition.name());
                 }
                 of.errors = definition.activity.last_error().map_or(0, |error| error.count);
+                of.warnings = definition.activity.warning_count();
                 all.push(of);
             }
         }
@@ -124,6 +128,7 @@ impl DefinitionReading {
     fn merge(&mut self, other: &Self) {
         self.runs += other.runs;
         self.errors += other.errors;
+        self.warnings += other.warnings;
         self.traps += other.traps;
         self.dropped += other.dropped;
         self.missed += other.missed;
