@@ -41,6 +41,39 @@ fn deploy_replaces_no_other_project_unasked() {
 }
 
 #[test]
+fn a_project_with_rules_goes_only_when_somebody_agrees() {
+    let broker = broker();
+    let port = broker.port();
+    let lotmq = |arguments: &[&str]| {
+        let all = [&arguments[..1], &["-p", &port], &arguments[1..]].concat();
+        Program::run(LOTMQ, &all).unwrap()
+    };
+    let load = || {
+        let archive = zip(&[("rule.lot", RULE.as_bytes()), ("model.lot", MODEL.as_bytes())]);
+        assert!(upload(&broker, "site", &archive, " load").success());
+    };
+    load();
+    let has_rule = || origins(&broker).iter().any(|(name, _)| name == "NoSecrets");
+    for refused in
+        [&["cmd", "-unloadProject", "site"][..], &["cmd", "--unload-project"], &["undeploy", "site"]]
+    {
+        let told = lotmq(refused);
+        assert_eq!(told.status.code(), Some(1), "{refused:?} {} {}", told.stdout, told.stderr);
+        assert!(told.stderr.contains("NoSecrets. Nothing was changed; --yes goes on"), "{}", told.stderr);
+        assert!(has_rule(), "{refused:?}");
+    }
+    for agreed in [&["undeploy", "site", "--yes"][..], &["cmd", "-unloadProject", "site", "--yes"]] {
+        let told = lotmq(agreed);
+        assert_eq!(told.status.code(), Some(0), "{agreed:?} {} {}", told.stdout, told.stderr);
+        assert!(!has_rule(), "{agreed:?}");
+        load();
+    }
+    let unknown = lotmq(&["undeploy", "other"]);
+    assert_eq!(unknown.status.code(), Some(1), "{}", unknown.stderr);
+    assert!(unknown.stdout.contains("Project 'other' not found."), "{}", unknown.stdout);
+}
+
+#[test]
 fn deploy_shows_what_changes_and_asks_before_protection_or_work_goes() {
     let broker = broker();
     let by_hand = CELL.replace("- 32", "- 0");

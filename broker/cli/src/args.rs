@@ -31,6 +31,7 @@ use crate::subscribe::SubArgs;
 use crate::test::TestArgs;
 use crate::top::TopArgs;
 use crate::topics::TopicsArgs;
+use crate::undeploy::UndeployArgs;
 use crate::watch::WatchArgs;
 
 /// An MQTT broker that runs your logic, written in LoT, inside it.
@@ -56,6 +57,7 @@ pub(crate) enum Command {
     Lsp(LspArgs),
     Deploy(DeployArgs),
     Rollback(RollbackArgs),
+    Undeploy(UndeployArgs),
     Guest(GuestArgs),
     Status(StatusArgs),
     Watch(WatchArgs),

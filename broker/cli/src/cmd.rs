@@ -52,7 +52,7 @@ pub(crate) struct CmdArgs {
     /// Print the reply as JSON
     #[arg(long)]
     json: bool,
-    /// Do not ask before -rollbackProject takes a rule away, changes one or takes over what was added by hand
+    /// Do not ask before -unloadProject or -rollbackProject takes a rule away, changes one or takes over what was added by hand
     #[arg(long)]
     yes: bool,
     /// Seconds to wait for the reply [default: 15, with what may have to prepare Python 180]
@@ -167,10 +167,14 @@ fn is_silent(command: &str) -> bool {
 
 /// What is said while no reply has come.
 fn at_it(command: &str, waited: Duration, timeout: Duration) -> String {
-    let why = if may_prepare_python(command) {
-        "; the first script in a data directory waits until machine code of Python has been made, which is kept"
-    } else {
-        ""
+    let why = match may_prepare(command) {
+        Some(Prepared::Python) => {
+            "; the first script in a data directory waits until machine code of Python has been made, which is kept"
+        }
+        Some(Prepared::Any) => {
+            "; the first script in a data directory, and the first route of a type, wait until machine code has been made for them, which is kept"
+        }
+        None => "",
     };
     if waited < PATIENCE_AGAIN {
         format!("the broker is at it; waiting up to {} s{why}", timeout.as_secs())
@@ -181,15 +185,26 @@ fn at_it(command: &str, waited: Duration, timeout: Duration) -> String {
 
 /// Seconds to wait for the reply to a command when nothing else is said.
 fn usual_timeout(command: &str) -> f64 {
-    if may_prepare_python(command) { 180.0 } else { 15.0 }
+    if may_prepare(command).is_some() { 180.0 } else { 15.0 }
 }
 
-/// Whether a command may be the first with a script, which waits until machine code of the interpreter has been made.
-fn may_prepare_python(command: &str) -> bool {
+/// What a command may wait for, because it is the first that needs it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Prepared {
+    /// Machine code of the interpreter.
+    Python,
+    /// That, or machine code of routes: a project may have both.
+    Any,
+}
+
+/// What a command may have to wait for until its machine code has been made.
+fn may_prepare(command: &str) -> Option<Prepared> {
     let verb = command.split_whitespace().next().unwrap_or_default().replace('-', "");
-    ["addPython", "addProject", "loadProject", "rollbackProject"]
-        .iter()
-        .any(|known| known.eq_ignore_ascii_case(&verb))
+    let is_one_of = |known: &[&str]| known.iter().any(|known| known.eq_ignore_ascii_case(&verb));
+    if is_one_of(&["addPython"]) {
+        return Some(Prepared::Python);
+    }
+    is_one_of(&["addProject", "loadProject", "rollbackProject"]).then_some(Prepared::Any)
 }
 
 impl CmdArgs {
@@ -494,6 +509,8 @@ mod tests {
         assert_eq!(at_it("-listEntities", soon), "the broker is at it; waiting up to 15 s");
         let first = at_it("-addPython # Script Name: A", soon);
         assert!(first.starts_with("the broker is at it; waiting up to 180 s; the first script"), "{first}");
+        let project = at_it("-addProject zip64:AA plant load", soon);
+        assert!(project.contains("and the first route of a type, wait"), "{project}");
         assert_eq!(at_it("--add-python", later), "the broker is at it for 23 of up to 180 s");
     }
 

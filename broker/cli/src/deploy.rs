@@ -28,7 +28,7 @@ use crate::confirmation::is_confirmed;
 /// what would change, rules with what differs in them, and asks before a rule goes or changes or what was added by hand is taken over. Of a file, what it defines is added as by hand. What belongs to other
 /// users is taken over only when told so. Nothing is sent while there are errors. Without -u it is sent as root, as by `lotmq cmd`.
 ///
-/// To go back: lotmq rollback NAME deploys the version before, lotmq cmd -unloadProject NAME removes what the project brought, and behind
+/// To go back: lotmq rollback NAME deploys the version before, lotmq undeploy NAME removes what the project brought, and behind
 /// that lotmq cmd -removeProject NAME the project itself. lotmq cmd -listProjects names them.
 ///
 /// Exit codes: 0 done, 1 the program has errors or the broker says no, 2 wrong usage, 3 no broker or no reply.

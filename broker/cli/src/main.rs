@@ -45,13 +45,15 @@ mod subscribe;
 mod test;
 mod top;
 mod topics;
+mod undeploy;
 mod watch;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
-use lotmq_client::ClientError;
+use lotmq_client::{Client, ClientError};
 use lotmq_terminal::{Exit, Misuse, output};
 
 use args::{Cli, Command};
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Command::Lsp(args) => lsp::lsp(&args),
         Command::Deploy(args) => deploy::deploy(&args),
         Command::Rollback(args) => rollback::rollback(&args),
+        Command::Undeploy(args) => undeploy::undeploy(&args),
         Command::Guest(args) => guest::guest(&args),
         Command::Status(args) => status::status(&args),
         Command::Watch(args) => watch::watch(&args),
@@ -86,7 +89,7 @@ fn main() -> ExitCode {
         Command::Topics(args) => topics::topics(&args),
         Command::Routes(args) => routes::routes(&args),
         Command::Run(args) => run::run(&args),
-        Command::Cmd(args) => cmd::cmd(&args, rollback::may_be_sent),
+        Command::Cmd(args) => cmd::cmd(&args, may_be_sent),
         Command::Pub(args) => publish::publish(&args),
         Command::Request(args) => request::request(&args),
         Command::Sub(args) => subscribe::subscribe(&args),
@@ -109,6 +112,11 @@ fn main() -> ExitCode {
             exit_of(&error).into()
         }
     }
+}
+
+/// Whether a command of `lotmq cmd` may be sent: it takes no protection away, or somebody has agreed.
+fn may_be_sent(client: &mut Client, command: &str, timeout: Duration) -> anyhow::Result<bool> {
+    Ok(rollback::may_be_sent(client, command, timeout)? && undeploy::may_be_sent(client, command, timeout)?)
 }
 
 /// What is wrong with the command line. Of what we judge ourselves, such as the name of a context, the text says all, without the usage behind it.
