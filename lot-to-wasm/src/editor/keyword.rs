@@ -138,7 +138,7 @@ keywords! {
         "HAS" "In a rule: `USER HAS \"property\"`."
         "GROUP" "In a rule: `USER IN GROUP \"name\"`."
         "EXISTS" "`TOPIC EXISTS \"topic\"`: whether a retained message is there."
-        "AS" "Makes another type of a value: `PAYLOAD AS INT`. A cast never fails: what is no number becomes 0.";
+        "AS" "Makes another type of a value: `PAYLOAD AS INT`. A cast never fails: what is no number becomes 0; only EMPTY stays EMPTY.";
     Value:
         "PAYLOAD" "The payload of the message that started the run. It counts as a number when it looks like one; `PAYLOAD AS BYTES` leaves it as it is."
         "TOPIC" "The topic of the message that started the run; `TOPIC POSITION 2` is its second level. After `PUBLISH`, `KEEP`, `GET` and `DELETE` comes the topic that is meant."
