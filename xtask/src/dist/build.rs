@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
@@ -87,7 +88,11 @@ fn runnable(root: &Path, binary: &Path) -> Result<PathBuf> {
         .map(|folder| folder.join("lotmq"));
     let builds = ["release", "debug"].map(|profile| root.join("target").join(profile).join("lotmq"));
     let wanted = format!("lotmq {}", version(root)?);
-    let mut candidates = [binary.to_owned()].into_iter().chain(others).chain(builds);
+    let changed = newest(&root.join("broker"))?;
+    // The pages of an earlier build would be those of other options.
+    let is_fresh = |other: &PathBuf| changed_at(other).is_ok_and(|built| built >= changed);
+    let others = others.into_iter().chain(builds).filter(is_fresh);
+    let mut candidates = [binary.to_owned()].into_iter().chain(others);
     let answers = |candidate: &PathBuf| {
         let answer = Command::new(candidate).arg("--version").output();
         let has_pages = Command::new(candidate).args(["man", "--help"]).output();
@@ -96,7 +101,27 @@ fn runnable(root: &Path, binary: &Path) -> Result<PathBuf> {
     };
     candidates
         .find(answers)
-        .context("manual pages are written by a binary that runs here: build one for this machine first (cargo build --package lotmq)")
+        .context("manual pages are written by a binary of the same sources that runs here: build one for this machine first (cargo build --package lotmq)")
+}
+
+/// When a file was written.
+fn changed_at(path: &Path) -> Result<SystemTime> {
+    let found = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(found.modified()?)
+}
+
+/// When the last of the sources in a folder was written.
+fn newest(folder: &Path) -> Result<SystemTime> {
+    let mut newest = SystemTime::UNIX_EPOCH;
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            newest = newest.max(self::newest(&path)?);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            newest = newest.max(changed_at(&path)?);
+        }
+    }
+    Ok(newest)
 }
 
 fn output(command: &mut Command) -> Result<String> {

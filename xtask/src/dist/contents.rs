@@ -116,7 +116,7 @@ impl PackageContents {
             changelog(root)?,
         ];
         for (page, bytes) in documentation(root)? {
-            items.push(PackagedFile::new(&format!("usr/share/doc/lotmq/{page}"), Some(&page), bytes));
+            items.push(document(&page, bytes));
         }
         items.extend(of_service());
         items.extend(completions(&built.completions));
@@ -145,17 +145,31 @@ pub(crate) fn documents(root: &Path) -> Result<Vec<String>> {
         }
     }
     found.extend(OF_METRICS.map(str::to_owned));
-    found.extend(line_example(root)?);
-    let examples = examples(root, &found)?;
-    found.extend(examples);
+    found.extend(example_programs(root, "examples")?);
+    let of_sdk = examples_of_sdk(root, &found)?;
+    found.extend(of_sdk);
     Ok(found)
 }
 
-/// Files of the example that the pages of routes name: a whole line.
-fn line_example(root: &Path) -> Result<BTreeSet<String>> {
-    const FOLDER: &str = "examples/line4";
-    let entries = fs::read_dir(root.join(FOLDER)).with_context(|| format!("cannot read {FOLDER}"))?;
-    entries.map(|entry| Ok(format!("{FOLDER}/{}", entry?.file_name().to_string_lossy()))).collect()
+/// What is there to read, at its place; of it, scripts alone are there to be run.
+pub(crate) fn document(page: &str, bytes: Vec<u8>) -> PackagedFile {
+    let mode = if bytes.starts_with(b"#!") { 0o755 } else { 0o644 };
+    PackagedFile::new(&format!("usr/share/doc/lotmq/{page}"), Some(page), bytes).mode(mode)
+}
+
+/// Files of the examples in a folder, which pages and the README name.
+fn example_programs(root: &Path, folder: &str) -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(root.join(folder)).with_context(|| format!("cannot read {folder}"))? {
+        let entry = entry?;
+        let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() {
+            found.append(&mut example_programs(root, &path)?);
+        } else {
+            found.insert(path);
+        }
+    }
+    Ok(found)
 }
 
 /// All that is there to read, by path, with links within the package only.
@@ -180,7 +194,7 @@ pub(crate) fn documentation(root: &Path) -> Result<Vec<(String, Vec<u8>)>> {
 const FROM_SDK: &str = "](../../";
 
 /// Sources of guests that the pages of `docs/sdk` show as examples, each with the manifest of its crate.
-fn examples(root: &Path, pages: &[String]) -> Result<BTreeSet<String>> {
+fn examples_of_sdk(root: &Path, pages: &[String]) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for page in pages.iter().filter(|page| page.starts_with("docs/sdk/")) {
         let text = fs::read_to_string(root.join(page)).with_context(|| format!("cannot read {page}"))?;

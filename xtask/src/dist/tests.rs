@@ -6,17 +6,16 @@ use std::path::Path;
 use std::process::Command;
 
 use super::*;
-use crate::dist::contents::{PackagedFile, changelog, documentation, documents, of_service};
+use crate::dist::contents::{PackagedFile, changelog, document, documentation, documents, of_service};
 
 /// Pages that the README names for those who change the broker; a package has the texts of the links alone.
-const FOR_CONTRIBUTORS: [&str; 7] = [
+const FOR_CONTRIBUTORS: [&str; 6] = [
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "docs/commands-coverage.md",
     "docs/conformance.md",
     "docs/decisions/README.md",
     "docs/lot-coverage.md",
-    "examples/README.md",
 ];
 
 fn release(target: Processor) -> PackagedRelease {
@@ -100,10 +99,13 @@ fn pages_to_read_are_there_and_in_no_image() {
     }
     assert!(pages.iter().any(|page| page == "docs/prometheus/alerts.yml"));
     assert!(pages.iter().any(|page| page == "sdk/examples/route-lines/Cargo.toml"));
+    for example in ["README.md", "home/heating.lot", "patterns/oee.test.toml", "line4/run"] {
+        assert!(pages.iter().any(|page| *page == format!("examples/{example}")), "{example}");
+    }
     for page in pages {
-        assert!(root.join(&page).is_file(), "{page}");
-        let path = format!("usr/share/doc/lotmq/{page}");
-        let file = PackagedFile { path, portable: Some(page), mode: 0o644, bytes: Vec::new() };
+        let file = document(&page, fs::read(root.join(&page)).unwrap());
+        let mode = if page == "examples/line4/run" { 0o755 } else { 0o644 };
+        assert_eq!(file.mode, mode, "{page}");
         assert!(!file.is_for_image(), "{}", file.path);
     }
 }

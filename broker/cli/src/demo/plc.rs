@@ -29,13 +29,19 @@ const CLIENTS_MAX: usize = 32;
 /// Time after which a client that asks nothing, or does not finish what it has begun, is not kept any more: whoever polls asks more often.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
-/// Meaning of the registers, for people.
+/// Meaning of the registers, for people: lines that a manual page does not fill.
 const TABLE: &str = "\
-  40001  INT16   temperature in 0.1 °C           40008  INT16   setpoint of it, may be written
-  40002  INT16   pressure in 0.01 bar            40009  UINT16  setpoint of the speed, may be written
-  40003  UINT16  speed in parts a minute         00001  coil    the press runs, may be written
-  40004  UINT32  parts since the start           10001  input   it is hotter than 85 °C
-  40006  FLOAT32 energy in kWh                   30001 to 30007 the same as 40001 to 40007";
+Registers:
+  40001  INT16    temperature in 0.1 °C
+  40002  INT16    pressure in 0.01 bar
+  40003  UINT16   speed in parts a minute
+  40004  UINT32   parts since the start
+  40006  FLOAT32  energy in kWh
+  40008  INT16    setpoint of the temperature, may be written
+  40009  UINT16   setpoint of the speed, may be written
+  00001  coil     the press runs, may be written
+  10001  input    it is hotter than 85 °C
+  30001 to 30007  the same as 40001 to 40007";
 
 /// Simulate a press with a Modbus TCP server, until Ctrl-C.
 ///
