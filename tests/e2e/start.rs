@@ -519,3 +519,22 @@ fn the_data_directory_is_closed_to_others_and_compiled_code_tells_no_texts() {
     let log = broker.log().text();
     assert!(log.contains("the data directory was open to others"), "{log}");
 }
+
+#[test]
+fn what_a_configuration_names_is_looked_at_before_anything_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, data) = (folder.path().join("lotmq.toml"), folder.path().join("data"));
+    std::fs::write(&config, "[routes]\nfile_roots = [\"/nowhere/files\"]\n").unwrap();
+    let checked = Program::run(LOTMQ, &["config", "check", config.to_str().unwrap()]).unwrap();
+    assert_eq!(checked.status.code(), Some(1), "{checked:?}");
+    let told = "lotmq.toml:2: `routes.file_roots`: '/nowhere/files' cannot be used: ";
+    assert!(checked.stdout.contains(told), "{}", checked.stdout);
+    let wrong = folder.path().join("wrong.pem");
+    std::fs::write(&wrong, "no certificate").unwrap();
+    let text = format!("[listener.mqtts]\nport = 0\n[tls]\ncertificate = {wrong:?}\nkey = {wrong:?}\n");
+    std::fs::write(&config, text).unwrap();
+    let arguments = ["serve", "--config", config.to_str().unwrap(), "--data", data.to_str().unwrap()];
+    let refused = Program::run(LOTMQ, &arguments).unwrap();
+    assert!(!refused.status.success() && refused.stderr.contains("wrong.pem"), "{refused:?}");
+    assert!(!data.exists(), "nothing was made for what cannot start");
+}

@@ -38,11 +38,28 @@ impl Config {
             let outcome = assignment.and_then(|assignment| config.assign(&assignment));
             errors.extend(outcome.err());
         }
-        // A value that was refused is not set, which others may need.
-        if errors.is_empty() {
-            errors.extend(config.unmet_needs());
-        }
+        let unmet: Vec<ConfigError> = config
+            .unmet_needs()
+            .filter(|unmet| !errors.iter().any(|error| may_explain(error, unmet)))
+            .collect();
+        errors.extend(unmet);
         errors
+    }
+}
+
+/// Whether an unmet need may come of an error: what was refused is not set, and a name that nobody knows may be meant for what is needed.
+fn may_explain(error: &ConfigError, unmet: &ConfigError) -> bool {
+    let ConfigError::KeyMissing { needed, .. } = unmet else { return false };
+    let section = |path: &str| path.rsplit_once('.').map(|(section, _)| section.to_owned());
+    match error {
+        ConfigError::ValueInvalid { key, .. } => key == needed,
+        ConfigError::KeyUnknown { name, .. } | ConfigError::KeyNotYet { name, .. } => {
+            section(name) == section(needed)
+        }
+        ConfigError::JsonMalformed { .. } => true,
+        ConfigError::KeyMissing { .. }
+        | ConfigError::FileMalformed { .. }
+        | ConfigError::FileUnreadable { .. } => false,
     }
 }
 
@@ -136,6 +153,11 @@ mod tests {
         assert!(with_unit[0].ends_with(expected), "{with_unit:?}");
         let needs = found("[tls]\nkey = \"k.pem\"\nclient_ca = \"ca.pem\"\n", &[]);
         assert_eq!(needs.iter().map(|line| &line[..2]).collect::<Vec<_>>(), ["2:", "3:"], "{needs:?}");
+        // In one round, but for what a mistake explains.
+        let both = found("[listener.mqtts]\nport = 8883\n[sys]\ninterval_sec = \"x\"\n", &[]);
+        assert_eq!(both.iter().map(|line| &line[..2]).collect::<Vec<_>>(), ["2:", "4:"], "{both:?}");
+        let explained = found("[listener.mqtts]\nport = 8883\n[tls]\ncertifcate = \"c.pem\"\n", &[]);
+        assert_eq!(explained.len(), 1, "{explained:?}");
         let malformed = found("[sys]\ninterval_sec = \n[listener\nport = 1\n", &[]);
         assert!(
             malformed.len() >= 2 && malformed[0].starts_with("2: lotmq.toml is not valid TOML"),

@@ -231,6 +231,7 @@ impl Server {
         if config.store.durability == lotmq_config::Durability::None && path.exists() {
             return Err(StartError::StoreLeftAside { path });
         }
+        preflight::check_certificates(config)?;
         let listeners = Arc::new(OnceLock::new());
         let watchdog = Arc::<Watchdog>::default();
         let (store, recovered) = Store::open(store_options(config, &watchdog.pulses), on_commit(&listeners))?;

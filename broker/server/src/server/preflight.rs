@@ -1,4 +1,5 @@
-//! What a start would refuse of a configuration whose values are right: certificates that cannot be used, and two listeners on one port.
+//! What a start would refuse of a configuration whose values are right: certificates that cannot be used, and two listeners on one port; and folders for routes that
+//! are not there, which stop the routes that name them.
 //!
 //! `lotmq config check` asks for it, and [`super::Server`] uses the same for its own listeners. Not here: ports that other programs have.
 
@@ -8,7 +9,7 @@ use std::path::Path;
 
 use lotmq_config::{Carrier, Config, ListenerPlan};
 
-use super::HEALTH;
+use super::{HEALTH, StartError, unusable};
 use crate::net::certificates::{CertificateError, ListenerTls};
 use crate::net::listening_socket;
 
@@ -21,7 +22,7 @@ pub struct RefusedAtStart {
     pub reason: String,
 }
 
-/// All that a start would refuse of `config`: each file once, then each port that two listeners want.
+/// All that is wrong with what `config` names: each file of certificates once, then each port that two listeners want, then folders for routes that are not there.
 #[must_use]
 pub fn refused(config: &Config) -> Vec<RefusedAtStart> {
     let mut refused: Vec<RefusedAtStart> = Vec::new();
@@ -34,7 +35,21 @@ pub fn refused(config: &Config) -> Vec<RefusedAtStart> {
         }
     }
     refused.extend(twice(config));
+    refused.extend(no_folders(config));
     refused
+}
+
+/// The roots of folders of routes that are none.
+fn no_folders(config: &Config) -> impl Iterator<Item = RefusedAtStart> {
+    config.routes.file_roots.iter().filter_map(|root| {
+        let reason = match std::fs::metadata(root) {
+            Ok(found) if found.is_dir() => return None,
+            Ok(_) => "is no folder".to_owned(),
+            Err(error) => format!("cannot be used: {error}"),
+        };
+        let reason = format!("'{}' {reason}; no route gets a folder below it", root.display());
+        Some(RefusedAtStart { key: "routes.file_roots".to_owned(), reason })
+    })
 }
 
 /// Loads the certificates of a listener with TLS.
@@ -49,6 +64,17 @@ pub(super) fn certificates(
         return Ok(None);
     };
     ListenerTls::load(plan.name, &config.tls, certificate, client_certificate, &[b"mqtt"]).map(Some)
+}
+
+/// Refuses certificates that no listener can use, before a start has made anything on the disk.
+///
+/// # Errors
+/// [`StartError::Certificate`].
+pub(super) fn check_certificates(config: &Config) -> Result<(), StartError> {
+    config
+        .listeners()
+        .iter()
+        .try_for_each(|plan| certificates(config, plan).map(drop).map_err(|error| unusable(plan, &error)))
 }
 
 /// Why the address is not free for listener `name`: another one of this configuration, which comes before it, has it.
