@@ -69,9 +69,7 @@ pub(crate) fn request(args: &RequestArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Failure);
     }
     let Some(answer) = question.wait(&mut client, deadline)? else {
-        let is_unheard = told == ReasonCode::NoMatchingSubscribers;
-        let nobody = if is_unheard { "; nobody is subscribed to its topic" } else { "" };
-        output::error(&format!("no answer within {} s{nobody}", args.timeout));
+        output::error(&question.unanswered(told, args));
         return Ok(Exit::TimeOver);
     };
     output::bytes(&args.format().render(&answer, jiff::Timestamp::now()))?;
@@ -89,6 +87,19 @@ struct Question {
 }
 
 impl Question {
+    /// What is said when no answer has come: whether anybody got the request, as far as the broker tells, and where an answer was waited for.
+    fn unanswered(&self, told: ReasonCode, args: &RequestArgs) -> String {
+        let heard = match (told, args.qos) {
+            (ReasonCode::NoMatchingSubscribers, _) => {
+                format!("nobody is subscribed to `{}`, so nobody got the request", self.publication.topic)
+            }
+            (_, Quality::AtMostOnce) => "whether anybody got the request is told with -q 1 only".to_owned(),
+            _ => "the broker has handed the request to somebody".to_owned(),
+        };
+        let timeout = args.timeout;
+        format!("no answer within {timeout} s; {heard}; it was waited for at `{}`", self.response_topic)
+    }
+
     fn wait(&self, client: &mut Client, deadline: Instant) -> anyhow::Result<Option<Message>> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -71,7 +71,7 @@ impl Above for Broker {
         if let Some(Written { suppressed }) = self.client_lines.refused.next(self.clock.now().as_millis()) {
             let not_local = connection.transport.why_not_local();
             let wait_sec = user.and_then(|user| self.login_wait_sec(tenant, user, connection));
-            warn!(target: "client", peer = %connection.peer(), client_id, user, reason = %cause, not_local, wait_sec, suppressed, "login refused");
+            warn!(target: "client", peer = %connection.peer(), client_id, user, reason = cause.to_string(), not_local, wait_sec, suppressed, "login refused");
         }
         let (audit, who) = (&tenant.managed().audit, (user, client_id));
         audit.refused(&self.counters, self.clock.wall_ms(), who, connection.peer(), cause);
