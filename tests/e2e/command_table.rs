@@ -165,6 +165,11 @@ fn actions_from_upload_to_removal() {
             ("-lotDiagnostic Echo", "", "Action 'Echo'."),
             ("-lotDiagnostic model Echo", "NOT_FOUND", "Model 'Echo' not found."),
             (
+                "-lotDiagnostic python Echo",
+                "ARGUMENT_INVALID",
+                "A script has no diagnostic of its own: its errors are those of the actions that call it.",
+            ),
+            (
                 "-lotDiagnostic thing Echo",
                 "ARGUMENT_INVALID",
                 "Unknown kind 'thing'. Usage: -lotDiagnostic [model | action | route | rule] <name>",

@@ -158,3 +158,60 @@ fn a_program_that_is_run_replayed_or_recorded_reaches_nothing() {
     let asked = plant.lotmq(&["run", "--network", "--in", "plc/Setpoint/write=41"]);
     assert!(plant.was_reached(), "{}", asked.stderr);
 }
+
+/// Routes to an HTTP server and to a database, which is asked.
+const ASKING: &str = r#"DEFINE ROUTE Office WITH TYPE REST_API
+    ADD REST_API_CONFIG
+        WITH BASE_ADDRESS "http://127.0.0.1:" + GET ENV "WEB_PORT"
+    ADD EVENT Order
+        WITH SOURCE_TOPIC "orders"
+        WITH METHOD "POST"
+        WITH ENDPOINT "/orders"
+
+DEFINE ROUTE Db WITH TYPE POSTGRESQL
+    ADD SQL_CONFIG
+        WITH SERVER "10.1.2.3"
+        WITH DATABASE "plant"
+        WITH USERNAME "line"
+        WITH PASSWORD GET SECRET "PASSWORD"
+
+DEFINE MODEL Row COLLAPSED
+    ADD STRING "serial"
+    STORE IN "Db" WITH TABLE "rows"
+
+DEFINE ACTION Ask
+ON TOPIC "ask" DO
+    SET "r" WITH GET MODEL "Row" FROM "Db" WHERE serial EQUALS PAYLOAD
+    PUBLISH TOPIC "answer" WITH {r}
+"#;
+
+const ASKING_CASES: &str = r#"[[case]]
+name = "a server of the case is reached"
+far = { WEB_PORT = { answers = { "5" = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n" }, contains = "POST /orders" } }
+when = [{ topic = "orders", payload = 5 }]
+routed = []
+
+[[case]]
+name = "no other one"
+env = { WEB_PORT = "<port>" }
+when = [{ topic = "orders", payload = 5 }]
+routed = [{ route = "Office", topic = "orders", payload = 5 }]
+
+[[case]]
+name = "who asks is told"
+when = [{ topic = "ask", payload = "p7" }]
+then = [{ error = "Route Db is not connected here: --network connects it" }, { topic = "answer" }]
+"#;
+
+#[test]
+fn servers_of_a_case_are_reached_and_questions_are_refused() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    server.set_nonblocking(true).unwrap();
+    let port = server.local_addr().unwrap().port().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ask.lot"), ASKING).unwrap();
+    std::fs::write(folder.path().join("ask.test.toml"), ASKING_CASES.replace("<port>", &port)).unwrap();
+    let tested = Program::run(LOTMQ, &["test", folder.path().to_str().unwrap()]).unwrap();
+    assert!(tested.stdout.ends_with("3 passed, 0 failed\n"), "{}{}", tested.stdout, tested.stderr);
+    assert!(server.accept().is_err(), "nobody else was connected to");
+}

@@ -89,12 +89,12 @@ struct Question {
 impl Question {
     /// What is said when no answer has come: whether anybody got the request, as far as the broker tells, and where an answer was waited for.
     fn unanswered(&self, told: ReasonCode, args: &RequestArgs) -> String {
-        let heard = match (told, args.qos) {
-            (ReasonCode::NoMatchingSubscribers, _) => {
-                format!("nobody is subscribed to `{}`, so nobody got the request", self.publication.topic)
-            }
-            (_, Quality::AtMostOnce) => "whether anybody got the request is told with -q 1 only".to_owned(),
-            _ => "the broker has handed the request to somebody".to_owned(),
+        let heard = if told == ReasonCode::NoMatchingSubscribers {
+            format!("nobody is subscribed to `{}`, so nobody got the request", self.publication.topic)
+        } else if args.qos == Quality::AtMostOnce {
+            "whether anybody got the request is told with -q 1 only".to_owned()
+        } else {
+            "the broker has handed the request to somebody".to_owned()
         };
         let timeout = args.timeout;
         format!("no answer within {timeout} s; {heard}; it was waited for at `{}`", self.response_topic)

@@ -48,6 +48,11 @@ fn diagnose(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let arguments = call.arguments(&["name"], 1)?;
     let [kind, name] = &arguments[..] else { return diagnose_any(call, &arguments[0]) };
     let Some(kind) = DefinitionKind::by_name(kind) else {
+        if kind.eq_ignore_ascii_case("python") {
+            let message =
+                "A script has no diagnostic of its own: its errors are those of the actions that call it.";
+            return Err(Refusal::new("ARGUMENT_INVALID", message));
+        }
         let message = format!("Unknown kind '{kind}'. Usage: -{} {}", call.verb.name, call.verb.usage);
         return Err(Refusal::new("ARGUMENT_INVALID", message));
     };
