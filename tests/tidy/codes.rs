@@ -45,6 +45,7 @@ const NO_CODES: [&str; 64] = [
     "POOL_SIZE",
     "RECONNECTION_RETRIES",
     "REST_API",
+    "ROUTE_",
     "ROUTE_CONFIG",
     "RTS_CTS",
     "SECURITY_PROTOCOL",
