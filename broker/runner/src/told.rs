@@ -73,7 +73,7 @@ mod tests {
         for (text, expected) in [
             (
                 "[[case]]\nname = \"x\"\nwhn = []\n",
-                "line 3, column 1: unknown field `whn`, expected one of `name`, `at`, `zone`, `given`, `env`, `secrets`, `when`, `then`, `ignore`, `kept`, `logs`, `far`; did you mean `when`?\n  |\n3 | whn = []\n  | ^^^",
+                "line 3, column 1: unknown field `whn`, expected one of `name`, `at`, `zone`, `given`, `env`, `secrets`, `when`, `then`, `ignore`, `kept`, `logs`, `routed`, `far`; did you mean `when`?\n  |\n3 | whn = []\n  | ^^^",
             ),
             (
                 "[[cases]]\nname = \"x\"\n",
