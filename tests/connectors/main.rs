@@ -7,6 +7,7 @@
     reason = "test code: a failure is a panic with its place"
 )]
 
+mod apart;
 mod bridge;
 mod email;
 mod files;

@@ -72,6 +72,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/server/src/guests/skipping.rs", "patience with a call of a guest"),
     ("broker/server/src/guests/routes/mailbox.rs", "batches that wait to be full"),
     ("broker/server/src/guests/routes/mailbox/lane.rs", "batches that wait to be full"),
+    ("broker/server/src/guests/routes/mailbox/rests.rs", "what rests after a failure"),
     ("broker/server/src/guests/routes/questions.rs", "patience with rows"),
     ("broker/server/src/guests/rules/modules.rs", "traps of the last minute"),
     ("broker/server/src/management/audit/query.rs", "threads that stand still"),

@@ -444,6 +444,12 @@ pub(crate) const ROUTE_READ_AHEAD_MESSAGES: usize = 2000;
 /// Bytes of them, with 64 for each message. A slice that is read beyond that has as many again at most, and one message at least.
 pub(crate) const ROUTE_READ_AHEAD_BYTES: usize = 2 << 20;
 
+/// Most messages that stand aside in memory because what takes them has failed and rests; with more of them the others wait as well.
+pub(crate) const ROUTE_ASIDE_MESSAGES_MAX: usize = 10_000;
+
+/// Most bytes of them.
+pub(crate) const ROUTE_ASIDE_BYTES_MAX: usize = 4 << 20;
+
 /// Messages of a route that are published at once, all or none; with a thousand subscribers some ten milliseconds, in which its thread does nothing for other routes.
 pub(crate) const INGEST_PIECE_MESSAGES: usize = 256;
 

@@ -248,6 +248,7 @@ fn put(notes: &mut TurnNotes<'_>, outgoing: &Outgoing<'_>, targets: &[Target], l
                 sequence: id.0,
                 ripe_at: None,
                 panics: 0,
+                retries: None,
                 stored_bytes: Some(bytes),
             });
             entry.last.fetch_max(id.0, Ordering::AcqRel);

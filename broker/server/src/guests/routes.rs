@@ -22,6 +22,7 @@ pub(super) mod keeping;
 pub(super) mod mailbox;
 mod orders;
 pub(super) mod outbox;
+pub(super) mod pause;
 pub(super) mod questions;
 pub(crate) mod replacing;
 mod rows;

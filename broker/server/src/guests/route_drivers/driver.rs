@@ -8,7 +8,6 @@ mod answer;
 mod deliveries;
 mod means;
 mod paths;
-mod pause;
 mod running;
 mod unconnected;
 
@@ -34,7 +33,8 @@ use crate::guests::policies::Restart;
 use crate::guests::route_modules::ModuleFigures;
 use crate::guests::route_types;
 use crate::guests::routes::batch::PostBatch;
-use crate::guests::routes::mailbox::{Addressee, Post};
+use crate::guests::routes::mailbox::{Addressee, Post, Retries};
+use crate::guests::routes::pause::Pause;
 use crate::guests::routes::runner::RouteRunner;
 use crate::guests::routes::seat::{RouteSeat, Work};
 use crate::guests::routes::version::{RouteCode, Version};
@@ -44,7 +44,6 @@ use crate::limits::{ROUTE_PANICS_MAX, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
 use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
 use paths::Paths;
-pub(super) use pause::Pause;
 use running::Runs;
 
 /// Driver of one instance of a route.
@@ -74,13 +73,16 @@ struct Handed {
     topic: String,
     /// Its payload, where it was alone.
     payload: Vec<u8>,
+    /// Whether what takes it rests, so that others need not wait.
+    rests: bool,
 }
 
 impl Handed {
     fn first_of(batch: &PostBatch) -> Option<Handed> {
         let post = batch.first()?;
         let payload = if batch.len() == 1 { post.message.payload.to_vec() } else { Vec::new() };
-        Some(Handed { event: post.to.described(), topic: post.message.topic.to_string(), payload })
+        let topic = post.message.topic.to_string();
+        Some(Handed { event: post.to.described(), topic, payload, rests: false })
     }
 }
 
@@ -112,17 +114,9 @@ struct Serving<'a> {
     /// Its runs, where it has the ability.
     runs: Option<Runs>,
     pause: Pause,
-    retries: Option<Retries>,
     paths: Paths,
     /// What was handed over last, where that is why it ends.
     handed: Option<Handed>,
-}
-
-/// Retries of the same message: their number and since when.
-struct Retries {
-    sequence: u64,
-    count: u32,
-    since: Instant,
 }
 
 impl Driver {
@@ -149,9 +143,12 @@ impl Driver {
                     if self.seat.lost(number, &reason, self.now()) {
                         self.failed(&version, ("ROUTE_AWAY", &reason), handed.as_ref());
                     }
+                    // What has failed rests for longer and longer by itself.
+                    let rests = handed.is_some_and(|handed| handed.rests);
+                    let time = if rests { Pause::reconnecting().next() } else { pause.next() };
                     if !self.is_at_once() {
                         tokio::select! {
-                            () = tokio::time::sleep(pause.next()) => {}
+                            () = tokio::time::sleep(time) => {}
                             () = self.seat.changed_or_joined(number, beside) => {}
                         }
                     }
@@ -229,7 +226,6 @@ impl Driver {
             // Where time stands still nothing comes by itself.
             runs: (abilities.contains(Abilities::RUN) && !self.is_at_once()).then(Runs::at_once),
             pause: Pause::retrying(),
-            retries: None,
             paths: Paths::of(self, version, abilities),
             handed: None,
         };
@@ -441,7 +437,10 @@ impl Serving<'_> {
             Ok(Ok(Err(failure))) => {
                 self.has_lost(&batch, &text_of(failure.clone()));
                 // Should it be one of them because of which this happens whenever it is handed over, that one comes to stand in front of what waits.
-                batch.put_back_lost();
+                match matches!(failure, Failure::Reconnect(_)) && self.may_rest(&batch) {
+                    true => self.rests(batch),
+                    false => batch.put_back_lost(),
+                }
                 Some(ended(failure))
             }
             Ok(Err(trap)) => {
@@ -457,7 +456,10 @@ impl Serving<'_> {
                 // Who does not answer is away: nothing is known against the messages, but that there may be too many of them for one call.
                 let reason = too_long(self.version.call_time());
                 self.has_lost(&batch, &reason);
-                batch.put_back_halved();
+                match self.may_rest(&batch) {
+                    true => self.rests(batch),
+                    false => batch.put_back_halved(),
+                }
                 Some(Ended::Away(reason))
             }
         }
@@ -471,13 +473,16 @@ impl Serving<'_> {
         }
         let accepted = receipt.accepted as usize;
         let (mut passed, mut bytes, mut latency_ms) = (0, 0, 0);
-        let mut events: Vec<Addressee> = Vec::new();
+        let (mut events, mut done): (Vec<Addressee>, Vec<Addressee>) = Default::default();
         let now_ms = self.driver.now_ms();
         let rejected = receipt.rejected.iter().rev();
         let reasons: HashMap<usize, &str> =
             rejected.map(|rejection| (rejection.index as usize, &*rejection.reason)).collect();
         for index in 0..accepted {
             let Some(post) = batch.first() else { break };
+            if done.last() != Some(&post.to) {
+                done.push(post.to.clone());
+            }
             match reasons.get(&index) {
                 Some(reason) => self.reject(post, reason),
                 None => {
@@ -493,6 +498,7 @@ impl Serving<'_> {
             batch.done();
         }
         let now = self.driver.now();
+        self.driver.route.have_passed(self.driver.seat.instance, &done);
         if passed > 0 {
             self.driver.route.update(|standing| {
                 standing.passed(passed, now);
@@ -563,22 +569,46 @@ impl Serving<'_> {
             return self.refused(batch, reason);
         }
         let Some(post) = batch.first() else { return };
-        let first = post.sequence;
-        let retries = match self.retries.take() {
-            Some(retries) if retries.sequence == first => Retries { count: retries.count + 1, ..retries },
-            _ => Retries { sequence: first, count: 1, since: Instant::now() },
-        };
+        let first_time = Retries { count: 1, since: Instant::now() };
+        let retries = post.retries.map_or(first_time, |before| Retries { count: before.count + 1, ..before });
         if retries.count >= ROUTE_RETRIES_MIN && retries.since.elapsed() >= ROUTE_RETRY_TIME_MIN {
             self.reject(post, reason);
             batch.done();
         } else {
-            self.retries = Some(retries);
             let (now, reason) = (self.driver.now(), self.driver.masked(reason));
             self.driver.route.update(|standing| standing.event_failed(&post.to, 0, &reason, now));
+            batch.note_retries(retries);
         }
         self.comes_again(&batch);
-        drop(batch);
-        self.pause().await;
+        let rests = match self.may_rest(&batch) {
+            true => batch.put_back_resting(Pause::retrying),
+            false => {
+                drop(batch);
+                false
+            }
+        };
+        if !rests {
+            self.pause().await;
+        }
+    }
+
+    /// Whether what a batch is for may rest while others of the route pass. A batch for several is to be taken apart first: nobody knows whose fault it was. Tags
+    /// do not rest, as the order of what is written to a machine matters.
+    fn may_rest(&self, batch: &PostBatch) -> bool {
+        if batch.iter().any(|post| post.to.is_tag()) {
+            return false;
+        }
+        let Some(to) = batch.for_one() else {
+            batch.part();
+            return false;
+        };
+        self.driver.route.is_one_of_several(to)
+    }
+
+    /// Lets what a batch is for rest, because the instance has lost the far side with it.
+    fn rests(&mut self, batch: PostBatch) {
+        let rests = batch.put_back_resting(Pause::reconnecting);
+        self.handed.iter_mut().for_each(|handed| handed.rests = rests);
     }
 
     async fn pause(&mut self) {

@@ -12,10 +12,11 @@ use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 use tokio::task::{LocalSet, spawn_local};
 
-use super::driver::{Driver, Pause};
+use super::driver::Driver;
 use super::tending::{remove_done, tend};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
+use crate::guests::routes::pause::Pause;
 use crate::guests::routes::seat::RouteSeat;
 use crate::guests::routes::{Order, Orders, RouteRunner, Task};
 use crate::limits::{ROUND_SILENCE_MAX, ROUTE_THREADS_MAX};

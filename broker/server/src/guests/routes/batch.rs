@@ -6,7 +6,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::mailbox::Post;
+use super::mailbox::{Addressee, Post, Retries};
+use super::pause::Pause;
 use super::runner::RouteRunner;
 
 /// Batch that an instance has taken from the mailbox of its route.
@@ -47,6 +48,29 @@ impl PostBatch {
     pub(in crate::guests) fn done(&mut self) -> Option<&Post> {
         self.done.extend(self.posts.pop_front());
         self.done.last()
+    }
+
+    /// Notes for the first message how often it was tried.
+    pub(in crate::guests) fn note_retries(&mut self, retries: Retries) {
+        if let Some(first) = self.posts.front_mut() {
+            first.retries = Some(retries);
+        }
+    }
+
+    /// What all of it is for; `None` where it is for several.
+    pub(in crate::guests) fn for_one(&self) -> Option<&Addressee> {
+        let to = &self.posts.front()?.to;
+        self.posts.iter().all(|post| post.to == *to).then_some(to)
+    }
+
+    /// Has it taken apart by what takes its messages, once it is put back.
+    pub(in crate::guests) fn part(&self) {
+        self.route.part(self.instance, &self.posts);
+    }
+
+    /// Puts all messages back; what they are for rests for the next of these pauses, and other messages pass. False where so much rests that it does not.
+    pub(in crate::guests) fn put_back_resting(mut self, pauses: impl FnOnce() -> Pause) -> bool {
+        self.route.put_back_resting(self.instance, std::mem::take(&mut self.posts), pauses)
     }
 
     /// Puts the messages from `index` on back to the front of the mailbox.

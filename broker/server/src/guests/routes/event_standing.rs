@@ -51,6 +51,11 @@ impl EventStandings {
         Some(self.0.entry(event.clone()).or_default())
     }
 
+    /// Whether anything has happened to another event.
+    pub(super) fn knows_others(&self, event: &Addressee) -> bool {
+        self.0.keys().any(|known| known != event)
+    }
+
     /// Forgets what was in the way: there is another version.
     pub(super) fn begin_anew(&mut self) {
         self.0.values_mut().for_each(|of| of.trouble = None);

@@ -19,7 +19,10 @@ use super::outbox::{Amount, OutboxStretch};
 use super::runner::{RouteRunner, SharedRoute};
 use super::standing::Beside;
 use super::stored_post;
-use crate::limits::{ROUTE_MAILBOX_BYTES_MAX, ROUTE_READ_AHEAD_BYTES, ROUTE_READ_AHEAD_MESSAGES};
+use crate::limits::{
+    ROUTE_ASIDE_BYTES_MAX, ROUTE_ASIDE_MESSAGES_MAX, ROUTE_MAILBOX_BYTES_MAX, ROUTE_READ_AHEAD_BYTES,
+    ROUTE_READ_AHEAD_MESSAGES,
+};
 use lotmq_core::Core;
 use lotmq_core::tenant::Tenant;
 
@@ -93,11 +96,14 @@ impl SharedRoute {
                 && owner().is_some_and(|owner| tenant.shares.of_user(&owner.name).are_queues_full()))
     }
 
-    /// Whether more may be in memory of what waits in the store.
+    /// Whether more may be in memory of what waits in the store. What stands aside is bounded by itself, so that others find room.
     fn may_read_ahead(&self) -> bool {
-        let ((messages, bytes), fresh) = (self.mailbox.waiting(), self.outbox.fresh());
-        messages as u64 + fresh.messages < ROUTE_READ_AHEAD_MESSAGES as u64
-            && bytes as u64 + fresh.bytes < ROUTE_READ_AHEAD_BYTES as u64
+        let ((ready, ready_bytes), fresh) = (self.mailbox.ready(), self.outbox.fresh());
+        let (all, all_bytes) = self.mailbox.waiting();
+        all - ready < ROUTE_ASIDE_MESSAGES_MAX
+            && all_bytes - ready_bytes < ROUTE_ASIDE_BYTES_MAX
+            && ready as u64 + fresh.messages < ROUTE_READ_AHEAD_MESSAGES as u64
+            && ready_bytes as u64 + fresh.bytes < ROUTE_READ_AHEAD_BYTES as u64
     }
 
     /// Takes what is in memory and on the disk into the mailbox.
@@ -276,6 +282,7 @@ impl RouteRunner {
                     sequence: id.0,
                     ripe_at: None,
                     panics: 0,
+                    retries: None,
                     stored_bytes: Some(bytes),
                 }),
                 None => unreadable.push((id, bytes)),

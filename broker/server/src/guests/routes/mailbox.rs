@@ -2,20 +2,22 @@
 //!
 //! ```text
 //! post ─▶ lane of its key ─▶ take(lane) ─▶ batch ─┬▶ done(lane, first messages)
-//!                ▲                                └▶ put_back(lane, last messages), put_back_halved or put_back_lost
+//!                ▲                                └▶ put_back(lane, last messages), put_back_halved, put_back_lost or put_back_resting
 //!                └────────────────────────────────────┘
 //! ```
 //!
 //! What has the same key (topic, or table) must not overtake each other. As long as a message of a key is not done, all further ones of it go to its lane; where
 //! there is none, the next goes to the emptiest lane whose instance is connected. So an instance has nothing to do with what another one works on.
+//! Within a lane an event, mapping or table that has failed rests, and the messages of others pass ([`rests`]).
 //!
 //! Invariants: never more messages or bytes than the bounds say, but for what is put back; each message is in one lane, waiting or taken, until it is done; all
-//! of a key are in the same lane; a lane has them in the order of their sequence numbers, which need not be without gaps; the number of lanes changes only while
+//! of a key are in the same lane; a lane has what is ready in the order of the sequence numbers, which need not be without gaps, and so what stands aside; the number of lanes changes only while
 //! nothing is taken. Messages of several lanes are done in any order. Policy when full: the arriving message is refused, counted and told. What waits survives a
 //! replacement of the route; of a restart what was promised (`promised`), which each message holds as long as it waits or is on its way. What waits in memory alone counts in the sum of all mailboxes ([`MailboxRoom`]).
 
 mod lane;
 mod post;
+mod rests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
@@ -24,13 +26,14 @@ use std::time::{Duration, Instant};
 
 use lotmq_host::{MailboxRoom, OwnedMessage};
 
+use super::pause::Pause;
 use crate::limits::{ROUTE_MAILBOX_BYTES_MAX, ROUTE_MAILBOX_MESSAGES_MAX};
 use lane::Lane;
 use post::size;
 
 pub(in crate::guests) use lane::BatchDue;
-pub(in crate::guests) use post::Batches;
 pub(crate) use post::{Addressee, Post};
+pub(in crate::guests) use post::{Batches, Retries};
 
 /// Mailbox of a route.
 #[derive(Debug)]
@@ -117,14 +120,17 @@ impl Mailbox {
 
     /// Numbers of waiting messages and of their bytes, with 64 for each message.
     pub(in crate::guests) fn waiting(&self) -> (usize, usize) {
-        self.lanes.iter().fold((0, 0), |(posts, bytes), lane| (posts + lane.posts.len(), bytes + lane.bytes))
+        sum(self.lanes.iter().map(Lane::waiting))
+    }
+
+    /// The same of those that are ready: what takes them does not rest.
+    pub(in crate::guests) fn ready(&self) -> (usize, usize) {
+        sum(self.lanes.iter().map(Lane::ready))
     }
 
     /// The same of all messages that are not done, those with an instance as well.
     pub(in crate::guests) fn unfinished(&self) -> (usize, usize) {
-        let of_lanes = self.lanes.iter().map(Lane::unfinished);
-        of_lanes
-            .fold((0, 0), |(posts, bytes), (more_posts, more_bytes)| (posts + more_posts, bytes + more_bytes))
+        sum(self.lanes.iter().map(Lane::unfinished))
     }
 
     /// Since when the oldest message that is not done has waited, in lifetime milliseconds.
@@ -159,10 +165,10 @@ impl Mailbox {
         }
     }
 
-    /// Whether a message waits for a lane that is before a sequence number.
+    /// Whether a message is ready in a lane that is before a sequence number.
     pub(in crate::guests) fn holds_before(&self, lane: usize, sequence: u64) -> bool {
         let lane = self.lanes.get(lane).filter(|_| self.is_distributed());
-        lane.and_then(Lane::first).is_some_and(|first| first < sequence)
+        lane.and_then(Lane::first_ready).is_some_and(|first| first < sequence)
     }
 
     /// Whether a small message more is taken.
@@ -189,7 +195,10 @@ impl Mailbox {
         let linger = self.batches.linger;
         let ripe_at = if linger.is_zero() { None } else { Some(Instant::now() + linger) };
         let stored_bytes = None;
-        Ok(self.put(Post { to, message, waits_since_ms, hops, sequence, ripe_at, panics: 0, stored_bytes }))
+        let (panics, retries) = (0, None);
+        let post =
+            Post { to, message, waits_since_ms, hops, sequence, ripe_at, panics, retries, stored_bytes };
+        Ok(self.put(post).0)
     }
 
     /// Numbers the next message that is posted with `sequence`, unless a higher number was in use.
@@ -204,13 +213,11 @@ impl Mailbox {
         let mut is_sorted = true;
         for post in posts {
             self.next_sequence = self.next_sequence.max(post.sequence.saturating_add(1));
-            let sequence = post.sequence;
-            let lane = self.put(Post { ripe_at, ..post });
-            is_sorted &= self.lanes[lane].is_last(sequence);
+            is_sorted &= self.put(Post { ripe_at, ..post }).1;
         }
         // What is in memory alone may have overtaken them.
         if !is_sorted {
-            self.lanes.iter_mut().for_each(Lane::sort);
+            self.lanes.iter_mut().for_each(Lane::settle);
         }
     }
 
@@ -245,7 +252,7 @@ impl Mailbox {
 
     /// Messages that wait.
     pub(in crate::guests) fn posts(&self) -> impl Iterator<Item = &Post> {
-        self.lanes.iter().flat_map(|lane| &lane.posts)
+        self.lanes.iter().flat_map(Lane::posts)
     }
 
     /// Whether an instance has messages.
@@ -255,14 +262,14 @@ impl Mailbox {
 
     /// Since when the oldest message has waited, in lifetime milliseconds.
     pub(in crate::guests) fn oldest_ms(&self) -> Option<u64> {
-        self.lanes.iter().filter_map(|lane| lane.posts.front()).map(|post| post.waits_since_ms).min()
+        self.lanes.iter().filter_map(Lane::oldest_ms).min()
     }
 
-    /// Puts a message behind the others of its lane, which this gives.
-    fn put(&mut self, post: Post) -> usize {
+    /// Puts a message behind the others of its lane, which this gives, and whether all there have lower numbers.
+    fn put(&mut self, post: Post) -> (usize, bool) {
         let lane = if self.lanes.len() == 1 { 0 } else { self.lane_of_key(&post) };
-        self.lanes[lane].push(post);
-        lane
+        let is_last = self.lanes[lane].push(post);
+        (lane, is_last)
     }
 
     /// Lane of the key of a message, which counts from now on.
@@ -359,6 +366,39 @@ impl Mailbox {
         }
     }
 
+    /// Puts back messages of one event, mapping or table with which a call has failed: it rests for the next of these pauses, and others pass. False where so many rest that
+    /// it does not.
+    pub(in crate::guests) fn put_back_resting(
+        &mut self,
+        lane: usize,
+        batch: VecDeque<Post>,
+        pauses: impl FnOnce() -> Pause,
+    ) -> bool {
+        if batch.is_empty() {
+            return true;
+        }
+        let rests = self.lanes[lane].put_back_resting(batch, pauses);
+        self.distribute();
+        rests
+    }
+
+    /// Has messages which have failed together, and are going to be put back, taken apart by what takes them.
+    pub(in crate::guests) fn part(&mut self, lane: usize, batch: &VecDeque<Post>) {
+        self.lanes[lane].part(batch);
+    }
+
+    /// Forgets what has failed so far: there is another version.
+    pub(in crate::guests) fn begin_anew(&mut self) {
+        self.lanes.iter_mut().for_each(Lane::begin_anew);
+    }
+
+    /// Notes what has got something done.
+    pub(in crate::guests) fn have_passed(&mut self, lane: usize, events: &[Addressee]) {
+        for to in events {
+            self.lanes[lane].has_passed(to);
+        }
+    }
+
     /// Hands what waits in a lane over to those that are open, because its own instance finds no way; false where none is, or while something of it is taken.
     pub(in crate::guests) fn hand_over(&mut self, from: usize) -> bool {
         let lanes = self.lanes.len();
@@ -375,7 +415,7 @@ impl Mailbox {
         for post in posts {
             self.put(post);
         }
-        self.lanes.iter_mut().for_each(Lane::sort);
+        self.lanes.iter_mut().for_each(Lane::settle);
         has_any
     }
 
@@ -405,6 +445,10 @@ impl Mailbox {
         self.room_shrinks();
         dropped
     }
+}
+
+fn sum(figures: impl Iterator<Item = (usize, usize)>) -> (usize, usize) {
+    figures.fold((0, 0), |(posts, bytes), (more_posts, more_bytes)| (posts + more_posts, bytes + more_bytes))
 }
 
 #[cfg(test)]

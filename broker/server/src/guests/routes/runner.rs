@@ -419,6 +419,7 @@ impl SharedRoute {
         self.standing.paths = Arc::default();
         self.standing.failing_tags = None;
         self.version.fit(&mut self.mailbox);
+        self.mailbox.begin_anew();
         match self.standing.is_stopped() {
             true => self.questions.refuse(STOPPED),
             false => self.questions.accept(),

@@ -11,7 +11,8 @@ use jiff::Timestamp;
 
 use super::asked_run::AskedRun;
 use super::batch::PostBatch;
-use super::mailbox::{BatchDue, Post};
+use super::mailbox::{Addressee, BatchDue, Post};
+use super::pause::Pause;
 use super::questions::Question;
 use super::runner::{Bell, RouteRunner, SharedRoute};
 use super::standing::{Connection, Standing};
@@ -287,6 +288,34 @@ impl RouteRunner {
     /// Puts back messages with which the connection has ended, one of which may be why.
     pub(super) fn put_back_lost(&self, instance: usize, batch: VecDeque<Post>) {
         self.comes_back(|shared| shared.mailbox.put_back_lost(instance, batch));
+    }
+
+    /// Puts back messages of one event, mapping or table, which rests then; false where so many rest that it does not.
+    pub(super) fn put_back_resting(
+        &self,
+        instance: usize,
+        batch: VecDeque<Post>,
+        pauses: impl FnOnce() -> Pause,
+    ) -> bool {
+        let mut rests = true;
+        self.comes_back(|shared| rests = shared.mailbox.put_back_resting(instance, batch, pauses));
+        rests
+    }
+
+    /// Has messages taken apart that have failed together.
+    pub(super) fn part(&self, instance: usize, batch: &VecDeque<Post>) {
+        self.shared.lock().mailbox.part(instance, batch);
+    }
+
+    /// Notes what has got something done of a batch.
+    pub(in crate::guests) fn have_passed(&self, instance: usize, events: &[Addressee]) {
+        self.shared.lock().mailbox.have_passed(instance, events);
+    }
+
+    /// Whether others than this take messages too, as far as is known: it is not to hold them up then.
+    pub(in crate::guests) fn is_one_of_several(&self, to: &Addressee) -> bool {
+        let shared = self.shared.lock();
+        shared.version.takes_for_several() || shared.standing.knows_others(to)
     }
 
     /// What comes back may have waited for too long by now, or does soon.

@@ -289,6 +289,11 @@ impl Standing {
         self.events.failed(event, reason, now);
     }
 
+    /// Whether anything has happened to another event.
+    pub(super) fn knows_others(&self, event: &Addressee) -> bool {
+        self.events.knows_others(event)
+    }
+
     /// Notes an operation that has brought messages, such as a poll.
     pub(crate) fn brought(&mut self, now: Timestamp) {
         self.passed(0, now);

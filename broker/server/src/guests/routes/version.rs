@@ -100,6 +100,12 @@ impl Version {
         self.takers.iter().filter(move |(_, filter)| takes(filter)).map(|(taker, _)| taker)
     }
 
+    /// Whether it has several events and mappings.
+    pub(super) fn takes_for_several(&self) -> bool {
+        let said = self.said();
+        said.events.len() + said.mappings.len() > 1
+    }
+
     /// Facts of the definition.
     pub(crate) fn said(&self) -> &RouteFacts {
         self.definition.facts().route.as_deref().expect(ONLY_ROUTES)

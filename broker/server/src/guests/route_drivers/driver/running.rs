@@ -10,9 +10,9 @@ use std::time::Duration;
 use lotmq_host::route::{Abilities, Failure};
 use tokio::time::{Instant, timeout};
 
-use super::pause::Pause;
 use super::{Ended, Serving, count_call, text_of, too_long, trapped};
 use crate::guests::routes::asked_run::{AskedRun, RunBounds};
+use crate::guests::routes::pause::Pause;
 use crate::guests::routes::runner::RouteRunner;
 use crate::guests::routes::seat::Work;
 use crate::limits::ROUTE_RUN_TIME;

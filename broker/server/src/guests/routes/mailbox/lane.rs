@@ -1,11 +1,16 @@
 //! Lane of a mailbox: what waits for one instance of the guest, and what that instance has taken.
 //!
-//! Invariants: what waits is in the order of its sequence numbers; one batch at most is taken at a time, and it was in front of what waits.
+//! What takes messages and has failed rests for a while ([`Rests`](super::rests)): its messages stand aside, and those of others pass them.
+//!
+//! Invariants: what is ready is in the order of its sequence numbers, and so is what stands aside; nothing is ready whose key stands aside; one batch at most is taken at a
+//! time, in the order of its sequence numbers.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::time::Instant;
 
 use super::post::{Addressee, Batches, Post};
+use super::rests::Rests;
+use crate::guests::routes::pause::Pause;
 
 /// When something can be taken.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,9 +35,14 @@ struct TakenPost {
 /// Lane of one instance.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    pub(super) posts: VecDeque<Post>,
+    /// Messages that are ready.
+    posts: VecDeque<Post>,
     /// Bytes of them.
-    pub(super) bytes: usize,
+    bytes: usize,
+    /// What rests, with the messages that stand aside meanwhile.
+    rests: Rests,
+    /// Sequence number up to which each batch is of one event, mapping or table: messages of several have failed together, and it is to be found out whose fault that is.
+    apart_to: u64,
     /// Messages that were taken and are neither done nor back.
     taken: VecDeque<TakenPost>,
     /// Sequence numbers at which a new batch begins: bounds of the parts of one that was refused, until it is found what cannot pass. They hold however often a
@@ -45,7 +55,23 @@ pub(super) struct Lane {
 impl Lane {
     /// Number of messages that wait or are taken.
     pub(super) fn load(&self) -> usize {
-        self.posts.len() + self.taken.len()
+        self.waiting().0 + self.taken.len()
+    }
+
+    /// Numbers of the messages that wait and of their bytes.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let (posts, bytes) = self.rests.aside();
+        (self.posts.len() + posts, self.bytes + bytes)
+    }
+
+    /// The same of those that are ready.
+    pub(super) fn ready(&self) -> (usize, usize) {
+        (self.posts.len(), self.bytes)
+    }
+
+    /// Messages that wait.
+    pub(super) fn posts(&self) -> impl Iterator<Item = &Post> {
+        self.posts.iter().chain(self.rests.posts())
     }
 
     pub(super) fn has_taken(&self) -> bool {
@@ -54,43 +80,66 @@ impl Lane {
 
     /// Number of the messages that are not done, with their bytes.
     pub(super) fn unfinished(&self) -> (usize, usize) {
-        (self.load(), self.bytes + self.taken.iter().map(|taken| taken.bytes).sum::<usize>())
+        (self.load(), self.waiting().1 + self.taken.iter().map(|taken| taken.bytes).sum::<usize>())
     }
 
     /// Since when the first message that is not done has waited, in lifetime milliseconds.
     pub(super) fn unfinished_since_ms(&self) -> Option<u64> {
-        let waiting = self.posts.front().map(|post| post.waits_since_ms);
-        waiting.into_iter().chain(self.taken.front().map(|taken| taken.waits_since_ms)).min()
+        self.oldest_ms().into_iter().chain(self.taken.front().map(|taken| taken.waits_since_ms)).min()
+    }
+
+    /// The same of the first that waits.
+    pub(super) fn oldest_ms(&self) -> Option<u64> {
+        let firsts = self.posts.front().into_iter().chain(self.rests.posts().next());
+        firsts.map(|post| post.waits_since_ms).min()
     }
 
     /// Messages that are not done, by what takes them, with when they came in lifetime milliseconds: of each the oldest first.
     pub(super) fn unfinished_waits(&self) -> impl Iterator<Item = (&Addressee, u64)> {
         let taken = self.taken.iter().map(|taken| (&taken.to, taken.waits_since_ms));
-        taken.chain(self.posts.iter().map(|post| (&post.to, post.waits_since_ms)))
+        taken.chain(self.posts().map(|post| (&post.to, post.waits_since_ms)))
+    }
+
+    /// Sequence number of the first message that is ready.
+    pub(super) fn first_ready(&self) -> Option<u64> {
+        self.posts.front().map(|post| post.sequence)
     }
 
     /// Sequence number of the first message that waits.
     pub(super) fn first(&self) -> Option<u64> {
-        self.posts.front().map(|post| post.sequence)
+        let aside = self.rests.posts().next().map(|post| post.sequence);
+        self.first_ready().into_iter().chain(aside).min()
     }
 
     /// Sequence number of the first message that is not done.
     pub(super) fn oldest(&self) -> Option<u64> {
-        self.first().into_iter().chain(self.taken.front().map(|taken| taken.sequence)).min()
+        self.first().into_iter().chain(self.first_taken()).min()
     }
 
-    pub(super) fn push(&mut self, post: Post) {
+    /// Puts a message behind the others; whether all before it have lower numbers.
+    pub(super) fn push(&mut self, post: Post) -> bool {
+        if self.rests.concerns(&post) {
+            return self.rests.put_aside(post);
+        }
+        let is_last = self.posts.back().is_none_or(|last| last.sequence < post.sequence);
         self.bytes += post.bytes();
         self.posts.push_back(post);
+        is_last
     }
 
-    /// Whether no message before the last has a number above this.
-    pub(super) fn is_last(&self, sequence: u64) -> bool {
-        self.posts.iter().rev().nth(1).is_none_or(|before| before.sequence < sequence)
-    }
-
-    /// When the next batch is due. What comes again and parts of what was refused do not wait for a batch to fill.
+    /// When the next batch is due.
     pub(super) fn due(&self, batches: &Batches) -> BatchDue {
+        match (self.ready_due(batches), self.rests.over_at()) {
+            (BatchDue::Now, _) => BatchDue::Now,
+            (due, None) => due,
+            (_, Some(over_at)) if over_at <= Instant::now() => BatchDue::Now,
+            (BatchDue::Never, Some(over_at)) => BatchDue::At(over_at),
+            (BatchDue::At(at), Some(over_at)) => BatchDue::At(at.min(over_at)),
+        }
+    }
+
+    /// The same of what is ready. What comes again and parts of what was refused do not wait for a batch to fill.
+    fn ready_due(&self, batches: &Batches) -> BatchDue {
         let Some(first) = self.posts.front() else { return BatchDue::Never };
         let is_full = self.posts.len() >= batches.messages || self.bytes >= batches.bytes;
         let is_part = self.cuts.last().is_some_and(|cut| *cut > first.sequence);
@@ -98,21 +147,22 @@ impl Lane {
         first.ripe_at.filter(waits).map_or(BatchDue::Now, BatchDue::At)
     }
 
-    /// Takes the next messages with a sequence number below `before`; empty when none waits.
+    /// Takes the next messages with a sequence number below `before`; empty when none is ready.
     pub(super) fn take(&mut self, before: u64, batches: &Batches) -> Vec<Post> {
-        let Some(first) = self.first() else { return Vec::new() };
+        if self.rests.over_at().is_some_and(|over_at| over_at <= Instant::now()) {
+            self.rests.wake();
+            self.settle();
+        }
+        let Some(first) = self.first_ready() else { return Vec::new() };
         while self.cuts.first().is_some_and(|cut| *cut <= first) {
             self.cuts.pop_first();
         }
         let end = self.cuts.first().map_or(before, |cut| before.min(*cut));
-        let mut bytes = 0;
-        let fits = |post: &&Post| {
-            let is_first = bytes == 0;
-            bytes += post.bytes();
-            post.sequence < end && (is_first || bytes <= batches.bytes)
+        let is_tried = self.posts.front().is_some_and(|post| self.rests.trial_of(&post.to).is_some());
+        let batch = match is_tried || first <= self.apart_to {
+            true => self.take_of_one(end, batches),
+            false => self.take_first_ones(end, batches),
         };
-        let fitting = self.posts.iter().take(batches.messages).take_while(fits).count();
-        let batch: Vec<Post> = self.posts.drain(..fitting).collect();
         self.bytes -= batch.iter().map(Post::bytes).sum::<usize>();
         self.taken.extend(batch.iter().map(|post| TakenPost {
             to: post.to.clone(),
@@ -120,6 +170,44 @@ impl Lane {
             bytes: post.bytes(),
             waits_since_ms: post.waits_since_ms,
         }));
+        batch
+    }
+
+    /// Takes the first messages up to one for what has rested and is to be tried by itself.
+    fn take_first_ones(&mut self, end: u64, batches: &Batches) -> Vec<Post> {
+        let (mut bytes, rests) = (0, &self.rests);
+        let fits = |post: &&Post| {
+            let is_first = bytes == 0;
+            bytes += post.bytes();
+            let is_tried = !rests.is_empty() && rests.trial_of(&post.to).is_some();
+            post.sequence < end && (is_first || bytes <= batches.bytes) && !is_tried
+        };
+        let fitting = self.posts.iter().take(batches.messages).take_while(fits).count();
+        self.posts.drain(..fitting).collect()
+    }
+
+    /// Takes messages of what the first one is for, past those of others with other keys.
+    fn take_of_one(&mut self, end: u64, batches: &Batches) -> Vec<Post> {
+        let Some(to) = self.posts.front().map(|post| post.to.clone()) else { return Vec::new() };
+        let most = self.rests.trial_of(&to).map_or(batches.messages, |trial| trial.min(batches.messages));
+        let (mut batch, mut bytes, mut passed) = (Vec::new(), 0, HashSet::new());
+        let mut left = VecDeque::with_capacity(self.posts.len());
+        while let Some(post) = self.posts.pop_front() {
+            let fits = batch.is_empty() || bytes + post.bytes() <= batches.bytes;
+            if batch.len() >= most || !fits || post.sequence >= end {
+                left.push_back(post);
+                break;
+            }
+            if post.to.goes_with(&to) && (passed.is_empty() || !passed.contains(&post.owned_key())) {
+                bytes += post.bytes();
+                batch.push(post);
+            } else {
+                passed.insert(post.owned_key());
+                left.push_back(post);
+            }
+        }
+        left.append(&mut self.posts);
+        self.posts = left;
         batch
     }
 
@@ -143,9 +231,43 @@ impl Lane {
             self.bytes += post.bytes();
             self.posts.push_front(Post { ripe_at: None, ..post });
         }
-        if is_overtaken {
-            self.sort();
+        if is_overtaken || !self.rests.is_empty() {
+            self.settle();
         }
+    }
+
+    /// Has messages of several that have failed together taken apart.
+    pub(super) fn part(&mut self, batch: &VecDeque<Post>) {
+        let last = batch.back().map_or(0, |post| post.sequence);
+        self.apart_to = self.apart_to.max(last);
+    }
+
+    /// Puts back messages of one, which rests from now on: for the next of these pauses. False where too many rest.
+    pub(super) fn put_back_resting(&mut self, batch: VecDeque<Post>, pauses: impl FnOnce() -> Pause) -> bool {
+        let Some(to) = batch.front().map(|post| post.to.clone()) else { return true };
+        let rests = self.rests.begin(to, batch.len(), pauses);
+        self.put_back(batch);
+        rests
+    }
+
+    /// What has passed rests no more.
+    pub(super) fn has_passed(&mut self, to: &Addressee) {
+        if self.rests.end(to) {
+            self.settle();
+        }
+    }
+
+    /// Forgets what has failed so far: there is another version.
+    pub(super) fn begin_anew(&mut self) {
+        self.end_rests();
+        self.posts.iter_mut().for_each(|post| post.retries = None);
+    }
+
+    /// Nothing rests any more.
+    fn end_rests(&mut self) {
+        self.apart_to = 0;
+        self.rests.end_all();
+        self.settle();
     }
 
     /// Puts messages that were refused together back, to be taken by halves: after some twenty calls it is known which of a thousand cannot pass.
@@ -171,13 +293,17 @@ impl Lane {
     /// Takes the messages from the front that have waited since before this time, in lifetime milliseconds.
     pub(super) fn take_older(&mut self, since_ms: u64) -> Vec<Post> {
         let older = self.posts.iter().take_while(|post| post.waits_since_ms < since_ms).count();
-        let taken: Vec<Post> = self.posts.drain(..older).collect();
+        let mut taken: Vec<Post> = self.posts.drain(..older).collect();
         self.bytes -= taken.iter().map(Post::bytes).sum::<usize>();
+        taken.extend(self.rests.take_older(since_ms));
         taken
     }
 
     /// Takes the first message that waits.
     pub(super) fn take_first(&mut self) -> Option<Post> {
+        if self.first() != self.first_ready() {
+            return self.rests.take_first();
+        }
         let post = self.posts.pop_front()?;
         self.bytes -= post.bytes();
         Some(post)
@@ -188,17 +314,34 @@ impl Lane {
         self.taken.front().map(|taken| taken.sequence)
     }
 
-    /// Takes out all that waits.
+    /// Takes out all that waits; nothing rests any more.
     pub(super) fn empty(&mut self) -> VecDeque<Post> {
+        self.end_rests();
         self.bytes = 0;
         self.cuts.clear();
         std::mem::take(&mut self.posts)
     }
 
-    /// Restores the order after messages of another lane have come.
-    pub(super) fn sort(&mut self) {
+    /// Restores the order: after messages of another lane have come, and after something has begun or ceased to rest.
+    pub(super) fn settle(&mut self) {
+        let aside = self.rests.take_aside();
+        self.bytes += aside.iter().map(Post::bytes).sum::<usize>();
+        self.posts.extend(aside);
         if !self.posts.iter().is_sorted_by_key(|post| post.sequence) {
             self.posts.make_contiguous().sort_by_key(|post| post.sequence);
+        }
+        if self.rests.is_empty() {
+            return;
+        }
+        self.bytes = 0;
+        for post in std::mem::take(&mut self.posts) {
+            match self.rests.concerns(&post) {
+                true => drop(self.rests.put_aside(post)),
+                false => {
+                    self.bytes += post.bytes();
+                    self.posts.push_back(post);
+                }
+            }
         }
     }
 }

@@ -24,8 +24,20 @@ pub(crate) struct Post {
     pub(in crate::guests) ripe_at: Option<Instant>,
     /// How often the driver ended by a panic when it worked on this message alone.
     pub(in crate::guests) panics: u8,
+    /// Its retries while it was in front of what was tried again.
+    pub(in crate::guests) retries: Option<Retries>,
     /// Bytes that it counts for in the outbox, where it waits in the store.
     pub(in crate::guests) stored_bytes: Option<u64>,
+}
+
+/// Key of a message: whether it is a row, with its topic or table.
+pub(super) type PostKey = (bool, Box<str>);
+
+/// Retries of a message with which a guest has failed for a while: their number and since when.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::guests) struct Retries {
+    pub(in crate::guests) count: u32,
+    pub(in crate::guests) since: Instant,
 }
 
 /// Part of the route that takes a message.
@@ -43,6 +55,12 @@ pub(crate) enum Addressee {
 
 impl Post {
     /// What must not overtake each other: messages of one topic, and rows of one table.
+    pub(super) fn owned_key(&self) -> PostKey {
+        let (is_table, name) = self.key();
+        (is_table, name.into())
+    }
+
+    /// The same by reference.
     pub(super) fn key(&self) -> (bool, &str) {
         match &self.to {
             Addressee::Table(table) => (true, table),
@@ -85,6 +103,16 @@ impl Addressee {
             Self::Table(_) => "table",
         };
         format!("{noun} `{self}`")
+    }
+
+    /// Whether messages for either are kept in order and rest together: tags are, as the order of what is written to a machine matters.
+    pub(in crate::guests) fn goes_with(&self, other: &Addressee) -> bool {
+        self == other || (self.is_tag() && other.is_tag())
+    }
+
+    /// Whether it is a tag.
+    pub(in crate::guests) fn is_tag(&self) -> bool {
+        matches!(self, Self::Tag(..))
     }
 
     /// Whether a route of this text does not have it.

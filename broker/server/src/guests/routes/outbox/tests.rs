@@ -22,6 +22,7 @@ fn post(sequence: u64) -> Post {
         sequence,
         ripe_at: None,
         panics: 0,
+        retries: None,
         stored_bytes: Some(10),
     }
 }

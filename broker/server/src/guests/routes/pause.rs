@@ -6,7 +6,8 @@ use std::time::Duration;
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Pauses of one route.
-pub(in crate::guests::route_drivers) struct Pause {
+#[derive(Debug)]
+pub(in crate::guests) struct Pause {
     first: Duration,
     next: Duration,
     /// How many there are before all are the longest.
@@ -17,18 +18,24 @@ pub(in crate::guests::route_drivers) struct Pause {
 
 impl Pause {
     /// Pauses between two connections: from a second on.
-    pub(in crate::guests::route_drivers) fn reconnecting() -> Self {
+    pub(in crate::guests) fn reconnecting() -> Self {
         Self::from(Duration::from_secs(1))
     }
 
     /// The same, of which only the first `fast` are shorter than the longest, where that is told.
-    pub(in crate::guests::route_drivers) fn fast_for(self, fast: Option<u32>) -> Self {
+    pub(in crate::guests) fn fast_for(self, fast: Option<u32>) -> Self {
         Self { fast: fast.unwrap_or(u32::MAX), ..self }
     }
 
     /// Pauses between two tries on the same connection: from a tenth of a second on.
-    pub(in crate::guests::route_drivers) fn retrying() -> Self {
+    pub(in crate::guests) fn retrying() -> Self {
         Self::from(Duration::from_millis(100))
+    }
+
+    /// Pauses from this one on.
+    #[cfg(test)]
+    pub(in crate::guests) fn from_ms(first: u64) -> Self {
+        Self::from(Duration::from_millis(first))
     }
 
     fn from(first: Duration) -> Self {
@@ -36,14 +43,14 @@ impl Pause {
     }
 
     /// Notes for how long the connection was well.
-    pub(in crate::guests::route_drivers) fn was_well_for(&mut self, time: Duration) {
+    pub(in crate::guests) fn was_well_for(&mut self, time: Duration) {
         if time >= LONGEST {
             (self.next, self.count) = (self.first, 0);
         }
     }
 
     /// Next pause, with 20 % of jitter either way.
-    pub(in crate::guests::route_drivers) fn next(&mut self) -> Duration {
+    pub(in crate::guests) fn next(&mut self) -> Duration {
         let pause = if self.count >= self.fast { LONGEST } else { self.next };
         self.next = (pause * 2).min(LONGEST);
         self.count = self.count.saturating_add(1);

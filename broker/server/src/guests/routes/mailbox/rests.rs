@@ -1,0 +1,134 @@
+//! What rests in a lane of a mailbox because its messages have failed, and the messages that stand aside meanwhile.
+//!
+//! One event whose table is missing must not hold the others up: it is tried again after pauses of its own. Messages of others with the key of one that stands aside
+//! stand behind it, so that no key is overtaken.
+//!
+//! Invariants: what stands aside is in the order of its sequence numbers once the lane has settled; at most [`EVENT_STANDINGS_MAX`] rest at a time.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::time::Instant;
+
+use super::post::{Addressee, Post, PostKey};
+use crate::guests::routes::pause::Pause;
+use crate::limits::EVENT_STANDINGS_MAX;
+
+/// What rests in a lane.
+#[derive(Debug, Default)]
+pub(super) struct Rests {
+    of: BTreeMap<Addressee, Rest>,
+    aside: VecDeque<Post>,
+    /// Bytes of them.
+    bytes: usize,
+    /// Their keys, and those of some that have stood there since the lane has settled last.
+    keys: HashSet<PostKey>,
+}
+
+/// Rest of an event, a mapping or a table.
+#[derive(Debug)]
+struct Rest {
+    /// Its end; `None` when it is over and nothing has passed yet.
+    until: Option<Instant>,
+    pauses: Pause,
+    /// Most messages with which it is tried again, so that one which breaks the connection comes to be alone.
+    trial: usize,
+}
+
+impl Rests {
+    /// Whether nothing rests, and all that rested has passed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.of.is_empty()
+    }
+
+    /// Numbers of messages that stand aside and of their bytes.
+    pub(super) fn aside(&self) -> (usize, usize) {
+        (self.aside.len(), self.bytes)
+    }
+
+    /// Messages that stand aside.
+    pub(super) fn posts(&self) -> impl Iterator<Item = &Post> {
+        self.aside.iter()
+    }
+
+    /// Whether a message has to stand aside: what takes it rests, or one of its key stands there.
+    pub(super) fn concerns(&self, post: &Post) -> bool {
+        if self.of.is_empty() {
+            return false;
+        }
+        let rests = self.of.get(&post.to).is_some_and(|rest| rest.until.is_some());
+        rests || (!self.keys.is_empty() && self.keys.contains(&post.owned_key()))
+    }
+
+    /// Puts a message aside, behind the others; whether all before it have lower numbers.
+    pub(super) fn put_aside(&mut self, post: Post) -> bool {
+        let is_last = self.aside.back().is_none_or(|last| last.sequence < post.sequence);
+        self.bytes += post.bytes();
+        self.keys.insert(post.owned_key());
+        self.aside.push_back(post);
+        is_last
+    }
+
+    /// Takes all that stands aside.
+    pub(super) fn take_aside(&mut self) -> VecDeque<Post> {
+        self.bytes = 0;
+        self.keys.clear();
+        std::mem::take(&mut self.aside)
+    }
+
+    /// Takes the first message that stands aside.
+    pub(super) fn take_first(&mut self) -> Option<Post> {
+        let post = self.aside.pop_front()?;
+        self.bytes -= post.bytes();
+        Some(post)
+    }
+
+    /// Takes the messages from the front that have waited since before this time, in lifetime milliseconds.
+    pub(super) fn take_older(&mut self, since_ms: u64) -> Vec<Post> {
+        let older = self.aside.iter().take_while(|post| post.waits_since_ms < since_ms).count();
+        let taken: Vec<Post> = self.aside.drain(..older).collect();
+        self.bytes -= taken.iter().map(Post::bytes).sum::<usize>();
+        taken
+    }
+
+    /// Lets something rest with which so many messages have failed; false where too many rest.
+    pub(super) fn begin(&mut self, to: Addressee, messages: usize, pauses: impl FnOnce() -> Pause) -> bool {
+        if self.of.len() >= EVENT_STANDINGS_MAX && !self.of.contains_key(&to) {
+            return false;
+        }
+        let trial = (messages / 2).max(1);
+        let rest = self.of.entry(to).or_insert_with(|| Rest { until: None, pauses: pauses(), trial });
+        rest.until = Some(Instant::now() + rest.pauses.next());
+        rest.trial = trial;
+        true
+    }
+
+    /// When the next rest is over; `None` where there is none.
+    pub(super) fn over_at(&self) -> Option<Instant> {
+        self.of.values().filter_map(|rest| rest.until).min()
+    }
+
+    /// Ends the rests whose time is over.
+    pub(super) fn wake(&mut self) {
+        let now = Instant::now();
+        for rest in self.of.values_mut() {
+            rest.until = rest.until.filter(|until| *until > now);
+        }
+    }
+
+    /// Most messages with which something is tried that has rested.
+    pub(super) fn trial_of(&self, to: &Addressee) -> Option<usize> {
+        self.of.get(to).map(|rest| rest.trial)
+    }
+
+    /// Forgets that something has rested; whether it has.
+    pub(super) fn end(&mut self, to: &Addressee) -> bool {
+        self.of.remove(to).is_some()
+    }
+
+    /// Forgets all that has rested.
+    pub(super) fn end_all(&mut self) {
+        self.of.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests;
