@@ -4,7 +4,7 @@
 //!
 //! Invariant: whoever takes letters out has a [`Claim`] until it is on the disk that they have left, so that each leaves once. Not here: who puts letters in and takes them out (`dead_letter_queue`).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -48,6 +48,8 @@ struct DeadState {
     entering: u64,
     /// Letters that were dropped and are still in the queue.
     dropped_ids: Vec<MessageId>,
+    /// Letters that have left and may still be on the disk: those of the present claim.
+    leaving: BTreeSet<MessageId>,
 }
 
 /// What is shown of a letter without reading it.
@@ -67,9 +69,15 @@ pub(crate) struct DeadFigures {
     pub(crate) dropped: u64,
     changes: u64,
     newest: VecDeque<Note>,
+    leaving: BTreeSet<MessageId>,
 }
 
 impl DeadFigures {
+    /// Whether a letter that was read is none of those that are counted, as it has left and its removal is on its way to the disk.
+    pub(crate) fn is_leaving(&self, letter: MessageId) -> bool {
+        self.leaving.contains(&letter)
+    }
+
     /// Number that another one follows whenever something has changed.
     pub(crate) fn changes(&self) -> u64 {
         self.changes
@@ -111,6 +119,7 @@ impl DeadState {
     fn leave(&mut self, left: Amount, ids: &[MessageId]) {
         self.waiting.remove(left);
         self.changes += 1;
+        self.leaving.extend(ids);
         self.newest.retain(|note| !ids.iter().any(|id| id.0 == note.id));
     }
 
@@ -150,6 +159,7 @@ impl DeadLetters {
             dropped: dead.dropped,
             changes: dead.changes,
             newest: dead.newest.clone(),
+            leaving: dead.leaving.clone(),
         }
     }
 
@@ -278,7 +288,10 @@ impl CommitWatcher for Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         if !self.is_passed_on {
-            self.route.dead_letters.0.lock().is_claimed = false;
+            let mut dead = self.route.dead_letters.0.lock();
+            dead.is_claimed = false;
+            dead.leaving.clear();
+            drop(dead);
             self.route.outbox_called.notify_one();
         }
     }
@@ -412,5 +425,6 @@ mod tests {
         dead.leave(Amount { messages: 2, bytes: 20 }, &[MessageId(3), MessageId(19)]);
         assert_eq!(shown(&dead), (10..19).collect::<Vec<_>>());
         assert_eq!(dead.waiting, Amount { messages: 18, bytes: 180 });
+        assert_eq!(dead.leaving, BTreeSet::from([MessageId(3), MessageId(19)]));
     }
 }

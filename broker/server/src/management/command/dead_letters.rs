@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lotmq_auth::Scope;
 use lotmq_definitions::DefinitionKind;
-use lotmq_store::{MessageId, QueueSlice, SessionId};
+use lotmq_store::{MessageId, QueueSlice, RecoveredDelivery, SessionId};
 use serde_json::{Value, json};
 
 use super::ownership::Removal;
@@ -79,7 +79,9 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     };
     let place = (session, MessageId(after));
     let slice = read(call, place, (DEAD_LETTERS_LISTED, DEAD_LETTERS_LISTED_BYTES))?;
-    let letters = slice.deliveries.iter().filter_map(|delivery| DeadLetter::read(delivery, session));
+    let stays = |delivery: &&RecoveredDelivery| !figures.is_leaving(delivery.message.id);
+    let letters = slice.deliveries.iter().filter(stays);
+    let letters = letters.filter_map(|delivery| DeadLetter::read(delivery, session));
     let rows: Vec<Value> = letters.map(|letter| letter.to_json()).collect();
     let (shown, count) = (rows.len(), figures.waiting.messages);
     data["letters"] = rows.into();
