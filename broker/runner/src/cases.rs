@@ -13,6 +13,7 @@ use lotmq_terminal::output;
 use crate::case::{Case, CaseUser, Cases, Step};
 use crate::far::RunningFarSide;
 use crate::judge::{Seen, judge};
+use crate::payload::{Compared, compared};
 use crate::program::{Program, Start, inputs};
 use crate::told::{ToldOnce, told};
 
@@ -150,6 +151,13 @@ fn run(
     for (topic, wanted) in &case.kept {
         let found = broker.value(topic);
         if !found.as_deref().is_some_and(|found| wanted.is_like(found)) {
+            let differs = found.as_deref().and_then(|found| compared(wanted, found));
+            if let Some(Compared { expected, found, differences }) = differs {
+                let topic = &**topic;
+                complaints
+                    .push(format!("kept {topic}: expected `{expected}`, found `{found}`: {differences}"));
+                continue;
+            }
             let found =
                 found.map_or("nothing".to_owned(), |found| format!("`{}`", String::from_utf8_lossy(&found)));
             complaints.push(format!("kept {}: expected `{wanted}`, found {found}", &**topic));

@@ -8,6 +8,7 @@ use lotmq_server::embedded::{Happening, What};
 use lotmq_server::{Denial, Forwarded, Published};
 
 use crate::case::{Case, Expected, Routed};
+use crate::payload::{Compared, compared};
 use crate::player::tell_printed;
 use crate::properties::StatedProperties;
 use crate::show;
@@ -206,18 +207,41 @@ pub(crate) fn judge(case: &Case, seen: &[Seen]) -> Vec<String> {
     };
     let seen: Vec<&Seen> = seen.iter().filter(|seen| !is_ignored(seen)).collect();
     let same = seen.iter().zip(&case.then).take_while(|(seen, expected)| seen.is(expected)).count();
-    let difference = match (case.then.get(same), seen.get(same)) {
+    let mut difference = match (case.then.get(same), seen.get(same)) {
         (None, None) => return unsaid,
-        (Some(expected), Some(found)) => format!("expected {expected}, found {found}"),
-        (Some(expected), None) => format!("expected {expected}, and nothing more happened"),
-        (None, Some(found)) => format!("expected nothing more, found {found}"),
+        (Some(expected), Some(found)) => differing(expected, found),
+        (Some(expected), None) => vec![format!("expected {expected}, and nothing more happened")],
+        (None, Some(found)) => vec![format!("expected nothing more, found {found}")],
     };
-    let difference = match case.then.get(same).and_then(|expected| never_published(expected, &seen)) {
-        Some(hint) => format!("{difference}; {hint}"),
-        None => difference,
-    };
+    if let Some(hint) = case.then.get(same).and_then(|expected| never_published(expected, &seen))
+        && let Some(told) = difference.last_mut()
+    {
+        told.push_str(&format!("; {hint}"));
+    }
     let all = seen.iter().map(|seen| format!("  {seen}"));
-    unsaid.into_iter().chain([difference, "all that happened:".to_owned()]).chain(all).collect()
+    unsaid.into_iter().chain(difference).chain(["all that happened:".to_owned()]).chain(all).collect()
+}
+
+/// An expectation beside what happened in its place. Of JSON for the same topic it is said where it differs.
+fn differing(expected: &Expected, found: &Seen) -> Vec<String> {
+    let told = match (expected, found) {
+        (
+            Expected::Message { topic: wanted, payload: Some(payload), .. },
+            Seen::Message { topic, payload: came, .. },
+        ) if **wanted == **topic => compared(payload, came).map(|told| (format!("{topic} "), told)),
+        (Expected::Returned { returned }, Seen::Returned(came)) => {
+            compared(returned, came.as_bytes()).map(|told| ("returned ".to_owned(), told))
+        }
+        _ => None,
+    };
+    match told {
+        Some((what, Compared { expected, found, differences })) => vec![
+            format!("expected {what}{expected}"),
+            format!("found    {what}{found}"),
+            format!("differs: {differences}"),
+        ],
+        None => vec![format!("expected {expected}, found {found}")],
+    }
 }
 
 /// Lines for the log that are expected and did not come, in their order: the first one, and all that came.

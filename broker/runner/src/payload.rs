@@ -40,6 +40,11 @@ impl Payload {
         self.to_string().into_bytes()
     }
 
+    /// Whether it is a table or a list.
+    fn is_structured(&self) -> bool {
+        self.0.is_table() || self.0.is_array()
+    }
+
     /// Whether a payload says this: of a text the same bytes, of a number, a table or a list the same JSON, where numbers are the same by value.
     pub(crate) fn is_like(&self, found: &[u8]) -> bool {
         match &self.0 {
@@ -55,6 +60,95 @@ impl Payload {
                 self.to_string().as_bytes() == found
             }
         }
+    }
+}
+
+/// Most differences that are named.
+const DIFFERENCES_MAX: usize = 5;
+
+/// What was expected and what was found, where both are JSON, in the same order, with the places at which they differ.
+pub(crate) struct Compared {
+    pub(crate) expected: String,
+    pub(crate) found: String,
+    /// One at least.
+    pub(crate) differences: String,
+}
+
+/// Compares JSON that was found with what was expected; `None` where one of them is none, or nothing differs.
+pub(crate) fn compared(expected: &Payload, found: &[u8]) -> Option<Compared> {
+    if !expected.is_structured() {
+        return None;
+    }
+    let wanted = serde_json::to_value(&expected.0).ok()?;
+    let found = serde_json::from_slice::<Value>(found).ok()?;
+    let mut differences = Vec::new();
+    differ(&wanted, Some(&found), "", &mut differences);
+    if differences.is_empty() {
+        return None;
+    }
+    let more = differences.len().saturating_sub(DIFFERENCES_MAX);
+    let mut told = differences.into_iter().take(DIFFERENCES_MAX).collect::<Vec<_>>().join("; ");
+    if more > 0 {
+        told.push_str(&format!("; and {more} more"));
+    }
+    let found_text = found.to_string();
+    Some(Compared {
+        expected: in_order_of(&wanted, &found).to_string(),
+        found: found_text,
+        differences: told,
+    })
+}
+
+/// Notes where what was found is not what was wanted.
+fn differ(wanted: &Value, found: Option<&Value>, path: &str, differences: &mut Vec<String>) {
+    match (wanted, found) {
+        (_, None) => differences.push(format!("{} is missing", place(path))),
+        (Value::Object(wanted), Some(Value::Object(found))) => {
+            for (key, value) in wanted {
+                differ(value, found.get(key), &member(path, key), differences);
+            }
+            let others = found.keys().filter(|key| !wanted.contains_key(*key));
+            differences.extend(others.map(|key| format!("{} is not expected", place(&member(path, key)))));
+        }
+        (Value::Array(wanted), Some(Value::Array(found))) => {
+            for (index, value) in wanted.iter().enumerate() {
+                differ(value, found.get(index), &format!("{path}[{index}]"), differences);
+            }
+            let others = wanted.len()..found.len();
+            differences.extend(others.map(|index| format!("{path}[{index}] is not expected")));
+        }
+        (wanted, Some(found)) if is_same(wanted, found) => {}
+        (wanted, Some(found)) => differences.push(format!("{} is {found} and not {wanted}", place(path))),
+    }
+}
+
+fn member(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+fn place(path: &str) -> &str {
+    if path.is_empty() { "the payload" } else { path }
+}
+
+/// A value whose members come in the order in which another one has them; further ones behind those.
+fn in_order_of(value: &Value, other: &Value) -> Value {
+    match (value, other) {
+        (Value::Object(members), Value::Object(order)) => {
+            let common = order.keys().filter_map(|key| members.get_key_value(key));
+            let further = members.iter().filter(|(key, _)| !order.contains_key(*key));
+            let ordered = |(key, value): (&String, &Value)| {
+                let value = order.get(key).map_or_else(|| value.clone(), |other| in_order_of(value, other));
+                (key.clone(), value)
+            };
+            Value::Object(common.chain(further).map(ordered).collect())
+        }
+        (Value::Array(elements), Value::Array(order)) => {
+            let ordered = |(index, value): (usize, &Value)| {
+                order.get(index).map_or_else(|| value.clone(), |other| in_order_of(value, other))
+            };
+            Value::Array(elements.iter().enumerate().map(ordered).collect())
+        }
+        (value, _) => value.clone(),
     }
 }
 
@@ -107,6 +201,41 @@ mod tests {
             let table: toml::Table = format!("payload = {wanted}").parse().unwrap();
             let payload = Payload::try_from(table["payload"].clone()).unwrap();
             assert_eq!(payload.is_like(found.as_bytes()), is_like, "{wanted} {found}");
+        }
+    }
+
+    #[test]
+    fn json_is_shown_in_one_order_with_the_places_that_differ() {
+        for (wanted, found, shown, differences) in [
+            (
+                "{ a = 1, b = { c = [1, 2], d = \"x\" } }",
+                r#"{"b":{"d":"x","c":[1,3]},"a":1.0}"#,
+                r#"{"b":{"d":"x","c":[1,2]},"a":1}"#,
+                "b.c[1] is 3 and not 2",
+            ),
+            ("{ a = 1, z = 2 }", r#"{"z":2,"y":3}"#, r#"{"z":2,"a":1}"#, "a is missing; y is not expected"),
+            ("[1]", "[1,2]", "[1]", "[1] is not expected"),
+            ("{ a = 1 }", "[]", r#"{"a":1}"#, r#"the payload is [] and not {"a":1}"#),
+            (
+                "[1, 2, 3, 4, 5, 6, 7]",
+                "[]",
+                "[1,2,3,4,5,6,7]",
+                "[0] is missing; [1] is missing; [2] is missing; [3] is missing; [4] is missing; and 2 more",
+            ),
+        ] {
+            let table: toml::Table = format!("payload = {wanted}").parse().unwrap();
+            let payload = Payload::try_from(table["payload"].clone()).unwrap();
+            let told = compared(&payload, found.as_bytes()).unwrap();
+            assert_eq!(
+                (&*told.expected, &*told.found),
+                (shown, &*serde_json::from_str::<Value>(found).unwrap().to_string())
+            );
+            assert_eq!(told.differences, differences);
+        }
+        for (wanted, found) in [("{ a = 1 }", "no JSON"), ("{ a = 1 }", r#"{"a":1.0}"#), ("\"x\"", "{}")] {
+            let table: toml::Table = format!("payload = {wanted}").parse().unwrap();
+            let payload = Payload::try_from(table["payload"].clone()).unwrap();
+            assert!(compared(&payload, found.as_bytes()).is_none(), "{wanted} {found}");
         }
     }
 }
