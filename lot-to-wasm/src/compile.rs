@@ -2,6 +2,8 @@
 //!
 //! Each entity is compiled on its own, so that a bad one does not prevent the others (LoT reference §1.4).
 
+mod stray;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use crate::lower::TooLarge;
 use crate::source::{Position, Source, Span};
 use crate::split::{Slices, split};
 use crate::syntax;
+use stray::{Stray, declared, without_consequences};
 
 /// How to compile.
 pub struct CompileOptions<'a> {
@@ -74,6 +77,8 @@ pub struct Compilation {
     pub entities: Vec<Entity>,
     /// What was wrong outside of entities; lines count from the text's start.
     pub diagnostics: Vec<Diagnostic>,
+    /// Names that text outside of entities declares.
+    strays: Vec<Stray>,
 }
 
 impl Compilation {
@@ -82,14 +87,14 @@ impl Compilation {
         !has_errors(&self.diagnostics) && self.entities.iter().all(|entity| entity.output.is_some())
     }
 
-    /// All diagnostics with lines counted from the start of the text, in source order.
+    /// All diagnostics with lines counted from the start of the text, in source order, without those that only follow from text outside of entities.
     pub fn all_diagnostics(&self) -> Vec<Diagnostic> {
         let inside = self.entities.iter().flat_map(|entity| {
             entity.diagnostics.iter().map(|found| found.clone().moved_down(entity.lines_before))
         });
         let mut all: Vec<Diagnostic> = self.diagnostics.iter().cloned().chain(inside).collect();
         all.sort_by_key(|diagnostic| diagnostic.span.start);
-        all
+        without_consequences(&self.strays, all)
     }
 }
 
@@ -161,7 +166,11 @@ fn parse_entity(whole: &Source<'_>, range: Range<usize>) -> ParsedEntity {
 pub fn compile(text: &str, options: &CompileOptions<'_>) -> Compilation {
     let slices = slices(text);
     let mut compilations = compile_slices(vec![(text, slices)], options, Some(options.form), "text");
-    compilations.pop().unwrap_or(Compilation { entities: Vec::new(), diagnostics: Vec::new() })
+    compilations.pop().unwrap_or(Compilation {
+        entities: Vec::new(),
+        diagnostics: Vec::new(),
+        strays: Vec::new(),
+    })
 }
 
 /// Compiles the texts of a project: as [`compile`] each of them, but all are known to each other, and a text may have nothing in it. The answers
@@ -208,7 +217,7 @@ fn compile_slices(
             sources.push(Source::new(text.get(range.clone()).unwrap_or("")));
             places.push((number, lines_before(&lines, range.start), range));
         }
-        compilations.push(Compilation { entities: Vec::new(), diagnostics });
+        compilations.push(Compilation { entities: Vec::new(), diagnostics, strays: declared(text) });
     }
     let sink =
         |source| Sink::new(source).telling_of_extensions(options.portable).of_stored(options.is_stored);

@@ -62,7 +62,7 @@ pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) ->
     };
     let compilation = lot_to_wasm::compile(text, &options);
     let (outside, outside_warnings) = split(&compilation.diagnostics);
-    let Compilation { entities, diagnostics } = compilation;
+    let Compilation { entities, diagnostics, .. } = compilation;
     // With text beside it, the reply must tell that the one entity was added all the same.
     let is_alone = entities.len() == 1 && outside.is_empty();
     let mut outcomes = Vec::with_capacity(entities.len());
