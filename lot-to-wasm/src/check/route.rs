@@ -1,5 +1,6 @@
 //! Routes: what stands in one against the tables of its [type](crate::route), and what the broker is told about it.
 
+mod misspelt;
 mod template;
 #[allow(
     clippy::wildcard_enum_match_arm,

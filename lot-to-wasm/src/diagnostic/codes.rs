@@ -312,7 +312,7 @@ codes! {
     432 SETTING_VALUE "value does not fit the setting"
         "The message says what the setting takes. Numbers, TRUE and FALSE may be quoted. A value is known when the route starts: a literal, a bare word, GET ENV, GET SECRET, RANDOM UUID, or several joined by +."
     433 PLACEHOLDER "bad placeholder"
-        "Levels of a topic and columns of CSV count from 1: {topic.1}, {payload.csv.1}."
+        "Levels of a topic and columns of CSV count from 1: {topic.1}, {payload.csv.1}. What is all but a placeholder, such as {value.jsn}, is warned of: it goes out as it stands, as other braces do, for JSON is full of them."
     434 ROUTE_WILDCARDS "more wildcards than there is to fill them"
         "Each wildcard of a bridge's DESTINATION_TOPIC takes what the wildcard at the same place of SOURCE_TOPIC matched; with DIRECTION both it is the other way round as well. Where a + takes what a # matched, it stands for several levels, or none, which is warned of."
     435 OVERLOAD_CAPACITY "OVERLOAD_CAPACITY beside OVERLOAD_POLICY lossless"

@@ -2,6 +2,7 @@
 
 use lot_facts::{RouteBlock, RouteValue, TemplatePart, TopicFact};
 
+use super::misspelt;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::route::{Key, ValueKind};
 use crate::source::Span;
@@ -39,6 +40,7 @@ pub(super) fn of_setting(text: &str, span: Span, key: &Key, sink: &mut Sink<'_>)
                     return refused("it is empty", codes::TOPIC_NAME, sink);
                 }
             }
+            misspelt::warn(key.name, text, span, sink);
             Some(RouteValue::Template(parts))
         }
         ValueKind::Text
@@ -86,7 +88,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<TemplatePart>, String> {
 }
 
 /// What stands between braces; `None` when it is no placeholder.
-fn placeholder(inside: &str) -> Option<Result<TemplatePart, String>> {
+pub(super) fn placeholder(inside: &str) -> Option<Result<TemplatePart, String>> {
     let (head, tail) = inside.split_once('.').map_or((inside, None), |(head, tail)| (head, Some(tail)));
     let number = |digits: &str| -> Option<Result<u32, String>> {
         let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());

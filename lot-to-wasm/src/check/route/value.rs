@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lot_facts::{RouteFacts, RoutePart, RouteValue, TemplatePart};
 use lot_nearest::nearest;
 
-use super::template;
+use super::{misspelt, template};
 use crate::check::tree::SettingStore;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::passwords::passwords;
@@ -27,13 +27,16 @@ pub(super) fn any(setting: &Setting, sink: &mut Sink<'_>) -> Option<RouteValue> 
 
 /// The same, of a block that takes messages: placeholders in a text are filled for each.
 pub(super) fn filled(setting: &Setting, sink: &mut Sink<'_>) -> Option<RouteValue> {
+    let span = setting.value.as_ref().map_or(setting.key.span, |value| value.span);
     match any(setting, sink)? {
         RouteValue::Text(text) => match template::parse(&text) {
-            Ok(parts) if parts.iter().any(|part| part.text().is_none()) => Some(RouteValue::Template(parts)),
-            Ok(_) => Some(RouteValue::Text(text)),
+            Ok(parts) => {
+                misspelt::warn(&setting.key.text, &text, span, sink);
+                let is_plain = parts.iter().all(|part| part.text().is_some());
+                Some(if is_plain { RouteValue::Text(text) } else { RouteValue::Template(parts) })
+            }
             Err(problem) => {
                 let message = format!("{} \"{}\": {problem}", setting.key.text, text.escape_debug());
-                let span = setting.value.as_ref().map_or(setting.key.span, |value| value.span);
                 sink.push(Draft::error(codes::PLACEHOLDER, span, message));
                 None
             }
