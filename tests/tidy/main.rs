@@ -13,6 +13,7 @@ mod documents;
 mod exceptions;
 mod files;
 mod generated;
+mod keys;
 mod layers;
 mod limits;
 mod names;

@@ -17,7 +17,7 @@ use lot_nearest::nearest;
 
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::NAME_BYTES_MAX;
-use crate::route::{COMMON, Key, Mapping, Need, RouteType, Section, all, find};
+use crate::route::{COMMON, Key, KeyPurpose, Mapping, Need, RouteType, Section, all, find};
 use crate::source::Span;
 use crate::syntax::Name;
 use crate::syntax::route::{AddBlock, DefineRoute, RouteItem, Setting};
@@ -419,7 +419,20 @@ impl RouteChecker<'_, '_> {
             let draft = Draft::warning(codes::DUPLICATE_SETTING, written.span, message);
             self.sink.push(draft.at(first, "set here first"));
         }
+        self.purpose(written, key);
         value::checked(setting, key, self.sink).map(|value| (key.name.to_owned(), value))
+    }
+
+    /// A key that the language has and that means nothing here.
+    fn purpose(&mut self, written: &Name, key: &Key) {
+        match key.purpose {
+            KeyPurpose::Runs | KeyPurpose::Confirms | KeyPurpose::Tells => {}
+            KeyPurpose::Nothing(reason) => {
+                let message = format!("nothing reads {} here: {reason}", key.name);
+                let draft = Draft::warning(codes::IDLE_SETTING, written.span, message);
+                self.sink.push(draft.suggest("leave it out"));
+            }
+        }
     }
 
     fn never_polled(&mut self, span: Span, schema: BlockSchema<'_>) {

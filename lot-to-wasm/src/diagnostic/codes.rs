@@ -343,6 +343,8 @@ codes! {
         "A path is keys joined by dots, with [n] for elements: a.b[0].c. It does not begin with $ or /; those would be part of a key."
     448 NO_SUCH_LEVEL "level that the topics of the trigger do not have"
         "TOPIC POSITION n counts the levels of the topic from 1. The filters of the trigger have no # and fewer levels, so the value is always Empty, and nothing in a topic."
+    449 IDLE_SETTING "setting that nothing reads"
+        "The language has this key for other types of routes; here nothing is done with it, for the reason that is told. Leave it out, or say what is meant with the key that is named."
     501 NOT_YET_COMPILED "this build does not compile it yet"
         "The text is understood, but the code generator for this construct is not part of this build."
     502 NESTED_TOO_DEEP "nested too deeply"

@@ -12,15 +12,26 @@ const DATA_TYPES: ValueKind = ValueKind::Words(&[
 
 const BYTE_ORDERS: ValueKind = ValueKind::Words(&["ABCD", "CDAB", "BADC", "DCBA"]);
 
-const MODBUS_AREAS: ValueKind =
-    ValueKind::Words(&["COIL", "DISCRETE_INPUT", "INPUT_REGISTER", "HOLDING_REGISTER"]);
+/// Area of a Modbus unit that an address is in.
+const MODBUS_AREA: Key = Key::new(
+    "ADDRESS_TYPE",
+    ValueKind::Words(&["COIL", "DISCRETE_INPUT", "INPUT_REGISTER", "HOLDING_REGISTER"]),
+);
+
+/// The same of protocols whose addresses have it in them.
+const AREA_OF_ADDRESS: Key = Key::new("ADDRESS_TYPE", ValueKind::Text)
+    .idle("ADDRESS says the area itself; ADDRESS_TYPE is for Modbus");
+
+/// Direction of a mapping with tags.
+const DIRECTION: Key = Key::new("DIRECTION", ValueKind::Words(&["in", "out", "both"]))
+    .idle("a tag is read, and written as well where it has a DESTINATION_TOPIC");
 
 /// How a tag's value is published and written (§5.2); the numbered places are for the type's own keys.
 macro_rules! tag_keys {
     ($address_type:expr $(, $own:expr)* $(,)?) => {
         &[
             Key::new("ADDRESS", ValueKind::Text).required(),
-            Key::new("ADDRESS_TYPE", $address_type),
+            $address_type,
             Key::new("DATA_TYPE", DATA_TYPES).required(),
             Key::new("SOURCE_TOPIC", ValueKind::Topic),
             Key::new("DESTINATION_TOPIC", ValueKind::Filter),
@@ -29,7 +40,7 @@ macro_rules! tag_keys {
             Key::new("OFFSET", ValueKind::Number).by_default("0"),
             Key::new("DEADBAND", ValueKind::Number).by_default("0"),
             Key::new("PUBLISH_MODE", ValueKind::Words(&["ALWAYS", "ON_CHANGE"])).by_default("ALWAYS"),
-            Key::new("UNIT", ValueKind::Text),
+            Key::new("UNIT", ValueKind::Text).telling(),
             Key::new("DECIMAL_PLACES", ValueKind::Int(0, 15)),
             QOS_0,
             RETAIN,
@@ -43,14 +54,14 @@ macro_rules! tag_keys {
 const POLLED: &[Key] = &[
     Key::new("SOURCE_TOPIC", ValueKind::Topic),
     Key::new("DESTINATION_TOPIC", ValueKind::Filter),
-    Key::new("DIRECTION", ValueKind::Words(&["in", "out", "both"])),
+    DIRECTION,
 ];
 
 /// The same of Modbus, where a mapping may be of another unit behind the same connection.
 const MODBUS_POLLED: &[Key] = &[
     Key::new("SOURCE_TOPIC", ValueKind::Topic),
     Key::new("DESTINATION_TOPIC", ValueKind::Filter),
-    Key::new("DIRECTION", ValueKind::Words(&["in", "out", "both"])),
+    DIRECTION,
     SLAVE_ID,
 ];
 
@@ -58,7 +69,7 @@ const MODBUS_POLLED: &[Key] = &[
 const SERIAL_POLLED: &[Key] = &[
     Key::new("SOURCE_TOPIC", ValueKind::Topic),
     Key::new("DESTINATION_TOPIC", ValueKind::Filter),
-    Key::new("DIRECTION", ValueKind::Words(&["in", "out", "both"])),
+    DIRECTION,
     SERIAL_SLAVE_ID,
 ];
 
@@ -66,14 +77,14 @@ const fn polled(tag: &'static [Key]) -> Option<Mapping> {
     Some(Mapping { keys: POLLED, tag: Some(tag), rewrites: false })
 }
 
-const MODBUS_TAG: &[Key] = tag_keys!(MODBUS_AREAS, Key::new("BYTE_ORDER", BYTE_ORDERS), SLAVE_ID);
+const MODBUS_TAG: &[Key] = tag_keys!(MODBUS_AREA, Key::new("BYTE_ORDER", BYTE_ORDERS), SLAVE_ID);
 
 /// The same over a serial line.
-const SERIAL_TAG: &[Key] = tag_keys!(MODBUS_AREAS, Key::new("BYTE_ORDER", BYTE_ORDERS), SERIAL_SLAVE_ID);
+const SERIAL_TAG: &[Key] = tag_keys!(MODBUS_AREA, Key::new("BYTE_ORDER", BYTE_ORDERS), SERIAL_SLAVE_ID);
 
-const PLAIN_TAG: &[Key] = tag_keys!(ValueKind::Text);
+const PLAIN_TAG: &[Key] = tag_keys!(AREA_OF_ADDRESS);
 
-const FINS_TAG: &[Key] = tag_keys!(ValueKind::Text, Key::new("MEMORY_TYPE", ValueKind::Text));
+const FINS_TAG: &[Key] = tag_keys!(AREA_OF_ADDRESS, Key::new("MEMORY_TYPE", ValueKind::Text));
 
 /// Unit of a serial line, where 0 stands for all of them.
 const SERIAL_SLAVE_ID: Key = Key::new("SLAVE_ID", ValueKind::Int(0, 247)).or(&["UNIT_ID"]);
@@ -89,7 +100,7 @@ pub(super) const TYPES: &[RouteType] = &[
                 Key::new("HOST", ValueKind::Text).or(&["IP", "SERVER", "ADDRESS"]).required(),
                 Key::new("PORT", key::PORT),
                 SLAVE_ID,
-                Key::new("CONNECTION_TYPE", ValueKind::Words(&["TCP"])),
+                Key::new("CONNECTION_TYPE", ValueKind::Words(&["TCP"])).confirming(),
                 Key::new("CONNECTION_TIMEOUT", key::MILLISECONDS).by_default("5000"),
                 Key::new("READ_TIMEOUT", key::MILLISECONDS).by_default("1000"),
                 Key::new("WRITE_TIMEOUT", key::MILLISECONDS).by_default("1000"),
@@ -108,7 +119,7 @@ pub(super) const TYPES: &[RouteType] = &[
         sections: &[Section::required(
             "MODBUS_CONFIG",
             &[
-                Key::new("CONNECTION_TYPE", ValueKind::Words(&["SERIAL"])),
+                Key::new("CONNECTION_TYPE", ValueKind::Words(&["SERIAL"])).confirming(),
                 Key::new("COM_PORT", ValueKind::Text).or(&["PORT", "SERIAL_PORT"]).required(),
                 Key::new("BAUD_RATE", ValueKind::Int(50, 4_000_000)).by_default("9600"),
                 Key::new("PARITY", ValueKind::Words(&["NONE", "ODD", "EVEN", "MARK", "SPACE"]))

@@ -13,6 +13,21 @@ pub(crate) struct Key {
     pub(crate) need: Need,
     /// What counts without it, where that is one value whatever else is said.
     pub(crate) default: Option<&'static str>,
+    /// What it is for.
+    pub(crate) purpose: KeyPurpose,
+}
+
+/// What a key is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum KeyPurpose {
+    /// The guest of the type does something by it, or the broker does.
+    Runs,
+    /// Its value says once more what the type says, and is refused where it says something else.
+    Confirms,
+    /// It is for people who read the route.
+    Tells,
+    /// The language has it and it means nothing here, for this reason.
+    Nothing(&'static str),
 }
 
 /// Whether a key must be there.
@@ -69,7 +84,7 @@ pub(super) const MILLISECONDS: ValueKind = ValueKind::Int(0, MILLISECONDS_MAX);
 impl Key {
     /// A key that may be left out.
     pub(super) const fn new(name: &'static str, value: ValueKind) -> Key {
-        Key { name, aliases: &[], value, need: Need::Optional, default: None }
+        Key { name, aliases: &[], value, need: Need::Optional, default: None, purpose: KeyPurpose::Runs }
     }
 
     /// It must be there.
@@ -85,6 +100,21 @@ impl Key {
     /// What counts without it.
     pub(super) const fn by_default(self, default: &'static str) -> Key {
         Key { default: Some(default), ..self }
+    }
+
+    /// It only says once more what the type says.
+    pub(super) const fn confirming(self) -> Key {
+        Key { purpose: KeyPurpose::Confirms, ..self }
+    }
+
+    /// It is for people.
+    pub(super) const fn telling(self) -> Key {
+        Key { purpose: KeyPurpose::Tells, ..self }
+    }
+
+    /// It means nothing here.
+    pub(super) const fn idle(self, reason: &'static str) -> Key {
+        Key { purpose: KeyPurpose::Nothing(reason), ..self }
     }
 
     /// Other names.

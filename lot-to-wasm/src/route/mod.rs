@@ -15,7 +15,7 @@ mod template;
 #[cfg(test)]
 mod wrong_keys;
 
-pub(crate) use key::{Key, Need, Section, ValueKind};
+pub(crate) use key::{Key, KeyPurpose, Need, Section, ValueKind};
 pub use schema::route_schema;
 pub use template::{nearest_route_type, route_template};
 

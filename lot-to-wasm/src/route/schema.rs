@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::key::{Key, Need, Section, ValueKind};
+use super::key::{Key, KeyPurpose, Need, Section, ValueKind};
 use super::{COMMON, Mapping, RouteType, find};
 
 /// Shortest period of a mapping, in milliseconds: routes reference §5.1.
@@ -81,6 +81,12 @@ fn of_key(key: &Key) -> Json {
     if !key.aliases.is_empty() {
         told.push(format!("also {}", key.aliases.join(", ")));
     }
+    told.extend(match key.purpose {
+        KeyPurpose::Runs => None,
+        KeyPurpose::Confirms => Some("says what the type says, and is only checked".to_owned()),
+        KeyPurpose::Tells => Some("for people, nothing is done with it".to_owned()),
+        KeyPurpose::Nothing(reason) => Some(format!("nothing reads it: {reason}")),
+    });
     if !told.is_empty() {
         schema["description"] = told.join("; ").into();
     }

@@ -5,7 +5,7 @@
 
 use lot_nearest::nearest;
 
-use super::key::{Key, Need, ValueKind};
+use super::key::{Key, KeyPurpose, Need, ValueKind};
 use super::{Mapping, RouteType, all, find};
 
 /// Module of a route that one runs.
@@ -211,6 +211,9 @@ impl Template {
         let mut has_query = false;
         let mut instead: &[&str] = &[];
         for key in keys {
+            if matches!(key.purpose, KeyPurpose::Nothing(_)) {
+                continue;
+            }
             let is_wanted = match key.need {
                 Need::Always | Need::Unless(_) => true,
                 // What stands in the section is not asked for again in a tag.

@@ -325,11 +325,11 @@ pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<(&'stati
             false => ("VALUE_MISSING", format!("secret '{name}' is not set")),
         });
     }
-    let is_elsewhere = |section: &RouteBlock| {
-        section.name == "MQTT_CONFIG" && section.settings.contains_key("BROKER_ADDRESS")
-    };
-    if route.sections.iter().any(is_elsewhere) {
-        let warning = "this build does not follow BROKER_ADDRESS yet".to_owned();
+    let idle = |section: &RouteBlock| section.settings.keys().find(|key| *key != "BROKER").cloned();
+    if let Some(key) = route.section("MQTT_CONFIG").and_then(idle) {
+        let warning = format!(
+            "MQTT_CONFIG: nothing reads {key}: the route is of this broker's messages; MQTT_BRIDGE connects with another one"
+        );
         warnings.push(("SETTING_IGNORED", warning));
     }
     if let Some(name) = route_modules::named(route)
