@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 
 use base64::Engine as _;
@@ -11,7 +12,7 @@ use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_test_support::{Broker, BrokerOptions, WAIT_MAX};
 use serde_json::{Value, json};
 
-use crate::{next, options, send};
+use crate::{LOTMQ, next, options, send};
 
 /// A guest that has a line for each message, both ways.
 const ECHO: &[u8] = include_bytes!("../../guests/route-echo/prebuilt/route-echo.wasm");
@@ -366,4 +367,50 @@ fn nothing_is_lost_between_a_route_of_a_module_and_its_server_whoever_ends() {
     }
     let info: Value = broker.command_ok("-moduleInfo echo").data().clone();
     assert_eq!((&info["state"], &info["traps"]), (&json!("enabled"), &json!(0)), "{info}");
+}
+
+/// The guest with another text, of the same length, as the schema of its settings.
+fn with_schema(schema: &str) -> Vec<u8> {
+    const SCHEMA: &[u8] = br#"{"type":"object"}"#;
+    let at = ECHO.windows(SCHEMA.len()).position(|bytes| bytes == SCHEMA).expect("the schema of the guest");
+    let mut component = ECHO.to_vec();
+    component[at..at + SCHEMA.len()].copy_from_slice(format!("{schema:<17}").as_bytes());
+    component
+}
+
+#[test]
+fn a_module_whose_settings_cannot_be_checked_takes_the_place_of_none() {
+    let far = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = far.local_addr().unwrap();
+    let broker = at_home().start();
+    broker.command_ok(&module(&format!("-net {address}")));
+    broker.command_ok(&route(address, ""));
+    let (_stream, mut lines) = accept(&far);
+    let folder = tempfile::tempdir().unwrap();
+    for (schema, told) in [
+        (r#"{"pattern":"(a"}"#, "has 'pattern', which is none of additionalProperties, default, "),
+        ("not JSON at all", "is not JSON: "),
+        (r#"{"type":"thing"}"#, "has 'type', which is not one of array, boolean, "),
+    ] {
+        let told = format!("The settings of the module cannot be checked: the schema of its guest {told}");
+        let component = with_schema(schema);
+        let base64 = STANDARD.encode(&component);
+        for name in ["echo", "other"] {
+            let refused = broker.command(&format!(
+                "-addModule {name} -world route -replace -net {address} wasm64:{base64}"
+            ));
+            assert_eq!(refused.code(), "COMPILE_FAILED", "{schema}: {refused:?}");
+            assert!(refused.message().starts_with(&told), "{schema}: {}", refused.message());
+        }
+        let file = folder.path().join("broken.wasm");
+        std::fs::write(&file, &component).unwrap();
+        let verified = Command::new(LOTMQ).args(["guest", "verify"]).arg(&file).output().unwrap();
+        let text = String::from_utf8_lossy(&verified.stderr).into_owned();
+        assert_eq!(verified.status.code(), Some(1), "{text}");
+        assert!(text.contains(&told) && text.contains("(COMPILE_FAILED)"), "{text}");
+    }
+    assert_eq!(broker.command("-moduleInfo other").code(), "MODULE_NOT_FOUND");
+    // The one that runs has not noticed anything.
+    send(&broker, "out/1", "still there");
+    assert_eq!(line(&mut lines), "still there");
 }

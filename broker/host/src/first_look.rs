@@ -6,7 +6,7 @@ use crate::{
     Grants, Guest, GuestId, GuestLimits, LoadError, Trap, TrapKind,
     auth::{AuthGuest, AuthSpec, Description},
     fiber::BrokerOfNobody,
-    route::{RouteGuest, RouteSpec},
+    route::{self, RouteGuest, RouteSpec},
     rule::RuleGuest,
 };
 
@@ -33,11 +33,11 @@ impl RuleGuest {
 }
 
 impl RouteGuest {
-    /// Makes an instance that reaches nothing. `grants` say what it is configured with.
+    /// Makes an instance that reaches nothing and asks it what the guest is. `grants` say what it is configured with.
     ///
     /// # Errors
-    /// [`LoadError::StartFailed`] when it traps, runs for too long or has no room.
-    pub fn first_look(&self, grants: Grants, limits: GuestLimits) -> Result<(), LoadError> {
+    /// [`LoadError::StartFailed`] when it traps, runs for too long or has no room; [`LoadError::DescribeFailed`] when it does so while it is asked.
+    pub fn first_look(&self, grants: Grants, limits: GuestLimits) -> Result<route::Description, LoadError> {
         let spec = RouteSpec {
             id: GuestId::default(),
             services: Arc::new(BrokerOfNobody),
@@ -47,7 +47,11 @@ impl RouteGuest {
             serial_lines: Arc::default(),
             limits,
         };
-        waited(limits.time, async { self.instance(spec).await.map(drop) })
+        let described = waited(limits.time, async {
+            let mut instance = self.instance(spec).await?;
+            Ok(instance.describe().await)
+        })?;
+        described.map_err(LoadError::DescribeFailed)
     }
 }
 

@@ -516,6 +516,9 @@ pub(crate) const ROWS_BYTES_MAX: usize = 1 << 20;
 /// A message on which the driver of its route, alone with it, has ended by a panic so often counts as rejected.
 pub(crate) const ROUTE_PANICS_MAX: u8 = 2;
 
+/// Bytes of the schema that a route guest gives of its settings: it is read whenever a route is opened. Those of our own have some kilobytes.
+pub(crate) const ROUTE_SCHEMA_BYTES_MAX: usize = 256 << 10;
+
 /// Most events, mappings, tags and tables of a route whose standing is known one by one.
 pub(crate) const EVENT_STANDINGS_MAX: usize = 256;
 

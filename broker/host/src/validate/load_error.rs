@@ -4,7 +4,7 @@ use super::World;
 use crate::complexity::TooComplex;
 use crate::{Trap, texts::cut};
 
-/// Why a binary was not taken. All but the last two are the sender's fault; [`LoadError::code`] is what a reply says.
+/// Why a binary was not taken. All but [`CompileFailed`](LoadError::CompileFailed) are the sender's fault; [`LoadError::code`] is what a reply says.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
@@ -61,6 +61,15 @@ pub enum LoadError {
     /// It was stopped while it was instantiated for the first time.
     #[error("The module does not start: {0}.")]
     StartFailed(Trap),
+    /// It was stopped while it was asked what it is.
+    #[error("The module does not say what it is: its `describe` was stopped: {0}.")]
+    DescribeFailed(Trap),
+    /// What it says of its settings is no schema by which they can be checked.
+    #[error("The settings of the module cannot be checked: {reason}.")]
+    SettingsSchema {
+        /// What is wrong with it, and where.
+        reason: String,
+    },
 }
 
 impl From<TooComplex> for LoadError {
@@ -92,7 +101,10 @@ impl LoadError {
             LoadError::WorldUnavailable { .. } => "WORLD_UNKNOWN",
             LoadError::ImportForbidden { .. } => "IMPORT_FORBIDDEN",
             LoadError::Linked { .. } => "LINKED_COMPONENT",
-            LoadError::CompileFailed { .. } | LoadError::StartFailed(_) => "COMPILE_FAILED",
+            LoadError::CompileFailed { .. }
+            | LoadError::StartFailed(_)
+            | LoadError::DescribeFailed(_)
+            | LoadError::SettingsSchema { .. } => "COMPILE_FAILED",
         }
     }
 }

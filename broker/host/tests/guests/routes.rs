@@ -3,7 +3,7 @@
 use crate::support::{Broker, engine};
 use lotmq_chain::limits::ISSUERS_MAX;
 use lotmq_host::{
-    ComponentSource, Grants, GuestId, GuestLimits, LogLevel, MetricChange, NestedCall, RunContext, RunError,
+    ComponentSource, Grants, GuestId, GuestLimits, LoadError, LogLevel, MetricChange, NestedCall, RunContext, RunError,
     Services, Severity, TopicGrant, TrapKind,
     fiber::{ClientTls, Endpoint, EndpointTls, FiberServices, HttpEvent},
     limits::{MESSAGE_BYTES_MAX, ROUTE_TIME},
@@ -594,4 +594,32 @@ async fn the_loopback_stores_and_finds_rows() {
     // What a guest says of a failure goes to people, whatever it is.
     let refused = route.request(&"x".repeat(100_000), b"{}").await.unwrap();
     assert!(matches!(refused, Err(Failure::Reject(reason)) if reason.len() == MESSAGE_BYTES_MAX));
+}
+
+#[test]
+fn a_guest_that_cannot_say_what_it_is_is_told_from_one_that_does_not_start() {
+    const HANDLER: &str = "lotmq:guest/route-handler@0.2.0";
+    let of = |describe: &str| {
+        let core = format!(
+            r#"(module
+  (memory (export "memory") 1)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable)
+  (func (export "{HANDLER}#describe") (result i32) {describe})
+  (func (export "{HANDLER}#open") (param i32 i32) (result i32) unreachable)
+  (func (export "{HANDLER}#deliver") (param i32 i32) (result i32) unreachable)
+  (func (export "{HANDLER}#run") (param i32) (result i32) unreachable)
+  (func (export "{HANDLER}#request") (param i32 i32 i32 i32) (result i32) unreachable)
+  (func (export "{HANDLER}#close")))"#
+        );
+        let component = crate::support::component(&core, "route");
+        let guest = RouteGuest::compile(engine(), &component, ComponentSource::Upload).unwrap();
+        guest.first_look(Grants::default(), GuestLimits::default())
+    };
+    let described = of("(i32.const 16)").unwrap();
+    assert_eq!((&*described.configuration, described.abilities), ("", Abilities::empty()));
+    for (describe, kind) in [("unreachable", TrapKind::Unreachable), ("(loop (br 0)) unreachable", TrapKind::Time)] {
+        let error = of(describe).unwrap_err();
+        assert_eq!(error.code(), "COMPILE_FAILED");
+        assert!(matches!(&error, LoadError::DescribeFailed(trap) if trap.kind == kind), "{error}");
+    }
 }

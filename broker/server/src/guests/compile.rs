@@ -244,7 +244,7 @@ impl<'a> Loader<'a> {
         Ok(guest)
     }
 
-    /// Compiles a component that somebody has uploaded for routes.
+    /// Compiles a component that somebody has uploaded for routes, and has it say what it is when it is new: by the schema of its settings every route is checked.
     ///
     /// # Errors
     /// [`LoadError`].
@@ -257,7 +257,9 @@ impl<'a> Loader<'a> {
         let _permit = self.permit(component);
         let guest = RouteGuest::compile(self.engine, component, ComponentSource::Upload)?;
         if self.has_first_look {
-            guest.first_look(grants.clone(), limits)?;
+            let described = guest.first_look(grants.clone(), limits)?;
+            route_drivers::check_schema(&described)
+                .map_err(|reason| LoadError::SettingsSchema { reason: reason.to_string() })?;
         }
         Ok(guest)
     }

@@ -44,6 +44,11 @@ pub(crate) fn refusal(described: &Description, route: &RouteFacts, of_asset: Opt
     })
 }
 
+/// Checks that what a guest says of its settings is a schema.
+pub(crate) fn check_schema(described: &Description) -> Result<(), schema::SchemaError> {
+    schema::read(&described.configuration).map(drop)
+}
+
 /// Reason why a guest with these abilities cannot have the events of a route.
 fn refuses_events(abilities: Abilities, route: &RouteFacts) -> Option<&'static str> {
     let has_none = abilities.contains(Abilities::DELIVER) || route.events.is_empty();

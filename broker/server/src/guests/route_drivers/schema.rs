@@ -7,6 +7,8 @@
 use lot_nearest::nearest_name;
 use serde_json::{Map, Value as Json};
 
+use crate::limits::ROUTE_SCHEMA_BYTES_MAX;
+
 /// Keywords that are checked.
 const KEYWORDS: &[&str] = &[
     "additionalProperties",
@@ -21,6 +23,9 @@ const KEYWORDS: &[&str] = &[
     "required",
     "type",
 ];
+
+/// Types that a value may have.
+const TYPES: &[&str] = &["array", "boolean", "integer", "null", "number", "object", "string"];
 
 /// Keywords that are for people.
 const ANNOTATIONS: &[&str] =
@@ -73,11 +78,19 @@ const OF_TAG: &[&str] = &["DESTINATION_TOPIC", "QOS", "RETAIN", "SOURCE_TOPIC", 
 
 /// Reason why a route cannot be opened with its settings.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SchemaError {
+pub(crate) enum SchemaError {
     #[error("the schema of its guest is not JSON: {0}")]
     NotJson(serde_json::Error),
-    #[error("the schema of its guest has '{0}', which is none of {known}", known = KEYWORDS.join(", "))]
-    Keyword(String),
+    #[error("the schema of its guest is longer than {ROUTE_SCHEMA_BYTES_MAX} bytes: {bytes}")]
+    TooLong { bytes: usize },
+    #[error("the schema of its guest has '{keyword}'{place}, which is none of {known}", place = below(place), known = KEYWORDS.join(", "))]
+    Keyword { place: String, keyword: String },
+    #[error("the schema of its guest has '{keyword}'{place}, which is not {expected}", place = below(place))]
+    Malformed { place: String, keyword: String, expected: &'static str },
+    #[error("the schema of its guest{place} is neither an object nor true or false", place = below(place))]
+    NoSchema { place: String },
+    #[error("the schema of its guest has a default{place} that it refuses: {problems}", place = below(place))]
+    Default { place: String, problems: String },
     #[error("{}", .0.join("; "))]
     Settings(Vec<String>),
 }
@@ -93,9 +106,15 @@ pub(super) fn checked_part(schema: &str, configuration: Json) -> Result<Json, Sc
 }
 
 /// Reads a schema.
-pub(super) fn read(schema: &str) -> Result<Json, SchemaError> {
+///
+/// # Errors
+/// It is no JSON, too long, or has what is not checked here, and would say nothing.
+pub(crate) fn read(schema: &str) -> Result<Json, SchemaError> {
+    if schema.len() > ROUTE_SCHEMA_BYTES_MAX {
+        return Err(SchemaError::TooLong { bytes: schema.len() });
+    }
     let schema: Json = serde_json::from_str(schema).map_err(SchemaError::NotJson)?;
-    understand(&schema)?;
+    understand(&schema, "")?;
     Ok(schema)
 }
 
@@ -106,18 +125,76 @@ fn looked_through(schema: &str, mut configuration: Json, is_part: bool) -> Resul
     if check.problems.is_empty() { Ok(configuration) } else { Err(SchemaError::Settings(check.problems)) }
 }
 
-/// Checks that all keywords of a schema are known.
-fn understand(schema: &Json) -> Result<(), SchemaError> {
-    let Json::Object(schema) = schema else { return Ok(()) };
-    for (keyword, value) in schema {
+/// Checks that all keywords of a schema, and of those within it, are known and mean something. `place` is its JSON Pointer.
+fn understand(schema: &Json, place: &str) -> Result<(), SchemaError> {
+    let members = match schema {
+        Json::Object(members) => members,
+        Json::Bool(_) => return Ok(()),
+        Json::Null | Json::Number(_) | Json::String(_) | Json::Array(_) => {
+            return Err(SchemaError::NoSchema { place: place.to_owned() });
+        }
+    };
+    for (keyword, value) in members {
+        if ANNOTATIONS.contains(&&**keyword) {
+            continue;
+        }
+        let Some(expected) = malformed(keyword, value) else {
+            return Err(SchemaError::Keyword { place: place.to_owned(), keyword: keyword.clone() });
+        };
+        if let Some(expected) = expected {
+            let (place, keyword) = (place.to_owned(), keyword.clone());
+            return Err(SchemaError::Malformed { place, keyword, expected });
+        }
         match keyword.as_str() {
-            "properties" => value.as_object().into_iter().flat_map(Map::values).try_for_each(understand)?,
-            "additionalProperties" | "items" => understand(value)?,
-            known if KEYWORDS.contains(&known) || ANNOTATIONS.contains(&known) => {}
-            _ => return Err(SchemaError::Keyword(keyword.clone())),
+            "properties" => {
+                for (name, property) in value.as_object().into_iter().flatten() {
+                    understand(property, &format!("{place}/properties/{name}"))?;
+                }
+            }
+            "additionalProperties" | "items" => understand(value, &format!("{place}/{keyword}"))?,
+            _ => {}
         }
     }
-    Ok(())
+    match members.get("default") {
+        Some(default) => understand_default(schema, default, place),
+        None => Ok(()),
+    }
+}
+
+/// Checks that a default is what its schema takes: else no route could be opened.
+fn understand_default(schema: &Json, default: &Json, place: &str) -> Result<(), SchemaError> {
+    let mut check = Check { path: Vec::new(), problems: Vec::new(), is_part: true };
+    check.value(schema, &mut default.clone());
+    if check.problems.is_empty() {
+        return Ok(());
+    }
+    Err(SchemaError::Default { place: place.to_owned(), problems: check.problems.join("; ") })
+}
+
+/// What a keyword that is checked should be and is not; `None` for one that is not checked.
+fn malformed(keyword: &str, value: &Json) -> Option<Option<&'static str>> {
+    let is_type = |name: &Json| name.as_str().is_some_and(|name| TYPES.contains(&name));
+    let all = |is_so: &dyn Fn(&Json) -> bool| value.as_array().is_some_and(|items| items.iter().all(is_so));
+    let (is_well, expected) = match keyword {
+        "additionalProperties" | "items" | "default" => (true, ""),
+        "properties" => (value.is_object(), "an object of schemas"),
+        "required" => (all(&Json::is_string), "a list of names"),
+        "enum" => (value.as_array().is_some_and(|words| !words.is_empty()), "a list of values, one at least"),
+        "type" => {
+            let is_list = value.as_array().is_some_and(|names| !names.is_empty()) && all(&is_type);
+            let expected = "one of array, boolean, integer, null, number, object and string, or a list of them";
+            (is_type(value) || is_list, expected)
+        }
+        "minimum" | "maximum" => (value.is_number(), "a number"),
+        "minLength" | "maxLength" => (value.is_u64(), "a whole number from 0"),
+        _ => return None,
+    };
+    Some((!is_well).then_some(expected))
+}
+
+/// Words for a place within a schema.
+fn below(place: &str) -> String {
+    if place.is_empty() { String::new() } else { format!(" at {place}") }
 }
 
 /// Check that is under way.
@@ -493,13 +570,35 @@ mod tests {
             ("{", "the schema of its guest is not JSON: "),
             (
                 r#"{"properties":{"a":{"items":{"pattern":"x"}}}}"#,
-                "the schema of its guest has 'pattern', which is none of ",
+                "the schema of its guest has 'pattern' at /properties/a/items, which is none of ",
             ),
-            (r#"{"additionalProperties":{"oneOf":[]}}"#, "the schema of its guest has 'oneOf'"),
+            (
+                r#"{"additionalProperties":{"oneOf":[]}}"#,
+                "the schema of its guest has 'oneOf' at /additionalProperties, ",
+            ),
+            ("5", "the schema of its guest is neither an object nor true or false"),
+            (
+                r#"{"properties":{"a":"string"}}"#,
+                "the schema of its guest at /properties/a is neither an object nor true or false",
+            ),
+            (r#"{"type":"text"}"#, "the schema of its guest has 'type', which is not one of array, "),
+            (r#"{"type":[]}"#, "the schema of its guest has 'type', which is not one of array, "),
+            (r#"{"properties":[]}"#, "the schema of its guest has 'properties', which is not an object of "),
+            (r#"{"required":"a"}"#, "the schema of its guest has 'required', which is not a list of names"),
+            (r#"{"enum":[]}"#, "the schema of its guest has 'enum', which is not a list of values, one at "),
+            (r#"{"minimum":"1"}"#, "the schema of its guest has 'minimum', which is not a number"),
+            (r#"{"maxLength":-1}"#, "the schema of its guest has 'maxLength', which is not a whole number "),
+            (
+                r#"{"properties":{"a":{"type":"integer","default":"x"}}}"#,
+                "the schema of its guest has a default at /properties/a that it refuses: the configuration is 'x', which is not a whole number",
+            ),
         ] {
             let error = checked(schema, json!({})).unwrap_err().to_string();
             assert!(error.starts_with(told), "{schema}: {error}");
         }
+        let long = format!(r#"{{"description":"{}"}}"#, "x".repeat(ROUTE_SCHEMA_BYTES_MAX));
+        let told = "the schema of its guest is longer than 262144 bytes: 262162";
+        assert_eq!(read(&long).unwrap_err().to_string(), told);
         assert_eq!(checked("{}", json!({ "a": 1 })).unwrap(), json!({ "a": 1 }));
         assert_eq!(checked("true", json!({ "a": 1 })).unwrap(), json!({ "a": 1 }));
     }
