@@ -151,6 +151,28 @@ fn definitions_are_told_apart_with_their_runs_errors_and_times() {
 }
 
 #[test]
+fn what_a_definition_has_done_is_not_forgotten_with_another_version() {
+    let broker = broker();
+    let text = "-addAction DEFINE ACTION Spin\nON TOPIC \"spin\" DO\n    SET \"i\" WITH 0\n    LOOP\n        SET \"i\" WITH {i} + 1\n    UNTIL {i} > (PAYLOAD AS INT)\n    PUBLISH TOPIC \"out\" WITH (1 / (PAYLOAD AS INT))\n";
+    broker.command_ok(text);
+    let mut client = broker.client("c");
+    for payload in ["1", "1", "1", "0", "2000000"] {
+        client.publish(&Publication::new("spin", payload).qos(QoS::AtLeastOnce)).unwrap();
+    }
+    let of = ["definition=\"Spin\""];
+    let figure = |name: &str| sum(&samples(&broker), name, &of);
+    let is = |name: &str, wanted: f64| {
+        eventually(&format!("{name} = {wanted}"), || ((figure(name) - wanted).abs() < 0.5).then_some(()));
+    };
+    is("lotmq_definition_errors_total", 2.0);
+    broker.command_ok(&text.replace("\"out\"", "\"elsewhere\""));
+    is("lotmq_definition_errors_total", 2.0);
+    client.publish(&Publication::new("spin", "0").qos(QoS::AtLeastOnce)).unwrap();
+    is("lotmq_definition_errors_total", 3.0);
+    is("lotmq_definition_runs_total", 6.0);
+}
+
+#[test]
 fn anonymous_clients_on_this_machine_read_the_monitoring_tree_only() {
     let broker = options().variable("LOTMQ_SYS_INTERVAL_SEC", "1").start();
     let mut client = broker.client("monitor");

@@ -578,6 +578,7 @@ fn topics_tell_of_a_module_until_it_is_removed() {
         "granted",
         "calls",
         "traps",
+        "errors",
         "missed",
     ];
     assert_eq!(keys, expected);

@@ -109,6 +109,14 @@ pub struct Activity {
     missed: AtomicU64,
     change: Option<Mutex<ChangeMemory>>,
     lines: Mutex<Lines>,
+    totals: Arc<OfAllVersions>,
+}
+
+/// Figures of all versions of a definition, which do not begin anew with each.
+#[derive(Debug, Default)]
+pub(crate) struct OfAllVersions {
+    errors: AtomicU64,
+    missed: AtomicU64,
 }
 
 /// Lines that runs wrote to the log in the current second.
@@ -129,6 +137,21 @@ impl Activity {
             change: change_topics_max.map(|max| Mutex::new(ChangeMemory::new(max))),
             ..Activity::default()
         }
+    }
+
+    /// Counts on where another version of the same definition counts.
+    pub(crate) fn counts_on(&mut self, before: &Activity) {
+        self.totals = Arc::clone(&before.totals);
+    }
+
+    /// Errors of all versions, those that another process has noted aside.
+    pub fn errors_of_all_versions(&self) -> u64 {
+        self.totals.errors.load(Ordering::Relaxed)
+    }
+
+    /// Messages that came while it was disabled, of all versions.
+    pub fn missed_of_all_versions(&self) -> u64 {
+        self.totals.missed.load(Ordering::Relaxed)
     }
 
     /// Counts a run that ended at `at`, however it ended.
@@ -155,6 +178,7 @@ impl Activity {
     /// Keeps an error as the last one and counts it as so many; one that follows another of its run is told, and that one stays the last: what comes of an
     /// error hides it from nobody. Returns how many there were since the deploy.
     pub fn record_errors(&self, action: &str, error: &RunError<'_>, at: Timestamp, times: u64) -> u64 {
+        self.totals.errors.fetch_add(times, Ordering::Relaxed);
         let mut errors = self.errors.lock();
         let errors = &mut **errors;
         let Errors { last, by_code, .. } = errors;
@@ -293,6 +317,7 @@ impl Activity {
     /// Counts a message that would have started it, if it were not disabled.
     pub fn note_missed(&self) {
         self.missed.fetch_add(1, Ordering::Relaxed);
+        self.totals.missed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Messages that came while it was disabled, since the deploy.

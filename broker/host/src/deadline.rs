@@ -48,6 +48,11 @@ impl Deadline {
         self.first_tick.is_some()
     }
 
+    /// Processor time of the run on this thread since the first tick that it lived to see; nothing before.
+    pub(crate) fn seen(&self) -> Duration {
+        self.first_tick.map_or(Duration::ZERO, |first_tick| time_of_run().saturating_sub(first_tick))
+    }
+
     pub(crate) fn at_tick(&mut self, now: Duration) -> AtTick {
         let Some(first_tick) = self.first_tick else {
             self.first_tick = Some(now);

@@ -57,6 +57,11 @@ impl Guest {
 }
 
 impl ActionInstance {
+    /// Processor time that its last run was seen to take: since the first tick, which is some milliseconds less than it took.
+    pub(crate) fn seen_to_run(&self) -> Duration {
+        self.store.data().deadline.get().seen()
+    }
+
     fn new(
         guest: &Guest,
         services: Arc<dyn Services>,

@@ -28,7 +28,7 @@ const ERROR: &str = "/Error";
 
 /// List the modules of a broker, and the types of routes that come with it.
 ///
-/// RUNS and TRAPS are counted since the broker has started. Types that come with the broker need no installation; `lotmq routes` shows the routes that are of them.
+/// RUNS, ERRORS and TRAPS are counted since the broker has started; the errors of a module that runs routes are those of its routes. Types that come with the broker need no installation; `lotmq routes` shows the routes that are of them.
 ///
 /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]
@@ -68,19 +68,21 @@ pub(super) fn list(args: &ListArgs) -> anyhow::Result<Exit> {
         rows.iter().try_for_each(|row| output::line(&row.to_string()))?;
         return Ok(Exit::Success);
     }
-    let line = |cells: [&str; 6]| {
-        let [name, world, state, runs, traps, version] = cells;
-        format!("{name:<24} {world:<7} {state:<9} {runs:>9} {traps:>6}  {version}").trim_end().to_owned()
+    let line = |cells: [&str; 7]| {
+        let [name, world, state, runs, errors, traps, version] = cells;
+        format!("{name:<24} {world:<7} {state:<9} {runs:>9} {errors:>6} {traps:>6}  {version}")
+            .trim_end()
+            .to_owned()
     };
-    output::line(&line(["NAME", "WORLD", "STATE", "RUNS", "TRAPS", "VERSION"]))?;
+    output::line(&line(["NAME", "WORLD", "STATE", "RUNS", "ERRORS", "TRAPS", "VERSION"]))?;
     for row in &rows {
         let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
         let number = |name: &str| row.get(name).and_then(Value::as_u64).unwrap_or_default().to_string();
         let shown = if is_shipped(row) {
-            line([text("package"), text("world"), "shipped", "-", "-", text("version")])
+            line([text("package"), text("world"), "shipped", "-", "-", "-", text("version")])
         } else {
-            let (calls, traps) = (number("calls"), number("traps"));
-            line([text("name"), text("world"), text("state"), &calls, &traps, text("version")])
+            let (calls, errors, traps) = (number("calls"), number("errors"), number("traps"));
+            line([text("name"), text("world"), text("state"), &calls, &errors, &traps, text("version")])
         };
         output::line(&shown)?;
     }

@@ -61,7 +61,10 @@ impl Registry {
     ) -> Definition {
         let is_change = matches!(deployed.facts.trigger, Some(Trigger::Change { .. }));
         let account = deployed.owner.as_ref().map_or(0, |owner| owner.account);
-        let activity = Activity::new(account, is_change.then_some(self.change_topics_max));
+        let mut activity = Activity::new(account, is_change.then_some(self.change_topics_max));
+        if let Some(before) = before.filter(|before| before.id == id) {
+            activity.counts_on(&before.activity);
+        }
         if deployed.kind == DefinitionKind::Action {
             let of_before = before.and_then(|before| before.activity.traced_until(now.wall));
             activity.trace_until(of_before.max(self.trace_all_until.filter(|until| *until > now.wall)));

@@ -122,7 +122,7 @@ impl Held {
         let is_measured = runner.is_traced() || self.tally.runs.is_multiple_of(RUNS_PER_MEASURED);
         let began = is_measured.then(Instant::now);
         let outcome = instance.run_sliced(event, context(runner, hops), output);
-        self.tally.count(&outcome, began);
+        self.tally.count(&outcome, began, Some(&instance));
         match outcome {
             RunOutcome::SliceExpired => Inline::Post,
             RunOutcome::Trapped(_) => {
@@ -173,7 +173,7 @@ impl BatchRuns {
         let outcome = self.written.next_run(output);
         match &outcome {
             Some(outcome) => {
-                self.tally.count(outcome, None);
+                self.tally.count(outcome, None, None);
             }
             None => self.runner.pause_batches(),
         }
@@ -220,7 +220,7 @@ impl Runner {
         };
         let measured = self.is_measured(0).then(Instant::now);
         let outcome = instance.run_sliced(event, context(self, hops), output);
-        self.account(&outcome, measured);
+        self.account(&outcome, measured, &instance);
         drop(unwinding);
         match outcome {
             RunOutcome::SliceExpired => {

@@ -84,6 +84,8 @@ pub struct RunnerMetrics {
     pub mean_run_time: Option<Duration>,
     /// Times of those, by [`RUN_BOUNDS`].
     pub run_times: DurationCounts<RUN_BUCKETS>,
+    /// Time of all runs: of each that was stopped, and for the others the mean of those that were measured.
+    pub time: Duration,
 }
 
 /// Pause of a runner that does not begin again by itself: longer than any broker runs. It is in no queue meanwhile.
@@ -100,14 +102,19 @@ pub(super) struct Tally {
     traps: u64,
     slices_expired: u64,
     measured: DurationCounts<RUN_BUCKETS>,
+    /// Time of the runs that were stopped, all of them; and of those among them that are measured as well.
+    stopped: Duration,
+    measured_stopped: Duration,
+    measured_traps: u64,
 }
 
 impl Tally {
-    /// Counts a run; gives its time when it was measured.
+    /// Counts a run of an instance; gives its time when it was measured. One that was stopped has taken long, and is measured in any case: as long as it was seen to run.
     pub(super) fn count(
         &mut self,
         outcome: &RunOutcome,
         began: Option<Instant>,
+        instance: Option<&ActionInstance>,
     ) -> Option<(Instant, Duration)> {
         match outcome {
             RunOutcome::SliceExpired => {
@@ -119,8 +126,14 @@ impl Tally {
             RunOutcome::Trapped(_) => self.traps += 1,
         }
         self.runs += 1;
-        let began = began?;
-        let elapsed = began.elapsed();
+        let elapsed = began.map(|began| began.elapsed());
+        if matches!(outcome, RunOutcome::Trapped(_)) {
+            let seen = || instance.map_or(Duration::ZERO, ActionInstance::seen_to_run);
+            self.stopped += elapsed.unwrap_or_else(seen);
+            self.measured_stopped += elapsed.unwrap_or_default();
+            self.measured_traps += u64::from(elapsed.is_some());
+        }
+        let (began, elapsed) = began.zip(elapsed)?;
         self.measure(1, elapsed);
         Some((began, elapsed))
     }
@@ -140,6 +153,9 @@ impl Figures {
             (&self.errors, tally.errors),
             (&self.traps, tally.traps),
             (&self.slices_expired, tally.slices_expired),
+            (&self.stopped_ns, nanoseconds(tally.stopped)),
+            (&self.measured_stopped_ns, nanoseconds(tally.measured_stopped)),
+            (&self.measured_traps, tally.measured_traps),
         ] {
             if more > 0 {
                 figure.fetch_add(more, Ordering::Relaxed);
@@ -151,6 +167,10 @@ impl Figures {
             self.run_times.add(&tally.measured);
         }
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Runner of a definition: its place on the executor, which stays when its code is replaced.
@@ -193,6 +213,10 @@ struct Figures {
     slices_expired: AtomicU64,
     measured_runs: AtomicU64,
     run_times: Histogram<RUN_BUCKETS>,
+    /// Time of the runs that were stopped, and that of those among them that are in the histogram, with their number.
+    stopped_ns: AtomicU64,
+    measured_stopped_ns: AtomicU64,
+    measured_traps: AtomicU64,
 }
 
 impl Default for Figures {
@@ -204,6 +228,9 @@ impl Default for Figures {
             slices_expired: AtomicU64::default(),
             measured_runs: AtomicU64::default(),
             run_times: Histogram::new(RUN_BOUNDS),
+            stopped_ns: AtomicU64::default(),
+            measured_stopped_ns: AtomicU64::default(),
+            measured_traps: AtomicU64::default(),
         }
     }
 }
@@ -403,6 +430,7 @@ impl Runner {
             waiting,
             mean_run_time: self.mean_run_time(),
             run_times: self.figures.run_times.read(),
+            time: self.time(),
         }
     }
 
@@ -642,6 +670,19 @@ impl Runner {
         Some(Duration::from_nanos(u64::try_from(mean).unwrap_or(u64::MAX)))
     }
 
+    /// Time of all runs, as far as that is known: see [`RunnerMetrics::time`].
+    fn time(&self) -> Duration {
+        let load = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+        let Figures { runs, traps, measured_runs, measured_traps, .. } = &self.figures;
+        let (ended, measured) = (load(runs).saturating_sub(load(traps)), load(measured_runs));
+        let measured = measured.saturating_sub(load(measured_traps));
+        let sum = self.figures.run_times.sum();
+        let sum = sum.saturating_sub(Duration::from_nanos(load(&self.figures.measured_stopped_ns)));
+        let of_ended = (sum.as_nanos() * u128::from(ended)).checked_div(measured.into()).unwrap_or_default();
+        let of_ended = Duration::from_nanos(u64::try_from(of_ended).unwrap_or(u64::MAX));
+        of_ended.saturating_add(Duration::from_nanos(load(&self.figures.stopped_ns)))
+    }
+
     /// Whether every run is measured.
     pub(super) fn is_traced(&self) -> bool {
         self.is_traced.load(Ordering::Relaxed)
@@ -652,9 +693,10 @@ impl Runner {
         &self,
         outcome: &RunOutcome,
         began: Option<Instant>,
+        instance: &ActionInstance,
     ) -> Option<(Instant, Duration)> {
         let mut tally = Tally::default();
-        let timing = tally.count(outcome, began);
+        let timing = tally.count(outcome, began, Some(instance));
         self.figures.add(&tally);
         timing
     }

@@ -133,7 +133,7 @@ fn run_job(
             let began = runner.is_measured(tally.runs).then(Instant::now);
             let run = RunContext { hops: job.hops, ..RunContext::new(runner.id()) };
             let outcome = instance.run(&event, run, output);
-            let timing = tally.count(&outcome, began);
+            let timing = tally.count(&outcome, began, Some(instance));
             (outcome, timing)
         }
     };

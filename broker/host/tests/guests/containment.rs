@@ -49,6 +49,24 @@ fn bad_guest_beside_a_good_one(on_message: &str, limits: GuestLimits) -> Seen {
     bad_run
 }
 
+#[test]
+fn the_time_of_a_run_that_was_stopped_is_counted_though_it_was_not_to_be_measured() {
+    let (executor, seen) = executor(1);
+    let on_message = "(if (local.get $payload_len) (then (loop $again (br $again))))";
+    let limits = GuestLimits { time: Duration::from_millis(200), ..GuestLimits::default() };
+    let text = Text { on_message, ..Text::default() };
+    let runner = executor.add(RunnerSpec { limits, ..spec(1, text.guest()) });
+    // The first is measured, the second is not.
+    for payload in [&b""[..], b"x"] {
+        runner.post(owned("in", payload), 0, 0).unwrap();
+        drop(seen.recv().unwrap());
+    }
+    until_pausing(&runner);
+    let metrics = runner.metrics();
+    assert_eq!((metrics.runs, metrics.traps, metrics.run_times.count()), (2, 1, 1));
+    assert!(metrics.time >= Duration::from_millis(150), "{:?}", metrics.time);
+}
+
 /// The sink hears of a trap a moment before the pause begins.
 fn until_pausing(runner: &Runner) {
     while !matches!(runner.state(), RunnerState::Pausing(_)) {

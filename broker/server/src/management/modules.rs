@@ -271,6 +271,14 @@ fn figures(tenant: &Tenant, name: &str) -> (u64, u64, bool) {
     })
 }
 
+/// Errors of a module, of all its versions, and of the routes that it runs.
+fn errors(tenant: &Tenant, name: &str) -> u64 {
+    let guests = &tenant.programs().guests;
+    let own = guests.registry.read().get(DefinitionKind::Module, name).cloned();
+    let users = guests.users_of_module(name).into_iter().filter(|user| user.kind() == DefinitionKind::Route);
+    own.into_iter().chain(users).map(|of| of.activity.errors_of_all_versions()).sum()
+}
+
 /// Messages that would have started a module while it was disabled.
 fn missed(tenant: &Tenant, name: &str) -> u64 {
     let registry = tenant.programs().guests.registry.read();
@@ -317,6 +325,7 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
         "granted": module.options.granted(),
         "calls": calls,
         "traps": traps,
+        "errors": errors(tenant, &module.name),
         "missed": missed(tenant, &module.name),
     })
 }

@@ -2,8 +2,6 @@
 //!
 //! Invariant: at most [`DEFINITIONS_FIGURED_MAX`] definitions have samples of their own, those that were deployed first; the others are one, `other`.
 
-use std::time::Duration;
-
 use lotmq_definitions::DefinitionKind;
 use lotmq_histogram::DurationCounts;
 use lotmq_host::limits::{RUN_BOUNDS, RUN_BUCKETS};
@@ -34,7 +32,7 @@ pub(super) static PROGRAMS: &[FamilyRow] = families! {
         |it, to| to.one(of_tenants(it.broker, |tenant| usize::try_from(tenant.programs().guests.values.figures().topics).unwrap_or(usize::MAX)));
     Counter "lotmq_definition_runs_total" ["tenant", "kind", "definition"] "Runs of a definition, those that others call included."
         |it, to| by_definition(it, to, |of| of.runs as f64);
-    Counter "lotmq_definition_errors_total" ["tenant", "kind", "definition"] "Errors of a definition since it was deployed: what it reports, runs that fail, and runs that are stopped."
+    Counter "lotmq_definition_errors_total" ["tenant", "kind", "definition"] "Errors of a definition, of all its versions: what it reports, runs that fail, and runs that are stopped."
         |it, to| by_definition(it, to, |of| of.errors as f64);
     Counter "lotmq_definition_warnings_total" ["tenant", "kind", "definition"] "Warnings of a definition since it was deployed; of those at one place of a LoT program the first, and then one whenever their number has doubled."
         |it, to| by_definition(it, to, |of| of.warnings as f64);
@@ -42,13 +40,13 @@ pub(super) static PROGRAMS: &[FamilyRow] = families! {
         |it, to| by_definition(it, to, |of| of.traps as f64);
     Counter "lotmq_definition_dropped_total" ["tenant", "kind", "definition"] "Events that did not start the definition, because its mailbox was full or their message is put aside."
         |it, to| by_definition(it, to, |of| of.dropped as f64);
-    Counter "lotmq_definition_missed_total" ["tenant", "kind", "definition"] "Messages that would have started a module while it was disabled, since it was deployed."
+    Counter "lotmq_definition_missed_total" ["tenant", "kind", "definition"] "Messages that would have started a module while it was disabled."
         |it, to| by_definition(it, to, |of| of.missed as f64);
     Counter "lotmq_definition_policy_refused_total" ["tenant", "kind", "definition"] "Messages that would have started a module and are not named by its policy topics."
         |it, to| by_definition(it, to, |of| of.refused as f64);
     Gauge "lotmq_definition_waiting" ["tenant", "kind", "definition"] "Events that wait in the mailbox of a definition."
         |it, to| by_definition(it, to, |of| of.waiting as f64);
-    Counter "lotmq_definition_seconds_total" ["tenant", "kind", "definition"] "Time of all runs of a definition, as an estimate: the mean of those that are measured, one in eight, times their number."
+    Counter "lotmq_definition_seconds_total" ["tenant", "kind", "definition"] "Time of all runs of a definition: of those that were stopped each, of the others an estimate, the mean of those that are measured, one in eight, times their number."
         |it, to| by_definition(it, to, |of| of.seconds);
     Histogram "lotmq_definition_run_duration_seconds" ["tenant", "kind", "definition"] "Times of runs; one in eight is measured, of messages that run together their mean."
         |it, to| for of in &it.definitions {
@@ -91,12 +89,12 @@ impl DefinitionReading {
                     ..Self::default()
                 };
                 of.add(&figures);
-                of.missed = definition.activity.missed();
+                of.missed = definition.activity.missed_of_all_versions();
                 if definition.kind() == DefinitionKind::Module {
                     of.refused = tenant.programs().policed.refused(definition.name());
                 }
-                of.errors = definition.activity.last_error().map_or(0, |error| error.count);
                 of.warnings = definition.activity.warning_count();
+                of.errors = definition.activity.errors_of_all_versions();
                 all.push(of);
             }
         }
@@ -115,13 +113,12 @@ impl DefinitionReading {
         all
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "runs beyond 2^53 need no last digit")]
     fn add(&mut self, figures: &RunnerMetrics) {
         self.runs = figures.runs;
         self.traps = figures.traps;
         self.dropped = figures.dropped;
         self.waiting = figures.waiting;
-        self.seconds = figures.mean_run_time.unwrap_or(Duration::ZERO).as_secs_f64() * figures.runs as f64;
+        self.seconds = figures.time.as_secs_f64();
         self.run_times = figures.run_times;
     }
 
