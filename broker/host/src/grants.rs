@@ -4,7 +4,7 @@ use std::path::{Component, Path};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lotmq_router::filter_matches;
+use lotmq_router::{filter_includes, filter_matches};
 
 /// Topics that a definition was granted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,15 @@ impl TopicGrant {
             TopicGrant::None => false,
             TopicGrant::NotSystem => !is_system(topic),
             TopicGrant::Filters(filters) => filters.iter().any(|filter| filter_matches(filter, topic)),
+        }
+    }
+
+    /// Whether the grant covers all topics outside `$SYS` that a Topic Filter matches.
+    pub(crate) fn includes(&self, filter: &str) -> bool {
+        match self {
+            TopicGrant::None => false,
+            TopicGrant::NotSystem => !is_system(filter),
+            TopicGrant::Filters(filters) => filters.iter().any(|granted| filter_includes(granted, filter)),
         }
     }
 

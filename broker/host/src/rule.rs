@@ -218,8 +218,17 @@ impl RuleInstance {
             .topic
             .as_deref()
             .map(|topic| BorrowedMessage::new(topic, request.payload.as_deref().unwrap_or_default()));
+        let missing = state.first_missing();
         state.end(asked.as_ref(), output);
         match called {
+            // What it says then says nothing of what it was to look at.
+            Ok(Ok(_)) if missing.is_some() => {
+                let grant = missing.unwrap_or_default();
+                RuleOutcome::Failed(RunError::new(
+                    "GRANT_MISSING",
+                    format!("it wanted '{grant}', which it was not granted"),
+                ))
+            }
             Ok(Ok(verdict)) => RuleOutcome::Said(verdict),
             Ok(Err(error)) => RuleOutcome::Failed(self.store.data().ended_with(error.into())),
             Err(error) => {

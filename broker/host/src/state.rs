@@ -127,6 +127,18 @@ impl RunState {
         }
     }
 
+    /// Whether a rule reads, which is not to take for all that there is what it may see.
+    pub(crate) fn is_of_rule(&self) -> bool {
+        self.reads.is_some()
+    }
+
+    /// The first of what the run wanted and was not granted, as the grant is written.
+    pub(crate) fn first_missing(&mut self) -> Option<String> {
+        let (capability, name) = self.missing.get_mut().first()?;
+        let word = capability.word();
+        Some(if name.is_empty() { word.to_owned() } else { format!("{word}:{name}") })
+    }
+
     // In a function of its own it would read at once what was written just before in smaller pieces, and wait for that: 8 ns of a run's 400.
     #[inline(always)]
     pub(crate) fn begin(

@@ -63,6 +63,10 @@ fn topics(state: &RunState, filter: &str) -> Result<Vec<String>, TopicsError> {
     if topic_filter_valid(filter).is_err() {
         return Err(TopicsError::InvalidFilter);
     }
+    // What a rule would take for the whole list, and is not.
+    if state.is_of_rule() && !state.grants.read.includes(filter) {
+        state.note_missing(Capability::ReadTopic, filter);
+    }
     let is_granted = |topic: &str| state.grants.cover(Capability::ReadTopic, topic);
     let matches = |topic: &str| filter_matches(filter, topic) && is_granted(topic);
     let mut found = state.services.topics(&state.run, filter, &is_granted)?;
