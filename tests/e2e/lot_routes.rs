@@ -81,7 +81,7 @@ fn a_route_from_upload_to_removal() {
     send(&broker, "dev/a/save", "{\"v\":5}");
     assert_eq!(next(&mut answers), "answer/a={\"v\":5}");
     let told = status(&mut stands, |status| status["messages"]["succeeded"] == json!(1));
-    assert_eq!(told["messages"], json!({"total": 1, "succeeded": 1, "failed": 0}));
+    assert_eq!(told["messages"], json!({"total": 1, "succeeded": 1, "failed": 0, "received": 1}));
 
     broker.kill();
     broker.start_again();

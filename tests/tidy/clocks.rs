@@ -66,6 +66,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/server/src/guests/routes.rs", "latency of a probe"),
     ("broker/server/src/guests/route_drivers/driver.rs", "retries"),
     ("broker/server/src/guests/route_drivers/driver/paths.rs", "when a guest is asked again"),
+    ("broker/server/src/guests/route_drivers/driver/proof.rs", "how long an instance was open"),
     ("broker/server/src/guests/route_drivers/driver/running.rs", "when a guest runs again"),
     ("broker/server/src/guests/route_drivers/driver/running/tags.rs", "when a guest is asked again"),
     ("broker/server/src/guests/routes/keeping.rs", "when an outbox is read again"),

@@ -86,6 +86,11 @@ async fn ingest(
             Err(_) => return Err(IngestError::Closed),
         }
     }
+    if let Some(tenant) = services.tenant.upgrade()
+        && let Some(runner) = tenant.programs().guests.route_by_id(definition_id(run.definition))
+    {
+        runner.runs_well();
+    }
     Ok(())
 }
 
@@ -134,7 +139,13 @@ fn check_rights(
     match messages.iter().find(|message| !may(message)) {
         None => Ok(()),
         Some(refused) => {
-            services.denied(run, &format!("to publish to '{}'", refused.topic));
+            let what = format!("to publish to '{}'", refused.topic);
+            services.denied(run, &what);
+            if let Some(tenant) = services.tenant.upgrade()
+                && let Some(runner) = tenant.programs().guests.route_by_id(definition_id(run.definition))
+            {
+                runner.may_not_publish(&format!("the rules deny the owner of this definition {what}"));
+            }
             Err(IngestError::NotAllowed)
         }
     }

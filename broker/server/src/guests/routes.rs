@@ -65,6 +65,8 @@ pub(crate) struct Probe {
     pub(crate) latency: Duration,
     /// Reason why the far side was not reached.
     pub(crate) refusal: Option<String>,
+    /// Whether that was tried over a connection of its own.
+    pub(crate) is_new: bool,
 }
 
 /// Message for a route that waits until the turn's messages have been delivered: its consequences must not be with their receivers before
@@ -281,18 +283,22 @@ impl Guests {
         }
     }
 
-    /// Probes whether the far side of a route can be reached, and waits for that.
+    /// Probes whether the far side of a route can be reached, and waits for that: over the connection that is open, where there is one and `is_new` does not say otherwise; a device
+    /// may take no second one, or give up the first for it.
     pub(crate) fn probe(
         tenant: &Arc<Tenant>,
         thread: &Routes,
         route: &Arc<RouteRunner>,
-        patience: Duration,
+        (patience, is_new): (Duration, bool),
     ) -> Probe {
         let began = Instant::now();
         if route.standing().is_stopped() {
-            return Probe { latency: Duration::ZERO, refusal: Some(standing::STOPPED.to_owned()) };
+            let refusal = Some(standing::STOPPED.to_owned());
+            return Probe { latency: Duration::ZERO, refusal, is_new };
         }
-        let answered = thread.probe(tenant, route);
+        let of_open = if is_new { None } else { route.ask_probe() };
+        let is_new = of_open.is_none();
+        let answered = of_open.unwrap_or_else(|| thread.probe(tenant, route));
         let refusal = match answered.recv_timeout(patience) {
             Ok(Ok(())) => None,
             Ok(Err(reason)) => Some(reason),
@@ -301,9 +307,10 @@ impl Guests {
                 route.is_silent(&reason);
                 Some(reason)
             }
-            Err(RecvTimeoutError::Disconnected) => Some("the broker is stopping".to_owned()),
+            Err(RecvTimeoutError::Disconnected) if is_new => Some("the broker is stopping".to_owned()),
+            Err(RecvTimeoutError::Disconnected) => Some("its connection has ended meanwhile".to_owned()),
         };
-        Probe { latency: began.elapsed(), refusal }
+        Probe { latency: began.elapsed(), refusal, is_new }
     }
 }
 

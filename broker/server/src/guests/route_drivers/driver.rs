@@ -8,6 +8,7 @@ mod answer;
 mod deliveries;
 mod means;
 mod paths;
+mod proof;
 mod running;
 mod unconnected;
 
@@ -44,6 +45,7 @@ use crate::limits::{ROUTE_PANICS_MAX, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
 use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
 use paths::Paths;
+use proof::LostFarSide;
 use running::Runs;
 
 /// Driver of one instance of a route.
@@ -61,7 +63,9 @@ pub(super) struct Driver {
 enum Ended {
     /// Another version, the end, or no need of this instance any more.
     Changed,
-    /// The far side is away, or the guest broke: pause, then a new instance.
+    /// It could not be opened, because the far side is away or the guest broke: pause, then a new instance.
+    NotOpened(String),
+    /// The same of one that was open.
     Away(String),
     /// Only people can correct it.
     Fatal(String),
@@ -117,6 +121,8 @@ struct Serving<'a> {
     paths: Paths,
     /// What was handed over last, where that is why it ends.
     handed: Option<Handed>,
+    /// When it was opened.
+    opened: Instant,
 }
 
 impl Driver {
@@ -125,6 +131,8 @@ impl Driver {
         let _driving = self.seat.driving();
         let mut pause = Pause::reconnecting();
         let mut paused_for = None;
+        // Version of which an instance was open and has lost the far side in a call: that the next one is open proves nothing.
+        let mut lost = None;
         while let Some((number, version)) = self.seat.current() {
             if !self.seat.works(number) {
                 self.seat.superseded(number).await;
@@ -135,23 +143,28 @@ impl Driver {
                 pause = Pause::reconnecting().fast_for(version.fast_attempts());
             }
             let beside = self.seat.connections_beside();
-            let (ended, handed) = self.serve(number, &version, &mut pause).await;
+            let (began, before) = (Instant::now(), self.now());
+            let lost_before = lost.take().filter(|(of, _)| *of == number).map(|(_, loss)| loss);
+            let (ended, handed) = self.serve((number, lost_before), &version, &mut pause).await;
             match self.by_policy(&version, ended) {
                 Ended::Changed => {}
+                Ended::NotOpened(reason) => {
+                    let reason = self.masked(&reason);
+                    if self.seat.not_opened(number, &reason, self.now()) {
+                        self.failed(&version, ("ROUTE_AWAY", &reason), None);
+                    }
+                    self.pause_beside(number, beside, &mut pause).await;
+                }
                 Ended::Away(reason) => {
                     let reason = self.masked(&reason);
                     if self.seat.lost(number, &reason, self.now()) {
                         self.failed(&version, ("ROUTE_AWAY", &reason), handed.as_ref());
                     }
+                    lost = Some((number, self.loss(&version, (began, before))));
                     // What has failed rests for longer and longer by itself.
+                    let mut once = Pause::reconnecting();
                     let rests = handed.is_some_and(|handed| handed.rests);
-                    let time = if rests { Pause::reconnecting().next() } else { pause.next() };
-                    if !self.is_at_once() {
-                        tokio::select! {
-                            () = tokio::time::sleep(time) => {}
-                            () = self.seat.changed_or_joined(number, beside) => {}
-                        }
-                    }
+                    self.pause_beside(number, beside, if rests { &mut once } else { &mut pause }).await;
                 }
                 Ended::Fatal(reason) => {
                     let reason = self.masked(&reason);
@@ -175,7 +188,9 @@ impl Driver {
             }
         };
         match ended {
-            Ended::Away(reason) if [of_route, of_module].contains(&Restart::Never) => {
+            Ended::Away(reason) | Ended::NotOpened(reason)
+                if [of_route, of_module].contains(&Restart::Never) =>
+            {
                 Ended::Fatal(format!("{reason}; its policy restart is never"))
             }
             Ended::Fatal(reason)
@@ -183,7 +198,17 @@ impl Driver {
             {
                 Ended::Away(reason)
             }
-            Ended::Away(_) | Ended::Fatal(_) | Ended::Changed => ended,
+            Ended::NotOpened(_) | Ended::Away(_) | Ended::Fatal(_) | Ended::Changed => ended,
+        }
+    }
+
+    /// Pauses before the next instance, unless another one has connected since there were so many connections beside it.
+    async fn pause_beside(&self, number: u64, beside: u64, pause: &mut Pause) {
+        if !self.is_at_once() {
+            tokio::select! {
+                () = tokio::time::sleep(pause.next()) => {}
+                () = self.seat.changed_or_joined(number, beside) => {}
+            }
         }
     }
 
@@ -194,26 +219,46 @@ impl Driver {
         }
     }
 
-    async fn serve(&self, number: u64, version: &Arc<Version>, pause: &mut Pause) -> (Ended, Option<Handed>) {
+    /// Opens an instance and works with it; `lost`: how the one before has lost the far side in a call, if it has.
+    async fn serve(
+        &self,
+        (number, lost): (u64, Option<LostFarSide>),
+        version: &Arc<Version>,
+        pause: &mut Pause,
+    ) -> (Ended, Option<Handed>) {
         let services = self.services(version);
-        if let Some(reason) = self.is_unconnected(version, &services).await {
+        if let Some(reason) = self.why_unconnected(version, &services).await {
             return (self.serve_unconnected(number, version, &reason).await, None);
         }
-        let opened = self.open(version, &services, Some(number)).await;
+        let mut opened = self.open(version, &services, Some(number)).await;
+        let mut is_proven = lost.is_none();
+        if let (Ok(opened), Some(loss)) = (&mut opened, lost) {
+            match self.prove(version, opened, loss).await {
+                Ok(proven) => is_proven = proven,
+                Err(reason) => {
+                    self.seat.hand_over();
+                    return (Ended::Away(reason), None);
+                }
+            }
+        }
         let Opened { instance, abilities, figures } = match opened {
             Ok(opened) => opened,
             // It would be away for ever where nothing changes by itself.
-            Err(Ended::Away(reason)) if self.is_at_once() => return (Ended::Fatal(reason), None),
-            Err(Ended::Away(reason)) => {
+            Err(Ended::NotOpened(reason)) if self.is_at_once() => return (Ended::Fatal(reason), None),
+            Err(Ended::NotOpened(reason)) => {
                 // Others may be better off.
                 self.seat.hand_over();
-                return (Ended::Away(reason), None);
+                return (Ended::NotOpened(reason), None);
             }
             Err(ended) => return (ended, None),
         };
-        self.seat.connected(number, self.now());
         let instance_number = self.seat.instance;
-        info!(target: "routes", route = &**version.definition.name(), instance = instance_number, "route connected");
+        if is_proven {
+            self.seat.connected(number, self.now());
+            info!(target: "routes", route = &**version.definition.name(), instance = instance_number, "route connected");
+        } else {
+            self.seat.opened_again(number);
+        }
         let connected = Instant::now();
         let serving = Serving {
             driver: self,
@@ -228,6 +273,7 @@ impl Driver {
             pause: Pause::retrying(),
             paths: Paths::of(self, version, abilities),
             handed: None,
+            opened: connected,
         };
         let ended = serving.serve().await;
         pause.was_well_for(connected.elapsed());
@@ -257,9 +303,9 @@ impl Driver {
         let opened = tokio::time::timeout(call_time, instance.open(&configuration)).await;
         match opened {
             Ok(Ok(Ok(()))) => Ok(Opened { instance, abilities, figures }),
-            Ok(Ok(Err(failure))) => Err(ended(failure)),
-            Ok(Err(trap)) => Err(Ended::Away(trapped(figures.as_ref(), &trap))),
-            Err(_) => Err(Ended::Away(too_long(call_time))),
+            Ok(Ok(Err(failure))) => Err(not_opened(ended(failure))),
+            Ok(Err(trap)) => Err(Ended::NotOpened(trapped(figures.as_ref(), &trap))),
+            Err(_) => Err(Ended::NotOpened(too_long(call_time))),
         }
     }
 
@@ -276,16 +322,16 @@ impl Driver {
         let configuration = super::configuration::configuration(version.said(), &names, uuid)
             .map_err(|missing| Ended::Fatal(missing.to_string()))?;
         let configuration = if self.is_at_once() { without_delay(configuration) } else { configuration };
-        let (guest, spec, figures) = self.code(version, services, &names).await?;
+        let (guest, spec, figures) = self.code(version, services, &names).await.map_err(not_opened)?;
         *self.far.lock() = means::far(&spec);
         let configuration = laid_under(configuration, spec.grants.config.as_deref());
         let is_idle = route_types::runs_only_to_serve(&version.said().kind)
             && !spec.endpoints.values().any(|endpoint| endpoint.listens);
-        let away = |trap: Trap| Ended::Away(trapped(figures.as_ref(), &trap));
+        let away = |trap: Trap| Ended::NotOpened(trapped(figures.as_ref(), &trap));
         let mut instance = guest.instance(spec).await.map_err(away)?;
         let call_time = version.call_time();
         let described = tokio::time::timeout(call_time, instance.describe()).await;
-        let described = described.map_err(|_| Ended::Away(too_long(call_time)))?.map_err(away)?;
+        let described = described.map_err(|_| Ended::NotOpened(too_long(call_time)))?.map_err(away)?;
         // Without anything to serve it has as many instances as it is told.
         let abilities = if is_idle { described.abilities & !Abilities::RUN } else { described.abilities };
         if let Some(reason) = super::refuses_events(abilities, version.said()) {
@@ -301,7 +347,7 @@ impl Driver {
     pub(super) async fn probe(&self) -> Result<(), String> {
         let version = self.route.version();
         let reason = |ended| match ended {
-            Ended::Away(reason) | Ended::Fatal(reason) => self.masked(&reason),
+            Ended::NotOpened(reason) | Ended::Away(reason) | Ended::Fatal(reason) => self.masked(&reason),
             Ended::Changed => "the route has changed".to_owned(),
         };
         let services = self.services(&version);
@@ -392,6 +438,7 @@ impl Serving<'_> {
                 Work::Batch(batch) => self.deliver(batch).await,
                 Work::Question(question) => self.answer(question).await,
                 Work::Run(run) => self.run_as_asked(run).await,
+                Work::Probe(askers) => self.probe_as_asked(askers).await,
             };
             if let Some(ended) = ended {
                 return (ended, self.handed);
@@ -727,6 +774,14 @@ fn ended(failure: Failure) -> Ended {
     match failure {
         Failure::Fatal(reason) => Ended::Fatal(reason),
         Failure::Retry(reason) | Failure::Reconnect(reason) | Failure::Reject(reason) => Ended::Away(reason),
+    }
+}
+
+/// What ends an instance that is not open yet.
+fn not_opened(ended: Ended) -> Ended {
+    match ended {
+        Ended::Away(reason) => Ended::NotOpened(reason),
+        Ended::NotOpened(_) | Ended::Fatal(_) | Ended::Changed => ended,
     }
 }
 

@@ -12,6 +12,9 @@ pub(crate) struct RunBounds {
     pub(crate) brings: Option<u64>,
 }
 
+/// Those who wait to hear from an instance that is open whether the far side answers.
+pub(in crate::guests) type AskedProbe = Vec<SyncSender<Result<(), String>>>;
+
 /// Run that waits for an instance.
 #[derive(Debug)]
 pub(in crate::guests) struct AskedRun {

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tracing::warn;
 
-use super::asked_run::{AskedRun, RunBounds};
+use super::asked_run::{AskedProbe, AskedRun, RunBounds};
 use super::buffering::BufferMode;
 use super::dead_letters::DeadLetters;
 use super::mailbox::{Addressee, BatchDue, Full, Mailbox, Post};
@@ -27,6 +27,7 @@ use super::questions::{Answer, Questions, refused};
 use super::standing::{Connection, DeliveryFigures, STOPPED, Standing};
 use super::version::Version;
 use crate::guests::route_orders::RouteOrder;
+use crate::limits::OPEN_PROBES_MAX;
 use crate::process::clock::definitions_now;
 
 /// Runner of a route.
@@ -65,6 +66,8 @@ pub(super) struct SharedRoute {
     pub(super) drivers: usize,
     /// Run that waits for the guest, where time stands still.
     pub(super) asked_run: Option<AskedRun>,
+    /// Who wants to know whether the far side answers.
+    pub(super) asked_probe: AskedProbe,
     /// Number of those who keep instances from taking messages.
     pub(super) holds: usize,
     /// Whether somebody tries until the far side is heard of.
@@ -125,6 +128,7 @@ impl RouteRunner {
             places: Vec::new(),
             drivers: 0,
             asked_run: None,
+            asked_probe: AskedProbe::new(),
             holds: 0,
             is_listened_for: false,
         };
@@ -259,6 +263,7 @@ impl RouteRunner {
         let mut shared = self.shared.lock();
         shared.is_closed = true;
         shared.questions.refuse("it was removed");
+        shared.asked_probe.clear();
         let in_memory = shared.mailbox.clear() as u64;
         let waited = shared.outbox.close().max(in_memory);
         self.dead_letters.close();
@@ -359,6 +364,20 @@ impl RouteRunner {
         outcomes
     }
 
+    /// Asks an instance that is open whether the far side answers, when its call under way has ended; `None` where none is open for sure. The receiver is disconnected when
+    /// the instance ends before.
+    pub(in crate::guests) fn ask_probe(&self) -> Option<Receiver<Result<(), String>>> {
+        let mut shared = self.shared.lock();
+        let is_open = shared.standing.connection() == Connection::Connected && !shared.stands_still;
+        if !is_open || shared.is_closed || shared.asked_probe.len() >= OPEN_PROBES_MAX {
+            return None;
+        }
+        let (answer, answered) = sync_channel(1);
+        shared.asked_probe.push(answer);
+        shared.call_all();
+        Some(answered)
+    }
+
     /// Drops a run that nobody has taken.
     pub(crate) fn forget_run(&self) {
         self.shared.lock().asked_run = None;
@@ -394,7 +413,18 @@ impl RouteRunner {
     pub(in crate::guests) fn has_run(&self, before: u64, now: Timestamp) {
         let mut shared = self.shared.lock();
         if shared.standing.deliveries.brought > before {
-            shared.standing.brought(now);
+            shared.heard_of(|standing| standing.brought(now));
+        }
+    }
+
+    /// Notes that its guest has brought something just now, or that a run has passed, where something was wrong that is over by that.
+    pub(in crate::guests) fn runs_well(&self) {
+        let now = self.now();
+        let mut shared = self.shared.lock();
+        if shared.standing.waits_for_a_run() {
+            shared.heard_of(|standing| standing.brought(now));
+            drop(shared);
+            self.stands.notify_one();
         }
     }
 
@@ -403,16 +433,39 @@ impl RouteRunner {
         self.shared.lock().standing.deliveries.brought
     }
 
+    /// Notes that it may not publish something that it has brought, with what to do about it.
+    pub(in crate::guests) fn may_not_publish(&self, what: &str) {
+        let now = self.now();
+        self.update(|standing| standing.write_is_refused(what, now));
+    }
+
+    /// Notes that this is so still.
+    pub(in crate::guests) fn may_not_publish_still(&self) {
+        let now = self.now();
+        self.shared.lock().standing.write_is_still_refused(now);
+    }
+
     /// Changes its standing, which is published then.
     pub(in crate::guests) fn update(&self, change: impl FnOnce(&mut Standing)) {
-        change(&mut self.shared.lock().standing);
+        self.shared.lock().heard_of(change);
         self.stands.notify_one();
     }
 }
 
 impl SharedRoute {
+    /// Changes the standing. When that shows that the far side is there, instances that pause try again.
+    fn heard_of(&mut self, change: impl FnOnce(&mut Standing)) {
+        let before = self.standing.unproven();
+        change(&mut self.standing);
+        if before > 0 && self.standing.unproven() == 0 {
+            self.places.iter_mut().for_each(|place| place.connections += 1);
+            self.call_all();
+        }
+    }
+
     fn begin_anew(&mut self, now: Timestamp) {
         self.number += 1;
+        self.asked_probe.clear();
         self.standing.begins_anew(now);
         self.stands_still = false;
         self.is_alone = false;
@@ -467,6 +520,9 @@ impl SharedRoute {
 
     /// When an instance has work.
     pub(super) fn due(&self, instance: usize) -> BatchDue {
+        if !self.asked_probe.is_empty() {
+            return BatchDue::Now;
+        }
         match self.questions.next_behind() {
             None if self.holds > 0 => BatchDue::Never,
             Some(behind) if self.holds > 0 => match self.oldest().is_none_or(|oldest| oldest >= behind) {

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 
-use super::asked_run::AskedRun;
+use super::asked_run::{AskedProbe, AskedRun};
 use super::batch::PostBatch;
 use super::mailbox::{Addressee, BatchDue, Post};
 use super::pause::Pause;
@@ -33,6 +33,7 @@ pub(in crate::guests) enum Work {
     Batch(PostBatch),
     Question(Question),
     Run(AskedRun),
+    Probe(AskedProbe),
 }
 
 /// Guard for a drive. When the last of a route ends, nobody waits for an answer any more.
@@ -124,6 +125,9 @@ impl RouteSeat {
     }
 
     fn take(&self, shared: &mut SharedRoute) -> Option<Work> {
+        if !shared.asked_probe.is_empty() {
+            return Some(Work::Probe(std::mem::take(&mut shared.asked_probe)));
+        }
         if let Some(question) = shared.questions.take(shared.oldest()) {
             return Some(Work::Question(question));
         }
@@ -177,6 +181,15 @@ impl RouteSeat {
         shared.call_all();
     }
 
+    /// Notes that the instance of version `number` is open again after it had lost the far side in a call. It gets messages; connected it counts as when something passes.
+    pub(in crate::guests) fn opened_again(&self, number: u64) {
+        let mut shared = self.route.shared.lock();
+        if works(&shared, self.instance, number) {
+            shared.standing.is_unproven(self.instance);
+            shared.mailbox.lane_is(self.instance, true);
+        }
+    }
+
     /// How often other instances of the route have connected.
     pub(in crate::guests) fn connections_beside(&self) -> u64 {
         self.route.shared.lock().connections_beside(self.instance)
@@ -194,6 +207,12 @@ impl RouteSeat {
     /// what happened to it then is no fault of what is there now, and hides none.
     pub(in crate::guests) fn lost(&self, number: u64, reason: &str, now: Timestamp) -> bool {
         self.has_become(number, (Connection::Reconnecting, now), |standing| standing.failed(0, reason, now))
+    }
+
+    /// The same of one that could not be opened.
+    pub(in crate::guests) fn not_opened(&self, number: u64, reason: &str, now: Timestamp) -> bool {
+        let note = |standing: &mut Standing| standing.not_opened(reason, now);
+        self.has_become(number, (Connection::Reconnecting, now), note)
     }
 
     fn has_become(
@@ -229,6 +248,7 @@ impl RouteSeat {
             return false;
         }
         shared.stands_still = true;
+        shared.asked_probe.clear();
         shared.questions.refuse(reason);
         shared.standing.failed(0, reason, now);
         for instance in 0..shared.instances() {

@@ -26,6 +26,9 @@ const STANDSTILL: SignedDuration = SignedDuration::from_secs(30);
 /// The same before it is `Red`.
 const LONG_STANDSTILL: SignedDuration = SignedDuration::from_mins(5);
 
+/// Time for which it counts that a route could not publish what it brought.
+const REFUSED_WRITE_COUNTS: SignedDuration = SignedDuration::from_mins(5);
+
 /// Reason why a route does nothing that was stopped.
 pub(in crate::guests) const STOPPED: &str = "it is stopped; -run starts it";
 
@@ -39,7 +42,8 @@ pub(crate) enum Connection {
 }
 
 impl OfInstance {
-    const NEW: OfInstance = OfInstance { connection: Connection::Connecting, was_connected: false };
+    const NEW: OfInstance =
+        OfInstance { connection: Connection::Connecting, was_connected: false, is_unproven: false };
 }
 
 impl Connection {
@@ -77,6 +81,8 @@ pub(crate) struct Standing {
     connected_since: Option<Timestamp>,
     /// Whether one of its instances has lost the far side in a call, and nothing has been heard of it since: what the others believe of their connections is from before.
     is_doubtful: bool,
+    /// What is wrong with what its guest does by itself.
+    runs: RunTrouble,
     /// Beginning of the time without a connection.
     away_since: Option<Timestamp>,
     started: Timestamp,
@@ -85,6 +91,15 @@ pub(crate) struct Standing {
     pub(crate) paths: Arc<BTreeMap<String, String>>,
     /// Its tags that have no value; `None` where its guest has told nothing of tags.
     pub(crate) failing_tags: Option<Arc<FailingTags>>,
+}
+
+/// What is wrong with what the guest of a route does by itself.
+#[derive(Clone, Debug, Default)]
+struct RunTrouble {
+    /// Since when all runs have failed, and brought nothing.
+    fail_since: Option<Timestamp>,
+    /// What it could not publish last, because it may not.
+    refused_write: Option<(String, Timestamp)>,
 }
 
 /// Operation of a route.
@@ -98,6 +113,8 @@ struct Operation {
 #[derive(Clone, Debug)]
 struct FailedOperation {
     event: Option<Addressee>,
+    /// Whether it could not be opened: that it is open is all there is to make good.
+    is_opening: bool,
     /// Whether messages were given up: what passes later does not make that good.
     gives_up: bool,
 }
@@ -119,6 +136,8 @@ pub(crate) struct Beside {
 struct OfInstance {
     connection: Connection,
     was_connected: bool,
+    /// Whether it is open again, and what it has in the far side is not known yet: a system that is frozen takes connections, too.
+    is_unproven: bool,
 }
 
 /// Figures of what a route has handed to its guest.
@@ -159,6 +178,7 @@ impl Standing {
             last_error: None,
             connected_since: None,
             is_doubtful: false,
+            runs: RunTrouble::default(),
             away_since: Some(now),
             started: now,
             deliveries: DeliveryFigures::default(),
@@ -198,6 +218,10 @@ impl Standing {
     /// Notes that the far side has been heard of.
     pub(super) fn is_heard_of(&mut self, now: Timestamp) {
         self.is_doubtful = false;
+        for of in self.instances.iter_mut().filter(|of| of.is_unproven) {
+            self.deliveries.reconnects += u64::from(of.was_connected);
+            *of = OfInstance { connection: Connection::Connected, was_connected: true, is_unproven: false };
+        }
         if self.connection() == Connection::Connected {
             self.connected_since.get_or_insert(now);
             self.away_since = None;
@@ -208,14 +232,27 @@ impl Standing {
         self.is_doubtful
     }
 
+    /// Notes that an instance which has lost the far side in a call is open again: that it is there is shown by what passes.
+    pub(super) fn is_unproven(&mut self, instance: usize) {
+        if let Some(of) = self.instances.get_mut(instance) {
+            of.is_unproven = true;
+        }
+    }
+
+    /// Number of instances that are open and have not shown yet that the far side is there.
+    pub(in crate::guests) fn unproven(&self) -> usize {
+        self.instances.iter().filter(|of| of.is_unproven).count()
+    }
+
     /// Notes that there is another version, or that it is opened anew: it is not connected until one of its instances is, and what kept its predecessor's messages says nothing
     /// of it.
     pub(super) fn begins_anew(&mut self, now: Timestamp) {
         for of in &mut self.instances {
-            of.connection = Connection::Connecting;
+            (of.connection, of.is_unproven) = (Connection::Connecting, false);
         }
         self.events.begin_anew();
         self.is_doubtful = false;
+        self.runs = RunTrouble::default();
         self.connected_since = None;
         self.away_since = Some(now);
     }
@@ -227,7 +264,7 @@ impl Standing {
             .enumerate()
             .any(|(other, of)| other != instance && of.connection == Connection::Connected);
         let Some(of) = self.instances.get_mut(instance) else { return };
-        of.connection = connection;
+        (of.connection, of.is_unproven) = (connection, false);
         if connection == Connection::Connected {
             self.deliveries.reconnects += u64::from(of.was_connected);
             of.was_connected = true;
@@ -296,7 +333,40 @@ impl Standing {
 
     /// Notes an operation that has brought messages, such as a poll.
     pub(crate) fn brought(&mut self, now: Timestamp) {
+        self.runs.fail_since = None;
         self.passed(0, now);
+    }
+
+    /// Whether something is wrong that is over when a run passes.
+    pub(super) fn waits_for_a_run(&self) -> bool {
+        self.runs.fail_since.is_some() || self.is_doubtful || self.unproven() > 0 || self.consecutive > 0
+    }
+
+    /// Notes a run of its guest that failed; `is_silent`: the far side has not answered it.
+    pub(in crate::guests) fn run_failed(&mut self, reason: &str, is_silent: bool, now: Timestamp) {
+        self.runs.fail_since.get_or_insert(now);
+        self.failed(0, reason, now);
+        if is_silent {
+            self.is_doubtful(now);
+        }
+    }
+
+    /// Time for which all runs of its guest have failed.
+    pub(in crate::guests) fn runs_have_failed_for(&self, now: Timestamp) -> Option<SignedDuration> {
+        self.runs.fail_since.map(|since| now.duration_since(since))
+    }
+
+    /// Notes something that it brought and may not publish.
+    pub(super) fn write_is_refused(&mut self, what: &str, now: Timestamp) {
+        self.runs.refused_write = Some((what.to_owned(), now));
+        self.failed(0, what, now);
+    }
+
+    /// Notes that it may not do so still.
+    pub(super) fn write_is_still_refused(&mut self, now: Timestamp) {
+        if let Some((_, at)) = &mut self.runs.refused_write {
+            *at = now;
+        }
     }
 
     /// Notes an operation that failed; `messages` of its messages never pass.
@@ -322,7 +392,15 @@ impl Standing {
         self.consecutive += 1;
         self.last_activity = Some(now);
         self.last_error = Some((reason.to_owned(), now));
-        self.note(Some(FailedOperation { event, gives_up: messages > 0 }), now);
+        self.note(Some(FailedOperation { event, is_opening: false, gives_up: messages > 0 }), now);
+    }
+
+    /// Notes that an instance could not be opened.
+    pub(super) fn not_opened(&mut self, reason: &str, now: Timestamp) {
+        self.fails(None, 0, reason, now);
+        if let Some(Operation { failure: Some(failure), .. }) = self.recent.back_mut() {
+            failure.is_opening = true;
+        }
     }
 
     /// Counts messages that were taken out by order, which is no failure of the route.
@@ -336,6 +414,8 @@ impl Standing {
     }
 
     fn note(&mut self, failure: Option<FailedOperation>, now: Timestamp) {
+        let counts = |at: &Timestamp| now.duration_since(*at) < REFUSED_WRITE_COUNTS;
+        self.runs.refused_write.take_if(|(_, at)| !counts(at));
         if self.recent.len() == WINDOW {
             self.recent.pop_front();
         }
@@ -354,6 +434,7 @@ impl Standing {
         let Some(failure) = &operation.failure else { return false };
         let success = match &failure.event {
             Some(event) => self.events.last_success(event),
+            None if failure.is_opening => self.last_success.max(self.connected_since),
             None => self.last_success,
         };
         let is_made_good = !failure.gives_up && success.is_some_and(|at| at >= operation.at);
@@ -363,6 +444,11 @@ impl Standing {
     /// Numbers of messages that passed, and of those that never will.
     pub(crate) fn done(&self) -> (u64, u64) {
         (self.succeeded, self.failed)
+    }
+
+    /// Whether something has passed since then.
+    pub(in crate::guests) fn has_passed_since(&self, then: Timestamp) -> bool {
+        self.last_success.is_some_and(|at| at >= then)
     }
 
     /// Seconds since something passed.
@@ -381,6 +467,9 @@ impl Standing {
     }
 
     fn last_error_at(&self) -> Option<(&str, Timestamp)> {
+        if let Some((what, at)) = self.runs.refused_write.as_ref().filter(|_| !self.is_away()) {
+            return Some((what, *at));
+        }
         let trouble = self.events.trouble().filter(|_| self.connection() == Connection::Connected);
         let trouble = trouble.map(|(_, reason, at)| (reason, at));
         trouble.or_else(|| self.last_error.as_ref().map(|(reason, at)| (reason.as_str(), *at)))
@@ -391,13 +480,20 @@ impl Standing {
         if self.is_stopped {
             return Some(STOPPED.to_owned());
         }
-        let is_away = matches!(self.connection(), Connection::Disconnected | Connection::Reconnecting);
+        let is_away = self.is_away();
+        if let Some((what, _)) = self.runs.refused_write.as_ref().filter(|_| !is_away) {
+            return Some(what.clone());
+        }
         if !is_away && let Some((event, reason, _)) = self.events.trouble() {
             return Some(format!("{}: {reason}", event.described()));
         }
         let is_of_now =
             |at: Timestamp| self.consecutive > 0 && self.connected_since.is_none_or(|since| at >= since);
         self.last_error.as_ref().filter(|(_, at)| is_away || is_of_now(*at)).map(|(reason, _)| reason.clone())
+    }
+
+    fn is_away(&self) -> bool {
+        matches!(self.connection(), Connection::Disconnected | Connection::Reconnecting)
     }
 
     /// What is wrong with it, where something is: [`reason`](Self::reason), else which of its tags have no value.
@@ -412,11 +508,13 @@ impl Standing {
 
     /// Health: `Green`, `Yellow` or `Red`. What stands still is `Red` at once: it does not come back by itself. What only waits is `Yellow`, where the oldest message of an event has
     /// waited for long and nothing of that event has passed meanwhile: a far side that answers nothing is away before anybody has said so. `waits` says how long that is. So is one of
-    /// whose tags some have no value.
+    /// whose tags some have no value. One that may not publish what it brings, or all of whose runs fail for long, is `Red`, however seldom they are tried.
     pub(crate) fn health(&self, waits: &[EventWait], now: Timestamp) -> &'static str {
         let is_away = self.connection() == Connection::Disconnected
             || self.away_since.is_some_and(|since| now.duration_since(since) > AWAY_MAX);
-        let fails = self.events.fails_for(waits, AWAY_MAX, now);
+        let fails = self.events.fails_for(waits, AWAY_MAX, now)
+            || self.runs_have_failed_for(now).is_some_and(|time| time > AWAY_MAX)
+            || self.runs.refused_write.is_some();
         let lacks_tags = self.failing_tags().is_some_and(|failing| failing > 0);
         match self.rate(now) {
             _ if is_away || fails || self.hangs(waits, LONG_STANDSTILL, now) => "Red",
@@ -457,7 +555,7 @@ impl Standing {
             "connection": self.connection().word(),
             "health": self.health(&beside.waits, now),
             "errors": { "total": self.errors, "consecutive": self.consecutive, "rate": self.rate(now) },
-            "messages": { "total": self.messages, "succeeded": self.succeeded, "failed": self.failed },
+            "messages": { "total": self.messages, "succeeded": self.succeeded, "failed": self.failed, "received": self.deliveries.brought },
             "deadLetters": beside.dead_letters,
             "deadLettersDropped": beside.dead_letters_dropped,
             "lastActivity": self.last_activity.map(text),
@@ -497,159 +595,4 @@ fn uptime(time: SignedDuration) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn status_has_the_fields_of_the_reference_in_order() {
-        let start = Timestamp::from_second(1_795_166_305).unwrap();
-        let mut standing = Standing::new(start);
-        standing.connection_is(0, Connection::Connected, start);
-        for _ in 0..12 {
-            standing.messages_came(1);
-        }
-        standing.passed(12, start);
-        let now = start + SignedDuration::from_secs(90);
-        let text = standing
-            .to_json(("PLC1", "MODBUS_TCP"), &Beside { dead_letters: 3, ..Beside::default() }, now)
-            .to_string();
-        assert_eq!(
-            text,
-            r#"{"name":"PLC1","type":"MODBUS_TCP","connection":"Connected","health":"Green","#.to_owned()
-                + r#""errors":{"total":0,"consecutive":0,"rate":0.0},"messages":{"total":12,"succeeded":12,"failed":0},"#
-                + r#""deadLetters":3,"deadLettersDropped":0,"lastActivity":"2026-11-20T09:18:25.000Z","lastSuccess":"2026-11-20T09:18:25.000Z","lastError":null,"lastErrorIsOver":false,"#
-                + r#""uptime":"00:01:30","connectedSince":"2026-11-20T09:18:25.000Z","timestamp":"2026-11-20T09:19:55.000Z"}"#
-        );
-    }
-
-    #[test]
-    fn health_follows_the_errors_and_the_absence() {
-        let start = Timestamp::UNIX_EPOCH;
-        let mut standing = Standing::new(start);
-        assert_eq!(standing.health(&[], start + SignedDuration::from_secs(60)), "Green");
-        assert_eq!(standing.health(&[], start + SignedDuration::from_secs(61)), "Red");
-        standing.connection_is(0, Connection::Connected, start);
-        for (failures, expected) in [(2, "Green"), (3, "Yellow"), (10, "Yellow"), (11, "Red")] {
-            while standing.errors < failures {
-                standing.failed(1, "no", start);
-            }
-            assert_eq!(standing.health(&[], start), expected, "{failures}");
-        }
-        assert_eq!(standing.health(&[], start + RECENT), "Green", "that was long ago");
-        for _ in 0..20 {
-            standing.passed(1, start);
-        }
-        assert_eq!(standing.health(&[], start), "Green");
-    }
-
-    fn event(name: &str) -> Addressee {
-        Addressee::Event(name.into())
-    }
-
-    fn waits(name: &str, seconds: i64) -> [EventWait; 1] {
-        [(event(name), SignedDuration::from_secs(seconds))]
-    }
-
-    #[test]
-    fn who_answers_nothing_is_not_green_while_messages_wait() {
-        let start = Timestamp::UNIX_EPOCH;
-        let mut standing = Standing::new(start);
-        standing.connection_is(0, Connection::Connected, start);
-        assert_eq!(standing.health(&waits("A", 30), start), "Green");
-        assert_eq!(standing.health(&waits("A", 31), start), "Yellow");
-        assert_eq!(standing.health(&waits("A", 301), start), "Red");
-        standing.passed(1, start);
-        standing.event_passed(&event("A"), start);
-        assert_eq!(standing.health(&waits("A", 3600), start), "Green", "a backlog passes");
-        let later = start + SignedDuration::from_secs(31);
-        assert_eq!(
-            (standing.health(&waits("A", 31), later), standing.health(&[], later)),
-            ("Yellow", "Green")
-        );
-    }
-
-    #[test]
-    fn what_passes_of_one_event_says_nothing_of_another() {
-        let start = Timestamp::UNIX_EPOCH;
-        let mut standing = Standing::new(start);
-        standing.connection_is(0, Connection::Connected, start);
-        standing.event_failed(&event("B"), 0, "no such table", start);
-        standing.passed(1, start);
-        standing.event_passed(&event("A"), start);
-        assert_eq!(standing.reason().as_deref(), Some("event `B`: no such table"));
-        assert!(!standing.last_error_is_over());
-        let after = |seconds| start + SignedDuration::from_secs(seconds);
-        for (seconds, expected) in [(30, "Green"), (31, "Yellow"), (61, "Red")] {
-            let now = after(seconds);
-            standing.event_passed(&event("A"), now);
-            assert_eq!(standing.health(&waits("B", seconds), now), expected, "{seconds}");
-        }
-        assert_eq!(standing.health(&[], after(61)), "Green", "nothing of it waits any more");
-        standing.event_passed(&event("B"), after(62));
-        assert_eq!((standing.reason(), standing.last_error_is_over()), (None, true));
-        assert_eq!(standing.health(&waits("B", 62), after(62)), "Green");
-    }
-
-    #[test]
-    fn what_is_made_good_does_not_count() {
-        let start = Timestamp::UNIX_EPOCH;
-        let mut standing = Standing::new(start);
-        standing.connection_is(0, Connection::Connected, start);
-        (0..20).for_each(|_| standing.event_failed(&event("A"), 0, "no", start));
-        assert_eq!(standing.health(&[], start), "Red");
-        standing.event_passed(&event("B"), start);
-        assert_eq!(standing.health(&[], start), "Red", "another event");
-        standing.event_passed(&event("A"), start);
-        assert_eq!(standing.health(&[], start), "Green");
-        (0..20).for_each(|_| standing.event_failed(&event("A"), 1, "no", start));
-        standing.event_passed(&event("A"), start);
-        assert_eq!(standing.health(&[], start), "Red", "they were given up");
-        assert_eq!(standing.health(&[], start + RECENT), "Green");
-    }
-
-    #[test]
-    fn a_tag_without_a_value_is_seen_as_long_as_it_has_none() {
-        let start = Timestamp::UNIX_EPOCH;
-        let mut standing = Standing::new(start);
-        standing.connection_is(0, Connection::Connected, start);
-        standing.failed(0, "M/A: no", start);
-        standing.brought(start);
-        let told = FailingTags::read(br#"{"failing":1,"reasons":{"M/A":"no"}}"#, str::to_owned);
-        standing.failing_tags = told.map(Arc::new);
-        let seen = |standing: &Standing| {
-            let trouble = standing.trouble();
-            (standing.health(&[], start), trouble, standing.last_error_is_over())
-        };
-        assert_eq!(seen(&standing), ("Yellow", Some("1 tag has no value: M/A: no".to_owned()), false));
-        let status = standing.to_json(("R", "MODBUS_TCP"), &Beside::default(), start);
-        assert_eq!(status["tags"], json!({ "failing": 1, "reasons": { "M/A": "no" } }));
-        standing.failing_tags = FailingTags::read(br#"{"failing":0}"#, str::to_owned).map(Arc::new);
-        assert_eq!(seen(&standing), ("Green", None, true));
-    }
-
-    #[test]
-    fn what_stands_still_is_red_and_says_why() {
-        let start = Timestamp::UNIX_EPOCH;
-        let mut standing = Standing::new(start);
-        standing.connection_is(0, Connection::Connected, start);
-        standing.failed(0, "no", start);
-        assert_eq!(
-            (standing.health(&[], start), standing.reason().as_deref()),
-            ("Green", Some("no")),
-            "it is tried again"
-        );
-        standing.passed(1, start);
-        assert_eq!(standing.reason().as_deref(), None);
-        standing.connection_is(0, Connection::Reconnecting, start);
-        assert_eq!((standing.health(&[], start), standing.reason().as_deref()), ("Green", Some("no")));
-        standing.connection_is(0, Connection::Disconnected, start);
-        assert_eq!((standing.health(&[], start), standing.reason().as_deref()), ("Red", Some("no")));
-    }
-
-    #[test]
-    fn uptime_is_shown_with_days_from_the_first() {
-        for (seconds, expected) in [(0, "00:00:00"), (86_399, "23:59:59"), (93_784, "1.02:03:04")] {
-            assert_eq!(uptime(SignedDuration::from_secs(seconds)), expected);
-        }
-    }
-}
+mod tests;

@@ -42,11 +42,11 @@ pub(super) static CONNECTION_STATUS: Verb = Verb {
 
 pub(super) static CHECK_CONNECTION: Verb = Verb {
     name: "checkRouteConnection",
-    usage: "<name>",
+    usage: "<name> [-new]",
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
-    summary: "Tries the connection of a route.",
+    summary: "Tries the connection of a route: asks the far side over the one that is open, where there is one; with -new, and where there is none, over another one.",
     example: "-checkRouteConnection Up",
     execute: check_connection,
 };
@@ -156,11 +156,16 @@ fn reason(full: Option<String>, reason: Option<String>) -> Option<String> {
 }
 
 fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let name = call.argument("name")?;
+    let mut arguments = call.all_arguments()?;
+    let count = arguments.len();
+    arguments.retain(|argument| !argument.eq_ignore_ascii_case("-new"));
+    let is_new = arguments.len() < count;
+    call.check_count(&arguments, &["name"], 0)?;
+    let name = arguments.swap_remove(0);
     call.about(EntityType::Route, &name);
     let route = call.tenant.programs().guests.route(&name);
     let route = route.ok_or_else(|| Refusal::not_found(format!("Route '{name}' not found.")))?;
-    let probe = Guests::probe(call.tenant, &call.broker.hosting.routes, &route, PROBE_PATIENCE);
+    let probe = Guests::probe(call.tenant, &call.broker.hosting.routes, &route, (PROBE_PATIENCE, is_new));
     // A route that has failed for good, and waits for somebody.
     let stopped =
         route.stands_still().then(|| route.standing().reason().unwrap_or("see its topic Error".to_owned()));
@@ -172,6 +177,7 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
         "reachable": probe.refusal.is_none(),
         "latencyMs": u64::try_from(probe.latency.as_millis()).unwrap_or(u64::MAX),
         "detail": probe.refusal.clone().unwrap_or_default(),
+        "tried": if probe.is_new { "new" } else { "open" },
     });
     match (probe.refusal, stopped) {
         (None, Some(reason)) => {

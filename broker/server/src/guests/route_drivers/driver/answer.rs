@@ -3,6 +3,7 @@
 use lotmq_host::route::{Abilities, Failure};
 
 use super::{Ended, Serving, count_call, text_of, too_long, trapped};
+use crate::guests::routes::asked_run::AskedProbe;
 use crate::guests::routes::questions::Question;
 
 impl Serving<'_> {
@@ -73,6 +74,40 @@ impl Serving<'_> {
                 Some(Ended::Away(too_long(call_time)))
             }
         }
+    }
+}
+
+impl Serving<'_> {
+    /// Asks the far side over the connection that is open whether it is there, and tells those who want to know. What a guest rejects it cannot be asked: that it is connected
+    /// is all there is to know.
+    pub(super) async fn probe_as_asked(&mut self, askers: AskedProbe) -> Option<Ended> {
+        let (told, ended) = self.probed().await;
+        if told.is_ok() {
+            self.driver.route.is_heard_of();
+        }
+        for asker in askers {
+            // Whoever asked may have gone.
+            let _ = asker.try_send(told.clone());
+        }
+        ended
+    }
+
+    async fn probed(&mut self) -> (Result<(), String>, Option<Ended>) {
+        if !self.abilities.contains(Abilities::REQUEST) {
+            return (Ok(()), None);
+        }
+        self.instance.comes_behind(0);
+        count_call(self.figures.as_ref());
+        let call_time = self.version.call_time();
+        let failure = match tokio::time::timeout(call_time, self.instance.request("probe", b"{}")).await {
+            Ok(Ok(Ok(_) | Err(Failure::Reject(_)))) => return (Ok(()), None),
+            Ok(Ok(Err(failure))) => failure,
+            Ok(Err(trap)) => Failure::Reconnect(trapped(self.figures.as_ref(), &trap)),
+            Err(_) => Failure::Reconnect(too_long(call_time)),
+        };
+        let told = Err(self.driver.masked(&text_of(failure.clone())));
+        let goes_on = matches!(failure, Failure::Retry(_));
+        (told, (!goes_on).then(|| super::ended(failure)))
     }
 }
 

@@ -7,6 +7,7 @@ mod tags;
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use lotmq_host::route::{Abilities, Failure};
 use tokio::time::{Instant, timeout};
 
@@ -20,6 +21,9 @@ use tags::TagsAsked;
 
 /// Period at which a run that was asked for is looked at.
 const BROUGHT_LOOK: Duration = Duration::from_millis(1);
+
+/// Time after which an instance that was opened again is connected when its runs pass and bring nothing.
+const QUIET_PROOF: Duration = Duration::from_secs(10);
 
 /// Longest wait for the end of a run that was asked for, once the guest is told that there is other work: a case is not to wait for as long as a far side may.
 const ASKED_RUN_PATIENCE: Duration = Duration::from_secs(10);
@@ -83,10 +87,15 @@ impl Serving<'_> {
         match ran {
             Ok(Ok(Ok(after_ms))) => {
                 self.runs_after(Duration::from_millis(after_ms.into()));
+                // Of one that has just been opened again it says nothing that it has run: it may not have been time for what it asks.
+                if self.is_proven() {
+                    self.driver.route.runs_well();
+                }
                 self.ask_for_tags(false).await
             }
             Ok(Ok(Err(failure @ (Failure::Retry(_) | Failure::Reject(_))))) => {
-                self.runs_after_failing(&text_of(failure));
+                let may_be_silent = matches!(failure, Failure::Retry(_));
+                self.runs_after_failing(&text_of(failure), may_be_silent);
                 self.ask_for_tags(true).await
             }
             Ok(Ok(Err(failure))) => Err(super::ended(failure)),
@@ -151,9 +160,20 @@ impl Serving<'_> {
         }
     }
 
-    fn runs_after_failing(&mut self, reason: &str) {
+    /// Whether a run that brings nothing says that the far side is there: it was not opened just now.
+    fn is_proven(&self) -> bool {
+        self.driver.route.standing().unproven() == 0 || self.opened.elapsed() >= QUIET_PROOF
+    }
+
+    /// Notes a run that failed; `may_be_silent`: where that has been so for as long as a far side may take to answer, it counts as away.
+    fn runs_after_failing(&mut self, reason: &str, may_be_silent: bool) {
         let (now, reason) = (self.driver.now(), self.driver.masked(reason));
-        self.driver.route.update(|standing| standing.failed(0, &reason, now));
+        let patience = SignedDuration::try_from(self.version.call_time()).unwrap_or(SignedDuration::MAX);
+        self.driver.route.update(|standing| {
+            let is_silent =
+                may_be_silent && standing.runs_have_failed_for(now).is_some_and(|time| time >= patience);
+            standing.run_failed(&reason, is_silent, now);
+        });
         if let Some(runs) = &mut self.runs {
             runs.next = Instant::now() + runs.pause.next();
         }

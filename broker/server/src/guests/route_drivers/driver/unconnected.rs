@@ -23,7 +23,7 @@ const NO_DISK: &str = "nothing is written to the disk";
 
 impl Driver {
     /// Reason why the route is not connected; `None` where it is: in a broker, and where it has no other side, or one that is there for it alone.
-    pub(super) async fn is_unconnected(
+    pub(super) async fn why_unconnected(
         &self,
         version: &Version,
         services: &Arc<TenantServices>,

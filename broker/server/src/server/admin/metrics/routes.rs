@@ -17,6 +17,8 @@ use crate::management::broker::Broker;
 pub(super) static ROUTES: &[FamilyRow] = families! {
     Counter "lotmq_route_delivered_total" ["tenant", "route", "type"] "Messages of a route that its other side has taken."
         |it, to| each(it, to, |of| Some(of.standing.done().0));
+    Counter "lotmq_route_received_total" ["tenant", "route", "type"] "Messages that the guest of a route has brought and that were published."
+        |it, to| each(it, to, |of| Some(of.standing.deliveries.brought));
     Counter "lotmq_route_rejected_total" ["tenant", "route", "type"] "Messages of a route that can never pass, or found no room."
         |it, to| each(it, to, |of| Some(of.standing.done().1));
     Counter "lotmq_route_retried_total" ["tenant", "route", "type"] "Messages of a route that did not pass and were to come again, each time."

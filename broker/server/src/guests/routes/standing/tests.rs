@@ -1,0 +1,225 @@
+use super::*;
+
+#[test]
+fn status_has_the_fields_of_the_reference_in_order() {
+    let start = Timestamp::from_second(1_795_166_305).unwrap();
+    let mut standing = Standing::new(start);
+    standing.connection_is(0, Connection::Connected, start);
+    for _ in 0..12 {
+        standing.messages_came(1);
+    }
+    standing.passed(12, start);
+    let now = start + SignedDuration::from_secs(90);
+    let text = standing
+        .to_json(("PLC1", "MODBUS_TCP"), &Beside { dead_letters: 3, ..Beside::default() }, now)
+        .to_string();
+    assert_eq!(
+        text,
+        r#"{"name":"PLC1","type":"MODBUS_TCP","connection":"Connected","health":"Green","#.to_owned()
+            + r#""errors":{"total":0,"consecutive":0,"rate":0.0},"messages":{"total":12,"succeeded":12,"failed":0,"received":0},"#
+            + r#""deadLetters":3,"deadLettersDropped":0,"lastActivity":"2026-11-20T09:18:25.000Z","lastSuccess":"2026-11-20T09:18:25.000Z","lastError":null,"lastErrorIsOver":false,"#
+            + r#""uptime":"00:01:30","connectedSince":"2026-11-20T09:18:25.000Z","timestamp":"2026-11-20T09:19:55.000Z"}"#
+    );
+}
+
+#[test]
+fn health_follows_the_errors_and_the_absence() {
+    let start = Timestamp::UNIX_EPOCH;
+    let mut standing = Standing::new(start);
+    assert_eq!(standing.health(&[], start + SignedDuration::from_secs(60)), "Green");
+    assert_eq!(standing.health(&[], start + SignedDuration::from_secs(61)), "Red");
+    standing.connection_is(0, Connection::Connected, start);
+    for (failures, expected) in [(2, "Green"), (3, "Yellow"), (10, "Yellow"), (11, "Red")] {
+        while standing.errors < failures {
+            standing.failed(1, "no", start);
+        }
+        assert_eq!(standing.health(&[], start), expected, "{failures}");
+    }
+    assert_eq!(standing.health(&[], start + RECENT), "Green", "that was long ago");
+    for _ in 0..20 {
+        standing.passed(1, start);
+    }
+    assert_eq!(standing.health(&[], start), "Green");
+}
+
+fn event(name: &str) -> Addressee {
+    Addressee::Event(name.into())
+}
+
+fn waits(name: &str, seconds: i64) -> [EventWait; 1] {
+    [(event(name), SignedDuration::from_secs(seconds))]
+}
+
+#[test]
+fn who_answers_nothing_is_not_green_while_messages_wait() {
+    let start = Timestamp::UNIX_EPOCH;
+    let mut standing = Standing::new(start);
+    standing.connection_is(0, Connection::Connected, start);
+    assert_eq!(standing.health(&waits("A", 30), start), "Green");
+    assert_eq!(standing.health(&waits("A", 31), start), "Yellow");
+    assert_eq!(standing.health(&waits("A", 301), start), "Red");
+    standing.passed(1, start);
+    standing.event_passed(&event("A"), start);
+    assert_eq!(standing.health(&waits("A", 3600), start), "Green", "a backlog passes");
+    let later = start + SignedDuration::from_secs(31);
+    assert_eq!((standing.health(&waits("A", 31), later), standing.health(&[], later)), ("Yellow", "Green"));
+}
+
+#[test]
+fn what_passes_of_one_event_says_nothing_of_another() {
+    let start = Timestamp::UNIX_EPOCH;
+    let mut standing = Standing::new(start);
+    standing.connection_is(0, Connection::Connected, start);
+    standing.event_failed(&event("B"), 0, "no such table", start);
+    standing.passed(1, start);
+    standing.event_passed(&event("A"), start);
+    assert_eq!(standing.reason().as_deref(), Some("event `B`: no such table"));
+    assert!(!standing.last_error_is_over());
+    let after = |seconds| start + SignedDuration::from_secs(seconds);
+    for (seconds, expected) in [(30, "Green"), (31, "Yellow"), (61, "Red")] {
+        let now = after(seconds);
+        standing.event_passed(&event("A"), now);
+        assert_eq!(standing.health(&waits("B", seconds), now), expected, "{seconds}");
+    }
+    assert_eq!(standing.health(&[], after(61)), "Green", "nothing of it waits any more");
+    standing.event_passed(&event("B"), after(62));
+    assert_eq!((standing.reason(), standing.last_error_is_over()), (None, true));
+    assert_eq!(standing.health(&waits("B", 62), after(62)), "Green");
+}
+
+#[test]
+fn what_is_made_good_does_not_count() {
+    let start = Timestamp::UNIX_EPOCH;
+    let mut standing = Standing::new(start);
+    standing.connection_is(0, Connection::Connected, start);
+    (0..20).for_each(|_| standing.event_failed(&event("A"), 0, "no", start));
+    assert_eq!(standing.health(&[], start), "Red");
+    standing.event_passed(&event("B"), start);
+    assert_eq!(standing.health(&[], start), "Red", "another event");
+    standing.event_passed(&event("A"), start);
+    assert_eq!(standing.health(&[], start), "Green");
+    (0..20).for_each(|_| standing.event_failed(&event("A"), 1, "no", start));
+    standing.event_passed(&event("A"), start);
+    assert_eq!(standing.health(&[], start), "Red", "they were given up");
+    assert_eq!(standing.health(&[], start + RECENT), "Green");
+}
+
+#[test]
+fn a_tag_without_a_value_is_seen_as_long_as_it_has_none() {
+    let start = Timestamp::UNIX_EPOCH;
+    let mut standing = Standing::new(start);
+    standing.connection_is(0, Connection::Connected, start);
+    standing.failed(0, "M/A: no", start);
+    standing.brought(start);
+    let told = FailingTags::read(br#"{"failing":1,"reasons":{"M/A":"no"}}"#, str::to_owned);
+    standing.failing_tags = told.map(Arc::new);
+    let seen = |standing: &Standing| {
+        let trouble = standing.trouble();
+        (standing.health(&[], start), trouble, standing.last_error_is_over())
+    };
+    assert_eq!(seen(&standing), ("Yellow", Some("1 tag has no value: M/A: no".to_owned()), false));
+    let status = standing.to_json(("R", "MODBUS_TCP"), &Beside::default(), start);
+    assert_eq!(status["tags"], json!({ "failing": 1, "reasons": { "M/A": "no" } }));
+    standing.failing_tags = FailingTags::read(br#"{"failing":0}"#, str::to_owned).map(Arc::new);
+    assert_eq!(seen(&standing), ("Green", None, true));
+}
+
+#[test]
+fn what_stands_still_is_red_and_says_why() {
+    let start = Timestamp::UNIX_EPOCH;
+    let mut standing = Standing::new(start);
+    standing.connection_is(0, Connection::Connected, start);
+    standing.failed(0, "no", start);
+    assert_eq!(
+        (standing.health(&[], start), standing.reason().as_deref()),
+        ("Green", Some("no")),
+        "it is tried again"
+    );
+    standing.passed(1, start);
+    assert_eq!(standing.reason().as_deref(), None);
+    standing.connection_is(0, Connection::Reconnecting, start);
+    assert_eq!((standing.health(&[], start), standing.reason().as_deref()), ("Green", Some("no")));
+    standing.connection_is(0, Connection::Disconnected, start);
+    assert_eq!((standing.health(&[], start), standing.reason().as_deref()), ("Red", Some("no")));
+}
+
+#[test]
+fn uptime_is_shown_with_days_from_the_first() {
+    for (seconds, expected) in [(0, "00:00:00"), (86_399, "23:59:59"), (93_784, "1.02:03:04")] {
+        assert_eq!(uptime(SignedDuration::from_secs(seconds)), expected);
+    }
+}
+
+#[test]
+fn what_could_not_be_opened_is_made_good_by_a_connection() {
+    let start = Timestamp::UNIX_EPOCH;
+    let mut standing = Standing::new(start);
+    (0..5).for_each(|_| {
+        standing.not_opened("refused", start);
+        standing.connection_is(0, Connection::Reconnecting, start);
+    });
+    assert_eq!((standing.health(&[], start), standing.reason().as_deref()), ("Yellow", Some("refused")));
+    standing.connection_is(0, Connection::Connected, start);
+    assert_eq!(standing.health(&[], start), "Green");
+    (0..5).for_each(|_| standing.failed(0, "lost in a call", start));
+    assert_eq!(standing.health(&[], start), "Yellow");
+    standing.brought(start);
+    assert_eq!((standing.health(&[], start), standing.reason()), ("Green", None));
+}
+
+#[test]
+fn runs_that_fail_are_red_after_a_minute_however_seldom_they_are_tried() {
+    let start = Timestamp::UNIX_EPOCH;
+    let after = |seconds| start + SignedDuration::from_secs(seconds);
+    let mut standing = Standing::new(start);
+    standing.connection_is(0, Connection::Connected, start);
+    standing.run_failed("no answer", false, start);
+    assert_eq!(standing.health(&[], after(60)), "Green");
+    standing.run_failed("no answer", true, after(61));
+    let seen = (standing.health(&[], after(61)), standing.connection().word(), standing.reason());
+    assert_eq!(seen, ("Red", "Reconnecting", Some("no answer".to_owned())));
+    standing.brought(after(62));
+    let seen = (standing.health(&[], after(62)), standing.connection().word(), standing.reason());
+    assert_eq!(seen, ("Green", "Connected", None));
+}
+
+#[test]
+fn who_has_lost_the_far_side_is_connected_when_something_passes() {
+    let start = Timestamp::UNIX_EPOCH;
+    let after = |seconds| start + SignedDuration::from_secs(seconds);
+    let mut standing = Standing::new(start);
+    standing.connection_is(0, Connection::Connected, start);
+    standing.connection_is(0, Connection::Reconnecting, start);
+    for second in [10, 30, 61] {
+        standing.is_unproven(0);
+        assert_eq!((standing.connection(), standing.unproven()), (Connection::Reconnecting, 1), "{second}");
+        standing.connection_is(0, Connection::Reconnecting, after(second));
+        assert_eq!(standing.unproven(), 0);
+    }
+    assert_eq!(standing.health(&[], after(61)), "Red");
+    standing.is_unproven(0);
+    standing.passed(1, after(62));
+    assert_eq!((standing.connection(), standing.health(&[], after(62))), (Connection::Connected, "Green"));
+    assert_eq!(standing.deliveries.reconnects, 1);
+}
+
+#[test]
+fn what_may_not_be_published_is_the_reason_until_it_is_long_ago() {
+    let start = Timestamp::UNIX_EPOCH;
+    let mut standing = Standing::new(start);
+    standing.connection_is(0, Connection::Connected, start);
+    standing.write_is_refused("not granted", start);
+    standing.run_failed("cannot publish", false, start);
+    let seen = (standing.health(&[], start), standing.reason(), standing.last_error());
+    assert_eq!(seen, ("Red", Some("not granted".to_owned()), Some("not granted")));
+    let later = start + SignedDuration::from_mins(4);
+    standing.write_is_still_refused(later);
+    standing.brought(later + SignedDuration::from_mins(4));
+    assert_eq!(standing.health(&[], later + SignedDuration::from_mins(4)), "Red", "something else passes");
+    standing.brought(later + SignedDuration::from_mins(5));
+    assert_eq!(standing.health(&[], later + SignedDuration::from_mins(5)), "Green");
+    standing.write_is_refused("not granted", later);
+    standing.begins_anew(later);
+    standing.connection_is(0, Connection::Connected, later + SignedDuration::from_secs(1));
+    assert_eq!((standing.reason(), standing.health(&[], later)), (None, "Green"));
+}
