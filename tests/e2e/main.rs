@@ -85,6 +85,7 @@ mod replies;
 mod requests;
 mod route_ingest;
 mod route_instances;
+mod route_standing;
 mod rows;
 mod rule_modules;
 mod rules;

@@ -51,7 +51,7 @@ impl Standing {
     }
 
     /// The next standing that says this.
-    fn until(&mut self, part: &str) -> String {
+    pub(crate) fn until(&mut self, part: &str) -> String {
         loop {
             let status = self.0.receive(WAIT_MAX).unwrap().expect("a status").text();
             if status.contains(part) {
@@ -124,15 +124,18 @@ fn a_module_reaches_what_it_was_granted_and_the_operator_allows() {
     broker.command_ok(&route(address, ""));
     let mut standing = Standing::of(&broker);
     broker.command_ok(&module(""));
-    standing.says(&format!("ECHO_CONFIG: module 'echo' was not granted endpoint:{address}"));
+    let granting = format!("-grantModule echo -grant endpoint:{address}");
+    standing.says(&format!(
+        "ECHO_CONFIG: module 'echo' was not granted endpoint:{address}; {granting} grants it"
+    ));
     let stands = broker.command_ok("-connectionStatus").message().to_owned();
-    let why = format!("ECHO_CONFIG: module 'echo' was not granted endpoint:{address}");
+    let why = format!("ECHO_CONFIG: module 'echo' was not granted endpoint:{address}; {granting} grants it");
     assert_eq!(stands, format!("Line (WASM): Disconnected, Red: {why}"));
     // Topics are granted, too: what the route names is no more than its part.
     broker.command_ok(&module("-replace -grant endpoint:127.0.0.1:* -topics other/#"));
     let (mut stream, _lines) = accept(&far);
     stream.write_all(b"hello\n").unwrap();
-    standing.says("not-allowed");
+    standing.says("was not granted 'write:echo/in' (it has write:other/#)");
 
     let strict = options().variable("LOTMQ_MODULES_ALLOW_UNSTABLE", "true").start();
     strict.command_ok(&route(address, ""));
@@ -188,7 +191,7 @@ fn events_mappings_and_tags_take_messages_and_tags_are_published() {
     let (mut stream, _lines) = accept(&far);
     let mut standing = Standing::of(&broker);
     stream.write_all(b"hello\n").unwrap();
-    standing.says("not-allowed");
+    standing.says("was granted 'write:echo/in', and the text of this route does not name that");
 }
 
 #[test]
@@ -396,9 +399,8 @@ fn a_module_whose_settings_cannot_be_checked_takes_the_place_of_none() {
         let component = with_schema(schema);
         let base64 = STANDARD.encode(&component);
         for name in ["echo", "other"] {
-            let refused = broker.command(&format!(
-                "-addModule {name} -world route -replace -net {address} wasm64:{base64}"
-            ));
+            let refused = broker
+                .command(&format!("-addModule {name} -world route -replace -net {address} wasm64:{base64}"));
             assert_eq!(refused.code(), "COMPILE_FAILED", "{schema}: {refused:?}");
             assert!(refused.message().starts_with(&told), "{schema}: {}", refused.message());
         }

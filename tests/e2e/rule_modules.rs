@@ -197,11 +197,25 @@ fn a_module_of_world_rule_has_what_such_a_module_can_have() {
     let added = broker.command_ok(&add_guard("-on a/# -net h:1"));
     let warnings = added.0["warnings"].to_string();
     assert!(warnings.contains("NOT_GRANTED") && warnings.contains("-on means nothing"), "{warnings}");
-    broker.command_ok(GUARDED);
+    let granting = "-grantModule guard -grant read:plant/locked -grant state grants it";
+    assert!(
+        warnings.contains("Rules that ask it deny wherever it wants that.") && warnings.contains(granting),
+        "{warnings}"
+    );
+    let added = broker.command_ok(GUARDED).0["warnings"].to_string();
+    assert!(added.contains("NOT_GRANTED") && added.contains(granting), "{added}");
     let mut one = client(&broker, "one");
     assert!(!may(&mut one, "plant/a", "x"));
+    // What it may not read is nothing that it finds unlocked.
+    broker.command_ok("-grantModule guard -grant state");
+    assert!(!may(&mut one, "plant/a", "x"));
+    let error = error_of(&broker, "Rules/Guarded").to_string();
+    assert!(error.contains("it wanted 'read:plant/locked', which it was not granted"), "{error}");
     let error = error_of(&broker, "Modules/guard").to_string();
-    assert!(error.contains("no more clients fit"), "{error}");
+    assert!(error.contains("GRANT_MISSING"), "{error}");
+    let granted = broker.command_ok("-grantModule guard -grant read:plant/locked");
+    assert_eq!(granted.data()["granted"], json!(["read:plant/locked", "state"]));
+    assert!(may(&mut one, "plant/a", "x"));
     // Topics are to be read only.
     let added = broker.command_ok(&add_guard("-replace -topics plant/# -grant state"));
     assert_eq!(added.data()["granted"], json!(["read:plant/#", "state"]));
@@ -216,7 +230,8 @@ fn a_module_of_world_rule_has_what_such_a_module_can_have() {
     let other = broker.command(&format!("-addModule guard -world action -replace wasm64:{scale}"));
     assert_eq!(other.code(), "WORLD_MISMATCH");
     broker.command_ok("-rollbackModule guard");
-    assert!(!may(&mut one, "plant/a", "x"), "the version before had no grants");
+    assert_eq!(info(&broker)["granted"], json!(["read:plant/locked", "state"]), "as the version before had");
+    assert!(may(&mut one, "plant/a", "x"));
 }
 
 #[test]
@@ -227,7 +242,9 @@ fn only_root_adds_what_decides_unless_it_is_signed() {
     broker.command_ok(&add_guard("-grantAll"));
     broker.command_ok(&add_guard("-grantAll -replace"));
     let ann = ("ann", "pw");
-    for command in [add_guard("-grantAll -replace"), "-rollbackModule guard -force".to_owned()] {
+    let commands =
+        ["-rollbackModule guard -force", "-grantModule guard -grant state -force"].map(str::to_owned);
+    for command in [add_guard("-grantAll -replace")].into_iter().chain(commands) {
         assert_eq!(broker.command_as(ann, &command).code(), "PERMISSION_DENIED", "{command:.40}");
     }
     let scale = crate::modules::scale();

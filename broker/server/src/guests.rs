@@ -15,6 +15,7 @@ pub(crate) mod dead_letter_queue;
 mod effects;
 mod events;
 mod fibers;
+pub(crate) mod granting;
 mod guest_id;
 pub(crate) mod hosting;
 pub(crate) mod in_common;

@@ -3,8 +3,8 @@
 use crate::support::{Broker, engine};
 use lotmq_chain::limits::ISSUERS_MAX;
 use lotmq_host::{
-    ComponentSource, Grants, GuestId, GuestLimits, LoadError, LogLevel, MetricChange, NestedCall, RunContext, RunError,
-    Services, Severity, TopicGrant, TrapKind,
+    ComponentSource, Grants, GuestId, GuestLimits, LoadError, LogLevel, MetricChange, NestedCall, RunContext,
+    RunError, Services, Severity, TopicGrant, TrapKind,
     fiber::{ClientTls, Endpoint, EndpointTls, FiberServices, HttpEvent},
     limits::{MESSAGE_BYTES_MAX, ROUTE_TIME},
     route::{
@@ -617,7 +617,9 @@ fn a_guest_that_cannot_say_what_it_is_is_told_from_one_that_does_not_start() {
     };
     let described = of("(i32.const 16)").unwrap();
     assert_eq!((&*described.configuration, described.abilities), ("", Abilities::empty()));
-    for (describe, kind) in [("unreachable", TrapKind::Unreachable), ("(loop (br 0)) unreachable", TrapKind::Time)] {
+    for (describe, kind) in
+        [("unreachable", TrapKind::Unreachable), ("(loop (br 0)) unreachable", TrapKind::Time)]
+    {
         let error = of(describe).unwrap_err();
         assert_eq!(error.code(), "COMPILE_FAILED");
         assert!(matches!(&error, LoadError::DescribeFailed(trap) if trap.kind == kind), "{error}");

@@ -88,6 +88,11 @@ fn common_filter(one: &str, other: &str) -> Option<Box<str>> {
     Some(common.join("/").into())
 }
 
+/// Whether there are topics that two Topic Filters match both.
+pub(crate) fn have_common_topics(one: &str, other: &str) -> bool {
+    common_filter(one, other).is_some()
+}
+
 /// Whether a granted place, as `host:port`, covers one that a route names: a host, `*.suffix` or a network, and a port, a range of them or `*`. A granted host
 /// may begin with `*.`, a granted port may be `*`.
 pub(crate) fn reaches(granted: &str, place: &str) -> bool {

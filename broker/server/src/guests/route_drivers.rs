@@ -25,7 +25,7 @@ use lotmq_core::tenant::Tenant;
 use lotmq_definitions::Definition;
 use lotmq_host::fiber::FiberServices as _;
 use lotmq_host::route::{Abilities, Description};
-use lotmq_host::{Acting, Ambient, Grants, NameGrant, Qos, RunContext, TopicGrant, ValueGrant};
+use lotmq_host::{Acting, Ambient, Capability, Grants, NameGrant, Qos, RunContext, TopicGrant, ValueGrant};
 
 use super::guest_id::guest_id;
 use super::hosting::Hosting;
@@ -70,6 +70,31 @@ pub(crate) fn refused_address(
         .err()
         .filter(NoEndpoint::is_refused)
         .map(|refused| refused.to_string())
+}
+
+/// Places that a route names, as `host:port`, which its module needs the grants `endpoint:` of; none where its settings do not say them well.
+pub(crate) fn places_named(
+    (tenant, hosting): (&Arc<Tenant>, &Arc<Hosting>),
+    definition: &Arc<Definition>,
+) -> Vec<String> {
+    let Some(route) = definition.facts().route.as_deref() else { return Vec::new() };
+    let services = Arc::new(TenantServices::new(tenant, hosting, definition));
+    let names = template::OfRoute(&services, RunContext::new(guest_id(tenant, definition.id)));
+    let made = endpoints::endpoints(route, &names, PlaceBounds::default(), &SectionTls::default());
+    let far = made.into_iter().flatten().map(|(_, far)| endpoints::place(&far.host, far.port));
+    far.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Topics that the text of a route names, which its module needs the grants of as well.
+pub(crate) fn topics_named(facts: &Facts) -> Vec<(Capability, String)> {
+    let named = |capability, of: &[TopicFact]| {
+        let filter = |fact: &TopicFact| match fact {
+            TopicFact::Exact(filter) | TopicFact::Pattern(filter) => Some((capability, filter.clone())),
+            TopicFact::Any => None,
+        };
+        of.iter().filter_map(filter).collect::<Vec<_>>()
+    };
+    [named(Capability::WriteTopic, &facts.writes), named(Capability::ReadTopic, &facts.reads)].concat()
 }
 
 /// Settings of a route as its guest gets them, as far as its text says them: secrets by their names.

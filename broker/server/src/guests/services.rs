@@ -20,6 +20,7 @@ use lotmq_store::Store;
 use parking_lot::Mutex;
 use tracing::warn;
 
+use super::granting;
 use super::guest_id::definition_id;
 use super::records;
 use super::rights::{Access, Rights, Variable};
@@ -64,6 +65,34 @@ impl MissingGrants {
             told.push(grant.to_owned());
         }
         is_new
+    }
+}
+
+/// Text for people: what a module was not granted, what it has of the kind, and how it gets that.
+fn told_missing(
+    tenant: &Tenant,
+    definition: &Definition,
+    module: &str,
+    (capability, name, grant): (Capability, &str, &str),
+) -> String {
+    let granting = granting::command(module, [grant]);
+    if definition.kind() == DefinitionKind::Module {
+        return format!(
+            "this module was not granted '{grant}', and is refused it from now on; {granting} grants it"
+        );
+    }
+    let found = tenant.programs().guests.route_module(module).ok();
+    match found {
+        Some((found, _)) if found.grants.cover(capability, name) => format!(
+            "module '{module}' was granted '{grant}', and the text of this route does not name that, so it is refused from now on"
+        ),
+        Some((found, _)) => {
+            let has = granting::of_kind(&found.grants, capability);
+            format!(
+                "module '{module}' was not granted '{grant}' ({has}), and is refused it from now on; {granting} grants it"
+            )
+        }
+        None => format!("module '{module}' was not granted '{grant}'"),
     }
 }
 
@@ -274,10 +303,13 @@ impl Services for TenantServices {
             None => (definition.kind() == DefinitionKind::Module).then(|| &**definition.name()),
         };
         let (Some(module), Some(hosting)) = (module, self.hosting.upgrade()) else { return };
+        let runner = tenant.programs().guests.route_by_id(definition.id);
+        let refused = runner.filter(|_| capability == Capability::WriteTopic);
         let shown: String = name.chars().take(MODULE_GRANT_BYTES_MAX / 4).collect();
         let word = capability.word();
         let grant = if shown.is_empty() { word.to_owned() } else { format!("{word}:{shown}") };
         if self.missing.note(&grant) {
+            let message = told_missing(&tenant, &definition, module, (capability, name, &grant));
             // The record at its topic is that of its last error, which may be one that follows from this.
             warn!(
                 tenant = &*tenant.name,
@@ -285,15 +317,12 @@ impl Services for TenantServices {
                 kind = definition.kind().title(),
                 module,
                 grant,
+                error = message,
                 "a module wanted what it was not granted"
             );
-            let message = if definition.kind() == DefinitionKind::Module {
-                format!("this module was not granted '{grant}', and is refused it from now on")
-            } else {
-                format!(
-                    "module '{module}' was not granted '{grant}', or this route does not name that, and is refused it from now on"
-                )
-            };
+            if let Some(runner) = &refused {
+                runner.may_not_publish(&message);
+            }
             let (topic, payload) = trigger.map_or(("", &[][..]), |trigger| (trigger.topic, trigger.payload));
             let error = DefinitionError {
                 code: "GRANT_MISSING",
@@ -304,6 +333,8 @@ impl Services for TenantServices {
             };
             let now = hosting.definitions_now().wall;
             records::record_at(&hosting, &tenant, &definition, &error, (now, run.hops));
+        } else if let Some(runner) = refused {
+            runner.may_not_publish_still();
         }
     }
 

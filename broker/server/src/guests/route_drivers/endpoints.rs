@@ -10,6 +10,7 @@ use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue};
 use lotmq_host::fiber::{Endpoint, EndpointTls, HostPattern, HttpService, NotAPattern, ServerTls};
 
 use super::template::Names;
+use crate::guests::granting;
 use crate::guests::in_common::reaches;
 use crate::guests::policies::Policies;
 
@@ -42,12 +43,17 @@ pub(super) enum NoEndpoint {
     Pattern { section: String, reason: NotAPattern },
     #[error("{section}: it connects and listens; these are two sections")]
     Both { section: String },
-    #[error("{section}: module '{module}' was not granted endpoint:{place}")]
+    #[error("{section}: module '{module}' was not granted endpoint:{place}; {granting}", granting = granting(module, place))]
     NotGranted { section: String, module: String, place: String },
     #[error("{section}: policy net does not name {place}")]
     AgainstPolicy { section: String, place: String },
     #[error("{section}: {place}: {reason}")]
     Refused { section: String, place: String, reason: String },
+}
+
+/// What grants a place.
+fn granting(module: &str, place: &str) -> String {
+    format!("{} grants it", granting::command(module, [&*format!("endpoint:{place}")]))
 }
 
 impl NoEndpoint {
@@ -245,7 +251,7 @@ pub(super) fn name_of(block: &RouteBlock) -> String {
 }
 
 /// A place as a grant names it.
-fn place(host: &str, port: u16) -> String {
+pub(super) fn place(host: &str, port: u16) -> String {
     if host.contains(':') && !host.starts_with('[') {
         format!("[{host}]:{port}")
     } else {
@@ -327,7 +333,9 @@ mod tests {
             (&[("ALLOW_HOSTS", text("a.local:9092, *:9092"))], "*:9092"),
             (&[("LISTEN", text("0.0.0.0:502"))], "0.0.0.0:502"),
         ] {
-            let expected = format!("PLC_CONFIG: module 'm' was not granted endpoint:{place}");
+            let expected = format!(
+                "PLC_CONFIG: module 'm' was not granted endpoint:{place}; -grantModule m -grant endpoint:{place} grants it"
+            );
             assert_eq!(granted(settings), Err(expected));
         }
     }

@@ -32,7 +32,9 @@ pub(super) enum NoFolder {
         "{section}: {key} is '{value}', which is below none of routes.file_roots; put a folder around it there, or write a path that does not begin with /, for a folder below the first of them or, where there are none, below the data directory"
     )]
     Outside { section: String, key: &'static str, value: String },
-    #[error("{section}: module '{module}' was not granted file-read:{value} or file-write:{value}")]
+    #[error(
+        "{section}: module '{module}' was not granted file-read:{value} or file-write:{value}; -grantModule {module} -grant \"file-read:{value}\" grants reading"
+    )]
     NotGranted { section: String, module: String, value: String },
     #[error("routes.file_roots: '{root}' cannot be used: {error}", root = root.display())]
     Root { root: PathBuf, error: io::Error },
@@ -293,6 +295,9 @@ mod tests {
         assert_eq!(may("logs").unwrap(), (true, false));
         assert_eq!(may("logs/a/b").unwrap(), (true, true));
         let refused = may("other").unwrap_err().to_string();
-        assert_eq!(refused, "LOG_CONFIG: module 'm' was not granted file-read:other or file-write:other");
+        assert_eq!(
+            refused,
+            "LOG_CONFIG: module 'm' was not granted file-read:other or file-write:other; -grantModule m -grant \"file-read:other\" grants reading"
+        );
     }
 }

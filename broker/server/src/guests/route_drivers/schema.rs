@@ -182,7 +182,8 @@ fn malformed(keyword: &str, value: &Json) -> Option<Option<&'static str>> {
         "enum" => (value.as_array().is_some_and(|words| !words.is_empty()), "a list of values, one at least"),
         "type" => {
             let is_list = value.as_array().is_some_and(|names| !names.is_empty()) && all(&is_type);
-            let expected = "one of array, boolean, integer, null, number, object and string, or a list of them";
+            let expected =
+                "one of array, boolean, integer, null, number, object and string, or a list of them";
             (is_type(value) || is_list, expected)
         }
         "minimum" | "maximum" => (value.is_number(), "a number"),

@@ -27,7 +27,9 @@ pub(super) enum NoSerialLine {
     Device { section: String, value: String },
     #[error("{section}: {key} is '{value}'; {expected} is meant")]
     Setting { section: String, key: &'static str, value: String, expected: &'static str },
-    #[error("{section}: module '{module}' was not granted serial:{device}")]
+    #[error(
+        "{section}: module '{module}' was not granted serial:{device}; -grantModule {module} -grant serial:{device} grants it"
+    )]
     NotGranted { section: String, module: String, device: String },
 }
 
@@ -255,6 +257,9 @@ mod tests {
         let named = NameGrant::Names(Box::new(["/dev/ttyS1".into()]));
         assert!(of(&[("COM_PORT", text("/dev/ttyS1"))], &named).is_ok());
         let refused = of(&[("COM_PORT", text("/dev/ttyS2"))], &named).unwrap_err();
-        assert_eq!(refused, "SCALE_CONFIG: module 'm' was not granted serial:/dev/ttyS2");
+        assert_eq!(
+            refused,
+            "SCALE_CONFIG: module 'm' was not granted serial:/dev/ttyS2; -grantModule m -grant serial:/dev/ttyS2 grants it"
+        );
     }
 }

@@ -151,6 +151,7 @@ fn add_one(
             let stands = |reason| problem("ADDRESS_REFUSED", &format!("the route stands still: {reason}"));
             warnings.extend(refused.map(stands));
             warnings.extend(super::dependents::misfits(call, &installed.definition));
+            warnings.extend(super::modules::granting::missing(call.tenant, call, &installed.definition));
             let message = format!("{} '{name}' added successfully!", kind.title());
             Outcome { kind, name, message, errors: Vec::new(), warnings }
         }

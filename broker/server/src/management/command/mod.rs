@@ -150,6 +150,7 @@ static GROUPS: &[(&str, &[&Verb])] = &[
             &modules::ENABLE,
             &modules::DISABLE,
             &modules::ROLLBACK,
+            &modules::granting::GRANT,
             &modules::parts::CANCEL,
             &modules::download::GET,
         ],

@@ -1,4 +1,4 @@
-//! `-addModule`, `-removeModule`, `-listModules`, `-moduleInfo`, `-enableModule`, `-disableModule`, `-rollbackModule`. Commands reference §14.
+//! `-addModule`, `-removeModule`, `-listModules`, `-moduleInfo`, `-enableModule`, `-disableModule`, `-rollbackModule`; `-grantModule` is in [`granting`]. Commands reference §14.
 
 use std::sync::Arc;
 
@@ -32,6 +32,7 @@ use options::{
 pub(super) mod authority;
 pub(super) mod compiling;
 pub(super) mod download;
+pub(super) mod granting;
 pub(super) mod instances;
 pub(crate) mod local;
 pub(super) mod options;
@@ -153,7 +154,12 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     }
     asked.options.config = configured(world, schema, asked.options.config.take())?;
     let manifest: Option<GrantSet> = manifest.map(|manifest| manifest.asks.into_iter().collect());
-    let (granted, warnings) = granted(world, &asked, manifest.as_ref());
+    let (granted, mut warnings) = granted(world, &asked, manifest.as_ref());
+    for (_, warning) in warnings.iter_mut().filter(|(code, _)| *code == "NOT_GRANTED") {
+        let missing = manifest.iter().flatten().filter(|wanted| !grants::covers(&granted, wanted));
+        let then = if world == World::Rule { " Rules that ask it deny wherever it wants that." } else { "" };
+        warning.push_str(&format!("{then} {}", granting::hint(&name, missing)));
+    }
     asked.warnings.extend(warnings);
     if granted.len() > MODULE_GRANTS_MAX {
         let message = format!("{} grants are too many, limit {MODULE_GRANTS_MAX}.", granted.len());

@@ -11,6 +11,7 @@ pub(crate) static COMPILE: &[&str] = &[
     "addModule",
     "enableModule",
     "rollbackModule",
+    "grantModule",
     "addPython",
     "addProject",
     "loadProject",

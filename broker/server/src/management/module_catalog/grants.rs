@@ -14,7 +14,7 @@ use lotmq_router::{filter_includes, topic_filter_valid};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::guests::in_common::reaches;
+use crate::guests::in_common::{have_common_topics, reaches};
 use crate::guests::route_drivers::asset_configuration;
 use crate::guests::variables::is_name;
 use crate::limits::{MANIFEST_BYTES_MAX, MODULE_GRANT_BYTES_MAX, MODULE_GRANTS_MAX};
@@ -68,6 +68,13 @@ pub(crate) enum ManifestError {
 
 fn words() -> String {
     Capability::ALL.map(Capability::word).join(":, ")
+}
+
+impl NamedGrant {
+    /// Grant of a kind and name; `None` where there is none such.
+    pub(crate) fn new(capability: Capability, name: &str) -> Option<Self> {
+        format!("{}:{name}", capability.word()).parse().ok()
+    }
 }
 
 impl fmt::Display for NamedGrant {
@@ -291,6 +298,14 @@ pub(crate) fn covers(set: &GrantSet, wanted: &NamedGrant) -> bool {
             | Capability::KeepState => granted.name == wanted.name || *granted.name == *ALL,
         }
     })
+}
+
+/// Whether a set has something of what a grant names, if it is a topic, and else covers it.
+pub(crate) fn touches(set: &GrantSet, wanted: &NamedGrant) -> bool {
+    let is_topic = matches!(wanted.capability, Capability::ReadTopic | Capability::WriteTopic);
+    let of_kind = || set.iter().filter(|granted| granted.capability == wanted.capability);
+    covers(set, wanted)
+        || (is_topic && of_kind().any(|granted| have_common_topics(&granted.name, &wanted.name)))
 }
 
 /// Grant of the folders that one text names.

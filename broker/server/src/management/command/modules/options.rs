@@ -155,7 +155,7 @@ pub(super) fn granted(
 }
 
 /// Grants as a text; `None` of none.
-fn listed<'a>(grants: impl Iterator<Item = &'a NamedGrant>) -> Option<String> {
+pub(super) fn listed<'a>(grants: impl Iterator<Item = &'a NamedGrant>) -> Option<String> {
     let texts: Vec<String> = grants.map(NamedGrant::to_string).collect();
     (!texts.is_empty()).then(|| texts.join(", "))
 }
@@ -293,7 +293,7 @@ fn places(text: &str) -> Result<Vec<NamedGrant>, Refusal> {
     text.split(',').map(|place| named_grant(&format!("{word}:{}", place.trim()))).collect()
 }
 
-fn named_grant(text: &str) -> Result<NamedGrant, Refusal> {
+pub(super) fn named_grant(text: &str) -> Result<NamedGrant, Refusal> {
     let invalid = |reason: String| Refusal::new("GRANT_INVALID", format!("{reason}."));
     text.parse().map_err(|error: GrantError| invalid(error.to_string()))
 }

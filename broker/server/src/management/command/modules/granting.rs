@@ -1,0 +1,161 @@
+//! `-grantModule`: a module that is there gets more than it was granted, without being uploaded again.
+
+use std::sync::Arc;
+
+use lotmq_auth::Scope;
+use lotmq_core::tenant::Tenant;
+use lotmq_definitions::{Definition, DefinitionKind};
+use lotmq_host::Capability;
+use lotmq_store::Batch;
+use serde_json::{Value, json};
+
+use super::options::{listed, may_install, named_grant};
+use super::{authority, compiling, instances, not_found, signed_by, tell};
+use crate::guests::{HasPrograms as _, granting, route_drivers, route_modules};
+use crate::limits::MODULE_GRANTS_MAX;
+use crate::management::command::add_entity::refused;
+use crate::management::command::ownership::Removal;
+use crate::management::command::reply::{Done, EntityType, Refusal, missing_argument, problem};
+use crate::management::command::shown::Shown;
+use crate::management::command::verb::{Call, Effect, Permission, Verb};
+use crate::management::managed::Managing as _;
+use crate::management::module_catalog::grants::{self, GrantSet, NamedGrant};
+use crate::management::module_catalog::{Module, ModuleOptions};
+use crate::management::modules;
+
+pub(in crate::management::command) static GRANT: Verb = Verb {
+    name: "grantModule",
+    usage: "<name> -grant \"kind:name\"... [-force]",
+    shown: Shown::All,
+    permission: Permission::Scope(Scope::ModuleManagementCreation),
+    effect: Effect::Stores,
+    summary: "Grants a module more, beside what it has; it begins anew with that. One of another user with -force only. To take a grant back, add the module again with -replace.",
+    example: "-grantModule scale -grant write:scaled/#",
+    execute: grant,
+};
+
+fn grant(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let (named, rest) = grants_in(call)?;
+    let asked = Removal::of(rest);
+    call.check_count(&asked.arguments, &["name"], 0)?;
+    let name = &asked.arguments[0];
+    call.about(EntityType::Module, name);
+    if named.is_empty() {
+        return Err(missing_argument(call.verb, "-grant"));
+    }
+    let present = call.tenant.managed().modules.get(name).ok_or_else(|| not_found(name))?;
+    asked.check_definitions(call, DefinitionKind::Module, [&**name])?;
+    may_install(call, present.world)?;
+    authority::check(call, name)?;
+    if let Some(grant) = named.iter().find(|grant| !grants::is_available(present.world, grant)) {
+        let message = format!("'{grant}' means nothing for a module of world '{}'.", present.world.name());
+        return Err(Refusal::new("GRANT_INVALID", message));
+    }
+    let before = present.options.granted();
+    let granted: GrantSet = before.union(&named).cloned().collect();
+    if granted.len() > MODULE_GRANTS_MAX {
+        let message = format!("{} grants are too many, limit {MODULE_GRANTS_MAX}.", granted.len());
+        return Err(Refusal::new("GRANT_INVALID", message));
+    }
+    let signed_by = signed_by(call, &present.bytes, present.options.signature.as_deref())?;
+    let added: Vec<NamedGrant> = granted.difference(&before).cloned().collect();
+    call.details = Some(json!({ "granted": &added }));
+    let not_asked = present
+        .asked
+        .as_ref()
+        .and_then(|manifest| listed(named.iter().filter(|grant| !grants::covers(manifest, grant))));
+    let options = ModuleOptions { granted: Some(granted), signed_by, ..present.options.clone() };
+    let module = Module { options, ..(*present).clone() };
+    let compiled = compiling::compile(call, module, call.tenant.managed().assets.policies(name))?;
+    {
+        let _changes = call.broker.commands.changes.lock();
+        call.check_current()?;
+        asked.check_definitions(call, DefinitionKind::Module, [&**name])?;
+        authority::check(call, name)?;
+        let is_same = |now: Arc<Module>| Arc::ptr_eq(&now, &present);
+        if !call.tenant.managed().modules.get(name).is_some_and(is_same) {
+            let message = format!("Module '{name}' has changed meanwhile. Grant it again.");
+            return Err(Refusal::new("BUSY", message));
+        }
+        let mut batch = Batch::new();
+        modules::reconfigure(call.tenant, &call.broker.hosting, compiled, &mut batch).map_err(refused)?;
+        call.commit(batch)?;
+    }
+    let mut done = tell(call, name, "granted more")?.with_member("added", json!(added));
+    if let Some(list) = not_asked {
+        let warning = format!("The module does not ask for {list}; it was granted all the same.");
+        done = done.with_warning("GRANT_NOT_ASKED", &warning);
+    }
+    for (instance, reason) in instances::follow(call, name) {
+        let warning = format!("Asset '{instance}' runs with what was granted before: {reason}");
+        done = done.with_warning("INSTANCE_NOT_FOLLOWED", &warning);
+    }
+    Ok(done)
+}
+
+/// What `-grant` names, and the other arguments.
+fn grants_in(call: &Call<'_>) -> Result<(GrantSet, Vec<String>), Refusal> {
+    let (mut named, mut rest) = (GrantSet::new(), Vec::new());
+    let mut arguments = call.all_arguments()?.into_iter();
+    while let Some(argument) = arguments.next() {
+        if argument.eq_ignore_ascii_case("-grant") {
+            let grant = arguments.next().ok_or_else(|| missing_argument(call.verb, "value of -grant"))?;
+            named.insert(named_grant(&grant)?);
+        } else {
+            rest.push(argument);
+        }
+    }
+    Ok((named, rest))
+}
+
+/// What a module asks for, and could have, of that which was not granted.
+fn not_granted(module: &Module, granted: &GrantSet) -> GrantSet {
+    let asked = module.asked.iter().flatten();
+    let missing = asked.filter(|it| grants::is_available(module.world, it) && !grants::covers(granted, it));
+    missing.cloned().collect()
+}
+
+/// The command that grants these, as a sentence.
+pub(super) fn hint<'a>(module: &str, missing: impl IntoIterator<Item = &'a NamedGrant>) -> String {
+    let texts: Vec<String> = missing.into_iter().map(ToString::to_string).collect();
+    format!("{} grants it.", granting::command(module, texts.iter().map(String::as_str)))
+}
+
+/// Warnings for whoever adds a definition: which of the modules that it names lack a grant that they ask for, or that the text of a route needs.
+pub(in crate::management::command) fn missing(
+    tenant: &Arc<Tenant>,
+    call: &Call<'_>,
+    definition: &Arc<Definition>,
+) -> Vec<Value> {
+    let facts = definition.facts();
+    let of_route = facts.route.as_deref().and_then(route_modules::named);
+    let named = of_route.into_iter().chain(facts.programs.modules.iter().map(String::as_str));
+    let warning = |name: &str| {
+        let module = tenant.managed().modules.get(name)?;
+        let granted = module.options.granted();
+        let mut missing = not_granted(&module, &granted);
+        if of_route == Some(name) {
+            let place = (tenant, &call.broker.hosting);
+            let needs = route_drivers::places_named(place, definition).into_iter();
+            let needs = needs.map(|place| (Capability::Connect, place));
+            let topics = route_drivers::topics_named(facts).into_iter();
+            let needed =
+                needs.chain(topics).filter_map(|(capability, name)| NamedGrant::new(capability, &name));
+            missing.extend(needed.filter(|grant| !grants::touches(&granted, grant)));
+        }
+        let list = listed(missing.iter())?;
+        let then = match definition.kind() {
+            DefinitionKind::Rule => " The rule denies wherever the module wants it.",
+            DefinitionKind::Action
+            | DefinitionKind::Model
+            | DefinitionKind::Route
+            | DefinitionKind::Module
+            | DefinitionKind::Theme
+            | DefinitionKind::Panel => "",
+        };
+        let text = format!("Module '{name}' was not granted {list}.{then} {}", hint(name, &missing));
+        // A place may be a secret.
+        Some(problem("NOT_GRANTED", &tenant.programs().variables.masked_text(&text)))
+    };
+    named.filter_map(warning).collect()
+}
