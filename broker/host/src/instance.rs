@@ -15,6 +15,7 @@ use crate::{
     memory::Memory,
     state::RunState,
     ticker::{Pace, Ticker},
+    trap::StoppedRun,
     types::{LifeEvent, as_params},
 };
 use std::{sync::Arc, time::Duration};
@@ -176,7 +177,7 @@ impl ActionInstance {
         match result {
             Ok(Ok(outputs)) => RunOutcome::Done(outputs),
             Ok(Err(error)) => RunOutcome::Failed(self.store.data().ended_with(error)),
-            Err(error) => self.stopped(&error),
+            Err(error) => self.stopped(&error, output),
         }
     }
 
@@ -212,13 +213,17 @@ impl ActionInstance {
         Ok(done.map(|()| Vec::new()).map_err(RunError::from))
     }
 
-    fn stopped(&mut self, error: &wasmtime::Error) -> RunOutcome {
+    fn stopped(&mut self, error: &wasmtime::Error, output: &RunOutput) -> RunOutcome {
         self.is_poisoned = true;
         if matches!(error.downcast_ref::<Stopped>(), Some(Stopped::Slice)) {
             return RunOutcome::SliceExpired;
         }
-        let refused = self.store.data().memory_refused();
-        RunOutcome::Trapped(crate::trap::explain(error, refused, self.limits.memory_bytes))
+        let run = StoppedRun {
+            memory_refused: self.store.data().memory_refused(),
+            memory_bytes_max: self.limits.memory_bytes,
+            last_words: output.last_words(),
+        };
+        RunOutcome::Trapped(crate::trap::explain(error, &run))
     }
 }
 
@@ -274,7 +279,9 @@ pub(crate) fn new_store(engine: &Engine, state: RunState, time: Duration) -> Sto
 }
 
 pub(crate) fn start_failed(error: &wasmtime::Error, store: &Store<RunState>, limits: &GuestLimits) -> Trap {
-    let trap = crate::trap::explain(error, store.data().memory_refused(), limits.memory_bytes);
+    let (memory_refused, memory_bytes_max) = (store.data().memory_refused(), limits.memory_bytes);
+    let trap =
+        crate::trap::explain(error, &StoppedRun { memory_refused, memory_bytes_max, last_words: None });
     if matches!(trap.kind, TrapKind::HostCall | TrapKind::Other) {
         return Trap { kind: TrapKind::Start, ..trap };
     }

@@ -237,6 +237,12 @@ impl RunOutput {
         self.0.lines_dropped
     }
 
+    /// The last effect, if it is a line of level error: what a guest says that gives up.
+    pub(crate) fn last_words(&self) -> Option<&str> {
+        let last = self.0.records.last()?;
+        matches!(last.kind, Kind::Log { level: LogLevel::Error }).then(|| self.text(last.head))
+    }
+
     /// Adds a line for the log, at the end.
     pub(crate) fn log(&mut self, writer: Writer, level: LogLevel, text: &str) {
         if self.0.lines >= limits::LOG_LINES_PER_RUN_MAX {

@@ -16,6 +16,7 @@ use crate::{
     memory::{Memory, OF_RULES},
     state::RunState,
     ticker::{Pace, Ticker},
+    trap::StoppedRun,
     validate::{RULE_MODULES, is_ours},
 };
 use std::{fmt, sync::Arc};
@@ -233,8 +234,12 @@ impl RuleInstance {
             Ok(Err(error)) => RuleOutcome::Failed(self.store.data().ended_with(error.into())),
             Err(error) => {
                 self.is_poisoned = true;
-                let refused = self.store.data().memory_refused();
-                RuleOutcome::Trapped(crate::trap::explain(&error, refused, self.limits.memory_bytes))
+                let run = StoppedRun {
+                    memory_refused: self.store.data().memory_refused(),
+                    memory_bytes_max: self.limits.memory_bytes,
+                    last_words: output.last_words(),
+                };
+                RuleOutcome::Trapped(crate::trap::explain(&error, &run))
             }
         }
     }

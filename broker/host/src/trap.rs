@@ -9,12 +9,19 @@ const BACKTRACE: &str = "error while executing at wasm backtrace";
 /// Longest text of an engine error that is passed on.
 const TEXT_BYTES_MAX: usize = 500;
 
-/// Says why a guest was stopped. `memory_refused`: why it was refused memory within this run.
-pub(crate) fn explain(
-    error: &wasmtime::Error,
-    memory_refused: Option<Refusal>,
-    memory_bytes_max: usize,
-) -> Trap {
+/// What is known of a run that was stopped.
+pub(crate) struct StoppedRun<'a> {
+    /// Why it was refused memory.
+    pub(crate) memory_refused: Option<Refusal>,
+    /// Bytes of memory that it may have.
+    pub(crate) memory_bytes_max: usize,
+    /// The line of level error that it wrote last of all: where it gave up, the text of a panic.
+    pub(crate) last_words: Option<&'a str>,
+}
+
+/// Says why a guest was stopped.
+pub(crate) fn explain(error: &wasmtime::Error, run: &StoppedRun<'_>) -> Trap {
+    let StoppedRun { memory_refused, memory_bytes_max, last_words } = *run;
     let function = error.downcast_ref::<WasmBacktrace>().and_then(|trace| {
         trace.frames().iter().find_map(|frame| frame.func_name()).map(|name| cut(name, 200).to_owned())
     });
@@ -39,6 +46,11 @@ pub(crate) fn explain(
         }
         Some(_) | None => {}
     }
+    let message = match last_words {
+        // As it is, with its line breaks: secrets in it are found and masked by whoever tells it.
+        Some(words) if kind == TrapKind::Unreachable => format!("{message}: {}", cut(words, TEXT_BYTES_MAX)),
+        Some(_) | None => message,
+    };
     Trap { kind, message, function }
 }
 

@@ -158,7 +158,9 @@ impl logging::Host for FiberState {
             logging::Level::Warn => LogLevel::Warn,
             logging::Level::Error => LogLevel::Error,
         };
-        self.services.log(&self.run, level, crate::texts::cut(&text, limits::MESSAGE_BYTES_MAX));
+        let text = crate::texts::cut(&text, limits::MESSAGE_BYTES_MAX);
+        self.last_words = (level == LogLevel::Error).then(|| text.to_owned());
+        self.services.log(&self.run, level, text);
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     limits::CALL_BYTES_MAX,
     memory::StackShare,
     ticker::{Pace, Ticker},
+    trap::StoppedRun,
 };
 use wasmtime::{
     Store, UpdateDeadline,
@@ -90,8 +91,15 @@ impl<T: OnFiber> Fiber<T> {
 
     /// What came of a call.
     pub(crate) fn end<R>(&self, called: wasmtime::Result<R>) -> CallResult<R> {
-        let refused = || self.store.data().fiber_ref().memory.refused();
-        called.map_err(|error| crate::trap::explain(&error, refused(), self.limits.memory_bytes))
+        called.map_err(|error| {
+            let state = self.store.data().fiber_ref();
+            let run = StoppedRun {
+                memory_refused: state.memory.refused(),
+                memory_bytes_max: self.limits.memory_bytes,
+                last_words: state.last_words.as_deref(),
+            };
+            crate::trap::explain(&error, &run)
+        })
     }
 }
 

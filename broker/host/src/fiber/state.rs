@@ -87,6 +87,8 @@ pub(crate) struct FiberState {
     pub(super) http: InstanceHttp,
     pub(super) lookups: Arc<Semaphore>,
     pub(super) memory: Memory,
+    /// The last line of the call, if it is of level error.
+    pub(super) last_words: Option<String>,
     clock: GuestClock,
 }
 
@@ -122,12 +124,14 @@ impl FiberState {
             http: InstanceHttp::default(),
             lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
             memory,
+            last_words: None,
             clock: GuestClock { spent: Duration::ZERO, budget: Duration::ZERO, since: Instant::now() },
         }
     }
 
     /// A call begins, with so much time.
     pub(super) fn begin(&mut self, budget: Duration) {
+        self.last_words = None;
         self.clock = GuestClock { spent: Duration::ZERO, budget, since: Instant::now() };
     }
 

@@ -12,7 +12,7 @@ use crate::{
     limits::{CALL_BYTES_MAX, PYTHON_MEMORY_BYTES, PYTHON_TIME},
     memory::{Memory, OF_SCRIPTS},
     ticker::{Pace, Ticker},
-    trap,
+    trap::{self, StoppedRun},
 };
 use std::{sync::Arc, time::Duration};
 use wasmtime::{Store, UpdateDeadline};
@@ -144,7 +144,8 @@ fn begin(store: &mut Store<ScriptState>, ticker: &Ticker) {
 }
 
 fn explain(error: &wasmtime::Error, store: &Store<ScriptState>) -> Trap {
-    let trap = trap::explain(error, store.data().memory.refused(), PYTHON_MEMORY_BYTES);
+    let (memory_refused, memory_bytes_max) = (store.data().memory.refused(), PYTHON_MEMORY_BYTES);
+    let trap = trap::explain(error, &StoppedRun { memory_refused, memory_bytes_max, last_words: None });
     let message = if trap.kind == TrapKind::Time {
         format!("it took longer than {} s", PYTHON_TIME.as_secs())
     } else {
