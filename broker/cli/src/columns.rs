@@ -49,7 +49,12 @@ pub(crate) fn cut(line: &str, width: usize) -> String {
 
 /// The text with `?` for every control character, as those that move the cursor of a terminal.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    let shown = |c: char| match c {
+        '\n' => ' ',
+        c if c.is_control() => '?',
+        c => c,
+    };
+    text.chars().map(shown).collect()
 }
 
 /// The lines of a text with `?` for every control character but tabs.

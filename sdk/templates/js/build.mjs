@@ -1,10 +1,10 @@
-// Makes the component, for `lotmq guest build`: node build.mjs FILE
+// Makes the component, for `lotmq guest build`: node build.mjs FILE ENTRY, where ENTRY takes what guest.js prints and does not catch to its log
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { componentize } from '@bytecodealliance/componentize-js';
 
 const { component } = await componentize({
-  sourcePath: resolve('guest.js'),
+  sourcePath: resolve(process.argv[3] ?? 'guest.js'),
   witPath: resolve('wit'),
   worldName: 'lotmq:guest/action',
   // A guest has none of WASI that it would need.

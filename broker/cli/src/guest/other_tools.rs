@@ -6,7 +6,9 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 use lotmq_terminal::output;
 
+use super::build::write;
 use super::folder::GuestFolder;
+use super::sources::{JS_ENTRY, PYTHON_ENTRY};
 
 /// Name of the program that makes components of Python.
 const COMPONENTIZE_PY: &str = "componentize-py";
@@ -29,8 +31,8 @@ pub(super) fn javascript(guest: &GuestFolder, no_install: bool) -> anyhow::Resul
     }
     made(&folder, |out| {
         let mut node = Command::new("node");
-        node.arg("build.mjs").arg(out);
-        node
+        node.arg("build.mjs").arg(out).arg(entry(&folder, "entry.js", JS_ENTRY)?);
+        Ok(node)
     })
 }
 
@@ -67,10 +69,22 @@ pub(super) fn python(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Ve
             "--world",
             "action",
         ]);
+        let entry = entry(&folder, "python-entry/entry.py", PYTHON_ENTRY)?;
+        let of_entry = entry.parent().context("the entry lies in a folder")?;
         // Of WASI its libraries want more than a guest has.
-        componentize.args(["componentize", "--stub-wasi", "guest", "--output"]).arg(out);
         componentize
+            .args(["componentize", "--stub-wasi", "--python-path", ".", "--python-path"])
+            .arg(of_entry);
+        componentize.args(["entry", "--output"]).arg(out);
+        Ok(componentize)
     })
+}
+
+/// Writes what the component of a guest begins with, which calls the guest.
+fn entry(folder: &Path, name: &str, text: &str) -> anyhow::Result<PathBuf> {
+    let path = folder.join("target").join(name);
+    write(&path, text.as_bytes())?;
+    Ok(path)
 }
 
 /// Gets what is missing.
@@ -88,11 +102,11 @@ fn install(mut command: Command, no_install: bool) -> anyhow::Result<()> {
 }
 
 /// The component that a command writes into the file that it is given.
-fn made(folder: &Path, command: impl FnOnce(&PathBuf) -> Command) -> anyhow::Result<Vec<u8>> {
+fn made(folder: &Path, command: impl FnOnce(&PathBuf) -> anyhow::Result<Command>) -> anyhow::Result<Vec<u8>> {
     let target = folder.join("target");
     std::fs::create_dir_all(&target).with_context(|| format!("cannot create {}", target.display()))?;
     let out = target.join("component.part");
-    let mut command = command(&out);
+    let mut command = command(&out)?;
     let program = command.get_program().display().to_string();
     output::note("making the component, which takes half a minute");
     let status = command.current_dir(folder).status().with_context(|| format!("cannot start {program}"))?;

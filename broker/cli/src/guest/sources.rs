@@ -23,6 +23,12 @@ pub(super) const SDK: &[NamedText] = files!(
 /// Versions of what the SDK is made of, under which the examples were built; named after one of them.
 pub(super) const LOCK: &str = include_str!("../../../../sdk/examples/action-answer/Cargo.lock");
 
+/// What the component of a guest in JavaScript begins with.
+pub(super) const JS_ENTRY: &str = include_str!("../../../../sdk/templates/js/entry.js");
+
+/// What the component of a guest in Python begins with.
+pub(super) const PYTHON_ENTRY: &str = include_str!("../../../../sdk/templates/python/entry.py");
+
 /// Name of the example that [`LOCK`] belongs to.
 pub(super) const LOCKED: &str = "action-answer";
 

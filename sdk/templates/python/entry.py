@@ -1,0 +1,82 @@
+"""What the component of a guest in Python begins with, made by `lotmq guest build`: what it prints, and what it does not catch, is told in its log."""
+
+import linecache
+import sys
+
+import guest
+from componentize_py_types import Err
+from wit_world.imports.logging import Level, log
+from wit_world.imports.types import RunError
+
+# There are no files, so tracebacks have no lines of the source.
+linecache.checkcache = lambda filename=None: None
+linecache.updatecache = lambda filename, module_globals=None: []
+
+TEXT_MAX = 4_096
+
+
+class Lines:
+    """An output whose lines are those of the log."""
+
+    def __init__(self, level):
+        self.level, self.rest = level, ""
+
+    def write(self, text):
+        *lines, self.rest = (self.rest + text).split("\n")
+        for line in lines:
+            log(self.level, line)
+        if len(self.rest) > TEXT_MAX:
+            self.flush()
+        return len(text)
+
+    def flush(self):
+        if self.rest:
+            log(self.level, self.rest)
+        self.rest = ""
+
+
+OUTPUTS = Lines(Level.INFO), Lines(Level.WARN)
+
+
+def uncaught(error):
+    """The error of a run that an exception has ended; its traceback goes to the log."""
+    what = error.value if isinstance(error, Err) else error
+    text = f"{type(error).__name__}: {what}"[:TEXT_MAX]
+    places, at = [], error.__traceback__
+    while at:
+        code = at.tb_frame.f_code
+        places.append((code.co_filename.rsplit("/")[-1], at.tb_lineno, code.co_qualname))
+        at = at.tb_next
+    # The first one is of this file.
+    places = places[1:] or places
+    traced = "".join(f"\nat {file}:{line} in {where}" for file, line, where in reversed(places[-16:]))
+    log(Level.ERROR, text + traced)
+    file, line, where = places[-1]
+    return RunError("EXCEPTION", f"{text} ({file}:{line} in {where})", line, 0)
+
+
+def told(method):
+    def call(self, *inputs):
+        sys.stdout, sys.stderr = OUTPUTS
+        try:
+            return method(self, *inputs)
+        except MemoryError:
+            raise
+        except Exception as error:
+            if isinstance(error, Err) and isinstance(error.value, RunError):
+                raise
+            raise Err(uncaught(error)) from None
+        except BaseException as error:
+            uncaught(error)
+            raise
+        finally:
+            for output in OUTPUTS:
+                output.flush()
+
+    return call
+
+
+class ActionHandler(guest.ActionHandler):
+    on_message = told(guest.ActionHandler.on_message)
+    on_event = told(guest.ActionHandler.on_event)
+    call = told(guest.ActionHandler.call)
