@@ -1,6 +1,7 @@
 //! `lotmq guest`: makes, builds, tests and deploys guests in other languages than LoT.
 
 mod build;
+mod config;
 mod create;
 mod deploy;
 mod folder;
@@ -49,6 +50,8 @@ enum GuestCommand {
     /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
     Disable(installed::OneModuleArgs),
     /// Remove a module from a broker; one that a definition uses is refused without --force
+    ///
+    /// Asks before, unless --yes is given; where nobody can be asked, it removes nothing.
     ///
     /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
     Remove(installed::RemoveModuleArgs),

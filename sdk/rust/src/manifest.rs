@@ -19,6 +19,16 @@
 /// | `serial` | opening a serial port, by the path of its device; `*` for all |
 /// | `state` | values of its own |
 ///
+/// Behind them the settings that the guest reads by `config` may be described, in JSON Schema, so that the broker and `lotmq guest` check what it is configured with:
+///
+/// ```
+/// lotmq_guest::manifest!(
+///     "write:scaled/#",
+///     configuration = r#"{"additionalProperties": false, "required": ["unit"], "properties": {
+///         "unit": {"enum": ["bar", "mbar"]}, "factor": {"type": "number", "default": 0.1}}}"#,
+/// );
+/// ```
+///
 /// It gives nothing: what the guest may do is granted when it is added (`-grantAll`, `-grant`). A text that begins with none of these words does not
 /// compile:
 ///
@@ -27,15 +37,26 @@
 /// ```
 #[macro_export]
 macro_rules! manifest {
-    ($first:literal $(, $other:literal)* $(,)?) => {
+    ($first:literal $(, $other:literal)* $(, configuration = $schema:literal)? $(,)?) => {
         const _: () = {
             $crate::manifest::check($first);
             $($crate::manifest::check($other);)*
-            const TEXT: &str = concat!("{\"asks\":[", stringify!($first), $(",", stringify!($other),)* "]}");
-            #[used]
-            #[cfg_attr(target_family = "wasm", unsafe(link_section = "lotmq:manifest"))]
-            static MANIFEST: [u8; TEXT.len()] = *TEXT.as_bytes().first_chunk().expect("it has its own length");
+            const TEXT: &str = concat!(
+                "{\"asks\":[", stringify!($first), $(",", stringify!($other),)* "]" $(, ",\"configuration\":", $schema)?, "}"
+            );
+            $crate::manifest!(@section TEXT);
         };
+    };
+    (configuration = $schema:literal $(,)?) => {
+        const _: () = {
+            const TEXT: &str = concat!("{\"asks\":[],\"configuration\":", $schema, "}");
+            $crate::manifest!(@section TEXT);
+        };
+    };
+    (@section $text:ident) => {
+        #[used]
+        #[cfg_attr(target_family = "wasm", unsafe(link_section = "lotmq:manifest"))]
+        static MANIFEST: [u8; $text.len()] = *$text.as_bytes().first_chunk().expect("it has its own length");
     };
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::folder::{GuestFolder, GuestLanguage};
 use super::last_build::LastBuild;
-use super::{other_tools, verify};
+use super::{config, other_tools, verify};
 
 /// Command that gets a toolchain, for messages.
 const INSTALL: &str = "lotmq guest build";
@@ -38,6 +38,7 @@ pub(super) fn build(args: &BuildArgs) -> anyhow::Result<Exit> {
     let guest = GuestFolder::open(&args.folder)?;
     let component = built(&guest, args.no_install)?;
     verify::tell(&Embedding::new()?, &guest.component(), &component)?;
+    config::check(&guest, &component)?;
     Ok(Exit::Success)
 }
 

@@ -15,6 +15,7 @@ use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
 use super::build::built;
+use super::config;
 use super::folder::{GuestFolder, check_name};
 use super::verify::{asks, sha256};
 use crate::cmd::{connect_as_root, exchange, exchange_in_parts, quoted, render_reply};
@@ -22,7 +23,7 @@ use crate::cmd::{connect_as_root, exchange, exchange_in_parts, quoted, render_re
 /// Build a guest and run it as a module of a broker.
 ///
 /// What it asks for it gets with --grant-all, or as far as --grant names it; without both you are asked, and it is refused where nobody can be asked. A module of the same
-/// name is replaced, and what that changes is shown; the configuration that it has stays, unless --config is given. Without -u it is sent as root, as by `lotmq cmd`.
+/// name is replaced, and what that changes is shown; the configuration that it has stays, unless --config or --replace-config is given. Without -u it is sent as root, as by `lotmq cmd`.
 ///
 /// Exit codes: 0 done, 1 it does not build or the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]
@@ -43,6 +44,9 @@ pub(super) struct DeployGuestArgs {
     /// Configuration as JSON, instead of that in guest.toml and of the one that the module has
     #[arg(long, value_name = "JSON", value_parser = json_value)]
     config: Option<Value>,
+    /// Give a module that is there the configuration in guest.toml, in place of the one that it has
+    #[arg(long, conflicts_with_all = ["config", "file"])]
+    replace_config: bool,
     /// Grant all that it asks for
     #[arg(long)]
     grant_all: bool,
@@ -87,7 +91,8 @@ pub(super) fn deploy(args: &DeployGuestArgs) -> anyhow::Result<Exit> {
     let mut reply = upload(&mut client, &command, &module.component, timeout)?;
     if reply.as_ref().is_some_and(|reply| has_error(reply, "MODULE_EXISTS")) {
         // What somebody has set there is not for an author to overwrite unasked.
-        let keeping = if args.config.is_none() { " -keepConfig" } else { "" };
+        let is_kept = args.config.is_none() && !args.replace_config;
+        let keeping = if is_kept { " -keepConfig" } else { "" };
         let replacing = format!("{command} -replace{keeping}");
         reply = upload(&mut client, &replacing, &module.component, timeout)?;
     }
@@ -103,7 +108,11 @@ pub(super) fn deploy(args: &DeployGuestArgs) -> anyhow::Result<Exit> {
         output::error(&format!("no reply within {} s", args.timeout));
         return Ok(Exit::NoBroker);
     };
-    shown(&reply)
+    let exit = shown(&reply)?;
+    if has(&reply, "warnings", "CONFIG_KEPT") {
+        output::note("lotmq guest deploy --replace-config gives it that of guest.toml");
+    }
+    Ok(exit)
 }
 
 impl DeployGuestArgs {
@@ -123,9 +132,15 @@ impl DeployGuestArgs {
             None => {
                 let guest = GuestFolder::open(&self.folder)?;
                 let component = built(&guest, false)?;
+                if self.config.is_none() {
+                    config::check(&guest, &component)?;
+                }
                 (guest.module(component), guest.component())
             }
         };
+        if let Some(given) = &self.config {
+            config::check_option(given, &module.component)?;
+        }
         if let Some(name) = &self.name {
             module.name.clone_from(name);
         }
@@ -254,8 +269,13 @@ fn is_agreed() -> anyhow::Result<bool> {
 }
 
 fn has_error(reply: &Value, code: &str) -> bool {
-    let errors = reply.get("errors").and_then(Value::as_array).into_iter().flatten();
-    errors.filter_map(|error| error.get("code")?.as_str()).any(|found| found == code)
+    has(reply, "errors", code)
+}
+
+/// Whether a reply has a code among its errors or warnings.
+fn has(reply: &Value, member: &str, code: &str) -> bool {
+    let told = reply.get(member).and_then(Value::as_array).into_iter().flatten();
+    told.filter_map(|one| one.get("code")?.as_str()).any(|found| found == code)
 }
 
 fn is_done(reply: &Value) -> bool {

@@ -10,6 +10,8 @@ use lotmq_toolchain::WasmTarget;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::config::ConfigLines;
+
 /// File that makes a folder one of a guest.
 const FILE: &str = "guest.toml";
 
@@ -82,6 +84,8 @@ pub(super) struct GuestFolder {
     pub(super) asks: Option<Vec<String>>,
     /// What it reads as its configuration.
     pub(super) config: Option<Value>,
+    /// Where that stands.
+    pub(super) config_lines: ConfigLines,
 }
 
 impl GuestFolder {
@@ -117,7 +121,8 @@ impl GuestFolder {
                 format!("{}: a guest in Rust says by `lotmq_guest::manifest!` what it asks for", told());
             return Err(Misuse(told).into());
         }
-        Ok(Self { path: path.to_owned(), name, kind, language, on, asks, target, config })
+        let config_lines = ConfigLines::read(&text);
+        Ok(Self { path: path.to_owned(), name, kind, language, on, asks, target, config, config_lines })
     }
 
     /// Where its component is written to.

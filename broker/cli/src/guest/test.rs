@@ -9,7 +9,7 @@ use lotmq_terminal::{Exit, Misuse, output};
 
 use super::build::{built, cargo};
 use super::folder::{GuestFolder, GuestLanguage, GuestType};
-use super::verify;
+use super::{config, verify};
 use crate::arriving::ArrivingArgs;
 
 /// Test a guest without a broker.
@@ -55,6 +55,7 @@ pub(super) fn test(args: &TestGuestArgs) -> anyhow::Result<Exit> {
         run_native(&guest)?;
     }
     let module = guest.module(built(&guest, false)?);
+    config::check(&guest, &module.component)?;
     let embedding = Embedding::new()?;
     let embedding = if args.network { embedding } else { embedding.without_network(NO_NETWORK) };
     let files = case_files(&guest)?;

@@ -31,6 +31,24 @@ pub(crate) fn checked(schema: &str, configuration: Json, is_part: bool) -> Resul
     looked.map_err(|reason| reason.to_string())
 }
 
+/// What is wrong with a configuration, one by one; nothing where it fits.
+pub(crate) fn problems(schema: &str, configuration: Json, is_part: bool) -> Vec<String> {
+    let looked = match is_part {
+        true => schema::checked_part(schema, configuration),
+        false => schema::checked(schema, configuration),
+    };
+    match looked.err() {
+        None => Vec::new(),
+        Some(schema::SchemaError::Settings(problems)) => problems,
+        Some(unusable) => vec![unusable.to_string()],
+    }
+}
+
+/// A place within a configuration, as problems begin with it.
+pub(crate) fn place(path: &[String]) -> String {
+    schema::place(path)
+}
+
 /// Reads a schema.
 ///
 /// # Errors

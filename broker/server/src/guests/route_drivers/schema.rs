@@ -313,7 +313,7 @@ impl Check {
 }
 
 /// A place as people name it, such as `event Save: `.
-fn place(path: &[String]) -> String {
+pub(super) fn place(path: &[String]) -> String {
     let names: Vec<String> = match path {
         [] => return String::new(),
         [all] => vec![all.clone()],

@@ -8,10 +8,11 @@ use lotmq_host::python::Python;
 use lotmq_host::{Engine, EngineOptions};
 
 use super::error::refused;
-use super::module::outline;
+use super::module::{self, outline};
 use super::{ComponentOutline, EmbeddedError, EmbeddedModule, EmbeddedProgram};
 use crate::guests::compile::Loader;
 use crate::guests::compile_permits::CompilePermits;
+use crate::guests::route_drivers::asset_configuration;
 use crate::guests::route_types::RouteTypes;
 use crate::guests::{CompiledDefinition, seeds};
 use crate::server::lot_engine;
@@ -47,6 +48,22 @@ impl Embedding {
         let rules = rules.map(|(name, rule)| rule.map_err(|error| refused(name, &error)));
         let rules = rules.collect::<Result<_, _>>()?;
         Ok(Self { engine, config: configuration()?, rules, network_refused: None })
+    }
+
+    /// What is wrong with the configuration of a component that is to be a module, one by one; nothing where it fits, or where the component has no schema.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Component`] and [`EmbeddedError::Manifest`].
+    pub fn config_problems(
+        component: &[u8],
+        config: &serde_json::Value,
+    ) -> Result<Vec<String>, EmbeddedError> {
+        module::config_problems(component, config)
+    }
+
+    /// A table within a configuration, by its names from the outermost one, as the problems of its settings begin with it.
+    pub fn config_place(path: &[String]) -> String {
+        asset_configuration::place(path)
     }
 
     /// The same, in which routes connect to nothing, look up no names and listen nowhere, but for [far ports](super::EmbeddedBroker::open_far_port); what says so

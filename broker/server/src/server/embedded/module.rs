@@ -1,6 +1,7 @@
 //! An uploaded component in an embedded broker: looked at, and there as by `-addModule`.
 
-use lotmq_host::{Engine, Grants, GuestLimits, World, check_upload, world_by_exports};
+use lotmq_host::route::RouteGuest;
+use lotmq_host::{ComponentSource, Engine, Grants, GuestLimits, World, check_upload, world_by_exports};
 use serde_json::Value;
 
 use super::error::refused;
@@ -8,10 +9,12 @@ use super::{EmbeddedError, EmbeddedProgram};
 use crate::guests::compile::Loader;
 use crate::guests::compile_permits::CompilePermits;
 use crate::guests::policies::Policies;
+use crate::guests::route_drivers::asset_configuration;
 use crate::guests::route_types::RouteTypes;
 use crate::management::command::local_modules;
 use crate::management::module_catalog::grants::{self, GrantSet};
 use crate::management::modules;
+use crate::server::lot_engine;
 
 /// A component and the options of `-addModule` that it is added with. Where they name no grant, it is granted all that it asks for.
 #[derive(Clone, Debug)]
@@ -118,6 +121,29 @@ pub(super) fn outline(engine: &Engine, component: &[u8]) -> Result<ComponentOutl
         }
     };
     Ok(ComponentOutline { request, imports, further_exports })
+}
+
+/// What is wrong with the configuration of a component that is to be a module, by the schema of its manifest; of a route without one by that of its `describe`.
+///
+/// # Errors
+/// [`EmbeddedError::Component`] and [`EmbeddedError::Manifest`].
+pub(super) fn config_problems(component: &[u8], config: &Value) -> Result<Vec<String>, EmbeddedError> {
+    let manifest = grants::manifest(component);
+    let manifest = manifest.map_err(|error| EmbeddedError::Manifest { reason: error.to_string() })?;
+    let of_manifest = manifest.and_then(|manifest| manifest.configuration).map(|schema| schema.to_string());
+    let is_route = world_by_exports(component) == Some(World::Route);
+    let schema = match of_manifest {
+        // Of a route what the configuration does not say may stand in its text.
+        None if is_route && config.as_object().is_some_and(|settings| settings.is_empty()) => None,
+        None if is_route => {
+            let guest =
+                RouteGuest::compile(&Engine::new(&lot_engine())?, component, ComponentSource::Upload)?;
+            guest.description().map(|described| described.configuration.clone())
+        }
+        of_manifest => of_manifest,
+    };
+    Ok(schema
+        .map_or_else(Vec::new, |schema| asset_configuration::problems(&schema, config.clone(), is_route)))
 }
 
 fn asked(component: &[u8]) -> Result<Option<GrantSet>, EmbeddedError> {
