@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use jiff::Timestamp;
 use lotmq_client::{Client, Message, QoS};
-use lotmq_connect::ConnectArgs;
+use lotmq_connect::{ConnectArgs, random_text};
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
 use super::folder::check_name;
 use super::in_time::LinesInTime;
-use crate::cmd::{asked, connect_as_root};
+use crate::cmd::{asked, connect_as_root, exchange, render_reply};
 use crate::columns::{printable, printable_lines};
+use crate::confirmation::is_confirmed;
 use crate::interruption::Interruption;
 use crate::watch::{LOOK, connect_again, is_lost};
 
@@ -26,9 +27,10 @@ const ROUTES: &str = "$SYS/Coreflux/Routes";
 /// What the topic of the last error of a definition ends with.
 const ERROR: &str = "/Error";
 
-/// List the modules of a broker, and the types of routes that come with it.
+/// List the modules of a broker.
 ///
-/// RUNS, ERRORS and TRAPS are counted since the broker has started; the errors of a module that runs routes are those of its routes. Types that come with the broker need no installation; `lotmq routes` shows the routes that are of them.
+/// RUNS, ERRORS and TRAPS are counted since the broker has started; the errors of a module that runs routes are those of its routes. With --shipped the types of routes
+/// follow that come with the broker, which need no installation; `lotmq routes` shows the routes that are of them.
 ///
 /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]
@@ -37,8 +39,11 @@ pub(super) struct ListArgs {
     /// Print JSON: one object for each, one line each
     #[arg(long)]
     json: bool,
-    /// Leave out what comes with the broker
+    /// List the types of routes that come with the broker, too
     #[arg(long)]
+    shipped: bool,
+    /// Leave out what comes with the broker, as without --shipped
+    #[arg(long, conflicts_with = "shipped", hide = true)]
     uploaded: bool,
     /// Seconds to wait for the reply
     #[arg(long, default_value_t = 15.0, value_parser = seconds)]
@@ -56,7 +61,7 @@ pub(super) fn list(args: &ListArgs) -> anyhow::Result<Exit> {
         Ok(reply) => members(&reply),
         Err(exit) => return Ok(exit),
     };
-    if !args.uploaded {
+    if args.shipped {
         let packages = match asked(&mut client, "-listAvailable", args.timeout)? {
             Ok(reply) => members(&reply),
             Err(exit) => return Ok(exit),
@@ -123,11 +128,34 @@ pub(super) struct RemoveModuleArgs {
     /// Also one that definitions use, which fail or wait then
     #[arg(long)]
     force: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
 }
 
 pub(super) fn remove(args: &RemoveModuleArgs) -> anyhow::Result<Exit> {
+    let OneModuleArgs { name, timeout, connect, .. } = &args.module;
+    check_name(name)?;
+    let mut client = connect_as_root(connect)?;
+    let question = format!("{name} goes, with its state and the version before. Go on?");
+    if !args.yes && !is_confirmed(&question)? {
+        output::error("nothing was removed: nobody has agreed to it; --yes does");
+        return Ok(Exit::Failure);
+    }
     let options = if args.force { " -force" } else { "" };
-    command_with("-removeModule", (&args.module, options), message)
+    let command = format!("-removeModule {name}{options}");
+    let reply = exchange(&mut client, &command, &random_text(12)?, Duration::from_secs_f64(*timeout))?;
+    client.disconnect()?;
+    let Some(reply) = reply else {
+        output::error(&format!("no reply within {timeout} s"));
+        return Ok(Exit::NoBroker);
+    };
+    if reply.get("success").and_then(Value::as_bool) == Some(true) {
+        return message(&reply);
+    }
+    // The broker names its own option.
+    output::line(render_reply(&reply).trim_end().replace(" -force", " --force").as_str())?;
+    Ok(Exit::Failure)
 }
 
 /// Sends a command about one module, and shows the reply of a broker that did it.
@@ -136,17 +164,9 @@ pub(super) fn command(
     args: &OneModuleArgs,
     show: impl FnOnce(&Value) -> anyhow::Result<Exit>,
 ) -> anyhow::Result<Exit> {
-    command_with(verb, (args, ""), show)
-}
-
-fn command_with(
-    verb: &str,
-    (args, options): (&OneModuleArgs, &str),
-    show: impl FnOnce(&Value) -> anyhow::Result<Exit>,
-) -> anyhow::Result<Exit> {
     check_name(&args.name)?;
     let mut client = connect_as_root(&args.connect)?;
-    let exit = match asked(&mut client, &format!("{verb} {}{options}", args.name), args.timeout)? {
+    let exit = match asked(&mut client, &format!("{verb} {}", args.name), args.timeout)? {
         Ok(reply) => show(&reply)?,
         Err(exit) => exit,
     };
@@ -219,8 +239,8 @@ struct Told {
     is_following: bool,
     left: Option<u64>,
     has_told: bool,
-    /// Last errors by topic, which a new connection gives again.
-    errors: HashMap<String, Vec<u8>>,
+    /// Last errors by topic, which a new connection gives again, and how many there were by then.
+    errors: HashMap<String, (Vec<u8>, u64)>,
     /// State of the module.
     state: Option<String>,
     /// Lines that are not printed yet.
@@ -304,13 +324,22 @@ impl Told {
 
     /// A message as a line, unless it is an error that was shown before.
     fn line(&mut self, message: &Message, json: bool) -> Option<String> {
+        let mut line = line(message, json)?;
         if message.topic.ends_with(ERROR) {
-            if self.errors.get(&message.topic).is_some_and(|known| **known == *message.payload) {
+            let told = serde_json::from_slice::<Value>(&message.payload).unwrap_or_default();
+            let count = told.get("count").and_then(Value::as_u64).unwrap_or(1);
+            let known = self.errors.insert(message.topic.clone(), (message.payload.to_vec(), count));
+            if known.as_ref().is_some_and(|(payload, _)| **payload == *message.payload) {
                 return None;
             }
-            self.errors.insert(message.topic.clone(), message.payload.to_vec());
+            // Of errors that come fast, the broker tells the last one.
+            let shown = known.map(|(_, before)| before).filter(|before| *before < count).unwrap_or(0);
+            let missing = count.saturating_sub(shown + 1);
+            if missing > 0 && !json {
+                line.push_str(&format!(" ({missing} errors before it are not shown)"));
+            }
         }
-        line(message, json)
+        Some(line)
     }
 }
 
