@@ -168,8 +168,8 @@ fn follow(broker: &Broker, page: &str) -> (tempfile::TempDir, PathBuf) {
     let mut background = None;
     for block in blocks(page) {
         match (block.kind.as_str(), block.file.as_deref()) {
-            // Parts of what is shown elsewhere.
-            ("rust", None) => {}
+            // Parts of what is shown elsewhere, and tested there.
+            ("rust" | "lot" | "json", None) => {}
             ("sh", None) => (written, folder) = run(broker, &folder, &block.text),
             // The broker of the test is there already.
             ("sh", Some("serve")) => assert!(block.text.ends_with("lotmq serve\n"), "line {}", block.line),

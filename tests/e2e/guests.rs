@@ -101,22 +101,33 @@ fn a_component_from_elsewhere_is_looked_at_and_deployed_with_what_is_granted() {
     );
     let (told, code) = guest(place.path(), &format!("{deploy} --grant-all"));
     assert!(told.contains("now is granted read:raw/#, env-read:SCALE, state") && code == Some(0), "{told}");
-    let (told, code) = guest(place.path(), &format!("list --uploaded --json -p {}", broker.port()));
+    let (told, code) = guest(place.path(), &format!("list --json -p {}", broker.port()));
     assert_eq!(
         (serde_json::from_str::<Value>(&told).unwrap()["name"].as_str(), code),
         (Some("scale"), Some(0))
     );
-    let (told, code) = guest(place.path(), &format!("list -p {}", broker.port()));
-    assert!(told.contains("\nPOSTGRESQL               route   shipped") && code == Some(0), "{told}");
+    // Types of routes that come with the broker are for who asks for them.
+    for (option, is_shown) in [("", false), ("--shipped", true)] {
+        let (told, code) = guest(place.path(), &format!("list {option} -p {}", broker.port()));
+        let is_there = told.contains("\nPOSTGRESQL               route   shipped");
+        assert!(is_there == is_shown && code == Some(0), "{told}");
+    }
     for (verb, state) in [("disable", "disabled"), ("enable", "enabled")] {
         let (told, code) = guest(place.path(), &format!("{verb} scale -p {}", broker.port()));
         assert_eq!(code, Some(0), "{told}");
-        let (told, _) = guest(place.path(), &format!("list --uploaded -p {}", broker.port()));
+        let (told, _) = guest(place.path(), &format!("list -p {}", broker.port()));
         assert!(told.contains(&format!("scale                    action  {state}")), "{told}");
     }
-    let (told, code) = guest(place.path(), &format!("remove scale -p {}", broker.port()));
+    // Nobody can be asked here.
+    let (told, code) = guest(place.path(), &format!("remove scale -p {} </dev/null", broker.port()));
+    assert!(told.contains("nothing was removed") && told.contains("--yes") && code == Some(1), "{told}");
+    broker.command_ok("-addAction DEFINE ACTION Uses\nON TOPIC \"a\" DO\n    CALL MODULE \"scale\"\n");
+    let remove = format!("remove scale --yes -p {}", broker.port());
+    let (told, code) = guest(place.path(), &remove);
+    assert!(told.contains("Use --force.") && code == Some(1), "{told}");
+    let (told, code) = guest(place.path(), &format!("{remove} --force"));
     assert!(told.contains("'scale' removed") && code == Some(0), "{told}");
-    let (told, code) = guest(place.path(), &format!("remove scale -p {}", broker.port()));
+    let (told, code) = guest(place.path(), &remove);
     assert!(told.contains("MODULE_NOT_FOUND") && code == Some(1), "{told}");
     let (told, code) = guest(place.path(), &format!("logs other -p {}", broker.port()));
     assert!(told.contains("MODULE_NOT_FOUND") && code == Some(1), "{told}");
@@ -372,6 +383,13 @@ fn logs_are_in_the_order_of_their_times() {
 
 /// Makes, builds and tests a guest in a language whose tools `prepare` puts in place.
 fn other_language(language: &str, prepare: impl FnOnce(&Path, &mut Command)) {
+    let (raises, exception) = match language {
+        "js" => (
+            RAISING_JS,
+            "TypeError: can't access property \"toString\", given.value is undefined (guest.js:9:",
+        ),
+        _ => (RAISING_PYTHON, "KeyError: 'value' (guest.py:17 in ActionHandler.on_message)"),
+    };
     let place = tempfile::tempdir().unwrap();
     let (told, code) = guest(place.path(), &format!("new heater --lang {language}"));
     assert_eq!(code, Some(0), "{told}");
@@ -385,7 +403,75 @@ fn other_language(language: &str, prepare: impl FnOnce(&Path, &mut Command)) {
     let component = std::fs::read(folder.join("target/heater.wasm")).unwrap();
     let manifest = br#"lotmq:manifest{"asks":["write:scaled/#"]}"#;
     assert!(component.ends_with(manifest), "it says what it asks for");
+    std::fs::write(folder.join(format!("guest.{}", if language == "js" { "js" } else { "py" })), raises)
+        .unwrap();
+    let cases = RAISING.replace("EXCEPTION_TEXT", &exception.replace('"', "\\\""));
+    std::fs::write(folder.join("cases.test.toml"), cases).unwrap();
+    let output = test.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("3 passed, 0 failed"), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    for line in ["printed raw/a", "    at guest."] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
 }
+
+/// What comes of guests that catch nothing: the error of the run says which exception it was and where, and the guest goes on.
+const RAISING: &str = r#"
+[[case]]
+name = "an exception"
+when = [{ topic = "raw/a", payload = "{}" }]
+then = [{ error = "EXCEPTION_TEXT" }]
+
+[[case]]
+name = "what a function refuses"
+when = [{ topic = "raw/b", payload = '{"refused": 1}' }]
+then = [{ error = "r: " }]
+
+[[case]]
+name = "an error of its own, and then a message"
+when = [{ topic = "raw/c", payload = '{"own": 1}' }, { topic = "raw/c", payload = '{"value": 4}' }]
+then = [{ error = "mine" }, { topic = "scaled/x", payload = "4" }]
+"#;
+
+const RAISING_JS: &str = r#"import { publish } from 'lotmq:guest/messages@0.2.0';
+
+export const actionHandler = {
+  onMessage(message) {
+    console.log('printed', message.topic);
+    const given = JSON.parse(new TextDecoder().decode(message.payload));
+    if (given.refused) publish('a/#', new Uint8Array(1), 'at-most-once', false);
+    if (given.own) throw { code: 'OWN', message: 'mine' };
+    publish('scaled/x', new TextEncoder().encode(given.value.toString()), 'at-most-once', false);
+  },
+  onEvent(event) {},
+  call(inputs, trigger) {},
+};
+"#;
+
+const RAISING_PYTHON: &str = r#"import json
+
+from componentize_py_types import Err
+from wit_world import exports
+from wit_world.imports.messages import publish
+from wit_world.imports.types import Qos, RunError
+
+
+class ActionHandler(exports.ActionHandler):
+    def on_message(self, message):
+        print("printed", message.topic)
+        given = json.loads(message.payload)
+        if "refused" in given:
+            publish("a/#", b"x", Qos.AT_MOST_ONCE, False)
+        if "own" in given:
+            raise Err(RunError("OWN", "mine", 0, 0))
+        publish("scaled/x", str(given["value"]).encode(), Qos.AT_MOST_ONCE, False)
+
+    def on_event(self, event):
+        pass
+
+    def call(self, inputs, trigger):
+        return []
+"#;
 
 /// What an environment variable names, without which a tool is not installed here.
 fn installed(variable: &str) -> Option<std::path::PathBuf> {
@@ -559,4 +645,11 @@ fn prints_panics_and_events_reach_the_log_with_their_text() {
     assert!(text.contains("src/lib.rs:16") && text.contains("the len is 0 but the index is 3"), "{text}");
     assert!(!text.contains(place.path().to_str().unwrap()), "no path of the machine is in it: {text}");
     assert_eq!(line["level"], "error");
+    let (told, _) = guest(place.path(), &format!("logs tells -p {}", broker.port()));
+    assert!(
+        told.contains("the guest gave up (panic or abort): ")
+            && told.contains("src/lib.rs:16")
+            && told.contains("the index is 3"),
+        "{told}"
+    );
 }

@@ -12,7 +12,7 @@ use crate::root;
 const HEAD: &str = "\
 # The guest contract
 
-What guests export and what the broker gives them: the package `lotmq:guest` of `wit/guest`, generated from there (`UPDATE=1 cargo test -p tidy`). How versions of it fit
+What guests export and what the broker gives them: the package `lotmq:guest`, folder `wit` of the crate [`lotmq-guest`](../../sdk/README.md), from which this page is generated. How versions of it fit
 brokers is in [compatibility.md](compatibility.md). What is marked as unstable may change with every build.
 
 ";

@@ -189,6 +189,19 @@ fn what_a_page_shows_of_an_example_is_what_the_tests_run() {
     }
 }
 
+#[test]
+fn what_the_page_on_routes_shows_of_polling_is_what_the_tests_run() {
+    let (page, source) = (document("docs/sdk/routes.md"), document("sdk/examples/route-points/src/lib.rs"));
+    let (_, from) = page.split_once("## What open gets").unwrap();
+    let blocks = from.split("```rust\n").skip(1).map(|rest| rest.split("```").next().unwrap().trim_end());
+    // The one of another example has a test of its own.
+    let blocks: Vec<&str> = blocks.filter(|block| !block.contains("AsyncConnection")).collect();
+    assert_eq!(blocks.len(), 4);
+    for block in blocks {
+        assert!(source.contains(block), "{block}");
+    }
+}
+
 /// Programs in pages are as `lotmq fmt` writes them; those with errors show these.
 #[test]
 fn programs_in_pages_are_formatted() {

@@ -145,9 +145,9 @@ pub(crate) fn documents(root: &Path) -> Result<Vec<String>> {
         }
     }
     found.extend(OF_METRICS.map(str::to_owned));
-    found.extend(example_programs(root, "examples")?);
-    let of_sdk = examples_of_sdk(root, &found)?;
-    found.extend(of_sdk);
+    let mut shown = guests(root, &found)?;
+    collect(root, "examples", &mut shown)?;
+    found.extend(shown);
     Ok(found)
 }
 
@@ -155,21 +155,6 @@ pub(crate) fn documents(root: &Path) -> Result<Vec<String>> {
 pub(crate) fn document(page: &str, bytes: Vec<u8>) -> PackagedFile {
     let mode = if bytes.starts_with(b"#!") { 0o755 } else { 0o644 };
     PackagedFile::new(&format!("usr/share/doc/lotmq/{page}"), Some(page), bytes).mode(mode)
-}
-
-/// Files of the examples in a folder, which pages and the README name.
-fn example_programs(root: &Path, folder: &str) -> Result<BTreeSet<String>> {
-    let mut found = BTreeSet::new();
-    for entry in fs::read_dir(root.join(folder)).with_context(|| format!("cannot read {folder}"))? {
-        let entry = entry?;
-        let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
-        if entry.file_type()?.is_dir() {
-            found.append(&mut example_programs(root, &path)?);
-        } else {
-            found.insert(path);
-        }
-    }
-    Ok(found)
 }
 
 /// All that is there to read, by path, with links within the package only.
@@ -193,18 +178,45 @@ pub(crate) fn documentation(root: &Path) -> Result<Vec<(String, Vec<u8>)>> {
 /// Beginning of a link from a page of `docs/sdk` to what is not documentation.
 const FROM_SDK: &str = "](../../";
 
-/// Sources of guests that the pages of `docs/sdk` show as examples, each with the manifest of its crate.
-fn examples_of_sdk(root: &Path, pages: &[String]) -> Result<BTreeSet<String>> {
-    let mut found = BTreeSet::new();
+/// What `lotmq guest build` makes a guest of, in its folder.
+const OF_GUEST: [&str; 4] = ["Cargo.lock", "Cargo.toml", "guest.toml", "src/lib.rs"];
+
+/// Guests that show how one is made: those of `sdk/examples`, and those that the pages of `docs/sdk` name; with the crate that they are built with, at the same place seen from them.
+fn guests(root: &Path, pages: &[String]) -> Result<BTreeSet<String>> {
+    const SDK: &str = "sdk/rust";
+    const EXAMPLES: &str = "sdk/examples";
+    let mut found: BTreeSet<String> =
+        ["sdk/README.md", "sdk/rust/Cargo.toml", "sdk/rust/README.md"].map(str::to_owned).into();
+    for folder in ["src", "wit"] {
+        collect(root, &format!("{SDK}/{folder}"), &mut found)?;
+    }
+    let entries = fs::read_dir(root.join(EXAMPLES)).with_context(|| format!("cannot read {EXAMPLES}"))?;
+    let mut guests = BTreeSet::new();
+    for entry in entries {
+        guests.insert(format!("{EXAMPLES}/{}", entry?.file_name().to_string_lossy()));
+    }
     for page in pages.iter().filter(|page| page.starts_with("docs/sdk/")) {
         let text = fs::read_to_string(root.join(page)).with_context(|| format!("cannot read {page}"))?;
         let links = text.split(FROM_SDK).skip(1).filter_map(|rest| rest.split_once(')'));
-        for source in links.map(|(link, _)| link).filter(|link| link.ends_with("/src/lib.rs")) {
-            found.insert(source.replace("src/lib.rs", "Cargo.toml"));
-            found.insert(source.to_owned());
+        guests.extend(links.filter_map(|(link, _)| link.strip_suffix("/src/lib.rs")).map(str::to_owned));
+    }
+    found.extend(guests.iter().flat_map(|guest| OF_GUEST.map(|file| format!("{guest}/{file}"))));
+    Ok(found)
+}
+
+/// Adds all files below a folder, by their paths seen from the root.
+fn collect(root: &Path, folder: &str, found: &mut BTreeSet<String>) -> Result<()> {
+    let entries = fs::read_dir(root.join(folder)).with_context(|| format!("cannot read {folder}"))?;
+    for entry in entries {
+        let entry = entry?;
+        let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() {
+            collect(root, &path, found)?;
+        } else {
+            found.insert(path);
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// What makes the broker a service.

@@ -111,6 +111,45 @@ fn pages_to_read_are_there_and_in_no_image() {
 }
 
 #[test]
+fn the_examples_of_a_package_are_built_from_what_is_in_it() {
+    // Beside the folder of the tests lies the program under test, where it was built.
+    let lotmq = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("lotmq");
+    if !lotmq.is_file() {
+        assert!(std::env::var_os("LOTMQ_TEST_REQUIRE_ALL").is_none(), "not built: {}", lotmq.display());
+        return;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let mut guests = Vec::new();
+    for (path, bytes) in documentation(root).unwrap() {
+        if !path.starts_with("sdk/") && !path.starts_with("guests/") {
+            continue;
+        }
+        let file = place.path().join(&path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, bytes).unwrap();
+        guests.extend(path.strip_suffix("/guest.toml").map(str::to_owned));
+    }
+    assert!(guests.len() >= 9, "{guests:?}");
+    for guest in guests {
+        let mut build = Command::new(&lotmq);
+        build.args(["guest", "build"]).current_dir(place.path().join(&guest));
+        // What they have in common is built once. The cargo that runs the tests tells its children of itself.
+        build.env("CARGO_TARGET_DIR", place.path().join("target"));
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("CARGO_PKG_") || ["CARGO_MANIFEST_DIR", "CARGO"].contains(&&*text) {
+                build.env_remove(name);
+            }
+        }
+        let built = build.output().unwrap();
+        let told = String::from_utf8_lossy(&built.stdout);
+        assert!(built.status.success(), "{guest}: {told}{}", String::from_utf8_lossy(&built.stderr));
+        assert!(told.contains("fits world "), "{guest}: {told}");
+    }
+}
+
+#[test]
 fn each_link_of_a_page_leads_to_a_file_of_the_package() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let packed = documentation(root).unwrap();
