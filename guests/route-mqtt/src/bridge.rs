@@ -1,7 +1,7 @@
 //! The bridge at work: messages between the host and the links, each told to be done when whoever takes it has said so.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use lotmq_codec::ReasonCode;
 use lotmq_guest::route::{Arrival, Failure, Interest, ambient, diagnostics, ingest, metrics, net};
@@ -14,6 +14,7 @@ use crate::kept;
 use crate::limits::{RETAINED_PAGES_AT_ONCE, STORE_AGAIN_MS};
 use crate::link::{Event, Inbound, Unsendable};
 use crate::message::Passing;
+use crate::numbers::ByNumber;
 use crate::topic::{rewritten, unshared};
 
 /// What became of a delivery.
@@ -34,13 +35,13 @@ enum Owner {
 pub(crate) struct Bridge {
     pub(crate) config: Config,
     /// Its name among all bridges.
-    name: String,
+    name: Rc<str>,
     pub(crate) fars: Vec<Far>,
     inbox: Inbox,
     /// Deliveries that were sent, by sequence number, until the host knows what became of them.
-    pub(crate) sent: BTreeMap<u64, Stand>,
+    pub(crate) sent: ByNumber<u64, Stand>,
     /// Messages that other brokers have not acknowledged, by broker and identifier.
-    owners: BTreeMap<(usize, u16), Owner>,
+    owners: ByNumber<(usize, u16), Owner>,
     /// When to publish again what could not be stored.
     store_at: u64,
     /// Failure that the host does not know of yet.
@@ -53,11 +54,11 @@ impl Bridge {
         let fars = config.fars.iter().enumerate().map(open).collect::<Result<_, _>>()?;
         Ok(Bridge {
             config,
-            name: kept::name(),
+            name: kept::name().into(),
             fars,
             inbox: Inbox::default(),
-            sent: BTreeMap::new(),
-            owners: BTreeMap::new(),
+            sent: ByNumber::default(),
+            owners: ByNumber::default(),
             store_at: 0,
             failed: None,
         })
@@ -381,10 +382,9 @@ impl Bridge {
 }
 
 /// A message as a flow passes it on; `None` where the flow does not take it, or it has come round.
-fn passed_on<'a>(flow: &Flow, message: &'a Passing<'_>, name: &str) -> Option<Passing<'a>> {
+fn passed_on<'a>(flow: &Flow, message: &'a Passing<'_>, name: &Rc<str>) -> Option<Passing<'a>> {
     let topic = rewritten(unshared(&flow.filter), &message.topic, &flow.topic)?;
-    let mut properties = message.properties.clone();
-    if let Err(why) = hops::pass(&mut properties, name) {
+    let looped = |why| {
         // Nobody is told by what metrics cannot count.
         let _ = metrics::add(
             match why {
@@ -393,14 +393,15 @@ fn passed_on<'a>(flow: &Flow, message: &'a Passing<'_>, name: &str) -> Option<Pa
             },
             1,
         );
-        return None;
-    }
+    };
+    let (properties, bridges) = hops::pass(&message.properties, name).map_err(looped).ok()?;
     Some(Passing {
         topic,
         payload: Cow::Borrowed(&message.payload),
         qos: message.qos.min(flow.qos),
         retain: flow.retain.unwrap_or(message.retain),
         properties,
+        bridges: Some(bridges),
     })
 }
 

@@ -68,13 +68,15 @@ impl Batch<'_> {
         while self.stopped.is_none() && accepted < self.tried {
             let sequence = self.deliveries[accepted].sequence;
             let refused = self.refused.iter().find(|(index, _)| *index == accepted);
-            let rejected = match (refused, bridge.sent.get(&sequence)) {
+            let rejected = match (refused, bridge.sent.remove(&sequence)) {
                 (Some((_, reason)), _) => Some(reason.clone()),
-                (None, Some(Stand::UnderWay)) => break,
-                (None, Some(Stand::Refused(reason))) => match failures::of_publish(*reason) {
+                (None, Some(Stand::UnderWay)) => {
+                    bridge.sent.insert(sequence, Stand::UnderWay);
+                    break;
+                }
+                (None, Some(Stand::Refused(reason))) => match failures::of_publish(reason) {
                     Failure::Reject(reason) => Some(reason),
                     failure => {
-                        bridge.sent.remove(&sequence);
                         self.stopped = Some(failure);
                         break;
                     }
@@ -82,7 +84,6 @@ impl Batch<'_> {
                 // What was not sent came round and is done.
                 (None, Some(Stand::Done) | None) => None,
             };
-            bridge.sent.remove(&sequence);
             let index = self.receipt.accepted;
             self.receipt.rejected.extend(rejected.map(|reason| Rejection { index, reason }));
             self.receipt.accepted += 1;

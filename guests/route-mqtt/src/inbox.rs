@@ -55,14 +55,14 @@ impl Inbox {
     /// Adds a copy that is to be published here.
     pub(crate) fn publish(&mut self, token: u64, message: Passing<'_>) {
         self.bytes += message.bytes();
-        let Passing { topic, payload, qos, retain, properties } = message;
+        let Passing { topic, payload, qos, retain, properties, bridges } = message;
         self.tokens.push(token);
         self.arrivals.push(Arrival {
             topic: topic.into_owned(),
             payload: payload.into_owned(),
             qos: host_qos(qos),
             retain,
-            properties: Some(properties),
+            properties: Some(Passing::all_properties(properties, bridges.as_deref())),
         });
     }
 

@@ -14,6 +14,7 @@ mod kept;
 mod limits;
 mod link;
 mod message;
+mod numbers;
 mod opening;
 mod snapshot;
 mod topic;

@@ -5,7 +5,9 @@
 //!
 //! Invariants: a packet identifier is in use at most once; never more messages of QoS 1 and 2 are unfinished than the broker takes.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use lotmq_codec::{
     Ack, AckType, Connack, Connect, Disconnect, EncodeError, FixedHeader, ForwardProperties, PacketId,
@@ -20,6 +22,7 @@ use crate::limits::{
     OUTPUT_BYTES_MAX, PACKET_BYTES_MAX, PIECE_BYTES, RECEIVE_MAXIMUM, WINDOW_MAX, WINDOW_V3_MAX,
 };
 use crate::message::{self, Passing};
+use crate::numbers::ByNumber;
 
 /// Bit of the protocol level by which a bridge says that it is one: such brokers as know it send it nothing back, and leave RETAIN as it is.
 const BRIDGE_BIT: u8 = 0x80;
@@ -133,10 +136,12 @@ pub(crate) struct Link {
     /// Bytes of a message that are left out.
     skipped: usize,
     output: Vec<u8>,
-    /// Properties of the message that is sent; kept for its memory.
+    /// Properties of the message that was sent last.
     properties: PropertyBuf,
+    /// The bridges that they name, where there is nothing else: most messages have the same.
+    plain: Option<Rc<str>>,
     next_id: PacketId,
-    unfinished: BTreeMap<u16, Unfinished>,
+    unfinished: ByNumber<u16, Unfinished>,
     /// Exchanges that the broker has of a former connection.
     former: Vec<(u64, u16)>,
     /// Messages of QoS 2 that were received and not released, and whether each is acknowledged.
@@ -159,8 +164,9 @@ impl Link {
             skipped: 0,
             output: Vec::new(),
             properties: PropertyBuf::new(),
+            plain: None,
             next_id: PacketId::new(first_id).unwrap_or(PacketId::MIN),
-            unfinished: BTreeMap::new(),
+            unfinished: ByNumber::default(),
             former: Vec::new(),
             received: BTreeMap::new(),
             has_exchanged: true,
@@ -238,8 +244,10 @@ impl Link {
 
     /// What of the session is to last over this connection.
     pub(crate) fn exchanges(&self) -> Exchanges {
-        let twos = self.unfinished.iter().filter(|(_, it)| it.qos == 2);
-        let sent = twos.map(|(id, it)| (it.fingerprint, *id)).chain(self.former.iter().copied()).collect();
+        let mut twos: Vec<_> = self.unfinished.iter().filter(|(_, it)| it.qos == 2).collect();
+        twos.sort_unstable_by_key(|(id, _)| **id);
+        let twos = twos.into_iter().map(|(id, it)| (it.fingerprint, *id));
+        let sent = twos.chain(self.former.iter().copied()).collect();
         let received = self.received.iter().filter(|(_, is_done)| **is_done).map(|(id, _)| *id).collect();
         Exchanges { sent, received }
     }
@@ -295,9 +303,8 @@ impl Link {
             _ => self.id_of_exchange(fingerprint),
         };
         let never = |error: EncodeError| Unsendable::Never(error.to_string());
-        self.properties.clear();
         if self.is_v5() {
-            message::encode(&message.properties, &mut self.properties).map_err(never)?;
+            self.encode_properties(message).map_err(never)?;
         }
         let head = PublishHead {
             dup,
@@ -322,6 +329,19 @@ impl Link {
         self.former.retain(|(_, former)| *former != id.get());
         self.unfinished.insert(id.get(), Unfinished { qos, is_released: false, fingerprint });
         Ok(Some(id.get()))
+    }
+
+    /// Encodes the properties of a message, if they are others than those of the last.
+    fn encode_properties(&mut self, message: &Passing<'_>) -> Result<(), EncodeError> {
+        let plain = message.bridges.as_ref().filter(|_| message.is_plain());
+        if plain.is_some() && plain == self.plain.as_ref() {
+            return Ok(());
+        }
+        self.plain = None;
+        self.properties.clear();
+        message::encode(&message.properties, message.bridges.as_deref(), &mut self.properties)?;
+        self.plain = plain.cloned();
+        Ok(())
     }
 
     /// The identifier of an exchange of QoS 2: the one that it had on a former connection, or a new one. The first new one ends what the broker still has of
@@ -627,7 +647,8 @@ fn inbound(publish: &Publish<'_>) -> Inbound {
         payload: publish.payload.to_vec().into(),
         qos,
         retain: publish.retain,
-        properties: message::received(publish.properties),
+        properties: Cow::Owned(message::received(publish.properties)),
+        bridges: None,
     };
     let subscriptions =
         publish.properties.subscription_identifiers().map(std::num::NonZeroU32::get).collect();

@@ -1,9 +1,22 @@
 //! A message on its way, and its properties in the words of the codec and of the host.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use lotmq_codec::{EncodeError, Properties as Encoded, PropertyBuf, PropertyId, PropertyValue};
 use lotmq_guest::route::{Message, PayloadFormat, Properties, QoS, UserProperty};
+
+use crate::hops;
+
+/// Properties of a message that has none.
+static NONE: Properties = Properties {
+    payload_format: PayloadFormat::Unspecified,
+    expiry_seconds: None,
+    content_type: None,
+    response_topic: None,
+    correlation_data: None,
+    user_properties: Vec::new(),
+};
 
 /// A message between two brokers.
 #[derive(Clone, Debug, Default)]
@@ -13,26 +26,54 @@ pub(crate) struct Passing<'a> {
     /// 0, 1 or 2.
     pub(crate) qos: u8,
     pub(crate) retain: bool,
-    pub(crate) properties: Properties,
+    pub(crate) properties: Cow<'a, Properties>,
+    /// The bridges that it has passed, where they are known: they are behind the other properties.
+    pub(crate) bridges: Option<Rc<str>>,
 }
 
 impl<'a> Passing<'a> {
     /// A message of this broker.
-    pub(crate) fn of_host(message: &'a Message, properties: Option<&Properties>) -> Passing<'a> {
+    pub(crate) fn of_host(message: &'a Message, properties: Option<&'a Properties>) -> Passing<'a> {
         Passing {
             topic: Cow::Borrowed(&message.topic),
             payload: Cow::Borrowed(&message.payload),
             qos: of_qos(message.qos),
             retain: message.retain,
-            properties: properties.cloned().unwrap_or_default(),
+            properties: Cow::Borrowed(properties.unwrap_or(&NONE)),
+            bridges: None,
         }
     }
 
-    /// The same with topic and payload of its own.
+    /// The same with everything of its own.
     pub(crate) fn into_owned(self) -> Passing<'static> {
-        let Passing { topic, payload, qos, retain, properties } = self;
+        let Passing { topic, payload, qos, retain, properties, bridges } = self;
         let (topic, payload) = (Cow::Owned(topic.into_owned()), Cow::Owned(payload.into_owned()));
-        Passing { topic, payload, qos, retain, properties }
+        Passing { topic, payload, qos, retain, properties: Cow::Owned(properties.into_owned()), bridges }
+    }
+
+    /// Whether it has no properties but for the bridges.
+    pub(crate) fn is_plain(&self) -> bool {
+        let Properties {
+            payload_format,
+            expiry_seconds,
+            content_type,
+            response_topic,
+            correlation_data,
+            user_properties,
+        } = &*self.properties;
+        *payload_format == PayloadFormat::Unspecified
+            && expiry_seconds.is_none()
+            && content_type.is_none()
+            && response_topic.is_none()
+            && correlation_data.is_none()
+            && user_properties.is_empty()
+    }
+
+    /// All its properties, for the host.
+    pub(crate) fn all_properties(properties: Cow<'_, Properties>, bridges: Option<&str>) -> Properties {
+        let mut properties = properties.into_owned();
+        properties.user_properties.extend(bridges.map(hops::property));
+        properties
     }
 
     /// Bytes that it takes, about.
@@ -89,7 +130,11 @@ pub(crate) fn received(encoded: Encoded<'_>) -> Properties {
 }
 
 /// Adds the properties of a message as they are sent.
-pub(crate) fn encode(properties: &Properties, list: &mut PropertyBuf) -> Result<(), EncodeError> {
+pub(crate) fn encode(
+    properties: &Properties,
+    bridges: Option<&str>,
+    list: &mut PropertyBuf,
+) -> Result<(), EncodeError> {
     if properties.payload_format == PayloadFormat::Utf8 {
         list.push(PropertyId::PayloadFormatIndicator, PropertyValue::Byte(1))?;
     }
@@ -107,6 +152,9 @@ pub(crate) fn encode(properties: &Properties, list: &mut PropertyBuf) -> Result<
     }
     for UserProperty { name, value } in &properties.user_properties {
         list.push(PropertyId::UserProperty, PropertyValue::Utf8Pair(name, value))?;
+    }
+    if let Some(bridges) = bridges {
+        list.push(PropertyId::UserProperty, PropertyValue::Utf8Pair(hops::NAME, bridges))?;
     }
     Ok(())
 }
@@ -129,10 +177,14 @@ mod tests {
             ],
         };
         let mut list = PropertyBuf::new();
-        encode(&Properties::default(), &mut list).unwrap();
+        encode(&Properties::default(), None, &mut list).unwrap();
         assert!(list.properties().is_empty());
-        encode(&properties, &mut list).unwrap();
+        encode(&properties, None, &mut list).unwrap();
         assert_eq!(format!("{:?}", received(list.properties())), format!("{properties:?}"));
+        list.clear();
+        encode(&properties, Some("b,c"), &mut list).unwrap();
+        let all = Passing::all_properties(Cow::Borrowed(&properties), Some("b,c"));
+        assert_eq!(format!("{:?}", received(list.properties())), format!("{all:?}"));
     }
 
     #[test]

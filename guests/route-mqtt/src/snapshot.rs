@@ -1,5 +1,6 @@
 //! What this broker retains of what a bridge takes to another one, which has it before anything else: a broker that is new knows nothing of the last values.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use lotmq_guest::route::{RetainedMessage, retained};
@@ -57,8 +58,9 @@ impl Snapshot {
 
 fn passing(message: RetainedMessage) -> Passing<'static> {
     let RetainedMessage { topic, payload, qos, properties } = message;
-    let (topic, payload, properties) = (topic.into(), payload.into(), properties.unwrap_or_default());
-    Passing { topic, payload, qos: of_qos(qos), retain: true, properties }
+    let (topic, payload) = (topic.into(), payload.into());
+    let properties = Cow::Owned(properties.unwrap_or_default());
+    Passing { topic, payload, qos: of_qos(qos), retain: true, properties, bridges: None }
 }
 
 #[cfg(test)]
