@@ -438,6 +438,10 @@ pub(crate) const ROUTE_MAILBOX_MESSAGES_MAX: usize = 10_000;
 /// Bytes of them, with 64 for each message.
 pub(crate) const ROUTE_MAILBOX_BYTES_MAX: usize = 16 << 20;
 
+/// Messages of an outbox that stay in memory from when they come, so that a route which is behind by that much reads none back: those on their way of a few publishers
+/// that wait for nobody. Their bytes are bounded as those that are read.
+pub(crate) const ROUTE_FRESH_MESSAGES: usize = 8000;
+
 /// Messages of an outbox that are in memory when more are read: two calls of its guest.
 pub(crate) const ROUTE_READ_AHEAD_MESSAGES: usize = 2000;
 

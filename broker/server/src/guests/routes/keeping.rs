@@ -20,8 +20,8 @@ use super::runner::{RouteRunner, SharedRoute};
 use super::standing::Beside;
 use super::stored_post;
 use crate::limits::{
-    ROUTE_ASIDE_BYTES_MAX, ROUTE_ASIDE_MESSAGES_MAX, ROUTE_MAILBOX_BYTES_MAX, ROUTE_READ_AHEAD_BYTES,
-    ROUTE_READ_AHEAD_MESSAGES,
+    ROUTE_ASIDE_BYTES_MAX, ROUTE_ASIDE_MESSAGES_MAX, ROUTE_FRESH_MESSAGES, ROUTE_MAILBOX_BYTES_MAX,
+    ROUTE_READ_AHEAD_BYTES, ROUTE_READ_AHEAD_MESSAGES,
 };
 use lotmq_core::Core;
 use lotmq_core::tenant::Tenant;
@@ -96,13 +96,14 @@ impl SharedRoute {
                 && owner().is_some_and(|owner| tenant.shares.of_user(&owner.name).are_queues_full()))
     }
 
-    /// Whether more may be in memory of what waits in the store. What stands aside is bounded by itself, so that others find room.
-    fn may_read_ahead(&self) -> bool {
+    /// Whether more may be in memory of what waits in the store, where that is to be so many messages at most. What stands aside is bounded by itself, so that others find
+    /// room.
+    fn has_memory_for(&self, messages_max: usize) -> bool {
         let ((ready, ready_bytes), fresh) = (self.mailbox.ready(), self.outbox.fresh());
         let (all, all_bytes) = self.mailbox.waiting();
         all - ready < ROUTE_ASIDE_MESSAGES_MAX
             && all_bytes - ready_bytes < ROUTE_ASIDE_BYTES_MAX
-            && ready as u64 + fresh.messages < ROUTE_READ_AHEAD_MESSAGES as u64
+            && ready as u64 + fresh.messages < messages_max as u64
             && ready_bytes as u64 + fresh.bytes < ROUTE_READ_AHEAD_BYTES as u64
     }
 
@@ -227,7 +228,7 @@ impl RouteRunner {
     pub(in crate::guests) fn enters(&self, stored: (MessageId, u64), post: impl FnOnce() -> Post) {
         let mut shared = self.shared.lock();
         shared.standing.messages_came(1);
-        let has_room = shared.may_read_ahead();
+        let has_room = shared.has_memory_for(ROUTE_FRESH_MESSAGES);
         shared.outbox.enters(stored, has_room, post);
     }
 
@@ -252,7 +253,7 @@ impl RouteRunner {
     /// Part of the queue that is to be read now: when less is in memory than guests may get in two calls.
     pub(in crate::guests) fn begin_reading(&self) -> Option<OutboxStretch> {
         let mut shared = self.shared.lock();
-        if !shared.may_read_ahead() {
+        if !shared.has_memory_for(ROUTE_READ_AHEAD_MESSAGES) {
             return None;
         }
         if shared.outbox.read_again_at.is_some_and(|at| at > Instant::now()) {
