@@ -7,6 +7,7 @@ mod bindings;
 mod described;
 mod host;
 mod instance;
+mod lent;
 mod properties;
 
 pub use bindings::{
@@ -21,4 +22,5 @@ pub use bindings::{
 };
 pub use host::{Ingesting, RouteServices};
 pub use instance::{RouteGuest, RouteInstance, RouteSpec};
+pub use lent::{LentAddressee, LentDelivery, LentMessage, LentTag};
 pub use properties::{IngestedMessage, properties_of};

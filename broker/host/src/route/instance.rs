@@ -1,7 +1,7 @@
 //! A route guest and its instances: what the driver calls.
 
 use super::{
-    Delivery, Description, Failure, Receipt, RouteServices,
+    Description, Failure, Receipt, RouteServices,
     bindings::{
         Route, RoutePre,
         lotmq::guest::{ingest, message_properties, retained, types},
@@ -18,7 +18,13 @@ use crate::{
     validate,
 };
 use std::{collections::HashMap, fmt, sync::Arc};
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{
+    Store,
+    component::{Func, HasSelf, Instance, Linker, Lower},
+};
+
+/// Interface that guests export.
+const HANDLER: &str = interface!("route-handler");
 
 /// What an instance may do and use.
 #[derive(Clone)]
@@ -100,9 +106,12 @@ impl RouteGuest {
         let places = Places { endpoints, folders, serial_lines };
         let fiber = FiberState::new(services.clone(), spec.grants, spec.id, places, memory);
         let mut fiber = Fiber::new(&self.engine, RouteState { fiber, services }, spec.limits)?;
-        let made = self.pre.instantiate_async(&mut fiber.store).await;
-        let exports = fiber.end(made)?;
-        Ok(RouteInstance { fiber, exports })
+        let made = self.pre.instance_pre().instantiate_async(&mut fiber.store).await;
+        let made = made.and_then(|instance| Ok((Route::new(&mut fiber.store, &instance)?, instance)));
+        let (exports, instance) = fiber.end(made)?;
+        let deliver = deliver_of(&mut fiber.store, &instance);
+        let deliver = fiber.end(deliver.ok_or_else(|| wasmtime::format_err!("it exports no 'deliver'")))?;
+        Ok(RouteInstance { fiber, exports, deliver })
     }
 }
 
@@ -110,6 +119,8 @@ impl RouteGuest {
 pub struct RouteInstance {
     fiber: Fiber<RouteState>,
     exports: Route,
+    /// What it delivers by, whose arguments are lent.
+    deliver: Func,
 }
 
 impl fmt::Debug for RouteInstance {
@@ -144,11 +155,17 @@ impl RouteInstance {
         self.fiber.end(called).map(shortened)
     }
 
-    /// Hands messages over, in order.
-    pub async fn deliver(&mut self, batch: &[Delivery]) -> CallResult<Result<Receipt, Failure>> {
+    /// Hands messages over, in order: [deliveries](super::Delivery), or [what is lent of such](super::LentDelivery).
+    pub async fn deliver<D>(&mut self, batch: &[D]) -> CallResult<Result<Receipt, Failure>>
+    where
+        D: Lower + Sync,
+    {
+        let deliver = self.deliver;
         let store = self.fiber.begin();
-        let handler = self.exports.lotmq_guest_route_handler();
-        let called = handler.call_deliver(store, batch).await;
+        let called = match deliver.typed::<(&[D],), (Result<Receipt, Failure>,)>(&*store) {
+            Ok(deliver) => deliver.call_async(store, (batch,)).await.map(|(answered,)| answered),
+            Err(error) => Err(error),
+        };
         let mut answered = self.fiber.end(called).map(shortened);
         if let Ok(Ok(receipt)) = &mut answered {
             receipt.rejected.iter_mut().for_each(|rejection| shorten(&mut rejection.reason));
@@ -178,6 +195,13 @@ impl RouteInstance {
         let called = self.exports.lotmq_guest_route_handler().call_close(store).await;
         self.fiber.end(called)
     }
+}
+
+/// The function that takes deliveries.
+fn deliver_of(store: &mut Store<RouteState>, instance: &Instance) -> Option<Func> {
+    let handler = instance.get_export_index(&mut *store, None, HANDLER)?;
+    let deliver = instance.get_export_index(&mut *store, Some(&handler), "deliver")?;
+    instance.get_func(store, deliver)
 }
 
 /// What a guest answered, with the text of a failure within its bound.

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use lot_facts::{RouteFacts, RouteValue};
 use lotmq_host::OwnedMessage;
-use lotmq_host::route::{self, Delivery, Message, PlaceholderValues, Receipt, TagName, properties_of};
+use lotmq_host::route::{
+    LentAddressee, LentDelivery, LentMessage, LentTag, PlaceholderValues, Receipt, properties_of,
+};
 use serde_json::json;
 
 use super::template::{Document, ERROR_TOPIC, Names, Subject, fill, values};
@@ -39,31 +41,28 @@ pub(super) fn placeholders(
 }
 
 /// Delivery of a message with the values of its placeholders.
-pub(super) fn delivery(
-    to: &Addressee,
-    (message, now_ms): (&OwnedMessage, u64),
+pub(super) fn delivery<'a>(
+    to: &'a Addressee,
+    (message, now_ms): (&'a OwnedMessage, u64),
     sequence: u64,
     placeholders: Vec<PlaceholderValues>,
-) -> Delivery {
+) -> LentDelivery<'a> {
     let to = match to {
-        Addressee::Event(name) => route::Addressee::Event(name.as_ref().to_owned()),
-        Addressee::Mapping(name) => route::Addressee::Mapping(name.as_ref().to_owned()),
-        Addressee::Tag(mapping, tag) => route::Addressee::Tag(TagName {
-            mapping: mapping.as_ref().to_owned(),
-            tag: tag.as_ref().to_owned(),
-        }),
-        Addressee::Table(name) => route::Addressee::Table(name.as_ref().to_owned()),
+        Addressee::Event(name) => LentAddressee::Event(name),
+        Addressee::Mapping(name) => LentAddressee::Mapping(name),
+        Addressee::Tag(mapping, tag) => LentAddressee::Tag(LentTag { mapping, tag }),
+        Addressee::Table(name) => LentAddressee::Table(name),
     };
     let properties = properties_of(message, now_ms);
     let received_ms = i64::try_from(message.received_ms).unwrap_or(i64::MAX);
-    let message = Message {
-        topic: message.topic.to_string(),
-        payload: message.payload.to_vec(),
+    let message = LentMessage {
+        topic: &message.topic,
+        payload: &message.payload,
         qos: super::route_qos(message.qos),
         retain: message.retain,
-        client_id: message.client_id.to_string(),
+        client_id: &message.client_id,
     };
-    Delivery { sequence, to, message, properties, received_ms, placeholders }
+    LentDelivery { sequence, to, message, properties, received_ms, placeholders }
 }
 
 /// Report of a message that can never pass, with its topic: `ERROR_TOPIC` of its event or mapping (routes reference §3.3).

@@ -456,7 +456,7 @@ impl Serving<'_> {
         {
             self.reject(post, "the driver of the route ended by a panic whenever it worked on this message");
         }
-        let deliveries = deliveries::deliveries(self, &mut batch);
+        let values = deliveries::fill(self, &mut batch);
         if batch.is_empty() {
             return None;
         }
@@ -465,7 +465,10 @@ impl Serving<'_> {
         self.driver.route.panic_on_planted(&batch);
         count_call(self.figures.as_ref());
         self.driver.route.note(|deliveries| deliveries.batches += 1);
-        let called = tokio::time::timeout(self.version.call_time(), self.instance.deliver(&deliveries)).await;
+        let called = {
+            let deliveries = deliveries::deliveries(&batch, values, self.driver.now_ms());
+            tokio::time::timeout(self.version.call_time(), self.instance.deliver(&deliveries)).await
+        };
         match called {
             Ok(Ok(Ok(receipt))) => self.accepted(batch, &receipt).await,
             Ok(Ok(Err(Failure::Retry(reason)))) => {

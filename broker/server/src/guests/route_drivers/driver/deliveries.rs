@@ -1,7 +1,7 @@
 //! Deliveries of a batch: what its messages are for the guest, as far as the owner of the route may still read them.
 
 use lotmq_auth::Authorization;
-use lotmq_host::route::Delivery;
+use lotmq_host::route::{LentDelivery, PlaceholderValues};
 
 use super::super::delivery::{delivery, placeholders};
 use super::Serving;
@@ -14,32 +14,41 @@ use crate::limits::ROUTE_FILLED_BYTES_MAX;
 /// Reason of a message that is not for the owner of the route any more.
 const NO_RIGHT: &str = "the owner of the route may not read this topic any more";
 
-/// Makes the deliveries of a batch, with the values of their placeholders; a message that cannot be filled is rejected when those before it are done.
-pub(super) fn deliveries(serving: &Serving<'_>, batch: &mut PostBatch) -> Vec<Delivery> {
-    let (mut deliveries, mut bytes) = (Vec::with_capacity(batch.len()), 0);
-    while let Some(post) = batch.get(deliveries.len()) {
+/// Finds the values of the placeholders of each message of a batch; one that cannot be filled is rejected when those before it are done.
+pub(super) fn fill(serving: &Serving<'_>, batch: &mut PostBatch) -> Vec<Vec<PlaceholderValues>> {
+    let (mut values, mut bytes) = (Vec::with_capacity(batch.len()), 0);
+    while let Some(post) = batch.get(values.len()) {
         let (said, names) = (serving.version.said(), serving.names());
         let filled = match may_have(serving, post) {
             true => placeholders(said, (&post.to, &post.message), &names),
             false => Err(NO_RIGHT.to_owned()),
         };
         match filled {
-            Ok((_, more)) if bytes + more > ROUTE_FILLED_BYTES_MAX && !deliveries.is_empty() => {
-                batch.put_back_from(deliveries.len());
+            Ok((_, more)) if bytes + more > ROUTE_FILLED_BYTES_MAX && !values.is_empty() => {
+                batch.put_back_from(values.len());
             }
             Ok((placeholders, more)) => {
                 bytes += more;
-                let message = (&*post.message, serving.driver.now_ms());
-                deliveries.push(delivery(&post.to, message, post.sequence, placeholders));
+                values.push(placeholders);
             }
-            Err(reason) if deliveries.is_empty() => {
+            Err(reason) if values.is_empty() => {
                 serving.reject(post, &reason);
                 batch.done();
             }
-            Err(_) => batch.put_back_from(deliveries.len()),
+            Err(_) => batch.put_back_from(values.len()),
         }
     }
-    deliveries
+    values
+}
+
+/// The deliveries of a batch, with these values of their placeholders.
+pub(super) fn deliveries(
+    batch: &PostBatch,
+    values: Vec<Vec<PlaceholderValues>>,
+    now_ms: u64,
+) -> Vec<LentDelivery<'_>> {
+    let posts = batch.iter().zip(values);
+    posts.map(|(post, values)| delivery(&post.to, (&post.message, now_ms), post.sequence, values)).collect()
 }
 
 /// Whether the owner of the route may still read what waits for it: rules and users may have changed meanwhile. Rows are the route's own.
