@@ -1,4 +1,4 @@
-//! Deliveries that are lent: what a guest gets of them is copied from where it lies into the memory of the guest, and nowhere else.
+//! Deliveries that are lent: what a guest gets of them is copied from where it lies into its memory, and nowhere else.
 //!
 //! The same as [`Delivery`](super::Delivery), whose texts are its own.
 
