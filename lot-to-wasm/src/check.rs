@@ -44,6 +44,7 @@ pub(crate) use action::action;
 pub(crate) use gaps::warn_of_gaps;
 pub(crate) use inspect::Inspection;
 pub(crate) use model::{Fields, assignable_of, find as find_model, model};
+pub(crate) use regex::{PatternsOfText, Whole};
 pub(crate) use route::{events as route_events, route};
 pub use rule::RULE_SCOPES;
 pub(crate) use rule::rule;

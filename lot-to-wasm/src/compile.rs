@@ -11,7 +11,7 @@ use std::sync::Arc;
 use lot_facts::{Facts, Kind, Signature};
 use lot_nearest::nearest;
 
-use crate::check::{Callee, Known};
+use crate::check::{Callee, Known, PatternsOfText, Whole};
 use crate::compat::Compat;
 use crate::diagnostic::{Diagnostic, Draft, Label, Severity, Sink, TextSpan, codes};
 use crate::limits::{ENTITIES_MAX, SOURCE_BYTES_MAX};
@@ -35,6 +35,10 @@ pub struct CompileOptions<'a> {
     pub portable: bool,
     /// Whether the text has been accepted by this or an earlier version: what is refused only since then is a warning.
     pub is_stored: bool,
+    /// The one kind that is wanted: entities of others are read, so that those of the kind know them, but neither checked nor compiled. `None` for all kinds.
+    pub only: Option<Kind>,
+    /// Called before each entity is compiled, so that whoever watches the thread sees that it goes on.
+    pub goes_on: &'a dyn Fn(),
 }
 
 impl std::fmt::Debug for CompileOptions<'_> {
@@ -44,6 +48,7 @@ impl std::fmt::Debug for CompileOptions<'_> {
             .field("compat", &self.compat)
             .field("portable", &self.portable)
             .field("is_stored", &self.is_stored)
+            .field("only", &self.only)
             .finish_non_exhaustive()
     }
 }
@@ -57,6 +62,8 @@ impl Default for CompileOptions<'_> {
             files: &[],
             portable: false,
             is_stored: false,
+            only: None,
+            goes_on: &|| (),
         }
     }
 }
@@ -165,7 +172,7 @@ fn parse_entity(whole: &Source<'_>, range: Range<usize>) -> ParsedEntity {
 /// ```
 pub fn compile(text: &str, options: &CompileOptions<'_>) -> Compilation {
     let slices = slices(text);
-    let mut compilations = compile_slices(vec![(text, slices)], options, Some(options.form), "text");
+    let mut compilations = compile_slices(vec![(text, slices)], options, Some(options.form), Whole::Text);
     compilations.pop().unwrap_or(Compilation {
         entities: Vec::new(),
         diagnostics: Vec::new(),
@@ -183,12 +190,12 @@ pub fn compile(text: &str, options: &CompileOptions<'_>) -> Compilation {
 /// assert!(!compiled[0].succeeded() && compiled[1].succeeded(), "the model has no field w");
 /// ```
 pub fn compile_project(texts: &[&str], options: &CompileOptions<'_>) -> Vec<Compilation> {
-    compile_slices(slices_of(texts), options, Some(options.form), "project")
+    compile_slices(slices_of(texts), options, Some(options.form), Whole::Project)
 }
 
 /// As [`compile_project`], but without components: for who only wants to know what is wrong.
 pub fn check_project(texts: &[&str], options: &CompileOptions<'_>) -> Vec<Compilation> {
-    compile_slices(slices_of(texts), options, None, "project")
+    compile_slices(slices_of(texts), options, None, Whole::Project)
 }
 
 /// The slices of texts of which each may have nothing in it.
@@ -205,7 +212,7 @@ fn compile_slices(
     texts: Vec<(&str, (Slices, Vec<Diagnostic>))>,
     options: &CompileOptions<'_>,
     form: Option<Form>,
-    whole: &str,
+    whole: Whole,
 ) -> Vec<Compilation> {
     let mut compilations = Vec::with_capacity(texts.len());
     // Of each entity: which text it is in, and where.
@@ -219,8 +226,12 @@ fn compile_slices(
         }
         compilations.push(Compilation { entities: Vec::new(), diagnostics, strays: declared(text) });
     }
-    let sink =
-        |source| Sink::new(source).telling_of_extensions(options.portable).of_stored(options.is_stored);
+    let patterns = PatternsOfText::new(whole);
+    let sink = |source| {
+        let sink = Sink::new(source).telling_of_extensions(options.portable).of_stored(options.is_stored);
+        // What was accepted once has been paid for.
+        if options.is_stored { sink } else { sink.among(&patterns) }
+    };
     let mut sinks: Vec<Sink<'_>> = sources.iter().map(sink).collect();
     let trees: Vec<Option<syntax::Entity>> = sinks.iter_mut().map(tree).collect();
     let were_read = sinks.iter().map(|sink| !sink.has_errors()).collect();
@@ -230,9 +241,11 @@ fn compile_slices(
     for ((tree, mut sink), (number, lines_before, range)) in trees.iter().zip(sinks).zip(places) {
         if let Some(tree) = tree {
             let file = options.files.get(number).cloned().unwrap_or_default();
-            warn_repeated(tree, (file, lines_before), &mut seen, whole, &mut sink);
+            warn_repeated(tree, (file, lines_before), &mut seen, whole.word(), &mut sink);
         }
-        let output = tree.as_ref().and_then(|tree| output(tree, &known, options.compat, form, &mut sink));
+        (options.goes_on)();
+        let wanted = tree.as_ref().filter(|tree| options.only.is_none_or(|only| only == tree.kind()));
+        let output = wanted.and_then(|tree| output(tree, &known, options.compat, form, &mut sink));
         if let (Some(syntax::Entity::Rule(rule)), Some(_)) = (tree, &output) {
             crate::check::warn_of_gaps(rule, &trees, &mut sink);
         }

@@ -78,6 +78,12 @@ pub const ASSIGNED_ELEMENTS_MAX: u32 = 10_000;
 /// the definition is checked.
 pub const PATTERNS_COST_MAX: u64 = 640_000;
 
+/// Most that the patterns with look-around of one text may cost together: a quarter of a second.
+pub const PATTERNS_COST_OF_TEXT_MAX: u64 = 4 * PATTERNS_COST_MAX;
+
+/// Most that those of one project may cost together, over all its texts: a second.
+pub const PATTERNS_COST_OF_PROJECT_MAX: u64 = 16 * PATTERNS_COST_MAX;
+
 /// Steps of a search with a pattern that is only checked.
 pub(crate) const STEPS_OF_CHECK: usize = 1;
 
@@ -98,6 +104,12 @@ pub const SHORT_PATTERN_BYTES_MAX: usize = 2_048;
 
 /// Most patterns without look-around in one definition that have more states than that.
 pub const LARGE_PATTERNS_MAX: usize = 16;
+
+/// Most of those patterns in one text.
+pub const LARGE_PATTERNS_OF_TEXT_MAX: usize = 4 * LARGE_PATTERNS_MAX;
+
+/// Most of those patterns in one project.
+pub const LARGE_PATTERNS_OF_PROJECT_MAX: usize = 16 * LARGE_PATTERNS_MAX;
 
 /// Passes over an Action to find the kinds of its variables; beyond it they are taken to be anything. Real programs need three.
 pub const INFERENCE_PASSES_MAX: usize = 20;

@@ -1,11 +1,14 @@
-//! Regular expression literals: validity, which engine they need (LoT reference §5.3), and what those of one definition may cost together.
+//! Regular expression literals: validity, which engine they need (LoT reference §5.3), and what those of one definition, and of one text, may cost together.
+
+use std::cell::Cell;
 
 use super::Checker;
 use super::tree::{Regex, RegexEngine, RegexId};
 use crate::diagnostic::{Draft, codes};
 use crate::limits::{
-    LARGE_PATTERNS_MAX, LINEAR_BYTES_MAX, LINEAR_BYTES_PER_BYTE, LINEAR_BYTES_SMALL, PATTERNS_COST_MAX,
-    SHORT_PATTERN_BYTES_MAX, SHORT_PATTERNS_MAX, STEPS_OF_CHECK,
+    LARGE_PATTERNS_MAX, LARGE_PATTERNS_OF_PROJECT_MAX, LARGE_PATTERNS_OF_TEXT_MAX, LINEAR_BYTES_MAX,
+    LINEAR_BYTES_PER_BYTE, LINEAR_BYTES_SMALL, PATTERNS_COST_MAX, PATTERNS_COST_OF_PROJECT_MAX,
+    PATTERNS_COST_OF_TEXT_MAX, SHORT_PATTERN_BYTES_MAX, SHORT_PATTERNS_MAX, STEPS_OF_CHECK,
 };
 use crate::syntax::Text;
 use lot_patterns::PatternError;
@@ -23,6 +26,91 @@ pub(super) struct Spent {
     cost: u64,
 }
 
+/// What entities are compiled together as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whole {
+    Text,
+    Project,
+}
+
+impl Whole {
+    /// Its name in messages.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Project => "project",
+        }
+    }
+}
+
+/// What the patterns of all entities that are compiled together have cost so far.
+#[derive(Debug)]
+pub(crate) struct PatternsOfText {
+    whole: Whole,
+    cost: Cell<u64>,
+    large: Cell<usize>,
+}
+
+impl PatternsOfText {
+    /// Nothing yet.
+    pub(crate) fn new(whole: Whole) -> Self {
+        Self { whole, cost: Cell::new(0), large: Cell::new(0) }
+    }
+
+    /// Whether those with look-around cost more than they may.
+    fn is_spent(&self) -> bool {
+        self.cost.get() > self.cost_max()
+    }
+
+    fn cost_max(&self) -> u64 {
+        match self.whole {
+            Whole::Text => PATTERNS_COST_OF_TEXT_MAX,
+            Whole::Project => PATTERNS_COST_OF_PROJECT_MAX,
+        }
+    }
+
+    fn large_max(&self) -> usize {
+        match self.whole {
+            Whole::Text => LARGE_PATTERNS_OF_TEXT_MAX,
+            Whole::Project => LARGE_PATTERNS_OF_PROJECT_MAX,
+        }
+    }
+
+    fn too_dear(&self) -> PatternRefusal {
+        let (whole, max) = (self.whole.word(), self.cost_max());
+        PatternRefusal::OfText(format!(
+            "the patterns with look-around of this {whole} cost more than {max} together"
+        ))
+    }
+
+    fn too_many_large(&self) -> PatternRefusal {
+        let (whole, max) = (self.whole.word(), self.large_max());
+        PatternRefusal::OfText(format!("this {whole} has more than {max} patterns with large repetitions"))
+    }
+}
+
+/// Reason why a pattern is refused.
+#[derive(Debug)]
+enum PatternRefusal {
+    /// What is wrong with it, or with those of its definition.
+    Bad(String),
+    /// That those of the text together ask for too much.
+    OfText(String),
+}
+
+impl PatternRefusal {
+    fn draft(self, text: &Text) -> Draft {
+        match self {
+            Self::Bad(reason) => {
+                Draft::error(codes::BAD_REGEX, text.span, format!("bad regular expression: {reason}"))
+            }
+            Self::OfText(reason) => Draft::error(codes::PATTERNS_OF_TEXT, text.span, reason).suggest(
+                "add the definitions with several commands, or lower the upper bounds of repetitions",
+            ),
+        }
+    }
+}
+
 impl Checker<'_, '_, '_> {
     /// The pattern's place in the table; an invalid one is reported.
     pub(crate) fn regex(&mut self, pattern: &Text) -> RegexId {
@@ -37,15 +125,11 @@ impl Checker<'_, '_, '_> {
 
     fn compile(&mut self, text: &Text) -> Regex {
         let pattern = text.value.clone();
-        let engine = match engine(&pattern, &mut self.spent_on_patterns) {
-            Ok(engine) => engine,
-            Err(reason) => {
-                let draft =
-                    Draft::error(codes::BAD_REGEX, text.span, format!("bad regular expression: {reason}"));
-                self.error(draft);
-                RegexEngine::Linear
-            }
-        };
+        let of_text = self.sink.patterns();
+        let engine = engine(&pattern, &mut self.spent_on_patterns, of_text).unwrap_or_else(|refusal| {
+            self.error(refusal.draft(text));
+            RegexEngine::Linear
+        });
         let has_value_group = pattern.contains("(?<value>") || pattern.contains("(?P<value>");
         Regex { pattern, engine, has_value_group }
     }
@@ -63,12 +147,20 @@ pub(super) fn take_long(regexes: &[Regex]) -> bool {
 }
 
 /// The engine that takes a pattern: the linear one when it can. The error is the reason of the stronger one.
-fn engine(pattern: &str, spent: &mut Spent) -> Result<RegexEngine, String> {
+fn engine(
+    pattern: &str,
+    spent: &mut Spent,
+    of_text: Option<&PatternsOfText>,
+) -> Result<RegexEngine, PatternRefusal> {
+    let bad = |error: PatternError| PatternRefusal::Bad(error.to_string());
     if pattern.len() > PATTERN_BYTES_MAX {
-        return Err(PatternError::TooLong.to_string());
+        return Err(bad(PatternError::TooLong));
     }
-    if is_linear(pattern, spent)? {
+    if is_linear(pattern, spent, of_text)? {
         return Ok(RegexEngine::Linear);
+    }
+    if let Some(of_text) = of_text.filter(|of_text| of_text.is_spent()) {
+        return Err(of_text.too_dear());
     }
     if spent.cost <= PATTERNS_COST_MAX {
         let price = lot_patterns::price(pattern);
@@ -76,28 +168,44 @@ fn engine(pattern: &str, spent: &mut Spent) -> Result<RegexEngine, String> {
         let is_too_large = matches!(price, Err(PatternError::TooLarge { .. }));
         let cost = if is_too_large { PATTERN_COST_MAX } else { price.as_ref().map_or(0, |price| price.cost) };
         spent.cost = spent.cost.saturating_add(cost);
-        price.map_err(|error| error.to_string())?;
+        if let Some(of_text) = of_text {
+            of_text.cost.set(of_text.cost.get().saturating_add(cost));
+        }
+        price.map_err(bad)?;
     }
     if spent.cost > PATTERNS_COST_MAX {
-        return Err(format!(
+        return Err(PatternRefusal::Bad(format!(
             "those with look-around in this definition cost more than {PATTERNS_COST_MAX} together; split the definition"
-        ));
+        )));
     }
-    lot_patterns::compile(pattern, STEPS_OF_CHECK).map_err(|error| error.to_string())?;
+    if let Some(of_text) = of_text.filter(|of_text| of_text.is_spent()) {
+        return Err(of_text.too_dear());
+    }
+    lot_patterns::compile(pattern, STEPS_OF_CHECK).map_err(bad)?;
     Ok(RegexEngine::Backtracking)
 }
 
 /// Whether the linear engine takes a pattern. What has few states for its length is bounded by the length of the text; of others there may be a few.
-fn is_linear(pattern: &str, spent: &mut Spent) -> Result<bool, String> {
+fn is_linear(
+    pattern: &str,
+    spent: &mut Spent,
+    of_text: Option<&PatternsOfText>,
+) -> Result<bool, PatternRefusal> {
     match compile_linear(pattern, few(pattern)) {
         Ok(_) => return Ok(true),
         Err(error) if error.to_string() != TOO_MANY_STATES => return Ok(false),
         Err(_) => {}
     }
     if spent.large == LARGE_PATTERNS_MAX {
-        return Err(format!(
+        return Err(PatternRefusal::Bad(format!(
             "more than {LARGE_PATTERNS_MAX} patterns with large repetitions in this definition; lower their upper bounds, or split the definition"
-        ));
+        )));
+    }
+    if let Some(of_text) = of_text {
+        if of_text.large.get() == of_text.large_max() {
+            return Err(of_text.too_many_large());
+        }
+        of_text.large.set(of_text.large.get() + 1);
     }
     spent.large += 1;
     Ok(compile_linear(pattern, LINEAR_BYTES_MAX).is_ok())
@@ -117,7 +225,11 @@ mod tests {
     use super::*;
 
     fn engine_of(pattern: &str) -> Result<RegexEngine, String> {
-        engine(pattern, &mut Spent::default())
+        told(engine(pattern, &mut Spent::default(), None))
+    }
+
+    fn told(engine: Result<RegexEngine, PatternRefusal>) -> Result<RegexEngine, String> {
+        engine.map_err(|PatternRefusal::Bad(reason)| PatternRefusal::OfText(reason) | reason)
     }
 
     #[test]
@@ -150,7 +262,7 @@ mod tests {
     fn patterns_of_one_definition_are_bounded_together() {
         let last = |patterns: &mut dyn Iterator<Item = String>| {
             let mut spent = Spent::default();
-            patterns.map(|pattern| engine(&pattern, &mut spent)).find_map(Result::err)
+            patterns.map(|pattern| told(engine(&pattern, &mut spent, None))).find_map(Result::err)
         };
         let dear = last(&mut (0..200).map(|number| format!(r"(?={number}\w{{1,20}})a")));
         assert!(dear.is_some_and(|reason| reason.contains("split the definition")));
@@ -158,5 +270,33 @@ mod tests {
         assert!(large.is_some_and(|reason| reason.contains("large repetitions")));
         let small = last(&mut (0..2_000).map(|number| format!("t{number}=([0-9]{{1,3}})[a-zA-Z]+(?:x|y)*")));
         assert_eq!(small, None);
+    }
+
+    /// However they are spread over definitions, and those of a project too.
+    #[test]
+    fn patterns_of_one_text_are_bounded_together() {
+        for (whole, word, definitions) in [(Whole::Text, "text", 4), (Whole::Project, "project", 16)] {
+            let of_text = PatternsOfText::new(whole);
+            let mut taken = |pattern: &dyn Fn(usize) -> String| {
+                let each =
+                    |number: usize| told(engine(&pattern(number), &mut Spent::default(), Some(&of_text)));
+                let refused =
+                    (0..2_000).map(each).enumerate().find_map(|(number, taken)| Some((number, taken.err()?)));
+                refused.expect("2,000 are too many")
+            };
+            let (count, reason) = taken(&|number| format!(r"(?={number}\w{{1,20}})a"));
+            assert!((definitions * 6..definitions * 12).contains(&count), "{count}");
+            assert!(
+                reason.starts_with(&format!("the patterns with look-around of this {word} cost more")),
+                "{reason}"
+            );
+            let (count, reason) = taken(&|number| format!("{number}x{{1,1000}}"));
+            assert_eq!(count, definitions * LARGE_PATTERNS_MAX);
+            assert!(reason.starts_with(&format!("this {word} has more than {count} patterns")), "{reason}");
+            assert_eq!(
+                told(engine("[0-9]+", &mut Spent::default(), Some(&of_text))),
+                Ok(RegexEngine::Linear)
+            );
+        }
     }
 }

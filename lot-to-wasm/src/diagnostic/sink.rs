@@ -1,6 +1,7 @@
 //! Where the phases put their diagnostics: bounded, in source order, without repeats at one place.
 
 use super::{Code, Diagnostic, Fix, Label, Severity, TextSpan, codes, follow_up};
+use crate::check::PatternsOfText;
 use crate::limits::{ERRORS_MAX, WARNINGS_MAX};
 use crate::source::{Position, Source, Span};
 use crate::syntax::{Name, Path};
@@ -23,6 +24,8 @@ pub(crate) struct Sink<'a> {
     tells_of_extensions: bool,
     /// Whether the text is stored already, and its mistakes that were [accepted once](Draft::unless_stored) are warnings.
     is_stored: bool,
+    /// What the patterns of the whole text have cost; `None` where only the definition's own are bounded.
+    patterns: Option<&'a PatternsOfText>,
 }
 
 /// A diagnostic under construction; [`Sink::push`] takes it.
@@ -162,6 +165,7 @@ impl<'a> Sink<'a> {
             cut: None,
             tells_of_extensions: false,
             is_stored: false,
+            patterns: None,
         }
     }
 
@@ -173,6 +177,16 @@ impl<'a> Sink<'a> {
     /// The same, of a text that is stored already, or not.
     pub(crate) fn of_stored(self, is_stored: bool) -> Sink<'a> {
         Sink { is_stored, ..self }
+    }
+
+    /// The same, of an entity whose patterns count among those of its text.
+    pub(crate) fn among(self, patterns: &'a PatternsOfText) -> Sink<'a> {
+        Sink { patterns: Some(patterns), ..self }
+    }
+
+    /// What the patterns of the whole text have cost.
+    pub(crate) fn patterns(&self) -> Option<&'a PatternsOfText> {
+        self.patterns
     }
 
     /// The text that the spans point into.

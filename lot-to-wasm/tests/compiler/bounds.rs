@@ -177,3 +177,57 @@ fn what_is_only_checked_is_refused_as_well() {
     let message = &found[0].message;
     assert!(message.contains("`A`") && message.contains("the limit is"), "{message}");
 }
+
+/// Actions, each of which has patterns that cost as much as one definition's may.
+fn dear_actions(count: usize) -> String {
+    let pattern = |number: usize, nth: usize| {
+        let pattern = format!(r"(?!{number}x{nth})\w{{1,42}}");
+        format!("    IF PAYLOAD MATCHES REGEX \"{pattern}\" THEN\n        PUBLISH TOPIC \"o\" WITH 1\n")
+    };
+    let action = |number: usize| {
+        let body: String = (0..4).map(|nth| pattern(number, nth)).collect();
+        format!("DEFINE ACTION A{number}\nON TOPIC \"t\" DO\n{body}")
+    };
+    (0..count).map(action).collect()
+}
+
+#[test]
+fn patterns_of_a_text_are_bounded_together_however_many_entities_it_has() {
+    let compilation = compile(&dear_actions(20), &CompileOptions::default());
+    let succeeded = compilation.entities.iter().filter(|entity| entity.output.is_some()).count();
+    assert!((4..8).contains(&succeeded), "{succeeded}");
+    let refused = compilation.entities.last().expect("there are 20");
+    let found = &refused.diagnostics[0];
+    assert_eq!(found.code, codes::PATTERNS_OF_TEXT, "{found:?}");
+    assert_eq!(found.message, "the patterns with look-around of this text cost more than 2560000 together");
+    assert_eq!(
+        found.suggestions,
+        ["add the definitions with several commands, or lower the upper bounds of repetitions"]
+    );
+    assert_eq!(found.span.start.line, 3);
+    let stored = CompileOptions { is_stored: true, ..CompileOptions::default() };
+    assert!(compile(&dear_actions(6), &stored).succeeded(), "what was accepted goes on");
+}
+
+#[test]
+fn entities_of_another_kind_than_the_wanted_one_are_read_alone() {
+    let text = format!(
+        "{}DEFINE ACTION Wrong\nON TOPIC \"t\" DO\n    PUBLISH TOPIC \"o\" WITH {{nothing}}\n\nDEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"a\"\n    ALLOW\n",
+        dear_actions(20)
+    );
+    let count = std::cell::Cell::new(0);
+    let options = CompileOptions {
+        only: Some(lot_facts::Kind::Rule),
+        goes_on: &|| count.set(count.get() + 1),
+        ..CompileOptions::default()
+    };
+    let compilation = compile(&text, &options);
+    let [actions @ .., rule] = &*compilation.entities else { panic!("there are 22") };
+    assert_eq!(actions.len(), 21);
+    for action in actions {
+        assert!(action.kind == Some(lot_facts::Kind::Action) && action.output.is_none(), "{action:?}");
+        assert!(action.diagnostics.is_empty(), "{action:?}");
+    }
+    assert!(rule.output.is_some(), "{rule:?}");
+    assert_eq!(count.get(), 22, "a sign of life before each");
+}
