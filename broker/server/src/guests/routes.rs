@@ -23,6 +23,7 @@ pub(super) mod mailbox;
 mod orders;
 pub(super) mod outbox;
 pub(super) mod pause;
+mod probing;
 pub(super) mod questions;
 pub(crate) mod replacing;
 mod rows;
@@ -61,6 +62,7 @@ use mailbox::Addressee;
 const TOPIC_START: &str = "$SYS/Coreflux/Routes/";
 
 /// Result of probing a route.
+#[derive(Clone)]
 pub(crate) struct Probe {
     pub(crate) latency: Duration,
     /// Reason why the far side was not reached.
@@ -284,18 +286,28 @@ impl Guests {
     }
 
     /// Probes whether the far side of a route can be reached, and waits for that: over the connection that is open, where there is one and `is_new` does not say otherwise; a device
-    /// may take no second one, or give up the first for it.
+    /// may take no second one, or give up the first for it. With the answer of such a probe that is under way, where one is.
     pub(crate) fn probe(
         tenant: &Arc<Tenant>,
         thread: &Routes,
         route: &Arc<RouteRunner>,
         (patience, is_new): (Duration, bool),
     ) -> Probe {
-        let began = Instant::now();
         if route.standing().is_stopped() {
             let refusal = Some(standing::STOPPED.to_owned());
             return Probe { latency: Duration::ZERO, refusal, is_new };
         }
+        let probing = if is_new { &route.probing_anew } else { &route.probing };
+        probing.shared(|| Self::probe_now(tenant, thread, route, (patience, is_new)))
+    }
+
+    fn probe_now(
+        tenant: &Arc<Tenant>,
+        thread: &Routes,
+        route: &Arc<RouteRunner>,
+        (patience, is_new): (Duration, bool),
+    ) -> Probe {
+        let began = Instant::now();
         let of_open = if is_new { None } else { route.ask_probe() };
         let is_new = of_open.is_none();
         let answered = of_open.unwrap_or_else(|| thread.probe(tenant, route));

@@ -23,6 +23,7 @@ use super::buffering::BufferMode;
 use super::dead_letters::DeadLetters;
 use super::mailbox::{Addressee, BatchDue, Full, Mailbox, Post};
 use super::outbox::RouteOutbox;
+use super::probing::Probing;
 use super::questions::{Answer, Questions, refused};
 use super::standing::{Connection, DeliveryFigures, STOPPED, Standing};
 use super::version::Version;
@@ -34,6 +35,9 @@ use crate::process::clock::definitions_now;
 pub(crate) struct RouteRunner {
     pub(super) shared: Mutex<SharedRoute>,
     pub(crate) dead_letters: DeadLetters,
+    pub(super) probing: Probing,
+    /// The same, of those over connections of their own.
+    pub(super) probing_anew: Probing,
     /// Source of the numbers of messages, which those have that are not in the store, too.
     ids: Arc<Ids>,
     pub(super) clock: Arc<dyn Clock>,
@@ -137,6 +141,8 @@ impl RouteRunner {
         Self {
             shared: Mutex::new(shared),
             dead_letters: DeadLetters::default(),
+            probing: Probing::default(),
+            probing_anew: Probing::default(),
             ids,
             clock,
             outbox_called: Notify::new(),
