@@ -15,6 +15,7 @@ mod called_modules;
 mod client_transports;
 mod clocks;
 mod command_line;
+mod command_shares;
 mod command_table;
 mod commands;
 mod contexts;

@@ -40,6 +40,19 @@ pub enum DefinitionKind {
 }
 
 impl DefinitionKind {
+    /// Kind of the entities of a LoT text that are of this kind; `None` where there are none.
+    pub fn of_text(self) -> Option<lot_facts::Kind> {
+        match self {
+            Self::Action => Some(lot_facts::Kind::Action),
+            Self::Model => Some(lot_facts::Kind::Model),
+            Self::Rule => Some(lot_facts::Kind::Rule),
+            Self::Route => Some(lot_facts::Kind::Route),
+            Self::Theme => Some(lot_facts::Kind::Theme),
+            Self::Panel => Some(lot_facts::Kind::Panel),
+            Self::Module => None,
+        }
+    }
+
     /// All kinds in the order in which they are loaded, LoT reference §1.6.
     pub const ALL: [DefinitionKind; 7] = [
         DefinitionKind::Model,

@@ -169,11 +169,14 @@ pub(crate) const RESTORE_DISK_FACTOR: u64 = 3;
 /// Bytes of a reply to a command: what the smallest default packet limit of Clients takes.
 pub(crate) const REPLY_BYTES_MAX: usize = 8 << 20;
 
-/// Threads that execute commands. A command may wait for a run for 10 s, and so many may do so before others wait.
-pub(crate) const COMMAND_THREADS: usize = 8;
+/// Threads that execute commands. Of these, and of each kind of work, commands of one user take half at most, those of one tenant all but one.
+pub(crate) const COMMAND_THREADS: usize = 12;
 
-/// Threads of those that uploads may take at once; the others answer everything else, however much is compiled.
+/// Threads of those on which commands compile at once; the others answer everything else, however much is compiled.
 pub(crate) const COMMAND_THREADS_COMPILING_MAX: usize = 6;
+
+/// Threads of those on which commands wait at once: for a far side, a run, a receiver, a long read of the store. Some neither compile nor wait.
+pub(crate) const COMMAND_THREADS_WAITING_MAX: usize = 4;
 
 /// Reads of the store for commands at once, each on a thread of its own; those that hang are among them until the disk answers.
 pub(crate) const READS_ASIDE_MAX: usize = 4;
@@ -188,7 +191,7 @@ pub(crate) const OF_OTHERS_SHOWN_MAX: usize = 100;
 pub(crate) const COMMIT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// Uploads of [`LARGE_UPLOAD_BYTES`] or more that run at once; further ones wait in their queues, and smaller ones overtake them.
-pub(crate) const LARGE_UPLOADS_MAX: usize = 2;
+pub(crate) const LARGE_UPLOADS_MAX: usize = 3;
 
 /// Bytes of a command from which on it is a large upload. Smaller programs are compiled in a tenth of a second.
 pub(crate) const LARGE_UPLOAD_BYTES: usize = 16 << 10;
@@ -203,16 +206,16 @@ pub(crate) const LARGE_COMPILES_MAX: usize = 2;
 /// Commands of one Client that wait or run.
 pub(crate) const COMMANDS_WAITING_PER_CLIENT_MAX: usize = 256;
 
-/// Commands of all Clients that wait or run.
+/// Commands of all Clients that wait or run; those of one user take a quarter of these places at most, those of one tenant three.
 pub(crate) const COMMANDS_WAITING_MAX: usize = 4096;
 
-/// Commands that wait when a user who may give no others sets his own password; with more he is told to try again.
+/// Commands that wait by which users set their own passwords, which they may who may give no others; of these places, too, one user takes a quarter at most.
 pub(crate) const OWN_PASSWORDS_WAITING_MAX: usize = COMMANDS_WAITING_MAX / 8;
 
 /// Bytes of a command with which a user sets his own password, twice as many as the longest name and password that make sense.
 pub(crate) const OWN_PASSWORD_BYTES_MAX: usize = 4096;
 
-/// Bytes of all waiting commands: four of the largest default packet.
+/// Bytes of all waiting commands: four of the largest default packet, of which one user has a quarter at most, and one tenant three.
 pub(crate) const COMMAND_BYTES_WAITING_MAX: usize = 64 << 20;
 
 /// Logins that are accepted and have a record of their own in the audit, in each second.
@@ -396,14 +399,14 @@ pub(crate) const MODULE_UPLOADS_TOLD_PAUSE: std::time::Duration = std::time::Dur
 /// How long native code of a module is waited for. Commands reference §14.4.
 pub(crate) const MODULE_COMPILE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
 
-/// Modules that are sent to Clients at once: each keeps a thread of commands while its Client takes it.
-pub(crate) const MODULE_DOWNLOADS_MAX: usize = 2;
-
 /// Modules of which native code is made at once, those included that nobody waits for any more.
 pub(crate) const MODULE_COMPILES_MAX: usize = 8;
 
-/// The same of one tenant: as many as there are threads that wait for them. What its users have given up takes places of its own, and leaves some to others.
+/// The same of one tenant. What its users have given up takes places of its own, and leaves some to others.
 pub(crate) const MODULE_COMPILES_PER_TENANT_MAX: usize = 6;
+
+/// The same of one user: as many as wait for them on threads of commands.
+pub(crate) const MODULE_COMPILES_PER_USER_MAX: usize = COMMAND_THREADS_COMPILING_MAX / 2;
 
 /// Bytes of the manifest of a module: room for all that it may ask for, at some 256 bytes each.
 pub(crate) const MANIFEST_BYTES_MAX: usize = 64 << 10;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use lotmq_pulse::goes_on;
+use lotmq_pulse::while_away;
 use parking_lot::{Condvar, Mutex};
 
 use crate::limits::{LARGE_COMPILES_MAX, LARGE_COMPONENT_BYTES};
@@ -61,9 +61,11 @@ impl CompilePermits {
             return None;
         }
         let mut large = self.large.lock();
-        self.ended.wait_while(&mut large, |large| *large >= LARGE_COMPILES_MAX);
+        // Those who compile are watched, not those who wait for them.
+        while_away(Instant::now, || {
+            self.ended.wait_while(&mut large, |large| *large >= LARGE_COMPILES_MAX);
+        });
         *large += 1;
-        goes_on(Instant::now());
         Some(Permit(self))
     }
 }
@@ -118,5 +120,29 @@ mod tests {
         });
         assert!((1..=LARGE_COMPILES_MAX).contains(&most.into_inner()));
         assert_eq!(*permits.large.lock(), 0);
+    }
+
+    /// However long others compile before it: those are watched.
+    #[test]
+    fn who_waits_for_a_permit_is_not_taken_for_dead() {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let (permits, pulses) = (CompilePermits::default(), lotmq_pulse::Pulses::default());
+        let held: Vec<_> = (0..LARGE_COMPILES_MAX).map(|_| permits.permit(LARGE_COMPONENT_BYTES)).collect();
+        let pulse = pulses.add("who waits", PATIENCE);
+        let later = || Instant::now() + 100 * PATIENCE;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                pulse.install();
+                pulse.begins(Instant::now());
+                drop(permits.permit(LARGE_COMPONENT_BYTES));
+            });
+            // Until it waits.
+            while permits.ended.notify_all() == 0 {
+                std::thread::yield_now();
+            }
+            assert!(pulses.silent(later()).is_empty());
+            drop(held);
+        });
+        assert_eq!(pulses.silent(later()).len(), 1, "it works again");
     }
 }

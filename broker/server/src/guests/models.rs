@@ -1,6 +1,7 @@
 //! Models of a tenant: one may be made of others (parents, collections), so it is compiled again when one of those arrives or changes.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use lot_facts::Kind;
@@ -8,6 +9,7 @@ use lot_to_wasm::{CompileOptions, Form};
 use lotmq_config::Authority;
 use lotmq_definitions::{Definition, DefinitionKind, NewDefinition, OnExisting, Owner, State};
 use lotmq_host::{Argument, ModelInstance, NestedCall, RunError};
+use lotmq_pulse::goes_on;
 use lotmq_store::Batch;
 use tracing::warn;
 
@@ -36,6 +38,7 @@ impl Guests {
             .cloned()
             .collect();
         for user in users {
+            goes_on(Instant::now());
             let rebuilt = may_be_made_of(tenant, (user.owner(), user.deployed.installed_at), name)
                 .and_then(|()| rebuild(tenant, hosting, &user));
             if let Err(reason) = rebuilt {

@@ -3,19 +3,21 @@
 //! Commands of one Client run one after the other and are answered in that order; those of different Clients run side by side. A
 //! command may block its thread (a commit, a run), never one that serves Clients.
 //!
-//! Uploads take some of the threads and no more ([`work`]): they wait in their queues while others of them run.
+//! Tenants, and users within them, take [turns]; each has a [share](shares) of the places, and of the threads for each kind of [work]. So nobody's commands,
+//! from however many connections, keep those of others waiting for longer than one command of theirs takes.
 //!
 //! Invariants: at most one command of a Client runs at a time; all bounds are those of `limits`. Payloads are wiped when they are done
 //! with, because they may hold passwords.
 
 pub(crate) mod aside;
 mod compiles;
+mod shares;
 mod stored;
+mod turns;
 pub(crate) mod work;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use hashbrown::HashMap;
@@ -25,14 +27,16 @@ use lotmq_pulse::Pulse;
 use parking_lot::{Condvar, Mutex};
 use zeroize::Zeroizing;
 
-use crate::limits::{COMMAND_BYTES_WAITING_MAX, COMMANDS_WAITING_MAX, COMMANDS_WAITING_PER_CLIENT_MAX};
+use crate::limits::COMMANDS_WAITING_PER_CLIENT_MAX;
 use crate::management::uploads::ReceivedUpload;
 use lotmq_core::tenant::Tenant;
 
 use aside::Aside;
-use compiles::Compiles;
+use compiles::{CompilePlace, Compiles, NoCompilePlace};
+use shares::{CommandRoom, CommandShares, Payer};
 use stored::Stored;
-use work::{Running, Work};
+use turns::{CommandTurns, WaitingLine as _};
+use work::Load;
 
 /// Command that was accepted.
 pub(crate) struct Job {
@@ -43,6 +47,9 @@ pub(crate) struct Job {
     /// Name of the definition whose run gave it; `None` for a Client's command.
     pub(crate) definition: Option<Arc<str>>,
     pub(crate) payload: Zeroizing<Vec<u8>>,
+    pub(crate) load: Load,
+    /// Whether its user sets his own password by it.
+    pub(crate) is_own_password: bool,
     /// Number of guest runs that led to it; its messages have as many hops.
     pub(crate) hops: u8,
     pub(crate) response: Option<ResponseTo>,
@@ -69,13 +76,6 @@ impl Job {
             None => self.definition.is_none().then_some(self.queue),
         }
     }
-
-    fn work(&self) -> Work {
-        match &self.upload {
-            Some(upload) => Work::of_module(upload.bytes.len()),
-            None => Work::of(&self.payload),
-        }
-    }
 }
 
 /// Response Topic on which a 5.0 Client wants the reply, too.
@@ -98,9 +98,7 @@ pub(crate) struct Commands {
     /// State of waiting for changes to come to the disk.
     pub(crate) stored: Stored,
     /// Modules of which native code is made on other threads.
-    pub(crate) compiles: Arc<Compiles>,
-    /// Number of modules that are being sent to Clients.
-    pub(crate) downloads: AtomicUsize,
+    compiles: Arc<Compiles>,
     /// Reads of the store on other threads.
     pub(crate) aside: Aside,
     /// Sessions whose own password is being set by their command, which has not been answered.
@@ -121,15 +119,29 @@ impl Drop for OwnPassword<'_> {
 
 #[derive(Default)]
 struct State {
-    queues: HashMap<u64, VecDeque<Job>>,
-    /// Queues none of whose commands runs, with the work of the first one.
-    ready: VecDeque<(u64, Work)>,
-    running: Running,
+    /// Commands by the number of their queue.
+    queues: HashMap<u64, VecDeque<Waiting>>,
+    /// Queues none of whose commands runs, by tenant and user.
+    ready: CommandTurns<u32, CommandTurns<Payer, VecDeque<Ready>>>,
+    shares: CommandShares,
     /// Number of the next queue of an upload.
     next_upload: u64,
-    waiting: usize,
-    bytes: usize,
     is_stopping: bool,
+}
+
+/// Command that waits or runs.
+struct Waiting {
+    payer: Payer,
+    load: Load,
+    room: CommandRoom,
+    /// `None` while it runs.
+    job: Option<Job>,
+}
+
+/// Queue whose first command may begin, as far as that depends on its Client.
+struct Ready {
+    queue: u64,
+    load: Load,
 }
 
 impl Commands {
@@ -138,29 +150,45 @@ impl Commands {
     /// # Errors
     /// [`Busy`]; the command is not executed.
     pub(crate) fn submit(&self, job: Job) -> Result<(), Busy> {
+        let (key, load) = (job.queue, job.load);
+        let room = CommandRoom { bytes: job.payload.len(), is_own_password: job.is_own_password };
+        let payer = Payer::of(&job.tenant, &job.identity);
         let mut state = self.state.lock();
-        let of_client = state.queues.get(&job.queue).map_or(0, VecDeque::len);
-        let bytes = state.bytes + job.payload.len();
-        // A single command of any size that a packet holds is always taken.
-        let is_too_much = state.waiting > 0 && bytes > COMMAND_BYTES_WAITING_MAX;
-        if is_too_much
-            || of_client >= COMMANDS_WAITING_PER_CLIENT_MAX
-            || state.waiting >= COMMANDS_WAITING_MAX
+        let of_client = state.queues.get(&key).map_or(0, VecDeque::len);
+        if of_client >= COMMANDS_WAITING_PER_CLIENT_MAX
+            || !state.shares.have(room, &payer)
             || state.is_stopping
         {
             return Err(Busy);
         }
-        state.bytes = bytes;
-        state.waiting += 1;
-        let (key, work) = (job.queue, job.work());
+        state.shares.enter(&payer, room);
         let queue = state.queues.entry(key).or_default();
-        queue.push_back(job);
-        if queue.len() == 1 {
-            state.ready.push_back((key, work));
+        let is_ready = queue.is_empty();
+        queue.push_back(Waiting { payer: payer.clone(), load, room, job: Some(job) });
+        if is_ready {
+            state.make_ready(&payer, Ready { queue: key, load });
             drop(state);
             self.ready.notify_one();
         }
         Ok(())
+    }
+
+    /// Whether there is a place for one more command of somebody.
+    pub(crate) fn has_place(&self, tenant: &Tenant, identity: &Identity) -> bool {
+        let room = CommandRoom { bytes: 0, is_own_password: false };
+        self.state.lock().shares.have(room, &Payer::of(tenant, identity))
+    }
+
+    /// Takes a place for a module of somebody, of which native code is to be made.
+    ///
+    /// # Errors
+    /// [`NoCompilePlace`].
+    pub(crate) fn compile_place(
+        &self,
+        tenant: &Tenant,
+        identity: &Identity,
+    ) -> Result<CompilePlace, NoCompilePlace> {
+        self.compiles.begin(Payer::of(tenant, identity))
     }
 
     /// Number of a queue for the command of an upload.
@@ -172,7 +200,7 @@ impl Commands {
 
     /// Number of commands that wait or run.
     pub(crate) fn waiting(&self) -> usize {
-        self.state.lock().waiting
+        self.state.lock().shares.waiting()
     }
 
     /// Spares a session that sets its own password until it has been answered. Of a session one command runs at a time, so it is in the list once.
@@ -199,62 +227,59 @@ impl Commands {
 
     /// Waits for the next command that may run; `None` when it is time to end. The command stays at the head of its queue, so that no other of
     /// its Client starts, until [`Commands::done`].
-    pub(crate) fn next(&self, pulse: &Pulse) -> Option<StartedCommand> {
+    pub(crate) fn next(&self, pulse: &Pulse) -> Option<Job> {
         let mut state = self.state.lock();
         loop {
             if state.is_stopping {
                 return None;
             }
-            if let Some((key, work)) = state.take_ready()
-                && let Some(head) = state.queues.get_mut(&key).and_then(VecDeque::front_mut)
-            {
-                let emptied = Job {
-                    tenant: Arc::clone(&head.tenant),
-                    identity: Arc::clone(&head.identity),
-                    queue: key,
-                    definition: None,
-                    payload: Zeroizing::default(),
-                    hops: 0,
-                    response: None,
-                    upload: None,
-                };
-                let job = std::mem::replace(head, emptied);
-                state.running.begins(work);
-                return Some(StartedCommand { work, job });
+            if let Some(job) = state.begin_next() {
+                // What has ended may have made room for more than one.
+                if !state.ready.is_empty() {
+                    self.ready.notify_one();
+                }
+                return Some(job);
             }
             self.ready.wait_until(&mut state, pulse.waits_one_beat(Instant::now()));
         }
     }
 
-    /// Ends a command that had so many bytes. The thread that calls it goes on with [`Commands::next`], so that it takes what may begin now.
-    pub(crate) fn done(&self, key: u64, work: Work, bytes: usize) {
-        let mut state = self.state.lock();
-        state.running.ends(work);
-        state.waiting -= 1;
-        state.bytes -= bytes;
-        let Some(queue) = state.queues.get_mut(&key) else { return };
-        queue.pop_front();
-        if let Some(head) = queue.front() {
-            let work = head.work();
-            state.ready.push_back((key, work));
-            drop(state);
-            self.ready.notify_one();
-        } else {
-            state.queues.remove(&key);
-        }
+    /// Ends the command of a queue that runs. The thread that calls it goes on with [`Commands::next`], so that it takes what may begin now.
+    pub(crate) fn done(&self, key: u64) {
+        self.state.lock().end(key);
     }
 }
 
 impl State {
-    /// Takes the first queue whose command may begin.
-    fn take_ready(&mut self) -> Option<(u64, Work)> {
-        let at = self.ready.iter().position(|(_, work)| self.running.admits(*work))?;
-        self.ready.remove(at)
+    fn make_ready(&mut self, payer: &Payer, ready: Ready) {
+        self.ready.line(&payer.tenant).line(payer).push_back(ready);
     }
-}
 
-/// Command that a thread is to execute.
-pub(crate) struct StartedCommand {
-    pub(crate) work: Work,
-    pub(crate) job: Job,
+    /// Takes the command whose turn it is, of those that may begin.
+    fn begin_next(&mut self) -> Option<Job> {
+        let Self { ready, shares, .. } = self;
+        let Ready { queue, load } = ready.take(|_, users| {
+            users.take(|payer, line| {
+                let admits = shares.admission(payer);
+                let at = line.iter().position(|ready| admits(ready.load))?;
+                line.remove(at)
+            })
+        })?;
+        let head = self.queues.get_mut(&queue)?.front_mut()?;
+        self.shares.begins(&head.payer, load);
+        head.job.take()
+    }
+
+    fn end(&mut self, key: u64) {
+        let Some(queue) = self.queues.get_mut(&key) else { return };
+        let Some(Waiting { payer, load, room, .. }) = queue.pop_front() else { return };
+        self.shares.ends(&payer, load, room);
+        match queue.front() {
+            Some(head) => {
+                let (payer, load) = (head.payer.clone(), head.load);
+                self.make_ready(&payer, Ready { queue: key, load });
+            }
+            None => drop(self.queues.remove(&key)),
+        }
+    }
 }

@@ -4,7 +4,7 @@ use lotmq_definitions::{DefinitionKind, NotFound};
 
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 
 pub(super) static TRACE: Verb = Verb {
@@ -13,6 +13,7 @@ pub(super) static TRACE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Traces an action, or all, for five minutes; ends or lists traces.",
     example: "-actionTrace Echo",
     execute: trace,

@@ -1,6 +1,7 @@
 //! Adding entities: a body of LoT text, compiled entity by entity, deployed where it is good. Commands reference §4.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use lot_nearest::nearest;
 use lot_to_wasm::diagnostic::json::{Entry, reply_message};
@@ -8,6 +9,7 @@ use lot_to_wasm::{Compilation, CompileOptions, Diagnostic, Entity, Form, Output,
 use lotmq_definitions::{
     DefinitionKind, InstallError, Installed, Need, NewDefinition, OnExisting, Origin, Warning,
 };
+use lotmq_pulse::goes_on;
 use lotmq_store::Batch;
 use serde_json::{Value, json};
 
@@ -58,6 +60,8 @@ pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) ->
         form: Form::Linked,
         known: &*call.tenant.programs().guests,
         compat,
+        only: kind.of_text(),
+        goes_on: &|| goes_on(Instant::now()),
         ..CompileOptions::default()
     };
     let compilation = lot_to_wasm::compile(text, &options);
@@ -68,6 +72,7 @@ pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) ->
     let mut outcomes = Vec::with_capacity(entities.len());
     for entity in entities {
         let source = if is_alone { text } else { text.get(entity.range.clone()).unwrap_or_default() };
+        goes_on(Instant::now());
         outcomes.push(add_one(call, (kind, existing), entity, source));
     }
     let Some(first) = outcomes.first() else {

@@ -19,7 +19,7 @@ use super::modules::{authority, compiling, instances};
 use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::guests::route_types::TYPES;
 use crate::limits::ASSETS_MAX;
@@ -34,6 +34,7 @@ pub(super) static INSTALL: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::AssetManagementCreation),
     effect: Effect::Stores,
+    work: Work::Compiles,
     summary: "Makes a further instance of a module, stopped, with its default configuration. Short form: -I.",
     example: "-install scale -name scale-2",
     execute: |call| install(call, false),
@@ -45,6 +46,7 @@ pub(super) static INSTALL_WITH_TOKEN: Verb = Verb {
     shown: Shown::First(1),
     permission: Permission::Scope(Scope::AssetManagementCreation),
     effect: Effect::Stores,
+    work: Work::Compiles,
     summary: "Does what -install does; no token is needed, and it is ignored.",
     example: "-installWithToken scale abc -name scale-2",
     execute: |call| install(call, true),
@@ -56,6 +58,7 @@ pub(super) static UNINSTALL: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::AssetManagementRemove),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Stops and removes an installed asset; one of another user, or that a definition uses, with -force only. Short form: -U.",
     example: "-uninstall scale-2",
     execute: |call| uninstall(call, false),
@@ -67,6 +70,7 @@ pub(super) static UNINSTALL_WITH_TOKEN: Verb = Verb {
     shown: Shown::First(1),
     permission: Permission::Scope(Scope::AssetManagementRemove),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Does what -uninstall does; no token is needed, and it is ignored.",
     example: "-uninstallWithToken scale-2 abc",
     execute: |call| uninstall(call, true),
@@ -78,6 +82,7 @@ pub(super) static UNINSTALL_MULTIPLE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::AssetManagementRemove),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Stops and removes several installed assets, each on its own.",
     example: "-uninstallMultiple scale-2 scale-3",
     execute: uninstall_multiple,

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::reply::{Done, Refusal, missing_argument};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::limits::{AUDIT_FOUND_MAX, VERB_SHOWN_CHARS_MAX};
 use crate::management::audit::Selection;
 use crate::management::managed::Managing as _;
@@ -26,6 +26,7 @@ pub(super) static STATUS: Verb = Verb {
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Tells how much is in the audit, and whether its records follow from one another.",
     example: "-auditStatus",
     execute: status,
@@ -37,6 +38,7 @@ pub(super) static QUERY: Verb = Verb {
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Reads,
+    work: Work::Waits,
     summary: "Shows the records of a day (UTC) that have a text, at most the newest 1,000.",
     example: "-auditQuery 2026-01-05|addUser",
     execute: query,
@@ -48,6 +50,7 @@ pub(super) static DECRYPT: Verb = Verb {
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Reads,
+    work: Work::Waits,
     summary: "Writes the records of a day, or all, as lines of JSON into a new file below the data directory's files/<tenant>.",
     example: "-decryptAudit |audit.jsonl",
     execute: decrypt,

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::limits::{
     BACKUP_FREE_BYTES_MIN, BACKUP_NAME_BYTES_MAX, RESTORE_DISK_FACTOR, RESTORE_UNPACKED_BYTES_MAX,
 };
@@ -30,6 +30,7 @@ pub(super) static BACKUP: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Root,
     effect: Effect::Reads,
+    work: Work::Waits,
     summary: "Sends a backup to $SYS/Coreflux/Backup/<name>/download, to the client that asks and is subscribed to it.",
     example: "-backup monday -retained",
     execute: backup,
@@ -41,6 +42,7 @@ pub(super) static RESTORE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Root,
     effect: Effect::Reads,
+    work: Work::Compiles,
     summary: "Checks a backup, then restarts the broker on it. Without a backup it tells what the last restore came to.",
     example: "-restoreBackup",
     execute: restore,

@@ -6,7 +6,7 @@ use lotmq_auth::Scope;
 
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::limits::PULSE_PATIENCE;
 use crate::management::broker::Broker;
 use crate::management::sys;
@@ -20,6 +20,7 @@ pub(super) static STATUS: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Tells how the broker is: what fails, listeners that are not open, limits of which 80 % or more are used, rates, and errors and warnings of definitions: of each code the last error, of routes of each message, and of each place the last warning.",
     example: "-brokerStatus",
     execute: status,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, problem};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::guests::dead_letter_queue::{Chosen, LetterTaking, LettersBusy, LettersTaken};
 use crate::guests::routes::RouteRunner;
@@ -29,6 +29,7 @@ pub(super) static LIST: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::TellsWhatIsStored,
+    work: Work::Waits,
     summary: "Lists messages that a route has given up, oldest first, with the reason and the time, at most 100; the reply's next is the cursor of the next page.",
     example: "-listDeadLetters Up",
     execute: list,
@@ -40,6 +41,7 @@ pub(super) static REPLAY: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
+    work: Work::Waits,
     summary: "Hands messages that a route has given up to it once more, those of these numbers or all of them.",
     example: "-replayDeadLetters Up",
     execute: replay,
@@ -51,6 +53,7 @@ pub(super) static REMOVE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::MakesRoom,
+    work: Work::Waits,
     summary: "Deletes messages that a route has given up, those of these numbers or all of them.",
     example: "-removeDeadLetters Up",
     execute: remove,
@@ -62,6 +65,7 @@ pub(super) static SKIP: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
+    work: Work::Waits,
     summary: "Takes the oldest messages that wait for a route out, one or so many, and makes dead letters of them, whether the route runs or not.",
     example: "-skipWaiting Up",
     execute: skip,

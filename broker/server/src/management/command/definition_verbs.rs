@@ -6,7 +6,7 @@ use lotmq_definitions::DefinitionKind;
 use super::add_entity::add;
 use super::remove_entity::{remove, remove_all};
 use super::shown::Shown;
-use super::verb::{Effect, Permission, Verb};
+use super::verb::{Effect, Permission, Verb, Work};
 
 /// `family: Kind "Kind" "Kinds" "a kind" "kinds", who adds, who removes, a name and the text that defines it`.
 macro_rules! families {
@@ -20,6 +20,7 @@ macro_rules! families {
                 shown: Shown::Digest,
                 permission: Permission::Scope(Scope::$adds),
                 effect: Effect::Stores,
+                work: Work::Compiles,
                 summary: concat!("Adds ", $one, ", or replaces the one of that name."),
                 example: concat!("-add", $title, " ", $text),
                 execute: |call| add(call, DefinitionKind::$kind),
@@ -31,6 +32,7 @@ macro_rules! families {
                 shown: Shown::All,
                 permission: Permission::Scope(Scope::$removes),
                 effect: Effect::Stores,
+                work: Work::Answers,
                 summary: concat!("Removes ", $one, "; one of another user with -force only."),
                 example: concat!("-remove", $title, " ", $name),
                 execute: |call| remove(call, DefinitionKind::$kind),
@@ -42,6 +44,7 @@ macro_rules! families {
                 shown: Shown::All,
                 permission: Permission::Scope(Scope::$removes),
                 effect: Effect::Stores,
+                work: Work::Answers,
                 summary: concat!("Removes all ", $all, "; where some belong to other users, with -force only."),
                 example: concat!("-removeAll", $titles),
                 execute: |call| remove_all(call, DefinitionKind::$kind, $all),

@@ -1,10 +1,12 @@
 //! Dependents of definitions that are replaced or removed: they are compiled against inputs, outputs and fields, which may have changed, or wait for what is gone.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use lot_to_wasm::diagnostic::codes;
 use lot_to_wasm::{CompileOptions, Diagnostic, Form, Severity};
 use lotmq_definitions::{Definition, Need};
+use lotmq_pulse::goes_on;
 use serde_json::{Value, json};
 
 use super::reply::problem;
@@ -25,6 +27,7 @@ pub(super) fn misfits(call: &Call<'_>, definition: &Definition) -> Vec<Value> {
         .iter()
         .take(DEPENDENTS_CHECKED_MAX)
         .filter_map(|user| {
+            goes_on(Instant::now());
             let compilations = lot_to_wasm::check_project(&[&*user.deployed.source], &options);
             let found = compilations.iter().flat_map(|compilation| compilation.all_diagnostics());
             let is_misfit =

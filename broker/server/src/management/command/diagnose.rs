@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::add_entity::entity_type;
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::guests::seeds::is_seed;
 
@@ -17,6 +17,7 @@ pub(super) static DIAGNOSE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Tells state, triggers, dependencies and the last error of a definition.",
     example: "-lotDiagnostic action Echo",
     execute: diagnose,
@@ -28,6 +29,7 @@ pub(super) static PENDING: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Lists definitions that wait for others.",
     example: "-getPendingStatus",
     execute: pending,
@@ -39,6 +41,7 @@ pub(super) static LIST: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
+    work: Work::Answers,
     summary: "Lists everything that is deployed.",
     example: "-listEntities",
     execute: list,

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::reply::{Done, Refusal, missing_argument};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::guests::variables::{VariableError, unquoted};
 
@@ -16,6 +16,7 @@ pub(super) static SET: Verb = Verb {
     shown: Shown::Name,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Sets an environment variable that GET ENV reads.",
     example: "-setEnv SITE=north",
     execute: set,
@@ -27,6 +28,7 @@ pub(super) static REMOVE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Removes an environment variable.",
     example: "-removeEnv SITE",
     execute: remove,
@@ -38,6 +40,7 @@ pub(super) static LIST: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::TellsWhatIsStored,
+    work: Work::Answers,
     summary: "Lists environment variables with their values.",
     example: "-listEnv",
     execute: list,

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::reply::{Done, Refusal, unknown_command};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use super::{GROUPS, find};
 use crate::management::command_text::{CommandText, normalized_verb};
 
@@ -14,6 +14,7 @@ pub(super) static HELP: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Lists the commands that you may use, or explains one.",
     example: "-help -addUser",
     execute: help,

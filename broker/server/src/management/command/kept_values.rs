@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests;
 use crate::guests::HasPrograms as _;
 use crate::limits::KEPT_LISTED_MAX;
@@ -18,6 +18,7 @@ pub(super) static LIST: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Lists topics with a value written by KEEP, at most 1,000 of them; without a filter also the states of definitions, below $LOT/.",
     example: "-listKept plant/#",
     execute: list,
@@ -29,6 +30,7 @@ pub(super) static REMOVE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Removes values written by KEEP, as DELETE TOPIC does.",
     example: "-removeKept plant/old/#",
     execute: remove,

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::management::sys;
 
 pub(super) static LIST: Verb = Verb {
@@ -14,6 +14,7 @@ pub(super) static LIST: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Lists connected clients by client id, at most 1,000; the reply's next is the cursor of the next page.",
     example: "-listClients sensor-",
     execute: list,

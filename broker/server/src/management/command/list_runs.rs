@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::limits::LISTING_ROWS_MAX;
 
@@ -19,6 +19,7 @@ pub(super) static LIST: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Lists definitions with runs, errors, runs that were stopped by force, dropped and waiting events, and the seconds that all runs took, which are estimated; at most 1,000.",
     example: "-listRuns",
     execute: list,

@@ -52,7 +52,8 @@ mod workers;
 
 use lot_nearest::nearest_within;
 
-use crate::management::command_text;
+use crate::management::command_queue::work::Load;
+use crate::management::command_text::{self, CommandText};
 
 #[doc(hidden)]
 pub use fuzz::fuzz_command;
@@ -63,7 +64,7 @@ pub(crate) use published::{command_of_guest, published};
 pub use reference::commands_markdown;
 use run::{busy, config_new};
 pub(crate) use users::is_own_password;
-use verb::Verb;
+use verb::{Verb, Work};
 pub(crate) use workers::start;
 
 /// Every verb that works, by what it is about.
@@ -309,6 +310,14 @@ fn find(name: &str) -> Option<&'static Verb> {
     short.or_else(|| verbs().find(|verb| verb.name.eq_ignore_ascii_case(name)))
 }
 
+/// Load of a command on its thread, as far as its text tells.
+fn load_of(payload: &[u8]) -> Load {
+    // No verb is as long as that; a cut character ends the text.
+    let head = payload.get(..64).unwrap_or(payload).utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    let verb = command_text::normalized_verb(CommandText::new(head).verb).and_then(|name| find(&name));
+    Load::new(verb.map_or(Work::Answers, |verb| verb.work), payload.len())
+}
+
 /// Verbs that are meant by names which are tried and which no verb has.
 const MEANT: &[(&str, &str)] = &[
     ("listActions", "listEntities"),
@@ -419,10 +428,33 @@ mod tests {
     }
 
     #[test]
-    fn verbs_that_compile_are_verbs() {
-        for name in crate::management::command_queue::work::COMPILE {
-            let verb = find(&name.to_ascii_lowercase());
-            assert_eq!(verb.map(|verb| verb.name), Some(*name));
+    fn what_compiles_and_what_waits_is_told_from_the_rest() {
+        for (written, work) in [
+            ("-addAction", Work::Compiles),
+            ("--add-route", Work::Compiles),
+            ("-addVisu", Work::Compiles),
+            ("-R", Work::Compiles),
+            ("-restoreBackup", Work::Compiles),
+            ("-checkRouteConnection", Work::Waits),
+            ("-runAction", Work::Waits),
+            ("-getModule", Work::Waits),
+            ("-listUsers", Work::Answers),
+            ("-nothing", Work::Answers),
+            ("addAction", Work::Answers),
+            ("", Work::Answers),
+        ] {
+            assert_eq!(load_of(written.as_bytes()).work, work, "{written}");
         }
+        // Whatever has a text of LoT, of Python or of a module is compiled.
+        let sources = ["<LoT text>", "lot64:", "zip64:", "<Python"];
+        for verb in verbs().filter(|verb| sources.iter().any(|source| verb.usage.contains(source))) {
+            assert_eq!(verb.work, Work::Compiles, "{}", verb.name);
+        }
+        let cut = format!("-addAction {}€", "x".repeat(52));
+        assert_eq!(load_of(cut.as_bytes()).work, Work::Compiles, "a character is cut");
+        assert_eq!(load_of(&[0xff; 100]).work, Work::Answers);
+        let long = format!("--ADD-action {}", "x".repeat(crate::limits::LARGE_UPLOAD_BYTES));
+        assert!(load_of(long.as_bytes()).is_large);
+        assert!(!load_of(b"-addAction DEFINE ACTION A").is_large);
     }
 }

@@ -15,7 +15,7 @@ use super::dependents::left_without_module;
 use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
 use crate::guests::route_drivers::asset_configuration;
@@ -45,6 +45,7 @@ pub(super) static ADD: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
+    work: Work::Compiles,
     summary: "Installs a WebAssembly component. -on names the topics that start it, -topics those that it may touch, -grant what else it \
               may do, -grantAll all that it asks for. With -size and -sha256 in place of wasm64: the component \
               comes in parts.",
@@ -58,6 +59,7 @@ pub(super) static REMOVE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementRemove),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Removes a module; one of another user, or that a definition uses, with -force only.",
     example: "-removeModule scale",
     execute: remove,
@@ -69,6 +71,7 @@ pub(super) static LIST: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
+    work: Work::Answers,
     summary: "Lists modules.",
     example: "-listModules",
     execute: list,
@@ -80,6 +83,7 @@ pub(super) static INFO: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
+    work: Work::Answers,
     summary: "Tells digest, state and figures of a module.",
     example: "-moduleInfo scale",
     execute: info,
@@ -91,6 +95,7 @@ pub(super) static ENABLE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
+    work: Work::Compiles,
     summary: "Lets a module run, and one that pauses after traps at once; one of another user with -force only.",
     example: "-enableModule scale",
     execute: |call| switch(call, false),
@@ -102,6 +107,7 @@ pub(super) static ROLLBACK: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
+    work: Work::Compiles,
     summary: "Puts the version before in the place of a module, which is the version before then; one of another user with -force only.",
     example: "-rollbackModule scale",
     execute: rollback,
@@ -113,6 +119,7 @@ pub(super) static DISABLE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Keeps a module from running; one of another user with -force only.",
     example: "-disableModule scale",
     execute: |call| switch(call, true),

@@ -14,7 +14,7 @@ use super::add_entity::{add, add_text, refused};
 use super::remove_entity::remove;
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::guests::views;
 use crate::management::sys;
@@ -27,6 +27,7 @@ pub(super) static ADD: Verb = Verb {
     shown: Shown::Digest,
     permission: PERMISSION,
     effect: Effect::Stores,
+    work: Work::Compiles,
     summary: "Adds a panel, or replaces the one of that name.",
     example: "-addPanel DEFINE PANEL \"Plant\"\n    WITH TITLE \"Plant 1\"",
     execute: |call| add(call, DefinitionKind::Panel),
@@ -45,6 +46,7 @@ pub(super) static ADD_FILE: Verb = Verb {
     shown: Shown::Digest,
     permission: PERMISSION,
     effect: Effect::Stores,
+    work: Work::Compiles,
     summary: "Adds a panel whose text travels as base64.",
     example: "-addVisuFile lot64:REVGSU5FIFZJU1UgUA==",
     execute: add_file,
@@ -56,6 +58,7 @@ pub(super) static REMOVE: Verb = Verb {
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Removes a panel; one of another user with -force only.",
     example: "-removePanel Plant",
     execute: |call| remove(call, DefinitionKind::Panel),
@@ -70,6 +73,7 @@ pub(super) static LIST: Verb = Verb {
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::TellsWhatIsStored,
+    work: Work::Answers,
     summary: "Lists the panels with title, state and visibility.",
     example: "-listPanels",
     execute: list,
@@ -81,6 +85,7 @@ pub(super) static CODE: Verb = Verb {
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::TellsWhatIsStored,
+    work: Work::Answers,
     summary: "Gives the text of a panel.",
     example: "-panelCode Plant",
     execute: code,
@@ -92,6 +97,7 @@ pub(super) static UPDATE_STATE: Verb = Verb {
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Publishes a panel, or takes it back.",
     example: "-updateVisuState Plant ARCHIVED",
     execute: update_state,
@@ -103,6 +109,7 @@ pub(super) static REFRESH: Verb = Verb {
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Publishes all panels and themes again.",
     example: "-refreshVisu",
     execute: refresh,

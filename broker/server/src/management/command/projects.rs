@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::limits::{PROJECT_NAME_BYTES_MAX, PROJECTS_BYTES_MAX, PROJECTS_MAX, VERB_SHOWN_CHARS_MAX};
 use crate::management::managed::Managing as _;
 use crate::management::projects::archive::{self, Contents};
@@ -35,6 +35,7 @@ pub(super) static ADD: Verb = Verb {
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Stores,
+    work: Work::Compiles,
     summary: "Stores a project, and loads it if told so.",
     example: "-addProject plant.zip plant load",
     execute: add,
@@ -46,6 +47,7 @@ pub(super) static REMOVE: Verb = Verb {
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Deletes a project that is not loaded; one of another user with -force only.",
     example: "-removeProject plant",
     execute: remove,
@@ -57,6 +59,7 @@ pub(super) static LOAD: Verb = Verb {
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Stores,
+    work: Work::Compiles,
     summary: "Deploys what a project defines, on behalf of who stored it: in the place of those loaded, or beside them.",
     example: "-loadProject plant",
     execute: load,
@@ -68,6 +71,7 @@ pub(super) static UNLOAD: Verb = Verb {
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Removes what a loaded project owns.",
     example: "-unloadProject",
     execute: unload,
@@ -79,6 +83,7 @@ pub(super) static ROLLBACK: Verb = Verb {
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Stores,
+    work: Work::Compiles,
     summary: "Goes back to the version of a project that was stored before, and deploys it if the project is loaded.",
     example: "-rollbackProject plant",
     execute: roll_back,
@@ -90,6 +95,7 @@ pub(super) static LIST: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
+    work: Work::Answers,
     summary: "Lists projects.",
     example: "-listProjects",
     execute: list,
@@ -101,6 +107,7 @@ pub(super) static GET: Verb = Verb {
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::TellsWhatIsStored,
+    work: Work::Waits,
     summary: "Publishes a project's zip as base64 at its topic /download.",
     example: "-getProject plant",
     execute: get,
@@ -112,6 +119,7 @@ pub(super) static DUPLICATE: Verb = Verb {
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Stores a project once more under another name.",
     example: "-duplicateProject plant plant-2",
     execute: duplicate,
@@ -123,6 +131,7 @@ pub(super) static STATUS: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
+    work: Work::Answers,
     summary: "Tells whether a project is loaded, and what it owns.",
     example: "-projectStatus plant",
     execute: |call| {
@@ -138,6 +147,7 @@ pub(super) static MANIFEST: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
+    work: Work::Answers,
     summary: "Lists the files of a project.",
     example: "-projectManifest plant",
     execute: |call| {
@@ -152,6 +162,7 @@ pub(super) static LOAD_LICENSE: Verb = Verb {
     shown: Shown::First(0),
     permission: Permission::CommandCall,
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Does nothing: no license is required.",
     example: "-loadLicense license.lic",
     execute: |_| Ok(Done::new("No license is required. The command was ignored.")),

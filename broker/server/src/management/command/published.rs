@@ -7,7 +7,6 @@ use zeroize::Zeroizing;
 
 use crate::guests::HasPrograms as _;
 use crate::guests::{GuestCommand, hand_to_route};
-use crate::limits::OWN_PASSWORDS_WAITING_MAX;
 use crate::management::broker::Broker;
 use crate::management::command_queue::{Job, ResponseTo};
 use crate::management::sys;
@@ -60,20 +59,20 @@ pub(crate) fn published(
         correlation_data: properties.correlation_data().map(<[u8]>::to_vec),
     });
     let identity = client.identity();
+    let text = turn.arena.get(payload);
     let job = Job {
         tenant: Arc::clone(&client.tenant),
         identity: Arc::clone(&identity),
         queue: client.session_id,
         definition: None,
-        payload: Zeroizing::new(turn.arena.get(payload).to_vec()),
+        load: super::load_of(text),
+        is_own_password: super::is_own_password(&identity, text),
+        payload: Zeroizing::new(text.to_vec()),
         hops: 0,
         response,
         upload: None,
     };
-    // Anybody may give this one, so it leaves room for those who may give commands.
-    let is_too_late = broker.commands.waiting() >= OWN_PASSWORDS_WAITING_MAX
-        && super::is_own_password(&identity, &job.payload);
-    if !is_too_late && broker.commands.submit(job).is_ok() {
+    if broker.commands.submit(job).is_ok() {
         return Ok(());
     }
     let text = Zeroizing::new(turn.arena.get(payload).to_vec());
@@ -90,6 +89,8 @@ pub(crate) fn command_of_guest(broker: &Broker, turn: &mut Turn, command: GuestC
         identity: Arc::clone(&identity),
         queue: Job::queue_of(tenant, definition),
         definition: Some(Arc::clone(definition.name())),
+        load: super::load_of(payload),
+        is_own_password: false,
         payload: Zeroizing::new(payload.to_vec()),
         hops,
         response: None,

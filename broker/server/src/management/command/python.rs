@@ -10,7 +10,7 @@ use super::dependents::left_without;
 use super::ownership::{self, ByHand, Removal};
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::guests::scripts::{Provenance, ScriptError};
 use crate::guests::{Guests, install_script, scripts};
@@ -26,6 +26,7 @@ pub(super) static ADD: Verb = Verb {
     shown: Shown::Digest,
     permission: Permission::Scope(Scope::ActionManagementCreation),
     effect: Effect::Stores,
+    work: Work::Compiles,
     summary: "Adds a Python script, or replaces the one of that name.",
     example: "-addPython # Script Name: Stat\ndef avg(a, b):\n    return (float(a) + float(b)) / 2",
     execute: add,
@@ -37,6 +38,7 @@ pub(super) static REMOVE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::ActionManagementRemove),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Removes a Python script; one of another user with -force only.",
     example: "-removePython Stat",
     execute: remove,
@@ -48,6 +50,7 @@ pub(super) static REMOVE_ALL: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::ActionManagementRemove),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Removes all Python scripts; where some belong to other users, with -force only.",
     example: "-removeAllPythonScripts",
     execute: remove_all,

@@ -3,7 +3,7 @@
 
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::route_types::{TYPES, runs_route_type};
 
 pub(super) static LIST: Verb = Verb {
@@ -12,6 +12,7 @@ pub(super) static LIST: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Lists the types of routes that run here.",
     example: "-listTemplates",
     execute: list,
@@ -23,6 +24,7 @@ pub(super) static CODE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Gives a text with fields to fill for a type of route.",
     example: "-routeCode LOOPBACK",
     execute: code,

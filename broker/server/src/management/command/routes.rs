@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lotmq_auth::Scope;
 use lotmq_definitions::Origin;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::reply::{Done, EntityType, Refusal, problem};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
 use crate::guests::routes::RouteRunner;
@@ -24,6 +25,7 @@ pub(super) static LIST: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
+    work: Work::Answers,
     summary: "Lists routes with their type and connection.",
     example: "-listRoutes",
     execute: list,
@@ -35,6 +37,7 @@ pub(super) static CONNECTION_STATUS: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Reports the connection of every route.",
     example: "-connectionStatus",
     execute: status,
@@ -44,9 +47,10 @@ pub(super) static CHECK_CONNECTION: Verb = Verb {
     name: "checkRouteConnection",
     usage: "<name> [-new]",
     shown: Shown::All,
-    permission: Permission::CommandCall,
+    permission: Permission::ScopeOrOwn(Scope::RouteManagementCreation),
     effect: Effect::Reads,
-    summary: "Tries the connection of a route: asks the far side over the one that is open, where there is one; with -new, and where there is none, over another one.",
+    work: Work::Waits,
+    summary: "Tries the connection of a route: asks the far side over the one that is open, where there is one; with -new, and where there is none, over another one. Whoever asks while it is tried gets the same answer.",
     example: "-checkRouteConnection Up",
     execute: check_connection,
 };
@@ -155,6 +159,13 @@ fn reason(full: Option<String>, reason: Option<String>) -> Option<String> {
     (!all.is_empty()).then(|| all.join("; "))
 }
 
+/// Whether the asker may have another instance opened, with what the route logs in with: its owner, and whoever may deploy routes.
+fn may_check(call: &Call<'_>, route: &RouteRunner) -> bool {
+    let version = route.version();
+    let is_own = version.definition.owner().is_some_and(|owner| call.owner().as_ref() == Some(owner));
+    is_own || Permission::Scope(Scope::RouteManagementCreation).admits(call.tenant, call.identity)
+}
+
 fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut arguments = call.all_arguments()?;
     let count = arguments.len();
@@ -165,6 +176,9 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.about(EntityType::Route, &name);
     let route = call.tenant.programs().guests.route(&name);
     let route = route.ok_or_else(|| Refusal::not_found(format!("Route '{name}' not found.")))?;
+    if !may_check(call, &route) {
+        return Err(Refusal::permission_denied(call.verb.name));
+    }
     let probe = Guests::probe(call.tenant, &call.broker.hosting.routes, &route, (PROBE_PATIENCE, is_new));
     // A route that has failed for good, and waits for somebody.
     let stopped =

@@ -12,7 +12,7 @@ use super::definition_verbs;
 use super::remove_entity::{remove, remove_where};
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::guests::{rules, seeds};
 
@@ -35,6 +35,7 @@ pub(super) static RESTORE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
+    work: Work::Compiles,
     summary: "Puts the rules of a fresh installation back as they were.",
     example: "-restoreRules",
     execute: restore,
@@ -46,6 +47,7 @@ pub(super) static LIST: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
+    work: Work::Answers,
     summary: "Lists the rules with priority, scope, topic and state.",
     example: "-listRules",
     execute: list,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::guests::json::{json_of_value, value_of_json};
 use crate::guests::{RunActionError, RunReport, RunRequest};
@@ -19,6 +19,7 @@ pub(super) static RUN: Verb = Verb {
     shown: Shown::First(1),
     permission: Permission::Scope(Scope::ActionManagementRun),
     effect: Effect::Reads,
+    work: Work::Waits,
     summary: "Runs an action now. The JSON holds its inputs, or topic and payload of a message to simulate.",
     example: r#"-runAction Echo {"topic":"in","payload":"hello"}"#,
     execute: run,

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::environment::{assignment, refused, wait};
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 
 pub(super) static SET: Verb = Verb {
@@ -15,6 +15,7 @@ pub(super) static SET: Verb = Verb {
     shown: Shown::Name,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Sets a secret that GET SECRET reads; stored encrypted, never shown.",
     example: "-setSecret DB_PASSWORD=s3cret",
     execute: set,
@@ -26,6 +27,7 @@ pub(super) static REMOVE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Removes a secret.",
     example: "-removeSecret DB_PASSWORD",
     execute: remove,
@@ -37,6 +39,7 @@ pub(super) static LIST: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::TellsWhatIsStored,
+    work: Work::Answers,
     summary: "Lists the names of secrets.",
     example: "-listSecrets",
     execute: list,

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::management::sys;
 use crate::process::this_turn;
 use lotmq_core::client::session_end;
@@ -22,6 +22,7 @@ pub(super) static LIST: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Lists sessions by client id, those of clients that are away too, at most 1,000; the reply's next is the cursor of the next page.",
     example: "-listSessions sensor-",
     execute: list,
@@ -33,6 +34,7 @@ pub(super) static END: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::MakesRoom,
+    work: Work::Answers,
     summary: "Ends the sessions with a client id, with their subscriptions and all that waits, and closes their connections; those of one user alone where he is named, \"\" for clients without a user.",
     example: "-endSession sensor-7",
     execute: end,
@@ -44,6 +46,7 @@ pub(super) static KICK: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Closes the connections with a client id, and leaves their sessions; those of one user alone where he is named.",
     example: "-kickClient sensor-7",
     execute: kick,
@@ -55,6 +58,7 @@ pub(super) static LIST_CONNECTIONS: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Lists the connections of clients by number, at most 1,000, with what waits for them and what has come in part; the reply's next is the cursor of the next page.",
     example: "-listConnections",
     execute: list_connections,
@@ -66,6 +70,7 @@ pub(super) static END_CONNECTION: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Closes the connection with a number of -listConnections, and leaves its session.",
     example: "-endConnection 7",
     execute: end_connection,

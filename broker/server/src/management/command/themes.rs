@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::panels::all;
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::views;
 
 pub(super) static LIST: Verb = Verb {
@@ -16,6 +16,7 @@ pub(super) static LIST: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::TellsWhatIsStored,
+    work: Work::Answers,
     summary: "Lists the themes with their settings.",
     example: "-listThemes",
     execute: list,

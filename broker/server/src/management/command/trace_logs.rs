@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::reply::{Done, Refusal, missing_argument};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::limits::TRACE_LOGS_MAX;
 use crate::management::logs::{TraceLog, TraceLogError};
 
@@ -18,6 +18,7 @@ pub(super) static ADD: Verb = Verb {
     shown: Shown::First(2),
     permission: Permission::Scope(Scope::LogManagementCreation),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Publishes log lines that meet every condition on $SYS/Coreflux/Log/Traces/<name>/<category>, while somebody is subscribed.",
     example: "-addTraceLog pump debug category=lot definition=Pump*",
     execute: add,
@@ -29,6 +30,7 @@ pub(super) static LIST: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::LogManagementRead),
     effect: Effect::TellsWhatIsStored,
+    work: Work::Answers,
     summary: "Lists trace logs.",
     example: "-listTraceLogs",
     execute: list,
@@ -40,6 +42,7 @@ pub(super) static REMOVE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::LogManagementRemove),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Removes a trace log.",
     example: "-removeTraceLog pump",
     execute: remove,
@@ -51,6 +54,7 @@ pub(super) static REMOVE_ALL: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::LogManagementRemove),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Removes all trace logs.",
     example: "-removeAllTraceLogs",
     execute: remove_all,

@@ -2,7 +2,7 @@
 
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 
 pub(super) static UPDATE: Verb = Verb {
     name: "updateData",
@@ -10,6 +10,7 @@ pub(super) static UPDATE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Publishes the figures below $SYS now; gives no reply.",
     example: "-updateData",
     execute: update,

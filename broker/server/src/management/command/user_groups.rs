@@ -6,7 +6,7 @@ use serde_json::json;
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
 use super::users::{allow, refused, store};
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 
 pub(super) static ADD: Verb = Verb {
     name: "addUserToGroup",
@@ -14,6 +14,7 @@ pub(super) static ADD: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::UserManagementUpdate),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Makes a user a member of a group.",
     example: "-addUserToGroup bob operators",
     execute: add,
@@ -25,6 +26,7 @@ pub(super) static REMOVE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::UserManagementUpdate),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Ends a user's membership of a group.",
     example: "-removeUserFromGroup bob operators",
     execute: remove,
@@ -36,6 +38,7 @@ pub(super) static LIST: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
+    work: Work::Answers,
     summary: "Lists the groups of a user.",
     example: "-listUserGroups bob",
     execute: list,

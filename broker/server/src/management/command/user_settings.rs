@@ -6,7 +6,7 @@ use lotmq_auth::{Flag, Scope, UserChange};
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
 use super::users::{allow, refused, store};
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 
 pub(super) static CHANGE: Verb = Verb {
     name: "changeUserSettings",
@@ -14,6 +14,7 @@ pub(super) static CHANGE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::UserManagementUpdate),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Sets AllowedSystemConfiguration, AllowedUserManagement, AllowedLogManagement or AllowedAssetManipulation \
               to true or false, or a property of any other name.",
     example: "-changeUserSettings bob AllowedUserManagement true",

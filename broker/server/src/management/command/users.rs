@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Effect, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::limits::OWN_PASSWORD_BYTES_MAX;
 use crate::management::accounts;
@@ -34,6 +34,7 @@ pub(super) static ADD: Verb = Verb {
     shown: Shown::First(1),
     permission: Permission::Scope(Scope::UserManagementCreation),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Adds a user, without any permission yet.",
     example: "-addUser bob s3cret-pump",
     execute: add,
@@ -45,6 +46,7 @@ pub(super) static REMOVE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::UserManagementRemove),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Removes a user and closes their sessions; what they deployed runs on without their permissions.",
     example: "-removeUser bob",
     execute: remove,
@@ -56,6 +58,7 @@ pub(super) static CHANGE_PASSWORD: Verb = Verb {
     shown: Shown::First(1),
     permission: Permission::ScopeOrOwn(Scope::UserManagementPasswordChange),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Sets a new password and closes the sessions that used the old one; one's own is always allowed.",
     example: "-changeUserPassword bob n3w-s3cret",
     execute: change_password,
@@ -67,6 +70,7 @@ pub(super) static LIST: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::UserManagementUpdate),
     effect: Effect::TellsWhatIsStored,
+    work: Work::Answers,
     summary: "Lists users with their groups and settings, and from where they have to wait after wrong passwords.",
     example: "-listUsers",
     execute: list,

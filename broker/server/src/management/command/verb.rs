@@ -14,6 +14,7 @@ use crate::guests::HasPrograms as _;
 use crate::guests::authority;
 use crate::management::broker::Broker;
 use crate::management::command_queue::Job;
+pub(crate) use crate::management::command_queue::work::Work;
 use crate::management::command_text;
 use lotmq_core::tenant::{Tenant, system_topics};
 
@@ -27,6 +28,8 @@ pub(crate) struct Verb {
     pub(crate) shown: Shown,
     pub(crate) permission: Permission,
     pub(crate) effect: Effect,
+    /// Kind of work by which its commands occupy their threads.
+    pub(crate) work: Work,
     /// One sentence for `-help <verb>`.
     pub(crate) summary: &'static str,
     /// A command that works as it is written.

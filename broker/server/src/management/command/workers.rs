@@ -11,7 +11,6 @@ use tracing::error;
 use super::run;
 use crate::limits::{COMMAND_SILENCE_MAX, COMMAND_THREADS};
 use crate::management::broker::Broker;
-use crate::management::command_queue::StartedCommand;
 use crate::process::this_turn;
 
 /// Starts the threads.
@@ -31,9 +30,8 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<Vec<JoinHandle<()>>
 fn serve(broker: &Arc<Broker>, pulse: &Arc<Pulse>) {
     this_turn::install(Arc::clone(&broker.context), None);
     pulse.install();
-    while let Some(StartedCommand { work, job }) = broker.commands.next(pulse) {
+    while let Some(job) = broker.commands.next(pulse) {
         pulse.begins(Instant::now());
-        let bytes = job.payload.len();
         let spared = run::spared(broker, &job);
         let ran = catch_unwind(AssertUnwindSafe(|| run::run(broker, &job)));
         if ran.is_err() {
@@ -43,7 +41,7 @@ fn serve(broker: &Arc<Broker>, pulse: &Arc<Pulse>) {
             run::panicked(broker, &job);
         }
         drop(spared);
-        broker.commands.done(job.queue, work, bytes);
+        broker.commands.done(job.queue);
     }
     this_turn::uninstall();
 }

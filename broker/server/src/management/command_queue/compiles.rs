@@ -1,26 +1,31 @@
-//! Count of the modules of which native code is made on threads of their own, by tenant.
+//! Count of the modules of which native code is made on threads of their own, by who has them made.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use crate::limits::{MODULE_COMPILES_MAX, MODULE_COMPILES_PER_TENANT_MAX};
+use super::shares::Payer;
+use crate::limits::{MODULE_COMPILES_MAX, MODULE_COMPILES_PER_TENANT_MAX, MODULE_COMPILES_PER_USER_MAX};
 
 /// Modules that are being compiled, those included that nobody waits for any more.
 #[derive(Debug, Default)]
-pub(crate) struct Compiles(Mutex<BTreeMap<u32, usize>>);
+pub(crate) struct Compiles(Mutex<HashMap<Payer, usize>>);
 
 /// Place of one module among those that are compiled; dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct CompilePlace {
     compiles: Arc<Compiles>,
-    tenant: u32,
+    payer: Payer,
 }
 
 /// Reason why there is no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoCompilePlace {
+    #[error(
+        "{MODULE_COMPILES_PER_USER_MAX} modules of this user are being compiled, those included that were cancelled. Try again later."
+    )]
+    OfUser,
     #[error(
         "{MODULE_COMPILES_PER_TENANT_MAX} modules of this tenant are being compiled, those included that were cancelled. Try again later."
     )]
@@ -30,30 +35,34 @@ pub(crate) enum NoCompilePlace {
 }
 
 impl Compiles {
-    /// Takes a place for a tenant, by its number.
+    /// Takes a place.
     ///
     /// # Errors
     /// [`NoCompilePlace`].
-    pub(crate) fn begin(self: &Arc<Self>, tenant: u32) -> Result<CompilePlace, NoCompilePlace> {
-        let mut of_tenants = self.0.lock();
-        if of_tenants.get(&tenant).is_some_and(|count| *count >= MODULE_COMPILES_PER_TENANT_MAX) {
+    pub(super) fn begin(self: &Arc<Self>, payer: Payer) -> Result<CompilePlace, NoCompilePlace> {
+        let mut by_payer = self.0.lock();
+        if by_payer.get(&payer).is_some_and(|count| *count >= MODULE_COMPILES_PER_USER_MAX) {
+            return Err(NoCompilePlace::OfUser);
+        }
+        let of_tenant = by_payer.iter().filter(|(other, _)| other.tenant == payer.tenant);
+        if of_tenant.map(|(_, count)| count).sum::<usize>() >= MODULE_COMPILES_PER_TENANT_MAX {
             return Err(NoCompilePlace::OfTenant);
         }
-        if of_tenants.values().sum::<usize>() >= MODULE_COMPILES_MAX {
+        if by_payer.values().sum::<usize>() >= MODULE_COMPILES_MAX {
             return Err(NoCompilePlace::OfAll);
         }
-        *of_tenants.entry(tenant).or_default() += 1;
-        Ok(CompilePlace { compiles: Arc::clone(self), tenant })
+        *by_payer.entry(payer.clone()).or_default() += 1;
+        Ok(CompilePlace { compiles: Arc::clone(self), payer })
     }
 }
 
 impl Drop for CompilePlace {
     fn drop(&mut self) {
-        let mut of_tenants = self.compiles.0.lock();
-        if let Some(count) = of_tenants.get_mut(&self.tenant) {
+        let mut by_payer = self.compiles.0.lock();
+        if let Some(count) = by_payer.get_mut(&self.payer) {
             *count -= 1;
             if *count == 0 {
-                of_tenants.remove(&self.tenant);
+                by_payer.remove(&self.payer);
             }
         }
     }
@@ -64,17 +73,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tenant_leaves_places_to_others() {
+    fn a_user_and_a_tenant_leave_places_to_others() {
         let compiles = Arc::<Compiles>::default();
-        let of_one: Vec<_> =
-            (0..MODULE_COMPILES_PER_TENANT_MAX).map(|_| compiles.begin(1).unwrap()).collect();
-        assert_eq!(compiles.begin(1).unwrap_err(), NoCompilePlace::OfTenant);
-        let left = MODULE_COMPILES_MAX - MODULE_COMPILES_PER_TENANT_MAX;
-        let of_other: Vec<_> = (0..left).map(|_| compiles.begin(2).unwrap()).collect();
-        assert_eq!(compiles.begin(2).unwrap_err(), NoCompilePlace::OfAll);
-        drop(of_one);
-        assert!(compiles.begin(1).is_ok());
-        drop(of_other);
+        let taken = |tenant: u32, user: &str| -> (Vec<CompilePlace>, NoCompilePlace) {
+            let mut places = Vec::new();
+            loop {
+                match compiles.begin(Payer::named(tenant, user)) {
+                    Ok(place) => places.push(place),
+                    Err(reason) => return (places, reason),
+                }
+            }
+        };
+        let (first, reason) = taken(1, "a");
+        assert_eq!((first.len(), reason), (MODULE_COMPILES_PER_USER_MAX, NoCompilePlace::OfUser));
+        let (second, _) = taken(1, "b");
+        let (third, reason) = taken(1, "c");
+        assert_eq!(first.len() + second.len() + third.len(), MODULE_COMPILES_PER_TENANT_MAX);
+        assert_eq!(reason, NoCompilePlace::OfTenant);
+        let (fourth, reason) = taken(2, "a");
+        assert_eq!(fourth.len(), MODULE_COMPILES_MAX - MODULE_COMPILES_PER_TENANT_MAX);
+        assert_eq!(reason, NoCompilePlace::OfAll);
+        drop(first);
+        assert!(compiles.begin(Payer::named(1, "a")).is_ok());
+        drop((second, third, fourth));
         assert!(compiles.0.lock().is_empty());
     }
 }

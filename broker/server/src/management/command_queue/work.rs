@@ -1,80 +1,98 @@
-//! Work of commands, estimated from their text, so that uploads of programs leave threads to others.
+//! Work of commands: by what their verbs occupy a thread, and how many threads each kind may take at once.
+//!
+//! Invariant: at least one thread neither compiles nor waits, so that what is quickly answered is, whatever else was given.
 
-use crate::limits::{COMMAND_THREADS_COMPILING_MAX, LARGE_UPLOAD_BYTES, LARGE_UPLOADS_MAX};
-use crate::management::command_text::{CommandText, normalized_verb};
+use crate::limits::{
+    COMMAND_THREADS, COMMAND_THREADS_COMPILING_MAX, COMMAND_THREADS_WAITING_MAX, LARGE_UPLOAD_BYTES,
+    LARGE_UPLOADS_MAX,
+};
 
-/// Verbs that compile native code, of their body or of what is stored.
-pub(crate) static COMPILE: &[&str] = &[
-    "addAction",
-    "addModel",
-    "addRule",
-    "addModule",
-    "enableModule",
-    "rollbackModule",
-    "grantModule",
-    "addPython",
-    "addProject",
-    "loadProject",
-];
-
-/// Work of a command, as far as its text tells.
+/// Kind of work by which a verb occupies its command's thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// Compiles nothing.
-    Other,
-    /// Compiles a small text.
-    Upload,
-    /// Compiles a text of [`LARGE_UPLOAD_BYTES`] or more.
-    LargeUpload,
+    /// It compiles LoT, Python or native code, of its text or of what is stored.
+    Compiles,
+    /// It waits for a far side, a run, a receiver, or a long read of the store.
+    Waits,
+    /// It does neither: it is answered as soon as what it changes is stored.
+    Answers,
 }
 
-impl Work {
-    /// Work of a module of so many bytes.
-    pub(crate) fn of_module(bytes: usize) -> Work {
-        if bytes >= LARGE_UPLOAD_BYTES { Work::LargeUpload } else { Work::Upload }
-    }
+/// Load of a command on the threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) work: Work,
+    /// Whether it compiles [`LARGE_UPLOAD_BYTES`] or more.
+    pub(crate) is_large: bool,
+}
 
-    pub(crate) fn of(payload: &[u8]) -> Work {
-        // No verb is as long as that; a cut character ends the text.
-        let head =
-            payload.get(..64).unwrap_or(payload).utf8_chunks().next().map_or("", |chunk| chunk.valid());
-        let name = normalized_verb(CommandText::new(head).verb);
-        let compiles = name.is_some_and(|name| COMPILE.iter().any(|verb| verb.eq_ignore_ascii_case(&name)));
-        match payload.len() {
-            _ if !compiles => Work::Other,
-            LARGE_UPLOAD_BYTES.. => Work::LargeUpload,
-            _ => Work::Upload,
-        }
+impl Load {
+    /// Load of a command with so many bytes.
+    pub(crate) fn new(work: Work, bytes: usize) -> Self {
+        Self { work, is_large: work == Work::Compiles && bytes >= LARGE_UPLOAD_BYTES }
     }
 }
 
-/// Numbers of commands that run now.
-#[derive(Debug, Default)]
-pub(crate) struct Running {
-    uploads: usize,
+/// Numbers of threads that commands occupy, or may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Threads {
+    all: usize,
+    compiling: usize,
+    /// Those of the compiling ones that compile much.
     large: usize,
+    waiting: usize,
 }
 
-impl Running {
-    /// Whether one more command may begin.
-    pub(crate) fn admits(&self, work: Work) -> bool {
-        match work {
-            Work::Other => true,
-            Work::Upload => self.uploads < COMMAND_THREADS_COMPILING_MAX,
-            Work::LargeUpload => {
-                self.uploads < COMMAND_THREADS_COMPILING_MAX && self.large < LARGE_UPLOADS_MAX
-            }
-        }
+/// Threads that all commands may occupy.
+pub(super) const OF_ALL: Threads = Threads {
+    all: COMMAND_THREADS,
+    compiling: COMMAND_THREADS_COMPILING_MAX,
+    large: LARGE_UPLOADS_MAX,
+    waiting: COMMAND_THREADS_WAITING_MAX,
+};
+
+/// Threads that commands of one tenant may occupy: one less of each kind, which is there for others.
+pub(super) const OF_TENANT: Threads = Threads {
+    all: OF_ALL.all - 1,
+    compiling: OF_ALL.compiling - 1,
+    large: OF_ALL.large - 1,
+    waiting: OF_ALL.waiting - 1,
+};
+
+/// Threads that commands of one user may occupy: half of each kind.
+pub(super) const OF_USER: Threads = Threads {
+    all: OF_ALL.all / 2,
+    compiling: OF_ALL.compiling / 2,
+    large: OF_ALL.large / 2,
+    waiting: OF_ALL.waiting / 2,
+};
+
+const _: () = assert!(OF_ALL.compiling + OF_ALL.waiting < OF_ALL.all);
+const _: () = assert!(OF_USER.large > 0 && OF_USER.compiling > 0 && OF_USER.waiting > 0);
+
+impl Threads {
+    /// Whether one more command may begin where these are occupied.
+    pub(super) fn admit(&self, load: Load, max: &Threads) -> bool {
+        let has_kind = match load.work {
+            Work::Answers => true,
+            Work::Waits => self.waiting < max.waiting,
+            Work::Compiles => self.compiling < max.compiling && (!load.is_large || self.large < max.large),
+        };
+        has_kind && self.all < max.all
     }
 
-    pub(crate) fn begins(&mut self, work: Work) {
-        self.uploads += usize::from(work != Work::Other);
-        self.large += usize::from(work == Work::LargeUpload);
+    pub(super) fn begins(&mut self, load: Load) {
+        self.all += 1;
+        self.compiling += usize::from(load.work == Work::Compiles);
+        self.large += usize::from(load.is_large);
+        self.waiting += usize::from(load.work == Work::Waits);
     }
 
-    pub(crate) fn ends(&mut self, work: Work) {
-        self.uploads -= usize::from(work != Work::Other);
-        self.large -= usize::from(work == Work::LargeUpload);
+    pub(super) fn ends(&mut self, load: Load) {
+        self.all -= 1;
+        self.compiling -= usize::from(load.work == Work::Compiles);
+        self.large -= usize::from(load.is_large);
+        self.waiting -= usize::from(load.work == Work::Waits);
     }
 }
 
@@ -82,46 +100,43 @@ impl Running {
 mod tests {
     use super::*;
 
-    #[test]
-    fn work_is_told_by_verb_and_length() {
-        let long = "x".repeat(LARGE_UPLOAD_BYTES);
-        for (text, expected) in [
-            ("-addAction DEFINE ACTION A", Work::Upload),
-            ("--ADD-action DEFINE ACTION A", Work::Upload),
-            ("\u{feff}  -loadProject P", Work::Upload),
-            (&format!("-addModel {long}"), Work::LargeUpload),
-            (&format!("-setEnv A {long}"), Work::Other),
-            ("-listEntities", Work::Other),
-            ("addAction", Work::Other),
-            ("", Work::Other),
-        ] {
-            assert_eq!(Work::of(text.as_bytes()), expected, "{text:.40}");
-        }
-        assert_eq!(Work::of(&[0xff; 100]), Work::Other);
-        let cut = format!("-addAction {}€", "x".repeat(52));
-        assert_eq!(Work::of(cut.as_bytes()), Work::Upload, "a character is cut");
-    }
+    const SMALL: Load = Load { work: Work::Compiles, is_large: false };
+    const LARGE: Load = Load { work: Work::Compiles, is_large: true };
+    const WAITS: Load = Load { work: Work::Waits, is_large: false };
+    const ANSWERS: Load = Load { work: Work::Answers, is_large: false };
 
     #[test]
-    fn uploads_leave_threads_to_others() {
-        let mut running = Running::default();
-        for _ in 0..LARGE_UPLOADS_MAX {
-            assert!(running.admits(Work::LargeUpload));
-            running.begins(Work::LargeUpload);
+    fn each_kind_leaves_threads_to_the_others() {
+        for max in [OF_ALL, OF_TENANT, OF_USER] {
+            let mut threads = Threads::default();
+            let mut fill = |load: Load, count: usize| {
+                for _ in 0..count {
+                    assert!(threads.admit(load, &max), "{load:?} {threads:?}");
+                    threads.begins(load);
+                }
+                threads
+            };
+            assert!(!fill(LARGE, max.large).admit(LARGE, &max), "no further large one");
+            assert!(
+                !fill(SMALL, max.compiling - max.large).admit(SMALL, &max),
+                "no further one that compiles"
+            );
+            assert!(!fill(WAITS, max.waiting).admit(WAITS, &max), "no further one that waits");
+            let left = max.all - max.compiling - max.waiting;
+            assert!(left > 0, "{max:?}");
+            let full = fill(ANSWERS, left);
+            for load in [SMALL, LARGE, WAITS, ANSWERS] {
+                assert!(!full.admit(load, &max), "{load:?}");
+            }
+            threads.ends(LARGE);
+            assert!(threads.admit(SMALL, &max) && threads.admit(LARGE, &max) && threads.admit(ANSWERS, &max));
+            threads.begins(SMALL);
+            assert!(!threads.admit(LARGE, &max), "a small one took the thread");
+            assert_eq!(threads, full_without_large(full));
         }
-        assert!(!running.admits(Work::LargeUpload), "no further large one");
-        for _ in LARGE_UPLOADS_MAX..COMMAND_THREADS_COMPILING_MAX {
-            assert!(running.admits(Work::Upload));
-            running.begins(Work::Upload);
-        }
-        assert!(!running.admits(Work::Upload), "no further one");
-        running.ends(Work::LargeUpload);
-        assert!(running.admits(Work::Upload) && running.admits(Work::LargeUpload));
-        running.begins(Work::Upload);
-        assert!(!running.admits(Work::LargeUpload), "a small one took the thread");
-        for _ in 0..100 {
-            assert!(running.admits(Work::Other));
-            running.begins(Work::Other);
-        }
+    }
+
+    fn full_without_large(full: Threads) -> Threads {
+        Threads { large: full.large - 1, ..full }
     }
 }

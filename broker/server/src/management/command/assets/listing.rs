@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::reply::{Done, Refusal};
 use super::super::shown::Shown;
-use super::super::verb::{Call, Effect, Permission, Verb};
+use super::super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::route_types::{TYPES, connects_with};
 use crate::management::assets::Asset;
 use crate::management::managed::Managing as _;
@@ -16,6 +16,7 @@ pub(in crate::management::command) static LIST: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
+    work: Work::Answers,
     summary: "Lists assets with their state: routes, modules and installed instances of modules. Short form: -l.",
     example: "-list",
     execute: list,
@@ -27,6 +28,7 @@ pub(in crate::management::command) static AVAILABLE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
+    work: Work::Answers,
     summary: "Lists what there is to be an asset: types of routes that need no installation, and modules. Short form: -L.",
     example: "-listAvailable",
     execute: available,

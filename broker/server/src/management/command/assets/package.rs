@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::reply::{Done, EntityType, Refusal};
 use super::super::shown::Shown;
-use super::super::verb::{Call, Effect, Permission, Verb};
+use super::super::verb::{Call, Effect, Permission, Verb, Work};
 use super::not_found;
 use crate::guests::HasPrograms as _;
 use crate::guests::route_drivers::asset_configuration::{self, ANYTHING};
@@ -19,6 +19,7 @@ pub(in crate::management::command) static DEFAULT_CONFIG: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Gives the default configuration of an asset, a module or a type of routes, as far as its schema has one.",
     example: "-assetDefaultConfig scale",
     execute: default_config,
@@ -30,6 +31,7 @@ pub(in crate::management::command) static SCHEMA: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Gives the JSON Schema of the configuration of an asset, a module or a type of routes.",
     example: "-assetSchema scale",
     execute: schema,
@@ -41,6 +43,7 @@ pub(in crate::management::command) static HELP: Verb = Verb {
     shown: Shown::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Gives a help text for an asset, a module or a type of routes.",
     example: "-assetHelp MODBUS_TCP",
     execute: help,

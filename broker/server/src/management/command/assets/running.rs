@@ -7,7 +7,7 @@ use serde_json::json;
 use super::super::ownership::Removal;
 use super::super::reply::{Done, EntityType, Refusal};
 use super::super::shown::Shown;
-use super::super::verb::{Call, Effect, Permission, Verb};
+use super::super::verb::{Call, Effect, Permission, Verb, Work};
 use super::{find, not_found, tell, without_module};
 use crate::guests::HasPrograms as _;
 use crate::guests::route_orders::RouteOrder;
@@ -22,6 +22,7 @@ pub(in crate::management::command) static RUN: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::AssetManagementStart),
     effect: Effect::Stores,
+    work: Work::Compiles,
     summary: "Starts an asset, also one that has failed; one of another user with -force only. Short form: -R.",
     example: "-run Up",
     execute: |call| order(call, false),
@@ -33,6 +34,7 @@ pub(in crate::management::command) static STOP: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::AssetManagementStop),
     effect: Effect::Stores,
+    work: Work::Answers,
     summary: "Stops an asset until -run; what waits for a route goes on waiting. One of another user with -force only. Short form: -S.",
     example: "-stop Up",
     execute: |call| order(call, true),

@@ -15,7 +15,7 @@ use super::super::modules::{authority, compiling};
 use super::super::ownership::Removal;
 use super::super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::super::shown::Shown;
-use super::super::verb::{Call, Effect, Permission, Verb};
+use super::super::verb::{Call, Effect, Permission, Verb, Work};
 use super::running::give_order;
 use super::{changed_meanwhile, check_unused, find, not_found, package, put, tell, without_module};
 use crate::guests::HasPrograms as _;
@@ -40,6 +40,7 @@ pub(in crate::management::command) static CONFIG_SAVE: Verb = Verb {
     shown: Shown::First(1),
     permission: Permission::Scope(Scope::AssetManagementUpdate),
     effect: Effect::Stores,
+    work: Work::Compiles,
     summary: "Checks a configuration by the schema of the package, stores it and has the asset work with it.",
     example: "-assetConfigSave scale 0.5",
     execute: config_save,
@@ -51,6 +52,7 @@ pub(in crate::management::command) static CONFIG_LOAD: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::AssetManagementUpdate),
     effect: Effect::TellsWhatIsStored,
+    work: Work::Answers,
     summary: "Gives the configuration of an asset; secrets are masked.",
     example: "-assetConfigLoad scale",
     execute: config_load,
@@ -62,6 +64,7 @@ pub(in crate::management::command) static POLICY_SET: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::AssetManagementUpdate),
     effect: Effect::Stores,
+    work: Work::Compiles,
     summary: "Sets a policy of an asset, which narrows what it may do and use, or takes it back with default.",
     example: "-assetPolicySet scale memory 16",
     execute: policy_set,
@@ -73,6 +76,7 @@ pub(in crate::management::command) static NAME_SET: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::AssetManagementUpdate),
     effect: Effect::Stores,
+    work: Work::Compiles,
     summary: "Gives an installed asset another name; one of another user, or that a definition uses, with -force only.",
     example: "-assetNameSet scale-2 left",
     execute: name_set,

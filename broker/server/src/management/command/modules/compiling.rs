@@ -43,7 +43,7 @@ pub(in crate::management::command) fn compile(
     module: Module,
     policies: Policies,
 ) -> Result<CompiledModule, Refusal> {
-    let place = call.broker.commands.compiles.begin(call.tenant.number);
+    let place = call.broker.commands.compile_place(call.tenant, call.identity);
     let place = place.map_err(|reason| Refusal::new("BUSY", reason.to_string()))?;
     if let Some(upload) = &call.job.upload {
         parts::tell_compiling(call, &module.name, upload);

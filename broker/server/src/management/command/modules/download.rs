@@ -3,18 +3,17 @@
 //! One message where a packet of the Client holds it and it could have come inline, else pieces below the same topic: `…/download/0` and so on, of equal lengths but the last.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lotmq_auth::Scope;
 use serde_json::json;
 
 use super::not_found;
-use crate::limits::{MODULE_BYTES_MAX, MODULE_DOWNLOADS_MAX, MODULE_PART_BYTES, MODULE_PART_OVERHEAD_BYTES};
+use crate::limits::{MODULE_BYTES_MAX, MODULE_PART_BYTES, MODULE_PART_OVERHEAD_BYTES};
 use crate::management::backup::send_one;
 use crate::management::command::backup::receiver;
 use crate::management::command::reply::{Done, EntityType, Refusal};
 use crate::management::command::shown::Shown;
-use crate::management::command::verb::{Call, Effect, Permission, Verb};
+use crate::management::command::verb::{Call, Effect, Permission, Verb, Work};
 use crate::management::managed::Managing as _;
 
 pub(in crate::management::command) static GET: Verb = Verb {
@@ -23,30 +22,17 @@ pub(in crate::management::command) static GET: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Reads,
+    work: Work::Waits,
     summary: "Sends the bytes of a module to $SYS/Coreflux/Modules/<name>/download, or in pieces to topics below it, to the client that asks and is \
               subscribed to them.",
     example: "-getModule scale",
     execute: get,
 };
 
-/// Permit of one download; given back when it ends.
-struct Permit<'a>(&'a AtomicUsize);
-
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = call.argument("name")?;
     call.about(EntityType::Module, &name);
     let module = call.tenant.managed().modules.get(&name).ok_or_else(|| not_found(&name))?;
-    let permit = Permit(&call.broker.commands.downloads);
-    if permit.0.fetch_add(1, Ordering::Relaxed) >= MODULE_DOWNLOADS_MAX {
-        let message = format!("{MODULE_DOWNLOADS_MAX} other modules are being sent. Try again later.");
-        return Err(Refusal::new("BUSY", message));
-    }
     let topic = format!("$SYS/Coreflux/Modules/{name}/download");
     let client = receiver(call, ("module", &topic))?;
     let packet = client.wire().packet_bytes_max as usize;

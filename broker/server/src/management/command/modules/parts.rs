@@ -15,14 +15,14 @@ use zeroize::Zeroizing;
 use super::check_place;
 use super::options::ModuleRequest;
 use crate::limits::{
-    COMMANDS_WAITING_MAX, MODULE_PART_BYTES, MODULE_PART_OVERHEAD_BYTES, MODULE_UPLOAD_BYTES_MAX,
-    MODULE_UPLOAD_COMMAND_BYTES_MAX,
+    MODULE_PART_BYTES, MODULE_PART_OVERHEAD_BYTES, MODULE_UPLOAD_BYTES_MAX, MODULE_UPLOAD_COMMAND_BYTES_MAX,
 };
 use crate::management::broker::Broker;
 use crate::management::command::answer::publish_reply;
 use crate::management::command::reply::{Done, EntityType, Heading, Refusal, missing_argument};
 use crate::management::command::shown::Shown;
-use crate::management::command::verb::{Call, Effect, Permission, Verb};
+use crate::management::command::verb::{Call, Effect, Permission, Verb, Work};
+use crate::management::command_queue::work::Load;
 use crate::management::command_queue::{Job, ResponseTo};
 use crate::management::command_text::CommandText;
 use crate::management::modules::signature;
@@ -46,6 +46,7 @@ pub(in crate::management::command) static CANCEL: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Reads,
+    work: Work::Answers,
     summary: "Ends an upload of a module in parts; one of another user for root only.",
     example: "-cancelModuleUpload u0123",
     execute: cancel,
@@ -153,11 +154,11 @@ pub(crate) fn part_published(
     client: &Arc<Client>,
     (topic, properties, payload): (Span, Span, Span),
 ) -> Result<(), NotTaken> {
+    let identity = client.identity();
     // The command that follows the last part needs a place.
-    if broker.commands.waiting() >= COMMANDS_WAITING_MAX {
+    if !broker.commands.has_place(&client.tenant, &identity) {
         return Err(NotTaken::CommandsBusy);
     }
-    let identity = client.identity();
     let taken = {
         let (module, id, index) = part_of(turn.arena.text(topic)).ok_or(NotTaken::PartRefused)?;
         let properties = Properties::from_raw(turn.arena.get(properties), PropertyPlace::PublishFromClient)
@@ -209,6 +210,8 @@ fn complete(broker: &Broker, turn: &mut Turn, origin: UploadOrigin, received: Re
         identity: Arc::clone(&origin.identity),
         queue: broker.commands.upload_queue(),
         definition: None,
+        load: Load::new(Work::Compiles, received.bytes.len()),
+        is_own_password: false,
         payload: Zeroizing::new(origin.command.to_vec()),
         hops: 0,
         response: response.map(|(topic, correlation_data)| ResponseTo { topic, correlation_data }),

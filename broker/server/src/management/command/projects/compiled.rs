@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use lot_to_wasm::diagnostic::json::Entry;
 use lot_to_wasm::notebook::Language;
@@ -12,6 +13,7 @@ use lot_to_wasm::{CompileOptions, Diagnostic, Entity, Form, Output, Severity};
 use lotmq_definitions::{
     Definition, DefinitionKind, InstallError, Installed, NewDefinition, OnExisting, Origin, Warning,
 };
+use lotmq_pulse::goes_on;
 use lotmq_store::{Batch, DefinitionRow, Op};
 use serde_json::{Value, json};
 
@@ -182,18 +184,21 @@ pub(crate) fn compile(
         known: &*tenant.programs().guests,
         compat: broker.compat(),
         files: &files,
+        goes_on: &|| goes_on(Instant::now()),
         ..CompileOptions::default()
     };
     let texts: Vec<&str> = programs.iter().map(|part| &*part.text).collect();
     let mut compilations = lot_to_wasm::compile_project(&texts, &options).into_iter();
     let mut compiled = CompiledProject { items: Vec::new(), problems: Problems::default(), existing };
     for part in parts {
+        goes_on(Instant::now());
         match part.language {
             Language::Python => compiled.script(broker, project, part),
             Language::Lot => {
                 let Some(compilation) = compilations.next() else { continue };
                 compiled.problems.diagnostics(&SourceLocation::of(part), &compilation.diagnostics);
                 for entity in compilation.entities {
+                    goes_on(Instant::now());
                     compiled.entity(call, project, part, entity);
                 }
             }
