@@ -229,7 +229,7 @@ mod tests {
     }
 
     fn told(engine: Result<RegexEngine, PatternRefusal>) -> Result<RegexEngine, String> {
-        engine.map_err(|PatternRefusal::Bad(reason)| PatternRefusal::OfText(reason) | reason)
+        engine.map_err(|(PatternRefusal::Bad(reason) | PatternRefusal::OfText(reason))| reason)
     }
 
     #[test]
@@ -277,7 +277,7 @@ mod tests {
     fn patterns_of_one_text_are_bounded_together() {
         for (whole, word, definitions) in [(Whole::Text, "text", 4), (Whole::Project, "project", 16)] {
             let of_text = PatternsOfText::new(whole);
-            let mut taken = |pattern: &dyn Fn(usize) -> String| {
+            let taken = |pattern: &dyn Fn(usize) -> String| {
                 let each =
                     |number: usize| told(engine(&pattern(number), &mut Spent::default(), Some(&of_text)));
                 let refused =

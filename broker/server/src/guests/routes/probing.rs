@@ -36,14 +36,14 @@ mod tests {
             refusal: Some("away".to_owned()),
             is_new: true,
         };
+        let slow = || {
+            // Until all others wait with it.
+            while Arc::strong_count(probing.0.lock().as_ref().expect("it is under way")) < 9 {
+                std::thread::yield_now();
+            }
+            probe()
+        };
         std::thread::scope(|scope| {
-            let slow = || {
-                // Until all others wait with it.
-                while Arc::strong_count(probing.0.lock().as_ref().expect("it is under way")) < 9 {
-                    std::thread::yield_now();
-                }
-                probe()
-            };
             let asking: Vec<_> = (0..8).map(|_| scope.spawn(|| probing.shared(slow))).collect();
             for asked in asking {
                 assert_eq!(asked.join().unwrap().latency, Duration::ZERO);
