@@ -65,6 +65,8 @@ fn settled(broker: &mut EmbeddedBroker) -> Vec<String> {
         What::Delivered { client_id, message } => {
             format!("{client_id} got {}={}", message.topic, String::from_utf8(message.payload).unwrap())
         }
+        What::Unconnected(reason) => format!("{definition} is not connected: {reason}"),
+        What::Forwarded(message) => format!("{definition} has for its other side: {message:?}"),
     };
     broker.settle().unwrap().into_iter().map(show).collect()
 }

@@ -105,7 +105,7 @@ fn config_save(call: &mut Call<'_>) -> Result<Done, Refusal> {
     removal.check_definitions(call, asset.definition_kind(), [&*asset.definition])?;
     let module = module_of(call, &asset)?;
     may_install(call, module.world)?;
-    authority::check_settings(call, &asset, owner(call, &asset).as_ref(), "configuration")?;
+    authority::check_settings(call, names(&asset), owner(call, &asset).as_ref(), "configuration")?;
     let config = checked(call, &asset, &module, config)?;
     apply(call, &asset, Some("configuration"), |record, options| {
         let kept = match &mut record.instance {
@@ -150,6 +150,11 @@ fn present(call: &Call<'_>, asset: &Asset) -> Option<Value> {
     }
 }
 
+/// Name of an asset, and of the module that it is, if it is one: a route may have the name of a module.
+fn names(asset: &Asset) -> (&str, Option<&str>) {
+    (&asset.name, (asset.kind != AssetKind::Route).then_some(&*asset.definition))
+}
+
 /// In whose name an asset runs.
 fn owner(call: &Call<'_>, asset: &Asset) -> Option<Owner> {
     let registry = call.tenant.programs().guests.registry.read();
@@ -169,7 +174,7 @@ fn apply(
     let mut record = before.as_deref().cloned().unwrap_or_default();
     if let Some(instance) = &record.instance {
         if let Some(sets) = sets {
-            authority::check_settings(call, asset, instance.owner.as_ref(), sets)?;
+            authority::check_settings(call, names(asset), instance.owner.as_ref(), sets)?;
         }
         change(&mut record, &mut ModuleOptions::default())?;
         let before = before.ok_or_else(|| not_found(call, &asset.name))?;
@@ -179,7 +184,7 @@ fn apply(
     }
     let module = managed.modules.get(&asset.definition).ok_or_else(|| not_found(call, &asset.name))?;
     if let Some(sets) = sets {
-        authority::check_settings(call, asset, module.owner.as_ref(), sets)?;
+        authority::check_settings(call, names(asset), module.owner.as_ref(), sets)?;
     }
     let mut options = module.options.clone();
     change(&mut record, &mut options)?;
@@ -235,7 +240,7 @@ fn policy_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
             let _changes = call.broker.commands.changes.lock();
             call.check_current()?;
             if let Some(sets) = sets {
-                authority::check_settings(call, &asset, owner(call, &asset).as_ref(), sets)?;
+                authority::check_settings(call, names(&asset), owner(call, &asset).as_ref(), sets)?;
             }
             let orders = &call.tenant.programs().guests.route_orders;
             let before = orders.get(&asset.definition);

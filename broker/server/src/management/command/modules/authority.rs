@@ -7,7 +7,6 @@ use lotmq_auth::ROOT;
 use lotmq_definitions::{DefinitionKind, Owner};
 
 use crate::guests::HasPrograms as _;
-use crate::management::assets::{Asset, AssetKind};
 use crate::management::command::reply::Refusal;
 use crate::management::command::verb::Call;
 use crate::management::managed::Managing as _;
@@ -28,23 +27,21 @@ pub(in crate::management::command) fn check(call: &Call<'_>, module: &str) -> Re
     })
 }
 
-/// Checks that the caller decides what an asset of `owner` does with his rights, and with those of the owners of routes that run it: by `sets`, of which people are told.
+/// Checks that the caller decides what an asset of `owner` does with his rights, and with those of the owners of routes that run it as a `module`: by `sets`, of which
+/// people are told.
 ///
 /// # Errors
 /// RUNS_FOR_OTHERS, with the first that does.
 pub(in crate::management::command) fn check_settings(
     call: &Call<'_>,
-    asset: &Asset,
+    (asset, module): (&str, Option<&str>),
     owner: Option<&Owner>,
     sets: &str,
 ) -> Result<(), Refusal> {
-    let name = &asset.name;
-    let itself = (format!("Asset '{name}'"), owner.cloned());
-    // A route may have the name of a module.
-    let is_module = asset.kind != AssetKind::Route;
-    let users = iter::once(itself).chain(routes(call, &asset.definition).filter(|_| is_module));
+    let itself = (format!("Asset '{asset}'"), owner.cloned());
+    let users = iter::once(itself).chain(module.into_iter().flat_map(|module| routes(call, module)));
     check_users(call, users, |users, whose, who| {
-        format!("{users} runs with the rights of {whose}, so {who} sets the {sets} of asset '{name}'.")
+        format!("{users} runs with the rights of {whose}, so {who} sets the {sets} of asset '{asset}'.")
     })
 }
 

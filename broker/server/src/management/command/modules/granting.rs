@@ -17,7 +17,7 @@ use crate::management::command::add_entity::refused;
 use crate::management::command::ownership::Removal;
 use crate::management::command::reply::{Done, EntityType, Refusal, missing_argument, problem};
 use crate::management::command::shown::Shown;
-use crate::management::command::verb::{Call, Effect, Permission, Verb};
+use crate::management::command::verb::{Call, Effect, Permission, Verb, Work};
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::grants::{self, GrantSet, NamedGrant};
 use crate::management::module_catalog::{Module, ModuleOptions};
@@ -47,7 +47,7 @@ fn grant(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let present = call.tenant.managed().modules.get(name).ok_or_else(|| not_found(name))?;
     asked.check_definitions(call, DefinitionKind::Module, [&**name])?;
     may_install(call, present.world)?;
-    authority::check(call, name)?;
+    check(call, name, &present)?;
     if let Some(grant) = named.iter().find(|grant| !grants::is_available(present.world, grant)) {
         let message = format!("'{grant}' means nothing for a module of world '{}'.", present.world.name());
         return Err(Refusal::new("GRANT_INVALID", message));
@@ -72,7 +72,7 @@ fn grant(call: &mut Call<'_>) -> Result<Done, Refusal> {
         let _changes = call.broker.commands.changes.lock();
         call.check_current()?;
         asked.check_definitions(call, DefinitionKind::Module, [&**name])?;
-        authority::check(call, name)?;
+        check(call, name, &present)?;
         let is_same = |now: Arc<Module>| Arc::ptr_eq(&now, &present);
         if !call.tenant.managed().modules.get(name).is_some_and(is_same) {
             let message = format!("Module '{name}' has changed meanwhile. Grant it again.");
@@ -92,6 +92,12 @@ fn grant(call: &mut Call<'_>) -> Result<Done, Refusal> {
         done = done.with_warning("INSTANCE_NOT_FOLLOWED", &warning);
     }
     Ok(done)
+}
+
+/// Checks that the caller decides what the module and its instances may do.
+fn check(call: &Call<'_>, name: &str, present: &Module) -> Result<(), Refusal> {
+    authority::check(call, name)?;
+    authority::check_settings(call, (name, Some(name)), present.owner.as_ref(), "grants")
 }
 
 /// What `-grant` names, and the other arguments.
