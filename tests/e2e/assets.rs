@@ -443,16 +443,16 @@ fn topics_of_a_policy_bound_what_starts_an_asset_and_what_it_writes() {
     assert_eq!(next(&mut watcher), "scaled/b=2");
 }
 
-fn at_home() -> BrokerOptions {
+pub(crate) fn at_home() -> BrokerOptions {
     options().variable("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true").variable("LOTMQ_MODULES_ALLOW_UNSTABLE", "true")
 }
 
-fn echo(options: &str) -> String {
+pub(crate) fn echo(options: &str) -> String {
     format!("-addModule echo -world route {options} wasm64:{}", STANDARD.encode(ECHO))
 }
 
 /// A route of a module to a place.
-fn line_of(module: &str, far: SocketAddr) -> String {
+pub(crate) fn line_of(module: &str, far: SocketAddr) -> String {
     format!(
         "-addRoute DEFINE ROUTE Line WITH TYPE WASM\n    ADD WASM_CONFIG\n        WITH MODULE \"{module}\"\n    ADD ECHO_CONFIG\n        WITH HOST \"{}\"\n        WITH PORT {}\n    \
          ADD EVENT Out\n        WITH SOURCE_TOPIC \"out/#\"\n",
@@ -516,28 +516,6 @@ fn a_route_runs_an_instance_whose_configuration_and_policies_are_its_own() {
     let (_stream, _lines) = accept(&far);
     assert_eq!(asset(&broker, "other").unwrap()["policies"]["net"], json!([address.to_string()]));
     assert_eq!(broker.command("-uninstall other").code(), "IN_USE");
-}
-
-/// There may be passwords in it, and a route says where they go.
-#[test]
-fn a_configuration_is_for_routes_of_its_owner_alone() {
-    let (far, elsewhere) =
-        (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
-    let (address, there) = (far.local_addr().unwrap(), elsewhere.local_addr().unwrap());
-    let broker = at_home().start();
-    broker.command_ok("-addUser ann password");
-    broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
-    broker.command_ok(&echo("-grant endpoint:127.0.0.1:*"));
-    let config = json!({"sections": {"ECHO_CONFIG": {"HOW": format!("to={there}")}}});
-    broker.command_ok(&format!("-asset-config-save echo {config}"));
-    let route = line_of("echo", address)
-        .replace("    ADD EVENT", "        WITH ALLOW_HOSTS \"127.0.0.1:*\"\n    ADD EVENT");
-    let reply = broker.command_as(("ann", "password"), &route);
-    assert_eq!(reply.0["warnings"][0]["code"], "CONFIG_OF_ANOTHER", "{reply:?}");
-    let (_stream, _lines) = accept(&far);
-    broker.command_ok("-removeRoute Line -force");
-    assert_eq!(broker.command_ok(&route).0["warnings"], Value::Null);
-    let (_stream, _lines) = accept(&elsewhere);
 }
 
 /// The component with a manifest.

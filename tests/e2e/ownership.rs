@@ -1,5 +1,7 @@
 //! Ownership as users see it: what another one has added is not removed in passing.
 
+use std::net::TcpListener;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lotmq_client::{Publication, QoS};
@@ -7,8 +9,9 @@ use lotmq_test_support::{Broker, Reply, WAIT_MAX, eventually};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::module_routes::accept;
 use crate::projects::zip;
-use crate::{modules, python};
+use crate::{assets, modules, python};
 
 /// What can be removed: its title, the command that adds `Mine`, and the verbs that remove it and all of its kind.
 struct Kind {
@@ -301,4 +304,26 @@ fn what_waits_for_a_route_is_for_its_owner_as_long_as_he_may_read_it() {
     assert_eq!(seen.receive(WAIT_MAX).unwrap().unwrap().text(), "live");
     done(&broker, "ann", "-replayDeadLetters Out");
     assert_eq!(seen.receive(WAIT_MAX).unwrap().unwrap().text(), "waits");
+}
+
+/// There may be passwords in it, and a route says where they go.
+#[test]
+fn a_configuration_is_for_routes_of_its_owner_alone() {
+    let (far, elsewhere) =
+        (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let (address, there) = (far.local_addr().unwrap(), elsewhere.local_addr().unwrap());
+    let broker = assets::at_home().start();
+    broker.command_ok("-addUser ann password");
+    broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
+    broker.command_ok(&assets::echo("-grant endpoint:127.0.0.1:*"));
+    let config = json!({"sections": {"ECHO_CONFIG": {"HOW": format!("to={there}")}}});
+    broker.command_ok(&format!("-asset-config-save echo {config}"));
+    let route = assets::line_of("echo", address)
+        .replace("    ADD EVENT", "        WITH ALLOW_HOSTS \"127.0.0.1:*\"\n    ADD EVENT");
+    let reply = broker.command_as(("ann", "password"), &route);
+    assert_eq!(reply.0["warnings"][0]["code"], "CONFIG_OF_ANOTHER", "{reply:?}");
+    let (_stream, _lines) = accept(&far);
+    broker.command_ok("-removeRoute Line -force");
+    assert_eq!(broker.command_ok(&route).0["warnings"], Value::Null);
+    let (_stream, _lines) = accept(&elsewhere);
 }

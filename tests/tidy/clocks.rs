@@ -51,6 +51,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/host/src/fiber/http.rs", "patience with an exchange"),
     ("broker/host/src/fiber/http/pool.rs", "connections that nobody uses"),
     ("broker/host/src/fiber/http_server.rs", "time that is left for an answer"),
+    ("broker/host/src/fiber/http_server/callers.rs", "how long a client has brought nothing whole"),
     ("broker/host/src/fiber/http_server/connection.rs", "patience with an answer"),
     ("broker/host/src/fiber/state.rs", "time of a call"),
     ("broker/host/src/fiber/net.rs", "patience with a connect"),

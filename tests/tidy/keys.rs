@@ -55,8 +55,16 @@ fn guests(table: &str) -> BTreeMap<String, String> {
             Some((name, packed(rest)?))
         })
         .collect();
-    let rows = table.split("name: \"").skip(1).filter_map(|row| {
-        let (name, rest) = row.split_once('"')?;
+    let names: BTreeMap<&str, &str> = table
+        .split("const ")
+        .filter_map(|item| {
+            let (name, rest) = item.split_once(": &str = \"")?;
+            Some((name, rest.split('"').next()?))
+        })
+        .collect();
+    let rows = table.split(" name: ").skip(1).filter_map(|row| {
+        let (name, rest) = row.split_once(',')?;
+        let name = names.get(name).copied().unwrap_or(name.trim_matches('"'));
         let component = rest.split_once("component: ")?.1;
         let constant = component.split(',').next()?.trim();
         Some((name.to_owned(), packed(component).or_else(|| constants.get(constant).cloned())?))

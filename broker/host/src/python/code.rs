@@ -5,7 +5,7 @@ use super::{
     bindings::PythonPre,
     component,
     instance::ScriptState,
-    places::{Place, Places},
+    places::{CallPlace, CallPlaces},
     sleep,
 };
 use crate::{Ambient, Engine, LoadError, Machine, inert, limits::PYTHON_WAIT, packed::unpack};
@@ -30,7 +30,7 @@ struct Shared {
     engine: Engine,
     code: Mutex<Code>,
     code_changed: Condvar,
-    places: Places,
+    places: CallPlaces,
 }
 
 enum Code {
@@ -55,7 +55,7 @@ impl Python {
             engine: engine.clone(),
             code: Mutex::new(Code::Absent),
             code_changed: Condvar::new(),
-            places: Places::default(),
+            places: CallPlaces::default(),
         };
         Python { shared: Arc::new(shared), ambient: Arc::new(Machine::start()) }
     }
@@ -114,7 +114,7 @@ impl Python {
     }
 
     /// A place to run, as soon as it is the caller's turn.
-    pub(super) fn place(&self, deadline: Instant) -> Result<Place<'_>, PythonError> {
+    pub(super) fn place(&self, deadline: Instant) -> Result<CallPlace<'_>, PythonError> {
         let place = self.shared.places.take(Some(deadline));
         place.ok_or(PythonError::Busy { waited_sec: PYTHON_WAIT.as_secs() })
     }

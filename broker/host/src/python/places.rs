@@ -7,7 +7,7 @@ use std::time::Instant;
 
 /// See the module's documentation.
 #[derive(Default)]
-pub(super) struct Places {
+pub(super) struct CallPlaces {
     calls: Mutex<Calls>,
     changed: Condvar,
 }
@@ -22,14 +22,14 @@ struct Calls {
 }
 
 /// Place of a call that runs; given back when it is dropped.
-pub(super) struct Place<'a> {
-    places: &'a Places,
+pub(super) struct CallPlace<'a> {
+    places: &'a CallPlaces,
     owner: RunOwner,
 }
 
-impl Places {
+impl CallPlaces {
     /// A place for a call in the name of the calling thread's owner, as soon as it is his turn; `None` when the time is over.
-    pub(super) fn take(&self, deadline: Option<Instant>) -> Option<Place<'_>> {
+    pub(super) fn take(&self, deadline: Option<Instant>) -> Option<CallPlace<'_>> {
         let owner = RunOwner::of_thread();
         let mut calls = self.calls.lock();
         let number = calls.next;
@@ -49,7 +49,7 @@ impl Places {
         }
         // There may be a place for another one, too.
         self.changed.notify_all();
-        is_next.then_some(Place { places: self, owner })
+        is_next.then_some(CallPlace { places: self, owner })
     }
 
     /// Does something in the midst of a call; its place is another one's meanwhile.
@@ -77,7 +77,7 @@ impl Calls {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for CallPlace<'_> {
     fn drop(&mut self) {
         self.places.give_back(self.owner);
     }

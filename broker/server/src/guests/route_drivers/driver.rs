@@ -5,6 +5,7 @@
 //! only where the class is `fatal`: then the route stands still.
 
 mod answer;
+mod asking;
 mod deliveries;
 mod means;
 mod paths;
@@ -160,7 +161,7 @@ impl Driver {
                     if self.seat.lost(number, &reason, self.now()) {
                         self.failed(&version, ("ROUTE_AWAY", &reason), handed.as_ref());
                     }
-                    lost = Some((number, self.loss(&version, (began, before))));
+                    lost = Some((number, proof::loss(&self, &version, (began, before))));
                     // What has failed rests for longer and longer by itself.
                     let mut once = Pause::reconnecting();
                     let rests = handed.is_some_and(|handed| handed.rests);
@@ -233,7 +234,7 @@ impl Driver {
         let mut opened = self.open(version, &services, Some(number)).await;
         let mut is_proven = lost.is_none();
         if let (Ok(opened), Some(loss)) = (&mut opened, lost) {
-            match self.prove(version, opened, loss).await {
+            match proof::prove(self, version, opened, loss).await {
                 Ok(proven) => is_proven = proven,
                 Err(reason) => {
                     self.seat.hand_over();
@@ -745,23 +746,6 @@ impl Serving<'_> {
 fn count_call(figures: Option<&Arc<ModuleFigures>>) {
     if let Some(figures) = figures {
         figures.called();
-    }
-}
-
-/// What a guest tells of itself when the host asks it for that; `None` where it does not know the question.
-async fn told_when_asked(
-    operation: &str,
-    version: &Version,
-    instance: &mut RouteInstance,
-    figures: Option<&Arc<ModuleFigures>>,
-) -> Result<Option<Vec<u8>>, Ended> {
-    instance.comes_behind(0);
-    count_call(figures);
-    let call_time = version.call_time();
-    match tokio::time::timeout(call_time, instance.request(operation, b"{}")).await {
-        Ok(Ok(answer)) => Ok(answer.ok()),
-        Ok(Err(trap)) => Err(Ended::Away(trapped(figures, &trap))),
-        Err(_) => Err(Ended::Away(too_long(call_time))),
     }
 }
 

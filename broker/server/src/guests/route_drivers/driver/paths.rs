@@ -10,7 +10,8 @@ use std::time::Instant;
 use lot_facts::RouteFacts;
 use lotmq_host::route::{Abilities, RouteInstance};
 
-use super::{Driver, Ended, told_when_asked};
+use super::asking::told_when_asked;
+use super::{Driver, Ended};
 use crate::guests::route_modules::ModuleFigures;
 use crate::guests::routes::version::Version;
 use crate::limits::{ROUTE_PATH_CHARACTERS_MAX, ROUTE_PATHS_PAUSE};

@@ -20,41 +20,39 @@ pub(super) enum LostFarSide {
 /// Time beside that of one call in which an instance that has lost the far side had not had it.
 const SOON_AFTER_A_CALL: Duration = Duration::from_secs(20);
 
-impl Driver {
-    /// How an instance has lost the far side that was opened then.
-    pub(super) fn loss(&self, version: &Version, (opened, at): (Instant, Timestamp)) -> LostFarSide {
-        let is_soon = opened.elapsed() < version.call_time() + SOON_AFTER_A_CALL;
-        let is_unheard = is_soon && !self.route.standing().has_passed_since(at);
-        if is_unheard { LostFarSide::Unheard } else { LostFarSide::First }
-    }
+/// How an instance has lost the far side that was opened then.
+pub(super) fn loss(driver: &Driver, version: &Version, (opened, at): (Instant, Timestamp)) -> LostFarSide {
+    let is_soon = opened.elapsed() < version.call_time() + SOON_AFTER_A_CALL;
+    let is_unheard = is_soon && !driver.route.standing().has_passed_since(at);
+    if is_unheard { LostFarSide::Unheard } else { LostFarSide::First }
+}
 
-    /// Asks an instance that was opened whether the far side answers: a system that is frozen takes connections all the same. False where its guest cannot say that, and what it
-    /// does then shows it; true where it does nothing by itself.
-    ///
-    /// # Errors
-    /// It does not answer.
-    pub(super) async fn prove(
-        &self,
-        version: &Version,
-        opened: &mut Opened,
-        loss: LostFarSide,
-    ) -> Result<bool, String> {
-        let Opened { instance, abilities, figures } = opened;
-        let runs = abilities.contains(Abilities::RUN) && !self.is_at_once();
-        // What waits is handed over at once, and shows it better than anything.
-        let is_idle = self.route.waiting().0 == 0;
-        if !abilities.contains(Abilities::REQUEST) {
-            return Ok(is_idle && !runs);
-        }
-        count_call(figures.as_ref());
-        match tokio::time::timeout(version.call_time(), instance.request("probe", b"{}")).await {
-            // Who was believed that before, and then lost the far side, has not asked it.
-            Ok(Ok(Ok(_))) => Ok(is_idle && (loss == LostFarSide::First || !runs)),
-            // It may not know the question.
-            Ok(Ok(Err(Failure::Reject(_)))) => Ok(is_idle && !runs),
-            Ok(Ok(Err(failure))) => Err(text_of(failure)),
-            Ok(Err(trap)) => Err(trapped(figures.as_ref(), &trap)),
-            Err(_) => Err(too_long(version.call_time())),
-        }
+/// Asks an instance that was opened whether the far side answers: a system that is frozen takes connections all the same. False where its guest cannot say that, and what it
+/// does then shows it; true where it does nothing by itdriver.
+///
+/// # Errors
+/// It does not answer.
+pub(super) async fn prove(
+    driver: &Driver,
+    version: &Version,
+    opened: &mut Opened,
+    loss: LostFarSide,
+) -> Result<bool, String> {
+    let Opened { instance, abilities, figures } = opened;
+    let runs = abilities.contains(Abilities::RUN) && !driver.is_at_once();
+    // What waits is handed over at once, and shows it better than anything.
+    let is_idle = driver.route.waiting().0 == 0;
+    if !abilities.contains(Abilities::REQUEST) {
+        return Ok(is_idle && !runs);
+    }
+    count_call(figures.as_ref());
+    match tokio::time::timeout(version.call_time(), instance.request("probe", b"{}")).await {
+        // Who was believed that before, and then lost the far side, has not asked it.
+        Ok(Ok(Ok(_))) => Ok(is_idle && (loss == LostFarSide::First || !runs)),
+        // It may not know the question.
+        Ok(Ok(Err(Failure::Reject(_)))) => Ok(is_idle && !runs),
+        Ok(Ok(Err(failure))) => Err(text_of(failure)),
+        Ok(Err(trap)) => Err(trapped(figures.as_ref(), &trap)),
+        Err(_) => Err(too_long(version.call_time())),
     }
 }

@@ -8,7 +8,8 @@ use std::time::Instant;
 use lotmq_host::route::RouteInstance;
 use tracing::warn;
 
-use super::super::{Driver, Ended, told_when_asked};
+use super::super::asking::told_when_asked;
+use super::super::{Driver, Ended};
 use crate::guests::route_modules::ModuleFigures;
 use crate::guests::routes::failing_tags::FailingTags;
 use crate::guests::routes::version::Version;
