@@ -21,8 +21,7 @@ pub(super) fn warn(key: &str, text: &str, span: Span, sink: &mut Sink<'_>) {
     for (at, written, meant) in found(text) {
         let place =
             |at: usize| span.start.saturating_add(1).saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
-        let here =
-            if is_plain { Span { start: place(at), end: place(at + written.len()), ..span } } else { span };
+        let here = if is_plain { Span { start: place(at), end: place(at + written.len()) } } else { span };
         let message = format!("{key}: `{written}` is no placeholder, and goes out as it stands");
         let draft = Draft::warning(codes::PLACEHOLDER, here, message);
         let draft = draft.suggest(format!("did you mean `{meant}`?"));

@@ -25,13 +25,13 @@ pub(crate) enum NoCompilePlace {
     #[error(
         "{MODULE_COMPILES_PER_USER_MAX} modules of this user are being compiled, those included that were cancelled. Try again later."
     )]
-    OfUser,
+    User,
     #[error(
         "{MODULE_COMPILES_PER_TENANT_MAX} modules of this tenant are being compiled, those included that were cancelled. Try again later."
     )]
-    OfTenant,
+    Tenant,
     #[error("{MODULE_COMPILES_MAX} other modules are being compiled. Try again later.")]
-    OfAll,
+    All,
 }
 
 impl Compiles {
@@ -42,14 +42,14 @@ impl Compiles {
     pub(super) fn begin(self: &Arc<Self>, payer: Payer) -> Result<CompilePlace, NoCompilePlace> {
         let mut by_payer = self.0.lock();
         if by_payer.get(&payer).is_some_and(|count| *count >= MODULE_COMPILES_PER_USER_MAX) {
-            return Err(NoCompilePlace::OfUser);
+            return Err(NoCompilePlace::User);
         }
         let of_tenant = by_payer.iter().filter(|(other, _)| other.tenant == payer.tenant);
         if of_tenant.map(|(_, count)| count).sum::<usize>() >= MODULE_COMPILES_PER_TENANT_MAX {
-            return Err(NoCompilePlace::OfTenant);
+            return Err(NoCompilePlace::Tenant);
         }
         if by_payer.values().sum::<usize>() >= MODULE_COMPILES_MAX {
-            return Err(NoCompilePlace::OfAll);
+            return Err(NoCompilePlace::All);
         }
         *by_payer.entry(payer.clone()).or_default() += 1;
         Ok(CompilePlace { compiles: Arc::clone(self), payer })
@@ -85,14 +85,14 @@ mod tests {
             }
         };
         let (first, reason) = taken(1, "a");
-        assert_eq!((first.len(), reason), (MODULE_COMPILES_PER_USER_MAX, NoCompilePlace::OfUser));
+        assert_eq!((first.len(), reason), (MODULE_COMPILES_PER_USER_MAX, NoCompilePlace::User));
         let (second, _) = taken(1, "b");
         let (third, reason) = taken(1, "c");
         assert_eq!(first.len() + second.len() + third.len(), MODULE_COMPILES_PER_TENANT_MAX);
-        assert_eq!(reason, NoCompilePlace::OfTenant);
+        assert_eq!(reason, NoCompilePlace::Tenant);
         let (fourth, reason) = taken(2, "a");
         assert_eq!(fourth.len(), MODULE_COMPILES_MAX - MODULE_COMPILES_PER_TENANT_MAX);
-        assert_eq!(reason, NoCompilePlace::OfAll);
+        assert_eq!(reason, NoCompilePlace::All);
         drop(first);
         assert!(compiles.begin(Payer::named(1, "a")).is_ok());
         drop((second, third, fourth));
