@@ -13,12 +13,13 @@ use crate::{
     LoadError, MailboxRoom, World,
     cache::CodeCache,
     functions, heap, inert, limits,
-    memory::GuestShares,
+    memory::shares,
     patterns::PatternCache,
     state::RunState,
     validate::{self, ComponentSource, Summary},
 };
 use lotmq_pulse::Pulses;
+use lotmq_shares::Shares;
 use std::{borrow::Cow, fmt, path::PathBuf, sync::Arc};
 use wasmtime::{
     Config, InstanceAllocationStrategy, Module,
@@ -124,10 +125,10 @@ struct Shared {
     cache: Option<CodeCache>,
     shared_cache_dir: Option<PathBuf>,
     pool: Pool,
-    memory: Arc<GuestShares>,
-    memory_of_rules: Arc<GuestShares>,
-    stacks: Arc<GuestShares>,
-    mailboxes: Arc<GuestShares>,
+    memory: Arc<Shares>,
+    memory_of_rules: Arc<Shares>,
+    stacks: Arc<Shares>,
+    mailboxes: Arc<Shares>,
     patterns: Arc<PatternCache>,
     patterns_of_rules: Arc<PatternCache>,
 }
@@ -164,10 +165,10 @@ impl Engine {
         let shells = compiled.collect::<Result<_, EngineError>>()?;
         let pulse = options.pulses.add("the clock of running guests", limits::TICKER_SILENCE_MAX);
         let ticker = Ticker::start(engine.weak(), pulse).map_err(EngineError::Ticker)?;
-        let memory = GuestShares::new(options.all_memory_bytes_max);
-        let memory_of_rules = GuestShares::new(u64::MAX);
-        let stacks = GuestShares::new(pool.stacks().into());
-        let mailboxes = GuestShares::new(options.all_memory_bytes_max / limits::MAILBOXES_MEMORY_PART);
+        let memory = shares(options.all_memory_bytes_max);
+        let memory_of_rules = shares(u64::MAX);
+        let stacks = shares(pool.stacks().into());
+        let mailboxes = shares(options.all_memory_bytes_max / limits::MAILBOXES_MEMORY_PART);
         let patterns = PatternCache::new(limits::PATTERN_CACHE_BYTES_MAX, limits::BACKTRACK_STEPS_MAX);
         let patterns_of_rules =
             PatternCache::new(limits::RULE_PATTERN_CACHE_BYTES_MAX, limits::SHORT_BACKTRACK_STEPS_MAX);
@@ -245,17 +246,17 @@ impl Engine {
         self.0.memory.refused()
     }
 
-    pub(crate) fn memory(&self) -> &Arc<GuestShares> {
+    pub(crate) fn memory(&self) -> &Arc<Shares> {
         &self.0.memory
     }
 
     /// Stacks for instances on fibers.
-    pub(crate) fn stacks(&self) -> &Arc<GuestShares> {
+    pub(crate) fn stacks(&self) -> &Arc<Shares> {
         &self.0.stacks
     }
 
     /// Bytes that may wait in mailboxes, beyond a first part of each.
-    pub(crate) fn mailboxes(&self) -> &Arc<GuestShares> {
+    pub(crate) fn mailboxes(&self) -> &Arc<Shares> {
         &self.0.mailboxes
     }
 
@@ -265,7 +266,7 @@ impl Engine {
     }
 
     /// That of rules, of which there are few instances: a rule that gets none denies, and no other guest is to bring that about.
-    pub(crate) fn memory_of_rules(&self) -> &Arc<GuestShares> {
+    pub(crate) fn memory_of_rules(&self) -> &Arc<Shares> {
         &self.0.memory_of_rules
     }
 

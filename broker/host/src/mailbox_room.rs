@@ -4,20 +4,21 @@
 
 use std::sync::Arc;
 
+use lotmq_shares::Shares;
+
 use crate::limits::{MAILBOX_ROOM_FREE, MAILBOX_ROOM_STEP};
-use crate::memory::GuestShares;
 
 /// Room of one mailbox.
 #[derive(Debug)]
 pub struct MailboxRoom {
     account: u64,
-    all: Arc<GuestShares>,
+    all: Arc<Shares>,
     taken: u64,
 }
 
 impl MailboxRoom {
     /// None yet, for a definition that acts for this account.
-    pub(crate) fn new(account: u64, all: &Arc<GuestShares>) -> Self {
+    pub(crate) fn new(account: u64, all: &Arc<Shares>) -> Self {
         Self { account, all: Arc::clone(all), taken: 0 }
     }
 
@@ -74,10 +75,11 @@ fn steps(bytes: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::shares;
 
     #[test]
     fn what_is_taken_is_given_back_in_steps() {
-        let all = GuestShares::new(4 * MAILBOX_ROOM_STEP);
+        let all = shares(4 * MAILBOX_ROOM_STEP);
         let (step, free) = (MAILBOX_ROOM_STEP as usize, MAILBOX_ROOM_FREE as usize);
         let mut one = MailboxRoom::new(1, &all);
         assert!(one.holds(free));

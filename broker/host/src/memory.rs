@@ -6,14 +6,8 @@
 //! Asked by the engine before each growth, the first one at instantiation included.
 
 use crate::limits::{OWNER_PART, TABLE_ELEMENTS_MAX};
-use parking_lot::Mutex;
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use lotmq_shares::{NoShare, Shares};
+use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 
 /// Whose memory that of Python scripts counts as, whoever has added them: what calls a script is not its owner's.
@@ -22,78 +16,9 @@ pub(crate) const OF_SCRIPTS: u64 = u64::MAX;
 /// The same for rules, whose memory is not bounded in sum.
 pub(crate) const OF_RULES: u64 = u64::MAX - 1;
 
-/// What all instances of an engine share: memory, in bytes, or stacks.
-#[derive(Debug)]
-pub(crate) struct GuestShares {
-    used: Mutex<Used>,
-    max: u64,
-    refused: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct Used {
-    all: u64,
-    /// Of whom some is, by account.
-    of: HashMap<u64, u64>,
-}
-
-impl GuestShares {
-    pub(crate) fn new(max: u64) -> Arc<Self> {
-        Arc::new(GuestShares { used: Mutex::default(), max, refused: AtomicU64::new(0) })
-    }
-
-    /// What instances have.
-    pub(crate) fn used(&self) -> u64 {
-        self.used.lock().all
-    }
-
-    /// How often more was asked for than there may be.
-    pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
-    }
-
-    /// Whether more than half is in use of all, or of what this account may have.
-    pub(crate) fn is_scarce_for(&self, account: u64) -> bool {
-        let used = self.used.lock();
-        let own = used.of.get(&account).copied().unwrap_or_default();
-        used.all > self.max / 2 || own > self.part(&used, own) / 2
-    }
-
-    /// What an owner may have who has `own`.
-    fn part(&self, used: &Used, own: u64) -> u64 {
-        let (numerator, denominator) = OWNER_PART;
-        let left = self.max.saturating_sub(used.all - own);
-        left / denominator * numerator + left % denominator * numerator / denominator
-    }
-
-    pub(crate) fn take(&self, account: u64, bytes: u64) -> Result<(), Refusal> {
-        let mut used = self.used.lock();
-        let own = used.of.get(&account).copied().unwrap_or_default();
-        let own_max = self.part(&used, own);
-        let refusal = if used.all.saturating_add(bytes) > self.max {
-            Refusal::All { max: self.max }
-        } else if own + bytes > own_max {
-            Refusal::Owner { max: own_max }
-        } else {
-            used.all += bytes;
-            used.of.insert(account, own + bytes);
-            return Ok(());
-        };
-        drop(used);
-        self.refused.fetch_add(1, Ordering::Relaxed);
-        Err(refusal)
-    }
-
-    pub(crate) fn give_back(&self, account: u64, bytes: u64) {
-        let mut used = self.used.lock();
-        used.all -= bytes;
-        let own = used.of.get(&account).map_or(0, |own| own - bytes);
-        if own > 0 {
-            used.of.insert(account, own);
-        } else {
-            used.of.remove(&account);
-        }
-    }
+/// A sum that all instances of an engine share: of memory, in bytes, or of stacks.
+pub(crate) fn shares(max: u64) -> Arc<Shares> {
+    Shares::new(max, OWNER_PART)
 }
 
 /// Why a guest got no more.
@@ -107,15 +32,24 @@ pub(crate) enum Refusal {
     All { max: u64 },
 }
 
+impl From<NoShare> for Refusal {
+    fn from(reason: NoShare) -> Self {
+        match reason {
+            NoShare::Owner { max } => Refusal::Owner { max },
+            NoShare::All { max } => Refusal::All { max },
+        }
+    }
+}
+
 /// Stack of one instance on a fiber.
 pub(crate) struct StackShare {
     account: u64,
-    all: Arc<GuestShares>,
+    all: Arc<Shares>,
 }
 
 impl StackShare {
     /// For an instance that acts for this account.
-    pub(crate) fn take(account: u64, all: &Arc<GuestShares>) -> Result<Self, Refusal> {
+    pub(crate) fn take(account: u64, all: &Arc<Shares>) -> Result<Self, Refusal> {
         all.take(account, 1)?;
         Ok(Self { account, all: Arc::clone(all) })
     }
@@ -132,13 +66,13 @@ pub(crate) struct Memory {
     used: usize,
     max: usize,
     account: u64,
-    all: Arc<GuestShares>,
+    all: Arc<Shares>,
     refused: Option<Refusal>,
 }
 
 impl Memory {
     /// For an instance that acts for this account.
-    pub(crate) fn new(bytes_max: usize, account: u64, all: &Arc<GuestShares>) -> Self {
+    pub(crate) fn new(bytes_max: usize, account: u64, all: &Arc<Shares>) -> Self {
         Memory { used: 0, max: bytes_max, account, all: Arc::clone(all), refused: None }
     }
 
@@ -169,8 +103,8 @@ impl ResourceLimiter for Memory {
         let used = self.used.saturating_add(more);
         if used > self.max {
             self.refused = Some(Refusal::Own);
-        } else if let Err(refusal) = self.all.take(self.account, more as u64) {
-            self.refused = Some(refusal);
+        } else if let Err(reason) = self.all.take(self.account, more as u64) {
+            self.refused = Some(reason.into());
         } else {
             self.used = used;
             return Ok(true);
@@ -205,7 +139,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_for_one_and_for_all_and_given_back() {
-        let all = GuestShares::new(100);
+        let all = shares(100);
         let mut one = Memory::new(60, 1, &all);
         let mut other = Memory::new(60, 2, &all);
         assert!(one.memory_growing(0, 60, None).unwrap());
@@ -219,13 +153,13 @@ mod tests {
         assert!(other.memory_growing(30, 60, None).unwrap());
         assert_eq!((other.refused(), all.used()), (None, 60));
         drop(other);
-        assert_eq!((all.used(), all.used.lock().of.len()), (0, 0));
+        assert_eq!(all.used(), 0);
     }
 
     /// However many instances the guests of some owners have, those of the next one find room.
     #[test]
     fn nobodys_guests_have_all_of_the_memory() {
-        let all = GuestShares::new(100 << 10);
+        let all = shares(100 << 10);
         let mut kept = Vec::new();
         let mut filled = Vec::new();
         for account in 1..=3 {
@@ -250,7 +184,7 @@ mod tests {
     }
     #[test]
     fn nobodys_routes_have_all_of_the_stacks() {
-        let stacks = GuestShares::new(8);
+        let stacks = shares(8);
         let mut kept: Vec<_> = (0..6).map(|_| StackShare::take(1, &stacks).unwrap()).collect();
         assert_eq!(StackShare::take(1, &stacks).err(), Some(Refusal::Owner { max: 6 }));
         kept.push(StackShare::take(2, &stacks).unwrap());

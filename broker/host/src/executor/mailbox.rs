@@ -329,7 +329,7 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OwnedMessage, memory::GuestShares};
+    use crate::{OwnedMessage, memory::shares};
     use std::sync::Arc;
 
     fn job(tag: u64) -> Job {
@@ -337,7 +337,7 @@ mod tests {
     }
 
     fn new_mailbox() -> Mailbox {
-        Mailbox::new(false, MailboxRoom::new(0, &GuestShares::new(u64::MAX)))
+        Mailbox::new(false, MailboxRoom::new(0, &shares(u64::MAX)))
     }
 
     fn tags(mailbox: &mut Mailbox) -> Vec<u64> {
@@ -376,7 +376,7 @@ mod tests {
 
     #[test]
     fn all_mailboxes_together_hold_so_much() {
-        let all = GuestShares::new(1 << 20);
+        let all = shares(1 << 20);
         let options = |when_full| MailboxOptions { when_full, ..MailboxOptions::default() };
         let large = |tag| {
             let message = OwnedMessage::new("t", vec![0; 100_000]);

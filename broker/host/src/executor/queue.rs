@@ -4,11 +4,11 @@
 //! whose runs wait for scripts and routes gets no turn while half of the threads that others leave stand in for his.
 
 use super::{RunOwner, Runner};
+use lotmq_shares::{Line as _, Turns};
 use parking_lot::{Condvar, Mutex};
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, VecDeque, hash_map::Entry},
-    hash::Hash,
     sync::Arc,
     time::Instant,
 };
@@ -44,56 +44,6 @@ struct Inner {
     /// Nothing begins to run.
     is_held: bool,
     is_closed: bool,
-}
-
-/// What has something to run, in the order of turns.
-struct Turns<K, Q> {
-    /// Each once, the next one first.
-    order: VecDeque<K>,
-    queues: HashMap<K, Q>,
-}
-
-impl<K, Q> Default for Turns<K, Q> {
-    fn default() -> Self {
-        Turns { order: VecDeque::new(), queues: HashMap::new() }
-    }
-}
-
-impl<K: Copy + Eq + Hash, Q: Default> Turns<K, Q> {
-    fn is_empty(&self) -> bool {
-        self.order.is_empty()
-    }
-
-    fn clear(&mut self) {
-        self.order.clear();
-        self.queues.clear();
-    }
-
-    /// The queue of one, who has a turn from now on.
-    fn of(&mut self, key: K) -> &mut Q {
-        let order = &mut self.order;
-        self.queues.entry(key).or_insert_with(|| {
-            order.push_back(key);
-            Q::default()
-        })
-    }
-
-    /// What `take` finds in the queue of the first one with a turn in which it finds anything; it says with it whether anything is left there.
-    fn pop<T>(&mut self, mut take: impl FnMut(K, &mut Q) -> (Option<T>, bool)) -> Option<T> {
-        for _ in 0..self.order.len() {
-            let key = self.order.pop_front()?;
-            let (taken, is_empty) = take(key, self.queues.get_mut(&key)?);
-            if is_empty {
-                self.queues.remove(&key);
-            } else {
-                self.order.push_back(key);
-            }
-            if taken.is_some() {
-                return taken;
-            }
-        }
-        None
-    }
 }
 
 /// Runs that wait for scripts and routes, each with its thread.
@@ -233,7 +183,7 @@ impl RunQueue {
     pub(crate) fn close(&self) {
         let mut inner = self.inner.lock();
         inner.is_closed = true;
-        inner.ready.clear();
+        inner.ready = Turns::default();
         inner.pausing.clear();
         self.changed.notify_all();
     }
@@ -247,17 +197,16 @@ impl Inner {
 
     fn push(&mut self, runner: Arc<Runner>) {
         let RunOwner { tenant, account } = runner.owner();
-        self.ready.of(tenant).of(account).push_back(runner);
+        self.ready.line(&tenant).line(&account).push_back(runner);
     }
 
     fn pop(&mut self) -> Option<Arc<Runner>> {
         let Inner { ready, waits, .. } = self;
-        ready.pop(|tenant, owners| {
-            let runner = owners.pop(|account, queue| {
-                let runner = if waits.lets(RunOwner { tenant, account }) { queue.pop_front() } else { None };
-                (runner, queue.is_empty())
-            });
-            (runner, owners.is_empty())
+        ready.take(|tenant, owners| {
+            owners.take(|account, queue| {
+                let owner = RunOwner { tenant: *tenant, account: *account };
+                if waits.lets(owner) { queue.pop_front() } else { None }
+            })
         })
     }
 

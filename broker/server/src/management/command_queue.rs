@@ -3,7 +3,7 @@
 //! Commands of one Client run one after the other and are answered in that order; those of different Clients run side by side. A
 //! command may block its thread (a commit, a run), never one that serves Clients.
 //!
-//! Tenants, and users within them, take [turns]; each has a [share](shares) of the places, and of the threads for each kind of [work]. So nobody's commands,
+//! Tenants, and users within them, take [turns](Turns); each has a [share](shares) of the places, and of the threads for each kind of [work]. So nobody's commands,
 //! from however many connections, keep those of others waiting for longer than one command of theirs takes.
 //!
 //! Invariants: at most one command of a Client runs at a time; all bounds are those of `limits`. Payloads are wiped when they are done
@@ -13,7 +13,6 @@ pub(crate) mod aside;
 mod compiles;
 mod shares;
 mod stored;
-mod turns;
 pub(crate) mod work;
 
 use std::collections::VecDeque;
@@ -24,6 +23,7 @@ use hashbrown::HashMap;
 use lotmq_auth::Identity;
 use lotmq_definitions::Definition;
 use lotmq_pulse::Pulse;
+use lotmq_shares::{Line as _, Turns};
 use parking_lot::{Condvar, Mutex};
 use zeroize::Zeroizing;
 
@@ -35,7 +35,6 @@ use aside::Aside;
 use compiles::{CompilePlace, Compiles, NoCompilePlace};
 use shares::{CommandRoom, CommandShares, Payer};
 use stored::Stored;
-use turns::{CommandTurns, WaitingLine as _};
 use work::Load;
 
 /// Command that was accepted.
@@ -122,7 +121,7 @@ struct State {
     /// Commands by the number of their queue.
     queues: HashMap<u64, VecDeque<Waiting>>,
     /// Queues none of whose commands runs, by tenant and user.
-    ready: CommandTurns<u32, CommandTurns<Payer, VecDeque<Ready>>>,
+    ready: Turns<u32, Turns<Payer, VecDeque<Ready>>>,
     shares: CommandShares,
     /// Number of the next queue of an upload.
     next_upload: u64,

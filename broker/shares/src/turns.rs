@@ -1,42 +1,40 @@
 //! Turns of those who wait: nobody's things keep those of others waiting, however many he has.
-//!
-//! Logins take turns otherwise (`logins/fair_queue.rs`): they know three ways to name the same flood, and push out what finds no place. Here everybody is known,
-//! places have shares of their own (`shares`), and not everything that waits may begin.
 
 use std::collections::VecDeque;
 
 /// Lines of things, one for each key, which take turns.
 ///
-/// Invariant: no line is empty between two calls, as far as [`WaitingLine::is_empty`] tells.
+/// Invariant: no line is empty between two calls, as far as [`Line::is_empty`] tells.
 #[derive(Debug)]
-pub(super) struct CommandTurns<K, L>(VecDeque<(K, L)>);
+pub struct Turns<K, L>(VecDeque<(K, L)>);
 
 /// Things that wait in order.
-pub(super) trait WaitingLine: Default {
+pub trait Line: Default {
+    /// Whether nothing waits there.
     fn is_empty(&self) -> bool;
 }
 
-impl<T> WaitingLine for VecDeque<T> {
+impl<T> Line for VecDeque<T> {
     fn is_empty(&self) -> bool {
         self.is_empty()
     }
 }
 
-impl<K, L> WaitingLine for CommandTurns<K, L> {
+impl<K, L> Line for Turns<K, L> {
     fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-impl<K, L> Default for CommandTurns<K, L> {
+impl<K, L> Default for Turns<K, L> {
     fn default() -> Self {
         Self(VecDeque::new())
     }
 }
 
-impl<K: Eq, L: WaitingLine> CommandTurns<K, L> {
-    /// WaitingLine of a key, to put something into; a new one is the last whose turn comes. O(keys).
-    pub(super) fn line(&mut self, key: &K) -> &mut L
+impl<K: Eq, L: Line> Turns<K, L> {
+    /// Line of a key, to put something into; a new one is the last whose turn comes. O(keys).
+    pub fn line(&mut self, key: &K) -> &mut L
     where
         K: Clone,
     {
@@ -48,7 +46,7 @@ impl<K: Eq, L: WaitingLine> CommandTurns<K, L> {
     }
 
     /// Takes something out of the first line, in the order of turns, that has anything which may be taken; then the turns of all others come before its next.
-    pub(super) fn take<T>(&mut self, mut take: impl FnMut(&K, &mut L) -> Option<T>) -> Option<T> {
+    pub fn take<T>(&mut self, mut take: impl FnMut(&K, &mut L) -> Option<T>) -> Option<T> {
         let (at, taken) =
             self.0.iter_mut().enumerate().find_map(|(at, (key, line))| Some((at, take(key, line)?)))?;
         let whose = self.0.remove(at);
@@ -61,7 +59,7 @@ impl<K: Eq, L: WaitingLine> CommandTurns<K, L> {
 mod tests {
     use super::*;
 
-    type Queue = CommandTurns<u8, CommandTurns<&'static str, VecDeque<u32>>>;
+    type Queue = Turns<u8, Turns<&'static str, VecDeque<u32>>>;
 
     fn put(queue: &mut Queue, tenant: u8, user: &'static str, number: u32) {
         queue.line(&tenant).line(&user).push_back(number);
@@ -81,12 +79,12 @@ mod tests {
         let order: Vec<u32> = std::iter::from_fn(|| take(&mut queue)).collect();
         assert_eq!(order[..7], [0, 2_000, 1_000, 1, 1_001, 2, 3]);
         assert_eq!(order.len(), 103);
-        assert!(WaitingLine::is_empty(&queue));
+        assert!(Line::is_empty(&queue));
     }
 
     #[test]
     fn whoever_may_not_begin_keeps_his_turn() {
-        let mut queue = CommandTurns::<&str, VecDeque<u32>>::default();
+        let mut queue = Turns::<&str, VecDeque<u32>>::default();
         for (key, number) in [("a", 1), ("b", 2), ("a", 3), ("b", 4)] {
             queue.line(&key).push_back(number);
         }
