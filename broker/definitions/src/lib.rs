@@ -28,6 +28,7 @@ mod report;
 mod schedule;
 mod silence;
 mod trace;
+mod watched_room;
 mod window;
 
 pub use activity::{Activity, WarningAt};

@@ -14,6 +14,21 @@ pub const CHANGE_TOPICS_MAX: usize = 100_000;
 /// names, which no device has as long.
 pub const WATCHED_TOPIC_BYTES_MAX: usize = 1 << 10;
 
+/// Bytes of all topics and windows that the definitions of a tenant watch.
+pub const WATCHED_BYTES_MAX: u64 = 128 << 20;
+
+/// What one owner has of these at most: three quarters of what others leave.
+pub const WATCHED_PART: (u64, u64) = (3, 4);
+
+/// What a topic that is watched for silence takes of them beside its name.
+pub(crate) const SILENCE_TOPIC_BYTES: u64 = 160;
+
+/// What a topic with a window takes of them beside its name.
+pub(crate) const WINDOW_TOPIC_BYTES: u64 = 200;
+
+/// What a step of a window takes of them.
+pub(crate) const WINDOW_PANE_BYTES: u64 = 56;
+
 /// Most topics that an Action with `ON SILENCE` hears of; those that are silent do not count, and what comes on others is refused
 /// with an error. About 150 bytes and the topic each.
 pub const SILENCE_TOPICS_MAX: usize = 10_000;

@@ -10,12 +10,15 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use lotmq_router::SubscriptionIndex;
+use lotmq_shares::Shares;
 
 use crate::definition::{Definition, DefinitionId, DefinitionKind, Need, NewDefinition};
 use crate::fact_index::FactIndex;
 use crate::hooks::Hooks;
 use crate::last_values::{CacheLimits, LastValues};
-use crate::limits::{CHANGE_TOPICS_MAX, DEFINITIONS_MAX, SILENCE_TOPICS_MAX, SILENCES_AT_ONCE};
+use crate::limits::{
+    CHANGE_TOPICS_MAX, DEFINITIONS_MAX, SILENCE_TOPICS_MAX, SILENCES_AT_ONCE, WATCHED_BYTES_MAX, WATCHED_PART,
+};
 use crate::now::Now;
 use crate::schedule::Schedule;
 use crate::silence::{SilenceWatch, Silences};
@@ -131,6 +134,7 @@ impl Entry {
 impl Registry {
     /// An empty registry that is loading: `ON START` waits for [`Registry::finish_loading`].
     pub fn new(options: RegistryOptions) -> Registry {
+        let watched = Shares::new(WATCHED_BYTES_MAX, WATCHED_PART);
         Registry {
             entries: BTreeMap::new(),
             names: Default::default(),
@@ -140,9 +144,9 @@ impl Registry {
             reads: FactIndex::default(),
             keeps: FactIndex::default(),
             hooks: Hooks::default(),
-            windows: Windows::new(options.zone.clone()),
+            windows: Windows::new(options.zone.clone(), &watched),
             schedule: Schedule::new(options.zone),
-            silences: Silences::new(options.silence_topics_max),
+            silences: Silences::new(options.silence_topics_max, &watched),
             values: Arc::new(LastValues::new(options.cache_limits)),
             cache: options.cache,
             change_topics_max: options.change_topics_max,

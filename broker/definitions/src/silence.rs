@@ -3,7 +3,7 @@
 //! One [`SilenceWatch`] for each armed Action. Threads that route messages have an [`Ear`] for each of its topics, which writes down the time; the thread of the
 //! timers asks the watches, only, for what is [due](SilenceWatch::due). A deadline is looked at when it comes, not moved by each message.
 //! Invariants: a topic is in the table exactly as long as it is not silent, and then has one deadline that is not later than its silence; never more topics than
-//! its bound. All times are monotonic, in milliseconds.
+//! its bound, nor more bytes of them than there is room. All times are monotonic, in milliseconds.
 //! Not here: who may know of the topic, and what runs.
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,10 +13,12 @@ use std::time::Duration;
 
 use lot_facts::Trigger;
 use lotmq_router::SubscriptionIndex;
+use lotmq_shares::Shares;
 use parking_lot::Mutex;
 
 use crate::definition::{Definition, DefinitionId};
-use crate::limits::{INTERVAL_MIN, WATCHED_TOPIC_BYTES_MAX};
+use crate::limits::{INTERVAL_MIN, SILENCE_TOPIC_BYTES, WATCHED_TOPIC_BYTES_MAX};
+use crate::watched_room::WatchedRoom;
 
 /// Time of a topic that is silent, and of a watch without a deadline.
 const NEVER: u64 = u64::MAX;
@@ -26,6 +28,8 @@ pub(crate) struct Silences {
     watches: BTreeMap<DefinitionId, Arc<SilenceWatch>>,
     index: SubscriptionIndex<DefinitionId, Arc<SilenceWatch>>,
     topics_max: usize,
+    /// Room of all that is watched.
+    room: Arc<Shares>,
 }
 
 /// Topics that one Action with `ON SILENCE` hears of.
@@ -43,8 +47,9 @@ pub struct SilenceWatch {
     refused: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Table {
+    room: WatchedRoom,
     topics: HashMap<Arc<str>, Arc<Heard>>,
     /// Each topic once, by its deadline and a number that makes it unique.
     deadlines: BTreeMap<(u64, u64), Arc<Heard>>,
@@ -63,20 +68,22 @@ struct Heard {
 #[derive(Debug)]
 pub struct Ear {
     watch: Arc<SilenceWatch>,
-    topic: Box<str>,
+    topic: Arc<str>,
     known: Mutex<Option<Arc<Heard>>>,
 }
 
 impl Silences {
-    /// No watches; each will have at most so many topics.
-    pub(crate) fn new(topics_max: usize) -> Silences {
-        Silences { watches: BTreeMap::new(), index: SubscriptionIndex::new(), topics_max }
+    /// No watches; each will have at most so many topics, and all of them together so much room.
+    pub(crate) fn new(topics_max: usize, room: &Arc<Shares>) -> Silences {
+        let (watches, index) = (BTreeMap::new(), SubscriptionIndex::new());
+        Silences { watches, index, topics_max, room: Arc::clone(room) }
     }
 
     /// Watches for the definition if its trigger is silence.
     pub(crate) fn arm(&mut self, definition: &Arc<Definition>, now: Duration) {
         let Some(Trigger::Silence { filters, after_ms }) = definition.trigger() else { return };
-        let watch = Arc::new(SilenceWatch::new(definition, filters, *after_ms, self.topics_max));
+        let watch =
+            Arc::new(SilenceWatch::new(definition, filters, (*after_ms, self.topics_max), &self.room));
         watch.begin(now);
         for filter in filters {
             self.index.insert(filter, definition.id, Arc::clone(&watch));
@@ -119,6 +126,23 @@ impl Silences {
     }
 }
 
+impl Table {
+    fn new(room: WatchedRoom) -> Self {
+        Table { room, topics: HashMap::new(), deadlines: BTreeMap::new(), next_number: 0 }
+    }
+
+    fn clear(&mut self) {
+        self.topics = HashMap::new();
+        self.deadlines.clear();
+        self.room.give_back_all();
+    }
+}
+
+/// What a topic takes of the room.
+fn room_of(topic: &str) -> u64 {
+    SILENCE_TOPIC_BYTES + topic.len() as u64
+}
+
 impl Ear {
     /// Notes that the topic has been published to. Allocates nothing while the topic is known.
     pub fn hears(&self, now_ms: u64) {
@@ -142,8 +166,8 @@ impl SilenceWatch {
     pub(crate) fn new(
         definition: &Arc<Definition>,
         filters: &[String],
-        after_ms: u64,
-        topics_max: usize,
+        (after_ms, topics_max): (u64, usize),
+        room: &Arc<Shares>,
     ) -> SilenceWatch {
         let shortest = u64::try_from(INTERVAL_MIN.as_millis()).unwrap_or(u64::MAX);
         SilenceWatch {
@@ -151,7 +175,7 @@ impl SilenceWatch {
             filters: filters.to_vec(),
             after_ms: after_ms.max(shortest),
             topics_max,
-            table: Mutex::default(),
+            table: Mutex::new(Table::new(WatchedRoom::new(definition, room))),
             first_deadline_ms: AtomicU64::new(NEVER),
             refused: AtomicU64::new(0),
         }
@@ -160,16 +184,18 @@ impl SilenceWatch {
     /// Begins anew: of topics that are named without wildcards, silence counts from now on, whether they are ever heard or not.
     pub(crate) fn begin(&self, now: Duration) {
         let mut table = self.table.lock();
-        *table = Table::default();
+        table.clear();
         for filter in self.filters.iter().filter(|filter| !filter.contains(['+', '#'])) {
-            self.put(&mut table, filter.as_str().into(), milliseconds(now));
+            if self.put(&mut table, filter.as_str().into(), milliseconds(now)).is_none() {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+            }
         }
         self.note_first(&table);
     }
 
     /// The ear of a thread for one of its topics.
-    pub fn ear(self: &Arc<Self>, topic: &str) -> Ear {
-        Ear { watch: Arc::clone(self), topic: topic.into(), known: Mutex::new(None) }
+    pub fn ear(self: &Arc<Self>, topic: &Arc<str>) -> Ear {
+        Ear { watch: Arc::clone(self), topic: Arc::clone(topic), known: Mutex::new(None) }
     }
 
     /// Whether the topic is one that it names without wildcards.
@@ -220,6 +246,7 @@ impl SilenceWatch {
             match heard.at_ms.fetch_update(Ordering::AcqRel, Ordering::Acquire, later) {
                 Ok(_) => {
                     table.topics.remove(&heard.topic);
+                    table.room.give_back(room_of(&heard.topic));
                     silent(Arc::clone(&heard.topic));
                     count += 1;
                 }
@@ -237,20 +264,24 @@ impl SilenceWatch {
             heard.again(now_ms);
             return Some(Arc::clone(heard));
         }
-        if table.topics.len() >= self.topics_max || topic.len() > WATCHED_TOPIC_BYTES_MAX {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-            return None;
+        let has_room = table.topics.len() < self.topics_max && topic.len() <= WATCHED_TOPIC_BYTES_MAX;
+        let heard = if has_room { self.put(&mut table, topic.into(), now_ms) } else { None };
+        match &heard {
+            Some(_) => self.note_first(&table),
+            None => drop(self.refused.fetch_add(1, Ordering::Relaxed)),
         }
-        let heard = self.put(&mut table, topic.into(), now_ms);
-        self.note_first(&table);
-        Some(heard)
+        heard
     }
 
-    fn put(&self, table: &mut Table, topic: Arc<str>, at_ms: u64) -> Arc<Heard> {
+    /// Puts a topic into the table; `None` when there is no room.
+    fn put(&self, table: &mut Table, topic: Arc<str>, at_ms: u64) -> Option<Arc<Heard>> {
+        if !table.room.take(room_of(&topic)) {
+            return None;
+        }
         let heard = Arc::new(Heard { topic: Arc::clone(&topic), at_ms: AtomicU64::new(at_ms) });
         table.topics.insert(topic, Arc::clone(&heard));
         self.wait(table, at_ms, Arc::clone(&heard));
-        heard
+        Some(heard)
     }
 
     fn wait(&self, table: &mut Table, at_ms: u64, heard: Arc<Heard>) {
@@ -279,7 +310,8 @@ mod tests {
     fn watch(filters: &[&str], after_ms: u64, topics_max: usize) -> Arc<SilenceWatch> {
         let definition = World::new().add(on_topic("Lost", &["unused"])).definition;
         let filters: Vec<String> = filters.iter().map(|filter| (*filter).to_owned()).collect();
-        let watch = SilenceWatch::new(&definition, &filters, after_ms, topics_max);
+        let watch =
+            SilenceWatch::new(&definition, &filters, (after_ms, topics_max), &Shares::new(u64::MAX, (1, 1)));
         watch.begin(Duration::ZERO);
         Arc::new(watch)
     }
@@ -299,7 +331,7 @@ mod tests {
         let watch = watch(&["p/+/beat"], 30_000, 10);
         assert_eq!((watch.next_timeout(ms(0)), silent(&watch, 100_000)), (None, vec![]));
         // Two threads have ears of their own.
-        let (one, other) = (watch.ear("p/a/beat"), watch.ear("p/a/beat"));
+        let (one, other) = (watch.ear(&Arc::from("p/a/beat")), watch.ear(&Arc::from("p/a/beat")));
         one.hears(1_000);
         other.hears(20_000);
         one.hears(15_000);
@@ -318,7 +350,7 @@ mod tests {
     #[test]
     fn topics_without_wildcards_count_from_the_beginning() {
         let watch = watch(&["a", "b/+", "c"], 1_000, 10);
-        watch.ear("c").hears(500);
+        watch.ear(&Arc::from("c")).hears(500);
         assert_eq!(silent(&watch, 1_000), ["a"]);
         assert_eq!(silent(&watch, 1_500), ["c"]);
         assert!(watch.names("a") && !watch.names("b/x"));
@@ -330,10 +362,10 @@ mod tests {
     fn there_are_so_many_topics_and_silent_ones_do_not_count() {
         let watch = watch(&["+"], 1_000, 2);
         for topic in ["a", "b", "c"] {
-            watch.ear(topic).hears(0);
+            watch.ear(&Arc::from(topic)).hears(0);
         }
         assert_eq!((watch.take_refused(), watch.take_refused()), (1, 0));
-        let late = watch.ear("c");
+        let late = watch.ear(&Arc::from("c"));
         late.hears(999);
         assert_eq!(watch.take_refused(), 1);
         assert_eq!(silent(&watch, 1_000), ["a", "b"]);
@@ -345,16 +377,16 @@ mod tests {
     fn a_topic_that_is_heard_has_so_many_bytes() {
         let watch = watch(&["+"], 1_000, 2);
         let longest = "t".repeat(WATCHED_TOPIC_BYTES_MAX);
-        watch.ear(&longest).hears(0);
+        watch.ear(&Arc::from(&*longest)).hears(0);
         assert_eq!(watch.take_refused(), 0);
-        watch.ear(&format!("{longest}t")).hears(0);
+        watch.ear(&Arc::from(format!("{longest}t"))).hears(0);
         assert_eq!((watch.take_refused(), silent(&watch, 1_000)), (1, vec![longest]));
     }
 
     #[test]
     fn what_could_not_be_told_is_told_later_unless_it_is_heard() {
         let watch = watch(&["+"], 1_000, 9);
-        let (a, b) = (watch.ear("a"), watch.ear("b"));
+        let (a, b) = (watch.ear(&Arc::from("a")), watch.ear(&Arc::from("b")));
         a.hears(0);
         b.hears(0);
         let mut first = Vec::new();
@@ -376,7 +408,7 @@ mod tests {
         fn agrees_with_a_plain_list(steps in prop::collection::vec((0u8..4, 0u64..60), 1..200)) {
             let watch = watch(&["+"], 100, 3);
             let names = ["a", "b", "c", "d"];
-            let ears = names.map(|name| watch.ear(name));
+            let ears = names.map(|name| watch.ear(&Arc::from(name)));
             let mut model: Vec<(u64, &str)> = Vec::new();
             let mut now = 0;
             for (which, step) in steps {
@@ -404,5 +436,37 @@ mod tests {
                 prop_assert_eq!(table.deadlines.len(), model.len());
             }
         }
+    }
+
+    #[test]
+    fn what_is_watched_shares_room_with_all_others_and_gives_it_back() {
+        let definition = World::new().add(on_topic("Lost", &["unused"])).definition;
+        let room = Shares::new(4 * room_of("a"), (3, 4));
+        let watch = |filter: &str| {
+            let watch = SilenceWatch::new(&definition, &[filter.to_owned()], (1_000, 100), &room);
+            watch.begin(Duration::ZERO);
+            Arc::new(watch)
+        };
+        let (one, other) = (watch("+"), watch("+"));
+        for topic in ["a", "b", "c", "d"] {
+            one.ear(&Arc::from(topic)).hears(0);
+        }
+        assert_eq!(
+            (one.take_refused(), room.used()),
+            (1, 3 * room_of("a")),
+            "three quarters are for one owner"
+        );
+        other.ear(&Arc::from("a")).hears(0);
+        assert_eq!(other.take_refused(), 1);
+        assert_eq!(silent(&one, 1_000), ["a", "b", "c"]);
+        assert_eq!(room.used(), 0);
+        other.ear(&Arc::from("a")).hears(1_000);
+        assert_eq!((other.take_refused(), room.used()), (0, room_of("a")));
+        drop((one, other));
+        assert_eq!(room.used(), 0);
+        let named = watch("a");
+        assert_eq!(room.used(), room_of("a"));
+        named.begin(ms(1));
+        assert_eq!(room.used(), room_of("a"));
     }
 }

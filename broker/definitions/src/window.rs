@@ -20,15 +20,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lot_facts::{Trigger, WindowExtent};
+use lotmq_shares::Shares;
 use parking_lot::Mutex;
 
 use crate::definition::{Definition, DefinitionId};
 use crate::last_values::LastValues;
 use crate::limits::{
-    WATCHED_TOPIC_BYTES_MAX, WINDOW_PANES_MAX, WINDOW_SAVE_BYTES, WINDOW_SAVE_PERIOD, WINDOW_TOPICS_MAX,
-    WINDOWS_WAITING_MAX,
+    WATCHED_TOPIC_BYTES_MAX, WINDOW_PANE_BYTES, WINDOW_PANES_MAX, WINDOW_SAVE_BYTES, WINDOW_SAVE_PERIOD,
+    WINDOW_TOPIC_BYTES, WINDOW_TOPICS_MAX, WINDOWS_WAITING_MAX,
 };
 use crate::now::Now;
+use crate::watched_room::WatchedRoom;
 use pane::Pane;
 use stored::{WindowClock, WindowRows};
 
@@ -41,6 +43,8 @@ const MONDAY_TO_1970_MS: i64 = 3 * 86_400_000;
 /// The watches of all armed Actions of a tenant.
 pub(crate) struct Windows {
     zone: TimeZone,
+    /// Room of all that is watched.
+    room: Arc<Shares>,
     watches: BTreeMap<DefinitionId, Arc<WindowWatch>>,
 }
 
@@ -62,6 +66,7 @@ pub struct WindowWatch {
 }
 
 struct WindowTable {
+    room: WatchedRoom,
     topics: BTreeMap<Arc<str>, TopicWindow>,
     /// Number of the step that is open, of a window of time.
     pane: u64,
@@ -134,8 +139,8 @@ struct TopicWindow {
 
 impl Windows {
     /// No watches. `zone` is the local time of the broker.
-    pub(crate) fn new(zone: TimeZone) -> Windows {
-        Windows { zone, watches: BTreeMap::new() }
+    pub(crate) fn new(zone: TimeZone, room: &Arc<Shares>) -> Windows {
+        Windows { zone, room: Arc::clone(room), watches: BTreeMap::new() }
     }
 
     /// Watches for the definition if its trigger is a window.
@@ -149,7 +154,7 @@ impl Windows {
             zone: self.zone.clone(),
             values: Arc::clone(values),
             rows: WindowRows::new(definition.name(), trigger),
-            table: Mutex::new(WindowTable::new(now)),
+            table: Mutex::new(WindowTable::new(now, WatchedRoom::new(definition, &self.room))),
             next_ms: AtomicU64::new(NEVER),
             refused: AtomicU64::new(0),
         };
@@ -194,8 +199,9 @@ fn topics_max(extent: WindowExtent) -> usize {
 }
 
 impl WindowTable {
-    fn new(now: Now) -> WindowTable {
+    fn new(now: Now, room: WatchedRoom) -> WindowTable {
         WindowTable {
+            room,
             topics: BTreeMap::new(),
             pane: 1,
             end_ms: NEVER,
@@ -241,6 +247,12 @@ impl WindowTable {
 }
 
 impl WindowWatch {
+    /// What a topic takes of the room, with all of its steps.
+    fn room_of(&self, topic: &str) -> u64 {
+        let steps = self.extent.steps().saturating_mul(WINDOW_PANE_BYTES);
+        steps.saturating_add(WINDOW_TOPIC_BYTES + topic.len() as u64)
+    }
+
     /// How many topics it may have.
     pub fn topics_max(&self) -> usize {
         self.topics_max
@@ -254,7 +266,10 @@ impl WindowWatch {
         let table = &mut *table;
         let topic = match table.topics.get_key_value(topic) {
             Some((topic, _)) => Arc::clone(topic),
-            None if table.topics.len() >= self.topics_max || topic.len() > WATCHED_TOPIC_BYTES_MAX => {
+            None if table.topics.len() >= self.topics_max
+                || topic.len() > WATCHED_TOPIC_BYTES_MAX
+                || !table.room.take(self.room_of(topic)) =>
+            {
                 self.refused.fetch_add(1, Ordering::Relaxed);
                 return Sampled::Refused;
             }
@@ -282,6 +297,7 @@ impl WindowWatch {
         };
         if table.topics.get(&topic).is_some_and(|window| window.panes.is_empty()) {
             table.topics.remove(&topic);
+            table.room.give_back(self.room_of(&topic));
             self.rows.forget(&self.values, &topic);
         }
         table.note_changed(&topic);
@@ -326,14 +342,17 @@ impl WindowWatch {
         table.began_ms = ended_ms.saturating_add(unseen_ms);
         table.overdue_ms = 0;
         let first = table.pane.saturating_sub(steps - 1);
+        let mut left = 0;
         table.topics.retain(|topic, window| {
             window.panes.retain(|pane| pane.number >= first);
             let is_over = window.panes.is_empty();
             if is_over {
                 self.rows.forget(&self.values, topic);
+                left += self.room_of(topic);
             }
             !is_over
         });
+        table.room.give_back(left);
         (table.end_ms, table.end_wall_ms) = self.end_after(now, every_ms / 2);
         table.is_clockwork_changed = true;
         self.note_next(table);
@@ -439,10 +458,13 @@ impl WindowWatch {
                 }
             }
         }
-        table.topics = windows
-            .into_iter()
-            .map(|(topic, panes)| (topic.into(), TopicWindow { panes, is_changed: false }))
-            .collect();
+        for (topic, panes) in windows {
+            if table.room.take(self.room_of(&topic)) {
+                table.topics.insert(topic.into(), TopicWindow { panes, is_changed: false });
+            } else {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+            }
+        }
         self.note_next(&table);
     }
 

@@ -68,7 +68,7 @@ struct TenantRoutes {
     generation: u64,
     last: Option<Arc<Route>>,
     routes: HashTable<Arc<Route>>,
-    /// Receivers in `routes`.
+    /// What is kept in `routes`, receivers and definitions.
     receivers: usize,
     /// Parts of the hashes of recent topics, each in the place that another part of the hash names.
     seen: Vec<u32>,
@@ -173,6 +173,13 @@ impl Route {
     /// Number of receivers that it lists; a group counts once.
     pub fn receivers(&self) -> usize {
         self.targets.len() + self.askers.len() + self.groups.len()
+    }
+
+    /// Number of all that it keeps for its topic: its receivers, the definitions that start, and those that listen.
+    fn kept(&self) -> usize {
+        let starting = self.triggers.as_ref().map_or(0, |triggers| triggers.count());
+        let listening = self.listeners.as_ref().map_or(0, |listeners| listeners.count());
+        self.receivers() + starting + listening
     }
 
     /// Removes receivers whom rules deny messages of the topic.
@@ -302,7 +309,7 @@ impl TenantRoutes {
 
     /// Caches a route that is good for more than one message.
     fn remember(&mut self, hash: u64, route: &Arc<Route>, hasher: &Hashing) {
-        let receivers = route.receivers();
+        let receivers = route.kept();
         if !route.is_stable
             || receivers > ROUTE_CACHE_RECEIVERS
             || route.topic.len() > ROUTE_CACHE_TOPIC_BYTES
@@ -369,7 +376,7 @@ mod tests {
         }
         assert!(most > ROUTE_CACHE_RECEIVERS / 2, "they are remembered: {most}");
         let known = &cache.tenants[tenant.number as usize];
-        assert_eq!(known.receivers, known.routes.iter().map(|route| route.receivers()).sum::<usize>());
+        assert_eq!(known.receivers, known.routes.iter().map(|route| route.kept()).sum::<usize>());
     }
     #[test]
     fn routes_of_long_topics_are_not_remembered() {

@@ -68,6 +68,9 @@ pub trait Triggers: Send + Sync {
 
 /// Definitions that only want to know when a topic is published to; at least one.
 pub trait Listeners: Send + Sync {
+    /// How many listen.
+    fn count(&self) -> usize;
+
     /// Notes that it is published to now.
     fn heard(&self, now: Time);
 }

@@ -48,7 +48,7 @@ fn silence_is_watched_while_its_definition_is_armed() {
         found
     };
     assert_eq!((watches(&world, "p/a/beat").len(), watches(&world, "q").len()), (1, 0));
-    watches(&world, "p/a/beat")[0].ear("p/a/beat").hears(26_000);
+    watches(&world, "p/a/beat")[0].ear(&Arc::from("p/a/beat")).hears(26_000);
     let silent = |world: &mut World| {
         let mut found = Vec::new();
         world.registry.due_silences(world.now, &mut found);

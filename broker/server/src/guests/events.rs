@@ -158,6 +158,10 @@ struct Ears {
 }
 
 impl Listeners for Ears {
+    fn count(&self) -> usize {
+        self.ears.len() + self.disabled.len() + self.policed.len()
+    }
+
     fn heard(&self, now: Time) {
         self.ears.iter().for_each(|ear| ear.hears(now.as_millis()));
         self.disabled.iter().for_each(|definition| definition.activity.note_missed());
@@ -186,7 +190,8 @@ fn listeners(tenant: &Tenant, topic: &str) -> (Option<Box<dyn Listeners>>, bool)
     watches.retain(|watch| may_hear(&watch.definition));
     disabled.retain(|definition| may_hear(definition));
     policed.retain(|module| may_hear(&module.definition));
-    let ears: Box<[Ear]> = watches.iter().map(|watch| watch.ear(topic)).collect();
+    let name: Arc<str> = if watches.is_empty() { Arc::default() } else { topic.into() };
+    let ears: Box<[Ear]> = watches.iter().map(|watch| watch.ear(&name)).collect();
     let are_some = !ears.is_empty() || !disabled.is_empty() || !policed.is_empty();
     let listeners = are_some.then(|| {
         let (disabled, policed, topic) = (disabled.into(), policed.into(), topic.into());

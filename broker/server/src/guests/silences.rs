@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lotmq_auth::Authorization;
-use lotmq_definitions::limits::WATCHED_TOPIC_BYTES_MAX;
+use lotmq_definitions::limits::{WATCHED_BYTES_MAX, WATCHED_TOPIC_BYTES_MAX};
 use lotmq_definitions::{Now, RunError, SilenceWatch};
 use lotmq_host::{OwnedEvent, OwnedMessage};
 
@@ -42,8 +42,9 @@ pub(crate) fn run_silences(turn: &mut Turn, tenant: &Arc<Tenant>, now: Now) -> u
 
 fn too_many(turn: &mut Turn, tenant: &Tenant, watch: &SilenceWatch, count: u64) {
     let message = format!(
-        "{count} messages came on topics that are not watched for silence: {} others are, which is the limit, or these have more than {WATCHED_TOPIC_BYTES_MAX} bytes",
-        watch.topics_max()
+        "{count} messages came on topics that are not watched for silence: {} others are, which is the limit, or these have more than {WATCHED_TOPIC_BYTES_MAX} bytes, or what all definitions of their owner watch has its share of {} MiB",
+        watch.topics_max(),
+        WATCHED_BYTES_MAX >> 20
     );
     let error = RunError { code: SILENCE_LIMIT, message: &message, ..RunError::default() };
     records::record(turn, tenant, &watch.definition, &error, 0);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lotmq_auth::Authorization;
 use lotmq_codec::QoS;
-use lotmq_definitions::limits::WATCHED_TOPIC_BYTES_MAX;
+use lotmq_definitions::limits::{WATCHED_BYTES_MAX, WATCHED_TOPIC_BYTES_MAX};
 use lotmq_definitions::{ClosedWindow, Now, RunError, Sampled, WindowTrouble, WindowWatch};
 use lotmq_host::{OwnedEvent, OwnedMessage};
 
@@ -119,7 +119,8 @@ fn troubles(turn: &mut Turn, tenant: &Tenant, window: &WindowWatch) {
         (
             refused,
             format!(
-                "{refused} messages came on topics without a window: {topics} others have one, which is the limit, or these have more than {WATCHED_TOPIC_BYTES_MAX} bytes"
+                "{refused} messages came on topics without a window: {topics} others have one, which is the limit, or these have more than {WATCHED_TOPIC_BYTES_MAX} bytes, or what all definitions of their owner watch has its share of {} MiB",
+                WATCHED_BYTES_MAX >> 20
             ),
         ),
         (lost, format!("{lost} windows were not told: the mailbox was full for too long")),
