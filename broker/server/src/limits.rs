@@ -148,6 +148,9 @@ pub(crate) const BACKUP_CHUNK_BYTES_MIN: usize = 1 << 10;
 /// How long the Client that gets a backup may take nothing of it.
 pub(crate) const BACKUP_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
+/// Least bytes a second that the Client takes of a backup or a module, once [`BACKUP_PATIENCE`] has passed: a command thread waits for it.
+pub(crate) const BACKUP_RATE_MIN: u64 = 4 << 10;
+
 /// Free space that a backup leaves on the disk, so that it is not the backup that stops the store.
 pub(crate) const BACKUP_FREE_BYTES_MIN: u64 = 64 << 20;
 

@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 
 pub use archive::{Archive, ArchiveError};
 pub(crate) use archive::{Contents, WriteError, write};
-pub(crate) use download::{DownloadError, chunk_bytes, send, send_one};
+pub(crate) use download::{Download, DownloadError, chunk_bytes, send};
 pub use manifest::{Manifest, Member, Table};
 pub(crate) use spool::Spool;
 

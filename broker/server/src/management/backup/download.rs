@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lotmq_codec::QoS;
+use lotmq_pulse::goes_on;
 use sha2::{Digest as _, Sha256};
 
-use crate::limits::{BACKUP_CHUNK_BYTES_MAX, BACKUP_CHUNK_BYTES_MIN, BACKUP_PATIENCE};
+use crate::limits::{BACKUP_CHUNK_BYTES_MAX, BACKUP_CHUNK_BYTES_MIN, BACKUP_PATIENCE, BACKUP_RATE_MIN};
 use crate::process::this_turn;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::turn::internal;
@@ -31,6 +32,8 @@ pub(crate) enum DownloadError {
     Gone,
     #[error("the client has taken nothing for {} s", BACKUP_PATIENCE.as_secs())]
     Stuck,
+    #[error("the client has taken less than {BACKUP_RATE_MIN} bytes a second")]
+    Slow,
     #[error("the broker stops")]
     Stopping,
 }
@@ -63,7 +66,7 @@ pub(crate) fn send<E: From<DownloadError>>(
     mut read: impl FnMut(usize) -> Result<Vec<u8>, E>,
 ) -> Result<Sent, E> {
     let total = bytes.div_ceil(chunk_bytes as u64);
-    let mut all = Sha256::new();
+    let (mut all, mut download) = (Sha256::new(), Download::new(is_stopping, client));
     for seq in 1..=total {
         let left = bytes - (seq - 1) * chunk_bytes as u64;
         let chunk = read(usize::try_from(left).unwrap_or(chunk_bytes).min(chunk_bytes))?;
@@ -73,46 +76,60 @@ pub(crate) fn send<E: From<DownloadError>>(
             data_encoding::HEXLOWER.encode(&Sha256::digest(&chunk)),
             STANDARD.encode(&chunk)
         );
-        send_one(is_stopping, client, topic, payload.as_bytes())?;
+        download.send(topic, payload.as_bytes())?;
     }
     Ok(Sent { bytes, chunks: total, sha256: data_encoding::HEXLOWER.encode(&all.finalize()) })
 }
 
-/// Sends one chunk once the Client has taken others, until the broker `is_stopping`.
-///
-/// # Errors
-/// When the Client takes no more.
-pub(crate) fn send_one(
-    is_stopping: &dyn Fn() -> bool,
-    client: &Arc<Client>,
-    topic: &str,
-    payload: &[u8],
-) -> Result<(), DownloadError> {
-    await_room(is_stopping, client)?;
-    let is_sent = this_turn::with(|turn| {
-        turn.tick();
-        let publication = internal::encoded(turn, topic, payload, QoS::ExactlyOnce, false, 0);
-        let is_sent = publication
-            .is_some_and(|publication| turn.publish_to_client(&client.tenant, &publication, client));
-        turn.flush();
-        is_sent
-    });
-    if is_sent { Ok(()) } else { Err(DownloadError::Gone) }
+/// Messages of one download, each of which is sent once the Client has taken others.
+pub(crate) struct Download<'a> {
+    is_stopping: &'a dyn Fn() -> bool,
+    client: &'a Arc<Client>,
+    began: Instant,
+    bytes: u64,
 }
 
-/// Waits until the Client has taken the chunks that it was sent.
-fn await_room(is_stopping: &dyn Fn() -> bool, client: &Client) -> Result<(), DownloadError> {
-    let start = Instant::now();
-    loop {
-        if client.takes_more(CHUNKS_ON_THE_WAY_MAX).ok_or(DownloadError::Gone)? {
-            return Ok(());
+impl<'a> Download<'a> {
+    /// Of a download that begins now, until the broker `is_stopping`.
+    pub(crate) fn new(is_stopping: &'a dyn Fn() -> bool, client: &'a Arc<Client>) -> Self {
+        Self { is_stopping, client, began: Instant::now(), bytes: 0 }
+    }
+
+    /// Sends one message.
+    ///
+    /// # Errors
+    /// When the Client takes no more, or too slowly.
+    pub(crate) fn send(&mut self, topic: &str, payload: &[u8]) -> Result<(), DownloadError> {
+        self.await_room()?;
+        let client = self.client;
+        let is_sent = this_turn::with(|turn| {
+            turn.tick();
+            let publication = internal::encoded(turn, topic, payload, QoS::ExactlyOnce, false, 0);
+            let is_sent = publication
+                .is_some_and(|publication| turn.publish_to_client(&client.tenant, &publication, client));
+            turn.flush();
+            is_sent
+        });
+        self.bytes += payload.len() as u64;
+        if is_sent { Ok(()) } else { Err(DownloadError::Gone) }
+    }
+
+    /// Waits until the Client has taken what it was sent.
+    fn await_room(&self) -> Result<(), DownloadError> {
+        let start = Instant::now();
+        while !self.client.takes_more(CHUNKS_ON_THE_WAY_MAX).ok_or(DownloadError::Gone)? {
+            if (self.is_stopping)() {
+                return Err(DownloadError::Stopping);
+            }
+            if start.elapsed() > BACKUP_PATIENCE {
+                return Err(DownloadError::Stuck);
+            }
+            // It waits for somebody, and does not stand still.
+            goes_on(Instant::now());
+            std::thread::sleep(PAUSE);
         }
-        if is_stopping() {
-            return Err(DownloadError::Stopping);
-        }
-        if start.elapsed() > BACKUP_PATIENCE {
-            return Err(DownloadError::Stuck);
-        }
-        std::thread::sleep(PAUSE);
+        let passed = self.began.elapsed();
+        let is_slow = passed > BACKUP_PATIENCE && self.bytes < passed.as_secs() * BACKUP_RATE_MIN;
+        if is_slow { Err(DownloadError::Slow) } else { Ok(()) }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::not_found;
 use crate::limits::{MODULE_BYTES_MAX, MODULE_PART_BYTES, MODULE_PART_OVERHEAD_BYTES};
-use crate::management::backup::send_one;
+use crate::management::backup::Download;
 use crate::management::command::backup::receiver;
 use crate::management::command::reply::{Done, EntityType, Refusal};
 use crate::management::command::shown::Shown;
@@ -47,12 +47,13 @@ fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let broker = Arc::clone(call.broker);
     let is_stopping = || broker.commands.is_stopping();
     let not_sent = |error| Refusal::new("DOWNLOAD_FAILED", format!("The module was not sent: {error}."));
+    let mut download = Download::new(&is_stopping, &client);
     if is_whole {
-        send_one(&is_stopping, &client, &topic, bytes).map_err(not_sent)?;
+        download.send(&topic, bytes).map_err(not_sent)?;
     } else {
         receiver(call, ("module", &format!("{topic}/0")))?;
         for (index, piece) in bytes.chunks(piece_bytes).enumerate() {
-            send_one(&is_stopping, &client, &format!("{topic}/{index}"), piece).map_err(not_sent)?;
+            download.send(&format!("{topic}/{index}"), piece).map_err(not_sent)?;
         }
     }
     let pieces = bytes.len().div_ceil(piece_bytes);
