@@ -28,7 +28,7 @@ pub(super) fn loss(driver: &Driver, version: &Version, (opened, at): (Instant, T
 }
 
 /// Asks an instance that was opened whether the far side answers: a system that is frozen takes connections all the same. False where its guest cannot say that, and what it
-/// does then shows it; true where it does nothing by itdriver.
+/// does then shows it; true where it does nothing by itself.
 ///
 /// # Errors
 /// It does not answer.
@@ -40,17 +40,19 @@ pub(super) async fn prove(
 ) -> Result<bool, String> {
     let Opened { instance, abilities, figures } = opened;
     let runs = abilities.contains(Abilities::RUN) && !driver.is_at_once();
-    // What waits is handed over at once, and shows it better than anything.
-    let is_idle = driver.route.waiting().0 == 0;
+    if driver.route.waiting().0 > 0 {
+        // What waits is handed over at once, and shows it better than a question, which the other side may take for a request.
+        return Ok(false);
+    }
     if !abilities.contains(Abilities::REQUEST) {
-        return Ok(is_idle && !runs);
+        return Ok(!runs);
     }
     count_call(figures.as_ref());
     match tokio::time::timeout(version.call_time(), instance.request("probe", b"{}")).await {
         // Who was believed that before, and then lost the far side, has not asked it.
-        Ok(Ok(Ok(_))) => Ok(is_idle && (loss == LostFarSide::First || !runs)),
+        Ok(Ok(Ok(_))) => Ok(loss == LostFarSide::First || !runs),
         // It may not know the question.
-        Ok(Ok(Err(Failure::Reject(_)))) => Ok(is_idle && !runs),
+        Ok(Ok(Err(Failure::Reject(_)))) => Ok(!runs),
         Ok(Ok(Err(failure))) => Err(text_of(failure)),
         Ok(Err(trap)) => Err(trapped(figures.as_ref(), &trap)),
         Err(_) => Err(too_long(version.call_time())),
