@@ -83,7 +83,7 @@ fn a_simulated_press_says_what_it_cannot_do_and_what_it_has() {
     let refused = Program::run(LOTMQ, &["demo", "plc", "--speed", "0"]).unwrap();
     assert_eq!(refused.status.code(), Some(2));
     let help = Program::run(LOTMQ, &["demo", "plc", "--help"]).unwrap();
-    for part in ["--listen", "--speed", "40009  UINT16  setpoint of the speed"] {
+    for part in ["--listen", "--speed", "40009  UINT16   setpoint of the speed"] {
         assert!(help.output().contains(part), "{part}");
     }
 }

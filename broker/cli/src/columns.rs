@@ -47,7 +47,7 @@ pub(crate) fn cut(line: &str, width: usize) -> String {
     cut
 }
 
-/// The text with `?` for every control character, as those that move the cursor of a terminal.
+/// The text in one line: a blank for each end of a line, and `?` for every other control character, as those that move the cursor of a terminal.
 pub(crate) fn printable(text: &str) -> String {
     let shown = |c: char| match c {
         '\n' => ' ',
@@ -135,6 +135,6 @@ mod tests {
     #[test]
     fn cells_move_no_cursor() {
         let rows = [["a\x1b[2J".to_owned(), "1".to_owned()], ["b\n".to_owned(), "12".to_owned()]];
-        assert_eq!(table(["NAME", "N"], &rows, &[1]), "NAME    N\na?[2J   1\nb?     12\n");
+        assert_eq!(table(["NAME", "N"], &rows, &[1]), "NAME    N\na?[2J   1\nb      12\n");
     }
 }
