@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use lotmq_router::SubscriptionIndex;
-use lotmq_shares::Shares;
+use lotmq_shares::AccountShares;
 
 use crate::definition::{Definition, DefinitionId, DefinitionKind, Need, NewDefinition};
 use crate::fact_index::FactIndex;
@@ -134,7 +134,7 @@ impl Entry {
 impl Registry {
     /// An empty registry that is loading: `ON START` waits for [`Registry::finish_loading`].
     pub fn new(options: RegistryOptions) -> Registry {
-        let watched = Shares::new(WATCHED_BYTES_MAX, WATCHED_PART);
+        let watched = AccountShares::new(WATCHED_BYTES_MAX, WATCHED_PART);
         Registry {
             entries: BTreeMap::new(),
             names: Default::default(),

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use lot_facts::Trigger;
 use lotmq_router::SubscriptionIndex;
-use lotmq_shares::Shares;
+use lotmq_shares::AccountShares;
 use parking_lot::Mutex;
 
 use crate::definition::{Definition, DefinitionId};
@@ -29,7 +29,7 @@ pub(crate) struct Silences {
     index: SubscriptionIndex<DefinitionId, Arc<SilenceWatch>>,
     topics_max: usize,
     /// Room of all that is watched.
-    room: Arc<Shares>,
+    room: Arc<AccountShares>,
 }
 
 /// Topics that one Action with `ON SILENCE` hears of.
@@ -74,7 +74,7 @@ pub struct Ear {
 
 impl Silences {
     /// No watches; each will have at most so many topics, and all of them together so much room.
-    pub(crate) fn new(topics_max: usize, room: &Arc<Shares>) -> Silences {
+    pub(crate) fn new(topics_max: usize, room: &Arc<AccountShares>) -> Silences {
         let (watches, index) = (BTreeMap::new(), SubscriptionIndex::new());
         Silences { watches, index, topics_max, room: Arc::clone(room) }
     }
@@ -167,7 +167,7 @@ impl SilenceWatch {
         definition: &Arc<Definition>,
         filters: &[String],
         (after_ms, topics_max): (u64, usize),
-        room: &Arc<Shares>,
+        room: &Arc<AccountShares>,
     ) -> SilenceWatch {
         let shortest = u64::try_from(INTERVAL_MIN.as_millis()).unwrap_or(u64::MAX);
         SilenceWatch {
@@ -310,8 +310,12 @@ mod tests {
     fn watch(filters: &[&str], after_ms: u64, topics_max: usize) -> Arc<SilenceWatch> {
         let definition = World::new().add(on_topic("Lost", &["unused"])).definition;
         let filters: Vec<String> = filters.iter().map(|filter| (*filter).to_owned()).collect();
-        let watch =
-            SilenceWatch::new(&definition, &filters, (after_ms, topics_max), &Shares::new(u64::MAX, (1, 1)));
+        let watch = SilenceWatch::new(
+            &definition,
+            &filters,
+            (after_ms, topics_max),
+            &AccountShares::new(u64::MAX, (1, 1)),
+        );
         watch.begin(Duration::ZERO);
         Arc::new(watch)
     }
@@ -441,7 +445,7 @@ mod tests {
     #[test]
     fn what_is_watched_shares_room_with_all_others_and_gives_it_back() {
         let definition = World::new().add(on_topic("Lost", &["unused"])).definition;
-        let room = Shares::new(4 * room_of("a"), (3, 4));
+        let room = AccountShares::new(4 * room_of("a"), (3, 4));
         let watch = |filter: &str| {
             let watch = SilenceWatch::new(&definition, &[filter.to_owned()], (1_000, 100), &room);
             watch.begin(Duration::ZERO);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lotmq_shares::Shares;
+use lotmq_shares::AccountShares;
 
 use crate::definition::Definition;
 
@@ -10,13 +10,13 @@ use crate::definition::Definition;
 #[derive(Debug)]
 pub(crate) struct WatchedRoom {
     account: u64,
-    all: Arc<Shares>,
+    all: Arc<AccountShares>,
     taken: u64,
 }
 
 impl WatchedRoom {
     /// None yet.
-    pub(crate) fn new(definition: &Definition, all: &Arc<Shares>) -> Self {
+    pub(crate) fn new(definition: &Definition, all: &Arc<AccountShares>) -> Self {
         let account = definition.owner().map_or(0, |owner| owner.account);
         Self { account, all: Arc::clone(all), taken: 0 }
     }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lot_facts::{Trigger, WindowExtent};
-use lotmq_shares::Shares;
+use lotmq_shares::AccountShares;
 use parking_lot::Mutex;
 
 use crate::definition::{Definition, DefinitionId};
@@ -44,7 +44,7 @@ const MONDAY_TO_1970_MS: i64 = 3 * 86_400_000;
 pub(crate) struct Windows {
     zone: TimeZone,
     /// Room of all that is watched.
-    room: Arc<Shares>,
+    room: Arc<AccountShares>,
     watches: BTreeMap<DefinitionId, Arc<WindowWatch>>,
 }
 
@@ -139,7 +139,7 @@ struct TopicWindow {
 
 impl Windows {
     /// No watches. `zone` is the local time of the broker.
-    pub(crate) fn new(zone: TimeZone, room: &Arc<Shares>) -> Windows {
+    pub(crate) fn new(zone: TimeZone, room: &Arc<AccountShares>) -> Windows {
         Windows { zone, room: Arc::clone(room), watches: BTreeMap::new() }
     }
 

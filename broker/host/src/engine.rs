@@ -19,7 +19,7 @@ use crate::{
     validate::{self, ComponentSource, Summary},
 };
 use lotmq_pulse::Pulses;
-use lotmq_shares::Shares;
+use lotmq_shares::AccountShares;
 use std::{borrow::Cow, fmt, path::PathBuf, sync::Arc};
 use wasmtime::{
     Config, InstanceAllocationStrategy, Module,
@@ -125,10 +125,10 @@ struct Shared {
     cache: Option<CodeCache>,
     shared_cache_dir: Option<PathBuf>,
     pool: Pool,
-    memory: Arc<Shares>,
-    memory_of_rules: Arc<Shares>,
-    stacks: Arc<Shares>,
-    mailboxes: Arc<Shares>,
+    memory: Arc<AccountShares>,
+    memory_of_rules: Arc<AccountShares>,
+    stacks: Arc<AccountShares>,
+    mailboxes: Arc<AccountShares>,
     patterns: Arc<PatternCache>,
     patterns_of_rules: Arc<PatternCache>,
 }
@@ -246,17 +246,17 @@ impl Engine {
         self.0.memory.refused()
     }
 
-    pub(crate) fn memory(&self) -> &Arc<Shares> {
+    pub(crate) fn memory(&self) -> &Arc<AccountShares> {
         &self.0.memory
     }
 
     /// Stacks for instances on fibers.
-    pub(crate) fn stacks(&self) -> &Arc<Shares> {
+    pub(crate) fn stacks(&self) -> &Arc<AccountShares> {
         &self.0.stacks
     }
 
     /// Bytes that may wait in mailboxes, beyond a first part of each.
-    pub(crate) fn mailboxes(&self) -> &Arc<Shares> {
+    pub(crate) fn mailboxes(&self) -> &Arc<AccountShares> {
         &self.0.mailboxes
     }
 
@@ -266,7 +266,7 @@ impl Engine {
     }
 
     /// That of rules, of which there are few instances: a rule that gets none denies, and no other guest is to bring that about.
-    pub(crate) fn memory_of_rules(&self) -> &Arc<Shares> {
+    pub(crate) fn memory_of_rules(&self) -> &Arc<AccountShares> {
         &self.0.memory_of_rules
     }
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use lotmq_shares::Shares;
+use lotmq_shares::AccountShares;
 
 use crate::limits::{MAILBOX_ROOM_FREE, MAILBOX_ROOM_STEP};
 
@@ -12,13 +12,13 @@ use crate::limits::{MAILBOX_ROOM_FREE, MAILBOX_ROOM_STEP};
 #[derive(Debug)]
 pub struct MailboxRoom {
     account: u64,
-    all: Arc<Shares>,
+    all: Arc<AccountShares>,
     taken: u64,
 }
 
 impl MailboxRoom {
     /// None yet, for a definition that acts for this account.
-    pub(crate) fn new(account: u64, all: &Arc<Shares>) -> Self {
+    pub(crate) fn new(account: u64, all: &Arc<AccountShares>) -> Self {
         Self { account, all: Arc::clone(all), taken: 0 }
     }
 

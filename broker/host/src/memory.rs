@@ -6,7 +6,7 @@
 //! Asked by the engine before each growth, the first one at instantiation included.
 
 use crate::limits::{OWNER_PART, TABLE_ELEMENTS_MAX};
-use lotmq_shares::{NoShare, Shares};
+use lotmq_shares::{AccountShares, NoShare};
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 
@@ -17,8 +17,8 @@ pub(crate) const OF_SCRIPTS: u64 = u64::MAX;
 pub(crate) const OF_RULES: u64 = u64::MAX - 1;
 
 /// A sum that all instances of an engine share: of memory, in bytes, or of stacks.
-pub(crate) fn shares(max: u64) -> Arc<Shares> {
-    Shares::new(max, OWNER_PART)
+pub(crate) fn shares(max: u64) -> Arc<AccountShares> {
+    AccountShares::new(max, OWNER_PART)
 }
 
 /// Why a guest got no more.
@@ -44,12 +44,12 @@ impl From<NoShare> for Refusal {
 /// Stack of one instance on a fiber.
 pub(crate) struct StackShare {
     account: u64,
-    all: Arc<Shares>,
+    all: Arc<AccountShares>,
 }
 
 impl StackShare {
     /// For an instance that acts for this account.
-    pub(crate) fn take(account: u64, all: &Arc<Shares>) -> Result<Self, Refusal> {
+    pub(crate) fn take(account: u64, all: &Arc<AccountShares>) -> Result<Self, Refusal> {
         all.take(account, 1)?;
         Ok(Self { account, all: Arc::clone(all) })
     }
@@ -66,13 +66,13 @@ pub(crate) struct Memory {
     used: usize,
     max: usize,
     account: u64,
-    all: Arc<Shares>,
+    all: Arc<AccountShares>,
     refused: Option<Refusal>,
 }
 
 impl Memory {
     /// For an instance that acts for this account.
-    pub(crate) fn new(bytes_max: usize, account: u64, all: &Arc<Shares>) -> Self {
+    pub(crate) fn new(bytes_max: usize, account: u64, all: &Arc<AccountShares>) -> Self {
         Memory { used: 0, max: bytes_max, account, all: Arc::clone(all), refused: None }
     }
 

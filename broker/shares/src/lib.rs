@@ -1,4 +1,4 @@
-//! What is shared out between accounts: [`Shares`] of a sum, such as of memory, and [`Turns`] of those who wait.
+//! What is shared out between accounts: [`AccountShares`] of a sum, such as of memory, and [`FairTurns`] of those who wait.
 
 mod turns;
 
@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-pub use turns::{Line, Turns};
+pub use turns::{FairTurns, WaitingLine};
 
 /// A sum that is shared out between accounts. One has at most a part of what all others leave, so that nobody keeps all others out, nor do several together: each has less
 /// than the one before.
 #[derive(Debug)]
-pub struct Shares {
+pub struct AccountShares {
     used: Mutex<Used>,
     max: u64,
     /// Numerator and denominator of the part of what others leave that one account may have.
@@ -43,10 +43,10 @@ pub enum NoShare {
     },
 }
 
-impl Shares {
+impl AccountShares {
     /// A sum of `max`, of which one account may have `part` (numerator and denominator) of what others leave.
     pub fn new(max: u64, part: (u64, u64)) -> Arc<Self> {
-        Arc::new(Shares { used: Mutex::default(), max, part, refused: AtomicU64::new(0) })
+        Arc::new(AccountShares { used: Mutex::default(), max, part, refused: AtomicU64::new(0) })
     }
 
     /// What is taken.

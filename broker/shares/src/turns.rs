@@ -4,35 +4,35 @@ use std::collections::VecDeque;
 
 /// Lines of things, one for each key, which take turns.
 ///
-/// Invariant: no line is empty between two calls, as far as [`Line::is_empty`] tells.
+/// Invariant: no line is empty between two calls, as far as [`WaitingLine::is_empty`] tells.
 #[derive(Debug)]
-pub struct Turns<K, L>(VecDeque<(K, L)>);
+pub struct FairTurns<K, L>(VecDeque<(K, L)>);
 
 /// Things that wait in order.
-pub trait Line: Default {
+pub trait WaitingLine: Default {
     /// Whether nothing waits there.
     fn is_empty(&self) -> bool;
 }
 
-impl<T> Line for VecDeque<T> {
+impl<T> WaitingLine for VecDeque<T> {
     fn is_empty(&self) -> bool {
         self.is_empty()
     }
 }
 
-impl<K, L> Line for Turns<K, L> {
+impl<K, L> WaitingLine for FairTurns<K, L> {
     fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-impl<K, L> Default for Turns<K, L> {
+impl<K, L> Default for FairTurns<K, L> {
     fn default() -> Self {
         Self(VecDeque::new())
     }
 }
 
-impl<K: Eq, L: Line> Turns<K, L> {
+impl<K: Eq, L: WaitingLine> FairTurns<K, L> {
     /// Line of a key, to put something into; a new one is the last whose turn comes. O(keys).
     pub fn line(&mut self, key: &K) -> &mut L
     where
@@ -59,7 +59,7 @@ impl<K: Eq, L: Line> Turns<K, L> {
 mod tests {
     use super::*;
 
-    type Queue = Turns<u8, Turns<&'static str, VecDeque<u32>>>;
+    type Queue = FairTurns<u8, FairTurns<&'static str, VecDeque<u32>>>;
 
     fn put(queue: &mut Queue, tenant: u8, user: &'static str, number: u32) {
         queue.line(&tenant).line(&user).push_back(number);
@@ -79,12 +79,12 @@ mod tests {
         let order: Vec<u32> = std::iter::from_fn(|| take(&mut queue)).collect();
         assert_eq!(order[..7], [0, 2_000, 1_000, 1, 1_001, 2, 3]);
         assert_eq!(order.len(), 103);
-        assert!(Line::is_empty(&queue));
+        assert!(WaitingLine::is_empty(&queue));
     }
 
     #[test]
     fn whoever_may_not_begin_keeps_his_turn() {
-        let mut queue = Turns::<&str, VecDeque<u32>>::default();
+        let mut queue = FairTurns::<&str, VecDeque<u32>>::default();
         for (key, number) in [("a", 1), ("b", 2), ("a", 3), ("b", 4)] {
             queue.line(&key).push_back(number);
         }

@@ -4,7 +4,7 @@
 //! whose runs wait for scripts and routes gets no turn while half of the threads that others leave stand in for his.
 
 use super::{RunOwner, Runner};
-use lotmq_shares::{Line as _, Turns};
+use lotmq_shares::{FairTurns, WaitingLine as _};
 use parking_lot::{Condvar, Mutex};
 use std::{
     cmp::Reverse,
@@ -35,7 +35,7 @@ pub(crate) struct RunQueue {
 struct Inner {
     /// Definitions that run.
     running: usize,
-    ready: Turns<u32, Turns<u64, VecDeque<Arc<Runner>>>>,
+    ready: FairTurns<u32, FairTurns<u64, VecDeque<Arc<Runner>>>>,
     waits: Waits,
     pausing: BinaryHeap<Reverse<Pausing>>,
     sleeping: usize,
@@ -183,7 +183,7 @@ impl RunQueue {
     pub(crate) fn close(&self) {
         let mut inner = self.inner.lock();
         inner.is_closed = true;
-        inner.ready = Turns::default();
+        inner.ready = FairTurns::default();
         inner.pausing.clear();
         self.changed.notify_all();
     }

@@ -3,7 +3,7 @@
 //! Commands of one Client run one after the other and are answered in that order; those of different Clients run side by side. A
 //! command may block its thread (a commit, a run), never one that serves Clients.
 //!
-//! Tenants, and users within them, take [turns](Turns); each has a [share](shares) of the places, and of the threads for each kind of [work]. So nobody's commands,
+//! Tenants, and users within them, take [turns](FairTurns); each has a [share](shares) of the places, and of the threads for each kind of [work]. So nobody's commands,
 //! from however many connections, keep those of others waiting for longer than one command of theirs takes.
 //!
 //! Invariants: at most one command of a Client runs at a time; all bounds are those of `limits`. Payloads are wiped when they are done
@@ -23,7 +23,7 @@ use hashbrown::HashMap;
 use lotmq_auth::Identity;
 use lotmq_definitions::Definition;
 use lotmq_pulse::Pulse;
-use lotmq_shares::{Line as _, Turns};
+use lotmq_shares::{FairTurns, WaitingLine as _};
 use parking_lot::{Condvar, Mutex};
 use zeroize::Zeroizing;
 
@@ -121,7 +121,7 @@ struct State {
     /// Commands by the number of their queue.
     queues: HashMap<u64, VecDeque<Waiting>>,
     /// Queues none of whose commands runs, by tenant and user.
-    ready: Turns<u32, Turns<Payer, VecDeque<Ready>>>,
+    ready: FairTurns<u32, FairTurns<Payer, VecDeque<Ready>>>,
     shares: CommandShares,
     /// Number of the next queue of an upload.
     next_upload: u64,
