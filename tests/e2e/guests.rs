@@ -409,9 +409,10 @@ fn other_language(language: &str, prepare: impl FnOnce(&Path, &mut Command)) {
     std::fs::write(folder.join("cases.test.toml"), cases).unwrap();
     let output = test.output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
-    assert!(told.contains("3 passed, 0 failed"), "{told}{}", String::from_utf8_lossy(&output.stderr));
-    for line in ["printed raw/a", "    at guest."] {
-        assert!(told.contains(line), "{line}: {told}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("3 passed, 0 failed"), "{told}{printed}");
+    for line in ["printed raw/a", "at guest."] {
+        assert!(printed.contains(line), "{line}: {told}{printed}");
     }
 }
 
