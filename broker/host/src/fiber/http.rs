@@ -24,7 +24,7 @@ pub use exchange::GuestExchange;
 pub(super) use exchange::Reporter;
 use pool::{HttpJob, HttpPool};
 use request::Prepared;
-pub(super) use request::{checked_headers, counted};
+pub(super) use request::checked_headers;
 use std::{
     future::poll_fn,
     sync::Arc,

@@ -135,7 +135,7 @@ pub(in super::super) fn checked_headers(headers: Vec<Header>) -> Result<HeaderMa
 }
 
 /// Bytes of a body, which take room as long as somebody has them.
-pub(in super::super) fn counted(bytes: Vec<u8>, room: &Arc<Semaphore>) -> Result<Bytes, HttpError> {
+fn counted(bytes: Vec<u8>, room: &Arc<Semaphore>) -> Result<Bytes, HttpError> {
     if bytes.is_empty() {
         return Ok(Bytes::new());
     }

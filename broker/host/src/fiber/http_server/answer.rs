@@ -6,7 +6,7 @@ use super::callers::WholeRequest;
 use crate::{
     fiber::{
         bindings::lotmq::guest::http_server::{RespondError, Response},
-        http::{checked_headers, counted},
+        http::checked_headers,
     },
     limits::{HTTP_REQUEST_BYTES_MAX, HTTP_SERVER_BYTES_ALL_MAX},
 };
@@ -16,10 +16,23 @@ use hyper::{
     header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// An answer.
-pub(super) type ServedAnswer = hyper::Response<Bytes>;
+pub(super) type ServedAnswer = hyper::Response<ServedBody>;
+
+/// The body of an answer.
+pub(super) struct ServedBody {
+    bytes: Bytes,
+    /// `None` of those of the host.
+    room: Option<AnswerRoom>,
+}
+
+/// Room that a body takes until it is sent: of those of its instance, and of those of all.
+struct AnswerRoom {
+    _of_instance: OwnedSemaphorePermit,
+    _of_all: SemaphorePermit<'static>,
+}
 
 /// Checks the answer of a guest; its body takes room of those that an instance may send.
 pub(super) fn checked(response: Response, room: &Arc<Semaphore>) -> Result<ServedAnswer, RespondError> {
@@ -39,7 +52,7 @@ pub(super) fn checked(response: Response, room: &Arc<Semaphore>) -> Result<Serve
             "body of {length} bytes, limit {HTTP_REQUEST_BYTES_MAX}"
         )));
     }
-    let mut answer = ServedAnswer::new(of_all(counted(body, room)?)?);
+    let mut answer = ServedAnswer::new(ServedBody { room: Some(room_for(&body, room)?), bytes: body.into() });
     *answer.status_mut() = status;
     *answer.headers_mut() = fields;
     Ok(answer)
@@ -47,37 +60,44 @@ pub(super) fn checked(response: Response, room: &Arc<Semaphore>) -> Result<Serve
 
 /// Bytes of the body of an answer.
 pub(super) fn bytes_of(answer: &ServedAnswer) -> u64 {
-    answer.body().len() as u64
+    answer.body().bytes.len() as u64
 }
 
-/// The body of an answer to a request, which is over when that is sent.
-pub(super) fn sent_for(body: Bytes, whole: WholeRequest) -> Bytes {
-    if body.is_empty() { body } else { Bytes::from_owner(Holding { body, _held: whole }) }
+/// The bytes of an answer; its room is free, and the request that it is for is over, when they are sent.
+pub(super) fn sent_for(ServedBody { bytes, room }: ServedBody, whole: Option<WholeRequest>) -> Bytes {
+    match (room, whole) {
+        (None, None) => bytes,
+        _ if bytes.is_empty() => bytes,
+        held => Bytes::from_owner(SentBody { bytes, _held: held }),
+    }
 }
 
-/// A body that takes room of those of all answers.
-fn of_all(body: Bytes) -> Result<Bytes, RespondError> {
-    static ROOM: Semaphore = Semaphore::const_new(HTTP_SERVER_BYTES_ALL_MAX);
+fn room_for(body: &[u8], of_instance: &Arc<Semaphore>) -> Result<AnswerRoom, RespondError> {
+    static OF_ALL: Semaphore = Semaphore::const_new(HTTP_SERVER_BYTES_ALL_MAX);
     let permits = u32::try_from(body.len()).map_err(|_| RespondError::LimitReached)?;
-    let held = ROOM.try_acquire_many(permits).map_err(|_| RespondError::LimitReached)?;
-    Ok(if body.is_empty() { body } else { Bytes::from_owner(Holding { body, _held: held }) })
+    let full = |_| RespondError::LimitReached;
+    Ok(AnswerRoom {
+        _of_instance: Arc::clone(of_instance).try_acquire_many_owned(permits).map_err(full)?,
+        _of_all: OF_ALL.try_acquire_many(permits).map_err(full)?,
+    })
 }
 
-/// A body with what is held until it is sent.
-struct Holding<T> {
-    body: Bytes,
-    _held: T,
+/// Bytes of an answer, with what is held until they are sent.
+struct SentBody {
+    bytes: Bytes,
+    _held: (Option<AnswerRoom>, Option<WholeRequest>),
 }
 
-impl<T> AsRef<[u8]> for Holding<T> {
+impl AsRef<[u8]> for SentBody {
     fn as_ref(&self) -> &[u8] {
-        &self.body
+        &self.bytes
     }
 }
 
 /// An answer of the host, for want of one of the guest.
 pub(super) fn of_host(status: StatusCode, reason: &'static str) -> ServedAnswer {
-    let mut answer = ServedAnswer::new(Bytes::from_static(reason.as_bytes()));
+    let mut answer =
+        ServedAnswer::new(ServedBody { bytes: Bytes::from_static(reason.as_bytes()), room: None });
     *answer.status_mut() = status;
     let fields = answer.headers_mut();
     fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

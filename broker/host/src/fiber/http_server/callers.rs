@@ -55,11 +55,21 @@ type Owner = (u64, IpAddr);
 
 struct Row {
     owner: Owner,
+    state: Arc<CallerState>,
+}
+
+/// What a connection is at, which changes with each request and without the lock of all.
+struct CallerState {
+    progress: Mutex<Progress>,
+    gives_way: Notify,
+}
+
+#[derive(Clone, Copy)]
+struct Progress {
     /// Bytes of a body that has not come whole.
     bytes: usize,
     /// Since when it brings its next request; `None` while one waits for its answer.
     since: Option<Instant>,
-    gives_way: Arc<Notify>,
 }
 
 /// One connection, until it is dropped.
@@ -67,7 +77,7 @@ pub(super) struct Caller {
     all: Arc<Callers>,
     number: u64,
     owner: Owner,
-    gives_way: Arc<Notify>,
+    state: Arc<CallerState>,
 }
 
 /// A whole request of a connection, until its answer is sent.
@@ -99,13 +109,14 @@ impl Callers {
         if is_full || rows.by_number.len() >= self.most.load(Ordering::Relaxed) {
             let giver = rows.giver(owner, is_full, 1, |_, _| 1)?;
             // It leaves no later, so that the next newcomer finds another one.
-            rows.by_number.remove(&giver)?.gives_way.notify_one();
+            rows.by_number.remove(&giver)?.state.gives_way.notify_one();
         }
-        let (number, gives_way) = (rows.next, Arc::new(Notify::new()));
+        let number = rows.next;
         rows.next += 1;
-        let since = Some(Instant::now());
-        rows.by_number.insert(number, Row { owner, bytes: 0, since, gives_way: Arc::clone(&gives_way) });
-        Some(Caller { all: Arc::clone(self), number, owner, gives_way })
+        let progress = Mutex::new(Progress { bytes: 0, since: Some(Instant::now()) });
+        let state = Arc::new(CallerState { progress, gives_way: Notify::new() });
+        rows.by_number.insert(number, Row { owner, state: Arc::clone(&state) });
+        Some(Caller { all: Arc::clone(self), number, owner, state })
     }
 }
 
@@ -116,20 +127,23 @@ impl Rows {
         newcomer: Owner,
         is_of_server: bool,
         wanted: usize,
-        held: impl Fn(u64, &Row) -> usize,
+        held: impl Fn(u64, Progress) -> usize,
     ) -> Option<u64> {
         let mut sums = HashMap::<Owner, usize>::new();
         let rows = self.by_number.iter().filter(|(_, row)| !is_of_server || row.owner.0 == newcomer.0);
-        for (number, row) in rows.clone() {
-            *sums.entry(row.owner).or_default() += held(*number, row);
+        let rows = rows.map(|(number, row)| (*number, row.owner, *row.state.progress.lock()));
+        let rows: Vec<(u64, Owner, Progress)> = rows.collect();
+        for (number, owner, progress) in &rows {
+            *sums.entry(*owner).or_default() += held(*number, *progress);
         }
         let now = Instant::now();
         let most = sums.get(&newcomer).copied().unwrap_or(0) + wanted;
-        let of_others = rows.filter(|(number, row)| held(**number, row) > 0).filter_map(|(number, row)| {
-            let (since, sum) = (row.since?, sums.get(&row.owner).copied()?);
-            let is_own = row.owner == newcomer;
+        let of_others = rows.into_iter().filter(|(number, _, progress)| held(*number, *progress) > 0);
+        let of_others = of_others.filter_map(|(number, owner, progress)| {
+            let (since, sum) = (progress.since?, sums.get(&owner).copied()?);
+            let is_own = owner == newcomer;
             let gives = if is_own { now.duration_since(since) >= HTTP_SERVER_PATIENCE } else { sum > most };
-            gives.then_some(((!is_own, sum, Reverse(since)), *number))
+            gives.then_some(((!is_own, sum, Reverse(since)), number))
         });
         of_others.max_by_key(|(rank, _)| *rank).map(|(_, number)| number)
     }
@@ -138,7 +152,7 @@ impl Rows {
 impl Caller {
     /// Waits until it has to give way.
     pub(super) async fn gives_way(&self) {
-        self.gives_way.notified().await;
+        self.state.gives_way.notified().await;
     }
 
     /// Room for further bytes of its body, which `of_server` has as well; `None` where nobody gives way.
@@ -153,7 +167,7 @@ impl Caller {
             Some(room) => room,
             None => self.room_of_others(&self.all.bytes, false, permits).await?,
         };
-        self.row(|row| row.bytes += count);
+        self.state.progress.lock().bytes += count;
         Some(BodyRoom { of_server, of_all })
     }
 
@@ -167,9 +181,9 @@ impl Caller {
         let wanted = permits as usize;
         {
             let mut rows = self.all.rows.lock();
-            let of_others = |number, row: &Row| if number == self.number { 0 } else { row.bytes };
+            let of_others = |number, at: Progress| if number == self.number { 0 } else { at.bytes };
             let giver = rows.giver(self.owner, is_of_server, wanted, of_others)?;
-            rows.by_number.remove(&giver)?.gives_way.notify_one();
+            rows.by_number.remove(&giver)?.state.gives_way.notify_one();
         }
         let room = Arc::clone(semaphore).acquire_many_owned(permits);
         timeout(HTTP_SERVER_PATIENCE, room).await.ok()?.ok()
@@ -177,19 +191,13 @@ impl Caller {
 
     /// Its request has come whole.
     pub(super) fn has_whole_request(self: &Arc<Self>) -> WholeRequest {
-        self.row(|row| (row.since, row.bytes) = (None, 0));
+        *self.state.progress.lock() = Progress { bytes: 0, since: None };
         WholeRequest(Arc::clone(self))
     }
 
     /// Its request has ended without coming whole.
     pub(super) fn begins_anew(&self) {
-        self.row(|row| (row.since, row.bytes) = (Some(Instant::now()), 0));
-    }
-
-    fn row(&self, change: impl FnOnce(&mut Row)) {
-        if let Some(row) = self.all.rows.lock().by_number.get_mut(&self.number) {
-            change(row);
-        }
+        *self.state.progress.lock() = Progress { bytes: 0, since: Some(Instant::now()) };
     }
 }
 
@@ -231,8 +239,9 @@ mod tests {
 
     /// All have taken long.
     fn grow_old(all: &Callers) {
-        for since in all.rows.lock().by_number.values_mut().filter_map(|row| row.since.as_mut()) {
-            *since -= HTTP_SERVER_PATIENCE;
+        for row in all.rows.lock().by_number.values() {
+            let mut progress = row.state.progress.lock();
+            progress.since = progress.since.map(|since| since - HTTP_SERVER_PATIENCE);
         }
     }
 

@@ -152,13 +152,10 @@ impl Client {
         let mut whole = None;
         let answer = self.answer(request, &mut open, &mut whole).await;
         open.answered(&answer);
-        match whole {
-            Some(whole) => answer.map(|body| Full::new(sent_for(body, whole))),
-            None => {
-                self.caller.begins_anew();
-                answer.map(Full::new)
-            }
+        if whole.is_none() {
+            self.caller.begins_anew();
         }
+        answer.map(|body| Full::new(sent_for(body, whole)))
     }
 
     async fn answer(
