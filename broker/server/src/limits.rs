@@ -526,9 +526,6 @@ pub(crate) const ROWS_BYTES_MAX: usize = 1 << 20;
 /// A message on which the driver of its route, alone with it, has ended by a panic so often counts as rejected.
 pub(crate) const ROUTE_PANICS_MAX: u8 = 2;
 
-/// Most commands that wait for one route to be asked over its open connection; further ones open one of their own.
-pub(crate) const OPEN_PROBES_MAX: usize = 16;
-
 /// Bytes of the schema that a route guest gives of its settings: it is read whenever a route is opened. Those of our own have some kilobytes.
 pub(crate) const ROUTE_SCHEMA_BYTES_MAX: usize = 256 << 10;
 

@@ -439,7 +439,7 @@ impl Serving<'_> {
                 Work::Batch(batch) => self.deliver(batch).await,
                 Work::Question(question) => self.answer(question).await,
                 Work::Run(run) => self.run_as_asked(run).await,
-                Work::Probe(askers) => self.probe_as_asked(askers).await,
+                Work::Probe(asker) => self.probe_as_asked(asker).await,
             };
             if let Some(ended) = ended {
                 return (ended, self.handed);
@@ -524,15 +524,16 @@ impl Serving<'_> {
         }
         let accepted = receipt.accepted as usize;
         let (mut passed, mut bytes, mut latency_ms) = (0, 0, 0);
-        let (mut events, mut done): (Vec<Addressee>, Vec<Addressee>) = Default::default();
+        // What has got something done, and whether anything of it has passed.
+        let mut done: Vec<(Addressee, bool)> = Vec::new();
         let now_ms = self.driver.now_ms();
         let rejected = receipt.rejected.iter().rev();
         let reasons: HashMap<usize, &str> =
             rejected.map(|rejection| (rejection.index as usize, &*rejection.reason)).collect();
         for index in 0..accepted {
             let Some(post) = batch.first() else { break };
-            if done.last() != Some(&post.to) {
-                done.push(post.to.clone());
+            if done.last().is_none_or(|(to, _)| *to != post.to) {
+                done.push((post.to.clone(), false));
             }
             match reasons.get(&index) {
                 Some(reason) => self.reject(post, reason),
@@ -540,8 +541,8 @@ impl Serving<'_> {
                     passed += 1;
                     bytes += post.message.payload.len() as u64;
                     latency_ms += now_ms.saturating_sub(post.waits_since_ms);
-                    if events.last() != Some(&post.to) {
-                        events.push(post.to.clone());
+                    if let Some((_, has_passed)) = done.last_mut() {
+                        *has_passed = true;
                     }
                     self.hand_on(post);
                 }
@@ -549,11 +550,12 @@ impl Serving<'_> {
             batch.done();
         }
         let now = self.driver.now();
-        self.driver.route.have_passed(self.driver.seat.instance, &done);
+        self.driver.route.have_passed(self.driver.seat.instance, done.iter().map(|(to, _)| to));
         if passed > 0 {
             self.driver.route.update(|standing| {
                 standing.passed(passed, now);
-                events.iter().for_each(|event| standing.event_passed(event, now));
+                let passed = done.iter().filter(|(_, has_passed)| *has_passed);
+                passed.for_each(|(event, _)| standing.event_passed(event, now));
                 standing.deliveries.bytes += bytes;
                 standing.deliveries.latency_ms += latency_ms;
             });

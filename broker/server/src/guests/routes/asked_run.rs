@@ -12,8 +12,8 @@ pub(crate) struct RunBounds {
     pub(crate) brings: Option<u64>,
 }
 
-/// Those who wait to hear from an instance that is open whether the far side answers.
-pub(in crate::guests) type AskedProbe = Vec<SyncSender<Result<(), String>>>;
+/// Where an instance that is open says whether the far side answers. Who asks meanwhile shares it.
+pub(in crate::guests) type AskedProbe = SyncSender<Result<(), String>>;
 
 /// Run that waits for an instance.
 #[derive(Debug)]

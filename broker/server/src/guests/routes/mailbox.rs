@@ -393,10 +393,12 @@ impl Mailbox {
     }
 
     /// Notes what has got something done.
-    pub(in crate::guests) fn have_passed(&mut self, lane: usize, events: &[Addressee]) {
-        for to in events {
-            self.lanes[lane].has_passed(to);
-        }
+    pub(in crate::guests) fn have_passed<'a>(
+        &mut self,
+        lane: usize,
+        events: impl Iterator<Item = &'a Addressee>,
+    ) {
+        events.for_each(|to| self.lanes[lane].has_passed(to));
     }
 
     /// Hands what waits in a lane over to those that are open, because its own instance finds no way; false where none is, or while something of it is taken.

@@ -28,7 +28,6 @@ use super::questions::{Answer, Questions, refused};
 use super::standing::{Connection, DeliveryFigures, STOPPED, Standing};
 use super::version::Version;
 use crate::guests::route_orders::RouteOrder;
-use crate::limits::OPEN_PROBES_MAX;
 use crate::process::clock::definitions_now;
 
 /// Runner of a route.
@@ -71,7 +70,7 @@ pub(super) struct SharedRoute {
     /// Run that waits for the guest, where time stands still.
     pub(super) asked_run: Option<AskedRun>,
     /// Who wants to know whether the far side answers.
-    pub(super) asked_probe: AskedProbe,
+    pub(super) asked_probe: Option<AskedProbe>,
     /// Number of those who keep instances from taking messages.
     pub(super) holds: usize,
     /// Whether somebody tries until the far side is heard of.
@@ -132,7 +131,7 @@ impl RouteRunner {
             places: Vec::new(),
             drivers: 0,
             asked_run: None,
-            asked_probe: AskedProbe::new(),
+            asked_probe: None,
             holds: 0,
             is_listened_for: false,
         };
@@ -269,7 +268,7 @@ impl RouteRunner {
         let mut shared = self.shared.lock();
         shared.is_closed = true;
         shared.questions.refuse("it was removed");
-        shared.asked_probe.clear();
+        shared.asked_probe = None;
         let in_memory = shared.mailbox.clear() as u64;
         let waited = shared.outbox.close().max(in_memory);
         self.dead_letters.close();
@@ -375,11 +374,12 @@ impl RouteRunner {
     pub(in crate::guests) fn ask_probe(&self) -> Option<Receiver<Result<(), String>>> {
         let mut shared = self.shared.lock();
         let is_open = shared.standing.connection() == Connection::Connected && !shared.stands_still;
-        if !is_open || shared.is_closed || shared.asked_probe.len() >= OPEN_PROBES_MAX {
+        if !is_open || shared.is_closed {
             return None;
         }
         let (answer, answered) = sync_channel(1);
-        shared.asked_probe.push(answer);
+        // Who asked before, and has no answer yet, waits no more.
+        shared.asked_probe = Some(answer);
         shared.call_all();
         Some(answered)
     }
@@ -471,7 +471,7 @@ impl SharedRoute {
 
     fn begin_anew(&mut self, now: Timestamp) {
         self.number += 1;
-        self.asked_probe.clear();
+        self.asked_probe = None;
         self.standing.begins_anew(now);
         self.stands_still = false;
         self.is_alone = false;
@@ -526,7 +526,7 @@ impl SharedRoute {
 
     /// When an instance has work.
     pub(super) fn due(&self, instance: usize) -> BatchDue {
-        if !self.asked_probe.is_empty() {
+        if self.asked_probe.is_some() {
             return BatchDue::Now;
         }
         match self.questions.next_behind() {

@@ -125,8 +125,8 @@ impl RouteSeat {
     }
 
     fn take(&self, shared: &mut SharedRoute) -> Option<Work> {
-        if !shared.asked_probe.is_empty() {
-            return Some(Work::Probe(std::mem::take(&mut shared.asked_probe)));
+        if let Some(probe) = shared.asked_probe.take() {
+            return Some(Work::Probe(probe));
         }
         if let Some(question) = shared.questions.take(shared.oldest()) {
             return Some(Work::Question(question));
@@ -248,7 +248,7 @@ impl RouteSeat {
             return false;
         }
         shared.stands_still = true;
-        shared.asked_probe.clear();
+        shared.asked_probe = None;
         shared.questions.refuse(reason);
         shared.standing.failed(0, reason, now);
         for instance in 0..shared.instances() {
@@ -328,7 +328,11 @@ impl RouteRunner {
     }
 
     /// Notes what has got something done of a batch.
-    pub(in crate::guests) fn have_passed(&self, instance: usize, events: &[Addressee]) {
+    pub(in crate::guests) fn have_passed<'a>(
+        &self,
+        instance: usize,
+        events: impl Iterator<Item = &'a Addressee>,
+    ) {
         self.shared.lock().mailbox.have_passed(instance, events);
     }
 

@@ -80,15 +80,13 @@ impl Serving<'_> {
 impl Serving<'_> {
     /// Asks the far side over the connection that is open whether it is there, and tells those who want to know. What a guest rejects it cannot be asked: that it is connected
     /// is all there is to know.
-    pub(super) async fn probe_as_asked(&mut self, askers: AskedProbe) -> Option<Ended> {
+    pub(super) async fn probe_as_asked(&mut self, asker: AskedProbe) -> Option<Ended> {
         let (told, ended) = self.probed().await;
         if told.is_ok() {
             self.driver.route.is_heard_of();
         }
-        for asker in askers {
-            // Whoever asked may have gone.
-            let _ = asker.try_send(told.clone());
-        }
+        // Whoever asked may have gone.
+        let _ = asker.try_send(told);
         ended
     }
 

@@ -91,9 +91,7 @@ impl Driver {
                 Work::Question(question) => question.answer(Err(reason.to_owned())),
                 // Nobody waits for it any more where it is not taken.
                 Work::Run(run) => drop(run.outcome.try_send(Err(reason.to_owned()))),
-                Work::Probe(askers) => {
-                    askers.iter().for_each(|asker| drop(asker.try_send(Err(reason.to_owned()))));
-                }
+                Work::Probe(asker) => drop(asker.try_send(Err(reason.to_owned()))),
             }
         }
         Ended::Changed

@@ -62,7 +62,7 @@ fn what_has_rested_is_tried_with_half_as_many_until_something_passes() {
         mailbox.put_back_resting(0, batch.into(), || Pause::from_ms(0));
     }
     let batch = mailbox.take(0, u64::MAX);
-    mailbox.have_passed(0, &[batch[0].to.clone()]);
+    mailbox.have_passed(0, [&batch[0].to].into_iter());
     mailbox.done(0, &batch);
     assert_eq!(take(&mut mailbox), [2, 3, 4, 5, 6, 7, 8]);
 }
@@ -99,7 +99,7 @@ proptest! {
             let Some(bad) = bad.map(|post| post.to.clone()) else {
                 for post in &batch {
                     passed.entry(post.message.topic.to_string()).or_default().push(post.sequence);
-                    mailbox.have_passed(0, std::slice::from_ref(&post.to));
+                    mailbox.have_passed(0, [&post.to].into_iter());
                 }
                 count += batch.len();
                 mailbox.done(0, &batch);
