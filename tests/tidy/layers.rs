@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 32] = [
+const LAYERS: [(&str, u8); 33] = [
     ("lot-facts", 0),
     ("lot-nearest", 0),
     ("lot-patterns", 0),
@@ -19,6 +19,7 @@ const LAYERS: [(&str, u8); 32] = [
     ("lotmq-histogram", 0),
     ("lotmq-disk", 0),
     ("lotmq-chain", 0),
+    ("lotmq-connection-string", 0),
     ("lotmq-zstd", 0),
     ("lotmq-terminal", 0),
     ("lotmq-toolchain", 0),

@@ -27,7 +27,7 @@ pub mod time;
 
 pub use answer::{Answer, affected};
 pub use config::{SCHEMA, Server};
-pub use connection_string::pairs_of;
+pub use lotmq_connection_string::pairs as pairs_of;
 pub use delivery::{Block, Database, Write};
 pub use dialect::{ColumnKind, Dialect};
 pub use insert::Insert;

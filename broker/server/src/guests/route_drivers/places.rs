@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use hyper::Uri;
 use lot_facts::{RouteBlock, RouteFacts, RouteValue};
+use lotmq_connection_string as connection_string;
 
 use super::endpoints::{LISTEN, SERVE, setting};
 use super::template::Names;
@@ -309,17 +310,12 @@ fn server_of_url(text: &str) -> Option<Server> {
     Some(Server { is_secure, ..Server::new(host, port) })
 }
 
-/// Server of a connection string, in either of its two forms: an address, or pairs of keys and values. Its guest reads the rest of it, and TLS in the same way
-/// (`guests/lib/route-sql`).
+/// Server of a connection string, in either of its two forms. Its guest reads the rest of it (`guests/lib/route-sql`).
 fn of_connection_string(text: &str) -> Option<Server> {
-    let text = text.trim();
-    if text.contains("://") {
-        let query = text.split_once('?').map_or("", |(_, query)| query);
-        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        let pairs: Vec<(String, String)> = pairs.map(|(key, value)| (lower(key), value.to_owned())).collect();
+    let pairs = connection_string::pairs(text);
+    if connection_string::is_address(text) {
         return server_of_url(text).map(|server| server.with(&pairs));
     }
-    let pairs = pairs(text);
     let value = |names: &[&str]| {
         pairs.iter().find(|(key, _)| names.contains(&key.as_str())).map(|(_, value)| value.as_str())
     };
@@ -332,7 +328,7 @@ fn of_connection_string(text: &str) -> Option<Server> {
 impl Server {
     /// With what the pairs of its connection string say of TLS.
     fn with(self, pairs: &[(String, String)]) -> Self {
-        let is_secure = pairs.iter().find_map(|(key, value)| is_secure(key, value.trim()));
+        let is_secure = connection_string::asks_for_tls(pairs);
         let trusting = ["trust server certificate", "trustservercertificate", "trust_server_certificate"];
         let is_trusting = pairs
             .iter()
@@ -344,58 +340,8 @@ impl Server {
     }
 }
 
-/// Pairs of keys, in lower case, and values, of which a value may stand between quotes that are doubled within it.
-fn pairs(text: &str) -> Vec<(String, String)> {
-    let (mut pairs, mut rest) = (Vec::new(), text);
-    while let Some((key, behind)) = rest.split_once('=') {
-        let value = behind.trim_start();
-        let quote = value.chars().next().filter(|first| matches!(first, '"' | '\''));
-        let (value, behind) = match quote {
-            Some(quote) => quoted(&value[1..], quote),
-            None => {
-                let (value, behind) = value.split_once(';').unwrap_or((value, ""));
-                (value.trim().to_owned(), behind)
-            }
-        };
-        pairs.push((lower(key.trim_start_matches([';', ' '])), value));
-        rest = behind;
-    }
-    pairs
-}
-
-/// What stands before the quote that ends a value, and what behind it.
-fn quoted(text: &str, quote: char) -> (String, &str) {
-    let (mut value, mut rest) = (String::new(), text);
-    while let Some((before, behind)) = rest.split_once(quote) {
-        value.push_str(before);
-        match behind.strip_prefix(quote) {
-            Some(behind) => {
-                value.push(quote);
-                rest = behind;
-            }
-            None => return (value, behind),
-        }
-    }
-    value.push_str(rest);
-    (value, "")
-}
-
 fn lower(text: &str) -> String {
     text.trim().to_ascii_lowercase()
-}
-
-/// Whether a pair of a connection string asks for TLS; `None` for one that says nothing of it.
-fn is_secure(key: &str, value: &str) -> Option<bool> {
-    match key {
-        "sslmode" | "ssl mode" | "ssl-mode" => Some(!matches!(
-            value.to_ascii_lowercase().as_str(),
-            "disable" | "disabled" | "none" | "allow" | "prefer" | "preferred"
-        )),
-        "encrypt" | "usessl" | "use ssl" => {
-            Some(matches!(value.to_ascii_lowercase().as_str(), "true" | "yes" | "strict" | "mandatory"))
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]
