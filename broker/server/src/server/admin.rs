@@ -26,7 +26,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 use tracing::{debug, warn};
 
 use self::permits::{Permit, Permits};
@@ -60,7 +60,8 @@ impl Admin {
         let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::spawn(beat(pulse));
-                let served = Arc::new(Served { permits: Permits::new(connections_max), broker });
+                let permits = Permits::new(connections_max);
+                let served = Arc::new(Served { permits, broker, writing_metrics: Mutex::default() });
                 for socket in sockets {
                     tokio::spawn(serve(Arc::clone(&served), socket));
                 }
@@ -83,6 +84,8 @@ impl Admin {
 struct Served {
     broker: Arc<Broker>,
     permits: Arc<Permits>,
+    /// Held while the text of `/metrics` is written: for one connection at a time, in the order in which they ask, and others are served between two.
+    writing_metrics: Mutex<()>,
 }
 
 /// Accepts connections for ever.
@@ -152,7 +155,12 @@ async fn answer_of(served: &Served, peer: SocketAddr, request: &Request<Incoming
         "/metrics" if !may_read_metrics(&served.broker, peer, request) => {
             response(StatusCode::FORBIDDEN, TEXT, METRICS_REFUSED)
         }
-        "/metrics" => response(StatusCode::OK, METRICS, metrics::text(&served.broker)),
+        "/metrics" => {
+            let _turn = served.writing_metrics.lock().await;
+            // Who asks for `/health` waits for one text, and not for all that were asked for in a row before.
+            tokio::task::yield_now().await;
+            response(StatusCode::OK, METRICS, metrics::text(&served.broker))
+        }
         _ => response(StatusCode::NOT_FOUND, TEXT, "there are /health and /metrics\n"),
     }
 }
