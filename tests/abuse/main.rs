@@ -9,6 +9,7 @@
 )]
 
 mod absences;
+mod copies;
 mod flood;
 mod handshakes;
 mod large;

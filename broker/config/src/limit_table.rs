@@ -82,14 +82,14 @@ macro_rules! limit_table {
                 /// Subscriptions of one session.
                 subscriptions: u32 = $crate::limit_table::SUBSCRIPTIONS_MAX, range 1..=10_000_000, unit "subscriptions"
                     => Subscriptions(QuotaExceeded, "session has too many subscriptions"): "SUBACK with 0x97 for the filter, 0x80 before 5.0";
-                /// Of these, shared ones (`$share/…`): each gets its own copy of a message, and what is left behind at the end of the session is dealt out to them.
+                /// Of these, shared ones (`$share/…`): each gets its own copy of a message, as long as those that a session which outlives its connection gets of one message have at most `COPIES_BYTES_MAX` together, and what is left behind at the end of the session is dealt out to them.
                 shared_subscriptions: u32 = $crate::limit_table::SHARED_SUBSCRIPTIONS_MAX, range 0..=10_000_000, unit "subscriptions"
                     => SharedSubscriptions(QuotaExceeded, "session has too many shared subscriptions"): "as for `subscriptions`";
                 /// Most filters of a SUBSCRIBE or UNSUBSCRIBE.
                 filters_per_packet: u32 = $crate::limit_table::FILTERS_PER_PACKET_MAX, range 1..=10_000_000, unit "filters"
                     => FiltersPerPacket(QuotaExceeded, "packet has too many topic filters"): "the connection ends with 0x97";
                 /// Bytes of the Topic Filters of one session, with 128 for each of them and 32 for each of its levels. Filters with several `+` take the time
-                /// of messages that match, and count for more: 1,024 for each `+` behind the second one, 4,096 for each level behind the tenth.
+                /// of messages that match, and count for more: 1,024 for each `+` behind the second one, 4,096 for each level behind the tenth. So do shared subscriptions, for 2,048 more.
                 subscription_bytes: u64 = $crate::limit_table::SUBSCRIPTION_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
                     => SubscriptionBytes(QuotaExceeded, "subscriptions of the session take too much room"): "as for `subscriptions`";
                 /// Bytes of messages that wait for a client whose socket is full.

@@ -51,6 +51,10 @@ pub(crate) const DEEP_LEVELS_FROM: u64 = 10;
 /// them all takes 3 ms; with [`FILTER_LEVEL_COST`] alone it took 3.5 s.
 pub(crate) const DEEP_LEVEL_COST: u64 = 4 << 10;
 
+/// What a shared subscription counts for besides, in bytes. One owner has at most 262,144 of them, so many members of groups may a message look at in vain; with
+/// [`SUBSCRIPTION_COST`] alone it was 1.8 million.
+pub(crate) const SHARED_SUBSCRIPTION_COST: u64 = 2 << 10;
+
 /// Bytes of one thread's area for received data in a turn. Sixteen reads; only as much of it is ever touched as is used.
 pub(crate) const READ_AREA_BYTES: usize = 1 << 20;
 
@@ -66,6 +70,10 @@ pub(crate) const SHARED_BYTES_MIN: usize = 64 << 10;
 
 /// Receivers of a large message beyond which it is copied once for those who will wait for it.
 pub(crate) const SHARED_RECEIVERS_MIN: usize = 4;
+
+/// Bytes of one message's copies beyond the first, of which a session that is stored gets one for each of its shared subscriptions that matches: so many of one that is as large
+/// as packets are by default. Each has a body of its own in the store; with a thousand of them a packet of 1 MiB became 1 GB in one turn.
+pub(crate) const COPIES_BYTES_MAX: usize = 16 << 20;
 
 /// A turn that has encoded this much is written out before more is routed, so that its memory stays bounded.
 pub(crate) const TURN_ENCODED_BYTES_MAX: usize = 4 << 20;

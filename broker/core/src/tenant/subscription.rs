@@ -8,7 +8,8 @@ use lotmq_store::MembershipId;
 use smallvec::{SmallVec, smallvec};
 
 use crate::limits::{
-    DEEP_LEVEL_COST, DEEP_LEVELS_FROM, FILTER_LEVEL_COST, FURTHER_PLUS_COST, PLUSES_FREE, SUBSCRIPTION_COST,
+    DEEP_LEVEL_COST, DEEP_LEVELS_FROM, FILTER_LEVEL_COST, FURTHER_PLUS_COST, PLUSES_FREE,
+    SHARED_SUBSCRIPTION_COST, SUBSCRIPTION_COST,
 };
 
 /// Prefix of the filters of shared subscriptions \[MQTT-4.8.2-1\].
@@ -69,14 +70,16 @@ impl From<Vec<NonZeroU32>> for Identifiers {
 /// are compared with it.
 ///
 /// A topic takes one way through the index for each choice between its own level and a `+`. So the ways to filters with one `+`, and those to the first
-/// levels, are few whatever Clients subscribe to; all others cost as many bytes as keep those of one owner below what a turn has time for.
+/// levels, are few whatever Clients subscribe to; all others cost as many bytes as keep those of one owner below what a turn has time for. So do shared subscriptions, of which
+/// a message may look at all members of each group to find one that takes it.
 pub(crate) fn filter_bytes(filter: &str) -> u64 {
     let (mut levels, mut pluses) = (0, 0);
     for level in filter.split('/') {
         levels += 1;
         pluses += u64::from(level == "+");
     }
-    let bytes = filter.len() as u64 + SUBSCRIPTION_COST + levels * FILTER_LEVEL_COST;
+    let shared = if filter.starts_with(SHARED) { SHARED_SUBSCRIPTION_COST } else { 0 };
+    let bytes = filter.len() as u64 + SUBSCRIPTION_COST + shared + levels * FILTER_LEVEL_COST;
     if pluses < PLUSES_FREE {
         return bytes;
     }
@@ -204,6 +207,7 @@ mod tests {
             ("+/+/+/a/a/a/a/a/a/a/a", 11, 1_024 + 4_096),
             // No wildcards but letters of their level.
             ("a+/+b/++/+/c", 5, 0),
+            ("$share/group/a", 3, 2_048),
         ] {
             assert_eq!(filter_bytes(filter), filter.len() as u64 + 128 + levels * 32 + more, "{filter}");
         }

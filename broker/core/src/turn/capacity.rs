@@ -6,7 +6,7 @@ use lotmq_codec::QoS;
 use lotmq_config::OnFull;
 
 use crate::durable::store_failure::StoreFailure;
-use crate::limits::{BATCH_WAITING_BYTES_MAX, Limit};
+use crate::limits::{BATCH_WAITING_BYTES_MAX, COPIES_BYTES_MAX, Limit};
 use crate::routing::route::Route;
 use crate::tenant::Tenant;
 use crate::tenant::client::Client;
@@ -92,6 +92,24 @@ pub(crate) fn stores_for(turn: &mut Turn, client: &Arc<Client>, is_free: bool) -
     turn.core.counters.queue_full_dropped.add(1);
     turn.core.limits.elsewhere.note(limit, &client.client_id, now);
     false
+}
+
+/// Number of the copy that a session is to keep of a message of so many bytes: how many it has got of it in this fan-out. `None`, which is counted, where its copies would be
+/// too many bytes.
+pub(crate) fn copies_for(
+    turn: &mut Turn,
+    client: &Arc<Client>,
+    (fan_out, bytes): (u64, usize),
+) -> Option<usize> {
+    let copies = &mut turn.entry(client).copies;
+    let nth = copies.of(fan_out);
+    if nth.saturating_mul(bytes) <= COPIES_BYTES_MAX {
+        copies.add(fan_out);
+        return Some(nth);
+    }
+    turn.core.counters.queue_full_dropped.add(1);
+    turn.core.limits.elsewhere.note(Limit::SharedSubscriptions, &client.client_id, turn.now());
+    None
 }
 
 /// Whether a member of the group that gets the topic can take or keep so many bytes, or there is none.

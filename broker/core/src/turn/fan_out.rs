@@ -4,6 +4,7 @@
 //! encoded at all. Receivers get ranges; copies are made only for guests, for what is retained, and for sessions that must keep it.
 
 mod asked;
+mod copies;
 mod forms;
 mod parts;
 
@@ -29,11 +30,13 @@ use crate::tenant::subscriber::SharedGroup;
 use crate::tenant::subscriber::Target;
 use crate::tenant::subscription::Identifiers;
 use crate::tenant::triggers::Starting;
-use crate::turn::capacity::stores_for;
+use crate::turn::capacity::{copies_for, stores_for};
 use crate::turn::piece::{Piece, Tracked, packet_id_offset};
 use crate::turn::{Turn, TurnMessage};
 pub(crate) use asked::AskedMessages;
 pub use asked::{resume as resume_asked, wait as ask_later};
+pub(crate) use copies::CopyCount;
+use copies::{Copies, MessageCopy};
 pub use forms::{Asker, Forms};
 pub use parts::resume as resume_parts;
 pub(crate) use parts::{Remainder, publish_in_parts};
@@ -169,8 +172,12 @@ struct FanOutOf<'a> {
     variants: Variants,
     /// Index among the turn's messages, once somebody may keep it.
     message: Option<u32>,
+    /// Index of the message that the last receiver got, where its session may have to keep it.
+    sent: Option<u32>,
     /// Sessions that outlive their connection and must get it.
     durable: SmallVec<[Keeping; 4]>,
+    /// Copies for those of them that get it more than once.
+    copies: Copies,
     /// Number of those whose Clients are away.
     away: u32,
     /// Whether the turn's batch has it for some of them.
@@ -183,9 +190,21 @@ struct FanOutOf<'a> {
 
 impl<'a> FanOutOf<'a> {
     fn new(publication: &'a Publication<'a>, is_volatile: bool) -> Self {
-        let (variants, durable) = (Variants::default(), SmallVec::new());
+        let (variants, durable, copies) = (Variants::default(), SmallVec::new(), Copies::default());
+        let (message, sent, away) = (None, None, 0);
         let (is_kept, is_shortened) = (false, false);
-        Self { publication, variants, message: None, durable, away: 0, is_kept, is_volatile, is_shortened }
+        Self {
+            publication,
+            variants,
+            message,
+            sent,
+            durable,
+            copies,
+            away,
+            is_kept,
+            is_volatile,
+            is_shortened,
+        }
     }
 
     /// Adds the message to the items of all receivers, and puts it into the batch for those that keep it; returns their number.
@@ -207,7 +226,8 @@ impl<'a> FanOutOf<'a> {
             // Sessions keep it, so it has a memory that what waits for sockets can have as well.
             self.share(turn);
         }
-        turn.work.steps += receivers;
+        // Also who does not get it was looked at, as the members of groups that were passed over.
+        turn.work.steps += route.targets.len();
         if self.publication.message.payload.len() > COPIED_PAYLOAD_BYTES {
             // To route shorter ones takes as long as to write them, and that is counted.
             turn.time_shares.owe(receivers * self.publication.message.bytes());
@@ -225,22 +245,18 @@ impl<'a> FanOutOf<'a> {
     /// Adds the message to the items of one member of a group: of another one while it is too large for the one whose turn it is.
     fn send_to_one(&mut self, turn: &mut Turn, group: &SharedGroup, route: &Route) -> Disposition {
         let mut fate = Disposition::NotTheirs;
-        let bytes = self.publication.message.bytes();
+        let Publication { message, .. } = self.publication;
+        let message = (message.bytes(), message.qos != QoS::AtMostOnce);
         let mut tried: SmallVec<[u64; GROUP_TRIES_MAX]> = SmallVec::new();
         while tried.len() < GROUP_TRIES_MAX {
-            let Some(member) = route.choose(group, bytes, &tried) else { break };
+            let Some(member) = route.choose(group, message, &tried, &mut turn.work.steps) else { break };
             let (target, membership) = (member.target(), member.options.membership);
             tried.push(target.client.session_id);
-            if self.durable.iter().any(|keeping| keeping.session == target.client.stored_id()) {
-                // The store knows a message of a session once: a second copy for it is a message of its own.
-                self.keep(turn, &target.client.tenant);
-                self.message = None;
-            }
             fate = self.send_by(turn, &target, membership);
             if fate == Disposition::TooLarge {
                 continue;
             }
-            if let Some(message) = self.message.filter(|_| fate == Disposition::Taken) {
+            if let Some(message) = self.sent.filter(|_| fate == Disposition::Taken) {
                 turn.messages.sent_by_group(message, target.client.slot, group.id());
             }
             if is_planted(Fault::SharedTwice) && tried.len() == 1 {
@@ -286,18 +302,25 @@ impl<'a> FanOutOf<'a> {
         if version.is_some() && piece.len() > packet_bytes_max as usize {
             return Disposition::TooLarge;
         }
+        self.sent = None;
         if qos == QoS::AtMostOnce {
             let entry = turn.entry(&target.client);
             let is_apart = entry.takes_aliases;
             entry.items.plain(&piece, is_apart);
             return Disposition::Taken;
         }
-        let message = self.message(turn);
         let is_stored = target.client.is_durable() && !self.is_volatile;
-        if is_stored {
+        let message = if is_stored {
+            let count = self.copies.count(turn);
+            let Some(nth) = copies_for(turn, &target.client, (count, publication.message.bytes())) else {
+                return Disposition::Dropped;
+            };
             let (session, identifiers) = (target.client.stored_id(), target.identifiers.clone());
-            self.durable.push(Keeping { session, qos, retain, membership, identifiers });
-        }
+            self.keep_for(turn, nth, Keeping { session, qos, retain, membership, identifiers })
+        } else {
+            self.message(turn)
+        };
+        self.sent = Some(message);
         let identifiers = target.identifiers.clone();
         let tracked = Tracked { piece, qos, message, retain, is_stored, membership, identifiers };
         turn.entry(&target.client).items.tracked(tracked);
@@ -327,13 +350,31 @@ impl<'a> FanOutOf<'a> {
             .get_or_insert_with(|| turn.messages.push(TurnMessage { spans, is_shortened, shared: None }))
     }
 
-    /// Puts the message into the turn's batch for the sessions that outlive their connection.
+    /// Notes a session that must get the message, as its copy of this number; returns the copy's index among the turn's messages.
+    fn keep_for(&mut self, turn: &mut Turn, nth: usize, keeping: Keeping) -> u32 {
+        let message = self.message(turn);
+        let Some(further) = nth.checked_sub(1) else {
+            self.durable.push(keeping);
+            return message;
+        };
+        self.copies.keep_for(turn, message, further, keeping)
+    }
+
+    /// Puts the message and its copies into the turn's batch for the sessions that outlive their connection.
     fn keep(&mut self, turn: &mut Turn, tenant: &Tenant) {
         if self.durable.is_empty() {
             return;
         }
         self.is_kept = true;
         let index = self.message(turn);
+        self.enqueue(turn, tenant, (index, &self.durable));
+        self.durable.clear();
+        for MessageCopy { message, durable } in self.copies.take() {
+            self.enqueue(turn, tenant, (message, &durable));
+        }
+    }
+
+    fn enqueue(&self, turn: &mut Turn, tenant: &Tenant, (index, durable): (u32, &[Keeping])) {
         let id = turn.core.ids.next_message();
         let parts = self.publication.message.parts(&turn.arena);
         let message = MessageRef {
@@ -346,9 +387,8 @@ impl<'a> FanOutOf<'a> {
             published_at_ms: turn.wall_ms(),
             expires_at_ms: parts.expires_at_ms,
         };
-        let identifiers: Vec<Vec<u32>> = self.durable.iter().map(Keeping::stored_identifiers).collect();
-        let deliveries: SmallVec<[Delivery<'_>; 4]> = self
-            .durable
+        let identifiers: Vec<Vec<u32>> = durable.iter().map(Keeping::stored_identifiers).collect();
+        let deliveries: SmallVec<[Delivery<'_>; 4]> = durable
             .iter()
             .zip(&identifiers)
             .map(|(keeping, identifiers)| keeping.delivery(identifiers))
@@ -357,7 +397,6 @@ impl<'a> FanOutOf<'a> {
         turn.batch.push(Op::Enqueue { message, deliveries: &deliveries });
         self.feeds(turn, tenant, before);
         turn.messages.set_stored(index, id, &turn.arena);
-        self.durable.clear();
     }
 
     /// Counts the bytes that the batch has beyond `before` for their publisher.

@@ -19,6 +19,8 @@ pub struct Messages {
     all: Vec<TurnMessage>,
     /// Messages that go to members of groups: message, slot of the Client, group.
     by_group: Vec<(u32, u32, GroupId)>,
+    /// Whether these are not in the order of the messages, as those of several copies are.
+    is_mixed: bool,
     /// Position behind the last match.
     found: usize,
     /// Messages of groups whose receiver was gone when they were delivered.
@@ -48,14 +50,25 @@ impl Messages {
         u32::try_from(self.all.len() - 1).expect("a turn has fewer messages than bytes")
     }
 
+    /// Adds a copy of a message, which has the same memory.
+    pub(crate) fn copy(&mut self, index: u32, arena: &Arena) -> u32 {
+        let shared = Some(Arc::clone(self.shared(index, arena)));
+        let TurnMessage { spans, is_shortened, .. } = self.all[index as usize];
+        self.push(TurnMessage { spans, is_shortened, shared })
+    }
+
     /// Notes that a Client gets a message as a member of a group.
     pub(crate) fn sent_by_group(&mut self, index: u32, client: u32, group: GroupId) {
+        self.is_mixed |= self.by_group.last().is_some_and(|(last, ..)| *last > index);
         self.by_group.push((index, client, group));
     }
 
     /// Redirects a message whose receiver's session has ended: another member of the group gets it, if it was for one.
     pub(crate) fn orphan(&mut self, index: u32, client: &Arc<Client>, arena: &Arena) {
-        // Copies of one message stand side by side, and those of one Client are asked for one after the other: each has its own group.
+        if std::mem::take(&mut self.is_mixed) {
+            self.by_group.sort_by_key(|(message, ..)| *message);
+        }
+        // Those of one message stand side by side, and those of one Client are asked for one after the other: each has its own group.
         let first = self.by_group.partition_point(|(message, ..)| *message < index);
         let find = |from: usize| {
             let copies = self.by_group.get(from..)?.iter().take_while(|(message, ..)| *message == index);
@@ -107,6 +120,7 @@ impl Messages {
     pub(super) fn clear(&mut self) {
         self.all.clear();
         self.by_group.clear();
+        self.is_mixed = false;
         self.found = 0;
     }
 }

@@ -9,6 +9,7 @@ use crate::reason::close::CloseReason;
 use crate::shares::Share;
 use crate::tenant::client::Client;
 use crate::tenant::link::Wire;
+use crate::turn::fan_out::CopyCount;
 use crate::turn::piece::Items;
 
 /// Receivers for which a thread always keeps the memory that their items take.
@@ -23,6 +24,8 @@ pub(crate) struct Receivers {
     peak: usize,
     marks: Vec<Mark>,
     serial: u32,
+    /// Fan-outs so far in which sessions had to keep the message.
+    fan_outs: u64,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -45,6 +48,8 @@ pub(crate) struct Receiver {
     pub(crate) takes_aliases: bool,
     /// Share that pays for what is stored while it is away; looked up when something is.
     pub share: Option<Arc<Share>>,
+    /// Copies that its session keeps of the message that was routed to it last.
+    pub(crate) copies: CopyCount,
     pub items: Items,
 }
 
@@ -70,6 +75,12 @@ impl Receivers {
             Some(entry) => &mut self.entries[entry],
             None => self.add(client),
         }
+    }
+
+    /// Number of a fan-out, other than those of all before.
+    pub(crate) fn next_fan_out(&mut self) -> u64 {
+        self.fan_outs += 1;
+        self.fan_outs
     }
 
     /// Whether a Client was mentioned in the turn.

@@ -87,22 +87,31 @@ impl<K: Copy + Eq + Hash, O> SharedGroup<K, O> {
     /// and only then for any. Called from several threads at once, a turn may go to the same member twice. Cost: O(rejected
     /// members).
     pub fn choose(&self, mut accepts: impl FnMut(&K, &O) -> bool) -> Option<(&K, &O)> {
+        self.choose_best(|subscriber, options| accepts(subscriber, options).then_some(0))
+    }
+
+    /// Chooses the member of the lowest rank, the next in turn of several; `None` if none has a rank. Members without one, and of a higher one, lose their turn if they come
+    /// before it. Cost: O(members), as far as the first of rank 0.
+    pub fn choose_best(&self, mut rank: impl FnMut(&K, &O) -> Option<usize>) -> Option<(&K, &O)> {
         let members = self.members.len();
         let first = self.turn();
+        let mut best: Option<(usize, usize)> = None;
         for passed_over in 0..members {
             let position = (first % members + passed_over) % members;
             let (subscriber, options) = self.at(position)?;
-            if accepts(subscriber, options) {
-                // At most the number of members, which is below 2^32: it only has to move the turn on.
-                #[allow(
-                    clippy::cast_possible_truncation,
-                    reason = "a position in a list with u32 positions"
-                )]
-                self.turn.store((position + 1) as u32, Ordering::Relaxed);
-                return Some((subscriber, options));
+            let Some(rank) = rank(subscriber, options) else { continue };
+            if best.is_none_or(|(lowest, _)| rank < lowest) {
+                best = Some((rank, position));
+            }
+            if rank == 0 {
+                break;
             }
         }
-        None
+        let (_, position) = best?;
+        // At most the number of members, which is below 2^32: it only has to move the turn on.
+        #[allow(clippy::cast_possible_truncation, reason = "a position in a list with u32 positions")]
+        self.turn.store((position + 1) as u32, Ordering::Relaxed);
+        self.at(position)
     }
 
     pub(super) fn insert(&mut self, subscriber: K, options: O) -> Option<O> {

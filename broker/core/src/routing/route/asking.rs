@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use lotmq_auth::Identity;
 use lotmq_router::GroupId;
 
-use super::members::{Answers, PREFERENCES};
+use super::members::{Answers, PREFERENCES, preference};
 use super::{Route, RouteCache, Target, delivers};
 use crate::limits::{ANSWERS_PER_LOOK, STEPS_PER_LOOK};
 use crate::tenant::Tenant;
@@ -51,7 +51,7 @@ impl Member {
     fn next(self, of: usize) -> Self {
         if self.passed_over + 1 < of {
             Self { passed_over: self.passed_over + 1, ..self }
-        } else if self.preference + 1 < PREFERENCES.len() {
+        } else if self.preference + 1 < PREFERENCES {
             Self { preference: self.preference + 1, passed_over: 0, ..self }
         } else {
             self.next_group()
@@ -144,7 +144,7 @@ impl Asking {
             self.member = Member { first: Some(first), ..at }.next(group.len());
             steps += 1;
             let Some((_, member)) = group.at(first + at.passed_over) else { continue };
-            if !PREFERENCES[at.preference].suits(member, topic, bytes) {
+            if preference(member, topic, (bytes, true)) != Some(at.preference) {
                 continue;
             }
             let is_allowed = answers.of(&member.client).unwrap_or_else(|| {
@@ -314,7 +314,7 @@ mod tests {
                 let route = found.unwrap_or_else(|asking| asking.finish(&mut cache, &tenant));
                 let group = &route.groups[0];
                 let before = answers.load(Ordering::Relaxed);
-                let first = route.choose(group, 1, &[]).expect("half of them may");
+                let first = route.choose(group, (1, true), &[], &mut 0).expect("half of them may");
                 chosen.push(first.client.client_id.to_string());
                 let asked = answers.load(Ordering::Relaxed) - before;
                 assert!(is_lasting || asked == 0, "{asked} more were asked about");
@@ -333,7 +333,7 @@ mod tests {
         let asking = cache.begin(&tenant, b"asked/x", Some(1)).err().expect("they are many");
         let route = asking.finish(&mut cache, &tenant);
         let mut tried = Vec::new();
-        while let Some(next) = route.choose(&route.groups[0], 1, &tried) {
+        while let Some(next) = route.choose(&route.groups[0], (1, true), &tried, &mut 0) {
             tried.push(next.client.session_id);
         }
         assert_eq!(tried.len(), RECEIVERS / 2, "all that may have it were tried, each once");

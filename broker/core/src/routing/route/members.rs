@@ -10,41 +10,35 @@ use crate::tenant::Tenant;
 use crate::tenant::client::Client;
 use crate::tenant::subscriber::{SharedGroup, Subscriber};
 
-/// Preferences, the best first; members that are equally suitable take turns \[MQTT-4.8.2-3\].
-pub(super) const PREFERENCES: [Preference; 5] = [
-    Preference::Ready,
-    Preference::HasRoom,
-    Preference::KeepsWithRoom,
-    Preference::Connected,
-    Preference::Keeps,
-];
+/// Number of preferences, of which 0 is the best; members that are equally suitable take turns \[MQTT-4.8.2-3\].
+pub(super) const PREFERENCES: usize = 5;
 
-/// Preference that a member must meet.
-#[derive(Clone, Copy)]
-pub(super) enum Preference {
-    /// Connected, and takes a message at once.
-    Ready,
-    /// Connected and slow, with room for the message.
-    HasRoom,
-    /// Perhaps away, with a session that has room for it.
-    KeepsWithRoom,
-    Connected,
-    Keeps,
-}
-
-impl Preference {
-    /// Whether a member suits for a message with so many bytes, whatever rules say of it.
-    pub(super) fn suits(self, member: &Subscriber, topic: &str, bytes: usize) -> bool {
-        let client = &member.client;
-        let is_it = match self {
-            Self::Ready => client.wire_version().is_some() && !client.is_slow(),
-            Self::HasRoom => client.wire_version().is_some() && client.can_take(bytes),
-            Self::KeepsWithRoom => client.is_durable() && client.can_take(bytes),
-            Self::Connected => client.wire_version().is_some(),
-            Self::Keeps => client.is_durable(),
-        };
-        is_it && member.options.cover(topic)
+/// Best preference that a member meets for a message with so many bytes, whatever rules say of it; `None` where it gets none. `keeps`: a session whose Client is away keeps it.
+///
+/// 0 is connected and takes a message at once, 1 connected and slow, with room for it, 2 away, with a session that has room, 3 connected without, 4 away without.
+pub(super) fn preference(member: &Subscriber, topic: &str, (bytes, keeps): (usize, bool)) -> Option<usize> {
+    let client = &member.client;
+    let is_connected = client.wire_version().is_some();
+    if !(is_connected || (keeps && client.is_durable())) || !member.options.cover(topic) {
+        return None;
     }
+    Some(match is_connected {
+        true if !client.is_slow() => 0,
+        true => {
+            if client.can_take(bytes) {
+                1
+            } else {
+                3
+            }
+        }
+        false => {
+            if client.can_take(bytes) {
+                2
+            } else {
+                4
+            }
+        }
+    })
 }
 
 /// Answers of rules about Clients for one message, each with the identity that was asked about.
@@ -78,32 +72,42 @@ impl Answers {
 }
 
 impl Route {
-    /// Chooses the member of a group that gets a message with so many bytes, none of those that were `tried`. Unless the topic is open to all, rules are
-    /// asked about each that comes into question; where they have been asked in advance, such as they allowed come first.
-    pub fn choose<'a>(&self, group: &'a SharedGroup, bytes: usize, tried: &[u64]) -> Option<&'a Subscriber> {
-        let choose = |may_have: &mut dyn FnMut(&Client) -> bool| {
-            let chosen = PREFERENCES.iter().find_map(|preference| {
-                group.choose(|session, member| {
-                    preference.suits(member, &self.topic, bytes)
-                        && !tried.contains(session)
-                        && may_have(&member.client)
-                })
-            });
-            chosen.map(|(_, member)| member)
+    /// Chooses the member of a group that gets a message with so many bytes, which sessions keep if it `keeps`, none of those that were `tried`. Unless the topic is open to all,
+    /// rules are asked about each that comes into question; where they have been asked in advance, such as they allowed come first. How many members were looked at is added
+    /// to `looked_at`.
+    pub fn choose<'a>(
+        &self,
+        group: &'a SharedGroup,
+        message: (usize, bool),
+        tried: &[u64],
+        looked_at: &mut usize,
+    ) -> Option<&'a Subscriber> {
+        let mut preferred = |session: &u64, member: &Subscriber| {
+            *looked_at += 1;
+            if tried.contains(session) { None } else { preference(member, &self.topic, message) }
         };
         if self.is_open {
-            return choose(&mut |_| true);
+            return group.choose_best(preferred).map(|(_, member)| member);
         }
+        let is_known = |member: &Subscriber| self.answers.of(&member.client) == Some(true);
         if !self.answers.is_empty()
-            && let Some(known) = choose(&mut |client| self.answers.of(client) == Some(true))
+            && let Some((_, known)) =
+                group.choose_best(|session, member| preferred(session, member).filter(|_| is_known(member)))
         {
             return Some(known);
         }
         let mut asked = HashMap::new();
-        choose(&mut |client| {
+        let mut may_have = |client: &Client| {
             let ask = || self.answers.of(client).unwrap_or_else(|| client.may_get(&self.topic));
             *asked.entry(client.session_id).or_insert_with(ask)
-        })
+        };
+        // Rules are asked about the best ones first.
+        let chosen = (0..PREFERENCES).find_map(|wanted| {
+            group.choose(|session, member| {
+                preferred(session, member) == Some(wanted) && may_have(&member.client)
+            })
+        });
+        chosen.map(|(_, member)| member)
     }
 
     /// Whether rules allow a member of a group a message. A member that should have been asked about in advance, and was not, is not allowed.
