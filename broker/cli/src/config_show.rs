@@ -137,7 +137,7 @@ fn check(place: &PlaceArgs) -> anyhow::Result<Exit> {
             // The place stands in front already.
             (Some(line), Some(file)) => {
                 let text = error.to_string();
-                let text = text.replacen(&format!(" (file {file})"), "", 1);
+                let text = text.replacen(&format!(" (file {file}:{line})"), "", 1);
                 format!("{file}:{line}: {}", text.strip_prefix(&format!("{file} is ")).unwrap_or(&text))
             }
             _ => error.to_string(),
@@ -146,15 +146,14 @@ fn check(place: &PlaceArgs) -> anyhow::Result<Exit> {
     if !mistakes.is_empty() {
         return Ok(Exit::Failure);
     }
-    let configured = sources.file.clone();
     let config = Config::load(sources)?;
     let refused = preflight::refused(&config);
     for preflight::RefusedAtStart { key, reason } in &refused {
-        let origin = config.origin(key);
-        let line = configured.as_ref().and_then(|file| file.line_of(key));
-        output::line(&match (line, &origin) {
-            (Some(line), ValueOrigin::File(path)) => format!("{}:{line}: `{key}`: {reason}", path.display()),
-            _ => format!("`{key}` ({origin}): {reason}"),
+        output::line(&match config.origin(key) {
+            ValueOrigin::File { path, line: Some(line) } => {
+                format!("{}:{line}: `{key}`: {reason}", path.display())
+            }
+            origin => format!("`{key}` ({origin}): {reason}"),
         })?;
     }
     if !refused.is_empty() {

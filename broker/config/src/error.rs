@@ -27,6 +27,16 @@ pub enum ConfigError {
         /// Where it stands.
         origin: ValueOrigin,
     },
+    /// A section of this name has keys, and something else was given to it.
+    #[error("`{name}` cannot be {value} ({origin}): it is a section, `[{name}]`, with keys of its own")]
+    SectionExpected {
+        /// Path of the section.
+        name: String,
+        /// The value as written.
+        value: String,
+        /// Where it stands.
+        origin: ValueOrigin,
+    },
     /// The value is not one that the key can have.
     #[error("`{key}` cannot be {value} ({origin}): {reason}")]
     ValueInvalid {
@@ -73,6 +83,21 @@ pub enum ConfigError {
         /// The parser's text.
         reason: String,
     },
+}
+
+impl ConfigError {
+    /// Line in the configuration file of the key that it is about, from 1; `None` for what stands elsewhere.
+    #[must_use]
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            Self::KeyUnknown { origin, .. }
+            | Self::KeyNotYet { origin, .. }
+            | Self::SectionExpected { origin, .. }
+            | Self::ValueInvalid { origin, .. }
+            | Self::KeyMissing { origin, .. } => origin.line(),
+            Self::FileMalformed { .. } | Self::FileUnreadable { .. } | Self::JsonMalformed { .. } => None,
+        }
+    }
 }
 
 fn hint(nearest: Option<&str>) -> String {

@@ -1,12 +1,14 @@
 //! The file `lotmq.toml`: where it is looked for, and its keys.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use toml::de::{DeTable, DeValue};
 
 use super::origin::Assignment;
-use super::unknown::unknown_key;
-use super::{ConfigError, Key, Surroundings, ValueOrigin};
+use super::unknown::{is_section, unknown_key};
+use super::{ConfigError, Key, Surroundings, ValueError, ValueOrigin};
 
 /// A configuration file that was read.
 #[derive(Clone, Debug)]
@@ -54,9 +56,19 @@ impl ConfigFile {
                 return vec![Err(ConfigError::FileMalformed { path: self.path.clone(), reason })];
             }
         };
-        let mut found = Vec::new();
-        collect(&mut found, "", table, &ValueOrigin::File(self.path.clone()));
+        let (mut found, lines) = (Vec::new(), self.lines());
+        let origin =
+            |path: &str| ValueOrigin::File { path: self.path.clone(), line: lines.get(path).copied() };
+        collect(&mut found, "", table, &origin);
         found
+    }
+
+    /// Line of each key and section by its path, as far as the file is TOML.
+    fn lines(&self) -> BTreeMap<String, usize> {
+        let (table, _) = DeTable::parse_recoverable(&self.text);
+        let mut lines = BTreeMap::new();
+        collect_lines(&mut lines, "", table.get_ref(), &self.text);
+        lines
     }
 }
 
@@ -79,19 +91,65 @@ fn collect(
     found: &mut Vec<Result<Assignment, ConfigError>>,
     prefix: &str,
     table: toml::Table,
-    origin: &ValueOrigin,
+    origin: &impl Fn(&str) -> ValueOrigin,
 ) {
     for (name, value) in table {
-        let path = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+        let path = joined(prefix, &name);
         match (Key::find(&path), value) {
-            (None, toml::Value::Table(inner)) if !super::not_yet::is_not_yet(&path) => {
+            (None, toml::Value::Table(inner))
+                if !super::not_yet::is_not_yet(&path) && (!inner.is_empty() || is_section(&path)) =>
+            {
                 collect(found, &path, inner, origin);
             }
-            (None, _) => found.push(Err(unknown_key(&path, origin))),
+            (None, value) if is_section(&path) => {
+                found.push(Err(ConfigError::SectionExpected {
+                    value: value.to_string(),
+                    origin: origin(&path),
+                    name: path,
+                }));
+            }
+            (None, _) => found.push(Err(unknown_key(&path, &origin(&path)))),
+            (Some(key), value) if is_nothing_of_json(&value) => {
+                let reason = ValueError::WrongType { expected: key.type_name };
+                let (value, origin) = (value.to_string(), origin(&path));
+                found.push(Err(ConfigError::ValueInvalid { key: key.path, value, origin, reason }));
+            }
             (Some(key), value) => {
-                found.push(Ok(Assignment { key, value: to_json(value), origin: origin.clone() }));
+                found.push(Ok(Assignment { key, value: to_json(value), origin: origin(&path) }));
             }
         }
+    }
+}
+
+/// The same for the lines where keys and sections begin.
+fn collect_lines(lines: &mut BTreeMap<String, usize>, prefix: &str, table: &DeTable<'_>, text: &str) {
+    for (name, value) in table {
+        let path = joined(prefix, name.get_ref());
+        if let (None, DeValue::Table(inner)) = (Key::find(&path), value.get_ref()) {
+            collect_lines(lines, &path, inner, text);
+        }
+        lines.insert(path, line_at(text, name.span().start));
+    }
+}
+
+fn joined(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
+}
+
+/// Line of a place in a text, from 1.
+pub(super) fn line_at(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
+    before.iter().filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// Whether it is a date or a number without end, or has one in it: no key takes them, and JSON would make a text or nothing of them.
+fn is_nothing_of_json(value: &toml::Value) -> bool {
+    match value {
+        toml::Value::Datetime(_) => true,
+        toml::Value::Float(number) => !number.is_finite(),
+        toml::Value::Array(list) => list.iter().any(is_nothing_of_json),
+        toml::Value::Table(table) => table.values().any(is_nothing_of_json),
+        toml::Value::String(_) | toml::Value::Integer(_) | toml::Value::Boolean(_) => false,
     }
 }
 

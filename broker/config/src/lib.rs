@@ -230,12 +230,21 @@ impl Config {
     /// Gives a key its value; it stays as it was when it cannot have that one.
     fn assign(&mut self, assignment: &Assignment) -> Result<(), ConfigError> {
         let Assignment { key, value, origin } = assignment;
-        key.set(self, value).map_err(|reason| ConfigError::ValueInvalid {
+        let refused = |reason| ConfigError::ValueInvalid {
             key: key.path,
             value: value.to_string(),
             origin: origin.clone(),
             reason,
-        })?;
+        };
+        let before = key.get(self);
+        key.set(self, value).map_err(refused)?;
+        // Flags and variables have nothing but texts.
+        let is_of_file = matches!(origin, ValueOrigin::File { .. });
+        let is_no_text = !matches!(key.get(self), Value::String(_) | Value::Array(_));
+        if is_of_file && is_no_text && value.is_string() {
+            key.set(self, &before).expect("a value that is shown can be read");
+            return Err(refused(ValueError::Quoted { expected: key.type_name }));
+        }
         self.origins.insert(key.path, origin.clone());
         Ok(())
     }

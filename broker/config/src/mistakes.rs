@@ -3,11 +3,10 @@
 //! Invariant: none is found here exactly when [`Config::load`] takes the same sources. Not here: what the values name, such as files and
 //! ports that others have.
 
-use std::collections::BTreeMap;
+use toml::de::DeTable;
 
-use toml::de::{DeTable, DeValue};
-
-use super::{Config, ConfigError, ConfigFile, Key, Sources, ValueOrigin};
+use super::file::line_at;
+use super::{Config, ConfigError, ConfigFile, Sources};
 
 /// Something that is wrong with a configuration.
 #[derive(Debug)]
@@ -22,10 +21,10 @@ impl Config {
     /// All mistakes of the sources: those of the file in the order of its lines, then the others. A file that is not TOML has no others.
     #[must_use]
     pub fn mistakes(sources: &Sources) -> Vec<Mistake> {
-        let (lines, mut mistakes) = sources.file.as_ref().map(lines_of).unwrap_or_default();
+        let mut mistakes = sources.file.as_ref().map(malformed).unwrap_or_default();
         if mistakes.is_empty() {
             let errors = Self::errors(sources).into_iter();
-            mistakes.extend(errors.map(|error| Mistake { line: line_of(&error, &lines), error }));
+            mistakes.extend(errors.map(|error| Mistake { line: error.line(), error }));
         }
         mistakes.sort_by_key(|mistake| mistake.line.unwrap_or(usize::MAX));
         mistakes
@@ -56,6 +55,7 @@ fn may_explain(error: &ConfigError, unmet: &ConfigError) -> bool {
         ConfigError::KeyUnknown { name, .. } | ConfigError::KeyNotYet { name, .. } => {
             section(name) == section(needed)
         }
+        ConfigError::SectionExpected { name, .. } => section(needed).as_ref() == Some(name),
         ConfigError::JsonMalformed { .. } => true,
         ConfigError::KeyMissing { .. }
         | ConfigError::FileMalformed { .. }
@@ -63,60 +63,14 @@ fn may_explain(error: &ConfigError, unmet: &ConfigError) -> bool {
     }
 }
 
-impl ConfigFile {
-    /// Line of the key in this file, from 1; `None` where it is not in it.
-    #[must_use]
-    pub fn line_of(&self, key: &str) -> Option<usize> {
-        lines_of(self).0.get(key).copied()
-    }
-}
-
-/// Line of each key of the file by its path, and what is wrong with its TOML.
-fn lines_of(file: &ConfigFile) -> (BTreeMap<String, usize>, Vec<Mistake>) {
-    let (table, errors) = DeTable::parse_recoverable(&file.text);
+/// What is wrong with the TOML of the file.
+fn malformed(file: &ConfigFile) -> Vec<Mistake> {
+    let (_, errors) = DeTable::parse_recoverable(&file.text);
     let malformed = errors.iter().map(|error| Mistake {
         line: error.span().map(|span| line_at(&file.text, span.start)),
         error: ConfigError::FileMalformed { path: file.path.clone(), reason: error.message().to_owned() },
     });
-    let mut lines = BTreeMap::new();
-    collect(&mut lines, "", table.get_ref(), &file.text);
-    (lines, malformed.collect())
-}
-
-/// Walks tables down to keys. Depth is bounded by the TOML parser.
-fn collect(lines: &mut BTreeMap<String, usize>, prefix: &str, table: &DeTable<'_>, text: &str) {
-    for (name, value) in table {
-        let path = if prefix.is_empty() {
-            name.get_ref().to_string()
-        } else {
-            format!("{prefix}.{}", name.get_ref())
-        };
-        if let (None, DeValue::Table(inner)) = (Key::find(&path), value.get_ref()) {
-            collect(lines, &path, inner, text);
-        }
-        lines.insert(path, line_at(text, name.span().start));
-    }
-}
-
-fn line_at(text: &str, offset: usize) -> usize {
-    let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
-    before.iter().filter(|byte| **byte == b'\n').count() + 1
-}
-
-/// Line of the key that an error is about, where it stands in the file.
-fn line_of(error: &ConfigError, lines: &BTreeMap<String, usize>) -> Option<usize> {
-    let (key, origin) = match error {
-        ConfigError::KeyUnknown { name, origin, .. } | ConfigError::KeyNotYet { name, origin } => {
-            (name.as_str(), origin)
-        }
-        ConfigError::ValueInvalid { key, origin, .. } | ConfigError::KeyMissing { key, origin, .. } => {
-            (*key, origin)
-        }
-        ConfigError::FileMalformed { .. }
-        | ConfigError::FileUnreadable { .. }
-        | ConfigError::JsonMalformed { .. } => return None,
-    };
-    matches!(origin, ValueOrigin::File(_)).then(|| lines.get(key).copied()).flatten()
+    malformed.collect()
 }
 
 #[cfg(test)]

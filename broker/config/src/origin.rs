@@ -13,7 +13,12 @@ pub enum ValueOrigin {
     /// Set nowhere.
     Default,
     /// The configuration file at this path.
-    File(PathBuf),
+    File {
+        /// Where it was read from.
+        path: PathBuf,
+        /// Line of the key, from 1.
+        line: Option<usize>,
+    },
     /// Written to `$SYS/Coreflux/Config/New` and stored.
     Stored,
     /// The environment variable of this name.
@@ -28,10 +33,19 @@ impl ValueOrigin {
     pub const fn rank(&self) -> u8 {
         match self {
             Self::Default => 0,
-            Self::File(_) => 1,
+            Self::File { .. } => 1,
             Self::Stored => 2,
             Self::Environment(_) => 3,
             Self::Flag(_) => 4,
+        }
+    }
+
+    /// Line in the configuration file, from 1; `None` for what stands elsewhere.
+    #[must_use]
+    pub const fn line(&self) -> Option<usize> {
+        match self {
+            Self::File { line, .. } => *line,
+            Self::Default | Self::Stored | Self::Environment(_) | Self::Flag(_) => None,
         }
     }
 }
@@ -40,7 +54,8 @@ impl fmt::Display for ValueOrigin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => formatter.write_str("default"),
-            Self::File(path) => write!(formatter, "file {}", path.display()),
+            Self::File { path, line: None } => write!(formatter, "file {}", path.display()),
+            Self::File { path, line: Some(line) } => write!(formatter, "file {}:{line}", path.display()),
             Self::Stored => formatter.write_str("Config/New"),
             Self::Environment(name) => write!(formatter, "environment {name}"),
             Self::Flag(flag) => write!(formatter, "flag {flag}"),

@@ -42,7 +42,7 @@ impl PlacesOfTenant {
         for (name, value) in members {
             match name.as_str() {
                 "denied_networks" => own.denied_networks = Some(Networks::parse(value).ok()?),
-                "allow_loopback" => own.allow_loopback = Some(bool::parse(value).ok()?),
+                "allow_loopback" => own.allow_loopback = Some(value.as_bool()?),
                 "listen_networks" => own.listen_networks = Some(Networks::parse(value).ok()?),
                 "serial_ports" => own.serial_ports = Some(SerialPorts::parse(value).ok()?),
                 _ => return None,

@@ -24,7 +24,7 @@ fn precedence_of_the_five_sources() {
     };
     assert_eq!(port(&sources), (Port::Number(1883), "default".to_owned()));
     sources.file = file("[listener.mqtt]\nport = 1");
-    assert_eq!(port(&sources), (Port::Number(1), "file lotmq.toml".to_owned()));
+    assert_eq!(port(&sources), (Port::Number(1), "file lotmq.toml:2".to_owned()));
     sources.stored = stored(r#"{"Port":2}"#);
     assert_eq!(port(&sources), (Port::Number(2), "Config/New".to_owned()));
     sources.environment = environment(&[("LOTMQ_LISTENER_MQTT_PORT", "3")]);
@@ -68,36 +68,36 @@ fn mistakes_are_refused_with_place_and_way_out() {
     for (text, expected) in [
         (
             "[listener.mqtt]\nprot = 1",
-            "unknown key `listener.mqtt.prot` (file lotmq.toml); did you mean `listener.mqtt.port`?",
+            "unknown key `listener.mqtt.prot` (file lotmq.toml:2); did you mean `listener.mqtt.port`?",
         ),
         (
             "[listner]\n[listner.mqtt]\nport = 1",
-            "unknown key `listner.mqtt.port` (file lotmq.toml); did you mean `listener.mqtt.port`?",
+            "unknown key `listner.mqtt.port` (file lotmq.toml:3); did you mean `listener.mqtt.port`?",
         ),
-        ("colour = 'red'", "unknown key `colour` (file lotmq.toml)"),
+        ("colour = 'red'", "unknown key `colour` (file lotmq.toml:1)"),
         (
             "[listener.mqtt]\nretained_messages = 1",
-            "unknown key `listener.mqtt.retained_messages` (file lotmq.toml); did you mean `limits.retained_messages`?",
+            "unknown key `listener.mqtt.retained_messages` (file lotmq.toml:2); did you mean `limits.retained_messages`?",
         ),
         (
             "[listener.mqtts]\nport = 8883",
-            "`listener.mqtts.port` is 8883 (file lotmq.toml), which needs `tls.certificate`",
+            "`listener.mqtts.port` is 8883 (file lotmq.toml:2), which needs `tls.certificate`",
         ),
         (
             "[listener.mqtt]\nport = 70000",
-            "`listener.mqtt.port` cannot be 70000 (file lotmq.toml): allowed are 0 to 65535",
+            "`listener.mqtt.port` cannot be 70000 (file lotmq.toml:2): allowed are 0 to 65535",
         ),
         (
             "[limits]\nmax_packet_size = 5",
-            "`limits.max_packet_size` cannot be 5 (file lotmq.toml): allowed are 1024 to 268435460",
+            "`limits.max_packet_size` cannot be 5 (file lotmq.toml:2): allowed are 1024 to 268435460",
         ),
         (
             "[store]\ndurability = 'maybe'",
-            "`store.durability` cannot be \"maybe\" (file lotmq.toml): expected `fsync` or `os` or `none`",
+            "`store.durability` cannot be \"maybe\" (file lotmq.toml:2): expected `fsync` or `os` or `none`",
         ),
         (
             "[tls]\ncertificate_password = 'x'",
-            "key `tls.certificate_password` (file lotmq.toml) is not available in this version",
+            "key `tls.certificate_password` (file lotmq.toml:2) is not available in this version",
         ),
     ] {
         let error = Config::load(Sources { file: file(text), ..Sources::default() }).unwrap_err();
@@ -221,4 +221,133 @@ fn reference_names_every_key() {
         let found = if key.is_inherited { format!("`{name}`") } else { key.variable() };
         assert!(section.contains(&found), "{}", key.path);
     }
+}
+
+/// Values of the kinds that TOML has.
+const OF_ANY_KIND: [&str; 17] = [
+    "true",
+    "1",
+    "-1",
+    "1.5",
+    "inf",
+    "nan",
+    "2026-11-27",
+    "''",
+    "'x y'",
+    "'true'",
+    "'yes'",
+    "'1'",
+    "[]",
+    "[1]",
+    "['x y']",
+    "[2026-11-27]",
+    "{ a = 1 }",
+];
+
+/// Whether a key of the file takes such a value, be it out of its range.
+fn is_of_its_kind(key: &Key, value: &str) -> bool {
+    let (section, name) = key.path.rsplit_once('.').unwrap();
+    let text = format!("[{section}]\n{name} = {value}\n");
+    let sources = Sources { file: file(&text), ..Sources::default() };
+    let mistakes = Config::mistakes(&sources);
+    assert_eq!(mistakes.is_empty(), Config::load(sources).is_ok(), "{text}");
+    let of_key = mistakes.iter().filter(|mistake| !matches!(mistake.error, ConfigError::KeyMissing { .. }));
+    let mut of_key = of_key.inspect(|mistake| assert_eq!(mistake.line, Some(2), "{text}: {}", mistake.error));
+    of_key.all(|mistake| {
+        let ConfigError::ValueInvalid { key: told, reason, .. } = &mistake.error else {
+            panic!("{text}: {}", mistake.error)
+        };
+        assert_eq!(*told, key.path, "{text}");
+        !value.starts_with('\'') && matches!(reason, ValueError::OutOfRange { .. })
+    })
+}
+
+#[test]
+fn no_key_takes_a_value_of_another_kind() {
+    const TEXTS: &[&str] = &["'x y'", "'true'", "'yes'", "'1'"];
+    let kinds: [(&str, &[&str]); 16] = [
+        ("`true` or `false`", &["true"]),
+        ("whole number", &["1"]),
+        ("port, ", &["1"]),
+        ("number with unit", &["1", "'1'"]),
+        ("text of octal digits", &["'1'"]),
+        ("text", &["''", "'x y'", "'true'", "'yes'", "'1'"]),
+        ("path of a file", TEXTS),
+        ("first levels of topics", TEXTS),
+        // Lists; one text stands for its members.
+        ("IP address, or several", &[]),
+        ("host names", &["''", "'true'", "'yes'", "'1'", "[]"]),
+        ("names", &["''", "'true'", "'yes'", "'1'", "[]"]),
+        ("addresses and networks", &["''", "[]"]),
+        ("absolute paths", &["''", "[]"]),
+        ("origins", &["''", "[]"]),
+        ("public keys", &["''", "[]"]),
+        ("a table for each tenant", &[]),
+    ];
+    for key in KEYS.iter() {
+        let of_type = kinds.iter().find(|(kind, _)| key.type_name.starts_with(kind));
+        // All others are words of their own.
+        let is_word = key.type_name.starts_with('`');
+        let expected = of_type.map_or(&[][..], |(_, expected)| expected);
+        assert!(of_type.is_some() || is_word, "{}: {} is not in the table", key.path, key.type_name);
+        let taken: Vec<&str> = OF_ANY_KIND.into_iter().filter(|value| is_of_its_kind(key, value)).collect();
+        assert_eq!(taken, expected, "{}: {}", key.path, key.type_name);
+    }
+}
+
+#[test]
+fn numbers_beyond_their_range_and_misspelt_keys_are_told_with_their_line() {
+    for key in KEYS.iter() {
+        let (section, name) = key.path.rsplit_once('.').unwrap();
+        let refused = |name: &str, value: String| {
+            let text = format!("[{section}]\n{name} = {value}\n");
+            let sources = Sources { file: file(&text), ..Sources::default() };
+            Config::mistakes(&sources).into_iter().next().unwrap_or_else(|| panic!("{text} is taken"))
+        };
+        let beyond =
+            key.range.iter().flat_map(|range| [range.start().checked_sub(1), range.end().checked_add(1)]);
+        for value in beyond.flatten().filter(|value| i64::try_from(*value).is_ok()) {
+            let mistake = refused(name, value.to_string());
+            let is_of_range = |error: &ConfigError| {
+                matches!(error, ConfigError::ValueInvalid { reason: ValueError::OutOfRange { .. }, .. })
+            };
+            assert!(
+                mistake.line == Some(2) && is_of_range(&mistake.error),
+                "{}: {}",
+                key.path,
+                mistake.error
+            );
+        }
+        // A letter is missing, and a word of its own is added.
+        for written in [name[..name.len() - 1].to_owned(), format!("{name}_of_mine")] {
+            let mistake = refused(&written, "1".to_owned());
+            let ConfigError::KeyUnknown { nearest, .. } = &mistake.error else {
+                panic!("{written}: {}", mistake.error)
+            };
+            assert!(mistake.line == Some(2) && nearest.is_some(), "{}: {}", key.path, mistake.error);
+        }
+    }
+}
+
+#[test]
+fn sections_are_no_values_and_their_names_are_known() {
+    for (text, expected) in [
+        (
+            "listener = 5",
+            "`listener` cannot be 5 (file lotmq.toml:1): it is a section, `[listener]`, with keys of its own",
+        ),
+        (
+            "[listener]\nmqtt = 1883",
+            "`listener.mqtt` cannot be 1883 (file lotmq.toml:2): it is a section, `[listener.mqtt]`, with keys of its own",
+        ),
+        (
+            "[[tls]]\n",
+            "`tls` cannot be [{}] (file lotmq.toml:1): it is a section, `[tls]`, with keys of its own",
+        ),
+        ("[listner]\n", "unknown key `listner` (file lotmq.toml:1)"),
+    ] {
+        let error = Config::load(Sources { file: file(text), ..Sources::default() }).unwrap_err();
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+    Config::load(Sources { file: file("[listener.mqtt]\n[tls]\n"), ..Sources::default() }).unwrap();
 }

@@ -71,6 +71,11 @@ fn of_like_words(name: &str) -> Option<&'static str> {
     (alike(best) > 0).then_some(best.path)
 }
 
+/// Whether keys or sections are in a section of this name.
+pub(crate) fn is_section(path: &str) -> bool {
+    KEYS.iter().any(|key| key.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
+}
+
 /// The same for a JSON name.
 pub(crate) fn unknown_json_key(name: &str) -> ConfigError {
     let names = KEYS.iter().filter_map(|key| key.json.map(str::to_owned));

@@ -10,6 +10,12 @@ pub enum ValueError {
         /// What the key takes.
         expected: &'static str,
     },
+    /// A text in the file, where the value itself is wanted.
+    #[error("expected {expected}, and not as a text: leave out the quotes")]
+    Quoted {
+        /// What the key takes.
+        expected: &'static str,
+    },
     /// Something else than the number of a limit, such as one with a unit.
     #[error("expected a whole number in {unit}, {low} to {high}, without a unit behind it")]
     NoNumber {
