@@ -637,7 +637,7 @@ fn config_show_says_where_values_come_from() {
     let finished = lotmq(&["config", "show", "--origin", "--config", file.to_str().unwrap(), "--data", "/d"]);
     let line = |key: &str| finished.stdout.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
     let words = |key: &str| line(key).split_whitespace().collect::<Vec<_>>().join(" ");
-    assert_eq!(words("sys.interval_sec"), format!("sys.interval_sec 3 file {}", file.display()));
+    assert_eq!(words("sys.interval_sec"), format!("sys.interval_sec 3 file {}:2", file.display()));
     assert!(line("listener.mqtt.port").ends_with("default"));
     assert!(line("data directory").ends_with("flag --data"));
 }

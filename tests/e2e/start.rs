@@ -538,3 +538,21 @@ fn what_a_configuration_names_is_looked_at_before_anything_is_made() {
     assert!(!refused.status.success() && refused.stderr.contains("wrong.pem"), "{refused:?}");
     assert!(!data.exists(), "nothing was made for what cannot start");
 }
+
+#[test]
+fn two_listeners_on_one_port_are_refused_with_the_places_of_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, data) = (folder.path().join("lotmq.toml"), folder.path().join("data"));
+    let text = "[listener.mqtt]\nbind = \"0.0.0.0\"\nport = 17001\n\n[listener.ws]\nport = 17001\n";
+    std::fs::write(&config, text).unwrap();
+    let (config, data_text) = (config.to_str().unwrap(), data.to_str().unwrap());
+    let reason =
+        format!("127.0.0.1:17001 is that of `listener.mqtt.port` (file {config}:3), which is 0.0.0.0:17001");
+    let checked = Program::run(LOTMQ, &["config", "check", config]).unwrap();
+    assert_eq!(checked.stdout.trim(), format!("{config}:6: `listener.ws.port`: {reason}"));
+    let refused = Program::run(LOTMQ, &["serve", "--config", config, "--data", data_text]).unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let told = format!("error: `listener.ws.port` (file {config}:6): {reason}");
+    assert!(refused.stderr.contains(&told), "{refused:?}");
+    assert!(!data.exists(), "nothing was made for what cannot start");
+}

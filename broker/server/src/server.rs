@@ -160,6 +160,9 @@ pub enum StartError {
     /// The MQTT listener could not be opened, or none where clients look for one.
     #[error("no MQTT listener could be opened: {0}")]
     NoListener(String),
+    /// Two listeners of the configuration were given one port.
+    #[error("{0}")]
+    PortTwice(String),
     /// A listener with TLS has no usable certificate. Those without TLS are no substitute.
     #[error("listener {listener}: {reason}")]
     Certificate {
@@ -231,7 +234,7 @@ impl Server {
         if config.store.durability == lotmq_config::Durability::None && path.exists() {
             return Err(StartError::StoreLeftAside { path });
         }
-        preflight::check_certificates(config)?;
+        preflight::check(config)?;
         let listeners = Arc::new(OnceLock::new());
         let watchdog = Arc::<Watchdog>::default();
         let (store, recovered) = Store::open(store_options(config, &watchdog.pulses), on_commit(&listeners))?;

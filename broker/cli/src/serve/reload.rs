@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lotmq_config::Config;
+use lotmq_server::preflight::port_given_twice;
 use lotmq_terminal::output::chain;
 use parking_lot::Mutex;
 use tracing::{info, warn};
@@ -53,9 +54,13 @@ impl Reload {
         if told.len() >= TOLD_MAX {
             told.clear();
         }
-        match self.args.read() {
+        let read = self.args.read().map_err(|error| chain(&error));
+        let refused = |configured: Config| match port_given_twice(&configured) {
+            Some(told) => Err(told),
+            None => Ok(configured),
+        };
+        match read.and_then(refused) {
             Err(error) => {
-                let error = chain(&error);
                 if told.insert(error.clone()) {
                     warn!(
                         error,

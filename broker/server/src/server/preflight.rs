@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use lotmq_config::{Carrier, Config, ListenerPlan};
+use lotmq_config::{Carrier, Config, ListenerPlan, ValueOrigin};
 
 use super::{HEALTH, StartError, unusable};
 use crate::net::certificates::{CertificateError, ListenerTls};
@@ -66,15 +66,24 @@ pub(super) fn certificates(
     ListenerTls::load(plan.name, &config.tls, certificate, client_certificate, &[b"mqtt"]).map(Some)
 }
 
-/// Refuses certificates that no listener can use, before a start has made anything on the disk.
+/// Refuses certificates that no listener can use, and ports that two listeners were given, before a start has made anything on the disk. A port that nobody has set
+/// is no reason: its listener alone is not opened.
 ///
 /// # Errors
-/// [`StartError::Certificate`].
-pub(super) fn check_certificates(config: &Config) -> Result<(), StartError> {
-    config
-        .listeners()
-        .iter()
-        .try_for_each(|plan| certificates(config, plan).map(drop).map_err(|error| unusable(plan, &error)))
+/// [`StartError::Certificate`], [`StartError::PortTwice`].
+pub(super) fn check(config: &Config) -> Result<(), StartError> {
+    for plan in &config.listeners() {
+        certificates(config, plan).map_err(|error| unusable(plan, &error))?;
+    }
+    port_given_twice(config).map_or(Ok(()), |told| Err(StartError::PortTwice(told)))
+}
+
+/// Which port two listeners were given, with the places of both; `None` where there is none, or nobody has set the second one.
+#[must_use]
+pub fn port_given_twice(config: &Config) -> Option<String> {
+    let is_set = |refused: &RefusedAtStart| config.origin(&refused.key) != &ValueOrigin::Default;
+    let RefusedAtStart { key, reason } = twice(config).into_iter().find(is_set)?;
+    Some(format!("`{key}` ({}): {reason}", config.origin(&key)))
 }
 
 /// Why the address is not free for listener `name`: another one of this configuration, which comes before it, has it.
@@ -82,8 +91,10 @@ fn taken(config: &Config, name: &str, address: SocketAddr) -> Option<String> {
     let places = places(config);
     let own = places.iter().position(|place| place.0 == name)?;
     let is_udp = places[own].2;
-    let (other, _, _) = places[..own].iter().find(|place| place.2 == is_udp && overlap(place.1, address))?;
-    Some(format!("port {} is that of listener {other} of this configuration ({address})", address.port()))
+    let is_taken = |place: &&(_, SocketAddr, bool)| place.2 == is_udp && overlap(place.1, address);
+    let (other, there, _) = places[..own].iter().find(is_taken)?;
+    let key = key_of_port(other);
+    Some(format!("{address} is that of `{key}` ({}), which is {there}", config.origin(&key)))
 }
 
 /// Why an address could not be opened: another listener of this configuration has it, or what the system says.
@@ -92,11 +103,14 @@ pub(super) fn refusal(config: &Config, name: &str, address: SocketAddr, error: &
     taken.unwrap_or_else(|| listening_socket::refusal(address, error))
 }
 
+fn key_of_port(name: &str) -> String {
+    if name == HEALTH { "admin.health_port".to_owned() } else { format!("listener.{name}.port") }
+}
+
 fn twice(config: &Config) -> Vec<RefusedAtStart> {
     let mut found: Vec<RefusedAtStart> = Vec::new();
     for (name, address, _) in places(config) {
-        let key =
-            if name == HEALTH { "admin.health_port".to_owned() } else { format!("listener.{name}.port") };
+        let key = key_of_port(name);
         if let Some(reason) = taken(config, name, address)
             && found.iter().all(|other| other.key != key)
         {
@@ -157,6 +171,18 @@ mod tests {
             (&[("listener.mqtt.port", "1883"), ("listener.ws.port", "5000")][..], &[][..]),
             (&[("listener.mqtt.port", "1700"), ("listener.ws.port", "1700")], &["listener.ws.port"]),
             (&[("listener.mqtt.port", "0"), ("listener.ws.port", "0")], &[]),
+            (
+                &[
+                    ("listener.mqtt.port", "1700"),
+                    ("listener.ws.port", "1700"),
+                    ("listener.ws.bind", "127.0.0.2"),
+                ],
+                &[],
+            ),
+            (
+                &[("listener.mqtt.bind", "::"), ("listener.ws.port", "1883"), ("listener.ws.bind", "::1")],
+                &["listener.ws.port"],
+            ),
             (&[("listener.mqtt.port", "9100")], &["admin.health_port"]),
             (&[("listener.mqtt.port", "9100"), ("admin.bind", "127.0.0.2")], &[]),
             (
@@ -174,5 +200,28 @@ mod tests {
             let found: Vec<&str> = refused.iter().map(|refused| &*refused.key).collect();
             assert_eq!(found, told, "{keys:?}");
         }
+        // UDP is apart from TCP; its certificate is another matter.
+        let keys =
+            [("tls.certificate", "c.pem"), ("listener.quic.port", "1883"), ("listener.quic.bind", "0.0.0.0")];
+        let flags = keys.iter().map(|(key, value)| ("--test", *key, (*value).to_owned())).collect();
+        let sources = lotmq_config::Sources { flags, ..lotmq_config::Sources::default() };
+        assert_eq!(twice(&Config::load(sources).unwrap()), []);
+    }
+
+    #[test]
+    fn a_start_refuses_a_port_that_was_given_twice_and_names_both_places() {
+        let config = |text: &str| {
+            let file = lotmq_config::ConfigFile { path: "lotmq.toml".into(), text: text.to_owned() };
+            Config::load(lotmq_config::Sources { file: Some(file), ..Default::default() }).unwrap()
+        };
+        let text = "[listener.mqtt]\nbind = \"0.0.0.0\"\nport = 1700\n[listener.ws]\nbind = \"127.0.0.1\"\nport = 1700\n";
+        assert_eq!(
+            check(&config(text)).unwrap_err().to_string(),
+            "`listener.ws.port` (file lotmq.toml:6): 127.0.0.1:1700 is that of `listener.mqtt.port` (file lotmq.toml:3), which is 0.0.0.0:1700"
+        );
+        // Nobody has set the one of health, which alone is not opened.
+        let by_default = config("[listener.mqtt]\nport = 9100\n");
+        assert_eq!(refused(&by_default).len(), 1);
+        check(&by_default).unwrap();
     }
 }
