@@ -109,6 +109,11 @@ impl Draft {
         self
     }
 
+    /// The same at another place.
+    pub(crate) fn moved_to(self, span: Span) -> Draft {
+        Draft { span, ..self }
+    }
+
     /// What to do.
     pub(crate) fn suggest(mut self, text: impl Into<String>) -> Draft {
         self.suggestions.push(text.into());
@@ -279,6 +284,18 @@ impl<'a> Sink<'a> {
         self.found.retain(|(start, known)| !covered.contains(start) || known.severity == Severity::Warning);
         self.errors -= before - self.found.len();
         self.push(draft);
+    }
+
+    /// As [`push`](Self::push), in place of all that was told of a longer span, warnings too.
+    pub(crate) fn push_over_all(&mut self, covered: Span, draft: Draft) {
+        let before = self.errors_found();
+        self.found.retain(|(start, _)| !(covered.start..covered.end).contains(start));
+        self.errors -= before - self.errors_found();
+        self.push(draft);
+    }
+
+    fn errors_found(&self) -> usize {
+        self.found.iter().filter(|(_, known)| known.severity == Severity::Error).count()
     }
 
     /// All of them in source order, errors before warnings at one place.

@@ -434,10 +434,63 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
+    /// Whether a line in column 1 is none of LoT, nor meant for one: `var x = 1`, `if (x) {`. What is written in capitals is a slip.
+    fn is_foreign_line(&self) -> bool {
+        let word = self.word();
+        let is_called = self.peek_at(1).kind == TokenKind::Sign(Sign::OpenParen);
+        let is_part = ["ON", "DO", "INPUT", "OUTPUT", "RETURN", "DESCRIPTION", "END", "ELSE", "DEFINE"]
+            .iter()
+            .any(|part| part.eq_ignore_ascii_case(word));
+        let is_ours = is_part || crate::statement::is_first_word(word) && !is_called;
+        self.is_in_small_letters() && !is_ours
+    }
+
+    fn is_in_small_letters(&self) -> bool {
+        self.word().starts_with(char::is_lowercase)
+    }
+
+    /// Lines of another language behind the statements, with what is below them: told once, with their number.
+    fn foreign_lines(&mut self, place: &str) {
+        let (first, found) = (self.span(), self.found());
+        loop {
+            self.skip_line();
+            self.skip_newlines();
+            if self.peek().kind == TokenKind::Indent {
+                self.advance();
+                self.skip_block();
+            }
+            while matches!(self.peek().kind, TokenKind::Newline | TokenKind::Dedent) {
+                self.advance();
+            }
+            // Their brackets end in lines of their own.
+            let is_sign = self.word().is_empty() && !self.is_end();
+            if !is_sign && !self.is_in_small_letters() {
+                break;
+            }
+        }
+        let all = self.span_from(first);
+        let more = self.slice(all).lines().filter(|line| !line.trim().is_empty()).count().saturating_sub(1);
+        let draft =
+            Draft::error(codes::AFTER_BODY, first, format!("unexpected {found} in column 1 after {place}"));
+        self.sink.push_over_all(
+            all,
+            match more {
+                0 => draft.suggest("after the statements come only RETURN and DESCRIPTION"),
+                1 => draft.note("the same on 1 more line").suggest(NO_FOREIGN_LINES),
+                more => draft.note(format!("the same on {more} more lines")).suggest(NO_FOREIGN_LINES),
+            },
+        );
+    }
+
     /// Something else after the body.
     fn after_body(&mut self, draught: &Draught) -> Parsed<()> {
         if kind_of(self.word()).is_some() && !self.word_at(1).is_empty() {
             return self.without_define();
+        }
+        let place = if draught.outputs.is_empty() { "the statements" } else { "the outputs" };
+        if self.is_foreign_line() {
+            self.foreign_lines(place);
+            return Ok(());
         }
         let hint = match self.word() {
             "ON" => "an action has one trigger; define a second action, or write ON TOPIC \"a\" OR \"b\"",
@@ -445,7 +498,6 @@ impl Parser<'_, '_> {
             word if crate::statement::is_first_word(word) => "indent the statement by 4 spaces",
             _ => "after the statements come only RETURN and DESCRIPTION",
         };
-        let place = if draught.outputs.is_empty() { "the statements" } else { "the outputs" };
         let message = format!("unexpected {} in column 1 after {place}", self.found());
         let code = if self.word() == "END" { codes::END_IF } else { codes::AFTER_BODY };
         let draft = Draft::error(code, self.span(), message);
@@ -458,3 +510,6 @@ impl Parser<'_, '_> {
         self.fail(if is_statement { draft.fix(start, "    ") } else { draft })
     }
 }
+
+/// What becomes of lines of another language.
+const NO_FOREIGN_LINES: &str = "leave them out: statements stand below DO, indented by 4 spaces, as SET \"x\" WITH 1; what several actions need is an action of its own, DEFINE ACTION name";
