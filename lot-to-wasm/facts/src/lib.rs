@@ -6,6 +6,7 @@
 //! Invariants: facts steer the broker only when its own compiler made them; in an uploaded component they are hints, and every
 //! capability is checked at the host call. Not here: how facts are found (`lot-to-wasm`) and what is done with them.
 
+mod bridge;
 mod cycle;
 mod route;
 mod rule;
@@ -15,6 +16,7 @@ mod view;
 
 use serde::{Deserialize, Serialize};
 
+pub use bridge::{BridgeLeg, BridgeSide};
 pub use cycle::shortest_cycle;
 pub use route::{RouteBlock, RouteFacts, RoutePart, RouteStore, RouteValue, Taker, TemplatePart};
 pub use rule::{RuleFacts, RuleInputs};

@@ -114,13 +114,13 @@ pub struct RouteBlock {
 
 impl RouteBlock {
     /// Whether a mapping carries messages in this direction, `out` or `in`: by `DIRECTION`, without it `out`.
-    fn goes(&self, direction: &str) -> bool {
+    pub(crate) fn goes(&self, direction: &str) -> bool {
         let said = self.text("DIRECTION").unwrap_or("out");
         said == direction || said == "both"
     }
 
     /// Whether a section of a bridge means this broker.
-    fn is_self(&self) -> bool {
+    pub(crate) fn is_self(&self) -> bool {
         ["BROKER", "BROKER_ADDRESS"]
             .iter()
             .any(|key| self.text(key).is_some_and(|said| said.eq_ignore_ascii_case("SELF")))

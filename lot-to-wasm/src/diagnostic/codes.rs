@@ -248,7 +248,7 @@ codes! {
     332 MODULE_FUNCTION "not the name of a module, or of a function of one"
         "CALL MODULE names the module as -addModule did, and perhaps a function of it behind a dot: CALL MODULE \"calc.scale\". MODULE in a Rule names the module alone. A name begins with a lower-case letter and has at most 64 lower-case letters, digits and hyphens; a function has letters, digits, _ and - and at most 128 bytes."
     333 TRIGGER_CYCLE "it may trigger itself"
-        "What the definition publishes matches its own trigger, or that of one that leads back to it. The broker stops such a message after 64 hops. Publish to another topic, or let the trigger name what others publish alone. Topics that are known only at run time are not looked at. The broker's name for it is TRIGGER_CYCLE."
+        "What the definition publishes matches its own trigger, or that of one that leads back to it, over mappings of bridges, too; or such mappings alone carry messages in a circle. The broker stops such a message after 64 hops. Publish to another topic, or let the trigger name what others publish alone. Topics that are known only at run time are not looked at. The broker's name for it is TRIGGER_CYCLE."
     334 TEXT_PLACEHOLDER "braces in a text"
         "Nothing in a text is replaced: \"t: {t}\" is published as it is written. Join with +, as in \"t: \" + {t}. Only in the texts of a topic {name} is replaced by a variable."
     335 MISSING_INPUT "input of the called action without a value"

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lot_facts::{Facts, shortest_cycle};
+use lot_facts::{BridgeLeg, Facts, RouteFacts, Trigger, shortest_cycle};
 
 use crate::Compilation;
 use crate::diagnostic::{Draft, Sink, codes};
@@ -12,53 +12,108 @@ use crate::source::{Source, Span};
 /// Where a definition is: the number of its program, and its own in it.
 type Place = (usize, usize);
 
+/// What passes messages on.
+enum Passing<'p> {
+    /// A definition, from its trigger to what it publishes.
+    Definition(&'p Facts),
+    /// A mapping of a bridge, in one direction.
+    Bridge(BridgeLeg<'p>),
+}
+
+/// Something that passes messages on, and where it is defined.
+struct Node<'p> {
+    place: Place,
+    name: String,
+    passing: Passing<'p>,
+}
+
 /// Warns of each cycle of definitions of these programs once, at the first of it. Those with errors are left alone.
 pub fn warn_of_cycles(programs: &mut [(&str, &mut Compilation)]) {
     let mut told = BTreeSet::new();
     let mut found = Vec::new();
     {
-        let all = definitions(programs);
+        let all = nodes(programs);
         let starts: Vec<Vec<usize>> = (0..all.len()).map(|at| started_by(at, &all)).collect();
-        for (at, (place, _)) in all.iter().enumerate() {
+        for (at, node) in all.iter().enumerate() {
             let next = |at: usize| starts.get(at).cloned().unwrap_or_default();
             let Some(way) = shortest_cycle(at, next) else { continue };
             if !told.insert(way.iter().copied().collect::<BTreeSet<usize>>()) {
                 continue;
             }
-            let names = way.iter().filter_map(|at| Some(all.get(*at)?.1.name.as_str()));
-            let message = format!("may trigger itself: {}", names.collect::<Vec<_>>().join(" -> "));
-            found.push((*place, message));
+            found.push((node.place, warning(&way, &all)));
         }
     }
-    for (place, message) in found {
-        report(programs, place, message);
+    for (place, draft) in found {
+        report(programs, place, draft);
     }
 }
 
-/// The definitions without errors.
-fn definitions<'p>(programs: &'p [(&str, &mut Compilation)]) -> Vec<(Place, &'p Facts)> {
+/// The warning of a cycle, without its place.
+fn warning(way: &[usize], all: &[Node<'_>]) -> Draft {
+    let members: Vec<&Node<'_>> = way.iter().filter_map(|at| all.get(*at)).collect();
+    let names: Vec<&str> = members.iter().map(|node| node.name.as_str()).collect();
+    let is_bridge = |node: &&Node<'_>| matches!(node.passing, Passing::Bridge(_));
+    let bridges = members.iter().filter(|node| is_bridge(node)).count();
+    let told = |message: String| Draft::warning(codes::TRIGGER_CYCLE, Span::default(), message);
+    if bridges == members.len() {
+        let draft = told(format!("may carry messages in a circle: {}", names.join(" -> ")));
+        let draft = draft.note("a bridge stops what has passed it before; where a broker on the way speaks no MQTT 5.0 it may go on");
+        return draft.suggest(
+            "leave the topics of one mapping out of the other, or write one mapping WITH DIRECTION \"both\"",
+        );
+    }
+    let draft = told(format!("may trigger itself: {}", names.join(" -> ")));
+    let draft = if bridges == 0 { draft.note("the broker says TRIGGER_CYCLE of it") } else { draft };
+    draft.suggest("publish to a topic that its trigger does not match")
+}
+
+/// The definitions without errors, and the mappings of bridges among them.
+fn nodes<'p>(programs: &'p [(&str, &mut Compilation)]) -> Vec<Node<'p>> {
     let mut all = Vec::new();
     for (program, (_, compilation)) in programs.iter().enumerate() {
         for (entity, compiled) in compilation.entities.iter().enumerate() {
-            all.extend(compiled.output.as_ref().map(|output| ((program, entity), &output.facts)));
+            let Some(facts) = compiled.output.as_ref().map(|output| &output.facts) else { continue };
+            let node = |name: String, passing| Node { place: (program, entity), name, passing };
+            let legs = facts.route.as_deref().map(RouteFacts::bridge_legs).unwrap_or_default();
+            if legs.is_empty() {
+                all.push(node(facts.name.clone(), Passing::Definition(facts)));
+            }
+            let of_leg =
+                |leg: BridgeLeg<'p>| node(format!("{}.{}", facts.name, leg.mapping), Passing::Bridge(leg));
+            all.extend(legs.into_iter().map(of_leg));
         }
     }
     all
 }
 
-fn started_by(at: usize, all: &[(Place, &Facts)]) -> Vec<usize> {
-    let Some((_, writer)) = all.get(at).filter(|(_, facts)| !facts.writes.is_empty()) else {
-        return Vec::new();
-    };
+fn started_by(at: usize, all: &[Node<'_>]) -> Vec<usize> {
+    let Some(first) = all.get(at) else { return Vec::new() };
     let others = all.iter().enumerate();
-    others
-        .filter(|(other, (_, facts))| writer.may_start(facts, *other == at))
-        .map(|(other, _)| other)
-        .collect()
+    others.filter(|(other, node)| may_pass_on(first, node, *other == at)).map(|(other, _)| other).collect()
+}
+
+/// Whether what one passes on may come to another, which is itself or not.
+fn may_pass_on(first: &Node<'_>, second: &Node<'_>, is_same: bool) -> bool {
+    match (&first.passing, &second.passing) {
+        (Passing::Definition(writer), Passing::Definition(other)) => writer.may_start(other, is_same),
+        (Passing::Definition(writer), Passing::Bridge(leg)) => {
+            leg.from.is_none() && writer.writes.iter().any(|write| write.may_match(leg.filter))
+        }
+        (Passing::Bridge(leg), Passing::Definition(other)) => {
+            let trigger = other.trigger.as_ref().filter(|trigger| trigger.is_by_message());
+            let filters = trigger.map(Trigger::filters).unwrap_or_default();
+            leg.to.is_none() && filters.iter().any(|filter| leg.topic.may_match(filter))
+        }
+        // Both directions of a mapping are meant to be there.
+        (Passing::Bridge(leg), Passing::Bridge(other)) => {
+            let is_own = first.place == second.place && leg.mapping == other.mapping;
+            !is_own && leg.to == other.from && leg.topic.may_match(other.filter)
+        }
+    }
 }
 
 /// Puts the warning at the name of the definition.
-fn report(programs: &mut [(&str, &mut Compilation)], (program, entity): Place, message: String) {
+fn report(programs: &mut [(&str, &mut Compilation)], (program, entity): Place, draft: Draft) {
     let Some((text, compilation)) = programs.get_mut(program) else { return };
     let Some(entity) = compilation.entities.get_mut(entity) else { return };
     let slice = text.get(entity.range.clone()).unwrap_or("");
@@ -66,9 +121,7 @@ fn report(programs: &mut [(&str, &mut Compilation)], (program, entity): Place, m
     let span = name.map_or(Span::new(0, 6), |name| Span::new(name.range.start, name.range.end));
     let source = Source::new(slice);
     let mut sink = Sink::new(&source);
-    let draft = Draft::warning(codes::TRIGGER_CYCLE, span, message);
-    let draft = draft.note("the broker says TRIGGER_CYCLE of it");
-    sink.push(draft.suggest("publish to a topic that its trigger does not match"));
+    sink.push(draft.moved_to(span));
     entity.diagnostics.extend(sink.finish());
     entity.diagnostics.sort_by_key(|found| (found.span.start, found.severity));
 }
@@ -108,5 +161,52 @@ mod tests {
         );
         let wrong = back.replace("PAYLOAD", "PAYLOD");
         assert_eq!(told(&[&there, &wrong]), [""; 0]);
+    }
+
+    fn bridge(name: &str, [source, destination]: [&str; 2], mappings: &[(&str, &str, &str, &str)]) -> String {
+        let side = |said: &str| match said {
+            "SELF" => "BROKER SELF".to_owned(),
+            address => format!("BROKER_ADDRESS \"{address}\""),
+        };
+        let mut text = format!(
+            "\nDEFINE ROUTE {name} WITH TYPE MQTT_BRIDGE\n    ADD SOURCE_CONFIG\n        WITH {}\n    ADD DESTINATION_CONFIG\n        WITH {}\n",
+            side(source),
+            side(destination)
+        );
+        for (mapping, from, to, direction) in mappings {
+            text.push_str(&format!(
+                "    ADD MAPPING {mapping}\n        WITH SOURCE_TOPIC \"{from}\"\n        WITH DESTINATION_TOPIC \"{to}\"\n        WITH DIRECTION \"{direction}\"\n"
+            ));
+        }
+        text
+    }
+
+    #[test]
+    fn what_bridges_carry_back_is_a_cycle_unless_one_mapping_is_meant_to() {
+        let far = ["SELF", "far"];
+        let both = bridge("Up", far, &[("all", "a/#", "x/a/#", "both")]);
+        assert_eq!(told(&[&both]), [""; 0]);
+        // The example of the documentation: what comes is not among what goes.
+        let apart = bridge("Up", far, &[("up", "site/#", "s/#", "out"), ("down", "s/cmd/#", "cmd/#", "in")]);
+        assert_eq!(told(&[&apart]), [""; 0]);
+        let circle =
+            bridge("Up", far, &[("up", "site/#", "s/#", "out"), ("down", "s/cmd/#", "site/cmd/#", "in")]);
+        assert_eq!(told(&[&circle]), ["2:14 may carry messages in a circle: Up.up -> Up.down -> Up.up"]);
+        // The other broker is another one.
+        let (out, back) = (
+            bridge("Out", far, &[("m", "a", "b", "out")]),
+            bridge("In", ["SELF", "other"], &[("m", "b", "a", "in")]),
+        );
+        assert_eq!(told(&[&out, &back]), [""; 0]);
+        let copy = bridge("Copy", ["SELF", "SELF"], &[("m", "a/#", "b/#", "out")]);
+        let answer = action("Answer", "b/+", "a/x");
+        assert_eq!(told(&[&copy, &answer]), ["2:14 may trigger itself: Copy.m -> Answer -> Copy.m"]);
+        let (out, answer) = (bridge("Out", far, &[("m", "a", "b", "out")]), action("Answer", "c", "a"));
+        let back = bridge("In", far, &[("m", "b", "c", "in")]);
+        assert_eq!(told(&[&out, &answer]), [""; 0]);
+        assert_eq!(
+            told(&[&out, &back, &answer]),
+            ["2:14 may trigger itself: Out.m -> In.m -> Answer -> Out.m"]
+        );
     }
 }
