@@ -244,3 +244,32 @@ fn last_errors_come_in_the_order_of_their_times() {
     let told: Vec<String> = told.map(|event| event["name"].as_str().unwrap().to_owned()).collect();
     assert_eq!(told, names, "{ended:?}");
 }
+
+#[test]
+fn what_was_told_before_anybody_watched_comes_first_and_says_so() {
+    let broker = broker();
+    broker.command_ok(&format!("-addAction {RATIO}"));
+    broker.command_ok(
+        "-addAction DEFINE ACTION Hot\nON TOPIC \"in/+\" DO\n    IF GET JSON \"t\" IN PAYLOAD > 50 THEN\n        PUBLISH TOPIC \"hot\" WITH 1\n",
+    );
+    send(&broker, "in/a", "{}");
+    send(&broker, "in/a", "0");
+    eventually("the error and the warning", || {
+        let status = broker.command_ok("-brokerStatus").0.to_string();
+        (status.contains("LOT602") && status.contains("LOT601")).then_some(())
+    });
+    let mut watch = start(&broker, &["--only", "errors"]);
+    line_with(&watch, &[" warning ", "Hot earlier: LOT601 at 3:5: a number was compared"]);
+    line_with(&watch, &[" error ", "Ratio earlier: LOT602 at 3:5: division by zero"]);
+    send(&broker, "in/b", "0");
+    let line = line_with(&watch, &[" error ", "in/b = 0"]);
+    assert!(!line.contains("earlier"), "{line}");
+    watch.kill();
+    // Of those that are named alone, and for machines.
+    let ended = start(&broker, &["Hot", "--only", "errors", "-C", "1", "--json"]).wait();
+    let event: Value = serde_json::from_str(ended.stdout.trim()).unwrap();
+    assert_eq!(
+        (&event["name"], &event["kind"], &event["earlier"]),
+        (&"Hot".into(), &"warning".into(), &true.into())
+    );
+}

@@ -17,11 +17,11 @@ use jiff::tz::TimeZone;
 use lotmq_client::{
     Client, ClientError, Message, PropertyBuf, QoS, ReasonCode, RetainHandling, SubscriptionOptions,
 };
-use lotmq_connect::ConnectArgs;
+use lotmq_connect::{ConnectArgs, random_text};
 use lotmq_terminal::{Exit, Paint, output};
 use serde_json::Value;
 
-use crate::cmd::{asked, connect_as_root};
+use crate::cmd::{asked, connect_as_root, exchange};
 use crate::interruption::Interruption;
 use event::WatchedEvent;
 use order::EventOrder;
@@ -46,7 +46,7 @@ const REPLY_SEC: f64 = 15.0;
 /// definitions publish, of each topic at most one a second and the last one.
 ///
 /// With names only these definitions are shown, and their actions are traced until the end (`-actionTrace`). Without, traces are shown of those that somebody
-/// else has armed. Denials are not of one definition: with names they are shown with --only denials. The last error of each definition comes first. A connection
+/// else has armed. Denials are not of one definition: with names they are shown with --only denials. The last error of each definition and the last warning of each place come first, marked as earlier. A connection
 /// that is lost is made again. Lines are in the order of their times, for which each waits a third of a second. It needs a user who may configure the system; without -u that is root, as in `lotmq cmd`.
 ///
 /// Exit codes: 0 ended by Ctrl-C or --count, 1 there is no such definition or the broker says no, 2 wrong usage, 3 no broker.
@@ -139,6 +139,8 @@ struct Watch<'a> {
     traces: Traces,
     /// Last errors that were shown, by topic, so that a new connection does not show them again.
     errors: HashMap<String, Vec<u8>>,
+    /// How many warnings of a place there were, by its definition and itself, when they were last shown as kept ones.
+    warnings: HashMap<String, u64>,
     left: Option<u64>,
     paint: Paint,
     zone: TimeZone,
@@ -153,6 +155,7 @@ impl<'a> Watch<'a> {
             order: EventOrder::default(),
             traces: Traces::default(),
             errors: HashMap::new(),
+            warnings: HashMap::new(),
             left: args.count,
             paint: Paint::of_stdout(),
             zone: TimeZone::system(),
@@ -199,6 +202,7 @@ impl<'a> Watch<'a> {
         if let Err(exit) = self.traces.arm(client)? {
             return Ok(exit);
         }
+        self.take_kept_warnings(client)?;
         if !self.subscribe(client)? {
             return Ok(Exit::Failure);
         }
@@ -217,6 +221,29 @@ impl<'a> Watch<'a> {
             self.traces.renew(client)?;
         }
         Ok(Exit::Success)
+    }
+
+    /// Takes the warnings that the broker has kept: their lines are not retained.
+    fn take_kept_warnings(&mut self, client: &mut Client) -> anyhow::Result<()> {
+        if !self.wants(Kind::Errors) {
+            return Ok(());
+        }
+        let timeout = Duration::from_secs_f64(REPLY_SEC);
+        let reply = match exchange(client, "-brokerStatus", &random_text(12)?, timeout) {
+            Ok(reply) => reply.unwrap_or_default(),
+            Err(error) if is_lost(&error) => return Err(error),
+            // Who may not ask may not subscribe either.
+            Err(_) => return Ok(()),
+        };
+        for row in reply["data"]["warnings"].as_array().into_iter().flatten() {
+            let name = row["name"].as_str().unwrap_or_default();
+            let place = format!("{} {name} {} {}:{}", row["kind"], row["code"], row["line"], row["column"]);
+            let count = row["count"].as_u64().unwrap_or(1);
+            if self.is_named(name) && self.warnings.insert(place, count) != Some(count) {
+                self.order.add(Instant::now(), event::kept_warning(row));
+            }
+        }
+        Ok(())
     }
 
     /// Subscribes to what tells of the wanted kinds. Whether the broker let us.
@@ -284,7 +311,8 @@ impl<'a> Watch<'a> {
                     return Ok(());
                 }
                 self.errors.insert(message.topic.clone(), message.payload.clone());
-                self.show_if(event::error(kind, &message.payload))
+                let error = event::error(kind, &message.payload);
+                self.show_if(if message.retain { error.map(WatchedEvent::earlier) } else { error })
             }
             ["Actions" | "Models" | "Routes", name] if self.is_named(name) => {
                 let wanted = self.outputs.define(&message.topic, name, &message.text());

@@ -63,6 +63,8 @@ struct RunWarning {
     message: Box<str>,
     /// How often it was told.
     count: u64,
+    /// When it was told last.
+    at: Timestamp,
 }
 
 /// Warnings by their places, those of further places together, and all of them.
@@ -86,6 +88,8 @@ pub struct WarningAt {
     pub message: String,
     /// How often it was told since the deploy.
     pub count: u64,
+    /// When it was told last.
+    pub at: Timestamp,
 }
 
 /// Counters, error record, trace and `ON CHANGE` memory of one version of a definition.
@@ -235,7 +239,7 @@ impl Activity {
     }
 
     /// Keeps what a run warned of, the last text of each code and place; of at most 16, others are only counted. Returns how many there were of that place.
-    pub fn note_warning(&self, warning: &RunError<'_>) -> u64 {
+    pub fn note_warning(&self, warning: &RunError<'_>, at: Timestamp) -> u64 {
         let mut warnings = self.warnings.lock();
         let Warnings { kept, late, total } = &mut **warnings;
         *total += 1;
@@ -245,10 +249,11 @@ impl Activity {
         if let Some(known) = known {
             known.message = message;
             known.count += 1;
+            known.at = at;
             known.count
         } else if kept.len() < WARNINGS_MAX {
             let (line, column) = (warning.line, warning.column);
-            kept.push(RunWarning { code: warning.code.into(), line, column, message, count: 1 });
+            kept.push(RunWarning { code: warning.code.into(), line, column, message, count: 1, at });
             1
         } else {
             *late += 1;
@@ -264,12 +269,13 @@ impl Activity {
     /// What runs warned of, by place.
     pub fn warnings_by_place(&self) -> Vec<WarningAt> {
         let warnings = self.warnings.lock();
-        let of_place = |RunWarning { code, line, column, message, count }: &RunWarning| WarningAt {
+        let of_place = |RunWarning { code, line, column, message, count, at }: &RunWarning| WarningAt {
             code: code.to_string(),
             line: *line,
             column: *column,
             message: message.to_string(),
             count: *count,
+            at: *at,
         };
         warnings.kept.iter().map(of_place).collect()
     }
@@ -541,7 +547,7 @@ mod tests {
             let message = format!("odd ({line})");
             let warning =
                 RunError { code: "LOT601", message: &message, line, column: 5, ..RunError::default() };
-            activity.note_warning(&warning);
+            activity.note_warning(&warning, Timestamp::UNIX_EPOCH);
         }
         assert_eq!((activity.warning_count(), activity.warnings_by_place()[3].count), (40, 2));
         let warnings = activity.warnings();

@@ -21,6 +21,8 @@ pub(super) struct WatchedEvent {
     /// Name of the definition; of a denial the user.
     name: String,
     text: String,
+    /// Whether it happened before anybody watched: the last one of its kind that the broker has kept.
+    is_earlier: bool,
     /// The record as the broker told it, for machines.
     pub(super) details: Value,
 }
@@ -36,8 +38,9 @@ impl WatchedEvent {
             _ => Colour::Cyan,
         };
         let kind = paint.text(colour, &format!("{:<6}", self.kind));
+        let earlier = if self.is_earlier { "earlier: " } else { "" };
         format!(
-            "{} {kind} {} {}",
+            "{} {kind} {} {earlier}{}",
             paint.text(Colour::Dim, &time),
             printable(&self.name),
             printable(&self.text)
@@ -51,8 +54,14 @@ impl WatchedEvent {
             "kind": self.kind,
             "name": self.name,
             "text": self.text,
+            "earlier": self.is_earlier,
             "details": self.details,
         })
+    }
+
+    /// The same as one that the broker has kept since before anybody watched.
+    pub(super) fn earlier(self) -> Self {
+        Self { is_earlier: true, ..self }
     }
 
     /// When it happened; of a value that was held back, when that ended.
@@ -90,7 +99,14 @@ pub(super) fn error(level: &str, payload: &[u8]) -> Option<WatchedEvent> {
     let times = if count == 1 { "first time".to_owned() } else { format!("{count} times so far") };
     let said = format!("{}{place}: {} ({times}{trigger})", text(&record["code"]), text(&record["message"]));
     record["kind"] = json!(level.trim_end_matches('s'));
-    Some(WatchedEvent { at: time(&record["timestamp"]), kind: "error", name, text: said, details: record })
+    Some(WatchedEvent {
+        at: time(&record["timestamp"]),
+        kind: "error",
+        name,
+        text: said,
+        is_earlier: false,
+        details: record,
+    })
 }
 
 /// Event of a line of a definition that is a warning; `None` for all other lines. That of a program has its place.
@@ -102,7 +118,33 @@ pub(super) fn warning(name: &str, payload: &[u8]) -> Option<WatchedEvent> {
         None => text(&line["text"]).to_owned(),
     };
     let at = time(&line["ts"]);
-    Some(WatchedEvent { at, kind: "warning", name: name.to_owned(), text: said, details: line })
+    Some(WatchedEvent {
+        at,
+        kind: "warning",
+        name: name.to_owned(),
+        text: said,
+        is_earlier: false,
+        details: line,
+    })
+}
+
+/// Event of a warning that the broker has kept, a row of `warnings` of `-brokerStatus`.
+pub(super) fn kept_warning(row: &Value) -> WatchedEvent {
+    let (code, message) = (text(&row["code"]), text(&row["message"]));
+    let said = match place(row) {
+        Some(place) => format!("{code} at {place}: {message}"),
+        None => format!("{message} ({code})"),
+    };
+    let count = row["count"].as_u64().unwrap_or(1);
+    let times = if count == 1 { "first time".to_owned() } else { format!("{count} times so far") };
+    WatchedEvent {
+        at: time(&row["timestamp"]),
+        kind: "warning",
+        name: text(&row["name"]).to_owned(),
+        text: format!("{said} ({times})"),
+        is_earlier: true,
+        details: row.clone(),
+    }
 }
 
 /// Event of a line of the log that tells of a denial; `None` for all other lines.
@@ -128,6 +170,7 @@ pub(super) fn denial(payload: &[u8]) -> Option<WatchedEvent> {
         kind: "denial",
         name: name.to_owned(),
         text: said,
+        is_earlier: false,
         details: fields,
     })
 }
@@ -141,7 +184,14 @@ pub(super) fn refused_handshake(payload: &[u8]) -> Option<WatchedEvent> {
     let fields = line["fields"].clone();
     let name = format!("listener {}", text(&fields["listener"]));
     let said = format!("handshake refused: {}, from {}", text(&fields["error"]), text(&fields["peer"]));
-    Some(WatchedEvent { at: time(&line["ts"]), kind: "denial", name, text: said, details: fields })
+    Some(WatchedEvent {
+        at: time(&line["ts"]),
+        kind: "denial",
+        name,
+        text: said,
+        is_earlier: false,
+        details: fields,
+    })
 }
 
 /// Event of a login that was refused; `None` for all others.
@@ -163,7 +213,7 @@ pub(super) fn refused_login(payload: &[u8]) -> Option<WatchedEvent> {
         text(&record["endpoint"])
     );
     let (at, name) = (time(&record["timestamp"]), name.to_owned());
-    Some(WatchedEvent { at, kind: "denial", name, text: said, details: record })
+    Some(WatchedEvent { at, kind: "denial", name, text: said, is_earlier: false, details: record })
 }
 
 /// Event of a record at the topic `Trace` of an action; `None` where it is none.
@@ -185,7 +235,7 @@ pub(super) fn trace(payload: &[u8]) -> Option<WatchedEvent> {
     let took = if took > 0.0 { format!(", {took:.1} ms") } else { String::new() };
     let said = format!("{trigger} -> {published} ({}{error}{took})", text(&record["result"]));
     let at = time(&record["timing"]["endUtc"]);
-    Some(WatchedEvent { at, kind: "trace", name, text: said, details: record })
+    Some(WatchedEvent { at, kind: "trace", name, text: said, is_earlier: false, details: record })
 }
 
 /// Event of a message on a topic to which a definition publishes.
@@ -197,6 +247,7 @@ pub(super) fn value(name: &str, message: &Message) -> WatchedEvent {
         kind: "value",
         name: name.to_owned(),
         text: format!("{} = {}{retained}", message.topic, cut(&payload)),
+        is_earlier: false,
         details: json!({ "topic": message.topic, "payload": payload, "retained": message.retain }),
     }
 }
@@ -235,6 +286,12 @@ mod tests {
         );
         let line = br#"{"ts":"2026-11-25T22:11:24.600Z","level":"warn","text":"slow (SLOW)","code":"SLOW"}"#;
         assert_eq!(shown(warning("poll", line)), "22:11:24.600 warning poll slow (SLOW)");
+        let row = json!({ "kind": "Action", "name": "Hot", "code": "LOT601", "message": "odd", "line": 3, "column": 5, "count": 2,
+            "timestamp": "2026-11-25T22:11:24.600Z" });
+        assert_eq!(
+            shown(Some(kept_warning(&row))),
+            "22:11:24.600 warning Hot earlier: LOT601 at 3:5: odd (2 times so far)"
+        );
         assert!(warning("poll", br#"{"ts":"x","level":"warn","text":"slow"}"#).is_none());
         let line = br#"{"ts":"2026-11-25T22:11:24.676Z","level":"Warning","category":"rules","message":"denied by a rule","fields":{"tenant":"default","user":"","client_id":"c1","scope":"Publish","topic":"valve/\u001b1","by":"rule Valves (valves.lot:3)","count":"1"}}"#;
         assert_eq!(

@@ -164,7 +164,7 @@ fn warned(
     warning: &RunError<'_>,
     at: Timestamp,
 ) -> Option<HeardLine> {
-    let count = note_warning(tenant, definition, warning);
+    let count = note_warning(tenant, definition, warning, at);
     if matches!(definition.kind(), DefinitionKind::Module | DefinitionKind::Route) {
         let text = format!("{} ({})", warning.message, warning.code);
         return written(tenant, definition, (LogLevel::Warn, &text), Some(warning.code), at);
@@ -337,14 +337,14 @@ pub(super) fn record_masked(
 }
 
 /// Notes a warning without the values of secrets; returns how many there were of its place.
-fn note_warning(tenant: &Tenant, definition: &Definition, warning: &RunError<'_>) -> u64 {
+fn note_warning(tenant: &Tenant, definition: &Definition, warning: &RunError<'_>, at: Timestamp) -> u64 {
     let message = tenant.programs().variables.masked_text(warning.message);
     let line = definition.line_of_file(warning.line);
     let warning = RunError { message: &message, line, ..*warning };
     if let Some(witness) = tenant.programs().guests.witness.get() {
         witness.sees(definition.name(), Deed::Reported(Report::new(false, &warning)));
     }
-    definition.activity.note_warning(&warning)
+    definition.activity.note_warning(&warning, at)
 }
 
 /// Notes, as one record, the events that were not taken since the first of them had a record of its own.

@@ -176,9 +176,11 @@ fn warnings(tenant: &Tenant) -> Vec<Value> {
         let (file, cell) = definition.deployed.origin.file();
         let (file, definition) = (file.to_owned(), Arc::clone(definition));
         definition.activity.warnings_by_place().into_iter().map(move |warning| {
-            let WarningAt { code, line, column, message, count } = warning;
+            let WarningAt { code, line, column, message, count, at } = warning;
+            let at_ms = u64::try_from(at.as_millisecond()).unwrap_or_default();
             let mut row = json!({
                 "kind": kind, "name": &*name, "code": code, "message": message, "line": line, "column": column, "count": count,
+                "timestamp": utc_text(at_ms),
             });
             if !file.is_empty() {
                 row["file"] = json!(file);
