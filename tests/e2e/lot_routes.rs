@@ -592,3 +592,27 @@ fn a_definition_that_is_refused_has_its_warnings_told_as_well() {
     let warnings = refused.0["warnings"].as_array().unwrap();
     assert!(warnings.iter().any(|warning| warning["message"].to_string().contains("COLOUR")), "{refused:?}");
 }
+
+/// What is known at once is told at once: where a route would listen, and `localhost`; by command and with a project.
+#[test]
+fn where_a_route_may_not_listen_or_connect_is_told_when_it_is_added() {
+    const WEB: &str = "DEFINE ROUTE Web WITH TYPE REST_API\n    ADD REST_API_CONFIG\n        WITH SERVER_PORT 8090\n        WITH SERVER_BIND \"127.0.0.1\"\n    \
+        ADD EVENT State\n        WITH SOURCE_TOPIC \"dev/{id}/state\"\n        WITH ENDPOINT \"/dev/{id}\"\n        WITH METHOD \"GET\"\n";
+    const HOME: &str = "DEFINE ROUTE Bus WITH TYPE NATS\n    ADD NATS_CONFIG\n        WITH SERVER \"localhost\"\n    \
+        ADD MAPPING Out\n        WITH SOURCE_TOPIC \"plant/#\"\n        WITH DESTINATION_TOPIC \"mqtt.>\"\n";
+    let broker = broker();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("web.lot"), WEB.replace("Web", "Other")).unwrap();
+    let web = "the route does not listen at 127.0.0.1:8090: 127.0.0.1 is none of routes.listen_networks";
+    let home = "the route stands still: NATS_CONFIG: localhost:4222: 127.0.0.1 is this machine, and routes.allow_loopback is not set";
+    for (route, told) in [(WEB, web), (HOME, home)] {
+        let added = broker.command_ok(&format!("-addRoute {route}"));
+        assert_eq!(added.0["warnings"], json!([{ "code": "ADDRESS_REFUSED", "message": told }]), "{added:?}");
+    }
+    let path = folder.path().to_str().unwrap();
+    let deployed = Program::run(LOTMQ, &["deploy", path, "--name", "web", "-p", &broker.port()]).unwrap();
+    assert!(deployed.status.success() && deployed.stdout.contains(web), "{deployed:?}");
+    let allowed = options().variable("LOTMQ_ROUTES_LISTEN_NETWORKS", "127.0.0.0/8").start();
+    let added = allowed.command_ok(&format!("-addRoute {}", WEB.replace("8090", "18093")));
+    assert!(added.0["warnings"].is_null(), "{added:?}");
+}

@@ -31,7 +31,7 @@ use super::guest_id::guest_id;
 use super::hosting::Hosting;
 use super::route_types;
 use super::services::TenantServices;
-use endpoints::{NoEndpoint, PlaceBounds, SectionTls};
+use endpoints::{PlaceBounds, SectionTls};
 
 pub(crate) use thread::{SteppedRoutes, open, start};
 
@@ -55,21 +55,30 @@ fn refuses_events(abilities: Abilities, route: &RouteFacts) -> Option<&'static s
     (!has_none).then_some("its guest takes no messages, so it can have no events")
 }
 
-/// Why the operator refuses the address that a route names, as it is told when the route is opened; `None` where it names none, or what is wrong is something else.
-pub(crate) fn refused_address(
+/// What the operator refuses of the addresses that a route names to connect to and to listen at, as far as they are known without asking anybody.
+pub(crate) fn refused_addresses(
     (tenant, hosting): (&Arc<Tenant>, &Arc<Hosting>),
     definition: &Arc<Definition>,
-) -> Option<String> {
-    let route = definition.facts().route.as_deref()?;
+) -> Vec<String> {
+    let Some(route) = definition.facts().route.as_deref() else { return Vec::new() };
     let services = Arc::new(TenantServices::new(tenant, hosting, definition));
     let names = template::OfRoute(&services, RunContext::new(guest_id(tenant, definition.id)));
-    let said = places::placed(route, route_types::places(&route.kind), &names).ok()?;
+    let Ok(said) = places::placed(route, route_types::places(&route.kind), &names) else { return Vec::new() };
     let refuses = |address| services.refuses_address(address);
     let bounds = PlaceBounds { refuses: Some(&refuses), ..PlaceBounds::default() };
-    endpoints::endpoints(&said, &names, bounds, &SectionTls::default())
-        .err()
-        .filter(NoEndpoint::is_refused)
-        .map(|refused| refused.to_string())
+    let made = match endpoints::endpoints(&said, &names, bounds, &SectionTls::default()) {
+        Ok(made) => made,
+        Err(refused) if refused.is_refused() => return vec![format!("the route stands still: {refused}")],
+        Err(_) => return Vec::new(),
+    };
+    let refused = made.values().filter(|endpoint| endpoint.listens).filter_map(|endpoint| {
+        let reason = services.refuses_listening(endpoint.host.parse().ok()?)?;
+        let place = endpoints::place(&endpoint.host, endpoint.port);
+        Some(format!("the route does not listen at {place}: {reason}"))
+    });
+    // Where nothing is listened at anyway that is told when it is tried.
+    let refused: BTreeSet<String> = refused.filter(|_| hosting.routes.network_refused.is_none()).collect();
+    refused.into_iter().collect()
 }
 
 /// Places that a route names, as `host:port`, which its module needs the grants `endpoint:` of; none where its settings do not say them well.

@@ -190,8 +190,8 @@ codes! {
             "What the run wrote beyond the limits of a run (docs/limits.md) was dropped. A run of LoT ends there, with LOT609. Divide the work over several events."
     }
     Load {
-        ADDRESS_REFUSED "the operator refuses the address of a route"
-            "The route names an address that section [routes] of the configuration refuses (allow_loopback, denied_networks). It is there and stands still, with its messages. Name another address, or have the operator allow it."
+        ADDRESS_REFUSED "the operator refuses an address of a route"
+            "The route names an address that section [routes] of the configuration refuses: to connect to (allow_loopback, denied_networks) or to listen at (listen_networks). It is there and stands still, with its messages, or does not listen. Name another address, or have the operator allow it."
         BASE64_INVALID "argument is not base64"
             "What stands behind lot64:, zip64: or the like is not valid base64."
         CHUNK_CHANGED "a part came with other bytes"

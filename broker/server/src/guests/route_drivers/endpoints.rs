@@ -4,7 +4,7 @@
 //! of this build connects and serves, what it serves has `_server` behind that name.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue};
 use lotmq_host::fiber::{Endpoint, EndpointTls, HostPattern, HttpService, NotAPattern, ServerTls};
@@ -181,10 +181,13 @@ impl<N: Names> Section<'_, N> {
         }
     }
 
-    /// Checks that the operator allows a host that is an address: no attempt would end otherwise, and whoever connects with the first message only would seem well
+    /// Checks that the operator allows a host that is an address, as `localhost` is \[RFC 6761 §6.3\]: no attempt would end otherwise, and whoever connects with the first message only would seem well
     /// until then. What a name stands for is known when it is looked up.
     fn check_address(&self, host: &str, port: u16) -> Result<(), NoEndpoint> {
-        let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+        let address: Option<IpAddr> = match host.trim_matches(['[', ']']) {
+            name if name.eq_ignore_ascii_case("localhost") => Some(Ipv4Addr::LOCALHOST.into()),
+            host => host.parse().ok(),
+        };
         let reason = address.zip(self.bounds.refuses).and_then(|(address, refuses)| refuses(address));
         let refused = |reason| NoEndpoint::Refused { section: self.name(), place: place(host, port), reason };
         reason.map_or(Ok(()), |reason| Err(refused(reason)))
@@ -353,7 +356,8 @@ mod tests {
             assert_eq!(at(host, &[]), Err(format!("PLC_CONFIG: {place}: {address} is refused")));
         }
         assert_eq!(at("10.0.0.7", &[]), Ok(()));
-        assert_eq!(at("localhost", &[]), Ok(()));
+        assert_eq!(at("localhost", &[]), Err("PLC_CONFIG: localhost:80: 127.0.0.1 is refused".to_owned()));
+        assert_eq!(at("plc.localdomain", &[]), Ok(()));
         assert_eq!(at("127.0.0.1", &[("ALLOW_HOSTS", text("10.0.0.7:80"))]), Ok(()), "another one may do");
         assert_eq!(of(&[("HOST", text("127.0.0.1")), ("PORT", RouteValue::Int(80))]).map(|_| ()), Ok(()));
     }

@@ -409,6 +409,10 @@ pub(crate) fn install(
                 for warning in warnings {
                     problems.warning(&place, problem(warning.code(), &warning.to_string()));
                 }
+                let here = (call.tenant, &call.broker.hosting);
+                for told in guests::route_drivers::refused_addresses(here, &new.definition) {
+                    problems.warning(&place, problem("ADDRESS_REFUSED", &told));
+                }
                 installed.push((new.definition, place.clone()));
             }
             Ok(Err(refusal)) => problems.refused(&place, refusal),
