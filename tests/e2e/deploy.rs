@@ -94,7 +94,7 @@ fn deploy_shows_what_changes_and_asks_before_protection_or_work_goes() {
     // The same again changes nothing, and asks nothing.
     let again = deploy(&broker, folder.path(), &[]);
     assert_eq!(again.status.code(), Some(0), "{}", again.stderr);
-    let expected = "nothing changes\n= 2 unchanged\nproject \"b\" is loaded as it was: nothing has changed";
+    let expected = "nothing changes\n= 2 unchanged\nproject 'b' is loaded as it was: nothing has changed";
     assert_eq!(again.stdout.trim_end(), expected);
 
     fs::remove_file(&rule).unwrap();

@@ -348,7 +348,7 @@ fn deploy_uploads_projects_and_files_and_nothing_that_is_wrong() {
     fs::write(project.join("m.lot"), "DEFINE MODEL M COLLAPSED\n    ADD INT \"v\"\n").unwrap();
     let path = project.to_str().unwrap();
     for expected in
-        ["Project 'plant' added successfully!", "project \"plant\" is loaded as it was: nothing has changed"]
+        ["Project 'plant' added successfully!", "project 'plant' is loaded as it was: nothing has changed"]
     {
         let deployed = deploy(&[path]);
         let said = deployed.output();

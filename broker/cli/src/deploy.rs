@@ -75,8 +75,11 @@ pub(crate) fn deploy(args: &DeployArgs) -> anyhow::Result<Exit> {
     if compiled.has_diagnostics() || compiled.has_idle_routes() {
         output::note(&compiled.to_text());
     }
-    if !compiled.succeeded() {
+    if compiled.is_wrong() {
         return Ok(Exit::Failure);
+    }
+    if !compiled.succeeded() {
+        output::note("scripts were not checked here; the broker checks them before it takes them");
     }
     let is_folder = args.path.is_dir();
     if args.dry_run && !is_folder {
@@ -135,7 +138,8 @@ fn project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit> {
         let sent = broker.send(&format!("-addProject zip64:{archive} {name}{load}{replace}{dry_run}"))?;
         let Some(reply) = sent else { return Ok(Exit::NoBroker) };
         if !is_plan && changes_nothing && is_success(&reply) && reply["warnings"].is_null() {
-            output::line(&format!("project {name} is loaded as it was: nothing has changed"))?;
+            let name = printable(name.trim_matches('"'));
+            output::line(&format!("project '{name}' is loaded as it was: nothing has changed"))?;
             return Ok(Exit::Success);
         }
         if !is_plan || !is_success(&reply) {

@@ -269,6 +269,11 @@ impl Compiled {
         self.parts.iter().all(|(_, outcome)| outcome.succeeded())
     }
 
+    /// Whether something is wrong with the programs themselves: that scripts cannot be checked here says nothing about them.
+    pub fn is_wrong(&self) -> bool {
+        self.parts.iter().any(|(_, outcome)| !outcome.succeeded() && !outcome.is_unchecked())
+    }
+
     /// Whether there is anything to say, be it a warning.
     pub fn has_diagnostics(&self) -> bool {
         self.parts.iter().any(|(_, outcome)| match outcome {
@@ -340,12 +345,15 @@ impl Compiled {
 
     /// The diagnostics, and for each program without an error a line about what it defines.
     pub fn to_text(&self) -> String {
-        let texts: Vec<String> = self
-            .parts
-            .iter()
-            .map(|(part, outcome)| outcome.to_text(&part.place(), self.runs_route))
-            .collect();
-        texts.join("\n")
+        let mut is_told = false;
+        let text = |(part, outcome): &(Part, Outcome)| {
+            // Of all of them for one reason, which is told with the first.
+            if outcome.is_unchecked() && std::mem::replace(&mut is_told, true) {
+                return format!("{}: not checked, for the same reason", part.place());
+            }
+            outcome.to_text(&part.place(), self.runs_route)
+        };
+        self.parts.iter().map(text).collect::<Vec<_>>().join("\n")
     }
 
     /// An object for each program.
@@ -367,6 +375,10 @@ impl Outcome {
             Outcome::Script(checked) => checked.is_ok(),
             Outcome::Unreadable(_) => false,
         }
+    }
+
+    fn is_unchecked(&self) -> bool {
+        matches!(self, Outcome::Script(Err(problem)) if problem.is_unchecked())
     }
 
     fn to_text(&self, place: &str, runs_route: RunsRoute) -> String {
@@ -440,4 +452,35 @@ fn idle_type(entity: &Entity, runs_route: RunsRoute) -> Option<&str> {
 
 fn kind(entity: &Entity) -> String {
     entity.kind.map_or_else(|| "entity".to_owned(), |kind| format!("{kind:?}").to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use lotmq_host::python::PythonError;
+
+    use super::*;
+
+    #[test]
+    fn that_python_does_not_run_here_is_told_once_and_is_no_fault_of_the_programs() {
+        let part = |file: &str| Part {
+            file: file.to_owned(),
+            cell: None,
+            language: Language::Python,
+            script_name: None,
+            text: "# Script Name: A\n".to_owned(),
+        };
+        let compiled = |reason: fn() -> PythonError| {
+            let problem = || Outcome::Script(Err(ScriptProblem::new(&reason(), "x")));
+            let parts = vec![(part("a.py"), problem()), (part("b.py"), problem())];
+            Compiled { parts, runs_route: |_| true, interpreter: None }
+        };
+        let unavailable = compiled(|| PythonError::Unavailable { reason: "no file".to_owned() });
+        assert!(!unavailable.succeeded() && !unavailable.is_wrong());
+        assert_eq!(
+            unavailable.to_text(),
+            "error[PYTHON_UNAVAILABLE]: Python does not run here: no file\n --> a.py\nb.py: not checked, for the same reason"
+        );
+        let raised = compiled(|| PythonError::Raised { message: "SyntaxError".to_owned(), line: 1 });
+        assert!(raised.is_wrong() && raised.to_text().matches("SyntaxError").count() == 2);
+    }
 }

@@ -109,7 +109,7 @@ fn cache_dir() -> Option<PathBuf> {
 }
 
 impl ScriptProblem {
-    fn new(error: &PythonError, source: &str) -> Self {
+    pub(crate) fn new(error: &PythonError, source: &str) -> Self {
         let line = error.line();
         let index = usize::try_from(line).ok().and_then(|line| line.checked_sub(1));
         let source_line = index.and_then(|index| source.lines().nth(index)).unwrap_or_default().to_owned();
@@ -118,6 +118,11 @@ impl ScriptProblem {
             if let PythonError::Raised { message, .. } = error { Some(message.clone()) } else { None };
         let message = raised.unwrap_or_else(|| error.to_string());
         Self { code: error.code(), message, line, source_line, suggestion: None }
+    }
+
+    /// Whether nothing is known of the script, because Python does not run here.
+    pub(crate) fn is_unchecked(&self) -> bool {
+        self.code == PythonError::Unavailable { reason: String::new() }.code()
     }
 
     /// In the shape of diagnostics of LoT.

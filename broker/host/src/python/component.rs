@@ -48,7 +48,11 @@ fn read(places: &[PathBuf]) -> Result<Vec<u8>, String> {
         }
     }
     let names: Vec<String> = places.iter().map(|place| format!("'{}'", place.display())).collect();
-    Err(format!("its interpreter is a file of its own, and there is no {}", names.join(" and no ")))
+    Err(format!(
+        "its interpreter is a file of its own, and there is no {}; copy {FILE} there from the package of version {}, and start lotmq again",
+        names.join(" and no "),
+        env!("CARGO_PKG_VERSION")
+    ))
 }
 
 #[cfg(test)]
@@ -61,6 +65,7 @@ mod tests {
         let places = places(&root.path().join("bin/lotmq"));
         let missing = read(&places).unwrap_err();
         assert!(missing.contains("bin/python.wasm.zst' and no '"), "{missing}");
+        assert!(missing.contains("; copy python.wasm.zst there from the package of version "), "{missing}");
         for place in places.iter().rev() {
             std::fs::create_dir_all(place.parent().unwrap()).unwrap();
             std::fs::write(place, place.to_str().unwrap()).unwrap();
