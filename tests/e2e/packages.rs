@@ -68,8 +68,13 @@ fn every_command_is_completed_by_each_shell() {
         let folder = std::path::Path::new(LOTMQ).parent().unwrap().display().to_string();
         let path = format!("{folder}:{}", std::env::var("PATH").unwrap());
         let script = format!("source <(lotmq completion bash)\n{script}\necho \"${{COMPREPLY[@]}}\"");
-        let output =
-            command.args(["-c", &script]).env("PATH", path).env(home_of, home.path()).output().unwrap();
+        let output = command
+            .args(["-c", &script])
+            .env("PATH", path)
+            .env(home_of, home.path())
+            .current_dir(home.path())
+            .output()
+            .unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
     let complete = |words: &str, at: usize| {
@@ -81,6 +86,18 @@ fn every_command_is_completed_by_each_shell() {
     in_bash("lotmq context add plant --url mqtt://h; lotmq context add press --url mqtt://i");
     assert_eq!(complete("lotmq sub --context pl", 3), "plant");
     assert_eq!(complete("lotmq context use ''", 3), "plant press");
+    let project = home.path().join("press-line");
+    std::fs::create_dir(&project).unwrap();
+    std::fs::write(project.join("hot.lot"), "DEFINE ACTION Hot\nON TOPIC \"t\" DO\n").unwrap();
+    for (words, at, expected) in [
+        ("lotmq deploy ''", 2, "press-line"),
+        ("lotmq undeploy pr", 2, "press-line"),
+        ("lotmq cmd -removeProject ''", 3, "press-line"),
+        ("lotmq cmd -removeAction ''", 3, "Hot"),
+        ("lotmq watch H", 2, "Hot"),
+    ] {
+        assert_eq!(complete(words, at), expected, "{words}");
+    }
     let in_shell = |shell: &str, arguments: &[&str]| {
         let folder = std::path::Path::new(LOTMQ).parent().unwrap().display().to_string();
         let path = format!("{folder}:{}", std::env::var("PATH").unwrap());

@@ -1,25 +1,36 @@
 //! `lotmq completion`: what a shell needs to complete commands and options.
 
+mod names;
+
 use std::io::Write as _;
 
 use clap::{Args, Command};
 use clap_complete::Shell;
 use lotmq_server::verb_names;
-use lotmq_terminal::Exit;
+use lotmq_terminal::{Exit, Misuse, output};
 
-/// What bash completes beyond options: verbs of commands, and names of contexts.
+use names::NameKind;
+
+/// What bash completes beyond options: verbs of commands, and names of contexts, projects and definitions.
 const NAMES_IN_BASH: &str = r#"
 _lotmq_names() {
-    local current="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}"
+    local current="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" kind=""
     case "${COMP_WORDS[1]} $before" in
-        *" --context" | "context use" | "context remove")
-            COMPREPLY=($(compgen -W "$(lotmq context list 2>/dev/null | cut -c3- | cut -d' ' -f1)" -- "$current"))
-            return 0
-            ;;
+        *" --context" | "context use" | "context remove") kind=contexts ;;
+        "undeploy undeploy" | "rollback rollback" | "cmd -"*Project) kind=projects ;;
+        "cmd --"* | "cmd -?") ;;
+        "watch watch" | "cmd -"*) kind=definitions ;;
     esac
+    if [[ -n $kind && $current != -* ]]; then
+        COMPREPLY=($(compgen -W "$(lotmq completion names "$kind" 2>/dev/null)" -- "$current"))
+        return 0
+    fi
     _lotmq "$@"
     if [[ ${COMP_WORDS[1]} == cmd && $current == -* ]]; then
         COMPREPLY+=($(compgen -W "VERBS" -- "$current"))
+    elif [[ ${COMP_WORDS[1]} == deploy && $current != -* ]]; then
+        COMPREPLY=($(compgen -W "$(lotmq completion names projects 2>/dev/null)" -- "$current"))
+        compopt -o filenames 2>/dev/null
     fi
 }
 
@@ -32,26 +43,39 @@ _lotmq_verbs() {
     local -a verbs=(
 VERBS
     )
-    [[ $PREFIX == -* ]] && _describe -o -t verbs 'verb' verbs || _default
+    if [[ $PREFIX == -* ]]; then
+        _describe -o -t verbs 'verb' verbs
+    elif [[ ${words[CURRENT-1]} == -*Project ]]; then
+        _lotmq_projects
+    else
+        _lotmq_definitions
+    fi
 }
 
-_lotmq_contexts() {
-    local -a contexts=(${(f)"$(lotmq context list 2>/dev/null | cut -c3- | cut -d' ' -f1)"})
-    compadd -a contexts
+_lotmq_of() {
+    local -a names=(${(f)"$(lotmq completion names $1 2>/dev/null)"})
+    compadd -a names
 }
+
+_lotmq_contexts() { _lotmq_of contexts }
+_lotmq_projects() { _lotmq_of projects }
+_lotmq_definitions() { _lotmq_of definitions || _default }
 "#;
 
 /// What fish completes beyond options.
 const NAMES_IN_FISH: &str = r#"
-function __fish_lotmq_contexts
-    lotmq context list 2>/dev/null | cut -c3- | cut -d' ' -f1
+function __fish_lotmq_names
+    lotmq completion names $argv[1] 2>/dev/null
 end
 
-complete -c lotmq -l context -x -a "(__fish_lotmq_contexts)"
-complete -c lotmq -n "__fish_lotmq_using_subcommand context; and __fish_seen_subcommand_from use remove" -f -a "(__fish_lotmq_contexts)"
+complete -c lotmq -l context -x -a "(__fish_lotmq_names contexts)"
+complete -c lotmq -n "__fish_lotmq_using_subcommand context; and __fish_seen_subcommand_from use remove" -f -a "(__fish_lotmq_names contexts)"
+complete -c lotmq -n "__fish_lotmq_using_subcommand deploy" -a "(__fish_lotmq_names projects)"
+complete -c lotmq -n "__fish_lotmq_using_subcommand undeploy; or __fish_lotmq_using_subcommand rollback" -f -a "(__fish_lotmq_names projects)"
+complete -c lotmq -n "__fish_lotmq_using_subcommand watch; or __fish_lotmq_using_subcommand cmd" -f -a "(__fish_lotmq_names definitions)"
 "#;
 
-/// Print what a shell completes commands and options with, also verbs behind `lotmq cmd -` and contexts behind `--context`.
+/// Print what a shell completes commands and options with, also verbs behind `lotmq cmd -`, contexts, and projects and definitions of the folder.
 ///
 /// For bash: `source <(lotmq completion bash)`. For zsh: a file `_lotmq` in a folder of `$fpath`. For fish: a file
 /// `~/.config/fish/completions/lotmq.fish`. Packages bring all three.
@@ -60,28 +84,49 @@ complete -c lotmq -n "__fish_lotmq_using_subcommand context; and __fish_seen_sub
 #[derive(Args, Debug)]
 pub(crate) struct CompletionArgs {
     /// The shell: bash, zsh or fish
-    #[arg(value_parser = shell)]
-    shell: Shell,
+    #[arg(value_parser = asked)]
+    shell: Asked,
+    /// What the scripts ask for by `names`.
+    #[arg(hide = true)]
+    kind: Option<NameKind>,
+}
+
+/// What is printed: the script of a shell, or the names that it asks for.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Script(Shell),
+    Names,
 }
 
 /// Shells that we have tried it with; clap knows others.
-fn shell(name: &str) -> Result<Shell, String> {
+fn asked(name: &str) -> Result<Asked, String> {
     match name {
-        "bash" => Ok(Shell::Bash),
-        "zsh" => Ok(Shell::Zsh),
-        "fish" => Ok(Shell::Fish),
+        "bash" => Ok(Asked::Script(Shell::Bash)),
+        "zsh" => Ok(Asked::Script(Shell::Zsh)),
+        "fish" => Ok(Asked::Script(Shell::Fish)),
+        "names" => Ok(Asked::Names),
         _ => Err("expected bash, zsh or fish".to_owned()),
     }
 }
 
 pub(crate) fn completion(args: &CompletionArgs, definition: &mut Command) -> anyhow::Result<Exit> {
+    let shell = match (args.shell, args.kind) {
+        (Asked::Script(shell), None) => shell,
+        (Asked::Names, Some(kind)) => {
+            names::names(kind).iter().try_for_each(|name| output::line(name))?;
+            return Ok(Exit::Success);
+        }
+        (Asked::Script(_), Some(_)) | (Asked::Names, None) => {
+            return Err(Misuse("expected bash, zsh or fish, and nothing behind it".to_owned()).into());
+        }
+    };
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, definition, "lotmq", &mut script);
+    clap_complete::generate(shell, definition, "lotmq", &mut script);
     let mut script = String::from_utf8(script)?;
     let verbs = || verb_names().map(|name| format!("-{name}"));
-    if args.shell == Shell::Bash {
+    if shell == Shell::Bash {
         script.push_str(&NAMES_IN_BASH.replace("VERBS", &verbs().collect::<Vec<_>>().join(" ")));
-    } else if args.shell == Shell::Zsh {
+    } else if shell == Shell::Zsh {
         script = in_zsh(&script, &verbs().collect::<Vec<_>>().join("\n"));
     } else {
         script.push_str(NAMES_IN_FISH);
@@ -103,6 +148,8 @@ fn in_zsh(script: &str, verbs: &str) -> String {
         named("'*::words --", "_lotmq_verbs")
             .or_else(|| named("--context=[", "_lotmq_contexts"))
             .or_else(|| named("name -- The context:", "_lotmq_contexts"))
+            .or_else(|| named(":name -- Name of the project:", "_lotmq_projects"))
+            .or_else(|| named("'*::names -- Names of definitions", "_lotmq_definitions"))
             .unwrap_or_else(|| line.to_owned())
     });
     let called: Vec<String> = called.collect();
