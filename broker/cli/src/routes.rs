@@ -53,6 +53,10 @@ pub(crate) fn routes(args: &RoutesArgs) -> anyhow::Result<Exit> {
         routes.iter().try_for_each(|route| output::line(&route.to_string()))?;
         return Ok(Exit::Success);
     }
+    if routes.is_empty() {
+        output::note("there are no routes");
+        return Ok(Exit::Success);
+    }
     output::line(table(&routes).trim_end())?;
     Ok(Exit::Success)
 }

@@ -33,7 +33,7 @@ const PAGES_MAX: usize = 20;
 
 /// Show what of a broker does most: clients, topics or definitions by rate, refreshed again and again.
 ///
-/// As in: lotmq top clients, or every 10 seconds: lotmq top definitions --interval 10, or once for a script: lotmq top topics --once --json. Clients and definitions
+/// As in: lotmq top, which shows clients, or every 10 seconds: lotmq top definitions --interval 10, or once for a script: lotmq top topics --once --json. Clients and definitions
 /// are read twice and compared; of topics it counts the messages that come meanwhile, which the broker sends it for that. Without -u it asks as root, as in
 /// `lotmq cmd`; others need to be users who may configure the system.
 ///
@@ -46,7 +46,7 @@ const PAGES_MAX: usize = 20;
 #[command(disable_help_flag = true)]
 pub(crate) struct TopArgs {
     /// What to show
-    #[arg(value_enum)]
+    #[arg(value_enum, default_value_t = Ranked::Clients)]
     what: Ranked,
     /// Seconds between two readings
     #[arg(long, short = 'n', value_name = "SECONDS", default_value_t = 2.0, value_parser = seconds)]
