@@ -264,7 +264,7 @@ fn two_instances_of_a_module_have_names_configurations_and_states_of_their_own()
 fn a_used_instance_is_uninstalled_by_force_only() {
     let broker = broker();
     broker.command_ok(&format!("-addModule scale -world action -grantAll wasm64:{}", scale()));
-    broker.command_ok("-install scale -name tenth");
+    broker.command_ok("-installWithToken scale secret-token -name tenth");
     broker.command_ok("-run tenth");
     broker.command_ok("-addAction DEFINE ACTION Caller\nON TOPIC \"in\" DO\n    CALL MODULE \"tenth.scale\" WITH (raw = 20) RETURN AS {r}\n    PUBLISH TOPIC \"out\" WITH {r}\n");
     let mut out = watch(&broker, "out");

@@ -23,6 +23,7 @@ mod shapes;
 mod statements;
 mod syntax;
 mod transports;
+mod verbs;
 
 use std::path::{Path, PathBuf};
 
