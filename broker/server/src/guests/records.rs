@@ -252,7 +252,7 @@ fn written(
         return None;
     }
     let suppressed = definition.activity.admit_line(at)?;
-    let text = tenant.programs().variables.masked_text(text);
+    let text = tenant.programs().variables.masked_line(text);
     write_line(tenant, definition, (level, &text), suppressed);
     if topics.is_empty() {
         return None;

@@ -19,8 +19,8 @@ use zeroize::Zeroizing;
 
 use self::masking::Masking;
 use crate::limits::{
-    COMMIT_PATIENCE, MASKED_CUT_BYTES_MIN, MASKED_PRINTED_BYTES_MIN, VARIABLE_NAME_BYTES_MAX,
-    VARIABLE_VALUE_BYTES_MAX, VARIABLES_MAX, VARIABLES_SAVED_BYTES,
+    COMMIT_PATIENCE, MASKED_CUT_BYTES_MIN, MASKED_LINE_BYTES_MIN, MASKED_PRINTED_BYTES_MIN,
+    VARIABLE_NAME_BYTES_MAX, VARIABLE_VALUE_BYTES_MAX, VARIABLES_MAX, VARIABLES_SAVED_BYTES,
 };
 
 /// Value that is wiped from memory when it is dropped.
@@ -193,6 +193,11 @@ impl Variables {
     /// Masks secrets in the text of an error, which a guest, or the host for it, may have cut: a long one loses its end.
     pub(crate) fn masked_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
         lossy(self.secrets.read().masking.masked_cut(text.as_bytes(), MASKED_CUT_BYTES_MIN))
+    }
+
+    /// Masks secrets in a line that a guest prints.
+    pub(crate) fn masked_line<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        lossy(self.secrets.read().masking.masked_cut(text.as_bytes(), MASKED_LINE_BYTES_MIN))
     }
 
     /// Masks secrets in the output of a script.
@@ -544,6 +549,10 @@ mod tests {
             variables.set_secret(&store, name, value).unwrap();
             assert_eq!(masked(), expected, "{name}={value}");
         }
+        let line = "a line that nobody has cut ".repeat(100);
+        assert_eq!(variables.masked_line(&line), line, "it is shorter than lines are cut");
+        let cut = "x".repeat(lotmq_host::limits::MESSAGE_BYTES_MAX);
+        assert!(variables.masked_line(&cut).len() < cut.len(), "a secret may stand at its end in part");
         variables.remove_secret(&store, "A").unwrap();
         assert_eq!(masked(), "hunter2, swordfish");
     }

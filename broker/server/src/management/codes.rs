@@ -319,7 +319,7 @@ codes! {
         WORLD_UNKNOWN "world is not known"
             "The message names the worlds that this build runs."
         WORLD_UNSTABLE "world may still change"
-            "A later version of the broker may not run what is built for this world today, so its modules are taken only with modules.allow_unstable (docs/configuration.md)."
+            "A later version of the broker may not run what is built for this world today, so its modules are taken only with modules.allow_unstable: in section [modules] of the configuration, or as LOTMQ_MODULES_ALLOW_UNSTABLE=true (docs/configuration.md). It takes a start of the broker."
     }
     Command {
         ARGUMENT_INVALID "argument is invalid"

@@ -373,8 +373,9 @@ pub(super) fn world_of(call: &Call<'_>, asked: &ModuleRequest) -> Result<World, 
             may_install(call, world)?;
             let may_change = matches!(world, World::Route | World::Auth);
             if may_change && !call.broker.config.modules.allow_unstable {
-                let message =
-                    format!("World '{name}' may still change, and modules.allow_unstable is not set.");
+                let message = format!(
+                    "World '{name}' may still change, and modules.allow_unstable is not set: start the broker with LOTMQ_MODULES_ALLOW_UNSTABLE=true, or with `allow_unstable = true` in section [modules] of its configuration."
+                );
                 return Err(Refusal::new("WORLD_UNSTABLE", message));
             }
             Ok(world)
