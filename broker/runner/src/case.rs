@@ -113,6 +113,11 @@ pub(crate) enum Step {
         pass: String,
         length: Duration,
     },
+    /// The messages of a recording arrive.
+    Replay {
+        /// Its file, seen from that of the case.
+        file: String,
+    },
     Call {
         call: String,
         inputs: BTreeMap<String, toml::Value>,
@@ -138,7 +143,7 @@ impl TryFrom<toml::Spanned<toml::Table>> for Step {
 
 impl Step {
     fn read(mut keys: Keys) -> Result<Self, String> {
-        let kind = keys.first_of(&["topic", "subscribe", "pass", "call", "run"])?;
+        let kind = keys.first_of(&["topic", "subscribe", "pass", "call", "run", "replay"])?;
         let step = match kind {
             "topic" => Step::Message {
                 topic: keys.text("topic")?.try_into()?,
@@ -156,6 +161,7 @@ impl Step {
                 let pass = keys.text("pass")?;
                 Step::Pass { length: duration(&pass)?, pass }
             }
+            "replay" => Step::Replay { file: keys.text("replay")? },
             "run" => Step::Run {
                 route: keys.text("run")?,
                 time: keys.optional_text("for")?.as_deref().map_or(Ok(RUN_TIME), run_time)?,
@@ -167,6 +173,7 @@ impl Step {
             "topic" => &[&["topic", "payload", "qos", "retain"], &KEYS, &CLIENT_KEYS],
             "subscribe" => &[&["subscribe"], &CLIENT_KEYS],
             "pass" => &[&["pass"]],
+            "replay" => &[&["replay"]],
             "run" => &[&["run", "for", "brings"]],
             _ => &[&["call", "inputs"]],
         })?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use lot_to_wasm::Form;
@@ -11,11 +12,12 @@ use lotmq_server::runs_route_type;
 use lotmq_terminal::output;
 
 use crate::case::{Case, CaseUser, Cases, Step};
-use crate::far::RunningFarSide;
+use crate::far::{Recordings, RunningFarSide};
 use crate::judge::{Seen, judge};
 use crate::payload::{Compared, compared};
 use crate::program::{Program, Start, inputs};
 use crate::told::{ToldOnce, told};
+use crate::traffic::read as read_recording;
 
 /// Most times that timers are due in one `pass`: a day of one each second.
 const TIMERS_MAX: u64 = 86_400;
@@ -31,17 +33,18 @@ pub fn test_file(embedding: &Embedding, file: &Path, wanted: &str, passed: &mut 
     let cases = read(file)?;
     let program = load(embedding, &program_of(file, cases.program.as_deref()))?;
     let program = with_modules(embedding, program, &cases, file)?;
-    run_all(embedding, &program, file, (&cases, wanted), passed)
+    run_all((embedding, &program), (file, false), (&cases, wanted), passed)
 }
 
-/// Runs the cases of a file about a module, as [`test_file`] does those about a program: with the program that the file names, which may name the module.
+/// Runs the cases of a file about a module, as [`test_file`] does those about a program: with the program that the file names, which may name the module. Where it `records`, far sides with a
+/// real server ask that one, and what they play else is written anew.
 ///
 /// # Errors
 /// As [`test_file`].
 pub fn test_module(
     embedding: &Embedding,
     module: &EmbeddedModule,
-    file: &Path,
+    (file, records): (&Path, bool),
     wanted: &str,
     passed: &mut u32,
 ) -> anyhow::Result<u32> {
@@ -52,7 +55,7 @@ pub fn test_module(
         None => its_own,
     };
     let program = with_modules(embedding, program, &cases, file)?;
-    run_all(embedding, &program, file, (&cases, wanted), passed)
+    run_all((embedding, &program), (file, records), (&cases, wanted), passed)
 }
 
 fn read(file: &Path) -> anyhow::Result<Cases> {
@@ -62,15 +65,15 @@ fn read(file: &Path) -> anyhow::Result<Cases> {
 
 /// Runs those of the cases whose names have a text in them.
 fn run_all(
-    embedding: &Embedding,
-    program: &Program,
-    file: &Path,
+    (embedding, program): (&Embedding, &Program),
+    (file, records): (&Path, bool),
     (cases, wanted): (&Cases, &str),
     passed: &mut u32,
 ) -> anyhow::Result<u32> {
     let (mut failed, mut told) = (0, ToldOnce::default());
+    let recordings = Recordings { folder: file.parent().unwrap_or(Path::new("")), anew: records };
     for case in cases.case.iter().filter(|case| case.name.contains(wanted)) {
-        let complaints = run((embedding, program), cases, case, &mut told)?;
+        let complaints = run((embedding, program), (cases, case), recordings, &mut told)?;
         let name = format!("{}: {}", file.display(), case.name);
         if complaints.is_empty() {
             *passed += 1;
@@ -120,8 +123,8 @@ fn load(embedding: &Embedding, path: &Path) -> anyhow::Result<Program> {
 /// Runs a case, and says what is not as it should be.
 fn run(
     (embedding, program): (&Embedding, &Program),
-    all: &Cases,
-    case: &Case,
+    (all, case): (&Cases, &Case),
+    recordings: Recordings<'_>,
     told: &mut ToldOnce,
 ) -> anyhow::Result<Vec<String>> {
     let mut broker = program.broker(embedding, Start { wall: case.at(), zone: case.zone() })?;
@@ -135,7 +138,7 @@ fn run(
     overridden(&all.secrets, &case.secrets).try_for_each(|(name, value)| broker.set_secret(name, value))?;
     let mut far_sides = Vec::with_capacity(case.far.len());
     for (name, far) in &case.far {
-        let running = far.start(name)?;
+        let running = far.start(name, recordings)?;
         broker.set_environment(name, &running.port().to_string())?;
         broker.open_far_port(running.port());
         far_sides.push(running);
@@ -145,7 +148,7 @@ fn run(
     let mut seen = Vec::new();
     settle(&mut broker, (&mut seen, told))?;
     for step in &case.when {
-        take(step, &case.name, &mut broker, (&mut seen, told))?;
+        take(step, (&case.name, recordings.folder), &mut broker, (&mut seen, told))?;
     }
     let mut complaints = judge(case, &seen);
     for (topic, wanted) in &case.kept {
@@ -183,7 +186,7 @@ fn settle(broker: &mut EmbeddedBroker, (seen, told): (&mut Vec<Seen>, &mut ToldO
 /// Takes one step of the case of this name.
 fn take(
     step: &Step,
-    name: &str,
+    (name, folder): (&str, &Path),
     broker: &mut EmbeddedBroker,
     (seen, told): (&mut Vec<Seen>, &mut ToldOnce),
 ) -> anyhow::Result<()> {
@@ -198,22 +201,58 @@ fn take(
             }
         }
         Step::Subscribe { filter, client } => broker.subscribe(client, filter)?,
+        Step::Replay { file } => return replay(&folder.join(file), broker, (seen, told)),
         Step::Run { route, time, brings } => broker.run_route(route, *time, *brings)?,
         Step::Call { call, inputs: given } => broker.call(call, inputs(serde_json::to_value(given)?)?)?,
         Step::Pass { pass, length } => {
-            let mut left = *length;
-            let before = broker.timers_fired();
-            while let Some(passed) = broker.pass_time(left) {
-                left -= passed;
-                anyhow::ensure!(
-                    broker.timers_fired() - before <= TIMERS_MAX,
-                    "{name}: pass = \"{pass}\" is too long: timers were due {TIMERS_MAX} times before it was over",
-                );
-                settle(broker, (seen, told))?;
-            }
-            broker.stand(left);
-            return Ok(());
+            return pass_time((*length, &format!("{name}: pass = \"{pass}\"")), broker, (seen, told));
         }
     }
     settle(broker, (seen, told))
+}
+
+/// Lets time pass, which something is named after that wants so, with the timers that are due in it.
+fn pass_time(
+    (length, what): (Duration, &str),
+    broker: &mut EmbeddedBroker,
+    (seen, told): (&mut Vec<Seen>, &mut ToldOnce),
+) -> anyhow::Result<()> {
+    let mut left = length;
+    let before = broker.timers_fired();
+    while let Some(passed) = broker.pass_time(left) {
+        left -= passed;
+        anyhow::ensure!(
+            broker.timers_fired() - before <= TIMERS_MAX,
+            "{what} is too long: timers were due {TIMERS_MAX} times before it was over",
+        );
+        settle(broker, (seen, told))?;
+    }
+    broker.stand(left);
+    Ok(())
+}
+
+/// Lets the messages of a recording arrive, the first one now, each further one so much later as it was then.
+fn replay(
+    file: &Path,
+    broker: &mut EmbeddedBroker,
+    (seen, told): (&mut Vec<Seen>, &mut ToldOnce),
+) -> anyhow::Result<()> {
+    let mut last = None;
+    for recorded in read_recording(file)? {
+        let recorded = recorded?;
+        let since = last.map(|last| Duration::try_from(recorded.at.duration_since(last)).unwrap_or_default());
+        last = last.max(Some(recorded.at));
+        let what = format!("{}: the time until {}", file.display(), recorded.at);
+        pass_time((since.unwrap_or_default(), &what), broker, (seen, told))?;
+        if recorded.retained {
+            broker.retain(&recorded.topic, &recorded.payload);
+        } else {
+            recorded.with_message(|message| match &recorded.from {
+                Some(client) => Ok(broker.publish_from(client, message)?),
+                None => Ok(broker.publish(message)?),
+            })?;
+        }
+        settle(broker, (seen, told))?;
+    }
+    Ok(())
 }

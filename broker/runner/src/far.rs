@@ -1,8 +1,16 @@
 //! Servers of a case, which the routes of its program connect to: what they send, and what they have got.
+//!
+//! What one does is its [`FarWork`]: what the case says ([`scripted`]), what a real server said once ([`played`]), or handing all on to that server and writing it down ([`recorder`]).
+
+mod conversation;
+mod played;
+mod recorder;
+mod scripted;
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -11,6 +19,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use parking_lot::Mutex;
 use serde::Deserialize;
+
+use played::Played;
+use recorder::FarRecorder;
+use scripted::Scripted;
 
 /// Most bytes that one keeps of what it gets; more is an error of the case.
 const GOT_MAX: usize = 1 << 20;
@@ -38,37 +50,77 @@ pub(crate) struct FarSide {
     gets: Option<String>,
     /// A part of that.
     contains: Option<String>,
+    /// File with what a real server and the guest said to each other, seen from that of the case: it says so again.
+    recorded: Option<String>,
+    /// The real server, host and port.
+    server: Option<String>,
+}
+
+/// Where the files of a case are, and whether what is recorded is recorded anew.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recordings<'a> {
+    pub(crate) folder: &'a Path,
+    pub(crate) anew: bool,
+}
+
+/// What a server does with its connections.
+trait FarWork: Send {
+    /// Takes a connection, which does not block.
+    fn accepted(&mut self, stream: TcpStream);
+
+    /// Does what can be done now.
+    fn goes_on(&mut self);
+
+    /// Whether nothing more is to be expected.
+    fn is_done(&self) -> bool;
+
+    /// Ends, and says what is not as it should be.
+    fn judged(&mut self) -> Option<String>;
 }
 
 /// A server at work, until it is judged or dropped.
 pub(crate) struct RunningFarSide {
     name: String,
     port: u16,
-    far: FarSide,
-    got: Arc<Mutex<Vec<u8>>>,
+    work: Arc<Mutex<Box<dyn FarWork>>>,
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl FarSide {
     /// Starts it, at a port of this machine that is free.
-    pub(crate) fn start(&self, name: &str) -> anyhow::Result<RunningFarSide> {
-        anyhow::ensure!(
-            !self.answers.contains_key(""),
-            "far.{name}: an answer to nothing is what it `sends`"
-        );
+    pub(crate) fn start(&self, name: &str, recordings: Recordings<'_>) -> anyhow::Result<RunningFarSide> {
+        let work = self.work(recordings).with_context(|| format!("far.{name}"))?;
         let cannot = || format!("far.{name} cannot listen on 127.0.0.1");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).with_context(cannot)?;
         listener.set_nonblocking(true).with_context(cannot)?;
         let port = listener.local_addr().with_context(cannot)?.port();
-        let (got, is_over) = (Arc::<Mutex<Vec<u8>>>::default(), Arc::<AtomicBool>::default());
-        let (far, of_thread, ends) = (self.clone(), Arc::clone(&got), Arc::clone(&is_over));
+        let (work, is_over) = (Arc::new(Mutex::new(work)), Arc::<AtomicBool>::default());
+        let (of_thread, ends) = (Arc::clone(&work), Arc::clone(&is_over));
         let thread = std::thread::Builder::new()
             .name(format!("far-{name}"))
-            .spawn(move || serve(&far, &listener, (&of_thread, &ends)))
+            .spawn(move || serve(&listener, &of_thread, &ends))
             .with_context(cannot)?;
-        let (name, far, thread) = (name.to_owned(), self.clone(), Some(thread));
-        Ok(RunningFarSide { name, port, far, got, is_over, thread })
+        Ok(RunningFarSide { name: name.to_owned(), port, work, is_over, thread: Some(thread) })
+    }
+
+    fn work(&self, recordings: Recordings<'_>) -> anyhow::Result<Box<dyn FarWork>> {
+        let Some(recorded) = &self.recorded else {
+            anyhow::ensure!(self.server.is_none(), "`server` is for a far side with `recorded`");
+            anyhow::ensure!(!self.answers.contains_key(""), "an answer to nothing is what it `sends`");
+            return Ok(Box::new(Scripted::new(self.clone())));
+        };
+        let says_more = !self.sends.is_empty() || !self.answers.is_empty() || self.ends;
+        let wants_more = self.gets.is_some() || self.contains.is_some();
+        anyhow::ensure!(
+            !says_more && !wants_more,
+            "what is `recorded` says all; `sends`, `answers`, `ends`, `gets` and `contains` are for a far side without"
+        );
+        let file = recordings.folder.join(recorded);
+        match &self.server {
+            Some(server) if recordings.anew => Ok(Box::new(FarRecorder::new(server, file))),
+            _ => Ok(Box::new(Played::read(&file, self.server.as_deref())?)),
+        }
     }
 }
 
@@ -80,26 +132,11 @@ impl RunningFarSide {
     /// Says what it has not got, or got too much.
     pub(crate) fn judged(self) -> Option<String> {
         let until = Instant::now() + PATIENCE;
-        loop {
-            let complaint = self.complaint()?;
-            if Instant::now() > until {
-                return Some(complaint);
-            }
+        while !self.work.lock().is_done() && Instant::now() < until {
             std::thread::sleep(LOOK);
         }
-    }
-
-    fn complaint(&self) -> Option<String> {
-        let got = self.got.lock();
-        let (name, text) = (&self.name, String::from_utf8_lossy(&got));
-        if got.len() > GOT_MAX {
-            return Some(format!("far.{name} got more than {} MiB", GOT_MAX >> 20));
-        }
-        if let Some(wanted) = self.far.gets.as_ref().filter(|wanted| wanted.as_bytes() != &**got) {
-            return Some(format!("far.{name}: expected to get {wanted:?}, got {text:?}"));
-        }
-        let part = self.far.contains.as_ref().filter(|part| !text.contains(&***part));
-        part.map(|part| format!("far.{name}: expected to get … {part:?} …, got {text:?}"))
+        let complaint = self.work.lock().judged();
+        complaint.map(|complaint| format!("far.{}: {complaint}", self.name))
     }
 }
 
@@ -111,71 +148,44 @@ impl Drop for RunningFarSide {
     }
 }
 
-struct FarConnection {
-    stream: TcpStream,
-    unsent: Vec<u8>,
-    /// What came since its last answer, of which only as much is kept as the longest question.
-    asked: Vec<u8>,
-    has_ended: bool,
-}
-
-fn serve(far: &FarSide, listener: &TcpListener, (got, is_over): (&Mutex<Vec<u8>>, &AtomicBool)) {
-    let mut connections: Vec<FarConnection> = Vec::new();
+fn serve(listener: &TcpListener, work: &Mutex<Box<dyn FarWork>>, is_over: &AtomicBool) {
     let mut taken = 0;
     while !is_over.load(Ordering::Acquire) {
         if let Ok((stream, _)) = listener.accept() {
             taken += 1;
             if taken <= CONNECTIONS_MAX && stream.set_nonblocking(true).is_ok() {
-                let unsent = far.sends.clone().into_bytes();
-                connections.push(FarConnection { stream, unsent, asked: Vec::new(), has_ended: false });
+                work.lock().accepted(stream);
             }
         }
-        connections.retain_mut(|connection| connection.goes_on(far, got));
+        work.lock().goes_on();
         std::thread::sleep(LOOK);
     }
 }
 
-impl FarConnection {
-    /// Does what can be done; whether it is still open.
-    fn goes_on(&mut self, far: &FarSide, got: &Mutex<Vec<u8>>) -> bool {
-        let mut bytes = [0; 16 << 10];
-        match self.stream.read(&mut bytes) {
-            Ok(0) => return false,
-            Ok(length) => {
-                let read = bytes.get(..length).unwrap_or_default();
-                let mut got = got.lock();
-                let room = (GOT_MAX + 1).saturating_sub(got.len());
-                got.extend(read.iter().take(room));
-                drop(got);
-                read.iter().for_each(|byte| self.asked_more(*byte, far));
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => return false,
+/// Reads what is there of a connection that does not block; `None` where it has ended.
+fn read(mut stream: &TcpStream) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; 16 << 10];
+    match stream.read(&mut bytes) {
+        Ok(0) => None,
+        Ok(length) => {
+            bytes.truncate(length);
+            Some(bytes)
         }
-        if !self.unsent.is_empty() {
-            match self.stream.write(&self.unsent) {
-                Ok(length) => drop(self.unsent.drain(..length)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) => return false,
-            }
-        }
-        if self.unsent.is_empty() && far.ends && !std::mem::replace(&mut self.has_ended, true) {
-            // Then the other side has ended before.
-            let _ = self.stream.shutdown(Shutdown::Write);
-        }
-        true
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Some(Vec::new()),
+        Err(_) => None,
     }
+}
 
-    fn asked_more(&mut self, byte: u8, far: &FarSide) {
-        self.asked.push(byte);
-        let longest = far.answers.keys().map(String::len).max().unwrap_or_default();
-        if self.asked.len() > longest {
-            self.asked.remove(0);
+/// Writes as much as such a connection takes; whether it is open.
+fn write(mut stream: &TcpStream, unsent: &mut Vec<u8>) -> bool {
+    if unsent.is_empty() {
+        return true;
+    }
+    match stream.write(unsent) {
+        Ok(length) => {
+            unsent.drain(..length);
+            true
         }
-        let answer = far.answers.iter().find(|(question, _)| self.asked.ends_with(question.as_bytes()));
-        if let Some((_, answer)) = answer.filter(|_| self.unsent.len() < GOT_MAX) {
-            self.unsent.extend_from_slice(answer.as_bytes());
-            self.asked.clear();
-        }
+        Err(error) => error.kind() == ErrorKind::WouldBlock,
     }
 }

@@ -159,13 +159,7 @@ impl Player {
             self.broker.retain(&recorded.topic, &recorded.payload);
             return Ok(());
         }
-        let properties = recorded.properties.encoded().context("no message has these properties")?;
-        let message = Arriving {
-            qos: recorded.qos,
-            properties: properties.properties(),
-            ..Arriving::new(&recorded.topic, &recorded.payload)
-        };
-        self.publish_from(recorded.from.as_ref(), &message)
+        recorded.with_message(|message| self.publish_from(recorded.from.as_ref(), message))
     }
 
     /// Runs beside a broker until `count` messages have come or `time` is over, and records what comes.

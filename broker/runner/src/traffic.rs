@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 use lotmq_codec::QoS;
 use lotmq_router::topic_name_valid;
-use lotmq_server::embedded::ClientIdentity;
+use lotmq_server::embedded::{Arriving, ClientIdentity};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -202,6 +202,21 @@ impl Recorded {
             qos: self.qos,
             from: None,
             properties: properties_as_json(&self.properties),
+        })
+    }
+}
+
+impl Recorded {
+    /// Does something with the message as it arrives.
+    pub(crate) fn with_message<T>(
+        &self,
+        take: impl FnOnce(&Arriving<'_>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let properties = self.properties.encoded().context("no message has these properties")?;
+        take(&Arriving {
+            qos: self.qos,
+            properties: properties.properties(),
+            ..Arriving::new(&self.topic, &self.payload)
         })
     }
 }

@@ -34,6 +34,9 @@ pub(super) struct TestGuestArgs {
     /// Let the routes of its cases reach the network: whatever is at the addresses of their program
     #[arg(long)]
     network: bool,
+    /// Connect the far sides of the cases to their real servers, and write what both say to the files that they play otherwise (far = { … recorded, server })
+    #[arg(long, conflicts_with_all = ["messages", "replay"])]
+    record: bool,
     /// A message that arrives; may be given several times, they arrive in order
     #[arg(long = "in", value_name = "TOPIC=PAYLOAD", value_parser = crate::run::assignment)]
     messages: Vec<(String, String)>,
@@ -55,8 +58,9 @@ pub(super) fn test(args: &TestGuestArgs) -> anyhow::Result<Exit> {
         run_native(&guest)?;
     }
     let module = guest.module(built(&guest, false)?);
-    config::check(&guest, &module.component)?;
     let embedding = Embedding::new()?;
+    verify::check_type(&embedding, &guest, &module.component)?;
+    config::check(&guest, &module.component)?;
     let embedding = if args.network { embedding } else { embedding.without_network(NO_NETWORK) };
     let files = case_files(&guest)?;
     let needs = match guest.kind {
@@ -85,7 +89,7 @@ pub(super) fn test(args: &TestGuestArgs) -> anyhow::Result<Exit> {
         output::note("how to write cases is in docs/sdk/testing.md");
         return Ok(Exit::Success);
     }
-    if is_played { play(&embedding, module, args) } else { cases(&embedding, &files, &module, &args.name) }
+    if is_played { play(&embedding, module, args) } else { cases(&embedding, &files, &module, args) }
 }
 
 /// Why routes reach no network here.
@@ -116,11 +120,11 @@ fn cases(
     embedding: &Embedding,
     files: &[PathBuf],
     module: &EmbeddedModule,
-    wanted: &str,
+    args: &TestGuestArgs,
 ) -> anyhow::Result<Exit> {
     let (mut passed, mut failed) = (0_u32, 0_u32);
     for file in files {
-        let tested = test_module(embedding, module, file, wanted, &mut passed);
+        let tested = test_module(embedding, module, (file, args.record), &args.name, &mut passed);
         failed += tested.with_context(|| file.display().to_string())?;
     }
     output::line(&format!("{passed} passed, {failed} failed"))?;

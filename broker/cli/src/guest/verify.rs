@@ -84,6 +84,21 @@ pub(super) fn tell(embedding: &Embedding, file: &Path, component: &[u8]) -> anyh
     Ok(outline)
 }
 
+/// Checks that a component is of the world that the `guest.toml` of its guest says.
+///
+/// # Errors
+/// It is of another one, or a broker would refuse it.
+pub(super) fn check_type(embedding: &Embedding, guest: &GuestFolder, component: &[u8]) -> anyhow::Result<()> {
+    let world = outlined(embedding, &guest.component(), component)?.request.world;
+    let wanted = guest.kind.name();
+    anyhow::ensure!(
+        world == wanted,
+        "{}: type is {wanted}, and the guest exports world {world}",
+        guest.below("guest.toml").display()
+    );
+    Ok(())
+}
+
 /// What a component asks for, in one line.
 pub(super) fn asks(request: &ComponentRequest) -> String {
     match request.asks.as_deref() {
