@@ -1,6 +1,6 @@
 // What the component of a guest in JavaScript begins with, made by `lotmq guest build`: what it prints, and what it does not catch, is told in its log.
 
-import { actionHandler as guest } from '../guest.js';
+import * as guest from '../guest.js';
 import { log } from 'lotmq:guest/logging@0.2.0';
 
 const PLACES_MAX = 16;
@@ -26,11 +26,7 @@ globalThis.console = {
   error: printing('error'),
 };
 
-function isRunError(thrown) {
-  return typeof thrown?.code === 'string' && typeof thrown.message === 'string' && !(thrown instanceof Error);
-}
-
-// The error of a run that an exception has ended; its stack goes to the log.
+// What an exception is that has ended a call: its text, with its place, and the line. Its stack goes to the log.
 function uncaught(thrown) {
   const text = 'payload' in Object(thrown) ? `Error: ${shown(thrown.payload)}` : shown(thrown);
   const stack = (thrown instanceof Error && thrown.stack) || '';
@@ -41,16 +37,27 @@ function uncaught(thrown) {
   });
   log('error', [text, ...told.map((place) => `at ${place}`)].join('\n'));
   const line = Number(/:(\d+):\d+/.exec(told[0] ?? '')?.[1] ?? 0);
-  return { code: 'EXCEPTION', message: told.length ? `${text} (${told[0]})` : text, line, column: 0 };
+  return { text: told.length ? `${text} (${told[0]})` : text, line };
 }
 
-const told = (name) => (...inputs) => {
+// A function of the handler, which throws nothing but errors of its world: its own, of which isOwn says what one is, or what `failed` makes of an exception.
+const told = (handler, name, isOwn, failed) => (...inputs) => {
   try {
-    return guest[name](...inputs);
+    return handler[name](...inputs);
   } catch (thrown) {
-    const said = [thrown, thrown?.payload].find(isRunError);
-    throw said ? { line: 0, column: 0, ...said } : uncaught(thrown);
+    throw [thrown, thrown?.payload].find((it) => isOwn(it) && !(it instanceof Error)) ?? failed(uncaught(thrown), thrown?.payload);
   }
 };
 
-export const actionHandler = { onMessage: told('onMessage'), onEvent: told('onEvent'), call: told('call') };
+const isRunError = (it) => typeof it?.code === 'string' && typeof it.message === 'string';
+
+const runs = (handler, name) => {
+  const call = told(handler, name, isRunError, ({ text, line }) => ({ code: 'EXCEPTION', message: text, line, column: 0 }));
+  return (...inputs) => {
+    try {
+      return call(...inputs);
+    } catch (error) {
+      throw { line: 0, column: 0, ...error };
+    }
+  };
+};

@@ -6,7 +6,6 @@ import sys
 import guest
 from componentize_py_types import Err
 from wit_world.imports.logging import Level, log
-from wit_world.imports.types import RunError
 
 # There are no files, so tracebacks have no lines of the source.
 linecache.checkcache = lambda filename=None: None
@@ -39,7 +38,7 @@ OUTPUTS = Lines(Level.INFO), Lines(Level.WARN)
 
 
 def uncaught(error):
-    """The error of a run that an exception has ended; its traceback goes to the log."""
+    """Text and line of an exception that has ended a call; its traceback goes to the log."""
     what = error.value if isinstance(error, Err) else error
     text = f"{type(error).__name__}: {what}"[:TEXT_MAX]
     places, at = [], error.__traceback__
@@ -52,10 +51,12 @@ def uncaught(error):
     traced = "".join(f"\nat {file}:{line} in {where}" for file, line, where in reversed(places[-16:]))
     log(Level.ERROR, text + traced)
     file, line, where = places[-1]
-    return RunError("EXCEPTION", f"{text} ({file}:{line} in {where})", line, 0)
+    return f"{text} ({file}:{line} in {where})", line
 
 
-def told(method):
+def told(method, is_own, failed):
+    """A method of the handler, which raises nothing but errors of its world: its own, or what `failed` makes of an exception."""
+
     def call(self, *inputs):
         sys.stdout, sys.stderr = OUTPUTS
         try:
@@ -63,9 +64,10 @@ def told(method):
         except MemoryError:
             raise
         except Exception as error:
-            if isinstance(error, Err) and isinstance(error.value, RunError):
+            value = error.value if isinstance(error, Err) else None
+            if is_own(value):
                 raise
-            raise Err(uncaught(error)) from None
+            raise Err(failed(*uncaught(error), value)) from None
         except BaseException as error:
             uncaught(error)
             raise
@@ -74,9 +76,3 @@ def told(method):
                 output.flush()
 
     return call
-
-
-class ActionHandler(guest.ActionHandler):
-    on_message = told(guest.ActionHandler.on_message)
-    on_event = told(guest.ActionHandler.on_event)
-    call = told(guest.ActionHandler.call)

@@ -37,7 +37,9 @@ pub(super) struct BuildArgs {
 pub(super) fn build(args: &BuildArgs) -> anyhow::Result<Exit> {
     let guest = GuestFolder::open(&args.folder)?;
     let component = built(&guest, args.no_install)?;
-    verify::tell(&Embedding::new()?, &guest.component(), &component)?;
+    let embedding = Embedding::new()?;
+    verify::check_type(&embedding, &guest, &component)?;
+    verify::tell(&embedding, &guest.component(), &component)?;
     config::check(&guest, &component)?;
     Ok(Exit::Success)
 }
@@ -48,15 +50,18 @@ pub(super) fn build(args: &BuildArgs) -> anyhow::Result<Exit> {
 /// There is no toolchain, or it does not build.
 pub(super) fn built(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Vec<u8>> {
     // cargo knows by itself what has changed; the other tools take their time for the same again, and never make the same bytes.
-    let remembered = (guest.language != GuestLanguage::Rust).then(|| LastBuild::of(guest)).transpose()?;
-    if let Some(component) = remembered.as_ref().and_then(LastBuild::component) {
+    let last_build = || (guest.language != GuestLanguage::Rust).then(|| LastBuild::of(guest)).transpose();
+    if let Some(component) = last_build()?.as_ref().and_then(LastBuild::component) {
         output::note(&format!("nothing has changed since {} was built", guest.component().display()));
         return Ok(component);
     }
+    let tool = other_tools::got(guest, no_install)?;
+    // Behind that: npm writes into the folder which versions it got.
+    let remembered = last_build()?;
     let mut component = match guest.language {
         GuestLanguage::Rust => built_by_cargo(guest, no_install)?,
-        GuestLanguage::Js => other_tools::javascript(guest, no_install)?,
-        GuestLanguage::Python => other_tools::python(guest, no_install)?,
+        GuestLanguage::Js => other_tools::javascript(guest)?,
+        GuestLanguage::Python => other_tools::python(guest, &tool)?,
     };
     if let Some(asks) = &guest.asks {
         append_manifest(&mut component, asks);

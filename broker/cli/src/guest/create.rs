@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use lotmq_terminal::{Exit, Misuse, output};
 
 use super::folder::{GuestLanguage, GuestType, check_name};
+use super::other_tools::ONLY_RUST;
 use super::sources::{APART, LOCK, LOCKED, NamedText, PLACEHOLDER, SDK, template};
 
 /// Make the folder of a new guest.
@@ -43,14 +44,15 @@ pub(super) fn create(args: &NewArgs) -> anyhow::Result<Exit> {
         WantedType::Rule => GuestType::Rule,
         WantedType::Auth => GuestType::Auth,
     };
-    if kind != GuestType::Action && args.lang != GuestLanguage::Rust {
-        return Err(Misuse(format!("a guest of type {} is made in Rust only", kind.name())).into());
+    let files = template(kind, args.lang);
+    if files.is_empty() {
+        return Err(Misuse(ONLY_RUST.to_owned()).into());
     }
     let folder = PathBuf::from(&args.name);
     anyhow::ensure!(!folder.exists(), "cannot create the folder {}: it is there already", folder.display());
     std::fs::create_dir(&folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
     let named = |text: &str| text.replace(PLACEHOLDER, &args.name);
-    write_all(&folder, template(kind, args.lang), named)?;
+    write_all(&folder, &files, named)?;
     if args.lang == GuestLanguage::Rust {
         write_all(&folder.join("lotmq-guest"), SDK, str::to_owned)?;
         write(&folder.join("Cargo.lock"), &LOCK.replace(&quoted(LOCKED), &quoted(&args.name)))?;
@@ -62,6 +64,12 @@ pub(super) fn create(args: &NewArgs) -> anyhow::Result<Exit> {
     }
     write(&folder.join(".gitignore"), "/target\n/node_modules\n__pycache__\n")?;
     output::line(&format!("{}: a guest of type {}", folder.display(), kind.name()))?;
+    if matches!(kind, GuestType::Route | GuestType::Auth) {
+        output::note(&format!(
+            "world {} may still change: a broker takes its guests only when it was started with LOTMQ_MODULES_ALLOW_UNSTABLE=true",
+            kind.name()
+        ));
+    }
     output::note(&format!("go on with: cd {}; lotmq guest test", folder.display()));
     Ok(Exit::Success)
 }

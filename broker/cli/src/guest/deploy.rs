@@ -10,14 +10,14 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use lotmq_client::{Client, Publication, QoS};
 use lotmq_connect::{ConnectArgs, random_text};
-use lotmq_runner::{ComponentRequest, EmbeddedModule, read_component};
+use lotmq_runner::{ComponentRequest, EmbeddedModule, Embedding, read_component};
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
 use super::build::built;
 use super::config;
 use super::folder::{GuestFolder, check_name};
-use super::verify::{asks, sha256};
+use super::verify::{asks, check_type, sha256};
 use crate::cmd::{connect_as_root, exchange, exchange_in_parts, quoted, render_reply};
 
 /// Build a guest and run it as a module of a broker.
@@ -132,6 +132,7 @@ impl DeployGuestArgs {
             None => {
                 let guest = GuestFolder::open(&self.folder)?;
                 let component = built(&guest, false)?;
+                check_type(&Embedding::new()?, &guest, &component)?;
                 if self.config.is_none() {
                     config::check(&guest, &component)?;
                 }

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::build::write;
 use super::folder::GuestFolder;
-use super::sources::{JS_ENTRY, PYTHON_ENTRY};
+use super::sources::entry;
 use super::verify::sha256;
 
 /// Folders of a guest that hold what is made or got.
@@ -32,8 +32,7 @@ impl LastBuild {
         files.sort();
         let mut digest = Sha256::new();
         // What another version of this program puts in front of them makes another component.
-        digest.update(JS_ENTRY);
-        digest.update(PYTHON_ENTRY);
+        digest.update(entry(guest.kind, guest.language));
         for file in files {
             let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
             let name = file.strip_prefix(&guest.path).unwrap_or(&file).to_string_lossy().into_owned();

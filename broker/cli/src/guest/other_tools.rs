@@ -7,8 +7,8 @@ use anyhow::{Context as _, bail};
 use lotmq_terminal::output;
 
 use super::build::write;
-use super::folder::GuestFolder;
-use super::sources::{JS_ENTRY, PYTHON_ENTRY};
+use super::folder::{GuestFolder, GuestLanguage, GuestType};
+use super::sources::entry;
 
 /// Name of the program that makes components of Python.
 const COMPONENTIZE_PY: &str = "componentize-py";
@@ -16,32 +16,36 @@ const COMPONENTIZE_PY: &str = "componentize-py";
 /// Package that makes components of JavaScript.
 const COMPONENTIZE_JS: &str = "@bytecodealliance/componentize-js";
 
-/// Builds a guest in JavaScript with Node and its `build.mjs`.
+/// Why a guest for logins is made in no other language than Rust.
+pub(super) const ONLY_RUST: &str = "a guest of type auth is made in Rust only: no login asks one in this build, so nothing shows what an interpreter costs each of them";
+
+/// Gets what builds a guest, where it is missing; the answer is the program that makes components of its language, if it is not Node.
 ///
 /// # Errors
-/// Node is not there, or it does not build.
-pub(super) fn javascript(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Vec<u8>> {
+/// It is missing, and cannot be got.
+pub(super) fn got(guest: &GuestFolder, no_install: bool) -> anyhow::Result<PathBuf> {
     let folder = std::path::absolute(&guest.path)?;
-    // Where Node looks for it: here, and in the folders above.
-    let is_there = folder.ancestors().any(|above| above.join("node_modules").join(COMPONENTIZE_JS).is_dir());
-    if !is_there {
-        let mut npm = Command::new("npm");
-        npm.args(["install", "--no-fund", "--no-audit"]).current_dir(&folder);
-        install(npm, no_install)?;
+    let is_made = guest.kind != GuestType::Auth || guest.language == GuestLanguage::Rust;
+    anyhow::ensure!(is_made, ONLY_RUST);
+    match guest.language {
+        GuestLanguage::Rust => Ok(PathBuf::new()),
+        GuestLanguage::Js => got_by_npm(&folder, no_install).map(|()| PathBuf::new()),
+        GuestLanguage::Python => got_by_pip(&folder, no_install),
     }
-    made(&folder, |out| {
-        let mut node = Command::new("node");
-        node.arg("build.mjs").arg(out).arg(entry(&folder, "entry.js", JS_ENTRY)?);
-        Ok(node)
-    })
 }
 
-/// Builds a guest in Python with componentize-py: that of the folder, the one on the path, else the one that pip gets.
-///
-/// # Errors
-/// Python is not there, or it does not build.
-pub(super) fn python(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Vec<u8>> {
-    let folder = std::path::absolute(&guest.path)?;
+fn got_by_npm(folder: &Path, no_install: bool) -> anyhow::Result<()> {
+    // Where Node looks for it: here, and in the folders above.
+    if folder.ancestors().any(|above| above.join("node_modules").join(COMPONENTIZE_JS).is_dir()) {
+        return Ok(());
+    }
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-fund", "--no-audit"]).current_dir(folder);
+    install(npm, no_install)
+}
+
+/// That of the folder, the one on the path, else the one that pip gets.
+fn got_by_pip(folder: &Path, no_install: bool) -> anyhow::Result<PathBuf> {
     let environment = folder.join("target/python");
     let own = environment.join("bin").join(COMPONENTIZE_PY);
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -60,16 +64,34 @@ pub(super) fn python(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Ve
             .arg(folder.join("requirements.txt"));
         install(pip, no_install)?;
     }
+    Ok(tool)
+}
+
+/// Builds a guest in JavaScript with Node and its `build.mjs`.
+///
+/// # Errors
+/// Node is not there, or it does not build.
+pub(super) fn javascript(guest: &GuestFolder) -> anyhow::Result<Vec<u8>> {
+    let folder = std::path::absolute(&guest.path)?;
+    made(&folder, |out| {
+        let mut node = Command::new("node");
+        node.arg("build.mjs").arg(out).arg(written_entry(guest, "entry.js")?);
+        node.arg(contract(guest)?).arg(guest.kind.name());
+        Ok(node)
+    })
+}
+
+/// Builds a guest in Python with this componentize-py.
+///
+/// # Errors
+/// It does not build.
+pub(super) fn python(guest: &GuestFolder, tool: &Path) -> anyhow::Result<Vec<u8>> {
+    let folder = std::path::absolute(&guest.path)?;
     made(&folder, |out| {
         let mut componentize = Command::new(tool);
-        componentize.env("PYTHONDONTWRITEBYTECODE", "1").args([
-            "--quiet",
-            "--wit-path",
-            "wit",
-            "--world",
-            "action",
-        ]);
-        let entry = entry(&folder, "python-entry/entry.py", PYTHON_ENTRY)?;
+        componentize.env("PYTHONDONTWRITEBYTECODE", "1").args(["--quiet", "--wit-path"]);
+        componentize.arg(contract(guest)?).args(["--world", guest.kind.name()]);
+        let entry = written_entry(guest, "python-entry/entry.py")?;
         let of_entry = entry.parent().context("the entry lies in a folder")?;
         // Of WASI its libraries want more than a guest has.
         componentize
@@ -81,10 +103,31 @@ pub(super) fn python(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Ve
 }
 
 /// Writes what the component of a guest begins with, which calls the guest.
-fn entry(folder: &Path, name: &str, text: &str) -> anyhow::Result<PathBuf> {
-    let path = folder.join("target").join(name);
-    write(&path, text.as_bytes())?;
+fn written_entry(guest: &GuestFolder, name: &str) -> anyhow::Result<PathBuf> {
+    let path = std::path::absolute(&guest.path)?.join("target").join(name);
+    write(&path, entry(guest.kind, guest.language).as_bytes())?;
     Ok(path)
+}
+
+/// The folder with the contract from which a tool makes its bindings: that of the guest, but for a world that may still change a copy without the marks which say so.
+/// componentize-js cannot be told to heed what they are on.
+fn contract(guest: &GuestFolder) -> anyhow::Result<PathBuf> {
+    const MARK: &str = "@unstable(feature = route)";
+    let folder = std::path::absolute(&guest.path)?;
+    let own = folder.join("wit");
+    if guest.kind != GuestType::Route {
+        return Ok(own);
+    }
+    let copy = folder.join("target/wit");
+    let told = |path: &Path| format!("cannot read {}", path.display());
+    for file in std::fs::read_dir(&own).with_context(|| told(&own))? {
+        let path = file.with_context(|| told(&own))?.path();
+        let text = std::fs::read_to_string(&path).with_context(|| told(&path))?;
+        let unmarked = text.lines().filter(|line| line.trim() != MARK);
+        let unmarked: String = unmarked.flat_map(|line| [line, "\n"]).collect();
+        write(&copy.join(path.file_name().unwrap_or_default()), unmarked.as_bytes())?;
+    }
+    Ok(copy)
 }
 
 /// Gets what is missing.

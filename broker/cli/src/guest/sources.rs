@@ -11,6 +11,12 @@ macro_rules! files {
     };
 }
 
+macro_rules! text {
+    ($path:literal) => {
+        include_str!(concat!("../../../../sdk/templates/", $path))
+    };
+}
+
 /// The crate `lotmq-guest`, as it is published.
 pub(super) const SDK: &[NamedText] = files!(
     "rust": "Cargo.toml", "README.md", "src/lib.rs", "src/action.rs", "src/auth.rs", "src/connection.rs", "src/double.rs", "src/double/calls.rs",
@@ -23,11 +29,22 @@ pub(super) const SDK: &[NamedText] = files!(
 /// Versions of what the SDK is made of, under which the examples were built; named after one of them.
 pub(super) const LOCK: &str = include_str!("../../../../sdk/examples/action-answer/Cargo.lock");
 
-/// What the component of a guest in JavaScript begins with.
-pub(super) const JS_ENTRY: &str = include_str!("../../../../sdk/templates/js/entry.js");
+/// What the component of a guest begins with that another tool than cargo makes, and which calls the guest: a part for its language, and one for its world. Empty where there is none.
+pub(super) fn entry(kind: GuestType, language: GuestLanguage) -> String {
+    let (of_language, of_world) = match (language, kind) {
+        (GuestLanguage::Js, GuestType::Action) => (JS_ENTRY, text!("js/action/entry.js")),
+        (GuestLanguage::Js, GuestType::Rule) => (JS_ENTRY, text!("js/rule/entry.js")),
+        (GuestLanguage::Js, GuestType::Route) => (JS_ENTRY, text!("js/route/entry.js")),
+        (GuestLanguage::Python, GuestType::Action) => (PYTHON_ENTRY, text!("python/action/entry.py")),
+        (GuestLanguage::Python, GuestType::Rule) => (PYTHON_ENTRY, text!("python/rule/entry.py")),
+        (GuestLanguage::Python, GuestType::Route) => (PYTHON_ENTRY, text!("python/route/entry.py")),
+        (GuestLanguage::Rust, _) | (_, GuestType::Auth) => ("", ""),
+    };
+    [of_language, of_world].concat()
+}
 
-/// What the component of a guest in Python begins with.
-pub(super) const PYTHON_ENTRY: &str = include_str!("../../../../sdk/templates/python/entry.py");
+const JS_ENTRY: &str = text!("js/entry.js");
+const PYTHON_ENTRY: &str = text!("python/entry.py");
 
 /// Name of the example that [`LOCK`] belongs to.
 pub(super) const LOCKED: &str = "action-answer";
@@ -38,20 +55,29 @@ pub(super) const APART: &str = ".in";
 /// Name that stands in the files of a template for that of the guest.
 pub(super) const PLACEHOLDER: &str = "my-guest";
 
-/// What a guest of a type begins with. Only Actions are made in other languages than Rust.
-pub(super) fn template(kind: GuestType, language: GuestLanguage) -> &'static [NamedText] {
-    match (language, kind) {
-        (GuestLanguage::Js, _) => {
-            files!("templates/js": "guest.toml", "guest.js", "build.mjs", "package.json", "cases.test.toml")
+/// What the folder of a guest begins with; nothing of a type that is not made in a language.
+pub(super) fn template(kind: GuestType, language: GuestLanguage) -> Vec<NamedText> {
+    let of_language: &[NamedText] = match language {
+        GuestLanguage::Rust => &[],
+        GuestLanguage::Js => files!("templates/js": "build.mjs", "package.json"),
+        GuestLanguage::Python => files!("templates/python": "requirements.txt"),
+    };
+    let own: &[NamedText] = match (language, kind) {
+        (GuestLanguage::Js, GuestType::Action) => files!("templates/js/action": "guest.toml", "guest.js"),
+        (GuestLanguage::Js, GuestType::Rule) => files!("templates/js/rule": "guest.toml", "guest.js"),
+        (GuestLanguage::Js, GuestType::Route) => files!("templates/js/route": "guest.toml", "guest.js"),
+        (GuestLanguage::Python, GuestType::Action) => {
+            files!("templates/python/action": "guest.toml", "guest.py")
         }
-        (GuestLanguage::Python, _) => {
-            files!("templates/python": "guest.toml", "guest.py", "requirements.txt", "cases.test.toml")
+        (GuestLanguage::Python, GuestType::Rule) => files!("templates/python/rule": "guest.toml", "guest.py"),
+        (GuestLanguage::Python, GuestType::Route) => {
+            files!("templates/python/route": "guest.toml", "guest.py")
         }
         (GuestLanguage::Rust, GuestType::Action) => {
-            files!("templates/action": "Cargo.toml.in", "guest.toml", "src/lib.rs", "cases.test.toml")
+            files!("templates/action": "Cargo.toml.in", "guest.toml", "src/lib.rs")
         }
         (GuestLanguage::Rust, GuestType::Rule) => {
-            files!("templates/rule": "Cargo.toml.in", "guest.toml", "src/lib.rs", "asks.lot", "cases.test.toml")
+            files!("templates/rule": "Cargo.toml.in", "guest.toml", "src/lib.rs")
         }
         (GuestLanguage::Rust, GuestType::Auth) => {
             files!("templates/auth": "Cargo.toml.in", "guest.toml", "src/lib.rs")
@@ -59,7 +85,16 @@ pub(super) fn template(kind: GuestType, language: GuestLanguage) -> &'static [Na
         (GuestLanguage::Rust, GuestType::Route) => {
             files!("templates/route": "Cargo.toml.in", "guest.toml", "src/lib.rs")
         }
-    }
+        (_, GuestType::Auth) => return Vec::new(),
+    };
+    // They do the same in each language.
+    let cases: &[NamedText] = match kind {
+        GuestType::Action => files!("templates/action": "cases.test.toml"),
+        GuestType::Rule => files!("templates/rule": "asks.lot", "cases.test.toml"),
+        GuestType::Route => files!("templates/route": "line.lot", "line.far.jsonl", "cases.test.toml"),
+        GuestType::Auth => &[],
+    };
+    [of_language, own, cases].concat()
 }
 
 #[cfg(test)]
@@ -93,8 +128,8 @@ mod tests {
     #[test]
     fn a_guest_takes_less_than_40_lines() {
         for kind in [GuestType::Action, GuestType::Rule, GuestType::Route, GuestType::Auth] {
-            let (_, source) =
-                template(kind, GuestLanguage::Rust).iter().find(|(path, _)| *path == "src/lib.rs").unwrap();
+            let files = template(kind, GuestLanguage::Rust);
+            let (_, source) = files.iter().find(|(path, _)| *path == "src/lib.rs").unwrap();
             let guest = source.split("#[cfg(test)]").next().unwrap();
             let lines =
                 guest.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with("//"));

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use lotmq_guest::route::{Abilities, Connection, Delivery, Description, Failure, Receipt, Route, failure};
 
 // What the guest needs: shown to who deploys it, and granted by them.
-lotmq_guest::manifest!("endpoint:127.0.0.1:4001");
+lotmq_guest::manifest!("endpoint:127.0.0.1:*");
 
 /// The settings of a route that this guest knows, in JSON Schema: the section of the endpoint has none but the host's own, such as HOST and PORT.
 const SETTINGS: &str =

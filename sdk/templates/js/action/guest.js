@@ -14,7 +14,8 @@ export const actionHandler = {
   onMessage(message) {
     const sensor = message.topic.split('/').pop();
     const reading = decoder.decode(message.payload);
-    const degrees = Number(reading) / 10;
+    // Number takes blanks for 0.
+    const degrees = reading.trim() ? Number(reading) / 10 : NaN;
     if (Number.isNaN(degrees)) {
       throw error('NOT_A_NUMBER', `'${reading}' is not a number`);
     }

@@ -1,0 +1,4 @@
+
+const { ruleHandler: rule } = guest;
+
+export const ruleHandler = { check: runs(rule, 'check') };

@@ -1,0 +1,35 @@
+
+
+from wit_world.exports.route_handler import Failure_Fatal, Failure_Reconnect, Failure_Reject, Failure_Retry
+from wit_world.imports import net
+
+CLASSES = Failure_Retry, Failure_Reconnect, Failure_Reject, Failure_Fatal
+OF_NETWORK = {net.IoError_Denied: Failure_Fatal, net.IoError_LimitReached: Failure_Fatal}
+NETWORK = net.IoError.__args__
+
+
+def calls(method, usual):
+    """What an exception means where the guest does not say it: an error of the network has its class, all else the usual one of the call."""
+
+    def failed(text, _, value):
+        is_of_network = isinstance(value, NETWORK)
+        return (OF_NETWORK.get(type(value), Failure_Reconnect) if is_of_network else usual)(text)
+
+    return told(method, lambda value: isinstance(value, CLASSES), failed)
+
+
+class RouteHandler(guest.RouteHandler):
+    open = calls(guest.RouteHandler.open, Failure_Reconnect)
+    deliver = calls(guest.RouteHandler.deliver, Failure_Reject)
+    run = calls(guest.RouteHandler.run, Failure_Reconnect)
+    request = calls(guest.RouteHandler.request, Failure_Reject)
+
+    def close(self):
+        sys.stdout, sys.stderr = OUTPUTS
+        try:
+            super().close()
+        except Exception as error:
+            uncaught(error)
+        finally:
+            for output in OUTPUTS:
+                output.flush()
