@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::json;
 
-use crate::guest_tutorial::{has_cargo, run};
+use crate::guest_tutorial::{has_cargo, page, run};
 use crate::modules::{compiled, with_manifest};
 use crate::{LOTMQ, broker};
 
@@ -37,7 +37,7 @@ const UP: &str = "DEFINE ACTION Up\nON TOPIC \"raw/+\" DO\n    PUBLISH TOPIC \"u
 /// What the folder of a new guest is made to be: with a schema, and the configuration that is to be tried.
 fn configured(folder: &Path, config: &str) {
     let toml = format!(
-        "name = \"heater\"\ntype = \"action\"\nlang = \"rust\"\non = [\"raw/#\"]\n\n[config]\n{config}"
+        "# What the guest is.\nname = \"heater\"\ntype = \"action\"\nlang = \"rust\"\non = [\"raw/#\"]\n\n# As the page has it.\n[config]\n{config}"
     );
     std::fs::write(folder.join("guest.toml"), toml).unwrap();
 }
@@ -56,13 +56,13 @@ fn a_changed_configuration_is_kept_or_taken_as_the_author_says() {
         .unwrap();
     configured(&folder, "units = \"bar\"\nfactor = \"tenth\"\n");
     let deploy = format!("deploy --grant-all -p {}", broker.port());
+    let page = page("modules.md");
+    let (_, shown) = page.split_once("```text\nguest.toml").unwrap();
+    let shown = format!("guest.toml{}", shown.split_once("\n```").unwrap().0);
+    assert_eq!(shown.lines().count(), 3, "{shown}");
     for arguments in ["build", &deploy] {
         let (told, code) = guest(&folder, arguments);
-        for problem in [
-            "guest.toml:6: unit is missing",
-            "guest.toml:7: units is not known; did you mean unit?",
-            "guest.toml:8: factor is 'tenth', which is not a number",
-        ] {
+        for problem in shown.lines() {
             assert!(told.contains(problem) && code == Some(2), "{problem}: {code:?} {told}");
         }
     }

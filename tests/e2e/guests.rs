@@ -34,7 +34,6 @@ fn what_cannot_be_a_guest_is_refused_with_the_reason() {
         ("new Heater", "`Heater` is no name of a guest", 2),
         ("new ../x", "is no name of a guest", 2),
         ("new there", "cannot create the folder there", 1),
-        ("new heater -t rule --lang js", "a guest of type rule is made in Rust only", 2),
         ("new heater -t auth --lang python", "a guest of type auth is made in Rust only", 2),
         ("new heater -t model", "invalid value 'model'", 2),
         ("build there", "there/guest.toml is not there", 2),
@@ -475,7 +474,7 @@ class ActionHandler(exports.ActionHandler):
 "#;
 
 /// What an environment variable names, without which a tool is not installed here.
-fn installed(variable: &str) -> Option<std::path::PathBuf> {
+pub(crate) fn installed(variable: &str) -> Option<std::path::PathBuf> {
     let found = std::env::var_os(variable).map(std::path::PathBuf::from);
     #[allow(clippy::print_stderr, reason = "a skipped test says so")]
     if found.is_none() {
@@ -491,6 +490,20 @@ fn a_guest_in_javascript_does_what_its_cases_say() {
     other_language("js", |folder, _| {
         std::os::unix::fs::symlink(modules, folder.join("node_modules")).unwrap()
     });
+}
+
+#[test]
+fn a_guest_for_logins_is_made_in_rust_only() {
+    let place = tempfile::tempdir().unwrap();
+    for language in ["js", "python"] {
+        let (told, code) = guest(place.path(), &format!("new door -t auth --lang {language}"));
+        assert!(told.contains("a guest of type auth is made in Rust only") && code == Some(2), "{told}");
+        assert!(!place.path().join("door").exists());
+        let file = format!("name = \"door\"\ntype = \"auth\"\nlang = \"{language}\"\n");
+        std::fs::write(place.path().join("guest.toml"), file).unwrap();
+        let (told, code) = guest(place.path(), "build");
+        assert!(told.contains("a guest of type auth is made in Rust only") && code == Some(1), "{told}");
+    }
 }
 
 /// `LOTMQ_TEST_COMPONENTIZE_PY` names the folder of the program componentize-py.
