@@ -339,7 +339,7 @@ fn kept_values_are_shown_and_removed() {
     let listed = broker.command_ok("-listKept");
     assert_eq!((listed.message(), listed.data().as_array().unwrap().len()), ("2 kept value(s).", 2));
     let one = broker.command_ok("-listKept kept/b");
-    assert_eq!(one.data(), &json!([{"topic": "kept/b", "bytes": 5}]));
+    assert_eq!(one.data(), &json!([{"topic": "kept/b", "bytes": 5, "user": "root"}]));
     assert_eq!(broker.command_ok("-removeKept kept/b").message(), "1 kept value(s) removed.");
     assert_eq!(broker.command_ok("-listKept").message(), "1 kept value(s).");
     assert!(!broker.command("-removeKept a#").success());

@@ -357,6 +357,60 @@ fn nobodys_programs_take_up_the_memory_of_all() {
     }
 }
 
+/// The Actions of one user keep all that they may. Those of another one keep something all the same, errors survive, and whose it is is known after a kill.
+#[test]
+fn nobodys_programs_take_up_all_that_a_tenant_keeps() {
+    const LARGE: usize = 4 << 20;
+    let mut broker = options().start();
+    for name in ["ann", "bob"] {
+        broker.command_ok(&format!("-addUser {name} password"));
+        broker.command_ok(&format!("-changeUserSettings {name} AllowedSystemConfiguration true"));
+        let action = format!(
+            "-addAction DEFINE ACTION Of{name}\nON TOPIC \"{name}/+\" DO\n    PUBLISH TOPIC \"out\" WITH \"{name}\"\n    KEEP TOPIC \"kept/{name}/+\" WITH PAYLOAD\n"
+        );
+        assert!(broker.command_as((name, "password"), &action).success());
+    }
+    let mut root = broker.root("watcher");
+    root.subscribe_to("$SYS/Coreflux/Actions/+/Error", QoS::AtLeastOnce).unwrap();
+    root.subscribe_to("out", QoS::AtLeastOnce).unwrap();
+    let large = "x".repeat(LARGE);
+    let fits = (192 << 20) / (LARGE + 200);
+    let mut said = Vec::new();
+    for number in 0..=fits {
+        let message = Publication::new(format!("ann/{number}"), large.clone());
+        root.publish(&message.qos(QoS::AtLeastOnce)).unwrap();
+        said.push(root.receive(WAIT_MAX).unwrap().unwrap().text());
+    }
+    while !said.iter().any(|text| text.contains("KEEP_LIMIT")) {
+        said.push(root.receive(WAIT_MAX).unwrap().unwrap_or_else(|| panic!("{said:?}")).text());
+    }
+    let refused = said.iter().find(|text| text.contains("KEEP_LIMIT")).unwrap();
+    let reason = "those of user 'ann' have the 201326592 bytes that others leave to him";
+    assert!(refused.contains(reason), "{refused}");
+    root.publish(&Publication::new("bob/1", large).qos(QoS::AtLeastOnce)).unwrap();
+    while said.last().is_none_or(|text| text != "bob") {
+        said.push(root.receive(WAIT_MAX).unwrap().unwrap_or_else(|| panic!("{said:?}")).text());
+    }
+    let users = |broker: &Broker| {
+        let listed = broker.command_ok("-listKept kept/#");
+        let rows = listed.data().as_array().unwrap().iter();
+        let mut users: Vec<String> = rows.map(|row| row["user"].to_string()).collect();
+        users.sort();
+        users
+    };
+    let mut expected = vec!["\"ann\"".to_owned(); fits];
+    expected.push("\"bob\"".to_owned());
+    eventually("what bob keeps", || (users(&broker) == expected).then_some(()));
+    broker.stop();
+    broker.start_again();
+    assert_eq!(users(&broker), expected);
+    let listed = broker.command_ok("-listKept").0.to_string();
+    assert!(listed.contains("$LOT/Error/action/Ofann/"), "{listed}");
+    let mut root = broker.root("watcher");
+    root.subscribe_to("$SYS/Coreflux/Actions/+/Error", QoS::AtLeastOnce).unwrap();
+    assert!(root.receive(WAIT_MAX).unwrap().unwrap().text().contains("KEEP_LIMIT"));
+}
+
 /// Opens a connection from this loopback address, which sends nothing.
 fn idle_from(source: &str, port: u16) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();

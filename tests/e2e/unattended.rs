@@ -114,7 +114,7 @@ fn an_upgrade_is_taken_back_by_the_backup_that_was_made_before() {
 
     let refused = options().data(&data).fail();
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
-    let reason = "has schema version 9, this program knows versions up to 1: a newer lotmq has written it";
+    let reason = "has schema version 9, this program knows versions up to 2: a newer lotmq has written it";
     assert!(refused.stderr.contains(reason) && refused.stderr.contains("lotmq.redb"), "{refused:?}");
     assert!(fs::read(data.join("lotmq.redb")).unwrap() == newer, "nothing was changed in it");
 

@@ -17,8 +17,12 @@ use parking_lot::Mutex;
 
 use crate::limits::{CACHE_BYTES_MAX, CACHE_SHARDS, CACHE_TOPICS_MAX, KEEP_BYTES_MAX, KEEP_TOPICS_MAX};
 
+mod keeper;
 mod shard;
 
+pub use keeper::{KeepRefused, KeptSum, KeptValue, ValueKeeper};
+
+use keeper::KeptRooms;
 use shard::{Change, Shard};
 
 /// Bounds of a [`LastValues`].
@@ -28,9 +32,9 @@ pub struct CacheLimits {
     pub topics_max: usize,
     /// Most bytes of live entries; `[lot] cache_bytes`. Default [`CACHE_BYTES_MAX`].
     pub bytes_max: u64,
-    /// Most kept topics. Default [`KEEP_TOPICS_MAX`].
+    /// Most topics that programs keep. Default [`KEEP_TOPICS_MAX`].
     pub keep_topics_max: usize,
-    /// Most bytes of kept values. Default [`KEEP_BYTES_MAX`].
+    /// Most bytes of what programs keep. Default [`KEEP_BYTES_MAX`].
     pub keep_bytes_max: u64,
 }
 
@@ -45,18 +49,6 @@ impl Default for CacheLimits {
     }
 }
 
-/// A `KEEP` beyond the tenant's bounds; the value before stays. A limit, not the guest's fault alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "kept values are full: {topics} topics and {bytes} bytes; -listKept shows them, -removeKept removes some"
-)]
-pub struct KeepRefused {
-    /// Topics with a kept value.
-    pub topics: u64,
-    /// Bytes of kept values.
-    pub bytes: u64,
-}
-
 /// Figures for `/metrics` and `Stats`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CacheFigures {
@@ -66,7 +58,7 @@ pub struct CacheFigures {
     pub bytes: u64,
     /// Live entries that gave way to newer ones since the start.
     pub evictions: u64,
-    /// Kept values.
+    /// KeptValue values.
     pub keep_topics: u64,
     /// Bytes of kept values.
     pub keep_bytes: u64,
@@ -75,11 +67,11 @@ pub struct CacheFigures {
 /// The last values of one tenant.
 ///
 /// ```
-/// use lotmq_definitions::{CacheLimits, LastValues};
+/// use lotmq_definitions::{CacheLimits, ValueKeeper, LastValues};
 /// let values = LastValues::new(CacheLimits::default());
 /// values.publish("s/k1/h", b"40");
 /// assert_eq!(values.read("s/k1/h", |value| value.map(<[u8]>::len)), Some(2));
-/// values.keep("s/k1/h", b"41")?; // the last write wins
+/// values.keep(ValueKeeper::NOBODY, "s/k1/h", b"41")?; // the last write wins
 /// assert_eq!(values.get("s/k1/h").as_deref(), Some(&b"41"[..]));
 /// # Ok::<(), lotmq_definitions::KeepRefused>(())
 /// ```
@@ -96,6 +88,7 @@ pub struct LastValues {
     evictions: AtomicU64,
     keep_topics: AtomicU64,
     keep_bytes: AtomicU64,
+    rooms: KeptRooms,
     unsaved: Mutex<Unsaved>,
     /// Tells whoever saves kept values that the first one waits.
     tell_saver: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -113,6 +106,7 @@ impl LastValues {
     /// Empty, with these bounds.
     pub fn new(limits: CacheLimits) -> LastValues {
         LastValues {
+            rooms: KeptRooms::new(&limits),
             limits,
             hasher: RandomState::new(),
             shards: (0..CACHE_SHARDS).map(|_| Mutex::new(Shard::new())).collect(),
@@ -148,12 +142,18 @@ impl LastValues {
     }
 
     /// `KEEP TOPIC`: replaces the last value by one that survives a restart. The caller saves it with
-    /// [`take_unsaved`](LastValues::take_unsaved).
+    /// [`take_unsaved`](LastValues::take_unsaved). One that somebody else has kept counts for this keeper from now on.
     ///
     /// # Errors
-    /// [`KeepRefused`] when it is new or longer and there is no room.
-    pub fn keep(&self, topic: &str, payload: &[u8]) -> Result<(), KeepRefused> {
-        self.put_kept(topic, payload, true)
+    /// [`KeepRefused`] when it is new, longer or another one's, and this keeper has no room for it.
+    pub fn keep(&self, keeper: ValueKeeper<'_>, topic: &str, payload: &[u8]) -> Result<(), KeepRefused> {
+        let (hash, number) = self.place(topic);
+        let mut shard = self.shards[number].lock();
+        self.rooms.replace(shard.keeper(hash, topic), (keeper, Shard::cost(topic, payload.len())))?;
+        let change = shard.put_kept(hash, topic, payload, keeper);
+        self.account(number, &shard, &change);
+        self.note_unsaved(topic);
+        Ok(())
     }
 
     /// Removes a kept value; a live one stays.
@@ -162,9 +162,9 @@ impl LastValues {
     }
 
     /// Shows every kept value, in no order. `show` is called under the lock of a part of them and must not call back into this.
-    pub fn each_kept(&self, mut show: impl FnMut(&str, &[u8])) {
+    pub fn each_kept(&self, mut show: impl FnMut(&str, KeptValue<'_>)) {
         for shard in &self.shards {
-            shard.lock().kept().for_each(|(topic, payload)| show(topic, payload));
+            shard.lock().kept().for_each(|(topic, kept)| show(topic, kept));
         }
     }
 
@@ -195,12 +195,16 @@ impl LastValues {
         count
     }
 
-    /// Puts back a kept value that was recovered from the store.
-    ///
-    /// # Errors
-    /// [`KeepRefused`] when there is no room.
-    pub fn restore_kept(&self, topic: &str, payload: &[u8]) -> Result<(), KeepRefused> {
-        self.put_kept(topic, payload, false)
+    /// Puts back a kept value that was recovered from the store, however much there is.
+    pub fn restore_kept(&self, keeper: ValueKeeper<'_>, topic: &str, payload: &[u8]) {
+        let (hash, number) = self.place(topic);
+        let mut shard = self.shards[number].lock();
+        if let Some((former, bytes)) = shard.keeper(hash, topic) {
+            self.rooms.give_back(former, bytes);
+        }
+        self.rooms.put_back(keeper, Shard::cost(topic, payload.len()));
+        let change = shard.put_kept(hash, topic, payload, keeper);
+        self.account(number, &shard, &change);
     }
 
     /// Lets `use_value` look at the last value, live or kept, under the shard's lock: copy and return.
@@ -238,7 +242,7 @@ impl LastValues {
     /// `None` to be deleted. Only the last value of a topic comes; those that wait for longest come first. `save` is called under the lock of the topic's shard and
     /// must not call back into this. One caller at a time, or an older value may be stored
     /// after a newer one.
-    pub fn take_unsaved(&self, topics_max: usize, mut save: impl FnMut(&str, Option<&[u8]>)) {
+    pub fn take_unsaved(&self, topics_max: usize, mut save: impl FnMut(&str, Option<KeptValue<'_>>)) {
         let topics: Vec<Arc<str>> = {
             let Unsaved { order, known } = &mut *self.unsaved.lock();
             let topics: Vec<Arc<str>> = order.drain(..topics_max.min(order.len())).collect();
@@ -264,7 +268,7 @@ impl LastValues {
         }
     }
 
-    /// Drops the live entries of topics that are no longer cached. Kept values stay. O(entries), one shard at a time.
+    /// Drops the live entries of topics that are no longer cached. KeptValue values stay. O(entries), one shard at a time.
     pub(crate) fn retain(&self, is_cached: impl Fn(&str) -> bool) {
         for (number, shard) in self.shards.iter().enumerate() {
             let mut shard = shard.lock();
@@ -284,32 +288,14 @@ impl LastValues {
         }
     }
 
-    fn put_kept(&self, topic: &str, payload: &[u8], is_new: bool) -> Result<(), KeepRefused> {
-        let (hash, number) = self.place(topic);
-        let mut shard = self.shards[number].lock();
-        let before = shard.get_kept(hash, topic).map(|value| Shard::cost(topic, value.len()));
-        let figures = self.figures();
-        let bytes = figures.keep_bytes - before.unwrap_or(0) + Shard::cost(topic, payload.len());
-        let topics = figures.keep_topics + u64::from(before.is_none());
-        let grows = before.is_none_or(|before| before < Shard::cost(topic, payload.len()));
-        if grows && (bytes > self.limits.keep_bytes_max || topics > self.limits.keep_topics_max as u64) {
-            return Err(KeepRefused { topics: figures.keep_topics, bytes: figures.keep_bytes });
-        }
-        let change = shard.put_kept(hash, topic, payload);
-        self.account(number, &shard, &change);
-        if is_new {
-            self.note_unsaved(topic);
-        }
-        Ok(())
-    }
-
     /// Changes one shard and keeps the sums; a kept value that goes must be deleted from the store.
     fn change(&self, topic: &str, change: impl FnOnce(&mut Shard, u64) -> Change) {
         let (hash, number) = self.place(topic);
         let mut shard = self.shards[number].lock();
         let change = change(&mut shard, hash);
         self.account(number, &shard, &change);
-        if change.keep_topics < 0 {
+        if let Some((keeper, bytes)) = change.gone() {
+            self.rooms.give_back(keeper, bytes);
             self.note_unsaved(topic);
         }
     }

@@ -34,7 +34,7 @@ mod window;
 pub use activity::{Activity, WarningAt};
 pub use definition::{Definition, DefinitionId, DefinitionKind, Need, NewDefinition, Origin, Owner};
 pub use hooks::Hooks;
-pub use last_values::{CacheFigures, CacheLimits, KeepRefused, LastValues};
+pub use last_values::{CacheFigures, CacheLimits, KeepRefused, KeptSum, KeptValue, LastValues, ValueKeeper};
 pub use now::Now;
 pub use record::{ErrorRecord, MessageText, RunError, TraceRecord, TraceTiming, TraceTrigger, utc_text};
 pub use registry::{

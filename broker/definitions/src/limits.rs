@@ -62,15 +62,27 @@ pub const CACHE_TOPICS_MAX: usize = 1_000_000;
 pub const CACHE_BYTES_MAX: u64 = 256 << 20;
 
 /// What an entry of the cache costs beside its topic and payload, in bytes: slot, hash table, allocator. Measured with
-/// a million entries of 31 bytes, which took 170 each.
-pub const CACHE_ENTRY_BYTES: u64 = 136;
+/// a million entries of 31 bytes, which took 170 each, and 8 more for whose it is.
+pub const CACHE_ENTRY_BYTES: u64 = 144;
 
-/// Most topics with a kept value in a tenant. Kept values are never evicted, so a guest that keeps without end is
+/// Most topics with a value that programs of a tenant keep: those of `KEEP TOPIC`, states, windows. They are never evicted, so a guest that keeps without end is
 /// refused here.
 pub const KEEP_TOPICS_MAX: usize = 1_000_000;
 
-/// Most bytes of kept values in a tenant, counted as for [`CACHE_BYTES_MAX`].
+/// Most bytes of what programs of a tenant keep, counted as for [`CACHE_BYTES_MAX`].
 pub const KEEP_BYTES_MAX: u64 = 256 << 20;
+
+/// What the definitions of one user have of these at most, and of the last errors: three quarters of what others leave.
+pub const KEEP_PART: (u64, u64) = (3, 4);
+
+/// Steps in which a user's share of these bytes is counted: a counter or a reading of some digits more asks nobody for room.
+pub(crate) const KEEP_STEP_BYTES: u64 = 64;
+
+/// Most last errors of definitions of a tenant that are kept for after a restart: one of each definition.
+pub const KEPT_ERRORS_MAX: u64 = DEFINITIONS_MAX as u64;
+
+/// Most bytes of them, counted as for [`CACHE_BYTES_MAX`]; what programs keep has none of these. Ten thousand of the longest, and most have some hundred bytes.
+pub const KEPT_ERROR_BYTES_MAX: u64 = 64 << 20;
 
 /// Shards of the last-value cache, each with its own lock. More than the cores of the machines we measure on.
 pub(crate) const CACHE_SHARDS: usize = 32;

@@ -24,7 +24,7 @@ use lotmq_shares::AccountShares;
 use parking_lot::Mutex;
 
 use crate::definition::{Definition, DefinitionId};
-use crate::last_values::LastValues;
+use crate::last_values::{LastValues, ValueKeeper};
 use crate::limits::{
     WATCHED_TOPIC_BYTES_MAX, WINDOW_PANE_BYTES, WINDOW_PANES_MAX, WINDOW_SAVE_BYTES, WINDOW_SAVE_PERIOD,
     WINDOW_TOPIC_BYTES, WINDOW_TOPICS_MAX, WINDOWS_WAITING_MAX,
@@ -126,7 +126,7 @@ pub struct WindowTrouble {
     pub refused: u64,
     /// Closed windows that could not be told in time.
     pub lost: u64,
-    /// Windows that would not survive a restart because the kept values are full.
+    /// Windows that would not survive a restart because the kept values are full, or those of their owner.
     pub unkept: u64,
 }
 
@@ -405,6 +405,7 @@ impl WindowWatch {
     }
 
     fn save(&self, table: &mut WindowTable, bytes_max: usize) {
+        let values = (&*self.values, ValueKeeper::of(&self.definition));
         let is_changed = table.is_clockwork_changed || !table.changed.is_empty();
         if is_changed && table.end_ms != NEVER {
             table.is_clockwork_changed = false;
@@ -415,7 +416,7 @@ impl WindowWatch {
                 began_ms: table.began_ms,
                 since_ms: table.since_ms,
             };
-            table.unkept += u64::from(!self.rows.keep_clockwork(&self.values, &clockwork));
+            table.unkept += u64::from(!self.rows.keep_clockwork(values, &clockwork));
         }
         let mut bytes = 0;
         while bytes < bytes_max
@@ -423,7 +424,7 @@ impl WindowWatch {
         {
             let Some(window) = table.topics.get_mut(&topic) else { continue };
             window.is_changed = false;
-            match self.rows.keep(&self.values, &topic, &window.panes) {
+            match self.rows.keep(values, &topic, &window.panes) {
                 Some(kept) => bytes += kept,
                 None => table.unkept += 1,
             }

@@ -3,6 +3,7 @@
 mod turns;
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,21 +12,21 @@ use parking_lot::Mutex;
 pub use turns::{FairTurns, WaitingLine};
 
 /// A sum that is shared out between accounts. One has at most a part of what all others leave, so that nobody keeps all others out, nor do several together: each has less
-/// than the one before.
+/// than the one before. Accounts are told apart by a number or, where that is to hold beyond a restart, by another key.
 #[derive(Debug)]
-pub struct AccountShares {
-    used: Mutex<Used>,
-    max: u64,
+pub struct AccountShares<K = u64> {
+    used: Mutex<Used<K>>,
+    max: AtomicU64,
     /// Numerator and denominator of the part of what others leave that one account may have.
     part: (u64, u64),
     refused: AtomicU64,
 }
 
-#[derive(Debug, Default)]
-struct Used {
+#[derive(Debug)]
+struct Used<K> {
     all: u64,
     /// Of whom some is, by account.
-    of: HashMap<u64, u64>,
+    of: HashMap<K, u64>,
 }
 
 /// Why an account got no more.
@@ -43,10 +44,26 @@ pub enum NoShare {
     },
 }
 
-impl AccountShares {
+/// What one account may have of `max` of which others have some: a part (numerator and denominator) of what those leave.
+pub fn share_of(max: u64, of_others: u64, (numerator, denominator): (u64, u64)) -> u64 {
+    let left = max.saturating_sub(of_others);
+    left / denominator * numerator + left % denominator * numerator / denominator
+}
+
+impl<K: Eq + Hash> AccountShares<K> {
     /// A sum of `max`, of which one account may have `part` (numerator and denominator) of what others leave.
     pub fn new(max: u64, part: (u64, u64)) -> Arc<Self> {
-        Arc::new(AccountShares { used: Mutex::default(), max, part, refused: AtomicU64::new(0) })
+        let used = Mutex::new(Used { all: 0, of: HashMap::new() });
+        Arc::new(AccountShares { used, max: AtomicU64::new(max), part, refused: AtomicU64::new(0) })
+    }
+
+    /// Has another sum from now on, which may be less than what is taken: then there is none until enough is given back.
+    pub fn set_max(&self, max: u64) {
+        self.max.store(max, Ordering::Relaxed);
+    }
+
+    fn max(&self) -> u64 {
+        self.max.load(Ordering::Relaxed)
     }
 
     /// What is taken.
@@ -60,34 +77,31 @@ impl AccountShares {
     }
 
     /// Whether more than half is taken of all, or of what this account may have.
-    pub fn is_scarce_for(&self, account: u64) -> bool {
+    pub fn is_scarce_for(&self, account: K) -> bool {
         let used = self.used.lock();
-        let own = used.of.get(&account).copied().unwrap_or_default();
-        used.all > self.max / 2 || own > self.part(&used, own) / 2
+        let own = used.of(&account);
+        used.all > self.max() / 2 || own > self.part(&used, own) / 2
     }
 
     /// What an account may have that has `own`.
-    fn part(&self, used: &Used, own: u64) -> u64 {
-        let (numerator, denominator) = self.part;
-        let left = self.max.saturating_sub(used.all - own);
-        left / denominator * numerator + left % denominator * numerator / denominator
+    fn part(&self, used: &Used<K>, own: u64) -> u64 {
+        share_of(self.max(), used.all - own, self.part)
     }
 
     /// Takes more for an account.
     ///
     /// # Errors
     /// [`NoShare`].
-    pub fn take(&self, account: u64, amount: u64) -> Result<(), NoShare> {
+    pub fn take(&self, account: K, amount: u64) -> Result<(), NoShare> {
         let mut used = self.used.lock();
-        let own = used.of.get(&account).copied().unwrap_or_default();
-        let own_max = self.part(&used, own);
-        let refusal = if used.all.saturating_add(amount) > self.max {
-            NoShare::All { max: self.max }
+        let own = used.of(&account);
+        let (own_max, max) = (self.part(&used, own), self.max());
+        let refusal = if used.all.saturating_add(amount) > max {
+            NoShare::All { max }
         } else if own + amount > own_max {
             NoShare::Owner { max: own_max }
         } else {
-            used.all += amount;
-            used.of.insert(account, own + amount);
+            used.add(account, amount);
             return Ok(());
         };
         drop(used);
@@ -95,15 +109,33 @@ impl AccountShares {
         Err(refusal)
     }
 
+    /// Takes for an account what it had before, as after a restart, however much others have taken meanwhile.
+    pub fn put_back(&self, account: K, amount: u64) {
+        self.used.lock().add(account, amount);
+    }
+
     /// Gives back what was taken for an account.
-    pub fn give_back(&self, account: u64, amount: u64) {
+    pub fn give_back(&self, account: K, amount: u64) {
         let mut used = self.used.lock();
         used.all -= amount;
-        let own = used.of.get(&account).map_or(0, |own| own - amount);
+        let own = used.of(&account) - amount;
         if own > 0 {
             used.of.insert(account, own);
         } else {
             used.of.remove(&account);
         }
+    }
+}
+
+impl<K: Eq + Hash> Used<K> {
+    /// What an account has.
+    fn of(&self, account: &K) -> u64 {
+        self.of.get(account).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, account: K, amount: u64) {
+        self.all = self.all.saturating_add(amount);
+        let own = self.of.entry(account).or_default();
+        *own = own.saturating_add(amount);
     }
 }

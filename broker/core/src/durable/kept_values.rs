@@ -1,4 +1,4 @@
-//! Kept values on their way to the log: those that have changed, of each topic the newest, in one batch.
+//! KeptValue values on their way to the log: those that have changed, of each topic the newest, in one batch.
 //!
 //! Nobody waits for them: they are written some time after they change, and what the log does not take stays with the others that have changed.
 
@@ -22,11 +22,12 @@ pub fn save(
     values.take_unsaved(topics_max, |topic, value| {
         topics.push(topic.to_owned());
         match value {
-            Some(payload) => batch.push(Op::PutKeep(&KeepRow {
+            Some(kept) => batch.push(Op::PutKeep(&KeepRow {
                 tenant,
                 topic: topic.to_owned(),
-                payload: bytes::Bytes::copy_from_slice(payload),
+                payload: bytes::Bytes::copy_from_slice(kept.payload),
                 kept_at_ms: wall_ms,
+                user: kept.keeper.user.map(|user| user.as_ref().to_owned()),
             })),
             None => batch.push(Op::DeleteKeep { tenant, topic }),
         }
@@ -42,7 +43,7 @@ pub fn save(
 
 #[cfg(test)]
 mod tests {
-    use lotmq_definitions::CacheLimits;
+    use lotmq_definitions::{CacheLimits, ValueKeeper};
     use lotmq_store::{Durability, Store, StoreOptions};
 
     use super::*;
@@ -52,15 +53,15 @@ mod tests {
         let options = StoreOptions { durability: Durability::None, ..StoreOptions::new("unused") };
         let store = Store::open(options, Box::new(|_| {})).unwrap().0;
         let values = LastValues::new(CacheLimits::default());
-        values.keep("a", b"1").unwrap();
-        values.keep("b", b"2").unwrap();
+        values.keep(ValueKeeper::NOBODY, "a", b"1").unwrap();
+        values.keep(ValueKeeper::NOBODY, "b", b"2").unwrap();
         let save_one = || save(&values, &store, (TenantId::DEFAULT, 0), 1);
         assert!(matches!(save_one(), Ok(Some(_))));
         store.close();
         assert!(matches!(save_one(), Err(StoreError::Closed)));
         let mut unsaved = Vec::new();
         values.take_unsaved(usize::MAX, |topic, value| {
-            unsaved.push((topic.to_owned(), value.map(<[u8]>::to_vec)));
+            unsaved.push((topic.to_owned(), value.map(|kept| kept.payload.to_vec())));
         });
         assert_eq!(unsaved, [("b".to_owned(), Some(b"2".to_vec()))]);
     }

@@ -2,8 +2,11 @@
 //!
 //! Plain data behind the caller's lock; every operation says how the sums change.
 
+use std::sync::Arc;
+
 use hashbrown::HashTable;
 
+use super::keeper::{KeptSum, KeptValue, ValueKeeper};
 use crate::limits::CACHE_ENTRY_BYTES;
 use crate::linked_slab::LinkedSlab;
 
@@ -18,27 +21,71 @@ struct Entry {
     payload: Vec<u8>,
     /// Hash of the topic, so that eviction and growth of the table need not hash again.
     hash: u64,
-    /// Number of the write; ascends over all shards.
-    write: u64,
-    is_kept: bool,
+    kind: EntryKind,
+}
+
+/// What an entry is.
+enum EntryKind {
+    /// A live one, with the number of the write, which ascends over all shards.
+    Live(u64),
+    /// What a program of this user keeps.
+    Value(Option<Arc<str>>),
+    /// Last error of a definition of this user.
+    Error(Option<Arc<str>>),
+}
+
+impl EntryKind {
+    /// Of a kept one, whose it is.
+    fn keeper(&self) -> Option<ValueKeeper<'_>> {
+        let (sum, user) = match self {
+            EntryKind::Live(_) => return None,
+            EntryKind::Value(user) => (KeptSum::Values, user),
+            EntryKind::Error(user) => (KeptSum::Errors, user),
+        };
+        Some(ValueKeeper { sum, user: user.as_ref() })
+    }
+
+    fn kept_by(keeper: ValueKeeper<'_>) -> EntryKind {
+        let user = keeper.user.cloned();
+        match keeper.sum {
+            KeptSum::Values => EntryKind::Value(user),
+            KeptSum::Errors => EntryKind::Error(user),
+        }
+    }
+}
+
+impl Entry {
+    fn cost(&self) -> u64 {
+        Shard::cost(&self.topic, self.payload.len())
+    }
+
+    fn kept(&self) -> Option<KeptValue<'_>> {
+        self.kind.keeper().map(|keeper| KeptValue { payload: &self.payload, keeper })
+    }
 }
 
 /// How the sums of the cache change.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Default)]
 pub(super) struct Change {
     pub(super) topics: i64,
     pub(super) bytes: i64,
     pub(super) keep_topics: i64,
     pub(super) keep_bytes: i64,
+    /// What a kept entry was that is none any more.
+    gone: Option<EntryKind>,
 }
 
 impl Change {
+    /// Whose a kept value was that is gone, and the bytes that it counted.
+    pub(super) fn gone(&self) -> Option<(ValueKeeper<'_>, u64)> {
+        Some((self.gone.as_ref()?.keeper()?, self.keep_bytes.unsigned_abs()))
+    }
+
     fn add(&mut self, entry: &Entry, sign: i64) {
-        let bytes = sign * i64::try_from(Shard::cost(&entry.topic, entry.payload.len())).unwrap_or(i64::MAX);
-        let (topics_sum, bytes_sum) = if entry.is_kept {
-            (&mut self.keep_topics, &mut self.keep_bytes)
-        } else {
-            (&mut self.topics, &mut self.bytes)
+        let bytes = sign * i64::try_from(entry.cost()).unwrap_or(i64::MAX);
+        let (topics_sum, bytes_sum) = match entry.kind {
+            EntryKind::Live(_) => (&mut self.topics, &mut self.bytes),
+            EntryKind::Value(_) | EntryKind::Error(_) => (&mut self.keep_topics, &mut self.keep_bytes),
         };
         *topics_sum += sign;
         *bytes_sum += bytes;
@@ -59,9 +106,14 @@ impl Shard {
         self.find(hash, topic).map(|slot| self.entries.get(slot).payload.as_slice())
     }
 
-    pub(super) fn get_kept(&self, hash: u64, topic: &str) -> Option<&[u8]> {
+    pub(super) fn get_kept(&self, hash: u64, topic: &str) -> Option<KeptValue<'_>> {
+        self.entries.get(self.find(hash, topic)?).kept()
+    }
+
+    /// Whose a kept value is, and the bytes that it counts.
+    pub(super) fn keeper(&self, hash: u64, topic: &str) -> Option<(ValueKeeper<'_>, u64)> {
         let entry = self.entries.get(self.find(hash, topic)?);
-        entry.is_kept.then_some(entry.payload.as_slice())
+        entry.kind.keeper().map(|keeper| (keeper, entry.cost()))
     }
 
     pub(super) fn is_kept(&self, hash: u64, topic: &str) -> bool {
@@ -69,9 +121,9 @@ impl Shard {
     }
 
     /// Topics and values of what is kept.
-    pub(super) fn kept(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    pub(super) fn kept(&self) -> impl Iterator<Item = (&str, KeptValue<'_>)> {
         let entries = self.entries.numbers().map(|slot| self.entries.get(slot));
-        entries.filter(|entry| entry.is_kept).map(|entry| (&*entry.topic, &*entry.payload))
+        entries.filter_map(|entry| Some((&*entry.topic, entry.kept()?)))
     }
 
     /// The topics of all values, live and kept, in no order.
@@ -81,18 +133,35 @@ impl Shard {
 
     /// Write number of the oldest live entry; `u64::MAX` for none.
     pub(super) fn oldest_write(&self) -> u64 {
-        self.entries.front().map_or(u64::MAX, |slot| self.entries.get(slot).write)
+        self.entries.front().map_or(u64::MAX, |slot| match self.entries.get(slot).kind {
+            EntryKind::Live(write) => write,
+            EntryKind::Value(_) | EntryKind::Error(_) => u64::MAX,
+        })
     }
 
     pub(super) fn put_live(&mut self, hash: u64, topic: &str, payload: &[u8], write: u64) -> Change {
-        let (slot, change) = self.put(hash, topic, payload, false);
-        self.entries.get_mut(slot).write = write;
+        let (slot, mut change) = self.put(hash, topic, payload);
+        let entry = self.entries.get_mut(slot);
+        let former = std::mem::replace(&mut entry.kind, EntryKind::Live(write));
+        change.gone = (change.keep_topics < 0).then_some(former);
+        change.add(entry, 1);
         self.entries.link_back(slot);
         change
     }
 
-    pub(super) fn put_kept(&mut self, hash: u64, topic: &str, payload: &[u8]) -> Change {
-        let (slot, change) = self.put(hash, topic, payload, true);
+    pub(super) fn put_kept(
+        &mut self,
+        hash: u64,
+        topic: &str,
+        payload: &[u8],
+        keeper: ValueKeeper<'_>,
+    ) -> Change {
+        let (slot, mut change) = self.put(hash, topic, payload);
+        let entry = self.entries.get_mut(slot);
+        if entry.kind.keeper() != Some(keeper) {
+            entry.kind = EntryKind::kept_by(keeper);
+        }
+        change.add(entry, 1);
         self.entries.unlink(slot);
         change
     }
@@ -104,7 +173,9 @@ impl Shard {
         };
         let (slot, _) = found.remove();
         let mut change = Change::default();
-        change.add(&self.entries.remove(slot), -1);
+        let entry = self.entries.remove(slot);
+        change.add(&entry, -1);
+        change.gone = (change.keep_topics < 0).then_some(entry.kind);
         change
     }
 
@@ -120,7 +191,7 @@ impl Shard {
     }
 
     pub(super) fn retain_live(&mut self, is_cached: impl Fn(&str) -> bool) -> Change {
-        let goes = |entry: &Entry| !entry.is_kept && !is_cached(&entry.topic);
+        let goes = |entry: &Entry| entry.kind.keeper().is_none() && !is_cached(&entry.topic);
         let slots: Vec<u32> = self.entries.numbers().filter(|slot| goes(self.entries.get(*slot))).collect();
         let mut sum = Change::default();
         for slot in slots {
@@ -131,8 +202,8 @@ impl Shard {
         sum
     }
 
-    /// Writes the payload into a new or present entry. Reuses the present one's memory unless that is far too large.
-    fn put(&mut self, hash: u64, topic: &str, payload: &[u8], is_kept: bool) -> (u32, Change) {
+    /// Writes the payload into a new or present entry, whose kind the caller says before it counts. Reuses the present one's memory unless that is far too large.
+    fn put(&mut self, hash: u64, topic: &str, payload: &[u8]) -> (u32, Change) {
         let mut change = Change::default();
         let slot = match self.find(hash, topic) {
             Some(slot) => {
@@ -148,13 +219,11 @@ impl Shard {
         }
         entry.payload.reserve_exact(payload.len());
         entry.payload.extend_from_slice(payload);
-        entry.is_kept = is_kept;
-        change.add(entry, 1);
         (slot, change)
     }
 
     fn insert_empty(&mut self, hash: u64, topic: &str) -> u32 {
-        let entry = Entry { topic: topic.into(), payload: Vec::new(), hash, write: 0, is_kept: false };
+        let entry = Entry { topic: topic.into(), payload: Vec::new(), hash, kind: EntryKind::Live(0) };
         let slot = self.entries.insert(entry);
         let entries = &self.entries;
         self.by_topic.insert_unique(hash, slot, |slot| entries.get(*slot).hash);

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use lotmq_shares::NoShare;
 use proptest::prelude::*;
 
 use super::*;
+use crate::limits::KEPT_ERROR_BYTES_MAX;
 
 fn limits(topics_max: usize, bytes_max: u64) -> CacheLimits {
     CacheLimits { topics_max, bytes_max, ..CacheLimits::default() }
@@ -18,7 +20,7 @@ fn text(values: &LastValues, topic: &str) -> Option<String> {
 fn take(values: &LastValues) -> Vec<(String, Option<String>)> {
     let mut saved = Vec::new();
     values.take_unsaved(usize::MAX, |topic, value| {
-        saved.push((topic.to_owned(), value.map(|value| String::from_utf8(value.to_vec()).unwrap())));
+        saved.push((topic.to_owned(), value.map(|value| String::from_utf8(value.payload.to_vec()).unwrap())));
     });
     saved.sort();
     saved
@@ -30,7 +32,7 @@ fn last_write_wins_whoever_wrote() {
     assert_eq!(text(&values, "t"), None);
     values.publish("t", b"1");
     assert_eq!((text(&values, "t"), values.is_kept("t")), (Some("1".into()), false));
-    values.keep("t", b"2").unwrap();
+    values.keep(ValueKeeper::NOBODY, "t", b"2").unwrap();
     assert_eq!((text(&values, "t"), values.is_kept("t")), (Some("2".into()), true));
     values.publish("t", b"");
     assert_eq!((text(&values, "t"), values.is_kept("t")), (Some(String::new()), false), "empty is a value");
@@ -43,7 +45,7 @@ fn last_write_wins_whoever_wrote() {
 fn forget_removes_only_what_was_kept() {
     let values = LastValues::new(CacheLimits::default());
     values.publish("live", b"1");
-    values.keep("kept", b"1").unwrap();
+    values.keep(ValueKeeper::NOBODY, "kept", b"1").unwrap();
     values.forget("live");
     values.forget("kept");
     values.forget("never");
@@ -77,34 +79,101 @@ fn bytes_are_bounded_and_a_giant_evicts_only_itself() {
 
 #[test]
 fn kept_values_are_never_evicted_and_have_their_own_bound() {
-    let values = LastValues::new(CacheLimits { keep_topics_max: 2, ..limits(1, u64::MAX) });
-    values.keep("k1", b"1").unwrap();
-    values.keep("k2", b"1").unwrap();
+    let values = LastValues::new(CacheLimits { keep_topics_max: 3, ..limits(1, u64::MAX) });
+    let keep = |topic: &str, payload: &[u8]| values.keep(ValueKeeper::NOBODY, topic, payload);
+    keep("k1", b"1").unwrap();
+    keep("k2", b"1").unwrap();
     for n in 0..10 {
         values.publish(&format!("t{n}"), b"1");
     }
     assert!(values.is_kept("k1") && values.is_kept("k2"));
-    assert!(values.keep("k3", b"1").is_err());
-    values.keep("k1", b"longer than before").expect("a topic that is there needs no place");
+    let refused = keep("k3", b"1").unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "kept values are full: those of nobody have the 2 topics that others leave to them; -listKept shows them, -removeKept removes some"
+    );
+    keep("k1", b"longer than before").expect("a topic that is there needs no place");
     values.forget("k2");
-    values.keep("k3", b"1").unwrap();
+    keep("k3", b"1").unwrap();
+    values.publish("k3", b"1");
+    keep("k4", b"1").expect("what came by a message is kept no more");
+    values.clear("k4");
+    keep("k5", b"1").unwrap();
+}
 
-    let small =
-        LastValues::new(CacheLimits { keep_bytes_max: Shard::cost("k", 10), ..CacheLimits::default() });
-    small.keep("k", &[0; 10]).unwrap();
-    let refused = KeepRefused { topics: 1, bytes: Shard::cost("k", 10) };
-    assert_eq!(small.keep("k", &[0; 11]), Err(refused));
-    assert_eq!(small.get("k"), Some(vec![0; 10]), "the value before stays");
-    small.keep("k", &[0; 9]).unwrap();
+fn of(user: &Arc<str>) -> ValueKeeper<'_> {
+    ValueKeeper { sum: KeptSum::Values, user: Some(user) }
+}
+
+#[test]
+fn nobody_keeps_all_that_a_tenant_may_keep() {
+    let (ann, ben): (Arc<str>, Arc<str>) = ("ann".into(), "ben".into());
+    let one = 1 << 10;
+    let payload = vec![0; usize::try_from(one - Shard::cost("a00", 0)).unwrap()];
+    let keep_bytes_max = 64 * one;
+    let values = LastValues::new(CacheLimits { keep_bytes_max, ..CacheLimits::default() });
+    let fill = |user: &Arc<str>, letter: char| {
+        (0..).find_map(|n| values.keep(of(user), &format!("{letter}{n:02}"), &payload).err()).unwrap()
+    };
+    let refused = fill(&ann, 'a');
+    let reason = NoShare::Owner { max: 48 * one };
+    assert_eq!(refused, KeepRefused { user: Some(Arc::clone(&ann)), unit: "bytes", reason });
+    assert!(
+        refused.to_string().contains("those of user 'ann' have the 49152 bytes that others leave to him")
+    );
+    fill(&ben, 'b');
+    let figures = values.figures();
+    assert_eq!((figures.keep_topics, figures.keep_bytes), (60, 60 * one), "three quarters of what is left");
+    assert_eq!(values.get("a00").as_ref(), Some(&payload));
+    values.keep(of(&ann), "a00", &payload).expect("it has that much already");
+    values.keep(of(&ann), "a00", b"short").unwrap();
+    assert!(values.keep(of(&ann), "a00", &payload).is_err(), "ben leaves less of it now");
+    // What another one writes counts for him: he has no room, and the value stays whose it was.
+    assert!(values.keep(of(&ben), "a00", &[1; 900]).is_err());
+    values.forget("b00");
+    values.keep(of(&ben), "a00", &payload).unwrap();
+    let mut of_ben = 0;
+    values.each_kept(|_, kept| of_ben += usize::from(kept.keeper == of(&ben)));
+    assert_eq!(of_ben, 12);
+}
+
+#[test]
+fn last_errors_have_room_when_programs_keep_all_that_they_may() {
+    let (ann, ben): (Arc<str>, Arc<str>) = ("ann".into(), "ben".into());
+    let values = LastValues::new(CacheLimits { keep_bytes_max: 2000, ..CacheLimits::default() });
+    values.keep(of(&ann), "full", &[0; 1300]).unwrap();
+    assert!(values.keep(of(&ann), "more", &[0; 1300]).is_err());
+    let error = |user| ValueKeeper { sum: KeptSum::Errors, user: Some(user) };
+    values.keep(error(&ann), "$LOT/Error/action/A/", &[0; 4096]).unwrap();
+    let large = vec![0; usize::try_from(KEPT_ERROR_BYTES_MAX / 4 * 3).unwrap()];
+    assert!(values.keep(error(&ann), "$LOT/Error/action/B/", &large).is_err());
+    values.keep(error(&ben), "$LOT/Error/action/C/", &[0; 4096]).unwrap();
+}
+
+#[test]
+fn what_was_stored_is_there_again_however_much_it_is() {
+    let ann: Arc<str> = "ann".into();
+    let keep_bytes_max = 4000;
+    let values = LastValues::new(CacheLimits { keep_bytes_max, ..CacheLimits::default() });
+    for topic in ["a", "b", "c", "a"] {
+        values.restore_kept(of(&ann), topic, &[7; 3000]);
+    }
+    assert_eq!(values.figures().keep_topics, 3);
+    assert!(values.keep(of(&ann), "d", b"").is_err());
+    values.keep(of(&ann), "a", &[1; 3000]).expect("it is no more than before");
+    values.keep(of(&ann), "a", b"1").expect("nor is this");
+    assert!(values.keep(of(&ann), "a", &[1; 3000]).is_err(), "there is too much still");
+    ["a", "b", "c"].iter().for_each(|topic| values.forget(topic));
+    values.keep(of(&ann), "d", &[0; 2500]).unwrap();
 }
 
 #[test]
 fn saving_takes_the_last_value_of_each_topic_once() {
     let values = LastValues::new(CacheLimits::default());
     assert!(!values.has_unsaved());
-    values.keep("a", b"1").unwrap();
-    values.keep("a", b"2").unwrap();
-    values.keep("b", b"1").unwrap();
+    values.keep(ValueKeeper::NOBODY, "a", b"1").unwrap();
+    values.keep(ValueKeeper::NOBODY, "a", b"2").unwrap();
+    values.keep(ValueKeeper::NOBODY, "b", b"1").unwrap();
     assert!(values.has_unsaved());
     assert_eq!(take(&values), [("a".into(), Some("2".into())), ("b".into(), Some("1".into()))]);
     assert!(!values.has_unsaved());
@@ -114,7 +183,7 @@ fn saving_takes_the_last_value_of_each_topic_once() {
     values.publish("a", b"4");
     values.clear("never");
     assert!(!values.has_unsaved(), "live values are nobody's to save");
-    values.restore_kept("c", b"1").unwrap();
+    values.restore_kept(ValueKeeper::NOBODY, "c", b"1");
     assert!(!values.has_unsaved() && values.is_kept("c"), "what comes from the store is there already");
 }
 
@@ -127,10 +196,10 @@ fn those_are_saved_first_that_wait_for_longest() {
         taken
     };
     for topic in ["m", "z", "a", "m"] {
-        values.keep(topic, b"1").unwrap();
+        values.keep(ValueKeeper::NOBODY, topic, b"1").unwrap();
     }
     assert_eq!(take(2), ["m", "z"]);
-    values.keep("m", b"2").unwrap();
+    values.keep(ValueKeeper::NOBODY, "m", b"2").unwrap();
     assert_eq!(take(2), ["a", "m"], "who changes all the time keeps nobody from being saved");
 }
 
@@ -143,10 +212,10 @@ fn what_was_not_stored_comes_first_the_next_time() {
         taken
     };
     for topic in ["a", "b", "c"] {
-        values.keep(topic, b"1").unwrap();
+        values.keep(ValueKeeper::NOBODY, topic, b"1").unwrap();
     }
     let failed = take(2);
-    values.keep("b", b"2").unwrap();
+    values.keep(ValueKeeper::NOBODY, "b", b"2").unwrap();
     values.save_again(failed);
     assert_eq!(take(usize::MAX), ["a", "c", "b"], "none of them twice");
 }
@@ -155,7 +224,7 @@ fn what_was_not_stored_comes_first_the_next_time() {
 fn saving_goes_in_portions() {
     let values = LastValues::new(CacheLimits::default());
     for n in 0..10 {
-        values.keep(&format!("k{n}"), b"1").unwrap();
+        values.keep(ValueKeeper::NOBODY, &format!("k{n}"), b"1").unwrap();
     }
     let mut portions = Vec::new();
     while values.has_unsaved() {
@@ -171,7 +240,7 @@ fn pruning_drops_live_entries_only() {
     let values = LastValues::new(CacheLimits::default());
     values.publish("a/1", b"1");
     values.publish("b/1", b"1");
-    values.keep("b/2", b"1").unwrap();
+    values.keep(ValueKeeper::NOBODY, "b/2", b"1").unwrap();
     values.retain(|topic| topic.starts_with("a/"));
     assert_eq!((text(&values, "a/1"), text(&values, "b/1")), (Some("1".into()), None));
     assert!(values.is_kept("b/2"));
@@ -191,7 +260,7 @@ fn threads_leave_bounds_and_sums_intact() {
                 for n in 0..5000_usize {
                     let topic = format!("t{}", (n * 7 + thread * 13) % 200);
                     match n % 8 {
-                        0 => values.keep(&topic, &vec![1; n % 40]).unwrap(),
+                        0 => values.keep(ValueKeeper::NOBODY, &topic, &vec![1; n % 40]).unwrap(),
                         1 => values.forget(&topic),
                         2 => values.clear(&topic),
                         3 => values.read(&topic, |value| assert!(value.is_none_or(|v| v.len() < 400))),
@@ -225,7 +294,7 @@ fn threads_leave_bounds_and_sums_intact() {
 fn save(values: &LastValues, stored: &Mutex<HashMap<String, Vec<u8>>>, topics_max: usize) {
     values.take_unsaved(topics_max, |topic, value| {
         match value {
-            Some(value) => stored.lock().insert(topic.to_owned(), value.to_vec()),
+            Some(value) => stored.lock().insert(topic.to_owned(), value.payload.to_vec()),
             None => stored.lock().remove(topic),
         };
     });
@@ -299,7 +368,7 @@ proptest! {
                     model.publish(t, len, topics_max as u64, bytes_max);
                 }
                 Step::Keep(t, len) => {
-                    values.keep(&format!("t{t}"), &vec![t; len]).unwrap();
+                    values.keep(ValueKeeper::NOBODY, &format!("t{t}"), &vec![t; len]).unwrap();
                     model.remove(t);
                     model.entries.push((t, len, true));
                 }
@@ -311,7 +380,7 @@ proptest! {
                 Step::Save => values.take_unsaved(usize::MAX, |topic, value| {
                     let topic = topic[1..].parse().unwrap();
                     match value {
-                        Some(value) => drop(model.stored.insert(topic, value.len())),
+                        Some(value) => drop(model.stored.insert(topic, value.payload.len())),
                         None => drop(model.stored.remove(&topic)),
                     }
                 }),

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::definition::Owner;
 use crate::fixture::{World, action, definition, names, needs, on_topic, topic_facts};
+use crate::last_values::ValueKeeper;
 
 #[test]
 fn messages_start_what_matches_in_order_of_deployment() {
@@ -367,7 +368,7 @@ fn kept_topics_are_watched_so_that_the_last_write_wins() {
     world.add(Facts { keeps: topic_facts(&["state/+"]), ..on_topic("K", &["in"]) });
     assert_eq!(world.registry.caching("state/a"), Caching::Clear);
     assert_eq!(world.registry.caching("other"), Caching::Skip);
-    world.registry.values().restore_kept("other", b"1").unwrap();
+    world.registry.values().restore_kept(ValueKeeper::NOBODY, "other", b"1");
     assert_eq!(world.registry.caching("other"), Caching::Clear, "kept by a definition that is gone");
     world.add(Facts { reads: topic_facts(&["ANY"]), ..on_topic("R", &["in"]) });
     assert_eq!(world.registry.caching("state/a"), Caching::Store);

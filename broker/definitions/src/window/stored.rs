@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use lot_facts::Trigger;
 
 use super::pane::Pane;
-use crate::last_values::LastValues;
+use crate::last_values::{LastValues, ValueKeeper};
 
 /// Version of the form of the rows.
 const VERSION: u8 = 2;
@@ -56,7 +56,12 @@ impl WindowRows {
     }
 
     /// Keeps the row of a topic; how many bytes it has. `None` when there is no room.
-    pub(super) fn keep(&self, values: &LastValues, topic: &str, panes: &VecDeque<Pane>) -> Option<usize> {
+    pub(super) fn keep(
+        &self,
+        (values, keeper): (&LastValues, ValueKeeper<'_>),
+        topic: &str,
+        panes: &VecDeque<Pane>,
+    ) -> Option<usize> {
         let mut row = self.head.clone();
         for pane in panes {
             let Pane { number, count, bad, sum, min, max, last, began_ms } = *pane;
@@ -64,18 +69,22 @@ impl WindowRows {
             let words = [number, count, bad, sum, min, max, last, began_ms.cast_unsigned()];
             words.iter().for_each(|word| row.extend(word.to_le_bytes()));
         }
-        values.keep(&format!("{}{topic}", self.beginning), &row).ok().map(|()| row.len())
+        values.keep(keeper, &format!("{}{topic}", self.beginning), &row).ok().map(|()| row.len())
     }
 
     /// Keeps how far the clock has come. False when there is no room.
-    pub(super) fn keep_clockwork(&self, values: &LastValues, clockwork: &WindowClock) -> bool {
+    pub(super) fn keep_clockwork(
+        &self,
+        (values, keeper): (&LastValues, ValueKeeper<'_>),
+        clockwork: &WindowClock,
+    ) -> bool {
         let mut row = self.head.clone();
         row.extend(clockwork.pane.to_le_bytes());
         row.extend(clockwork.rest_ms.to_le_bytes());
         for instant in [clockwork.at_ms, clockwork.began_ms, clockwork.since_ms] {
             row.extend(instant.to_le_bytes());
         }
-        values.keep(&self.beginning, &row).is_ok()
+        values.keep(keeper, &self.beginning, &row).is_ok()
     }
 
     /// Forgets the row of a topic.
@@ -95,9 +104,9 @@ impl WindowRows {
         panes_max: usize,
     ) -> (Option<WindowClock>, Vec<(String, VecDeque<Pane>)>) {
         let (mut clockwork, mut windows, mut foreign) = (None, Vec::new(), Vec::new());
-        values.each_kept(|topic, value| {
+        values.each_kept(|topic, kept| {
             let Some(key) = topic.strip_prefix(&*self.beginning) else { return };
-            let words = value.strip_prefix(&*self.head).and_then(words);
+            let words = kept.payload.strip_prefix(&*self.head).and_then(words);
             match words {
                 Some(words) if key.is_empty() => clockwork = read_clockwork(&words),
                 Some(words) if words.len() <= panes_max.saturating_mul(PANE_WORDS) => {

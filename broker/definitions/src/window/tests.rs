@@ -295,8 +295,8 @@ fn what_is_not_taken_is_told_later_and_the_oldest_gives_way() {
 /// The world after a restart that took so long: its kept values are those of the one before.
 fn restarted(before: &World, extent: WindowExtent, seconds: i64) -> World {
     let mut world = World::loading(RegistryOptions::new(TimeZone::UTC));
-    before.registry.values().each_kept(|topic, value| {
-        world.registry.values().restore_kept(topic, value).unwrap();
+    before.registry.values().each_kept(|topic, kept| {
+        world.registry.values().restore_kept(kept.keeper, topic, kept.payload);
     });
     world.now.wall = before.now.wall + SignedDuration::from_secs(seconds);
     world.add(action("W", trigger(&["t/+"], extent)));

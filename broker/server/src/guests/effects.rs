@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lotmq_codec::QoS;
-use lotmq_definitions::{Definition, DefinitionId, RunError};
+use lotmq_definitions::{Definition, DefinitionId, RunError, ValueKeeper};
 use lotmq_host::limits::{WRITE_BYTES_PER_RUN_MAX, WRITES_PER_RUN_MAX};
 use lotmq_host::{Effect, PostError, Qos, RunOutcome, RunOutput, Severity};
 use tracing::{debug, trace};
@@ -113,7 +113,8 @@ fn keep(
     run: &Run<'_>,
     (topic, payload): (&str, &[u8]),
 ) {
-    if let Err(refused) = run.tenant.programs().guests.values.keep(topic, payload) {
+    let values = &run.tenant.programs().guests.values;
+    if let Err(refused) = values.keep(ValueKeeper::of(definition), topic, payload) {
         failed.record(turn, definition, run, ("KEEP_LIMIT", &refused.to_string(), 0, 0));
         return;
     }

@@ -2,17 +2,20 @@
 //!
 //! They are kept values below `$LOT/Error/`, with a NUL in their topics as states have. Those of a tenant are written together, at most once in
 //! [`ERRORS_KEPT_EVERY`] and before the broker ends: a program that fails at each message costs a gateway's flash six writes an hour. What a crash takes with it
-//! are the errors since the last of these.
+//! are the errors since the last of these. They count in a sum of their own, so that programs which keep much leave room for them.
 //!
 //! Invariant: what is kept is of the version that is deployed; it goes when that is replaced or removed.
 
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use lotmq_definitions::{Definition, DefinitionId, DefinitionKind, ErrorRecord, LastValues};
+use lotmq_definitions::{
+    Definition, DefinitionId, DefinitionKind, ErrorRecord, KeepRefused, LastValues, ValueKeeper,
+};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use tracing::warn;
 
 use super::Guests;
 use crate::limits::ERRORS_KEPT_EVERY;
@@ -52,7 +55,8 @@ impl KeptErrors {
         let is_due = waiting.kept_at.is_none_or(|at| elapsed.saturating_sub(at) >= ERRORS_KEPT_EVERY);
         if is_due && !waiting.definitions.is_empty() {
             waiting.kept_at = Some(elapsed);
-            waiting.definitions.drain().for_each(|(_, definition)| keep(values, &definition));
+            let definitions = waiting.definitions.drain().map(|(_, definition)| definition);
+            tell_lost(definitions.filter_map(|definition| keep(values, &definition).err()));
         }
     }
 
@@ -61,11 +65,11 @@ impl KeptErrors {
         guests.changed_errors.lock().iter().for_each(|(definition, _)| self.note(definition));
         let waiting = std::mem::take(&mut self.0.lock().definitions);
         let registry = guests.registry.read();
-        for definition in waiting.into_values() {
-            if registry.by_id(definition.id).is_some_and(|now| Arc::ptr_eq(now, &definition)) {
-                keep(&guests.values, &definition);
-            }
-        }
+        let is_there = |definition: &Arc<Definition>| {
+            registry.by_id(definition.id).is_some_and(|now| Arc::ptr_eq(now, definition))
+        };
+        let definitions = waiting.into_values().filter(is_there);
+        tell_lost(definitions.filter_map(|definition| keep(&guests.values, &definition).err()));
     }
 
     /// Removes the error of a definition that is gone, or that another version has replaced.
@@ -78,9 +82,9 @@ impl KeptErrors {
 /// Gives the definitions that were restored their last errors; forgets those of others.
 pub(super) fn restore(guests: &Guests) {
     let mut found = Vec::new();
-    guests.values.each_kept(|topic, value| {
-        if topic.starts_with(START) && topic.ends_with('\0') {
-            found.push((topic.to_owned(), serde_json::from_slice::<KeptError>(value).ok()));
+    guests.values.each_kept(|topic, kept| {
+        if is_error(topic) {
+            found.push((topic.to_owned(), serde_json::from_slice::<KeptError>(kept.payload).ok()));
         }
     });
     for (topic, kept) in found {
@@ -104,13 +108,26 @@ fn give_back(guests: &Guests, kept: KeptError) -> bool {
     true
 }
 
-/// Where kept values have no room, the error is lost with this process.
-fn keep(values: &LastValues, definition: &Definition) {
-    let Some(error) = definition.activity.last_error() else { return };
+/// Whether a kept value is the last error of a definition.
+pub(crate) fn is_error(topic: &str) -> bool {
+    topic.starts_with(START) && topic.ends_with('\0')
+}
+
+/// Keeps the last error of a definition; without room for it, it is lost with this process.
+fn keep(values: &LastValues, definition: &Definition) -> Result<(), KeepRefused> {
+    let Some(error) = definition.activity.last_error() else { return Ok(()) };
     let installed_ms = definition.deployed.installed_at.as_millisecond();
     let kept = KeptError { kind: definition.kind().key().to_owned(), installed_ms, error };
     let text = serde_json::to_vec(&kept).expect("strings and numbers always serialise");
-    let _ = values.keep(&topic(definition.kind(), definition.name()), &text);
+    values.keep(ValueKeeper::of_error(definition), &topic(definition.kind(), definition.name()), &text)
+}
+
+/// Tells that errors have found no room, with one of the reasons.
+fn tell_lost(mut refused: impl Iterator<Item = KeepRefused>) {
+    if let Some(error) = refused.next() {
+        let count = 1 + refused.count();
+        warn!(count, %error, "last errors of definitions will not survive a restart");
+    }
 }
 
 fn topic(kind: DefinitionKind, name: &str) -> String {

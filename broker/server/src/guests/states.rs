@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
-use lotmq_definitions::{Definition, LastValues};
+use lotmq_definitions::{Definition, LastValues, ValueKeeper};
 use lotmq_host::StateRefused;
 use parking_lot::Mutex;
 
@@ -51,7 +51,7 @@ impl States {
             if is_full || bytes - before.unwrap_or(0) + key.len() + value.len() > STATE_BYTES_MAX {
                 return Err(StateRefused::Full);
             }
-            values.keep(&(beginning + key), value).map_err(|_| StateRefused::Full)?;
+            values.keep(ValueKeeper::of(of), &(beginning + key), value).map_err(|_| StateRefused::Full)?;
             held.insert(key.into(), value.len());
             Ok(())
         })
@@ -107,10 +107,10 @@ fn beginning(of: &Definition) -> String {
 /// What all definitions have, as the kept values say.
 fn found(values: &LastValues) -> HashMap<String, Held> {
     let mut all: HashMap<String, Held> = HashMap::new();
-    values.each_kept(|topic, value| {
+    values.each_kept(|topic, kept| {
         let end = topic.strip_prefix(START).and_then(|rest| rest.find(KEY)).map(|at| START.len() + at + 1);
         if let Some((beginning, key)) = end.map(|end| topic.split_at(end)) {
-            all.entry_ref(beginning).or_default().insert(key.into(), value.len());
+            all.entry_ref(beginning).or_default().insert(key.into(), kept.payload.len());
         }
     });
     all

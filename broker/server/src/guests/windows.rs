@@ -124,7 +124,12 @@ fn troubles(turn: &mut Turn, tenant: &Tenant, window: &WindowWatch) {
             ),
         ),
         (lost, format!("{lost} windows were not told: the mailbox was full for too long")),
-        (unkept, format!("{unkept} windows will not survive a restart: the kept values are full")),
+        (
+            unkept,
+            format!(
+                "{unkept} windows will not survive a restart: the kept values are full, or those of their owner have their share (-listKept shows whose they are)"
+            ),
+        ),
     ] {
         if count > 0 {
             let error = RunError { code: WINDOW_LIMIT, message: &message, ..RunError::default() };

@@ -123,7 +123,7 @@ codes! {
         INPUT_RESERVED "input of a call has a reserved name"
             "$function is what a module is told of the function that was called. Give the input another name."
         KEEP_LIMIT "no room for another kept value"
-            "KEEP was refused because the cache of last values is full (docs/limits.md), or the value is too long. Delete what is not needed with DELETE TOPIC."
+            "KEEP was refused because the definitions of this user, or of all together, keep as much as they may (docs/limits.md), or the value is too long. The message says which. Delete what is not needed with DELETE TOPIC; -listKept shows what there is, and whose it is."
         MAILBOX_FULL "events came faster than they were handled"
             "Events waited for the definition until no more fitted, and further ones were dropped and counted. Make the run shorter, let it be triggered by fewer topics, or slow the senders down."
         MESSAGE_PAUSED "a message that stopped runs is not tried again yet"

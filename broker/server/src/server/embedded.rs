@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use jiff::{Timestamp, tz::TimeZone};
 use lotmq_auth::{PasswordCost, ROOT};
 use lotmq_codec::QoS;
-use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Registry};
+use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Registry, ValueKeeper};
 use lotmq_host::python::Python;
 use lotmq_host::{Ambient, Argument, Executor, ExecutorOptions, OwnedEvent, Sink};
 use lotmq_store::{Batch, Store};
@@ -355,7 +355,7 @@ impl EmbeddedBroker {
     /// # Errors
     /// [`EmbeddedError::Kept`].
     pub fn keep(&mut self, topic: &str, payload: &[u8]) -> Result<(), EmbeddedError> {
-        Ok(self.tenant.programs().guests.values.keep(topic, payload)?)
+        Ok(self.tenant.programs().guests.values.keep(ValueKeeper::NOBODY, topic, payload)?)
     }
 
     /// The last value of a topic.

@@ -47,7 +47,7 @@ pub use tenant::TenantRow;
 pub use user::UserRow;
 
 /// Version of the schema that this program writes.
-pub const SCHEMA_VERSION: u64 = 1;
+pub const SCHEMA_VERSION: u64 = 2;
 
 /// The log: number of the first record -> chunk. See `log::chunk`.
 pub(crate) const LOG: TableDefinition<'static, u64, &[u8]> = TableDefinition::new(LOG_NAME);

@@ -66,6 +66,7 @@ fn a_damaged_file_that_kill_9_has_left_is_made_whole() {
         topic: "counter".into(),
         payload: "a value that is nowhere else".into(),
         kept_at_ms: 1,
+        user: None,
     };
     commit_with(&store, |batch| batch.push(Op::PutKeep(&kept)));
     drop(store);

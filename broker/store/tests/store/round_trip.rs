@@ -33,7 +33,8 @@ fn rows() -> Recovered {
         keeper: KeeperRow::User("ann".into()),
     }];
     let kept = Bytes::from_static(b"21");
-    rows.keeps = vec![KeepRow { tenant, topic: "k".into(), payload: kept, kept_at_ms: 5 }];
+    rows.keeps =
+        vec![KeepRow { tenant, topic: "k".into(), payload: kept, kept_at_ms: 5, user: Some("ann".into()) }];
     rows.definitions = vec![DefinitionRow {
         tenant,
         kind: "action".into(),

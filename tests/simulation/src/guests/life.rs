@@ -10,7 +10,7 @@ use std::sync::Arc;
 use lotmq_core::durable::kept_values;
 use lotmq_core::durable::log::Log;
 use lotmq_core::turn::Turn;
-use lotmq_definitions::{CacheLimits, LastValues};
+use lotmq_definitions::{CacheLimits, LastValues, ValueKeeper};
 use lotmq_store::{KeepRow, TenantId, Ticket};
 
 use super::{Event, Promise, run};
@@ -154,7 +154,8 @@ pub(super) fn keep(topic: &'static str, is_there: bool) {
         life.versions += 1;
         let version = life.versions;
         if is_there {
-            life.values.keep(topic, &version.to_be_bytes()).expect("a few short values have room");
+            let kept = life.values.keep(ValueKeeper::NOBODY, topic, &version.to_be_bytes());
+            kept.expect("a few short values have room");
         } else {
             life.values.forget(topic);
         }
@@ -171,7 +172,7 @@ pub(crate) fn restore(rows: &[KeepRow]) -> BTreeMap<String, u32> {
     }
     with(|life| {
         for row in rows {
-            life.values.restore_kept(&row.topic, &row.payload).expect("a few short values have room");
+            life.values.restore_kept(ValueKeeper::NOBODY, &row.topic, &row.payload);
         }
         let version = |row: &KeepRow| {
             let bytes = life.values.get(&row.topic)?;

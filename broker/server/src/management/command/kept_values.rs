@@ -19,7 +19,7 @@ pub(super) static LIST: Verb = Verb {
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
     work: Work::Answers,
-    summary: "Lists topics with a value written by KEEP, at most 1,000 of them; without a filter also the states of definitions, below $LOT/.",
+    summary: "Lists topics with a value written by KEEP, at most 1,000 of them, and in whose share they count; without a filter also the states of definitions, below $LOT/.",
     example: "-listKept plant/#",
     execute: list,
 };
@@ -40,12 +40,13 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let filter = if call.body.trim().is_empty() { None } else { Some(filter(call)?) };
     let mut rows = Vec::new();
     let mut count = 0_usize;
-    call.tenant.programs().guests.values.each_kept(|topic, payload| {
+    call.tenant.programs().guests.values.each_kept(|topic, kept| {
         if filter.as_ref().is_none_or(|filter| filter_matches(filter, topic)) {
             count += 1;
             if rows.len() < KEPT_LISTED_MAX {
                 // Of a state, the key stands behind a NUL.
-                rows.push(json!({ "topic": topic.replace('\0', ""), "bytes": payload.len() }));
+                let (topic, user) = (topic.replace('\0', ""), kept.keeper.user);
+                rows.push(json!({ "topic": topic, "bytes": kept.payload.len(), "user": user }));
             }
         }
     });

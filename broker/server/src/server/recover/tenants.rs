@@ -1,16 +1,18 @@
 //! Recovery of tenants at a start: each with its accounts, environment and secrets as they were stored.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use lotmq_auth::{Directory, DirectoryOptions, ROOT, Rulebook};
 use lotmq_config::{Config, LotCache};
-use lotmq_definitions::{CacheLimits, CacheMode, RegistryOptions};
+use lotmq_definitions::{CacheLimits, CacheMode, KeptSum, RegistryOptions, ValueKeeper};
 use lotmq_store::{KeepRow, QuarantineRow, Recovered, Store, TenantId};
 use tracing::{error, warn};
 
 use crate::guests::HasPrograms as _;
+use crate::guests::kept_errors;
 use crate::guests::variables::Variables;
 use crate::guests::{Guests, Programs};
 use crate::management::accounts::{self, AccountsError, NewRoot, Scram};
@@ -131,12 +133,21 @@ fn read_environment_file(variables: &mut Variables, data: &Path) {
     }
 }
 
-/// Restores the values that LoT kept.
+/// Restores the values that were kept: also those beyond the bounds of today, which were within those of the day when they were kept.
 pub(crate) fn keeps(tenants: &[Arc<Tenant>], keeps: Vec<KeepRow>) {
-    for keep in keeps {
-        if let Some(tenant) = tenants.iter().find(|tenant| tenant.id == keep.tenant) {
-            // A value beyond the bounds of today was within those of the day when it was kept.
-            let _ = tenant.programs().guests.values.restore_kept(&keep.topic, &keep.payload);
-        }
+    let mut users: BTreeSet<Arc<str>> = BTreeSet::new();
+    for KeepRow { tenant, topic, payload, user, .. } in keeps {
+        let Some(tenant) = tenants.iter().find(|known| known.id == tenant) else { continue };
+        let user = user.map(|name| match users.get(&*name) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let name: Arc<str> = name.into();
+                users.insert(Arc::clone(&name));
+                name
+            }
+        });
+        let sum = if kept_errors::is_error(&topic) { KeptSum::Errors } else { KeptSum::Values };
+        let keeper = ValueKeeper { sum, user: user.as_ref() };
+        tenant.programs().guests.values.restore_kept(keeper, &topic, &payload);
     }
 }

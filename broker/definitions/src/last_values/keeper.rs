@@ -1,0 +1,182 @@
+//! Whose a kept value is, and what all kept values of somebody take of the sums that there are for them.
+//!
+//! There is one sum for what programs keep, and another one for the last errors of definitions, so that neither leaves the other no room. Of each a user has at most
+//! [`KEEP_PART`] of what others leave. What is taken is counted in steps of [`KEEP_STEP_BYTES`], so that a value which changes by some digits asks nobody.
+//!
+//! Invariant: what is taken for somebody is what his kept values have, in steps.
+
+use std::fmt;
+use std::sync::Arc;
+
+use lotmq_shares::{AccountShares, NoShare};
+
+use super::CacheLimits;
+use crate::definition::Definition;
+use crate::limits::{KEEP_PART, KEEP_STEP_BYTES, KEPT_ERROR_BYTES_MAX, KEPT_ERRORS_MAX};
+
+/// Sum that a kept value counts in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptSum {
+    /// What programs keep: `KEEP TOPIC`, states, windows.
+    Values,
+    /// Last errors of definitions, which the broker keeps.
+    Errors,
+}
+
+/// User whose share a kept value counts in, and the sum that it is a share of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ValueKeeper<'a> {
+    /// The sum.
+    pub sum: KeptSum,
+    /// The user, by name; `None` where nobody is known.
+    pub user: Option<&'a Arc<str>>,
+}
+
+impl<'a> ValueKeeper<'a> {
+    /// Nobody, of what programs keep.
+    pub const NOBODY: ValueKeeper<'static> = ValueKeeper { sum: KeptSum::Values, user: None };
+
+    /// Owner of a definition that keeps something.
+    pub fn of(definition: &'a Definition) -> Self {
+        ValueKeeper { sum: KeptSum::Values, user: definition.owner().map(|owner| &owner.name) }
+    }
+
+    /// Owner of a definition whose last error is kept.
+    pub fn of_error(definition: &'a Definition) -> Self {
+        ValueKeeper { sum: KeptSum::Errors, ..ValueKeeper::of(definition) }
+    }
+}
+
+/// A kept value, and whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptValue<'a> {
+    /// Its bytes.
+    pub payload: &'a [u8],
+    /// Whose share it counts in.
+    pub keeper: ValueKeeper<'a>,
+}
+
+/// A `KEEP` beyond the tenant's bounds; the value before stays. A limit, not the guest's fault alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeepRefused {
+    /// User whose share it was to count in.
+    pub user: Option<Arc<str>>,
+    /// What there is too much of: `topics` or `bytes`.
+    pub unit: &'static str,
+    /// How much there may be, for him or for all.
+    pub reason: NoShare,
+}
+
+impl fmt::Display for KeepRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = self.unit;
+        f.write_str("kept values are full: ")?;
+        match (self.reason, &self.user) {
+            (NoShare::All { max }, _) => write!(f, "all together have the {max} {unit} that there are")?,
+            (NoShare::Owner { max }, Some(user)) => {
+                write!(f, "those of user '{user}' have the {max} {unit} that others leave to him")?;
+            }
+            (NoShare::Owner { max }, None) => {
+                write!(f, "those of nobody have the {max} {unit} that others leave to them")?;
+            }
+        }
+        f.write_str("; -listKept shows them, -removeKept removes some")
+    }
+}
+
+impl std::error::Error for KeepRefused {}
+
+/// Shares of users, by name.
+type KeeperShares = Arc<AccountShares<Option<Arc<str>>>>;
+
+/// The two sums of kept values.
+pub(super) struct KeptRooms {
+    values: KeptRoom,
+    errors: KeptRoom,
+}
+
+/// One sum of kept values: of topics, and of bytes.
+struct KeptRoom {
+    topics: KeeperShares,
+    bytes: KeeperShares,
+}
+
+impl KeptRoom {
+    fn new(topics_max: u64, bytes_max: u64) -> Self {
+        Self {
+            topics: AccountShares::new(topics_max, KEEP_PART),
+            bytes: AccountShares::new(bytes_max, KEEP_PART),
+        }
+    }
+}
+
+impl KeptRooms {
+    pub(super) fn new(limits: &CacheLimits) -> Self {
+        let values = KeptRoom::new(limits.keep_topics_max as u64, limits.keep_bytes_max);
+        Self { values, errors: KeptRoom::new(KEPT_ERRORS_MAX, KEPT_ERROR_BYTES_MAX) }
+    }
+
+    fn of(&self, sum: KeptSum) -> &KeptRoom {
+        match sum {
+            KeptSum::Values => &self.values,
+            KeptSum::Errors => &self.errors,
+        }
+    }
+
+    /// Takes room for a value of `bytes` in place of the one `before`, which may be another one's.
+    ///
+    /// # Errors
+    /// When there is none; then what was taken for the one before still is.
+    pub(super) fn replace(
+        &self,
+        before: Option<(ValueKeeper<'_>, u64)>,
+        (keeper, bytes): (ValueKeeper<'_>, u64),
+    ) -> Result<(), KeepRefused> {
+        let wanted = steps(bytes);
+        let room = self.of(keeper.sum);
+        let user = || keeper.user.cloned();
+        let refused = |unit: &'static str, reason| KeepRefused { user: user(), unit, reason };
+        if let Some((_, bytes_before)) = before.filter(|(former, _)| *former == keeper) {
+            let had = steps(bytes_before);
+            if wanted < had {
+                room.bytes.give_back(user(), had - wanted);
+            } else if wanted > had {
+                room.bytes.take(user(), wanted - had).map_err(|reason| refused("bytes", reason))?;
+            }
+            return Ok(());
+        }
+        if let Some((former, bytes)) = before {
+            self.give_back(former, bytes);
+        }
+        let taken = room.topics.take(user(), 1).map_err(|reason| refused("topics", reason));
+        let taken = taken.and_then(|()| {
+            room.bytes.take(user(), wanted).map_err(|reason| {
+                room.topics.give_back(user(), 1);
+                refused("bytes", reason)
+            })
+        });
+        if let (Err(_), Some((former, bytes))) = (&taken, before) {
+            self.put_back(former, bytes);
+        }
+        taken
+    }
+
+    /// Takes room for a value that was there before a restart, or before one that found none.
+    pub(super) fn put_back(&self, keeper: ValueKeeper<'_>, bytes: u64) {
+        let room = self.of(keeper.sum);
+        room.topics.put_back(keeper.user.cloned(), 1);
+        room.bytes.put_back(keeper.user.cloned(), steps(bytes));
+    }
+
+    /// Gives back the room of a value that is gone.
+    pub(super) fn give_back(&self, keeper: ValueKeeper<'_>, bytes: u64) {
+        let room = self.of(keeper.sum);
+        room.topics.give_back(keeper.user.cloned(), 1);
+        room.bytes.give_back(keeper.user.cloned(), steps(bytes));
+    }
+}
+
+/// What so many bytes take of the sum.
+fn steps(bytes: u64) -> u64 {
+    bytes.next_multiple_of(KEEP_STEP_BYTES)
+}
