@@ -575,7 +575,10 @@ pub(crate) const STORED_BETWEEN_LOOKS_MAX: u64 = 2 << 30;
 pub(crate) const DEFINITIONS_FIGURED_MAX: usize = 100;
 
 /// Counters and gauges that the definitions of a tenant may have together: some 500 KB of memory, and as many lines of `/metrics`.
-pub(crate) const GUEST_METRICS_MAX: usize = 4_096;
+pub(crate) const GUEST_METRICS_MAX: u64 = 4_096;
+
+/// What one user has at most of what there is so many of in a tenant (definitions, modules, scripts, counters): three quarters of what others leave.
+pub(crate) const USER_PART: (u64, u64) = (3, 4);
 
 /// Keys that the state of one definition may have. It is for what a guest must know again after a restart, not for data.
 pub(crate) const STATE_KEYS_MAX: usize = 1_000;

@@ -10,7 +10,7 @@ use tracing::{debug, trace};
 
 use super::above::published_to_tree;
 use super::authority::Writers;
-use super::metrics::{self, METRIC_LIMIT};
+use super::metrics::METRIC_LIMIT;
 use super::records;
 use super::run::{Run, Started};
 use super::witness::Deed;
@@ -87,8 +87,8 @@ pub(super) fn carry_out(
                 records::tell_line(turn, run.tenant, by, (level, text));
             }
             Effect::Metric { name, change } => {
-                if !run.tenant.programs().guests.metrics.change(by.id, name, change) {
-                    failed.record(turn, by, run, (METRIC_LIMIT, &metrics::too_many(name), 0, 0));
+                if let Err(refused) = run.tenant.programs().guests.metrics.change(by, name, change) {
+                    failed.record(turn, by, run, (METRIC_LIMIT, &refused.to_string(), 0, 0));
                 }
             }
             Effect::Report { severity: Severity::Warning, code, message, line, column } => {

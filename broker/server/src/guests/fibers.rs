@@ -27,7 +27,7 @@ impl FiberServices for TenantServices {
 
     fn measure(&self, run: &RunContext, name: &str, change: MetricChange) -> bool {
         let Some((tenant, definition)) = self.definition(run) else { return false };
-        tenant.programs().guests.metrics.change(definition.id, name, change)
+        tenant.programs().guests.metrics.change(&definition, name, change).is_ok()
     }
 
     fn note_http(&self, run: &RunContext, event: HttpEvent) {

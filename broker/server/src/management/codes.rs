@@ -129,7 +129,7 @@ codes! {
         MESSAGE_PAUSED "a message that stopped runs is not tried again yet"
             "Runs for a message with this topic and payload were stopped by force, more than once. It is refused and counted for a while, 0.1 seconds at first and up to a minute; the definition goes on with others. The records before say what stopped the runs."
         METRIC_LIMIT "a guest has too many counters and gauges"
-            "The change of this counter or gauge was dropped. A definition has at most 32, all of a tenant 4,096 (docs/limits.md); put what varies into messages, not into names."
+            "The change of this counter or gauge was dropped. A definition has at most 32, all of a tenant 4,096, of which those of one user have three quarters of what others leave (docs/limits.md); put what varies into messages, not into names."
         MODEL_NOT_FOUND "model does not exist"
             "PUBLISH MODEL named one that was not there when the run came to it. Add it, or correct the name."
         MODEL_PENDING "model waits for others"

@@ -12,7 +12,7 @@ use tracing::warn;
 
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
-use crate::guests::metrics::{self, METRIC_LIMIT};
+use crate::guests::metrics::METRIC_LIMIT;
 use crate::guests::records;
 use crate::guests::rights::Rights;
 use crate::guests::services::{MissingGrants, TenantServices};
@@ -75,8 +75,9 @@ impl AskedDefinition {
                     }
                 }
                 Effect::Metric { name, change } => {
-                    if !tenant.programs().guests.metrics.change(self.definition.id, name, change) {
-                        let message = metrics::too_many(name);
+                    let metrics = &tenant.programs().guests.metrics;
+                    if let Err(refused) = metrics.change(&self.definition, name, change) {
+                        let message = refused.to_string();
                         self.failed(
                             place,
                             RunError { code: METRIC_LIMIT, message: &message, ..RunError::default() },
