@@ -187,6 +187,12 @@ pub(crate) const COMMAND_THREADS_WAITING_MAX: usize = 4;
 /// Reads of the store for commands at once, each on a thread of its own; those that hang are among them until the disk answers.
 pub(crate) const READS_ASIDE_MAX: usize = 4;
 
+/// The same of one tenant.
+pub(crate) const READS_ASIDE_PER_TENANT_MAX: usize = READS_ASIDE_MAX - 1;
+
+/// The same of one user, also of reads that hang and that he does not wait for any more: as many as he has threads to wait on.
+pub(crate) const READS_ASIDE_PER_USER_MAX: usize = COMMAND_THREADS_WAITING_MAX / 2;
+
 /// How long such a read may show no progress before its command is answered.
 pub(crate) const READ_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 

@@ -10,9 +10,9 @@
 //! with, because they may hold passwords.
 
 pub(crate) mod aside;
-mod compiles;
 mod shares;
 mod stored;
+mod user_places;
 pub(crate) mod work;
 
 use std::collections::VecDeque;
@@ -22,19 +22,22 @@ use std::time::Instant;
 use hashbrown::HashMap;
 use lotmq_auth::Identity;
 use lotmq_definitions::Definition;
-use lotmq_pulse::Pulse;
+use lotmq_pulse::{Pulse, Pulses};
 use lotmq_shares::{FairTurns, WaitingLine as _};
 use parking_lot::{Condvar, Mutex};
 use zeroize::Zeroizing;
 
-use crate::limits::COMMANDS_WAITING_PER_CLIENT_MAX;
+use crate::limits::{
+    COMMANDS_WAITING_PER_CLIENT_MAX, MODULE_COMPILES_MAX, MODULE_COMPILES_PER_TENANT_MAX,
+    MODULE_COMPILES_PER_USER_MAX,
+};
 use crate::management::uploads::ReceivedUpload;
 use lotmq_core::tenant::Tenant;
 
-use aside::Aside;
-use compiles::{CompilePlace, Compiles, NoCompilePlace};
+use aside::{Aside, ReadAsideError};
 use shares::{CommandRoom, CommandShares, Payer};
 use stored::Stored;
+use user_places::{NoUserPlace, PlacesMax, UserPlace, UserPlaces};
 use work::Load;
 
 /// Command that was accepted.
@@ -97,12 +100,27 @@ pub(crate) struct Commands {
     /// State of waiting for changes to come to the disk.
     pub(crate) stored: Stored,
     /// Modules of which native code is made on other threads.
-    compiles: Arc<Compiles>,
+    compiles: ModuleCompiles,
     /// Reads of the store on other threads.
-    pub(crate) aside: Aside,
+    aside: Aside,
     /// Sessions whose own password is being set by their command, which has not been answered.
     setting_own_password: Mutex<Vec<u64>>,
 }
+
+/// Modules of which native code is made.
+struct ModuleCompiles(Arc<UserPlaces>);
+
+impl Default for ModuleCompiles {
+    fn default() -> Self {
+        let (tenant, user) = (MODULE_COMPILES_PER_TENANT_MAX, MODULE_COMPILES_PER_USER_MAX);
+        Self(UserPlaces::new(PlacesMax { all: MODULE_COMPILES_MAX, tenant, user }))
+    }
+}
+
+/// Error: too many modules are being compiled.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("Native code of {0} is being made, cancelled ones included. Try again later.")]
+pub(crate) struct NoCompilePlace(NoUserPlace);
 
 /// Guard for a session that waits for the answer to the command which sets its own password.
 pub(crate) struct OwnPassword<'a> {
@@ -186,8 +204,21 @@ impl Commands {
         &self,
         tenant: &Tenant,
         identity: &Identity,
-    ) -> Result<CompilePlace, NoCompilePlace> {
-        self.compiles.begin(Payer::of(tenant, identity))
+    ) -> Result<UserPlace, NoCompilePlace> {
+        self.compiles.0.begin(Payer::of(tenant, identity)).map_err(NoCompilePlace)
+    }
+
+    /// Does work of somebody that waits for the disk on a thread of its own, as long as it goes on.
+    ///
+    /// # Errors
+    /// [`ReadAsideError`].
+    pub(crate) fn read_aside<T: Send + 'static>(
+        &self,
+        (tenant, identity): (&Tenant, &Identity),
+        pulses: &Pulses,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ReadAsideError> {
+        self.aside.read(Payer::of(tenant, identity), pulses, work)
     }
 
     /// Number of a queue for the command of an upload.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lotmq_auth::Identity;
 use lotmq_config::{Config, Durability};
 use lotmq_store::{ImportError, StoreError};
 use serde_json::{Map, Value, json};
@@ -21,6 +22,7 @@ use crate::management::backup::{
 };
 use crate::management::broker::Broker;
 use crate::process::clock::utc_text;
+use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::session_key::SessionKey;
 
@@ -100,6 +102,8 @@ fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
 /// Chunks of a backup that is read back, on a thread beside that of its command: also a disk that was written to may hang.
 struct Chunks<'a> {
     broker: &'a Arc<Broker>,
+    /// Who takes it.
+    taker: (&'a Tenant, &'a Identity),
     /// Spool file; `None` while it is read.
     spool: Option<Spool>,
     bytes: u64,
@@ -108,7 +112,8 @@ struct Chunks<'a> {
 impl<'a> Chunks<'a> {
     fn new(call: &Call<'a>, mut spool: Spool) -> Result<Self, Refusal> {
         let bytes = spool.seek(SeekFrom::End(0)).and_then(|bytes| spool.rewind().map(|()| bytes));
-        Ok(Self { broker: call.broker, bytes: bytes.map_err(not_read_back)?, spool: Some(spool) })
+        let (broker, taker) = (call.broker, (&**call.tenant, call.identity));
+        Ok(Self { broker, taker, bytes: bytes.map_err(not_read_back)?, spool: Some(spool) })
     }
 
     /// Reads the next bytes.
@@ -119,7 +124,7 @@ impl<'a> Chunks<'a> {
             let mut chunk = vec![0; len];
             spool.read_exact(&mut chunk).map(|()| (spool, chunk))
         };
-        let read = self.broker.commands.aside.read(&self.broker.watchdog.pulses, read)?;
+        let read = self.broker.commands.read_aside(self.taker, &self.broker.watchdog.pulses, read)?;
         let (spool, chunk) = read.map_err(not_read_back)?;
         self.spool = Some(spool);
         Ok(chunk)

@@ -119,7 +119,11 @@ impl Call<'_> {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        Ok(self.broker.commands.aside.read(&self.broker.watchdog.pulses, work)?)
+        Ok(self.broker.commands.read_aside(
+            (self.tenant, self.identity),
+            &self.broker.watchdog.pulses,
+            work,
+        )?)
     }
 
     /// Parses the arguments: at least those that are named, at most `optional` more.

@@ -1,15 +1,18 @@
 //! Work with the store and other files that a command waits for, on threads of its own: a disk that hangs keeps such a thread until it answers, and not the command's.
 //!
-//! Bounds: so many threads at once ([`READS_ASIDE_MAX`]); work that shows no progress for [`READ_PATIENCE`] is given up by the command.
+//! Bounds: so many threads at once ([`READS_ASIDE_MAX`]), of which one user has half at most; work that shows no progress for [`READ_PATIENCE`] is given up by the command.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use lotmq_pulse::{Pulses, goes_on};
 
-use crate::limits::{READ_PATIENCE, READS_ASIDE_MAX, ROUND_SILENCE_MAX};
+use super::shares::Payer;
+use super::user_places::{PlacesMax, UserPlaces};
+use crate::limits::{
+    READ_PATIENCE, READS_ASIDE_MAX, READS_ASIDE_PER_TENANT_MAX, READS_ASIDE_PER_USER_MAX, ROUND_SILENCE_MAX,
+};
 
 /// Period at which the progress of a read is checked.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
@@ -19,42 +22,38 @@ const LOOK_PAUSE: Duration = Duration::from_millis(100);
 #[error("The data directory cannot be used: {0}.")]
 pub(crate) struct ReadAsideError(String);
 
-/// Number of reads that are under way.
-#[derive(Debug, Default)]
-pub(crate) struct Aside(Arc<AtomicUsize>);
+/// Reads that are under way, whether somebody still waits for them or not.
+#[derive(Debug)]
+pub(crate) struct Aside(Arc<UserPlaces>);
 
-/// Permit of one read; given back when the read has ended, whether somebody still waits for it or not.
-struct Permit(Arc<AtomicUsize>);
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+impl Default for Aside {
+    fn default() -> Self {
+        let (tenant, user) = (READS_ASIDE_PER_TENANT_MAX, READS_ASIDE_PER_USER_MAX);
+        Self(UserPlaces::new(PlacesMax { all: READS_ASIDE_MAX, tenant, user }))
     }
 }
 
 impl Aside {
-    /// Does work that reads or writes files on another thread, and waits for that as long as it goes on.
+    /// Does work of somebody that reads or writes files on another thread, and waits for that as long as it goes on.
     ///
     /// # Errors
     /// When it stands still, when too many do, and when there is no thread for it.
-    pub(crate) fn read<T: Send + 'static>(
+    pub(super) fn read<T: Send + 'static>(
         &self,
+        payer: Payer,
         pulses: &Pulses,
         read: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ReadAsideError> {
-        self.read_within(READ_PATIENCE, pulses, read)
+        self.read_within((payer, READ_PATIENCE), pulses, read)
     }
 
     fn read_within<T: Send + 'static>(
         &self,
-        patience: Duration,
+        (payer, patience): (Payer, Duration),
         pulses: &Pulses,
         read: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ReadAsideError> {
-        let place = Permit(Arc::clone(&self.0));
-        if self.0.fetch_add(1, Ordering::Relaxed) >= READS_ASIDE_MAX {
-            return Err(failed(&format!("{READS_ASIDE_MAX} others wait for the disk")));
-        }
+        let place = self.0.begin(payer).map_err(|others| failed(&format!("{others} wait for the disk")))?;
         let pulse = pulses.add("a thread that reads for a command", ROUND_SILENCE_MAX);
         pulse.begins(Instant::now());
         let (sender, answer) = sync_channel(1);
@@ -101,12 +100,19 @@ mod tests {
     #[test]
     fn who_waits_for_a_disk_that_hangs_is_told_and_there_are_never_many_of_them() {
         let (aside, pulses) = (Aside::default(), Pulses::default());
-        assert_eq!(aside.read(&pulses, || 7).unwrap(), 7);
-        let disks: Vec<_> = (0..READS_ASIDE_MAX)
-            .map(|_| {
-                let (heals, hangs) = channel::<()>();
-                let refused = aside.read_within(Duration::ZERO, &pulses, move || hangs.recv().is_err());
-                let refused = refused.unwrap_err();
+        let user = |name: &str| Payer::named(0, name);
+        assert_eq!(aside.read(user("a"), &pulses, || 7).unwrap(), 7);
+        let hang = |payer: Payer| {
+            let (heals, hangs) = channel::<()>();
+            let refused = aside.read_within((payer, Duration::ZERO), &pulses, move || hangs.recv().is_err());
+            (heals, refused.unwrap_err())
+        };
+        let whose = [user("a"), user("a"), user("b"), Payer::named(1, "a")];
+        assert_eq!(whose.len(), READS_ASIDE_MAX);
+        let disks: Vec<_> = whose
+            .into_iter()
+            .map(|payer| {
+                let (heals, refused) = hang(payer);
                 assert_eq!(
                     refused.to_string(),
                     "The data directory cannot be used: the disk has not answered for 0 s."
@@ -114,23 +120,30 @@ mod tests {
                 heals
             })
             .collect();
-        let refused = aside.read(&pulses, || ()).unwrap_err();
-        assert_eq!(refused.to_string(), "The data directory cannot be used: 4 others wait for the disk.");
+        for (payer, others) in [
+            (user("a"), "2 others of this user"),
+            (user("b"), "3 others of this tenant"),
+            (Payer::named(1, "a"), "4 others"),
+        ] {
+            let refused = aside.read(payer, &pulses, || ()).unwrap_err();
+            let expected = format!("The data directory cannot be used: {others} wait for the disk.");
+            assert_eq!(refused.to_string(), expected);
+        }
         // The thread of a read that is over may be told a little later.
         while pulses.silent(Instant::now() + ROUND_SILENCE_MAX).len() != READS_ASIDE_MAX {
             std::thread::yield_now();
         }
         drop(disks);
         // All of them, not only as many as one more needs.
-        while aside.0.load(Ordering::Relaxed) > 0 {
+        while aside.0.taken() > 0 {
             std::thread::yield_now();
         }
         // A read that has answered is none that is under way.
         for round in 0..1_000 {
-            assert_eq!(aside.read(&pulses, move || round).ok(), Some(round));
-            assert_eq!(aside.0.load(Ordering::Relaxed), 0, "in round {round}");
+            assert_eq!(aside.read(user("a"), &pulses, move || round).ok(), Some(round));
+            assert_eq!(aside.0.taken(), 0, "in round {round}");
         }
-        let refused = aside.read(&pulses, || panic!("on purpose")).unwrap_err();
+        let refused = aside.read(user("a"), &pulses, || panic!("on purpose")).unwrap_err();
         assert_eq!(refused.to_string(), "The data directory cannot be used: the work ended by a panic.");
     }
 
@@ -138,7 +151,7 @@ mod tests {
     fn a_read_that_goes_on_may_take_long() {
         let patience = 5 * LOOK_PAUSE;
         let (aside, pulses) = (Aside::default(), Pulses::default());
-        let parts = aside.read_within(patience, &pulses, || {
+        let parts = aside.read_within((Payer::named(0, "a"), patience), &pulses, || {
             for _ in 0..20 {
                 std::thread::sleep(LOOK_PAUSE);
                 goes_on(Instant::now());

@@ -3,7 +3,7 @@
 //! The engine has no way to end a compilation. One that waits for its turn is dropped when nobody wants it any more; one that has begun goes on to its end, which
 //! the bounds of a component bound, keeps its place among those of its tenant until then, and its result is thrown away.
 //!
-//! Bounds: [`Compiles`](crate::management::command_queue::Compiles) counts the threads; what they compile at once is bounded by their permits.
+//! Bounds: [`UserPlaces`](crate::management::command_queue::UserPlaces) count the threads; what they compile at once is bounded by their permits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
