@@ -128,6 +128,7 @@ struct Shared {
     memory: Arc<AccountShares>,
     memory_of_rules: Arc<AccountShares>,
     stacks: Arc<AccountShares>,
+    accepted: Arc<AccountShares>,
     mailboxes: Arc<AccountShares>,
     patterns: Arc<PatternCache>,
     patterns_of_rules: Arc<PatternCache>,
@@ -168,6 +169,7 @@ impl Engine {
         let memory = shares(options.all_memory_bytes_max);
         let memory_of_rules = shares(u64::MAX);
         let stacks = shares(pool.stacks().into());
+        let accepted = shares(limits::ACCEPTED_CONNECTIONS_MAX);
         let mailboxes = shares(options.all_memory_bytes_max / limits::MAILBOXES_MEMORY_PART);
         let patterns = PatternCache::new(limits::PATTERN_CACHE_BYTES_MAX, limits::BACKTRACK_STEPS_MAX);
         let patterns_of_rules =
@@ -183,6 +185,7 @@ impl Engine {
             memory,
             memory_of_rules,
             stacks,
+            accepted,
             mailboxes,
             patterns,
             patterns_of_rules,
@@ -253,6 +256,17 @@ impl Engine {
     /// Stacks for instances on fibers.
     pub(crate) fn stacks(&self) -> &Arc<AccountShares> {
         &self.0.stacks
+    }
+
+    /// Connections that guests have accepted by listeners of their own.
+    pub(crate) fn accepted(&self) -> &Arc<AccountShares> {
+        &self.0.accepted
+    }
+
+    /// Says how many connections all guests together may have accepted by listeners of their own: what the system lets a process open may be fewer than
+    /// [`ACCEPTED_CONNECTIONS_MAX`](limits::ACCEPTED_CONNECTIONS_MAX), which are never more.
+    pub fn bound_accepted(&self, connections: u64) {
+        self.0.accepted.set_max(connections.min(limits::ACCEPTED_CONNECTIONS_MAX));
     }
 
     /// Bytes that may wait in mailboxes, beyond a first part of each.

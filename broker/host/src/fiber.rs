@@ -6,6 +6,7 @@
 //! Invariants: an instance reaches only its endpoints, at addresses that the operator allows; guest code never runs longer than an epoch without giving the thread
 //! back; time in which the guest waits does not count against its limit.
 
+mod accepted;
 pub(crate) mod bindings;
 mod client_tls;
 mod dial;

@@ -382,6 +382,10 @@ pub const HTTP_SERVER_CONNECTIONS_MAX: usize = 256;
 /// Connections of clients to the HTTP servers of all routes together, at most; fewer where the system lets the process open few files. As of four servers.
 pub const HTTP_SERVER_CONNECTIONS_ALL_MAX: usize = 4 * HTTP_SERVER_CONNECTIONS_MAX;
 
+/// Connections that all guests together have accepted by listeners of their own, at most; as many as of HTTP servers, and fewer likewise. Those of one owner have at most
+/// three quarters of what others leave; a further one is closed as it comes.
+pub const ACCEPTED_CONNECTIONS_MAX: u64 = HTTP_SERVER_CONNECTIONS_ALL_MAX as u64;
+
 /// How long a client may bring nothing whole before another one of its own address may have its place, where there is none left.
 pub const HTTP_SERVER_PATIENCE: Duration = Duration::from_secs(2);
 

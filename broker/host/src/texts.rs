@@ -8,6 +8,7 @@ pub(crate) const CODE_INVALID: &str = "GUEST_CODE_INVALID";
 
 /// Codes that the broker tells of runs, without those that begin with `GUEST_`, in their order. docs/codes.md explains them.
 pub const RUN_CODES: &[&str] = &[
+    "ACCEPT_LIMIT",
     "ACTION_NOT_FOUND",
     "AUTHORITY_GONE",
     "CALL_DEPTH",

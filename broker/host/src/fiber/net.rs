@@ -2,6 +2,7 @@
 //! Bounds: sockets per instance, bytes per read and write, time per connect.
 
 use super::{
+    accepted::{self, AcceptedPlace},
     bindings::lotmq::guest::net::{Host, HostListener, HostTcp, HostUdp, Interest, IoError, Peer},
     dial::{Dialer, Place},
     endpoint::{Endpoint, host_name},
@@ -11,6 +12,7 @@ use super::{
     tcp::{Tcp, TlsWay},
     udp::Udp,
 };
+use crate::Severity;
 use std::{
     future::poll_fn,
     io,
@@ -23,6 +25,9 @@ use wasmtime::component::Resource;
 
 /// Connections, sockets and listeners of one instance. A database driver needs one, a bridge two, a cluster one for each of its brokers; a server has as many clients.
 const SOCKETS_MAX: u32 = 64;
+
+/// Code of a warning that a connection was turned away.
+const ACCEPT_LIMIT: &str = "ACCEPT_LIMIT";
 
 /// Bytes of one read or write.
 const TRANSFER_BYTES_MAX: usize = 64 * 1024;
@@ -176,7 +181,16 @@ impl HostListener for FiberState {
 
     fn accept(&mut self, listener: Resource<GuestListener>) -> Result<Resource<Tcp>, IoError> {
         self.check_room()?;
-        let tcp = self.listener(&listener)?.accept()?;
+        let mut tcp = self.listener(&listener)?.accept()?;
+        match AcceptedPlace::take(self.memory.account(), &self.accepted) {
+            Ok(place) => tcp.takes(place),
+            Err(reason) => {
+                drop(tcp);
+                let told = accepted::turned_away(reason);
+                self.services.report(&self.run, Severity::Warning, ACCEPT_LIMIT, &told);
+                return Err(IoError::WouldBlock);
+            }
+        }
         self.keep(tcp)
     }
 

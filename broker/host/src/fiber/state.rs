@@ -13,6 +13,7 @@ use crate::{
     Grants, GuestId, LogLevel, MetricChange, RunContext, Services, Severity, deadline::Stopped,
     memory::Memory,
 };
+use lotmq_shares::AccountShares;
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
@@ -87,6 +88,8 @@ pub(crate) struct FiberState {
     pub(super) http: InstanceHttp,
     pub(super) lookups: Arc<Semaphore>,
     pub(super) memory: Memory,
+    /// Connections that all guests have accepted.
+    pub(super) accepted: Arc<AccountShares>,
     /// The last line of the call, if it is of level error.
     pub(super) last_words: Option<String>,
     clock: GuestClock,
@@ -105,7 +108,7 @@ impl FiberState {
         grants: Arc<Grants>,
         definition: GuestId,
         Places { endpoints, folders, serial_lines }: Places,
-        memory: Memory,
+        (memory, accepted): (Memory, &Arc<AccountShares>),
     ) -> Self {
         FiberState {
             servers: InstanceServers::default(),
@@ -124,6 +127,7 @@ impl FiberState {
             http: InstanceHttp::default(),
             lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
             memory,
+            accepted: Arc::clone(accepted),
             last_words: None,
             clock: GuestClock { spent: Duration::ZERO, budget: Duration::ZERO, since: Instant::now() },
         }

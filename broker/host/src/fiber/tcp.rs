@@ -1,6 +1,7 @@
 //! One TCP connection of a guest, with TLS or without, packed or not: what its resource `tcp` stands for.
 
 use super::{
+    accepted::AcceptedPlace,
     bindings::lotmq::guest::net::{IoError, Peer},
     client_tls::ClientTls,
     endpoint::{Endpoint, EndpointTls},
@@ -31,6 +32,8 @@ pub struct Tcp {
     endpoint: Endpoint,
     zstd: Option<Box<ZstdStream>>,
     is_shut: bool,
+    /// Of one that was accepted, its place, which is free again when it is dropped.
+    _place: Option<AcceptedPlace>,
 }
 
 /// How TLS begins on an open connection.
@@ -60,7 +63,12 @@ impl Tcp {
     /// A connection without TLS.
     pub(super) fn plain(stream: TcpStream, endpoint: Endpoint) -> Result<Tcp, IoError> {
         let stream = MaybeTlsStream::plain(stream).map_err(|error| io_error(&error))?;
-        Ok(Tcp { stream, endpoint, zstd: None, is_shut: false })
+        Ok(Tcp { stream, endpoint, zstd: None, is_shut: false, _place: None })
+    }
+
+    /// Takes a place among those that were accepted.
+    pub(super) fn takes(&mut self, place: AcceptedPlace) {
+        self._place = Some(place);
     }
 
     /// Goes on with TLS where the endpoint allows that.

@@ -104,7 +104,8 @@ impl RouteGuest {
         let services = Arc::clone(&spec.services);
         let RouteSpec { endpoints, folders, serial_lines, .. } = spec;
         let places = Places { endpoints, folders, serial_lines };
-        let fiber = FiberState::new(services.clone(), spec.grants, spec.id, places, memory);
+        let shares = (memory, self.engine.accepted());
+        let fiber = FiberState::new(services.clone(), spec.grants, spec.id, places, shares);
         let mut fiber = Fiber::new(&self.engine, RouteState { fiber, services }, spec.limits)?;
         let made = self.pre.instance_pre().instantiate_async(&mut fiber.store).await;
         let made = made.and_then(|instance| Ok((Route::new(&mut fiber.store, &instance)?, instance)));

@@ -3,8 +3,8 @@
 use crate::support::{Broker, engine};
 use lotmq_chain::limits::ISSUERS_MAX;
 use lotmq_host::{
-    ComponentSource, Grants, GuestId, GuestLimits, LoadError, LogLevel, MetricChange, NestedCall, RunContext,
-    RunError, Services, Severity, TopicGrant, TrapKind,
+    Acting, ComponentSource, Engine, EngineOptions, Grants, GuestId, GuestLimits, LoadError, LogLevel,
+    MetricChange, NestedCall, RunContext, RunError, Services, Severity, TopicGrant, TrapKind,
     fiber::{ClientTls, Endpoint, EndpointTls, FiberServices, HttpEvent},
     limits::{MESSAGE_BYTES_MAX, ROUTE_TIME},
     route::{
@@ -153,7 +153,18 @@ async fn echo_refused(
     endpoint: Endpoint,
     grants: Grants,
 ) -> (RouteInstance, mpsc::UnboundedReceiver<IngestedMessage>) {
-    let guest = RouteGuest::compile(engine(), ECHO, ComponentSource::Upload).unwrap();
+    echo_on(engine(), refused, time, endpoint, grants).await
+}
+
+/// As [`echo_refused`], on an engine of the test's own.
+async fn echo_on(
+    engine: &Engine,
+    refused: Vec<IpAddr>,
+    time: Duration,
+    endpoint: Endpoint,
+    grants: Grants,
+) -> (RouteInstance, mpsc::UnboundedReceiver<IngestedMessage>) {
+    let guest = RouteGuest::compile(engine, ECHO, ComponentSource::Upload).unwrap();
     let (arrivals, receiver) = mpsc::unbounded_channel();
     let spec = RouteSpec {
         id: GuestId(1),
@@ -455,6 +466,55 @@ async fn a_guest_listens_where_it_may_and_takes_connections() {
         let error = format!("{:?}", instance.open(&how("listen")).await.unwrap().unwrap_err());
         assert!(error.contains("Fatal") && error.contains(expected), "{host}: {error}");
     }
+}
+
+/// A guest of this account that listens, with a client that has connected.
+async fn listening(
+    engine: &Engine,
+    account: u64,
+) -> (RouteInstance, mpsc::UnboundedReceiver<IngestedMessage>, TcpStream) {
+    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), listens: true, ..Endpoint::default() };
+    let acting = Acting { account: Arc::new(account.into()), ..Acting::default() };
+    let grants = Grants { acting, ..all_topics() };
+    let (mut instance, arrivals) = echo_on(engine, Vec::new(), ROUTE_TIME, endpoint, grants).await;
+    instance.open(&how("listen")).await.unwrap().unwrap();
+    let port = String::from_utf8(instance.request("port", b"").await.unwrap().unwrap()).unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", port.parse().unwrap())).unwrap();
+    stream.write_all(b"here\n").unwrap();
+    (instance, arrivals, stream)
+}
+
+#[tokio::test]
+async fn nobodys_guests_accept_all_connections_that_there_may_be() {
+    let engine = Engine::new(&EngineOptions { instances_max: 16, ..EngineOptions::default() }).unwrap();
+    engine.bound_accepted(8);
+    let mut held = Vec::new();
+    for account in [1, 1, 1, 1, 1, 1, 2] {
+        let (mut instance, mut arrivals, stream) = listening(&engine, account).await;
+        assert_eq!(lines(&mut instance, &mut arrivals, 1).await, ["here"], "guest {}", held.len());
+        held.push((instance, arrivals, stream));
+    }
+    // Another one of the first account would have the last of the eight.
+    let (mut instance, mut arrivals, stream) = listening(&engine, 1).await;
+    let closed = thread::spawn(move || {
+        let mut rest = Vec::new();
+        // What it has sent was not read: it may be a reset.
+        (&stream).read_to_end(&mut rest).unwrap_or(0)
+    });
+    let run = async {
+        while !closed.is_finished() {
+            instance.run(50).await.unwrap().unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), run).await.expect("it is closed as it comes");
+    assert_eq!(closed.join().unwrap(), 0);
+    assert!(arrivals.try_recv().is_err());
+    // Of the seven that the other one leaves an owner has five: once two have ended there is room, and the guest that turned one away goes on.
+    held.drain(..2);
+    let port = String::from_utf8(instance.request("port", b"").await.unwrap().unwrap()).unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", port.parse().unwrap())).unwrap();
+    stream.write_all(b"again\n").unwrap();
+    assert_eq!(lines(&mut instance, &mut arrivals, 1).await, ["again"]);
 }
 
 #[tokio::test]

@@ -84,6 +84,8 @@ macro_rules! codes {
 
 codes! {
     Run {
+        ACCEPT_LIMIT "a connection to a module was turned away"
+            "A client connected where a module of a route listens, and was closed as it came: all modules of the route's owner, or all of the broker, have as many connections as there may be (docs/limits.md). Those that are open go on. Close what is not needed, or let the system give the broker more open files (ulimit -n)."
         ACTION_NOT_FOUND "called action does not exist"
             "CALL ACTION named one that was not there when the run came to it. Add it, or correct the name."
         AUTHORITY_GONE "effects of a former owner's run were dropped"

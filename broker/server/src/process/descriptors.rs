@@ -22,6 +22,8 @@ pub(crate) struct Descriptors {
     pub(crate) spare_connections: u32,
     /// Connections to one socket of the health port.
     pub(crate) http_connections: u32,
+    /// Connections that modules accept by listeners of their own.
+    pub(crate) accepted_connections: u32,
     /// Connections to the HTTP servers of routes.
     route_connections: u32,
 }
@@ -45,7 +47,8 @@ impl Descriptors {
         let of_all_routes = u32::try_from(HTTP_SERVER_CONNECTIONS_ALL_MAX).unwrap_or(u32::MAX);
         let route_connections = (for_clients / 8).clamp(1, of_all_routes);
         Self {
-            connections: (for_clients.saturating_sub(route_connections) / per_connection).max(1),
+            connections: (for_clients.saturating_sub(2 * route_connections) / per_connection).max(1),
+            accepted_connections: route_connections,
             route_connections,
             spare_connections: (kept / 4).clamp(1, SPARE_CONNECTIONS_MAX),
             http_connections: (kept / 2).clamp(1, u32::try_from(HTTP_CONNECTIONS_MAX).unwrap_or(u32::MAX)),
@@ -84,16 +87,16 @@ mod tests {
     #[test]
     fn something_is_kept_for_health_and_administrators() {
         for (limit, open, per_connection, expected) in [
-            (90, 46, 1, (29, 2, 5, 4)),
-            (1024, 64, 1, (630, 16, 120, 90)),
-            (1024, 64, 2, (315, 16, 120, 90)),
-            (1_048_576, 76, 1, (1_046_964, 16, 256, 1024)),
-            (40, 46, 1, (1, 1, 1, 1)),
+            (90, 46, 1, ((25, 2, 5), (4, 4))),
+            (1024, 64, 1, ((540, 16, 120), (90, 90))),
+            (1024, 64, 2, ((270, 16, 120), (90, 90))),
+            (1_048_576, 76, 1, ((1_045_940, 16, 256), (1024, 1024))),
+            (40, 46, 1, ((1, 1, 1), (1, 1))),
         ] {
-            let Descriptors { connections, spare_connections, http_connections, route_connections } =
-                Descriptors::of(limit, open, per_connection);
-            let shared = (connections, spare_connections, http_connections, route_connections);
-            assert_eq!(shared, expected, "{limit} {open}");
+            let of = Descriptors::of(limit, open, per_connection);
+            let for_clients = (of.connections, of.spare_connections, of.http_connections);
+            let for_routes = (of.route_connections, of.accepted_connections);
+            assert_eq!((for_clients, for_routes), expected, "{limit} {open}");
         }
     }
 }
