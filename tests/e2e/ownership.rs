@@ -325,3 +325,46 @@ fn a_configuration_is_for_routes_of_its_owner_alone() {
     assert_eq!(broker.command_ok(&route).0["warnings"], Value::Null);
     let (_stream, _lines) = accept(&elsewhere);
 }
+
+/// Modules and their instances of users who may add some are not all that there may be.
+#[test]
+fn a_user_who_is_no_administrator_leaves_some_to_others() {
+    let (broker, _data) = with_users();
+    for name in ["eve", "mia"] {
+        broker.command_ok(&format!("-addUser {name} password"));
+        for scope in ["CommandCall", "ModuleManagementCreation", "AssetManagementCreation"] {
+            broker.command_ok(&format!(
+                "-addRule DEFINE RULE {name}{scope} WITH PRIORITY 5 FOR {scope}\n    IF USER IS \"{name}\" THEN\n        ALLOW\n"
+            ));
+        }
+    }
+    let scale = modules::scale();
+    let fill = |user: &str, command: &dyn Fn(usize) -> String| {
+        (0..100_usize)
+            .find_map(|number| {
+                let reply = ask(&broker, user, &command(number));
+                (!reply.success()).then(|| (number, reply.code().to_owned(), reply.message().to_owned()))
+            })
+            .expect("there is a bound")
+    };
+    let quota = |count: usize, message: String| (count, "QUOTA_EXCEEDED".to_owned(), message);
+    let modules_of = |user: &'static str| {
+        let scale = &scale;
+        move |number: usize| {
+            format!("-addModule {user}-{number} -world action -on in -grantAll wasm64:{scale}")
+        }
+    };
+    let told = |user: &str, count: usize, what: &str| {
+        format!("User '{user}' has {count} {what}; others leave {count} of 64 to one user.")
+    };
+    assert_eq!(fill("eve", &modules_of("eve")), quota(48, told("eve", 48, "modules")));
+    assert_eq!(fill("mia", &modules_of("mia")), quota(12, told("mia", 12, "modules")));
+    done(&broker, "eve", &format!("{} -replace", modules_of("eve")(7)));
+    let instances_of =
+        |user: &'static str| move |number: usize| format!("-install {user}-0 -name {user}-as-{number}");
+    assert_eq!(fill("eve", &instances_of("eve")), quota(48, told("eve", 48, "installed assets")));
+    // Administrators are not held to a share, and have the rest.
+    let (count, _, message) = fill("ann", &modules_of("ann"));
+    assert_eq!((count, &*message), (4, "Tenant 'default' already stores 64 modules."));
+    done(&broker, "ann", "-install mia-0 -name last-asset");
+}

@@ -6,6 +6,9 @@ use std::time::Duration;
 /// own bound, at about 2 KB each without their guests.
 pub const DEFINITIONS_MAX: usize = 100_000;
 
+/// What one owner who is no administrator has of these at most: three quarters of what others leave.
+pub const DEFINITIONS_PART: (u64, u64) = (3, 4);
+
 /// Most topics whose payload an `ON CHANGE` remembers per Action; the longest unused goes first. LoT reference §7.2.
 /// 48 bytes each.
 pub const CHANGE_TOPICS_MAX: usize = 100_000;

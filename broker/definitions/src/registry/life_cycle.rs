@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use lot_facts::{TopicFact, Trigger};
 use lotmq_router::topic_filter_valid;
+use lotmq_shares::share_of;
 
 use super::cycle::find_cycle;
 use super::{CacheMode, Changed, Entry, Hold, InstallError, OnExisting, Registry, State, Warning};
 use crate::activity::Activity;
 use crate::definition::{Definition, DefinitionId, DefinitionKind, Need, NewDefinition};
+use crate::limits::DEFINITIONS_PART;
 use crate::now::Now;
 use crate::schedule::Arming;
 
@@ -40,6 +42,26 @@ impl Registry {
             }
             (None, _) => Ok((next, None)),
         }
+    }
+
+    /// Whether a definition is in its owner's share of those of the tenant, as far as others than administrators are held to it: three quarters of what others leave.
+    ///
+    /// # Errors
+    /// [`InstallError::TooManyOfOwner`].
+    pub fn check_share(&self, new: &NewDefinition) -> Result<(), InstallError> {
+        let limit = self.definitions_max;
+        // With fewer, nobody can have as much.
+        if self.is_loading || self.entries.len() < limit / 4 * 3 {
+            return Ok(());
+        }
+        let known = self.names[new.kind.index()].get(&new.name);
+        if known.is_some_and(|id| self.is_of_same_owner(*id, new)) {
+            return Ok(());
+        }
+        let owner = new.owner.as_ref();
+        let own = self.all().filter(|definition| definition.owner() == owner).count() as u64;
+        let max = share_of(limit as u64, self.entries.len() as u64 - own, DEFINITIONS_PART);
+        if own < max { Ok(()) } else { Err(InstallError::TooManyOfOwner { own, max, limit }) }
     }
 
     fn is_of_same_owner(&self, id: DefinitionId, new: &NewDefinition) -> bool {

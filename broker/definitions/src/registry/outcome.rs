@@ -152,6 +152,16 @@ pub enum InstallError {
         /// The bound.
         limit: usize,
     },
+    /// The share of its owner, beyond which only administrators have any.
+    #[error("the definitions of this owner are {own} already; others leave {max} of {limit} to one user")]
+    TooManyOfOwner {
+        /// How many he has.
+        own: u64,
+        /// How many he may have.
+        max: u64,
+        /// How many all may have.
+        limit: usize,
+    },
     /// A topic in its facts is no valid Topic Filter. The compiler never does this; an upload may.
     #[error("topic '{filter}' is invalid: {reason}")]
     FilterInvalid {

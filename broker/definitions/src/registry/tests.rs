@@ -181,6 +181,34 @@ fn number_of_definitions_is_bounded() {
 }
 
 #[test]
+fn an_owner_has_three_quarters_of_the_definitions_that_others_leave() {
+    let options = RegistryOptions { definitions_max: 16, ..RegistryOptions::new(TimeZone::UTC) };
+    let mut world = World::loading(options);
+    let of = |name: String, account: u64| {
+        let owner = Some(Owner { name: format!("user{account}").into(), account });
+        NewDefinition { owner, ..definition(on_topic(&name, &["a"])) }
+    };
+    for number in 0..12 {
+        let new = of(format!("A{number}"), 1);
+        assert_eq!(world.registry.check_share(&new), Ok(()));
+        world.registry.install(new, OnExisting::Replace, world.now).unwrap();
+    }
+    let more = of("More".to_owned(), 1);
+    assert_eq!(world.registry.check_share(&more), Ok(()), "what was there before a restart is there again");
+    world.registry.finish_loading(world.now);
+    let refused = InstallError::TooManyOfOwner { own: 12, max: 12, limit: 16 };
+    assert_eq!(world.registry.check_share(&more), Err(refused));
+    assert_eq!(world.registry.check_share(&of("A3".to_owned(), 1)), Ok(()), "another version");
+    for number in 0..3 {
+        let new = of(format!("B{number}"), 2);
+        assert_eq!(world.registry.check_share(&new), Ok(()));
+        world.registry.install(new, OnExisting::Replace, world.now).unwrap();
+    }
+    let refused = InstallError::TooManyOfOwner { own: 3, max: 3, limit: 16 };
+    assert_eq!(world.registry.check_share(&of("A3".to_owned(), 2)), Err(refused), "also what he takes over");
+}
+
+#[test]
 fn pending_definition_is_armed_when_its_dependency_arrives() {
     let mut world = World::new();
     let caller = world.add(needs(on_topic("Caller", &["in"]), Kind::Action, "Callee"));

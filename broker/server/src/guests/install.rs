@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use lotmq_auth::Rule;
-use lotmq_definitions::{Changed, Definition, DefinitionKind, Installed, NotFound, Removed};
+use lotmq_definitions::{Changed, Definition, DefinitionKind, Installed, NewDefinition, NotFound, Removed};
 use lotmq_host::{Acting, Executor, Grants, MailboxOptions, OwnedEvent, RunnerSpec};
 use lotmq_store::{Batch, DefinitionRow, Op};
 use tracing::warn;
@@ -15,7 +15,7 @@ use super::compile::{Code, CompiledDefinition, CompiledProgram, DeployError, Exe
 use super::guest_id::guest_id;
 use super::scripts::{CompiledScript, ScriptError};
 use super::services::TenantServices;
-use super::{Guests, outboxes, rules};
+use super::{Guests, authority, outboxes, rules};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
@@ -113,6 +113,7 @@ pub(super) fn put(
     compiled: CompiledDefinition,
     batch: &mut Batch,
 ) -> Result<(Installed, Option<Rule>), DeployError> {
+    check_share(tenant, &compiled.new)?;
     let guests = &tenant.programs().guests;
     // Held until the definition has its runner, so that no executor ends meanwhile.
     let executor = matches!(compiled.code, Code::Executor(_)).then(|| hosting.executor.lock());
@@ -144,6 +145,17 @@ pub(super) fn put(
         batch.push(Op::PutDefinition(&row));
     }
     Ok((installed, rule))
+}
+
+/// Refuses a definition that would be more than the share of its owner, if he is no administrator.
+fn check_share(tenant: &Tenant, new: &NewDefinition) -> Result<(), DeployError> {
+    // Rules are asked without the lock, for they may look at definitions.
+    let Err(refused) = tenant.programs().guests.registry.read().check_share(new) else { return Ok(()) };
+    let identity = new.owner.as_ref().and_then(|owner| authority::identity(&tenant.users, owner));
+    if identity.is_some_and(|identity| tenant.is_administrator(&identity)) {
+        return Ok(());
+    }
+    Err(refused.into())
 }
 
 /// Gives a definition its runner; the mailbox of a former version goes on with the new code, unless it was somebody else's.

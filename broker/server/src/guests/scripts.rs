@@ -167,6 +167,15 @@ impl Scripts {
         }
     }
 
+    /// Owners of all scripts but the one of this name.
+    pub(crate) fn owners_besides(&self, name: &str) -> Vec<Option<Owner>> {
+        let all = self.all.read();
+        all.iter()
+            .filter(|(known, _)| ***known != *name)
+            .map(|(_, entry)| entry.owner.lock().clone())
+            .collect()
+    }
+
     /// All names, in alphabetical order.
     pub(crate) fn names(&self) -> Vec<Box<str>> {
         self.all.read().keys().cloned().collect()

@@ -105,13 +105,16 @@ impl Modules {
         self.present.read().len()
     }
 
-    /// Bytes of all modules but the one of this name, versions before them included.
-    pub(crate) fn bytes_besides(&self, name: &str) -> usize {
-        let bytes = |modules: &BTreeMap<Arc<str>, Arc<Module>>| -> usize {
-            let others = modules.values().filter(|module| *module.name != *name);
-            others.map(|module| module.bytes.len()).sum()
-        };
-        bytes(&self.present.read()) + bytes(&self.former.read())
+    /// Bytes of all modules but the one of this name, versions before them included, each with its owner.
+    pub(crate) fn bytes_besides(&self, name: &str) -> Vec<(Option<Owner>, usize)> {
+        let others = self.all().into_iter().chain(self.all_former()).filter(|module| *module.name != *name);
+        others.map(|module| (module.owner.clone(), module.bytes.len())).collect()
+    }
+
+    /// Owners of all modules but the one of this name.
+    pub(crate) fn owners_besides(&self, name: &str) -> Vec<Option<Owner>> {
+        let present = self.present.read();
+        present.values().filter(|module| *module.name != *name).map(|module| module.owner.clone()).collect()
     }
 
     pub(crate) fn remove(&self, name: &str) {

@@ -161,7 +161,7 @@ pub(crate) fn reconfigure(
 /// Keeps the version before a module where the bytes of all suffice for that; otherwise none is kept.
 fn keep(tenant: &Tenant, module: &Module, before: Arc<Module>, batch: &mut Batch) -> bool {
     let modules = &tenant.managed().modules;
-    let others = modules.bytes_besides(&module.name);
+    let others: usize = modules.bytes_besides(&module.name).iter().map(|(_, bytes)| bytes).sum();
     let fits = others + module.bytes.len() + before.bytes.len() <= MODULES_BYTES_MAX;
     if fits {
         batch.push(Op::PutModule(&ModuleRow { is_former: true, ..row(tenant, &before) }));

@@ -240,7 +240,9 @@ pub(crate) fn refused(error: DeployError) -> Refusal {
         DeployError::Load(error) => error.code(),
         DeployError::Install(InstallError::Exists { .. }) => "EXISTS",
         DeployError::Install(InstallError::OfAnother { .. }) => "OF_ANOTHER",
-        DeployError::Install(InstallError::TooMany { .. }) => "QUOTA_EXCEEDED",
+        DeployError::Install(InstallError::TooMany { .. } | InstallError::TooManyOfOwner { .. }) => {
+            "QUOTA_EXCEEDED"
+        }
         DeployError::Install(_) => "FILTER_INVALID",
         DeployError::NoScope => "COMPILE_FAILED",
         DeployError::RouteType { .. } => "ROUTE_TYPE_UNAVAILABLE",

@@ -18,6 +18,7 @@ use super::modules::options::{MODULE_NAME_RULE, is_module_name, may_install};
 use super::modules::{authority, compiling, instances};
 use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
+use super::share::check_share;
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
@@ -232,6 +233,11 @@ fn put(
     if before.is_none() && managed.assets.instances().len() >= ASSETS_MAX {
         let message = format!("Tenant '{}' already has {ASSETS_MAX} installed assets.", call.tenant.name);
         return Err(Refusal::new("QUOTA_EXCEEDED", message));
+    }
+    if before.is_none() {
+        let instances = managed.assets.instances();
+        let owners = instances.iter().map(|(_, it)| it.instance.as_ref().and_then(|it| it.owner.clone()));
+        check_share(call, ("installed assets", ASSETS_MAX), owners.map(|owner| (owner, 1)), 1)?;
     }
     let mut batch = Batch::new();
     assets::arm(call.tenant, &call.broker.hosting, compiled, &mut batch).map_err(refused)?;

@@ -40,6 +40,7 @@ mod run;
 mod run_action;
 mod secrets;
 mod sessions;
+mod share;
 mod shown;
 mod themes;
 mod trace_logs;

@@ -14,6 +14,7 @@ use super::assets;
 use super::dependents::left_without_module;
 use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
+use super::share::check_share;
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::Guests;
@@ -339,7 +340,8 @@ fn check_place(
         return Err(Refusal::new("WORLD_MISMATCH", message));
     }
     let modules = &call.tenant.managed().modules;
-    let (count, bytes) = (modules.count(), modules.bytes_besides(name));
+    let (count, of_others) = (modules.count(), modules.bytes_besides(name));
+    let bytes: usize = of_others.iter().map(|(_, bytes)| bytes).sum();
     let tenant = &call.tenant.name;
     if known.is_none() && count >= MODULES_MAX {
         let message = format!("Tenant '{tenant}' already stores {MODULES_MAX} modules.");
@@ -349,6 +351,15 @@ fn check_place(
         let message =
             format!("Tenant '{tenant}' already stores {bytes} bytes of modules, limit {MODULES_BYTES_MAX}.");
         return Err(Refusal::new("QUOTA_EXCEEDED", message));
+    }
+    // What takes the place of one's own, and is no more, is not more than one has.
+    let own = known.as_deref().filter(|known| known.owner == call.owner());
+    if own.is_none() {
+        let owners = modules.owners_besides(name).into_iter().map(|owner| (owner, 1));
+        check_share(call, ("modules", MODULES_MAX), owners, 1)?;
+    }
+    if own.is_none_or(|own| own.bytes.len() < bytes_of_new) {
+        check_share(call, ("bytes of modules", MODULES_BYTES_MAX), of_others.into_iter(), bytes_of_new)?;
     }
     Ok(known)
 }

@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 use super::dependents::left_without;
 use super::ownership::{self, ByHand, Removal};
 use super::reply::{Done, EntityType, Refusal, missing_argument};
+use super::share::check_share;
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::guests::scripts::{Provenance, ScriptError};
 use crate::guests::{Guests, install_script, scripts};
-use crate::limits::DEPENDENTS_CHECKED_MAX;
+use crate::limits::{DEPENDENTS_CHECKED_MAX, SCRIPTS_MAX};
 use crate::management::command_text::without_line_of_request_id;
 
 /// A script, as messages call it.
@@ -95,14 +96,13 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     without_line_of_request_id(source)?;
     let name = scripts::name(source)?;
     call.about(EntityType::Python, name);
-    if !call.tenant.programs().scripts.has_room(name) {
-        return Err(ScriptError::TooMany.into());
-    }
+    check_room(call, name)?;
     // Before the lock: it takes as long as the script does.
     let provenance = Provenance { origin: Origin::AdHoc, owner: call.owner(), existing };
     let compiled = scripts::compile(&call.broker.python, name, source, provenance)?;
     let _changes = call.broker.commands.changes.lock();
     call.check_current()?;
+    check_room(call, name)?;
     let project = ownership::project_of_script(call, name);
     let mut batch = Batch::new();
     install_script(call.tenant, call.broker, compiled, &mut batch)?;
@@ -111,6 +111,19 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let warning = project.map(|of| ownership::warning(ByHand::Replaced, SCRIPT, name, &of));
     let done = Done::new(format!("Python script '{name}' added successfully!"));
     Ok(Done { warnings: warning.into_iter().collect(), ..done })
+}
+
+/// Checks that there is room for a script, and in the share of who adds it.
+fn check_room(call: &Call<'_>, name: &str) -> Result<(), Refusal> {
+    let scripts = &call.tenant.programs().scripts;
+    if !scripts.has_room(name) {
+        return Err(ScriptError::TooMany.into());
+    }
+    if scripts.contains(name) && scripts.owner(name) == call.owner() {
+        return Ok(());
+    }
+    let owners = scripts.owners_besides(name).into_iter().map(|owner| (owner, 1));
+    check_share(call, ("Python scripts", SCRIPTS_MAX), owners, 1)
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {

@@ -12,6 +12,9 @@ use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::limits::TRACE_LOGS_MAX;
 use crate::management::logs::{TraceLog, TraceLogError};
 
+/// Trace logs that are not kept for administrators.
+const OF_OTHERS_MAX: usize = TRACE_LOGS_MAX / 4 * 3;
+
 pub(super) static ADD: Verb = Verb {
     name: "addTraceLog",
     usage: "<name> [error | warning | info | debug | trace] [category=c] [client=id] [user=u] [definition=d] [route=r] [topic=filter] [text]",
@@ -83,6 +86,10 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         }
     } else if logs.trace_logs().len() >= TRACE_LOGS_MAX {
         let message = format!("There are {TRACE_LOGS_MAX} trace logs already.");
+        return Err(Refusal::new("QUOTA_EXCEEDED", message));
+    } else if logs.trace_logs().len() >= OF_OTHERS_MAX && !call.tenant.is_administrator(call.identity) {
+        let message =
+            format!("There are {OF_OTHERS_MAX} trace logs already, and further ones for administrators.");
         return Err(Refusal::new("QUOTA_EXCEEDED", message));
     }
     let mut batch = Batch::new();
