@@ -3,6 +3,10 @@
 //! Invariant: what a run in a batch wrote is carried out only if all of it passes the checks that `messages` would have made; whatever is not
 //! done here has had no effect and can run by itself.
 
+mod lists;
+
+pub(crate) use lists::BatchLists;
+
 use crate::{
     BorrowedMessage, Grants, GuestLimits, Qos, RunContext, RunError, RunOutcome, RunOutput, Services,
     Severity, Writer,
@@ -23,44 +27,38 @@ const RETAIN: u32 = 4;
 
 /// Batch of messages on their way into a guest, in one reusable buffer.
 #[derive(Debug, Default)]
-pub struct MessageBatch {
-    lengths: Vec<u32>,
-    bytes: Vec<u8>,
-}
+pub struct MessageBatch(BatchLists);
 
 impl MessageBatch {
     /// Forgets the messages and keeps the memory.
     pub fn clear(&mut self) {
-        self.lengths.clear();
-        self.bytes.clear();
+        self.0.clear();
     }
 
     /// Adds a message.
     pub fn push(&mut self, topic: &str, payload: &[u8]) {
-        for part in [topic.as_bytes(), payload] {
-            self.lengths.push(u32::try_from(part.len()).expect("a packet has less than 4 GiB"));
-            self.bytes.extend_from_slice(part);
-        }
+        self.0.part(topic.as_bytes());
+        self.0.part(payload);
     }
 
     /// How many messages there are.
     pub fn len(&self) -> usize {
-        self.lengths.len() / 2
+        self.0.numbers_len() / 2
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.lengths.is_empty()
+        self.0.numbers_len() == 0
     }
 
     /// Whether a message of so many bytes should be added: there are not yet [`BATCH_MESSAGES_MAX`](limits::BATCH_MESSAGES_MAX), and with it they
     /// have at most [`BATCH_BYTES_MAX`](limits::BATCH_BYTES_MAX).
     pub fn has_room_for(&self, bytes: usize) -> bool {
-        self.len() < limits::BATCH_MESSAGES_MAX && self.bytes.len() + bytes <= limits::BATCH_BYTES_MAX
+        self.len() < limits::BATCH_MESSAGES_MAX && self.0.bytes_len() + bytes <= limits::BATCH_BYTES_MAX
     }
 
     pub(crate) fn lists(&self) -> (&[u32], &[u8]) {
-        (&self.lengths, &self.bytes)
+        self.0.as_slices()
     }
 }
 

@@ -3,7 +3,9 @@
 //! An instance is one connection to the other system; whoever drives it makes one call at a time.
 //! Not here: dialling again, retries, outboxes, status: that is the driver's, in `server`.
 
+mod batches;
 mod bindings;
+mod deliver;
 mod described;
 mod host;
 mod instance;
@@ -12,12 +14,12 @@ mod properties;
 
 pub use bindings::{
     exports::lotmq::guest::route_handler::{
-        Abilities, Addressee, Delivery, Description, Failure, PlaceholderValues, Receipt, Rejection, TagName,
+        Abilities, Description, Failure, PlaceholderValues, Receipt, Rejection,
     },
     lotmq::guest::{
         ingest::IngestError,
         retained::RetainedMessage,
-        types::{Argument, Message, Qos, Value},
+        types::{Argument, Qos, Value},
     },
 };
 pub use host::{Ingesting, RouteServices};

@@ -127,6 +127,14 @@ impl World {
             World::Auth => &["auth-handler"],
         }
     }
+
+    /// Interfaces of `lotmq:guest` that its components may export as well.
+    fn further_exports(self) -> &'static [&'static str] {
+        match self {
+            World::Route => &["route-batches"],
+            World::Action | World::Model | World::Rule | World::Auth => &[],
+        }
+    }
 }
 
 /// Source of a component: who made it, and so what it may import.
@@ -182,7 +190,9 @@ pub(crate) fn check(bytes: &[u8], world: World, source: ComponentSource) -> Resu
             });
         }
     }
-    let is_further = |export: &&String| !is_ours(export, world.exports()) && *export != OF_COMPONENTIZE_PY;
+    let is_of_world =
+        |export: &str| is_ours(export, world.exports()) || is_ours(export, world.further_exports());
+    let is_further = |export: &&String| !is_of_world(export) && *export != OF_COMPONENTIZE_PY;
     let further = summary.exports.iter().filter(is_further).cloned();
     summary.further_exports.extend(further);
     Ok(summary)

@@ -1,11 +1,12 @@
 //! A route guest and its instances: what the driver calls.
 
 use super::{
-    Description, Failure, Receipt, RouteServices,
+    Description, Failure, LentDelivery, Receipt, RouteServices,
     bindings::{
         Route, RoutePre,
         lotmq::guest::{ingest, message_properties, retained, types},
     },
+    deliver::{Deliver, DeliverExport},
     described,
     host::RouteState,
 };
@@ -18,13 +19,7 @@ use crate::{
     validate,
 };
 use std::{collections::HashMap, fmt, sync::Arc};
-use wasmtime::{
-    Store,
-    component::{Func, HasSelf, Instance, Linker, Lower},
-};
-
-/// Interface that guests export.
-const HANDLER: &str = interface!("route-handler");
+use wasmtime::component::{HasSelf, Linker};
 
 /// What an instance may do and use.
 #[derive(Clone)]
@@ -50,6 +45,7 @@ pub struct RouteSpec {
 pub struct RouteGuest {
     engine: Engine,
     pre: RoutePre<RouteState>,
+    deliver: DeliverExport,
     imports: Arc<[String]>,
     further_exports: Arc<[String]>,
     description: Option<Arc<Description>>,
@@ -70,14 +66,17 @@ impl RouteGuest {
     ) -> Result<RouteGuest, LoadError> {
         let summary = validate::check(component, World::Route, source)?;
         let compiled = engine.native(component)?;
+        let mismatch = |error: wasmtime::Error| LoadError::world_mismatch(World::Route, &error);
         let pre = linker(engine)
             .and_then(|linker| inert::link(&linker, &compiled, &summary.imports))
             .and_then(|linker| linker.instantiate_pre(&compiled))
             .and_then(RoutePre::new)
-            .map_err(|error| LoadError::world_mismatch(World::Route, &error))?;
+            .map_err(mismatch)?;
+        let deliver = DeliverExport::of(&compiled).map_err(mismatch)?;
         let (imports, further_exports) = (summary.imports.into(), summary.further_exports.into());
         let description = None;
-        let mut guest = RouteGuest { engine: engine.clone(), pre, imports, further_exports, description };
+        let engine = engine.clone();
+        let mut guest = RouteGuest { engine, pre, deliver, imports, further_exports, description };
         guest.description = described::describe(&guest).map(Arc::new);
         Ok(guest)
     }
@@ -110,8 +109,8 @@ impl RouteGuest {
         let made = self.pre.instance_pre().instantiate_async(&mut fiber.store).await;
         let made = made.and_then(|instance| Ok((Route::new(&mut fiber.store, &instance)?, instance)));
         let (exports, instance) = fiber.end(made)?;
-        let deliver = deliver_of(&mut fiber.store, &instance);
-        let deliver = fiber.end(deliver.ok_or_else(|| wasmtime::format_err!("it exports no 'deliver'")))?;
+        let deliver = Deliver::of(&mut fiber.store, &instance, self.deliver);
+        let deliver = fiber.end(deliver)?;
         Ok(RouteInstance { fiber, exports, deliver })
     }
 }
@@ -120,8 +119,7 @@ impl RouteGuest {
 pub struct RouteInstance {
     fiber: Fiber<RouteState>,
     exports: Route,
-    /// What it delivers by, whose arguments are lent.
-    deliver: Func,
+    deliver: Deliver,
 }
 
 impl fmt::Debug for RouteInstance {
@@ -156,17 +154,10 @@ impl RouteInstance {
         self.fiber.end(called).map(shortened)
     }
 
-    /// Hands messages over, in order: [deliveries](super::Delivery), or [what is lent of such](super::LentDelivery).
-    pub async fn deliver<D>(&mut self, batch: &[D]) -> CallResult<Result<Receipt, Failure>>
-    where
-        D: Lower + Sync,
-    {
-        let deliver = self.deliver;
+    /// Hands messages over, in order.
+    pub async fn deliver(&mut self, batch: &[LentDelivery<'_>]) -> CallResult<Result<Receipt, Failure>> {
         let store = self.fiber.begin();
-        let called = match deliver.typed::<(&[D],), (Result<Receipt, Failure>,)>(&*store) {
-            Ok(deliver) => deliver.call_async(store, (batch,)).await.map(|(answered,)| answered),
-            Err(error) => Err(error),
-        };
+        let called = self.deliver.call(store, batch).await;
         let mut answered = self.fiber.end(called).map(shortened);
         if let Ok(Ok(receipt)) = &mut answered {
             receipt.rejected.iter_mut().for_each(|rejection| shorten(&mut rejection.reason));
@@ -196,13 +187,6 @@ impl RouteInstance {
         let called = self.exports.lotmq_guest_route_handler().call_close(store).await;
         self.fiber.end(called)
     }
-}
-
-/// The function that takes deliveries.
-fn deliver_of(store: &mut Store<RouteState>, instance: &Instance) -> Option<Func> {
-    let handler = instance.get_export_index(&mut *store, None, HANDLER)?;
-    let deliver = instance.get_export_index(&mut *store, Some(&handler), "deliver")?;
-    instance.get_func(store, deliver)
 }
 
 /// What a guest answered, with the text of a failure within its bound.

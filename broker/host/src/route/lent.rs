@@ -1,6 +1,6 @@
 //! Deliveries that are lent: what a guest gets of them is copied from where it lies into its memory, and nowhere else.
 //!
-//! The same as [`Delivery`](super::Delivery), whose texts are its own.
+//! The same as the record `delivery` of the contract, whose texts are its own.
 
 use wasmtime::component::{ComponentType, Lower};
 

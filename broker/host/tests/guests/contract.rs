@@ -20,7 +20,7 @@ fn worlds(all_features: bool) -> Vec<String> {
 #[test]
 fn route_and_auth_are_behind_gates() {
     assert_eq!(worlds(false), ["action", "model", "rule"]);
-    assert_eq!(worlds(true), ["action", "auth", "model", "route", "rule"]);
+    assert_eq!(worlds(true), ["action", "auth", "model", "route", "route-in-batches", "rule"]);
 }
 
 #[test]

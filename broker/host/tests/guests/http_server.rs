@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use lotmq_host::fiber::{Endpoint, HttpService};
 use lotmq_host::limits::{HTTP_SERVER_REQUESTS_MAX, ROUTE_TIME};
-use lotmq_host::route::{Addressee, Delivery, Message, Qos, RouteGuest, RouteInstance, RouteSpec};
+use lotmq_host::route::{
+    LentAddressee, LentDelivery, LentMessage, Qos, RouteGuest, RouteInstance, RouteSpec,
+};
 use lotmq_host::{ComponentSource, Grants, GuestId, GuestLimits, TopicGrant};
 use lotmq_test_support::WAIT_MAX;
 use tokio::sync::mpsc;
@@ -150,16 +152,16 @@ async fn an_answer_waits_for_a_message() {
     assert_eq!(told(&other).0, 200);
     while !client.is_finished() {
         guest.instance.run(20).await.unwrap().unwrap();
-        let message = Message {
-            topic: "seen/a".to_owned(),
-            payload: b"warm".to_vec(),
+        let message = LentMessage {
+            topic: "seen/a",
+            payload: b"warm",
             qos: Qos::AtLeastOnce,
             retain: false,
-            client_id: String::new(),
+            client_id: "",
         };
-        let delivery = Delivery {
+        let delivery = LentDelivery {
             sequence: 1,
-            to: Addressee::Event("E".to_owned()),
+            to: LentAddressee::Event("E"),
             message,
             properties: None,
             received_ms: 0,

@@ -12,6 +12,7 @@ mod http_server;
 mod inline;
 mod properties;
 mod python;
+mod route_batches;
 mod routes;
 mod serial;
 mod support;

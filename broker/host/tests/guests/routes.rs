@@ -8,8 +8,8 @@ use lotmq_host::{
     fiber::{ClientTls, Endpoint, EndpointTls, FiberServices, HttpEvent},
     limits::{MESSAGE_BYTES_MAX, ROUTE_TIME},
     route::{
-        Abilities, Addressee, Delivery, Failure, IngestedMessage, Ingesting, Message, Qos, RetainedMessage,
-        RouteGuest, RouteInstance, RouteServices, RouteSpec,
+        Abilities, Failure, IngestedMessage, Ingesting, LentAddressee, LentDelivery, LentMessage, Qos,
+        RetainedMessage, RouteGuest, RouteInstance, RouteServices, RouteSpec,
     },
 };
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
@@ -187,16 +187,11 @@ pub(crate) fn all_topics() -> Grants {
     Grants { write: TopicGrant::NotSystem, ..Grants::default() }
 }
 
-fn delivery(sequence: u64, payload: &str) -> Delivery {
-    let message = Message {
-        topic: "to/echo".to_owned(),
-        payload: payload.as_bytes().to_vec(),
-        qos: Qos::AtLeastOnce,
-        retain: false,
-        client_id: "c1".to_owned(),
-    };
-    let to = Addressee::Event("line".to_owned());
-    Delivery { sequence, to, message, properties: None, received_ms: 0, placeholders: Vec::new() }
+pub(crate) fn delivery(sequence: u64, payload: &str) -> LentDelivery<'_> {
+    let (topic, payload, client_id) = ("to/echo", payload.as_bytes(), "c1");
+    let message = LentMessage { topic, payload, qos: Qos::AtLeastOnce, retain: false, client_id };
+    let to = LentAddressee::Event("line");
+    LentDelivery { sequence, to, message, properties: None, received_ms: 0, placeholders: Vec::new() }
 }
 
 /// Answers each line with `echo <line>`, after a greeting, until the other side ends.
@@ -213,7 +208,7 @@ fn serve(stream: impl Read + Write) {
 }
 
 /// A server for one connection; `accepted` makes a stream of it.
-fn listen<S: Read + Write>(accepted: impl FnOnce(TcpStream) -> S + Send + 'static) -> u16 {
+pub(crate) fn listen<S: Read + Write>(accepted: impl FnOnce(TcpStream) -> S + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || serve(accepted(listener.accept().unwrap().0)));
@@ -247,7 +242,7 @@ fn certificates_behind(others: usize) -> (Arc<ServerConfig>, ClientTls) {
 const SHORT: Duration = Duration::from_millis(200);
 
 /// Runs the guest until a line has come in; it is suspended meanwhile, and ended by the host's work at the end.
-async fn lines(
+pub(crate) async fn lines(
     instance: &mut RouteInstance,
     arrivals: &mut mpsc::UnboundedReceiver<IngestedMessage>,
     count: usize,
@@ -628,9 +623,9 @@ async fn the_loopback_stores_and_finds_rows() {
     };
     let mut route = guest.instance(spec).await.unwrap();
     route.open(r#"{"sections":{"LOOPBACK_CONFIG":{"MAX_ROWS":"3"}},"events":{}}"#).await.unwrap().unwrap();
-    let row = |sequence, text| Delivery { to: Addressee::Table("t".to_owned()), ..delivery(sequence, text) };
+    let row = |sequence, text| LentDelivery { to: LentAddressee::Table("t"), ..delivery(sequence, text) };
     let rows = [r#"{"n":1}"#, r#"{"n":2,"k":"x"}"#, "[]", r#"{"n":"3","k":"y"}"#, r#"{"n":4,"k":"x"}"#];
-    let batch: Vec<Delivery> = (1..).zip(rows).map(|(sequence, text)| row(sequence, text)).collect();
+    let batch: Vec<LentDelivery<'_>> = (1..).zip(rows).map(|(sequence, text)| row(sequence, text)).collect();
     let receipt = route.deliver(&batch).await.unwrap().unwrap();
     let rejected: Vec<u32> = receipt.rejected.iter().map(|rejection| rejection.index).collect();
     assert_eq!((receipt.accepted, rejected), (5, vec![2]), "only objects are rows");

@@ -13,7 +13,7 @@ use lotmq_pulse::{
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, LazyLock,
         mpsc::{self, Receiver, Sender},
@@ -102,10 +102,19 @@ fn wrap(core: Vec<u8>, world: &str) -> Vec<u8> {
 }
 
 /// Wraps a core module whose world is in the last of these additional packages, or in our own when there are none.
-pub(crate) fn wrap_with(mut core: Vec<u8>, world: &str, packages: &[&str]) -> Vec<u8> {
+pub(crate) fn wrap_with(core: Vec<u8>, world: &str, packages: &[&str]) -> Vec<u8> {
+    wrap_of(&contract_folder(), core, world, packages)
+}
+
+/// Folder of the contract.
+pub(crate) fn contract_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit/guest")
+}
+
+/// As [`wrap_with`], with the contract of a folder.
+pub(crate) fn wrap_of(folder: &Path, mut core: Vec<u8>, world: &str, packages: &[&str]) -> Vec<u8> {
     let mut resolve = wit_parser::Resolve { all_features: true, ..wit_parser::Resolve::default() };
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit/guest");
-    let (mut package, _) = resolve.push_dir(&folder).unwrap();
+    let (mut package, _) = resolve.push_dir(folder).unwrap();
     for (number, text) in packages.iter().enumerate() {
         package = resolve.push_str(format!("{number}.wit"), text).unwrap();
     }
