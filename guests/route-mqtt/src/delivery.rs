@@ -1,6 +1,6 @@
 //! Deliveries of the host: many are on their way at once, and the host is told of those that the other side has taken, in order.
 
-use lotmq_guest::route::{Addressee, Delivery, Failure, Receipt, Rejection, ambient};
+use lotmq_guest::route::{AddresseeRef, DeliveryRef, Failure, Receipt, Rejection, ambient};
 
 use crate::bridge::{Bridge, Stand};
 use crate::failures;
@@ -9,7 +9,7 @@ use crate::message::Passing;
 
 /// A batch while it is delivered.
 struct Batch<'a> {
-    deliveries: &'a [Delivery],
+    deliveries: &'a [DeliveryRef<'a>],
     /// How many were sent, or need not be.
     tried: usize,
     /// Reasons of those that can never pass, by index.
@@ -20,7 +20,7 @@ struct Batch<'a> {
 }
 
 /// Hands a batch over. What is on its way when the time is over is waited for by the next call, and not sent again.
-pub(crate) fn deliver(bridge: &mut Bridge, deliveries: &[Delivery]) -> Result<Receipt, Failure> {
+pub(crate) fn deliver(bridge: &mut Bridge, deliveries: &[DeliveryRef<'_>]) -> Result<Receipt, Failure> {
     let began = ambient::monotonic_ms();
     let receipt = Receipt { accepted: 0, rejected: Vec::new() };
     let mut batch = Batch { deliveries, tried: 0, refused: Vec::new(), receipt, stopped: None };
@@ -104,15 +104,15 @@ impl Batch<'_> {
 }
 
 /// Begins with a delivery, unless it is on its way already; whether there was room.
-fn begin(bridge: &mut Bridge, delivery: &Delivery) -> Result<bool, String> {
+fn begin(bridge: &mut Bridge, delivery: &DeliveryRef<'_>) -> Result<bool, String> {
     if bridge.sent.contains_key(&delivery.sequence) {
         return Ok(true);
     }
-    let Addressee::Mapping(mapping) = &delivery.to else {
+    let AddresseeRef::Mapping(mapping) = delivery.to else {
         return Err("a bridge has mappings only".to_owned());
     };
     let flow = bridge.config.of_delivery(mapping).ok_or("the mapping takes no messages of this broker")?;
-    let message = Passing::of_host(&delivery.message, delivery.properties.as_ref());
+    let message = Passing::of_host(delivery.message, delivery.properties.as_ref());
     let to = flow.to;
     let Some(message) = bridge.passed_on(flow, &message) else { return Ok(true) };
     if message.topic.is_empty() {

@@ -21,7 +21,7 @@ mod topic;
 
 use bridge::Bridge;
 use config::Config;
-use lotmq_guest::route::{Abilities, Delivery, Description, Failure, Receipt, Route, ambient};
+use lotmq_guest::route::{Abilities, DeliveryRef, Description, Failure, Receipt, Route, ambient};
 use std::cell::RefCell;
 
 thread_local!(static BRIDGE: RefCell<Option<Bridge>> = const { RefCell::new(None) });
@@ -39,7 +39,7 @@ impl Route for MqttBridge {
         Ok(())
     }
 
-    fn deliver(batch: Vec<Delivery>) -> Result<Receipt, Failure> {
+    fn deliver_batch(batch: Vec<DeliveryRef<'_>>) -> Result<Receipt, Failure> {
         with_bridge(|bridge| delivery::deliver(bridge, &batch))
     }
 

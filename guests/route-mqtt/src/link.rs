@@ -136,6 +136,8 @@ pub(crate) struct Link {
     /// Bytes of a message that are left out.
     skipped: usize,
     output: Vec<u8>,
+    /// Bytes of `output` that were sent.
+    sent: usize,
     /// Properties of the message that was sent last.
     properties: PropertyBuf,
     /// The bridges that they name, where there is nothing else: most messages have the same.
@@ -163,6 +165,7 @@ impl Link {
             consumed: 0,
             skipped: 0,
             output: Vec::new(),
+            sent: 0,
             properties: PropertyBuf::new(),
             plain: None,
             next_id: PacketId::new(first_id).unwrap_or(PacketId::MIN),
@@ -282,7 +285,7 @@ impl Link {
 
     /// Whether a message more can be encoded now.
     pub(crate) fn has_room(&self) -> bool {
-        self.unfinished.len() < self.limits.window && self.output.len() < OUTPUT_BYTES_MAX
+        self.unfinished.len() < self.limits.window && self.output.len() - self.sent < OUTPUT_BYTES_MAX
     }
 
     /// Sends a message, whose fingerprint is asked for where its exchange has to be known again; gives its identifier if it will be acknowledged.
@@ -402,12 +405,18 @@ impl Link {
 
     /// Bytes that are to be sent.
     pub(crate) fn output(&self) -> &[u8] {
-        &self.output[..self.output.len().min(PIECE_BYTES)]
+        let left = &self.output[self.sent..];
+        &left[..left.len().min(PIECE_BYTES)]
     }
 
     /// Notes that so many of them were sent.
     pub(crate) fn was_sent(&mut self, bytes: usize, now: u64) {
-        self.output.drain(..bytes.min(self.output.len()));
+        self.sent += bytes.min(self.output.len() - self.sent);
+        // What is left is moved seldom.
+        if self.sent == self.output.len() || self.sent >= OUTPUT_BYTES_MAX {
+            self.output.drain(..self.sent);
+            self.sent = 0;
+        }
         self.sent_at = now;
     }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use lotmq_codec::{EncodeError, Properties as Encoded, PropertyBuf, PropertyId, PropertyValue};
-use lotmq_guest::route::{Message, PayloadFormat, Properties, QoS, UserProperty};
+use lotmq_guest::route::{DeliveredMessage, PayloadFormat, Properties, QoS, UserProperty};
 
 use crate::hops;
 
@@ -33,10 +33,10 @@ pub(crate) struct Passing<'a> {
 
 impl<'a> Passing<'a> {
     /// A message of this broker.
-    pub(crate) fn of_host(message: &'a Message, properties: Option<&'a Properties>) -> Passing<'a> {
+    pub(crate) fn of_host(message: DeliveredMessage<'a>, properties: Option<&'a Properties>) -> Passing<'a> {
         Passing {
-            topic: Cow::Borrowed(&message.topic),
-            payload: Cow::Borrowed(&message.payload),
+            topic: Cow::Borrowed(message.topic),
+            payload: Cow::Borrowed(message.payload),
             qos: of_qos(message.qos),
             retain: message.retain,
             properties: Cow::Borrowed(properties.unwrap_or(&NONE)),

@@ -118,7 +118,8 @@ pub mod topic_store {
             let is_open = levels.last() == Some(&"#");
             let count = if is_open { levels.len() - 1 } else { levels.len() };
             let is_long_enough = if is_open { names.len() >= count } else { names.len() == count };
-            is_long_enough && levels.iter().take(count).zip(&names).all(|(level, name)| *level == "+" || level == name)
+            is_long_enough
+                && levels.iter().take(count).zip(&names).all(|(level, name)| *level == "+" || level == name)
         };
         let mut found: Vec<String> = with(|host| host.values.keys().filter(fits).cloned().collect());
         found.sort();

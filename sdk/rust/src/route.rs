@@ -7,7 +7,7 @@
 pub mod bindings {
     wit_bindgen::generate!({
         path: "wit",
-        world: "lotmq:guest/route",
+        world: "lotmq:guest/route-in-batches",
         features: ["route"],
         pub_export_macro: true,
         export_macro_name: "export_world",
@@ -16,10 +16,10 @@ pub mod bindings {
 }
 
 use crate::output;
-use bindings::exports::lotmq::guest::route_handler;
 pub use bindings::exports::lotmq::guest::route_handler::{
     Abilities, Addressee, Delivery, Description, Failure, PlaceholderValues, Receipt, Rejection, TagName,
 };
+use bindings::exports::lotmq::guest::{route_batches, route_handler};
 pub use host::{
     ambient, config, diagnostics, environment,
     ingest::{self, Arrival},
@@ -56,15 +56,15 @@ pub mod double_http;
 #[allow(missing_docs, reason = "the contract documents them")]
 pub mod double_ingest;
 #[cfg(not(target_arch = "wasm32"))]
-#[path = "double/retained.rs"]
-#[doc(hidden)]
-#[allow(missing_docs, reason = "the contract documents them")]
-pub mod double_retained;
-#[cfg(not(target_arch = "wasm32"))]
 #[path = "double/net.rs"]
 #[doc(hidden)]
 #[allow(missing_docs, reason = "the contract documents them")]
 pub mod double_net;
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "double/retained.rs"]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "the contract documents them")]
+pub mod double_retained;
 #[cfg(not(target_arch = "wasm32"))]
 #[doc(hidden)]
 pub mod host {
@@ -86,7 +86,8 @@ pub mod testing {
     pub use super::bindings::lotmq::guest::ingest::IngestError;
     use super::http::{HttpError, HttpResponse};
     use super::{
-        Addressee, Arrival, Delivery, Message, QoS, RetainedMessage, double_http, double_ingest, double_retained,
+        Addressee, Arrival, Delivery, Message, QoS, RetainedMessage, double_http, double_ingest,
+        double_retained,
     };
 
     /// A message for the event `event`, as the host hands it over.
@@ -132,6 +133,9 @@ pub mod testing {
         HttpResponse { status, headers: Vec::new(), body: body.into() }
     }
 }
+#[path = "batch.rs"]
+mod batch;
+pub use batch::{AddresseeRef, DeliveredMessage, DeliveryRef};
 #[path = "connection.rs"]
 mod connection;
 #[path = "files.rs"]
@@ -165,6 +169,12 @@ pub trait Route {
         Err(Failure::Fatal("this route takes no messages".to_owned()))
     }
 
+    /// The same, called instead of [`deliver`](Route::deliver) where it is given: topics and payloads lie in the batch, and need no memory of their own. For who
+    /// only writes them to a socket.
+    fn deliver_batch(batch: Vec<DeliveryRef<'_>>) -> Result<Receipt, Failure> {
+        Self::deliver(batch.into_iter().map(DeliveryRef::into_owned).collect())
+    }
+
     /// Polls, reads, serves; returns after about `until_ms`. For [`Abilities::RUN`]. Gives the milliseconds after which it wants to run again.
     fn run(until_ms: u32) -> Result<u32, Failure> {
         Ok(until_ms)
@@ -194,8 +204,8 @@ impl<T: Route> route_handler::Guest for ExportedRoute<T> {
         T::open(configuration)
     }
 
-    fn deliver(batch: Vec<Delivery>) -> Result<Receipt, Failure> {
-        T::deliver(batch)
+    fn deliver(mut batch: Vec<Delivery>) -> Result<Receipt, Failure> {
+        T::deliver_batch(batch.iter_mut().map(DeliveryRef::of).collect())
     }
 
     fn run(until_ms: u32) -> Result<u32, Failure> {
@@ -208,6 +218,12 @@ impl<T: Route> route_handler::Guest for ExportedRoute<T> {
 
     fn close() {
         T::close();
+    }
+}
+
+impl<T: Route> route_batches::Guest for ExportedRoute<T> {
+    fn deliver(numbers: Vec<u32>, bytes: Vec<u8>) -> Result<Receipt, Failure> {
+        T::deliver_batch(batch::deliveries(&numbers, &bytes)?)
     }
 }
 

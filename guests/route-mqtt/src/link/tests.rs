@@ -124,6 +124,28 @@ fn what_the_broker_does_not_take_is_not_sent() {
 }
 
 #[test]
+fn what_is_sent_in_pieces_goes_once_and_in_order() {
+    let mut link = connected(ProtocolVersion::V5, &[]);
+    let (mut expected, mut gone) = (Vec::new(), Vec::new());
+    for round in 0..400_u16 {
+        while link.has_room() {
+            let (before, payload) = (link.output.len(), vec![round as u8; 1_000]);
+            link.publish(&Passing { payload: payload.into(), ..message(0) }, || 0).unwrap();
+            expected.extend_from_slice(&link.output[before..]);
+        }
+        assert!(link.output.len() <= 2 * OUTPUT_BYTES_MAX + 2_000, "{}", link.output.len());
+        let piece = &link.output()[..7_919];
+        gone.extend_from_slice(piece);
+        link.was_sent(7_919, 0);
+    }
+    while !link.output().is_empty() {
+        gone.extend_from_slice(link.output());
+        link.was_sent(link.output().len(), 0);
+    }
+    assert!(gone == expected && link.output.is_empty() && link.sent == 0);
+}
+
+#[test]
 fn exactly_once_goes_on_over_connections() {
     let mut link = connected(ProtocolVersion::V3_1_1, &[]);
     for fingerprint in [11, 12, 13] {
