@@ -58,7 +58,7 @@ pub struct CacheFigures {
     pub bytes: u64,
     /// Live entries that gave way to newer ones since the start.
     pub evictions: u64,
-    /// KeptValue values.
+    /// Kept values.
     pub keep_topics: u64,
     /// Bytes of kept values.
     pub keep_bytes: u64,
@@ -268,7 +268,7 @@ impl LastValues {
         }
     }
 
-    /// Drops the live entries of topics that are no longer cached. KeptValue values stay. O(entries), one shard at a time.
+    /// Drops the live entries of topics that are no longer cached. Kept values stay. O(entries), one shard at a time.
     pub(crate) fn retain(&self, is_cached: impl Fn(&str) -> bool) {
         for (number, shard) in self.shards.iter().enumerate() {
             let mut shard = shard.lock();

@@ -1,4 +1,4 @@
-//! KeptValue values on their way to the log: those that have changed, of each topic the newest, in one batch.
+//! Kept values on their way to the log: those that have changed, of each topic the newest, in one batch.
 //!
 //! Nobody waits for them: they are written some time after they change, and what the log does not take stays with the others that have changed.
 
