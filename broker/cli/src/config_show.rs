@@ -153,7 +153,11 @@ fn check(place: &PlaceArgs) -> anyhow::Result<Exit> {
             ValueOrigin::File { path, line: Some(line) } => {
                 format!("{}:{line}: `{key}`: {reason}", path.display())
             }
-            origin => format!("`{key}` ({origin}): {reason}"),
+            origin @ (ValueOrigin::Default
+            | ValueOrigin::File { .. }
+            | ValueOrigin::Stored
+            | ValueOrigin::Environment(_)
+            | ValueOrigin::Flag(_)) => format!("`{key}` ({origin}): {reason}"),
         })?;
     }
     if !refused.is_empty() {

@@ -58,9 +58,7 @@ fn definitions(folder: &Path) -> BTreeSet<String> {
         for program in programs {
             let is_short =
                 program.metadata().is_ok_and(|file| file.is_file() && file.len() <= PROGRAM_BYTES_MAX);
-            if let Ok(text) =
-                is_short.then(|| std::fs::read_to_string(program)).unwrap_or_else(|| Ok(String::new()))
-            {
+            if is_short && let Ok(text) = std::fs::read_to_string(program) {
                 names.extend(defined(&text));
             }
         }
