@@ -342,7 +342,14 @@ fn read_text(path: &PathBuf) -> anyhow::Result<String> {
         std::io::stdin().lock().read_to_string(&mut text).context("cannot read standard input")?;
         return Ok(text);
     }
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    let read = std::fs::read_to_string(path);
+    if read.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::InvalidData) {
+        anyhow::bail!(
+            "{} is no text in UTF-8; a component of WebAssembly goes to the broker with `lotmq guest deploy`",
+            path.display()
+        );
+    }
+    read.with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// A command of the arguments of the command line: each stays one, unless they are parts of a text.

@@ -321,6 +321,11 @@ fn allowed(
         ComponentTypeRef::Module(_) => Err(LoadError::Linked { module: name.to_owned() }),
         ComponentTypeRef::Instance(_) if world.may_import(name, source) || is_inert(name) => Ok(()),
         ComponentTypeRef::Instance(_)
+            if of_contract(name).is_some_and(|(_, version)| !is_compatible(version, TRACK)) =>
+        {
+            Err(LoadError::OtherContract { import: name.to_owned(), track: TRACK })
+        }
+        ComponentTypeRef::Instance(_)
         | ComponentTypeRef::Func(_)
         | ComponentTypeRef::Value(_)
         | ComponentTypeRef::Type(_)
@@ -330,11 +335,13 @@ fn allowed(
 
 /// Whether a name is that of one of these interfaces of the package, at a version of its [track](TRACK).
 pub(crate) fn is_ours(name: &str, interfaces: &[&str]) -> bool {
-    let Some((interface, version)) = name.strip_prefix("lotmq:guest/").and_then(|rest| rest.split_once('@'))
-    else {
-        return false;
-    };
-    interfaces.contains(&interface) && is_compatible(version, TRACK)
+    of_contract(name)
+        .is_some_and(|(interface, version)| interfaces.contains(&interface) && is_compatible(version, TRACK))
+}
+
+/// Interface and version that a name of the package is of.
+fn of_contract(name: &str) -> Option<(&str, &str)> {
+    name.strip_prefix("lotmq:guest/")?.split_once('@')
 }
 
 /// Whether a name is one of the inert WASI set, at any 0.2 version.

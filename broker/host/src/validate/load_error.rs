@@ -43,6 +43,16 @@ pub enum LoadError {
         /// The world that was asked for.
         world: &'static str,
     },
+    /// It imports an interface of the contract at a version that this host does not have.
+    #[error(
+        "Import '{import}' is of another version of the contract; this one is {track}: make the module again with its SDK."
+    )]
+    OtherContract {
+        /// The import.
+        import: String,
+        /// Version of the contract, without its last number.
+        track: &'static str,
+    },
     /// It is in our compiler's cache format, which is not self-contained.
     #[error("The component needs core module '{module}'. Compile it without --linked.")]
     Linked {
@@ -100,6 +110,7 @@ impl LoadError {
             LoadError::WorldMismatch { .. } => "WORLD_MISMATCH",
             LoadError::WorldUnavailable { .. } => "WORLD_UNKNOWN",
             LoadError::ImportForbidden { .. } => "IMPORT_FORBIDDEN",
+            LoadError::OtherContract { .. } => "CONTRACT_VERSION",
             LoadError::Linked { .. } => "LINKED_COMPONENT",
             LoadError::CompileFailed { .. }
             | LoadError::StartFailed(_)

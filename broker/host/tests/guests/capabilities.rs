@@ -238,7 +238,11 @@ fn what_is_not_a_fitting_component_is_refused_with_its_code() {
         (&linked, "LINKED_COMPONENT", "The component needs core module 'rt'. Compile it without --linked."),
         (&sockets, "IMPORT_FORBIDDEN", "Import 'wasi:sockets/tcp@0.2.0' is not allowed in world 'action'."),
         (&plain, "IMPORT_FORBIDDEN", "Import 'run' is not allowed in world 'action'."),
-        (&newer, "IMPORT_FORBIDDEN", "Import 'lotmq:guest/messages@0.3.0' is not allowed in world 'action'."),
+        (
+            &newer,
+            "CONTRACT_VERSION",
+            "Import 'lotmq:guest/messages@0.3.0' is of another version of the contract; this one is 0.2: make the module again with its SDK.",
+        ),
         (
             &empty,
             "WORLD_MISMATCH",
