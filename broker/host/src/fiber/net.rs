@@ -205,7 +205,11 @@ impl HostListener for FiberState {
 
 impl FiberState {
     pub(super) fn endpoint(&self, name: &str) -> Result<Endpoint, IoError> {
-        let unknown = || IoError::Denied(format!("there is no endpoint '{name}'"));
+        let unknown = || {
+            IoError::Denied(format!(
+                "there is no endpoint '{name}': a section is one by HOST, ALLOW_HOSTS or LISTEN"
+            ))
+        };
         self.endpoints.get(name).cloned().ok_or_else(unknown)
     }
 

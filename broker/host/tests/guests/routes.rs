@@ -389,8 +389,14 @@ async fn only_named_endpoints_can_be_dialled() {
     let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port: 1, ..Endpoint::default() };
     let (mut instance, _arrivals) = echo(endpoint, all_topics()).await;
     for (name, expected) in [
-        (" at elsewhere", "Fatal(\"there is no endpoint 'elsewhere'\")"),
-        (" at 127.0.0.1:80", "Fatal(\"there is no endpoint '127.0.0.1:80'\")"),
+        (
+            " at elsewhere",
+            "Fatal(\"there is no endpoint 'elsewhere': a section is one by HOST, ALLOW_HOSTS or LISTEN\")",
+        ),
+        (
+            " at 127.0.0.1:80",
+            "Fatal(\"there is no endpoint '127.0.0.1:80': a section is one by HOST, ALLOW_HOSTS or LISTEN\")",
+        ),
         (" at echo", "Reconnect(\"nothing listens there\")"),
     ] {
         let refused = instance.open(&how(name)).await.unwrap().unwrap_err();
