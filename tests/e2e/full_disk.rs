@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lotmq_client::{Client, Publication, QoS};
+use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually};
 use serde_json::Value;
 
@@ -169,6 +169,41 @@ fn what_finds_no_room_on_a_full_disk_says_so_and_is_done_when_there_is_some() {
     hands_out_all(&broker, &archive, "after.jsonl");
     let users = broker.command_ok("-listUsers").data().to_string();
     assert!(users.contains("bob") && users.contains("ada"), "{users}");
+}
+
+/// What may wait for all sessions is more than this disk has: shares are those of what there is.
+#[test]
+fn nobody_fills_a_small_disk_with_what_waits_for_him() {
+    const BYTES: usize = 16 << 10;
+    let Some(disk) = SmallDisk::with_megabytes(200) else { return };
+    let broker = options().data(&disk.path().join("data")).start();
+    let session =
+        |name: &str| ConnectOptions::v5(name).user(name, "password").clean_start(false).session_expiry(3_600);
+    for name in ["ann", "bob"] {
+        broker.command_ok(&format!("-addUser {name} password"));
+        let mut client = broker.connect(&session(name));
+        client.subscribe_to(name, QoS::AtLeastOnce).unwrap();
+        client.disconnect().unwrap();
+    }
+    let mut publisher = broker.connect(&ConnectOptions::v5("publisher"));
+    let mut publish = |topic: &str| {
+        let message = Publication::new(topic, vec![b'x'; BYTES]).qos(QoS::AtLeastOnce);
+        assert!(!publisher.publish(&message).unwrap().is_failure(), "{topic}");
+    };
+    let reached = |limit: &str| broker.metric(&format!("lotmq_limit_reached_total{{limit=\"{limit}\"}}"));
+    for _ in 0..200 {
+        (0..50).for_each(|_| publish("ann"));
+        if reached("stored_queue_bytes").is_some_and(|times| times > 0.0) {
+            break;
+        }
+    }
+    assert!(reached("stored_queue_bytes").unwrap() > 0.0, "she has all that there may be");
+    (0..100).for_each(|_| publish("bob"));
+    let mut bob = broker.connect(&session("bob"));
+    for number in 0..100 {
+        assert!(bob.receive(WAIT_MAX).unwrap().is_some(), "message {number}");
+    }
+    assert_eq!(reached("disk_reserve_bytes").unwrap_or_default(), 0.0);
 }
 
 #[test]

@@ -44,23 +44,25 @@ impl StorageWatch {
         }
         looked.at = Some(Instant::now());
         let limits = &hosting.config.limits;
-        let live = hosting.store.metrics().live_bytes();
-        let is_much = live >= limits.stored_queue_bytes / 2;
+        let (live, stored) = (hosting.store.metrics().live_bytes(), hosting.store.metrics().bytes);
+        let is_bounded = limits.disk_reserve_bytes > 0 && hosting.config.store.durability != Durability::None;
+        let free = if is_bounded { lotmq_store::free_bytes(&hosting.config.data.path) } else { None };
+        let room = free
+            .map_or(u64::MAX, |free| free.saturating_sub(limits.disk_reserve_bytes) / DISK_BYTES_PER_BYTE);
+        // On a small disk there is less to be shared out.
+        let queue_bytes_max = limits.stored_queue_bytes.min(live.saturating_add(room));
+        let is_much = live >= queue_bytes_max / 2;
         if is_much && looked.at_owners.is_none_or(|(at, took)| at.elapsed() >= LOOK_PAUSE_FACTOR * took) {
             let began = Instant::now();
-            look_at_owners(hosting, live);
+            look_at_owners(hosting, live, queue_bytes_max);
             looked.at_owners = Some((Instant::now(), began.elapsed()));
         }
         drop(looked);
         hosting.storage.queues_were_seen(live >= limits.stored_queue_bytes, is_much);
-        if limits.disk_reserve_bytes == 0 || hosting.config.store.durability == Durability::None {
+        if !is_bounded {
             return;
         }
-        let stored = hosting.store.metrics().bytes;
-        let free = lotmq_store::free_bytes(&hosting.config.data.path);
         let is_reserved = free.is_some_and(|free| free < limits.disk_reserve_bytes);
-        let room = free
-            .map_or(u64::MAX, |free| free.saturating_sub(limits.disk_reserve_bytes) / DISK_BYTES_PER_BYTE);
         let is_tight = room < STORED_BETWEEN_LOOKS_MAX;
         let is_new = hosting.storage.disk_was_seen(is_reserved, stored.saturating_add(room), is_tight);
         if is_new && is_reserved {
@@ -73,7 +75,7 @@ impl StorageWatch {
 }
 
 /// Finds the owners who have reached their part of the stored messages.
-fn look_at_owners(hosting: &Hosting, live: u64) {
+fn look_at_owners(hosting: &Hosting, live: u64, queue_bytes_max: u64) {
     let mut queues = StoredQueues::default();
     for tenant in hosting.tenants.all().iter() {
         let sessions = tenant.all_sessions();
@@ -87,5 +89,5 @@ fn look_at_owners(hosting: &Hosting, live: u64) {
             }
         }
     }
-    queues.judge(live, hosting.config.limits.stored_queue_bytes);
+    queues.judge(live, queue_bytes_max);
 }
