@@ -178,17 +178,55 @@ fn an_outbox_that_is_full_says_so_where_people_look() {
         let reason = row["reason"].as_str().unwrap_or_default().to_owned();
         let bytes = row["waitingBytes"].as_u64().unwrap();
         let grouped = format!("{},{:03}", bytes / 1000, bytes % 1000);
-        reason.starts_with(&format!("outbox full, publishers wait ({grouped} of 2,000 bytes)")).then_some(())
+        let told = "outbox full, publishers wait, of other users for an administrator's route only";
+        reason.starts_with(&format!("{told} ({grouped} of 2,000 bytes)")).then_some(())
     });
     assert_eq!(standing(&broker)["waitingBytesMax"], 2000);
     assert_eq!(broker.metric("lotmq_route_waiting_max_bytes"), Some(2000.0));
     broker.wait_for_metric("lotmq_route_outbox_full_total", 1.0);
     eventually("it is in the log", || {
-        broker.log().text().contains("outbox full, publishers wait (").then_some(())
+        broker.log().text().contains("outbox full, publishers wait, of other").then_some(())
     });
     let far = FarSide::at(address);
     assert_eq!(far.take(3).len(), 3);
     eventually("there is room", || standing(&broker)["reason"].is_null().then_some(()));
+}
+
+/// Who may receive what others publish may not stop them with it: only his own messages wait, those of others are shed and told.
+#[test]
+fn the_full_route_of_a_user_holds_nobody_else_up() {
+    let broker = broker();
+    for user in ["ann", "bob"] {
+        broker.command_ok(&format!("-addUser {user} pw"));
+    }
+    for scope in ["CommandCall", "RouteManagementCreation"] {
+        broker.command_ok(&format!(
+            "-addRule DEFINE RULE Of{scope} WITH PRIORITY 5 FOR {scope}\n    IF USER IS \"ann\" THEN\n        ALLOW\n"
+        ));
+    }
+    let text = route(free_address(), &["BUFFER_MAX_BYTES 2000", "OVERLOAD_POLICY lossless"]);
+    let added = broker.command_as(("ann", "pw"), &text);
+    assert!(added.success(), "{added:?}");
+    let of = |user: &str| broker.connect(&ConnectOptions::v5(format!("of {user}")).user(user, "pw"));
+    let message = || Publication::new("out/a", "x".repeat(970)).qos(QoS::AtLeastOnce);
+    let (mut ann, mut bob, mut root) = (of("ann"), of("bob"), broker.root("of root"));
+    let publish_some = |client: &mut Client| {
+        for _ in 0..5 {
+            assert!(!client.publish(&message()).unwrap().is_failure());
+        }
+        client.ping().unwrap();
+    };
+    publish_some(&mut bob);
+    assert_eq!(standing(&broker)["waiting"], 2, "{}", standing(&broker));
+    broker.wait_for_metric("lotmq_route_outbox_full_total", 1.0);
+    std::thread::scope(|scope| {
+        let own = scope.spawn(move || ann.publish(&message()).unwrap());
+        publish_some(&mut bob);
+        publish_some(&mut root);
+        assert!(!own.is_finished(), "she waits for her own route");
+        broker.command_ok("-removeRoute -force Line");
+        assert!(!own.join().unwrap().is_failure());
+    });
 }
 
 #[test]

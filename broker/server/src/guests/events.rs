@@ -5,7 +5,8 @@
 //!
 //! A thread that serves Clients gives these runs [`INLINE_TIME_MAX`] of a turn. What is left waits for its next turn, behind the sockets of
 //! others, and the Clients whose messages start guests are not read from until nothing is left: so a flood slows its sender down and
-//! nobody else. The same holds for a Client whose messages crowd the mailbox of a bounded definition.
+//! nobody else. The same holds for a Client whose messages crowd the mailbox of a bounded definition. Only his own definitions and an administrator's slow anybody down; what
+//! is left of others goes to their mailboxes.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Context;
 
+use hashbrown::HashMap;
 use lotmq_auth::Authorization;
 use lotmq_definitions::{Caching, Definition, Ear, State};
 use lotmq_host::limits::BATCH_BYTES_MAX;
@@ -77,6 +79,26 @@ pub(super) fn permitted_triggers(tenant: &Tenant, topic: &str) -> (Box<[Arc<Trig
     rights::permitted(tenant, guests.authority, topic, guests.triggers(topic))
 }
 
+/// Whether a publisher waits for a route that is full; those that he does not wait for shed what they have no room for.
+fn may_hold_back(tenant: &Tenant, route: &RouteRunner, publisher: Publisher<'_>) -> bool {
+    let guests = &tenant.programs().guests;
+    let version = route.version();
+    let user = match publisher {
+        Publisher::Client(client) => client.user.clone(),
+        Publisher::Route(id) => guests
+            .route_by_id(id)
+            .and_then(|route| Some(Arc::clone(&route.version().definition.owner()?.name))),
+    };
+    rights::may_hold_up(tenant, guests.authority, version.definition.owner(), user.as_ref())
+}
+
+/// Whether the Client that published a message may have to wait for what it starts.
+fn may_hold_up(event: &GuestEvent) -> bool {
+    let owner = event.trigger.definition.owner();
+    let user = event.source.as_ref().and_then(|client| client.user.as_ref());
+    rights::may_hold_up(&event.tenant, event.tenant.programs().guests.authority, owner, user)
+}
+
 impl Triggers for TopicTriggers {
     fn count(&self) -> usize {
         self.triggers.len()
@@ -101,7 +123,9 @@ impl Triggers for TopicTriggers {
             Publisher::Client(_) => false,
             Publisher::Route(id) => route.version().definition.id == id,
         };
-        let is_full = |route: &&Arc<RouteRunner>| route.waits_until(&asking).is_some() && !is_own(route);
+        let is_full = |route: &&Arc<RouteRunner>| {
+            route.waits_until(&asking).is_some() && !is_own(route) && may_hold_back(tenant, route, publisher)
+        };
         let Some(full) = self.routes().find(is_full) else { return false };
         if let Publisher::Client(client) = publisher {
             noted(notes.guests).holds_back(client, full, qos);
@@ -291,6 +315,9 @@ fn start_guests(turn: &mut Turn) {
         }
     }
     events.append(&mut noted(&mut turn.guests).events);
+    if turn.serves_clients() && is_spent(turn) {
+        hand_over_others(turn, &mut events);
+    }
     // A thread without Clients has nobody to hold back, and no next turn unless something else happens.
     let left_max = if turn.serves_clients() { GUEST_EVENTS_LEFT_MAX } else { 0 };
     while is_spent(turn) && events.len() > left_max {
@@ -300,6 +327,22 @@ fn start_guests(turn: &mut Turn) {
         }
     }
     noted(&mut turn.guests).events = events;
+}
+
+/// Hands what is left when a turn's time is over to mailboxes, but for what Clients may have to wait for: else definitions of one user would slow down all who publish what he may
+/// receive.
+fn hand_over_others(turn: &mut Turn, events: &mut VecDeque<GuestEvent>) {
+    // By owner and publisher: a message has many events.
+    let mut known = HashMap::new();
+    for event in std::mem::take(events) {
+        let session = event.source.as_ref().map(|client| client.session_id);
+        let of_whom = (Arc::as_ptr(&event.tenant), event.trigger.definition.account(), session);
+        if *known.entry(of_whom).or_insert_with(|| may_hold_up(&event)) {
+            events.push_back(event);
+        } else if let Some(event) = fired(event) {
+            hand_over(turn, event);
+        }
+    }
 }
 
 fn start_guest(turn: &mut Turn, event: GuestEvent) {
@@ -483,7 +526,8 @@ pub(super) fn post(turn: &mut Turn, event: &GuestEvent) {
         }
     };
     let event_for_host = OwnedEvent::Message(message);
-    let waiting = event.source.as_ref().filter(|_| event.trigger.is_bounded && turn.serves_clients());
+    let waits = event.trigger.is_bounded && turn.serves_clients();
+    let waiting = event.source.as_ref().filter(|_| waits && may_hold_up(event));
     let posted = match waiting {
         Some(_) => runner.post_held_back(event_for_host, event.hops),
         None => runner.post(event_for_host, event.hops, 0),

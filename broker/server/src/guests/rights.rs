@@ -171,6 +171,19 @@ fn is_asked(mode: Authority, owner: Option<&Owner>) -> bool {
     mode == Authority::Owner && owner.is_none_or(|owner| *owner.name != *ROOT)
 }
 
+/// Whether what belongs to `owner` may hold up whoever publishes: its owner himself, and, for an administrator's by his present rights, everybody. To receive what others publish gives
+/// nobody the right to stop them.
+pub(crate) fn may_hold_up(
+    tenant: &Tenant,
+    mode: Authority,
+    owner: Option<&Owner>,
+    publisher: Option<&Arc<str>>,
+) -> bool {
+    owner.map(|owner| &owner.name) == publisher
+        || !is_asked(mode, owner)
+        || tenant.is_administrator(&identity_of(tenant, owner))
+}
+
 /// Identity for the rules: the owner with his present rights, or an anonymous one.
 fn identity_of(tenant: &Tenant, owner: Option<&Owner>) -> Identity {
     let known = owner.and_then(|owner| authority::identity(&tenant.users, owner));

@@ -81,8 +81,10 @@ impl SharedRoute {
             return None;
         }
         let what = match self.version.buffering.overload(QoS::AtLeastOnce) {
-            Overload::Lossless => "publishers wait",
-            Overload::Balanced => "publishers wait for a short time, then messages are shed",
+            Overload::Lossless => "publishers wait, of other users for an administrator's route only",
+            Overload::Balanced => {
+                "publishers wait for a short time, of other users for an administrator's route only, then messages are shed"
+            }
             Overload::Realtime => "messages are shed",
         };
         Some(format!("outbox full, {what} ({} of {} bytes)", grouped(bytes), grouped(bytes_max)))
