@@ -595,5 +595,12 @@ pub(crate) const STATE_BYTES_MAX: usize = 1 << 20;
 /// Retained messages that are looked at under one lock when a definition lists topics.
 pub(crate) const RETAINED_TOPICS_AT_ONCE: usize = 1_000;
 
-/// Topics that are found for a definition before the rules are asked which of them its owner may read; more are too many.
+/// Topics that are found for a definition before the rules are asked which of them its owner may read; more are too many. So often rules are asked in one call of a
+/// run, whose time is looked at behind it.
 pub(crate) const LISTED_TOPICS_FOUND_MAX: usize = 100_000;
+
+/// Part of the disk with the data directory that files of routes leave free, of a disk up to [`FILES_RESERVE_BYTES_MAX`] times as many bytes.
+pub(crate) const FILES_RESERVE_PART: u64 = 8;
+
+/// Most bytes that files of routes have to leave free there beyond `disk_reserve_bytes`: what is stored for others goes on when they find no room.
+pub(crate) const FILES_RESERVE_BYTES_MAX: u64 = 1 << 30;

@@ -200,11 +200,20 @@ pub fn is_full(error: &std::io::Error) -> bool {
 
 /// Bytes free for an ordinary user on the file system where `path` is or will be; `None` if the system does not say.
 pub fn free_bytes(path: &Path) -> Option<u64> {
+    disk_of(path).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// Bytes of the file system where `path` is or will be, free ones and others; `None` if the system does not say.
+pub fn disk_bytes(path: &Path) -> Option<u64> {
+    disk_of(path).map(|disk| disk.f_blocks.saturating_mul(disk.f_frsize))
+}
+
+fn disk_of(path: &Path) -> Option<rustix::fs::StatVfs> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from("/"));
     let existing = absolute.ancestors().find(|ancestor| ancestor.exists())?;
-    let stat = rustix::fs::statvfs(existing).ok()?;
+    let disk = rustix::fs::statvfs(existing).ok()?;
     // File systems without storage of their own report no blocks at all.
-    (stat.f_blocks > 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
+    (disk.f_blocks > 0).then_some(disk)
 }
 
 /// Makes what was created or renamed in a directory durable.

@@ -65,7 +65,7 @@ pub use batch::{Batch, Op};
 #[cfg(feature = "fault-points")]
 pub use batch::{OpKind, lose_operations};
 pub use contain::takes_panic;
-pub use directory::{free_bytes, is_full};
+pub use directory::{disk_bytes, free_bytes, is_full};
 pub use error::{
     CommitError, CommitErrorKind, Corruption, ImportError, OpenError, SecretKeyError, SnapshotError,
     StoreError,

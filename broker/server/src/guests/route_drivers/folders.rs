@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use lot_facts::{RouteBlock, RouteFacts};
@@ -16,6 +17,7 @@ use lotmq_host::{Capability, Grants};
 
 use super::endpoints::{name_of, setting};
 use super::template::Names;
+use crate::limits::{FILES_RESERVE_BYTES_MAX, FILES_RESERVE_PART};
 
 /// Setting by which a section has a folder.
 const SETTING: &str = "STORAGE_DIR";
@@ -50,8 +52,22 @@ pub(super) struct Site {
     /// Folder of the tenant, in the data directory.
     pub(super) own: PathBuf,
     pub(super) data_directory: PathBuf,
-    /// Bytes that stay free on each disk.
+    /// Bytes that stay free on each disk; 0 for none.
     pub(super) reserve_bytes: u64,
+}
+
+impl Site {
+    /// Bytes that stay free on the disk of a folder: a part of that with the data directory, so that files which nobody removes leave the store room.
+    fn reserve_at(&self, root: &Path) -> u64 {
+        let device = |path: &Path| path.metadata().ok().map(|found| found.dev());
+        let is_of_store =
+            root.starts_with(&self.data_directory) || device(root) == device(&self.data_directory);
+        if self.reserve_bytes == 0 || !is_of_store {
+            return self.reserve_bytes;
+        }
+        let disk = lotmq_store::disk_bytes(&self.data_directory).unwrap_or_default();
+        self.reserve_bytes.saturating_add((disk / FILES_RESERVE_PART).min(FILES_RESERVE_BYTES_MAX))
+    }
 }
 
 /// Folder that a section names.
@@ -97,7 +113,7 @@ pub(super) fn folders(
             return Err(NoFolder::NotGranted { section, module: module.to_owned(), value });
         }
         site.check(&root)?;
-        let reserve_bytes = site.reserve_bytes;
+        let reserve_bytes = site.reserve_at(&root);
         folders.insert(name, RouteFolder { named: value, root, below, may_read, may_write, reserve_bytes });
     }
     Ok(folders)
@@ -221,7 +237,9 @@ mod tests {
             let folders = made(value, &site, ValueGrant::all()).unwrap();
             let folder = &folders["log"];
             assert_eq!((&*folder.root, &*folder.below), (&*place.path().join(root), below), "{value}");
-            assert_eq!((&*folder.named, folder.reserve_bytes, folders.len()), (value, 7, 1));
+            let disk = lotmq_store::disk_bytes(place.path()).unwrap();
+            let reserve = 7 + (disk / FILES_RESERVE_PART).min(FILES_RESERVE_BYTES_MAX);
+            assert_eq!((&*folder.named, folder.reserve_bytes, folders.len()), (value, reserve, 1));
         }
         for value in ["", ".", "./a", "..", "a/..", "../x", &at("srv"), &at("srv/../data/x"), "a\0"] {
             let refused = made(value, &site, ValueGrant::all()).unwrap_err();
@@ -231,6 +249,15 @@ mod tests {
             let refused = made(value, &site, ValueGrant::all()).unwrap_err();
             assert!(matches!(refused, NoFolder::Outside { .. }), "{value}: {refused}");
         }
+    }
+
+    #[test]
+    fn what_stays_free_is_the_operator_s_choice_on_other_disks() {
+        let place = tempfile::tempdir().unwrap();
+        let site = site(place.path());
+        assert_eq!(site.reserve_at(Path::new("/proc")), 7);
+        assert_eq!(Site { reserve_bytes: 0, ..site.clone() }.reserve_at(&site.own), 0);
+        assert!(site.reserve_at(&site.own) > 7, "also before it is made");
     }
 
     #[test]
