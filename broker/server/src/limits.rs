@@ -597,7 +597,7 @@ pub(crate) const RETAINED_TOPICS_AT_ONCE: usize = 1_000;
 
 /// Topics that are found for a definition before the rules are asked which of them its owner may read; more are too many. So often rules are asked in one call of a
 /// run, whose time is looked at behind it.
-pub(crate) const LISTED_TOPICS_FOUND_MAX: usize = 100_000;
+pub(crate) const LISTED_TOPICS_FOUND_MAX: usize = 20_000;
 
 /// Part of the disk with the data directory that files of routes leave free, of a disk up to [`FILES_RESERVE_BYTES_MAX`] times as many bytes.
 pub(crate) const FILES_RESERVE_PART: u64 = 8;
