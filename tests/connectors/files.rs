@@ -54,6 +54,32 @@ fn records_become_lines_of_csv_below_their_header() {
     assert_eq!(broker.command_ok("-checkRouteConnection Files").message(), "Route 'Files' is reachable.");
 }
 
+/// Two users' routes with the same folder and file.
+#[test]
+fn nobody_writes_into_the_files_of_another_user() {
+    let broker = broker();
+    for scope in ["CommandCall", "RouteManagementCreation"] {
+        broker.command_ok(&format!(
+            "-addRule DEFINE RULE Of{scope} WITH PRIORITY 5 FOR {scope}\n    IF USER IS \"ann\" OR USER IS \"bob\" THEN\n        ALLOW\n"
+        ));
+    }
+    let mut watcher = watch(&broker, "done/+");
+    for user in ["ann", "bob"] {
+        broker.command_ok(&format!("-addUser {user} pw"));
+        let of_user = event(CLEAN).replace("rows/+", &format!("{user}/+"));
+        let text = route("APPEND TRUE", &of_user).replace("ROUTE Files", &format!("ROUTE Of{user}"));
+        let added = broker.command_as((user, "pw"), &text);
+        assert!(added.success(), "{added:?}");
+        send(&broker, &format!("{user}/s"), &format!(r#"{{"of":"{user}"}}"#));
+        next(&mut watcher);
+    }
+    for user in ["ann", "bob"] {
+        let file = broker.data().join(format!("files/default/users/{user}/logs/s.csv"));
+        assert_eq!(std::fs::read_to_string(file).unwrap(), format!("of\n{user}\n"));
+    }
+    assert!(!path(&broker, "s.csv").exists());
+}
+
 #[test]
 fn without_append_files_begin_anew_with_the_route_and_go_on_while_it_runs() {
     let mut broker = broker();

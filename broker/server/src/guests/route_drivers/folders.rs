@@ -1,7 +1,7 @@
 //! Folders of a route: the places on this machine's disks that its settings name, for its guest.
 //!
 //! Each section with a `STORAGE_DIR` is a folder by its own name: of `LOG_CONFIG` it is `log`. It lies below a root that the operator has set
-//! (`routes.file_roots`), or without any below `files/<tenant>` of the data directory. The folder of the file that a `TEMPLATE_PATH` of an event or a
+//! (`routes.file_roots`), or without any below `files/<tenant>` of the data directory, those of users other than `root` there below `users/<name>`. The folder of the file that a `TEMPLATE_PATH` of an event or a
 //! mapping names is there to be read, by the name of that event or mapping behind `template:`.
 //!
 //! Invariant: no root is the data directory, in it, or around it, but for the one of the tenant.
@@ -12,6 +12,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use lot_facts::{RouteBlock, RouteFacts};
+use lotmq_auth::ROOT;
+use lotmq_definitions::Owner;
 use lotmq_host::fiber::RouteFolder;
 use lotmq_host::{Capability, Grants};
 
@@ -68,6 +70,26 @@ impl Site {
         let disk = lotmq_store::disk_bytes(&self.data_directory).unwrap_or_default();
         self.reserve_bytes.saturating_add((disk / FILES_RESERVE_PART).min(FILES_RESERVE_BYTES_MAX))
     }
+}
+
+/// The folder in the data directory below which routes of an owner have theirs: each user's in one of his own, so that none reads or overwrites another one's files.
+pub(super) fn of_owner(of_tenant: &Path, owner: Option<&Owner>) -> PathBuf {
+    match owner.filter(|owner| *owner.name != *ROOT) {
+        None => of_tenant.to_owned(),
+        Some(owner) => of_tenant.join("users").join(file_name(&owner.name)),
+    }
+}
+
+/// The name as that of one file: what is no ASCII letter, digit, `_` or `-` is `%` and the byte.
+fn file_name(name: &str) -> String {
+    name.bytes().fold(String::with_capacity(name.len()), |mut made, byte| {
+        match byte {
+            b'_' | b'-' => made.push(byte.into()),
+            _ if byte.is_ascii_alphanumeric() => made.push(byte.into()),
+            _ => made.push_str(&format!("%{byte:02X}")),
+        }
+        made
+    })
 }
 
 /// Folder that a section names.
@@ -258,6 +280,21 @@ mod tests {
         assert_eq!(site.reserve_at(Path::new("/proc")), 7);
         assert_eq!(Site { reserve_bytes: 0, ..site.clone() }.reserve_at(&site.own), 0);
         assert!(site.reserve_at(&site.own) > 7, "also before it is made");
+    }
+
+    #[test]
+    fn users_have_folders_of_their_own() {
+        let of = |name: &str| Some(Owner { name: name.into(), account: 1 });
+        for (owner, expected) in [
+            (None, "/d/files/default"),
+            (of("root"), "/d/files/default"),
+            (of("ann-1_B"), "/d/files/default/users/ann-1_B"),
+            (of("../bob"), "/d/files/default/users/%2E%2E%2Fbob"),
+            (of("é"), "/d/files/default/users/%C3%A9"),
+        ] {
+            let found = of_owner(Path::new("/d/files/default"), owner.as_ref());
+            assert_eq!(found, Path::new(expected), "{owner:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use lotmq_definitions::Owner;
 use lotmq_host::fiber::{Endpoint, FiberServices as _, RouteFolder, SerialLine};
 use lotmq_host::route::{RouteGuest, RouteSpec};
 use lotmq_host::{Acting, Grants, GuestLimits, limits::ROUTE_TIME};
@@ -116,7 +117,7 @@ impl Driver {
         if named.is_empty() {
             return Ok(SectionTls::default());
         }
-        let site = self.site();
+        let site = self.site(None);
         let read = tokio::task::spawn_blocking(move || tls_profiles::read(named, &site)).await;
         let read = read.map_err(|_| Ended::Away("its certificates could not be read".to_owned()))?;
         read.map_err(|reason| match reason.may_pass() {
@@ -125,12 +126,13 @@ impl Driver {
         })
     }
 
-    /// What the operator says of folders and files of routes.
-    fn site(&self) -> folders::Site {
+    /// What the operator says of folders and files of routes, of this owner.
+    fn site(&self, owner: Option<&Owner>) -> folders::Site {
         let config = &self.hosting.config;
+        let of_tenant = config.data.path.join("files").join(&*self.tenant.name);
         folders::Site {
             roots: config.routes.file_roots.iter().map(Into::into).collect(),
-            own: config.data.path.join("files").join(&*self.tenant.name),
+            own: folders::of_owner(&of_tenant, owner),
             data_directory: config.data.path.clone(),
             reserve_bytes: config.limits.disk_reserve_bytes,
         }
@@ -148,7 +150,7 @@ impl Driver {
         if named.is_empty() {
             return Ok(Arc::default());
         }
-        let site = self.site();
+        let site = self.site(version.definition.owner());
         let (grants, module) = (grants.clone(), module.map(str::to_owned));
         let work = move || folders(named, &grants, module.as_deref(), &site);
         let made = tokio::task::spawn_blocking(work).await;
