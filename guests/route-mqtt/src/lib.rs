@@ -21,7 +21,7 @@ mod topic;
 
 use bridge::Bridge;
 use config::Config;
-use lotmq_guest::route::{Abilities, DeliveryRef, Description, Failure, Receipt, Route, ambient};
+use lotmq_guest::route::{Abilities, DeliveryBatch, Description, Failure, Receipt, Route, ambient};
 use std::cell::RefCell;
 
 thread_local!(static BRIDGE: RefCell<Option<Bridge>> = const { RefCell::new(None) });
@@ -39,8 +39,9 @@ impl Route for MqttBridge {
         Ok(())
     }
 
-    fn deliver_batch(batch: Vec<DeliveryRef<'_>>) -> Result<Receipt, Failure> {
-        with_bridge(|bridge| delivery::deliver(bridge, &batch))
+    fn deliver_batch(mut batch: DeliveryBatch) -> Result<Receipt, Failure> {
+        let deliveries = batch.deliveries()?;
+        with_bridge(|bridge| delivery::deliver(bridge, &deliveries))
     }
 
     fn run(until_ms: u32) -> Result<u32, Failure> {

@@ -1,11 +1,59 @@
-//! Deliveries that are read where they lie, in the lists of `route-batches`.
+//! A batch of deliveries as it came, whose texts can be read where they lie: in the lists of `route-batches`.
 
 use super::{
     Addressee, Delivery, Failure, Message, PayloadFormat, PlaceholderValues, Properties, QoS, TagName,
     UserProperty, Value,
 };
 
-/// A delivery whose topic, payload and names lie in its batch: what [`Route::deliver_batch`](super::Route::deliver_batch) gets.
+/// A batch of deliveries as it came: what [`Route::deliver_batch`](super::Route::deliver_batch) gets.
+#[derive(Debug)]
+pub struct DeliveryBatch(Came);
+
+/// In which form it came.
+#[derive(Debug)]
+enum Came {
+    Records(Vec<Delivery>),
+    Lists { numbers: Vec<u32>, bytes: Vec<u8> },
+}
+
+impl DeliveryBatch {
+    pub(super) fn of_lists(numbers: Vec<u32>, bytes: Vec<u8>) -> DeliveryBatch {
+        DeliveryBatch(Came::Lists { numbers, bytes })
+    }
+
+    /// The deliveries, whose topics and payloads lie in the batch and need no memory of their own. Asked for again, those that came as records have neither properties
+    /// nor placeholders any more.
+    ///
+    /// # Errors
+    /// `Fatal` for a batch that is malformed, which only a broker with another contract sends.
+    pub fn deliveries(&mut self) -> Result<Vec<DeliveryRef<'_>>, Failure> {
+        match &mut self.0 {
+            Came::Records(deliveries) => Ok(deliveries.iter_mut().map(DeliveryRef::of).collect()),
+            Came::Lists { numbers, bytes } => Ok(deliveries(numbers, bytes)?),
+        }
+    }
+
+    /// The deliveries with texts of their own; the memory of the batch is free afterwards.
+    ///
+    /// # Errors
+    /// As for [`deliveries`](DeliveryBatch::deliveries).
+    pub fn into_deliveries(self) -> Result<Vec<Delivery>, Failure> {
+        match self.0 {
+            Came::Records(deliveries) => Ok(deliveries),
+            Came::Lists { numbers, bytes } => {
+                Ok(deliveries(&numbers, &bytes)?.into_iter().map(DeliveryRef::into_owned).collect())
+            }
+        }
+    }
+}
+
+impl From<Vec<Delivery>> for DeliveryBatch {
+    fn from(deliveries: Vec<Delivery>) -> DeliveryBatch {
+        DeliveryBatch(Came::Records(deliveries))
+    }
+}
+
+/// A delivery whose topic, payload and names lie in its [`DeliveryBatch`].
 #[derive(Clone, Debug)]
 pub struct DeliveryRef<'a> {
     /// Rises from message to message of the definition, by one or more; the same after a retry.
@@ -57,7 +105,7 @@ pub struct DeliveredMessage<'a> {
 
 impl<'a> DeliveryRef<'a> {
     /// What a delivery lends, but for its properties and values, which it is left without.
-    pub(super) fn of(delivery: &'a mut Delivery) -> DeliveryRef<'a> {
+    fn of(delivery: &'a mut Delivery) -> DeliveryRef<'a> {
         let Delivery { sequence, to, message, properties, received_ms, placeholders } = delivery;
         let to = match to {
             Addressee::Event(name) => AddresseeRef::Event(name),
@@ -109,7 +157,7 @@ const CORRELATION_DATA: u32 = 16;
 
 /// Why two lists are no batch; only a broker with another contract sends such.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum MalformedBatch {
+enum MalformedBatch {
     /// The numbers end within a delivery.
     NumbersEnd,
     /// The bytes end before a length.
@@ -143,10 +191,7 @@ impl From<MalformedBatch> for Failure {
 }
 
 /// The deliveries of a batch.
-pub(super) fn deliveries<'a>(
-    numbers: &'a [u32],
-    bytes: &'a [u8],
-) -> Result<Vec<DeliveryRef<'a>>, MalformedBatch> {
+fn deliveries<'a>(numbers: &'a [u32], bytes: &'a [u8]) -> Result<Vec<DeliveryRef<'a>>, MalformedBatch> {
     let mut reader = Reader { numbers, bytes };
     let mut deliveries = Vec::with_capacity(numbers.len() / HEAD_NUMBERS);
     while !reader.numbers.is_empty() {

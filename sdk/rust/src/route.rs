@@ -135,7 +135,7 @@ pub mod testing {
 }
 #[path = "batch.rs"]
 mod batch;
-pub use batch::{AddresseeRef, DeliveredMessage, DeliveryRef};
+pub use batch::{AddresseeRef, DeliveredMessage, DeliveryBatch, DeliveryRef};
 #[path = "connection.rs"]
 mod connection;
 #[path = "files.rs"]
@@ -169,10 +169,10 @@ pub trait Route {
         Err(Failure::Fatal("this route takes no messages".to_owned()))
     }
 
-    /// The same, called instead of [`deliver`](Route::deliver) where it is given: topics and payloads lie in the batch, and need no memory of their own. For who
+    /// The same, called instead of [`deliver`](Route::deliver) where it is given, with the batch as it came: topics and payloads can be read where they lie. For who
     /// only writes them to a socket.
-    fn deliver_batch(batch: Vec<DeliveryRef<'_>>) -> Result<Receipt, Failure> {
-        Self::deliver(batch.into_iter().map(DeliveryRef::into_owned).collect())
+    fn deliver_batch(batch: DeliveryBatch) -> Result<Receipt, Failure> {
+        Self::deliver(batch.into_deliveries()?)
     }
 
     /// Polls, reads, serves; returns after about `until_ms`. For [`Abilities::RUN`]. Gives the milliseconds after which it wants to run again.
@@ -204,8 +204,8 @@ impl<T: Route> route_handler::Guest for ExportedRoute<T> {
         T::open(configuration)
     }
 
-    fn deliver(mut batch: Vec<Delivery>) -> Result<Receipt, Failure> {
-        T::deliver_batch(batch.iter_mut().map(DeliveryRef::of).collect())
+    fn deliver(batch: Vec<Delivery>) -> Result<Receipt, Failure> {
+        T::deliver_batch(batch.into())
     }
 
     fn run(until_ms: u32) -> Result<u32, Failure> {
@@ -223,7 +223,7 @@ impl<T: Route> route_handler::Guest for ExportedRoute<T> {
 
 impl<T: Route> route_batches::Guest for ExportedRoute<T> {
     fn deliver(numbers: Vec<u32>, bytes: Vec<u8>) -> Result<Receipt, Failure> {
-        T::deliver_batch(batch::deliveries(&numbers, &bytes)?)
+        T::deliver_batch(DeliveryBatch::of_lists(numbers, bytes))
     }
 }
 
