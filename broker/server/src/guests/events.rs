@@ -330,14 +330,17 @@ fn start_guests(turn: &mut Turn) {
 }
 
 /// Hands what is left when a turn's time is over to mailboxes, but for what Clients may have to wait for: else definitions of one user would slow down all who publish what he may
-/// receive.
+/// receive. Each event is asked about once: what earlier turns have left stands before the others.
 fn hand_over_others(turn: &mut Turn, events: &mut VecDeque<GuestEvent>) {
+    let known = events.partition_point(|event| event.holds_up.is_some());
     // By owner and publisher: a message has many events.
-    let mut known = HashMap::new();
-    for event in std::mem::take(events) {
+    let mut answers = HashMap::new();
+    for event in events.split_off(known) {
         let session = event.source.as_ref().map(|client| client.session_id);
         let of_whom = (Arc::as_ptr(&event.tenant), event.trigger.definition.account(), session);
-        if *known.entry(of_whom).or_insert_with(|| may_hold_up(&event)) {
+        let holds_up = *answers.entry(of_whom).or_insert_with(|| may_hold_up(&event));
+        let event = GuestEvent { holds_up: Some(holds_up), ..event };
+        if holds_up {
             events.push_back(event);
         } else if let Some(event) = fired(event) {
             hand_over(turn, event);
@@ -527,7 +530,8 @@ pub(super) fn post(turn: &mut Turn, event: &GuestEvent) {
     };
     let event_for_host = OwnedEvent::Message(message);
     let waits = event.trigger.is_bounded && turn.serves_clients();
-    let waiting = event.source.as_ref().filter(|_| waits && may_hold_up(event));
+    let holds_up = || event.holds_up.unwrap_or_else(|| may_hold_up(event));
+    let waiting = event.source.as_ref().filter(|_| waits && holds_up());
     let posted = match waiting {
         Some(_) => runner.post_held_back(event_for_host, event.hops),
         None => runner.post(event_for_host, event.hops, 0),

@@ -272,6 +272,7 @@ impl Unfinished {
             received_ms,
             promise: Some(Arc::clone(promise)),
             refused: None,
+            holds_up: None,
         })
     }
 }

@@ -86,6 +86,8 @@ pub(super) struct GuestEvent {
     pub(super) promise: Option<Arc<Promise>>,
     /// Reason why the route that it is for does not take it.
     pub(super) refused: Option<PostError>,
+    /// Whether its publisher may have to wait for it; known of what a turn has left.
+    pub(super) holds_up: Option<bool>,
 }
 
 impl GuestEvent {
@@ -189,6 +191,7 @@ impl GuestEvents {
             received_ms,
             promise: promise.map(Arc::clone),
             refused: None,
+            holds_up: None,
         }
     }
 
