@@ -25,7 +25,8 @@ pub(super) fn check_share(
     if own + more as u64 <= most || call.tenant.is_administrator(call.identity) {
         return Ok(());
     }
-    let whose = user.map_or_else(|| "Nobody has".to_owned(), |user| format!("User '{user}' has"));
+    let whose =
+        user.map_or_else(|| "Clients without a user have".to_owned(), |user| format!("User '{user}' has"));
     let message = format!("{whose} {own} {what}; others leave {most} of {max} to one user.");
     Err(Refusal::new("QUOTA_EXCEEDED", message))
 }
