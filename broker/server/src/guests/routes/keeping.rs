@@ -98,15 +98,15 @@ impl SharedRoute {
                 && owner().is_some_and(|owner| tenant.shares.of_user(&owner.name).are_queues_full()))
     }
 
-    /// Whether more may be in memory of what waits in the store, where that is to be so many messages at most. What stands aside is bounded by itself, so that others find
+    /// Whether more may be in memory of what waits in the store, where that is to be so many messages at most, with those `besides` the mailbox. What stands aside is bounded by itself, so that others find
     /// room.
-    fn has_memory_for(&self, messages_max: usize) -> bool {
-        let ((ready, ready_bytes), fresh) = (self.mailbox.ready(), self.outbox.fresh());
+    fn has_memory_for(&self, messages_max: usize, besides: Amount) -> bool {
+        let (ready, ready_bytes) = self.mailbox.ready();
         let (all, all_bytes) = self.mailbox.waiting();
         all - ready < ROUTE_ASIDE_MESSAGES_MAX
             && all_bytes - ready_bytes < ROUTE_ASIDE_BYTES_MAX
-            && ready as u64 + fresh.messages < messages_max as u64
-            && ready_bytes as u64 + fresh.bytes < ROUTE_READ_AHEAD_BYTES as u64
+            && ready as u64 + besides.messages < messages_max as u64
+            && ready_bytes as u64 + besides.bytes < ROUTE_READ_AHEAD_BYTES as u64
     }
 
     /// Takes what is in memory and on the disk into the mailbox.
@@ -230,7 +230,7 @@ impl RouteRunner {
     pub(in crate::guests) fn enters(&self, stored: (MessageId, u64), post: impl FnOnce() -> Post) {
         let mut shared = self.shared.lock();
         shared.standing.messages_came(1);
-        let has_room = shared.has_memory_for(ROUTE_FRESH_MESSAGES);
+        let has_room = shared.has_memory_for(ROUTE_FRESH_MESSAGES, shared.outbox.fresh());
         shared.outbox.enters(stored, has_room, post);
     }
 
@@ -255,7 +255,8 @@ impl RouteRunner {
     /// Part of the queue that is to be read now: when less is in memory than guests may get in two calls.
     pub(in crate::guests) fn begin_reading(&self) -> Option<OutboxStretch> {
         let mut shared = self.shared.lock();
-        if !shared.has_memory_for(ROUTE_READ_AHEAD_MESSAGES) {
+        // Fresh messages do not count: they may wait for what is read.
+        if !shared.has_memory_for(ROUTE_READ_AHEAD_MESSAGES, Amount::default()) {
             return None;
         }
         if shared.outbox.read_again_at.is_some_and(|at| at > Instant::now()) {
@@ -301,6 +302,7 @@ impl RouteRunner {
             shared.outbox.has_read(stretch, read, (slice.last, is_end));
             unreadable.into_iter().for_each(|(id, bytes)| shared.outbox.is_done(id, bytes));
             shared.mailbox.page_in(posts.into_iter());
+            shared.take_fresh();
             shared.call_all();
         }
         self.outbox_called.notify_one();

@@ -1,7 +1,7 @@
 //! Outbox of a route: what is known in memory of the messages that wait for it in the store.
 //!
 //! They are the queue of a session of the route's own. A message enters it in the batch of its publisher; it is read back slice by slice when its batch is on the disk, and
-//! leaves when the far side has it. In memory are the slices that were read and are not done, and as long as the route keeps up what is on its way to the disk
+//! leaves when the far side has it. In memory are the slices that were read and are not done, and as long as the route is not far behind what is on its way to the disk
 //! ([`FreshPosts`]), which it then takes from there; nothing else, however many wait.
 //!
 //! Several threads have batches with messages for the route under way, and one with lower numbers may come to the disk behind one with higher ones. So each batch is
@@ -20,6 +20,7 @@ use lotmq_store::{MessageId, SessionId, Waiting};
 
 use super::fresh_posts::FreshPosts;
 use super::mailbox::Post;
+use crate::limits::ROUTE_FRESH_MESSAGES;
 
 /// Outboxes by the names of their routes.
 pub(in crate::guests) type LeftOutboxes = Mutex<HashMap<Box<str>, (SessionId, Waiting)>>;
@@ -39,6 +40,8 @@ pub(in crate::guests) struct RouteOutbox {
     read_until: MessageId,
     /// Highest number that is known to be on the disk.
     newest: MessageId,
+    /// Highest number of those that have entered.
+    entered: MessageId,
     /// Batches that may not be on the disk, by their floors.
     entering: BTreeMap<MessageId, Standing>,
     is_reading: bool,
@@ -131,19 +134,19 @@ impl RouteOutbox {
         self.entering.insert(floor, Standing::OnItsWay);
     }
 
-    /// Counts a message that enters. `post` makes of it what is kept in memory, where the route has read everything else and `has_room` for it.
+    /// Counts a message that enters. `post` makes of it what is kept in memory, where the route is behind by [`ROUTE_FRESH_MESSAGES`] at most and `has_room` for it.
     pub(in crate::guests) fn enters(
         &mut self,
         (id, bytes): (MessageId, u64),
         has_room: bool,
         post: impl FnOnce() -> Post,
     ) {
-        let keeps_up = self.unread.messages == self.fresh.amount().messages;
-        self.unread.add(Amount { messages: 1, bytes });
-        match keeps_up && has_room && self.session.is_some() {
-            true => self.fresh.keep(post()),
-            false => self.fresh.misses(id.0),
+        if has_room && self.session.is_some() && self.unread.messages <= ROUTE_FRESH_MESSAGES as u64 {
+            self.fresh.begin(self.unread, self.entered.max(MessageId(id.0.saturating_sub(1))));
         }
+        self.unread.add(Amount { messages: 1, bytes });
+        self.entered = self.entered.max(id);
+        self.fresh.enters((id, bytes), has_room, post);
     }
 
     /// What is in memory before it was read.
@@ -195,10 +198,10 @@ impl RouteOutbox {
     /// Begins to read from the store, if there is anything to be read that is not in memory.
     pub(in crate::guests) fn begin_reading(&mut self) -> Option<OutboxStretch> {
         let session = self.session?;
-        let before = self.stored_below();
+        let before =
+            self.fresh.reading_ends().map_or(self.stored_below(), |end| end.min(self.stored_below()));
         let has_any = self.newest > self.read_until && self.read_until.0.saturating_add(1) < before.0;
-        let is_in_memory = self.fresh.amount() != Amount::default();
-        if self.is_reading || self.unread.messages == 0 || is_in_memory || !has_any {
+        if self.is_reading || self.unread.messages == 0 || self.fresh.are_next() || !has_any {
             return None;
         }
         self.is_reading = true;
@@ -221,12 +224,18 @@ impl RouteOutbox {
         self.is_reading = false;
         self.unread.remove(read);
         self.in_hand.add(read);
+        let gap_ends = self.fresh.reading_ends();
+        self.fresh.has_read(read);
         let whole = MessageId(stretch.before.0.saturating_sub(1));
         let end = if is_end { whole } else { last.unwrap_or(stretch.after).min(whole) };
         self.read_until = self.read_until.max(end);
+        if gap_ends == Some(stretch.before) && end == whole {
+            self.unread.remove(self.fresh.gap_is_read());
+        }
         if is_end && self.entering.is_empty() && self.read_until >= self.newest {
             // What was counted and has never come to the disk.
             self.unread = Amount::default();
+            self.fresh = FreshPosts::default();
         }
     }
 

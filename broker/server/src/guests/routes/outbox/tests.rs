@@ -150,6 +150,50 @@ fn what_did_not_fit_is_read_and_nothing_overtakes_it() {
     assert_eq!((outbox.unread(), outbox.waiting()), (amount(0), amount(4)));
 }
 
+#[test]
+fn a_route_that_was_behind_keeps_up_again_while_messages_come() {
+    let mut outbox = opened(3);
+    outbox.batch_begins(MessageId(101));
+    for id in [102, 103] {
+        outbox.enters((MessageId(id), 10), true, || post(id));
+    }
+    outbox.batch_ended(MessageId(101), MessageId(103), true);
+    assert!(outbox.take_fresh().is_empty(), "they would overtake what was left");
+    let wanted = outbox.begin_reading().unwrap();
+    assert_eq!(wanted, stretch(0, 102), "what is in memory is not read");
+    outbox.batch_begins(MessageId(104));
+    outbox.enters((MessageId(105), 10), true, || post(105));
+    outbox.has_read(wanted, amount(3), (Some(MessageId(103)), true));
+    let sequences = |posts: Vec<Post>| posts.iter().map(|post| post.sequence).collect::<Vec<_>>();
+    assert_eq!(sequences(outbox.take_fresh()), [102, 103]);
+    assert_eq!(outbox.begin_reading(), None);
+    outbox.batch_ended(MessageId(104), MessageId(105), true);
+    assert_eq!(sequences(outbox.take_fresh()), [105]);
+    assert_eq!((outbox.unread(), outbox.waiting()), (amount(0), amount(6)));
+}
+
+#[test]
+fn what_is_far_behind_keeps_nothing_in_memory() {
+    let mut outbox = opened(ROUTE_FRESH_MESSAGES as u32 + 1);
+    outbox.enters((MessageId(102), 10), true, || post(102));
+    assert_eq!(outbox.fresh(), amount(0));
+}
+
+#[test]
+fn what_is_in_memory_goes_on_though_something_before_it_was_lost() {
+    let mut outbox = opened(0);
+    outbox.batch_begins(MessageId(101));
+    enters(&mut outbox, 102);
+    outbox.batch_ended(MessageId(101), MessageId(102), false);
+    outbox.settle_doubts();
+    outbox.batch_begins(MessageId(103));
+    outbox.enters((MessageId(104), 10), true, || post(104));
+    outbox.batch_ended(MessageId(103), MessageId(104), true);
+    let wanted = outbox.begin_reading().unwrap();
+    outbox.has_read(wanted, amount(0), (Some(MessageId(104)), true));
+    assert_eq!((outbox.take_fresh().len(), outbox.unread(), outbox.waiting()), (1, amount(0), amount(1)));
+}
+
 /// Something that happens to an outbox which several threads write.
 #[derive(Clone, Debug)]
 enum Step {
