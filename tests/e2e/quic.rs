@@ -282,6 +282,18 @@ fn who_opens_no_stream_or_sends_no_connect_is_closed_in_time() {
 }
 
 #[test]
+fn who_takes_no_byte_is_closed_when_mqtt_has_ended() {
+    let authority = Authority::new();
+    let broker = with_quic(&authority.server("broker")).start();
+    let takes_nothing = QuicOptions { window: 0, ..QuicOptions::new(&authority.file()) };
+    let tunnel = QuicTunnel::new(broker.port_of("quic"), &takes_nothing);
+    let mut stranger = Connection::open(tunnel.address(), ProtocolVersion::V5, WAIT_MAX).unwrap();
+    // Version 9 of MQTT: refused with an answer.
+    stranger.send(b"\x10\x0D\x00\x04MQTT\x09\x02\x00\x00\x00\x01x").unwrap();
+    assert_eq!(tunnel.next_code(), 0x84, "it does not stay for an answer that nobody fetches");
+}
+
+#[test]
 fn garbage_and_other_protocols_are_refused_and_disturb_nobody() {
     let authority = Authority::new();
     let broker = with_quic(&authority.server("broker")).start();

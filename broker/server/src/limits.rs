@@ -65,6 +65,11 @@ pub(crate) const QUIC_WINDOW_BYTES: u32 = 256 << 10;
 pub(crate) const RELAY_BYTES_MAX: usize = 64 << 10;
 
 #[cfg(feature = "quic")]
+/// QUIC connections that have ended for MQTT and wait, 2 s each, until their client has fetched what it was told last; a further one is closed at once. Their sockets and what is on its
+/// way of them count in no other bound.
+pub(crate) const QUIC_LAST_WORDS_MAX: usize = 256;
+
+#[cfg(feature = "quic")]
 /// Bytes that the kernel is asked to keep for all QUIC connections of a listener: a burst of a thousand large packets.
 pub(crate) const QUIC_UDP_BYTES: usize = 2 << 20;
 

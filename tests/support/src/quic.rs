@@ -28,12 +28,16 @@ pub struct QuicOptions {
     pub certificate: Option<Signed>,
     /// The protocol that it asks for (ALPN).
     pub protocol: Vec<u8>,
+    /// Bytes that the broker may send before the client has read some.
+    pub window: u32,
 }
 
 impl QuicOptions {
     /// Trusts this authority and asks for MQTT.
     pub fn new(authority: &Path) -> Self {
-        Self { authority: authority.to_owned(), certificate: None, protocol: MQTT.to_vec() }
+        // Little lies here when the client does not read.
+        let window = 64 << 10;
+        Self { authority: authority.to_owned(), certificate: None, protocol: MQTT.to_vec(), window }
     }
 
     fn config(&self) -> ClientConfig {
@@ -56,8 +60,7 @@ impl QuicOptions {
         tls.alpn_protocols = vec![self.protocol.clone()];
         let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
         let mut transport = TransportConfig::default();
-        // Little lies here when the client does not read.
-        transport.stream_receive_window(VarInt::from_u32(64 << 10));
+        transport.stream_receive_window(VarInt::from_u32(self.window));
         config.transport_config(Arc::new(transport));
         config
     }

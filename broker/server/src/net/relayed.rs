@@ -4,6 +4,8 @@ use lotmq_core::connection::peer::Certified;
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use tokio::sync::Notify;
+
 /// State of a relayed connection.
 #[derive(Debug)]
 #[cfg_attr(not(feature = "quic"), allow(dead_code, reason = "nothing is relayed then"))]
@@ -11,13 +13,15 @@ pub(crate) struct Relayed {
     close_code: AtomicU8,
     certified: Option<Certified>,
     certificate_ends_ms: Option<u64>,
+    /// Told when the shard's side has ended.
+    ended: Notify,
 }
 
 impl Relayed {
     /// State of a connection whose client has shown a certificate that names `certified` and ends at this time.
     #[cfg(feature = "quic")]
     pub(crate) fn new(certified: Option<Certified>, certificate_ends_ms: Option<u64>) -> Self {
-        Self { close_code: AtomicU8::new(0), certified, certificate_ends_ms }
+        Self { close_code: AtomicU8::new(0), certified, certificate_ends_ms, ended: Notify::new() }
     }
 
     /// User named by the client's certificate, where that is asked for and one was shown.
@@ -39,5 +43,16 @@ impl Relayed {
     #[cfg_attr(not(feature = "quic"), allow(dead_code, reason = "nothing is relayed then"))]
     pub(crate) fn close_code(&self) -> u8 {
         self.close_code.load(Ordering::Acquire)
+    }
+
+    /// Tells that the shard's side has ended; what was read of it may not have reached the client.
+    pub(crate) fn shard_has_ended(&self) {
+        self.ended.notify_one();
+    }
+
+    /// Waits until the shard's side has ended. For one task.
+    #[cfg(feature = "quic")]
+    pub(crate) async fn until_shard_has_ended(&self) {
+        self.ended.notified().await;
     }
 }

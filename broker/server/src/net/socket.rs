@@ -30,6 +30,14 @@ pub(crate) struct UnixSocket {
     relayed: Option<Arc<Relayed>>,
 }
 
+impl Drop for UnixSocket {
+    fn drop(&mut self) {
+        if let Some(relayed) = &self.relayed {
+            relayed.shard_has_ended();
+        }
+    }
+}
+
 /// Kind of an accepted socket.
 pub(crate) enum SocketKind {
     Tcp,

@@ -1,7 +1,8 @@
 //! Relay between the stream of a QUIC connection and the socket of its shard.
 //!
 //! Invariants: nothing is held while nothing comes; what one side does not take, the other one is not asked for; what the shard has said last reaches
-//! the client before the connection is closed, if it comes for it within [`LAST_WORDS_TIME_MAX`].
+//! the client before the connection is closed, if it comes for it within [`LAST_WORDS_TIME_MAX`]. The place of a connection ends with its shard's side, so whoever
+//! is still to fetch its last words counts among [`QUIC_LAST_WORDS_MAX`]; beyond them none waits.
 
 use std::cell::RefCell;
 use std::io;
@@ -12,13 +13,17 @@ use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::net::unix::{ReadHalf, WriteHalf};
-use tokio::time::timeout;
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
 
 use super::super::relayed::Relayed;
-use crate::limits::RELAY_BYTES_MAX;
+use crate::limits::{QUIC_LAST_WORDS_MAX, RELAY_BYTES_MAX};
 
 /// Time that a client may take to fetch the last bytes.
 const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Connections whose shard's side has ended.
+static LAST_WORDS: Semaphore = Semaphore::const_new(QUIC_LAST_WORDS_MAX);
 
 thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; RELAY_BYTES_MAX].into_boxed_slice());
@@ -33,15 +38,27 @@ pub(super) async fn relay(
     relayed: &Relayed,
 ) {
     let (mut from_shard, mut to_shard) = socket.split();
+    let taken = async {
+        if outbound(&mut from_shard, &mut send).await {
+            let _ = send.finish();
+            let _ = send.stopped().await;
+        }
+    };
     tokio::select! {
         // A message that was half moved when the other side ended has nobody who waits for it.
         () = inbound(&mut receive, &mut to_shard) => {}
-        is_over = outbound(&mut from_shard, &mut send) => if is_over {
-            let _ = send.finish();
-            let _ = timeout(LAST_WORDS_TIME_MAX, send.stopped()).await;
-        },
+        () = taken => {}
+        () = last_words(relayed) => {}
     }
     connection.close(VarInt::from_u32(relayed.close_code().into()), b"");
+}
+
+/// Waits until the shard's side has ended, and the client has had its time to fetch what was said last, taken or not.
+async fn last_words(relayed: &Relayed) {
+    relayed.until_shard_has_ended().await;
+    if let Ok(_place) = LAST_WORDS.try_acquire() {
+        sleep(LAST_WORDS_TIME_MAX).await;
+    }
 }
 
 /// Relays from the client to the shard. Ends when the connection is lost; the end of the client's stream is told to the shard, which closes then.
