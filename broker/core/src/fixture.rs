@@ -63,7 +63,11 @@ pub(crate) fn identity(client_id: &str) -> Arc<Identity> {
 
 /// Client that is away, whose session goes on for an hour.
 pub(crate) fn client(tenant: &Arc<Tenant>, slot: u32, client_id: &str) -> Arc<Client> {
-    let identity = identity(client_id);
+    client_of(tenant, slot, identity(client_id))
+}
+
+/// The same of a user.
+pub(crate) fn client_of(tenant: &Arc<Tenant>, slot: u32, identity: Arc<Identity>) -> Arc<Client> {
     let state = ClientState {
         link: None,
         session: Session::new(SessionOptions::new(ProtocolVersion::V5)),

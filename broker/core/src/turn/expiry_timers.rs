@@ -1,12 +1,13 @@
 //! Expiry timers of Clients that are away: when their delayed Wills and the ends of their sessions are due.
 //!
-//! A heap of deadlines that the housekeeping thread looks after. A Client that comes back leaves its entry behind; what is due is judged by its state. Entries that nobody
+//! A heap of deadlines that the housekeeping thread looks after. Those that have passed wait in a line for each user, and the users take turns: the Wills of a hundred thousand sessions
+//! of one that are due in one second keep nobody else's waiting. A Client that comes back leaves its entry behind; what is due is judged by its state. Entries that nobody
 //! waits for any more are thrown out when they may be half of all, so their number is bounded by that of the Clients that are away.
 //!
 //! A Client's state is locked here while the heap is: nobody calls with a Client's state locked.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 
 use lotmq_session::Time;
@@ -17,6 +18,9 @@ use crate::tenant::client::Client;
 /// Entries that are left alone however few Clients are away.
 const SWEPT_FROM: usize = 1024;
 
+/// Timers that run out at once, at most, before the next Client is taken.
+const PASSED_AT_ONCE: usize = 1024;
+
 /// Expiry timers of all Clients that are away.
 #[derive(Default)]
 pub struct ExpiryTimers(Mutex<Deadlines>);
@@ -26,9 +30,47 @@ struct Deadlines {
     heap: BinaryHeap<Reverse<Deadline>>,
     /// Timers that were still wanted at the last sweep.
     wanted: usize,
+    /// Clients with a timer that has run out, by whose sessions they are, in the order of their times.
+    due: HashMap<Whose, VecDeque<Weak<Client>>>,
+    /// Those whose Clients are due, in the order of their turns; each once.
+    turns: VecDeque<Whose>,
 }
 
+/// Number of the tenant, and user of a session.
+type Whose = (u32, Option<Arc<str>>);
+
 impl Deadlines {
+    /// Has the timers run out whose time has passed.
+    fn pass(&mut self, now: Time) {
+        for _ in 0..PASSED_AT_ONCE {
+            let Some(passed) = self.heap.peek().filter(|Reverse(deadline)| deadline.at <= now) else { break };
+            let client = Weak::clone(&passed.0.client);
+            self.heap.pop();
+            let Some(whose) = client.upgrade().map(|client| whose(&client)) else { continue };
+            let line = self.due.entry(whose).or_insert_with_key(|whose| {
+                self.turns.push_back(whose.clone());
+                VecDeque::new()
+            });
+            line.push_back(client);
+        }
+    }
+
+    /// Takes the first Client of whoever's turn it is.
+    fn take_due(&mut self) -> Option<Arc<Client>> {
+        while let Some(whose) = self.turns.pop_front() {
+            let Some(line) = self.due.get_mut(&whose) else { continue };
+            let taken = std::iter::from_fn(|| line.pop_front()).find_map(|client| client.upgrade());
+            match line.is_empty() {
+                true => drop(self.due.remove(&whose)),
+                false => self.turns.push_back(whose),
+            }
+            if taken.is_some() {
+                return taken;
+            }
+        }
+        None
+    }
+
     fn has_many_unwanted(&self) -> bool {
         self.heap.len() > SWEPT_FROM.max(self.wanted * 2)
     }
@@ -89,29 +131,63 @@ impl ExpiryTimers {
         all.heap = wanted;
     }
 
-    /// When the next timer runs out, which may be one that nobody waits for any more.
+    /// When the next timer runs out, or has, which may be one that nobody waits for any more.
     pub(crate) fn next(&self) -> Option<Time> {
-        self.0.lock().heap.peek().map(|Reverse(deadline)| deadline.at)
+        let all = self.0.lock();
+        match all.turns.is_empty() {
+            true => all.heap.peek().map(|Reverse(deadline)| deadline.at),
+            false => Some(Time::from_millis(0)),
+        }
     }
 
     /// Takes the next Client with a timer that has run out.
     pub fn next_due(&self, now: Time) -> Option<Arc<Client>> {
-        let heap = &mut self.0.lock().heap;
-        while heap.peek().is_some_and(|Reverse(deadline)| deadline.at <= now) {
-            let Reverse(deadline) = heap.pop()?;
-            if let Some(client) = deadline.client.upgrade() {
-                return Some(client);
+        let mut all = self.0.lock();
+        loop {
+            all.pass(now);
+            let taken = all.take_due();
+            let is_over = all.heap.peek().is_none_or(|Reverse(deadline)| deadline.at > now);
+            if taken.is_some() || is_over {
+                return taken;
             }
         }
-        None
     }
+}
+
+fn whose(client: &Client) -> Whose {
+    (client.tenant.number, client.user.clone())
 }
 
 #[cfg(test)]
 mod tests {
+    use lotmq_auth::Identity;
+
     use super::*;
     use crate::fixture;
     use crate::tenant::client::LeftAt;
+
+    #[test]
+    fn users_whose_clients_are_due_take_turns() {
+        let (tenant, timers) = (fixture::tenant(), ExpiryTimers::default());
+        let clients: Vec<Arc<Client>> = (0..3_000)
+            .map(|number| {
+                let user = if number == 2_999 { "bob" } else { "eve" };
+                let identity = Identity { user: Some(user.into()), ..(*fixture::identity("c")).clone() };
+                fixture::client_of(&tenant, number, Arc::new(identity))
+            })
+            .collect();
+        for (client, at) in clients.iter().zip(1..) {
+            timers.add(client, [Time::from_millis(at)]);
+        }
+        assert!(timers.next_due(Time::from_millis(0)).is_none());
+        let now = Time::from_millis(5_000);
+        let order: Vec<u64> =
+            std::iter::from_fn(|| timers.next_due(now)).map(|client| client.session_id).collect();
+        let of_bob = order.iter().position(|id| *id == clients[2_999].session_id).unwrap();
+        assert_eq!(order.len(), clients.len());
+        assert!(of_bob <= 5, "behind {of_bob} of another user");
+        assert!(timers.next().is_none());
+    }
 
     #[test]
     fn who_comes_and_goes_leaves_no_entries_behind() {
