@@ -4,16 +4,16 @@
 //! topic is cached) and by `KEEP`; read by running guests. Shared by all threads: 32 shards, each behind a short lock.
 //!
 //! Invariants: live entries never exceed the bounds of topics and bytes for longer than one call; the entry that was
-//! written longest ago goes first; kept values are never evicted and have bounds of their own. Not here: retained
-//! messages, writes of the running guest, its trigger payload (they come before and after this in the order of reading).
+//! written longest ago goes first; kept values are never evicted and have bounds of their own; neither are values of
+//! topics that a rule names, so that what others write does not decide for it. Not here: retained messages, writes of the running guest, its trigger payload (they come before and after this in the order of reading).
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::limits::{CACHE_BYTES_MAX, CACHE_SHARDS, CACHE_TOPICS_MAX, KEEP_BYTES_MAX, KEEP_TOPICS_MAX};
 
@@ -89,6 +89,8 @@ pub struct LastValues {
     keep_topics: AtomicU64,
     keep_bytes: AtomicU64,
     rooms: KeptRooms,
+    /// Topics that do not give way, with how often they are named.
+    held: RwLock<HashMap<Box<str>, usize>>,
     unsaved: Mutex<Unsaved>,
     /// Tells whoever saves kept values that the first one waits.
     tell_saver: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -117,6 +119,7 @@ impl LastValues {
             evictions: AtomicU64::new(0),
             keep_topics: AtomicU64::new(0),
             keep_bytes: AtomicU64::new(0),
+            held: RwLock::default(),
             unsaved: Mutex::default(),
             tell_saver: OnceLock::new(),
         }
@@ -332,7 +335,24 @@ impl LastValues {
         }
     }
 
+    /// Has the value of a topic stay, once for each call.
+    pub(crate) fn hold(&self, topic: &str) {
+        *self.held.write().entry(topic.into()).or_default() += 1;
+    }
+
+    /// Takes back one call of [`hold`](Self::hold).
+    pub(crate) fn let_go(&self, topic: &str) {
+        let mut held = self.held.write();
+        if let Some(count) = held.get_mut(topic) {
+            *count -= 1;
+            if *count == 0 {
+                held.remove(topic);
+            }
+        }
+    }
+
     fn evict(&self) {
+        let mut spared = 0;
         while self.topics.load(Ordering::Relaxed) > self.limits.topics_max as u64
             || self.bytes.load(Ordering::Relaxed) > self.limits.bytes_max
         {
@@ -340,11 +360,17 @@ impl LastValues {
             let Some((number, _)) = oldest.filter(|(_, w)| *w != u64::MAX).min_by_key(|(_, w)| *w) else {
                 return;
             };
+            let held = self.held.read();
+            if spared > held.len() {
+                return;
+            }
+            let write = self.next_write.fetch_add(1, Ordering::Relaxed);
             let mut shard = self.shards[number].lock();
-            let change = shard.evict_oldest();
+            let change = shard.evict_oldest(|topic| held.contains_key(topic), write);
             self.account(number, &shard, &change);
-            if change.topics < 0 {
-                self.evictions.fetch_add(1, Ordering::Relaxed);
+            match change.topics < 0 {
+                true => drop(self.evictions.fetch_add(1, Ordering::Relaxed)),
+                false => spared += 1,
             }
         }
     }

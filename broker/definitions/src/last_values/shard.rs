@@ -183,8 +183,14 @@ impl Shard {
         if self.is_kept(hash, topic) { self.remove(hash, topic) } else { Change::default() }
     }
 
-    pub(super) fn evict_oldest(&mut self) -> Change {
+    /// Removes the oldest live entry; one whose topic is held becomes the newest instead, as if it had been written by this number.
+    pub(super) fn evict_oldest(&mut self, is_held: impl Fn(&str) -> bool, write: u64) -> Change {
         match self.entries.front() {
+            Some(slot) if is_held(&self.entries.get(slot).topic) => {
+                self.entries.get_mut(slot).kind = EntryKind::Live(write);
+                self.entries.link_back(slot);
+                Change::default()
+            }
             Some(slot) => self.remove_slot(slot),
             None => Change::default(),
         }

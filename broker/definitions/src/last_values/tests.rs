@@ -78,6 +78,28 @@ fn bytes_are_bounded_and_a_giant_evicts_only_itself() {
 }
 
 #[test]
+fn what_a_rule_names_does_not_give_way() {
+    let values = LastValues::new(CacheLimits { topics_max: 3, ..CacheLimits::default() });
+    values.hold("locked");
+    values.hold("locked");
+    values.publish("locked", b"yes");
+    (0..100).for_each(|number| values.publish(&format!("flood/{number}"), b"x"));
+    assert_eq!(values.get("locked").as_deref(), Some(&b"yes"[..]));
+    assert_eq!((values.figures().topics, values.figures().evictions), (3, 98));
+    values.let_go("locked");
+    (0..3).for_each(|number| values.publish(&format!("other/{number}"), b"x"));
+    assert!(values.get("locked").is_some(), "another rule names it");
+    values.let_go("locked");
+    (3..6).for_each(|number| values.publish(&format!("other/{number}"), b"x"));
+    assert_eq!(values.get("locked"), None);
+    // Where all are held, the bound gives way.
+    let held: Vec<String> = (0..5).map(|number| format!("held/{number}")).collect();
+    held.iter().for_each(|topic| values.hold(topic));
+    held.iter().for_each(|topic| values.publish(topic, b"x"));
+    assert!(held.iter().all(|topic| values.get(topic).is_some()));
+}
+
+#[test]
 fn kept_values_are_never_evicted_and_have_their_own_bound() {
     let values = LastValues::new(CacheLimits { keep_topics_max: 3, ..limits(1, u64::MAX) });
     let keep = |topic: &str, payload: &[u8]| values.keep(ValueKeeper::NOBODY, topic, payload);
