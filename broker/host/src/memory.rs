@@ -10,11 +10,8 @@ use lotmq_shares::{AccountShares, NoShare};
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 
-/// Whose memory that of Python scripts counts as, whoever has added them: what calls a script is not its owner's.
-pub(crate) const OF_SCRIPTS: u64 = u64::MAX;
-
-/// The same for rules, whose memory is not bounded in sum.
-pub(crate) const OF_RULES: u64 = u64::MAX - 1;
+/// Whose memory that of rules counts as, which is not bounded in sum.
+pub(crate) const OF_RULES: u64 = u64::MAX;
 
 /// A sum that all instances of an engine share: of memory, in bytes, or of stacks.
 pub(crate) fn shares(max: u64) -> Arc<AccountShares> {

@@ -82,7 +82,7 @@ impl Interpreter {
         };
         let mut waited = Duration::ZERO;
         loop {
-            match Script::load_within(&self.0, &part.text, PATIENCE) {
+            match Script::load_within(&self.0, (&part.text, 0), PATIENCE) {
                 Ok((_, functions, _)) => {
                     let functions = serde_json::from_str(&functions).unwrap_or_default();
                     return Ok(CheckedScript { name: name.to_owned(), functions });

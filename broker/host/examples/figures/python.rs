@@ -20,7 +20,7 @@ pub(crate) fn figures() {
     let python = Python::new(&engine);
     let (began, cpu_began) = (Instant::now(), clock::process());
     let first = loop {
-        match Script::load(&python, SOURCE) {
+        match Script::load(&python, SOURCE, 0) {
             Ok((script, ..)) => break script,
             Err(error) => assert_eq!(error, PythonError::Preparing),
         }
@@ -43,7 +43,7 @@ pub(crate) fn figures() {
     let mut scripts = Vec::new();
     let before = resident();
     let times = clock::rounds(SCRIPTS, clock::thread, || {
-        let script = Script::load(&python, SOURCE).unwrap().0;
+        let script = Script::load(&python, SOURCE, 0).unwrap().0;
         call(&script);
         scripts.push(script);
     });

@@ -10,7 +10,7 @@ use crate::{
     ambient::Perceives,
     deadline::{AtTick, Deadline, Stopped, processor_time},
     limits::{CALL_BYTES_MAX, PYTHON_MEMORY_BYTES, PYTHON_TIME},
-    memory::{Memory, OF_SCRIPTS},
+    memory::Memory,
     ticker::{Pace, Ticker},
     trap::{self, StoppedRun},
 };
@@ -72,10 +72,14 @@ pub(super) struct ScriptInstance {
 }
 
 impl ScriptInstance {
-    pub(super) fn new(python: &Python, pre: &PythonPre<ScriptState>) -> Result<Self, PythonError> {
+    pub(super) fn new(
+        python: &Python,
+        pre: &PythonPre<ScriptState>,
+        account: u64,
+    ) -> Result<Self, PythonError> {
         let engine = python.engine();
         let memory =
-            Memory::new(PYTHON_MEMORY_BYTES.min(engine.memory_bytes_max()), OF_SCRIPTS, engine.memory());
+            Memory::new(PYTHON_MEMORY_BYTES.min(engine.memory_bytes_max()), account, engine.memory());
         let state = ScriptState {
             deadline: Deadline::new(PYTHON_TIME),
             memory,

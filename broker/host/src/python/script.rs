@@ -19,6 +19,8 @@ use std::{
 pub struct Script {
     python: Python,
     source: Box<str>,
+    /// Account whose guests' memory its own counts to; 0 for nobody's.
+    account: u64,
     /// `None` until the first call, and after a trap.
     instance: Mutex<Option<ScriptInstance>>,
 }
@@ -30,18 +32,22 @@ impl fmt::Debug for Script {
 }
 
 impl Script {
-    /// A script that was checked before: it runs from top to bottom when it is first called.
-    pub fn known(python: &Python, source: &str) -> Script {
-        Script { python: python.clone(), source: source.into(), instance: Mutex::new(None) }
+    /// A script of this account (0: of nobody's) that was checked before: it runs from top to bottom when it is first called.
+    pub fn known(python: &Python, source: &str, account: u64) -> Script {
+        Script { python: python.clone(), source: source.into(), account, instance: Mutex::new(None) }
     }
 
-    /// Runs a script from top to bottom. Gives the names of its functions in their order, as a JSON array, and what it printed; waits for
+    /// Runs a script of this account (0: of nobody's) from top to bottom. Gives the names of its functions in their order, as a JSON array, and what it printed; waits for
     /// the interpreter's native code at most [`PYTHON_LOAD_WAIT`].
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn load(python: &Python, source: &str) -> Result<(Script, String, String), PythonError> {
-        Self::load_within(python, source, PYTHON_LOAD_WAIT)
+    pub fn load(
+        python: &Python,
+        source: &str,
+        account: u64,
+    ) -> Result<(Script, String, String), PythonError> {
+        Self::load_within(python, (source, account), PYTHON_LOAD_WAIT)
     }
 
     /// The same with another time to wait, for who tells somebody meanwhile.
@@ -50,10 +56,10 @@ impl Script {
     /// As of [`load`](Self::load).
     pub fn load_within(
         python: &Python,
-        source: &str,
+        (source, account): (&str, u64),
         wait: Duration,
     ) -> Result<(Script, String, String), PythonError> {
-        let script = Script::known(python, source);
+        let script = Script::known(python, source, account);
         let deadline = Instant::now() + wait;
         let mut instance = script.instance.lock();
         let loaded = apart(|| {
@@ -102,7 +108,7 @@ impl Script {
         deadline: Instant,
     ) -> Result<Entered, PythonError> {
         let code = self.python.code(deadline)?;
-        let mut made = ScriptInstance::new(&self.python, &code)?;
+        let mut made = ScriptInstance::new(&self.python, &code, self.account)?;
         let loaded = made.load(&self.source);
         **instance = loaded.result.is_ok().then_some(made);
         Ok(loaded)

@@ -30,7 +30,7 @@ fn python() -> &'static Python {
         let engine = Engine::new(&options).unwrap();
         let python = Python::new(&engine);
         // A build without optimisation makes the code for longer than a call waits.
-        while matches!(Script::load(&python, ""), Err(PythonError::Preparing)) {}
+        while matches!(Script::load(&python, "", 0), Err(PythonError::Preparing)) {}
         lock.unlock().unwrap();
         (engine, python)
     });
@@ -38,7 +38,7 @@ fn python() -> &'static Python {
 }
 
 fn script(source: &str) -> Script {
-    Script::load(python(), source).unwrap().0
+    Script::load(python(), source, 0).unwrap().0
 }
 
 /// Results of calls, one after the other; an error as its words.
@@ -57,7 +57,7 @@ fn json(value: &str) -> Value {
 #[test]
 fn the_example_of_the_reference_gives_its_result() {
     let source = "# Script Name: Stat\ndef avg(a, b):\n    return {\"avg\": (float(a) + float(b)) / 2}\n";
-    let (script, functions, output) = Script::load(python(), source).unwrap();
+    let (script, functions, output) = Script::load(python(), source, 0).unwrap();
     assert_eq!((functions.as_str(), output.as_str()), ("[\"avg\"]", ""));
     assert_eq!(call(&script, "avg", &[Value::Integer(1), Value::Integer(4)]), "{\"avg\":2.5}");
     assert_eq!(call(&script, "avg", &[text("1"), text("4")]), "{\"avg\":2.5}");
@@ -170,7 +170,7 @@ fn errors_name_the_line_of_the_script() {
         ("x = 1\n  y = 2\n", "IndentationError: unexpected indent", 2),
         ("\n\nraise SystemExit(3)", "SystemExit: 3", 3),
     ] {
-        let refused = Script::load(python(), source).unwrap_err();
+        let refused = Script::load(python(), source, 0).unwrap_err();
         assert_eq!(refused, PythonError::Raised { message: message.to_owned(), line }, "{source}");
     }
 }
@@ -189,7 +189,8 @@ fn globals_live_from_call_to_call_and_no_other_script_sees_them() {
 #[test]
 fn what_a_script_prints_comes_back_cut() {
     let (script, _, output) =
-        Script::load(python(), "print('hello')\ndef f(n):\n    print('x' * n)\n    1 / (n - 1)\n").unwrap();
+        Script::load(python(), "print('hello')\ndef f(n):\n    print('x' * n)\n    1 / (n - 1)\n", 0)
+            .unwrap();
     assert_eq!(output, "hello\n");
     let called = script.call("f", &[Value::Integer(1)]);
     assert_eq!(called.output, "x\n");
@@ -237,7 +238,7 @@ fn clocks_and_chance_of_a_script_are_those_that_it_is_run_with() {
                   return [time.time_ns(), now, time.monotonic() - began, random.random(), hash('x')]\n";
     let still = python().clone().with_ambient(Arc::new(StandingStill));
     let see = |script: &Script, seconds| call(script, "see", &[Value::Double(seconds)]);
-    let first = Script::load(&still, source).unwrap().0;
+    let first = Script::load(&still, source, 0).unwrap().0;
     let slept = see(&first, 1.5);
     assert!(
         slept.starts_with("[1700000001500000005,\"2023-11-14T22:13:21.500000+00:00\",1.5,"),
@@ -246,7 +247,7 @@ fn clocks_and_chance_of_a_script_are_those_that_it_is_run_with() {
     let again = see(&first, 0.0);
     let expected = "[1700000000000000005,\"2023-11-14T22:13:20+00:00\",0,";
     assert!(again.starts_with(expected), "and nobody else's: {again}");
-    let second = Script::load(&still, source).unwrap().0;
+    let second = Script::load(&still, source, 0).unwrap().0;
     assert_eq!(see(&second, 1.5), slept, "everything is the same once more");
     // As where the clocks go on.
     let stopped = call(&first, "see", &[Value::Integer(3600)]);

@@ -73,18 +73,22 @@ pub(crate) struct CompiledScript {
 impl CompiledScript {
     /// Takes a script that is known to be good; it does not run before it is called.
     pub(crate) fn known(python: &Python, name: &str, source: &str) -> Self {
-        let script = Script::known(python, source);
         let provenance = Provenance { origin: Origin::AdHoc, owner: None, existing: OnExisting::Replace };
+        Self::with(python, (name, source), provenance)
+    }
+
+    fn with(python: &Python, (name, source): (&str, &str), provenance: Provenance) -> Self {
+        let script = Script::known(python, source, provenance.account());
         Self { name: name.to_owned(), functions: Vec::new(), output: None, script, provenance }
     }
 
     /// Takes a stored script.
     pub(crate) fn stored(python: &Python, row: &DefinitionRow, owner: Option<Owner>) -> Self {
         let origin = serde_json::from_str(&row.origin).unwrap_or_default();
+        let provenance = Provenance { origin, owner, existing: OnExisting::Replace };
         Self {
             functions: serde_json::from_slice(&row.state).unwrap_or_default(),
-            provenance: Provenance { origin, owner, existing: OnExisting::Replace },
-            ..Self::known(python, &row.name, &row.source)
+            ..Self::with(python, (&row.name, &row.source), provenance)
         }
     }
 }
@@ -277,7 +281,8 @@ pub(crate) fn compile(
     source: &str,
     provenance: Provenance,
 ) -> Result<CompiledScript, ScriptError> {
-    let (script, functions, output) = Script::load(python, source).map_err(|error| refused(error, source))?;
+    let (script, functions, output) =
+        Script::load(python, source, provenance.account()).map_err(|error| refused(error, source))?;
     let (name, functions, output) = (name.to_owned(), names(&functions), Some(output));
     Ok(CompiledScript { name, functions, output, script, provenance })
 }
@@ -300,6 +305,13 @@ pub(crate) struct Provenance {
     pub(crate) origin: Origin,
     pub(crate) owner: Option<Owner>,
     pub(crate) existing: OnExisting,
+}
+
+impl Provenance {
+    /// The account of the owner; 0 for nobody's.
+    fn account(&self) -> u64 {
+        self.owner.as_ref().map_or(0, |owner| owner.account)
+    }
 }
 
 #[cfg(test)]
