@@ -164,6 +164,9 @@ impl Statement {
         match value {
             Value::Empty | Value::Null => Ok(Parameter::Null),
             Value::Boolean(is) => Ok(Parameter::Boolean(*is)),
+            // A payload is a text, whatever stands in it.
+            Value::Text(text) if text == "true" || text == "false" => Ok(Parameter::Boolean(text == "true")),
+            Value::Text(text) if text == "null" => Ok(Parameter::Null),
             Value::Integer(_) | Value::Double(_) | Value::Text(_) | Value::Json(_)
                 if is_number(&text_of(value)) =>
             {
