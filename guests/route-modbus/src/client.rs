@@ -50,6 +50,8 @@ impl Client {
     /// Makes a request and tries it as often as it may; gives what is behind the function code of the reply. Of one to everybody there is no reply.
     fn ask(&mut self, unit: u8, timeout_ms: u32, make: Make<'_>) -> Result<Vec<u8>, Refusal> {
         let began_ms = ambient::monotonic_ms();
+        // The others behind the same line wait meanwhile.
+        let retries = if self.units.is_silent(unit) { 0 } else { self.config.retries };
         let mut tries = 0;
         loop {
             let refusal = match self.attempt(unit, timeout_ms, make) {
@@ -65,7 +67,7 @@ impl Client {
                 Refusal::Silent(_) => true,
                 Refusal::Busy(_) | Refusal::Lost(_) => false,
             };
-            if tries >= self.config.retries || is_late || !is_worth_a_try {
+            if tries >= retries || is_late || !is_worth_a_try {
                 return Err(self.given_up(unit, refusal));
             }
             tries += 1;

@@ -22,6 +22,11 @@ impl Units {
         self.0.get(&unit).copied().flatten().is_some_and(|(until_ms, _)| now_ms < until_ms)
     }
 
+    /// Whether a unit did not answer when it was asked last.
+    pub(crate) fn is_silent(&self, unit: u8) -> bool {
+        self.0.get(&unit).copied().flatten().is_some()
+    }
+
     /// Notes that a unit has answered.
     pub(crate) fn answered(&mut self, unit: u8) {
         self.0.insert(unit, None);
@@ -45,7 +50,8 @@ mod tests {
         let mut units = Units::default();
         [1, 2].into_iter().for_each(|unit| units.know(unit));
         assert!(!units.is_left_alone(1, 0));
-        assert!(units.was_silent(1, 0));
+        assert!(!units.is_silent(1) && units.was_silent(1, 0));
+        assert!(units.is_silent(1) && !units.is_silent(2));
         assert!(units.is_left_alone(1, 999) && !units.is_left_alone(1, 1_000) && !units.is_left_alone(2, 0));
         assert!(units.was_silent(1, 1_000));
         assert!(units.is_left_alone(1, 2_999) && !units.is_left_alone(1, 3_000));

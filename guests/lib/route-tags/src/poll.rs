@@ -2,7 +2,8 @@
 //!
 //! A value without clock or network. In: [`next`](Polls::next) says what to do; [`answered`](Polls::answered) takes values and gives messages that are due;
 //! [`published`](Polls::published) notes that they are. Invariants: one poll is under way at a time, so polls never overlap; a tag that the device refuses is
-//! asked for apart from all others, and less and less often, so that it costs them nothing.
+//! asked for apart from all others, and less and less often, so that it costs them nothing. Once the device refuses none, all are asked for together again, since the values of one
+//! request are of one moment; where it refuses just that, it is tried less and less often.
 
 use crate::limits::{REFUSED_PAUSE_MS, REFUSED_PAUSE_MS_MAX, TAGS_TOLD_MAX};
 use crate::planned::{Planned, Reading};
@@ -21,6 +22,29 @@ pub(crate) struct Polls<R> {
 struct Polled<R> {
     ticks: Ticks,
     requests: Vec<Asked<R>>,
+    /// Until when tags that were refused together are asked for apart; `None` where all are asked for as planned.
+    apart_until_ms: Option<u64>,
+    /// For how long they are next time.
+    apart_ms: u64,
+}
+
+impl<R> Polled<R> {
+    /// At the end of a poll: asks for all together again, when it is time and none is refused.
+    fn rejoin(&mut self, now_ms: u64, plan: impl Fn(&[usize]) -> Vec<Planned<R>>) {
+        let Some(until_ms) = self.apart_until_ms else {
+            self.apart_ms = REFUSED_PAUSE_MS;
+            return;
+        };
+        if until_ms > now_ms || self.requests.iter().any(|asked| asked.rest.is_some()) {
+            return;
+        }
+        let mut tags: Vec<usize> =
+            self.requests.iter().flat_map(|asked| asked.planned.tags.iter().copied()).collect();
+        tags.sort_unstable();
+        self.requests = plan(&tags).into_iter().map(Asked::new).collect();
+        self.apart_until_ms = None;
+        self.apart_ms = (self.apart_ms * 2).min(REFUSED_PAUSE_MS_MAX);
+    }
 }
 
 struct Asked<R> {
@@ -57,6 +81,8 @@ impl<R> Polls<R> {
         let mappings = mappings.into_iter().map(|(period_ms, planned)| Polled {
             ticks: Ticks::new(period_ms, now_ms),
             requests: planned.into_iter().map(Asked::new).collect(),
+            apart_until_ms: None,
+            apart_ms: REFUSED_PAUSE_MS,
         });
         Polls { mappings: mappings.collect(), under_way: None, failed: Vec::new() }
     }
@@ -130,9 +156,9 @@ impl<R> Polls<R> {
         plan: impl Fn(&[usize]) -> Vec<Planned<R>>,
     ) {
         let Some((mapping, request)) = self.under_way else { return };
-        self.under_way = Some((mapping, request + 1));
-        let requests = &mut self.mappings[mapping].requests;
-        let asked = &mut requests[request];
+        let mut next = request + 1;
+        let polled = &mut self.mappings[mapping];
+        let asked = &mut polled.requests[request];
         if refused.is_empty() {
             asked.rest = None;
         } else if asked.planned.tags.len() == 1 {
@@ -144,12 +170,18 @@ impl<R> Polls<R> {
                 asked.planned.tags.iter().copied().filter(|tag| !refused.contains(tag)).collect();
             let (first, second) = refused.split_at(refused.len() / 2);
             let parts = [&good[..], first, second].into_iter().filter(|part| !part.is_empty());
-            let replacement: Vec<_> = parts.flat_map(plan).map(Asked::new).collect();
+            let replacement: Vec<_> = parts.flat_map(&plan).map(Asked::new).collect();
             // The good ones have had their turn; those that were refused come at once, apart.
             let skipped = replacement.len() - usize::from(!first.is_empty()) - 1;
-            self.under_way = Some((mapping, request + skipped.min(replacement.len())));
-            requests.splice(request..=request, replacement);
+            next = request + skipped.min(replacement.len());
+            polled.requests.splice(request..=request, replacement);
+            polled.apart_until_ms.get_or_insert(now_ms.saturating_add(polled.apart_ms));
         }
+        if next == polled.requests.len() {
+            polled.rejoin(now_ms, plan);
+            next = polled.requests.len();
+        }
+        self.under_way = Some((mapping, next));
     }
 
     /// What has begun to fail since the last time, for people.
@@ -192,6 +224,25 @@ mod tests {
         assert_eq!(poll(&mut polls, &[2], 1_000), [vec![0, 1], vec![2], vec![3]]);
         assert_eq!(poll(&mut polls, &[2], 2_000), [vec![0, 1], vec![3]]);
         assert_eq!(poll(&mut polls, &[], 3_000), [vec![0, 1], vec![2], vec![3]]);
+        assert_eq!(poll(&mut polls, &[], 4_000), [vec![0, 1, 2, 3]], "values of one moment again");
+    }
+
+    #[test]
+    fn what_is_refused_only_together_is_tried_together_less_and_less_often() {
+        let mut polls = Polls::new(vec![(1_000, plan(&[0, 1]))], 0);
+        let mut together = Vec::new();
+        for now_s in 0..200 {
+            let now_ms = now_s * 1_000;
+            while polls.next(now_ms) == Step::Read {
+                let tags = polls.request().unwrap().tags.clone();
+                let refused = if tags.len() > 1 { tags } else { Vec::new() };
+                if !refused.is_empty() {
+                    together.push(now_s);
+                }
+                polls.done(&refused, now_ms, plan);
+            }
+        }
+        assert_eq!(together, [0, 2, 5, 10, 19, 36, 69, 130, 191]);
     }
 
     #[test]

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-/// Longest pause; also how long a connection must have been well for the pauses to begin anew.
+/// Longest pause.
 const LONGEST: Duration = Duration::from_secs(60);
+
+/// How long a connection must have been well for the pauses to begin anew: a device that starts, or has a loose plug, comes and goes within a minute, and what nobody reads of
+/// it meanwhile is lost.
+const WELL: Duration = Duration::from_secs(5);
 
 /// Pauses of one route.
 #[derive(Debug)]
@@ -44,7 +48,7 @@ impl Pause {
 
     /// Notes for how long the connection was well.
     pub(in crate::guests) fn was_well_for(&mut self, time: Duration) {
-        if time >= LONGEST {
+        if time >= WELL {
             (self.next, self.count) = (self.first, 0);
         }
     }
@@ -73,9 +77,9 @@ mod tests {
             let next = pause.next().as_secs_f64();
             assert!((expected * 0.8..=expected * 1.2).contains(&next), "{next} about {expected}");
         }
-        pause.was_well_for(Duration::from_secs(59));
+        pause.was_well_for(Duration::from_millis(4_900));
         assert!(pause.next() > Duration::from_secs(40));
-        pause.was_well_for(Duration::from_secs(60));
+        pause.was_well_for(Duration::from_secs(5));
         assert!(pause.next() < Duration::from_secs(2));
     }
 
