@@ -24,7 +24,7 @@ section! {
         /// tenant in place of the key of this section; for all others this section holds.
         tenants: TenantPlaces = TenantPlaces::default();
         /// Folders below which routes may have files, as absolute paths. They must be there. A relative `STORAGE_DIR`, or path of a certificate, is below the first;
-        /// without any, below `files/<tenant>` of the data directory, where folders of users other than `root` lie below `users/<name>`. All tenants may use them; the data directory must lie in none of them, and none of them in it.
+        /// without any, below `files/<tenant>` of the data directory, where files of users other than `root` lie below `users/<name>`, and those of routes that belong to nobody below `nobody`. All tenants may use them; the data directory must lie in none of them, and none of them in it.
         file_roots: Folders = Folders::default(), json "AllowedFileRoots";
         /// Serial ports that routes may open, such as `/dev/ttyUSB*`. By default none. A path is compared as the route's `COM_PORT` says it, so that a link, as those in
         /// `/dev/serial/by-id`, is named itself. Name serial ports alone: devices of some other kinds do something when they

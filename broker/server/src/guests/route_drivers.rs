@@ -7,7 +7,7 @@ mod configuration;
 mod delivery;
 mod driver;
 mod endpoints;
-mod folders;
+pub(crate) mod folders;
 mod places;
 mod schema;
 mod serial_lines;

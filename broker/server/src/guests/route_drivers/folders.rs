@@ -1,7 +1,7 @@
 //! Folders of a route: the places on this machine's disks that its settings name, for its guest.
 //!
 //! Each section with a `STORAGE_DIR` is a folder by its own name: of `LOG_CONFIG` it is `log`. It lies below a root that the operator has set
-//! (`routes.file_roots`), or without any below `files/<tenant>` of the data directory, those of users other than `root` there below `users/<name>`. The folder of the file that a `TEMPLATE_PATH` of an event or a
+//! (`routes.file_roots`), or without any below `files/<tenant>` of the data directory, those of users other than `root` there below `users/<name>`, and of routes that belong to nobody below `nobody`. The folder of the file that a `TEMPLATE_PATH` of an event or a
 //! mapping names is there to be read, by the name of that event or mapping behind `template:`.
 //!
 //! Invariant: no root is the data directory, in it, or around it, but for the one of the tenant.
@@ -72,12 +72,32 @@ impl Site {
     }
 }
 
-/// The folder in the data directory below which routes of an owner have theirs: each user's in one of his own, so that none reads or overwrites another one's files.
+/// The folder in the data directory below which routes of an owner have theirs, and their certificates: each user's in one of his own, so that none reads or overwrites another
+/// one's files. What belongs to nobody, as a route whose user was removed, has one as well: that of `root` is around all others.
 pub(super) fn of_owner(of_tenant: &Path, owner: Option<&Owner>) -> PathBuf {
-    match owner.filter(|owner| *owner.name != *ROOT) {
-        None => of_tenant.to_owned(),
+    match owner {
+        None => of_tenant.join("nobody"),
+        Some(owner) if *owner.name == *ROOT => of_tenant.to_owned(),
         Some(owner) => of_tenant.join("users").join(file_name(&owner.name)),
     }
+}
+
+/// Puts the folder of a user who is removed aside, as `<name>.<seconds since 1970>`, which is no user's: a later one of his name is somebody else.
+///
+/// # Errors
+/// What the system says, but that there is none.
+pub(crate) fn put_aside(of_tenant: &Path, user: &str, now_ms: u64) -> io::Result<()> {
+    let folder = of_tenant.join("users").join(file_name(user));
+    let aside = folder.with_file_name(format!("{}.{}", file_name(user), now_ms / 1000));
+    match std::fs::rename(&folder, aside) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        put => put,
+    }
+}
+
+/// Folder of a tenant's routes in the data directory.
+pub(crate) fn of_tenant(data_directory: &Path, tenant: &str) -> PathBuf {
+    data_directory.join("files").join(tenant)
 }
 
 /// The name as that of one file: what is no ASCII letter, digit, `_` or `-` is `%` and the byte.
@@ -286,7 +306,7 @@ mod tests {
     fn users_have_folders_of_their_own() {
         let of = |name: &str| Some(Owner { name: name.into(), account: 1 });
         for (owner, expected) in [
-            (None, "/d/files/default"),
+            (None, "/d/files/default/nobody"),
             (of("root"), "/d/files/default"),
             (of("ann-1_B"), "/d/files/default/users/ann-1_B"),
             (of("../bob"), "/d/files/default/users/%2E%2E%2Fbob"),

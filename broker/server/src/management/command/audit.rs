@@ -14,6 +14,7 @@ use serde_json::json;
 use super::reply::{Done, Refusal, missing_argument};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::guests::route_drivers::folders;
 use crate::limits::{AUDIT_FOUND_MAX, VERB_SHOWN_CHARS_MAX};
 use crate::management::audit::Selection;
 use crate::management::managed::Managing as _;
@@ -132,7 +133,7 @@ fn decrypt(call: &mut Call<'_>) -> Result<Done, Refusal> {
     if call.broker.config.store.durability == Durability::None {
         return Err(Refusal::new("STORE_IN_MEMORY", "The broker writes no files: store.durability is none."));
     }
-    let root = call.broker.config.data.path.join("files").join(&*call.tenant.name);
+    let root = folders::of_tenant(&call.broker.config.data.path, &call.tenant.name);
     // Where on the machine the data directory lies is nobody's business.
     let shown = format!("files/{}/{path}", call.tenant.name);
     flush(call);

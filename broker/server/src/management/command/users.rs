@@ -11,12 +11,14 @@ use lotmq_auth::{
 use lotmq_definitions::DefinitionKind;
 use lotmq_store::Batch;
 use serde_json::{Value, json};
+use tracing::warn;
 use zeroize::Zeroizing;
 
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
+use crate::guests::route_drivers::folders;
 use crate::limits::OWN_PASSWORD_BYTES_MAX;
 use crate::management::accounts;
 use crate::management::command_text::{self, CommandText};
@@ -106,6 +108,8 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let _changes = call.broker.commands.changes.lock();
     allow(call, UserChange::Remove { user: &user })?;
     call.tenant.users.remove_user(&user).map_err(refused)?;
+    // Before it is stored that he is gone: a broker that is killed in between has him, and his files where somebody finds them.
+    put_files_aside(call, &user);
     let mut batch = Batch::new();
     accounts::delete(&mut batch, call.tenant.id, &user);
     call.tenant.programs().guests.store_without_owner(call.tenant, &user, &mut batch);
@@ -129,6 +133,13 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     accounts_changed(call);
     stored?;
     Ok(Done::new(format!("User {user} removed successfully!")))
+}
+
+fn put_files_aside(call: &Call<'_>, user: &str) {
+    let of_tenant = folders::of_tenant(&call.broker.config.data.path, &call.tenant.name);
+    if let Err(error) = folders::put_aside(&of_tenant, user, call.broker.clock.wall_ms()) {
+        warn!(user, %error, "the files of a removed user stay where a later one of this name has his");
+    }
 }
 
 fn change_password(call: &mut Call<'_>) -> Result<Done, Refusal> {

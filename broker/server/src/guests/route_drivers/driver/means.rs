@@ -95,7 +95,7 @@ impl Driver {
         let places = route_types::places(&version.said().kind);
         let said = placed(version.said(), places, names).map_err(|reason| fatal(reason.to_string()))?;
         let named = tls_profiles::named(&said, names).map_err(|reason| fatal(reason.to_string()))?;
-        let tls = self.tls(named).await?;
+        let tls = self.tls(named, version.definition.owner()).await?;
         let made = endpoints(&said, names, bounds, &tls);
         made.map_err(|reason| fatal(reason.to_string()))
     }
@@ -112,12 +112,12 @@ impl Driver {
         made.map(Arc::new).map_err(|reason| Ended::Fatal(reason.to_string()))
     }
 
-    /// TLS of the sections that ask for it.
-    async fn tls(&self, named: NamedSections) -> Result<SectionTls, Ended> {
+    /// TLS of the sections that ask for it, with the files of this owner.
+    async fn tls(&self, named: NamedSections, owner: Option<&Owner>) -> Result<SectionTls, Ended> {
         if named.is_empty() {
             return Ok(SectionTls::default());
         }
-        let site = self.site(None);
+        let site = self.site(owner);
         let read = tokio::task::spawn_blocking(move || tls_profiles::read(named, &site)).await;
         let read = read.map_err(|_| Ended::Away("its certificates could not be read".to_owned()))?;
         read.map_err(|reason| match reason.may_pass() {
@@ -129,7 +129,7 @@ impl Driver {
     /// What the operator says of folders and files of routes, of this owner.
     fn site(&self, owner: Option<&Owner>) -> folders::Site {
         let config = &self.hosting.config;
-        let of_tenant = config.data.path.join("files").join(&*self.tenant.name);
+        let of_tenant = folders::of_tenant(&config.data.path, &self.tenant.name);
         folders::Site {
             roots: config.routes.file_roots.iter().map(Into::into).collect(),
             own: folders::of_owner(&of_tenant, owner),
