@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use lotmq_client::{Publication, QoS};
-use lotmq_test_support::{Broker, eventually};
+use lotmq_test_support::{Authority, Broker, eventually};
 
 use crate::{Standing, backlog, broker, next, publish_all, send, watch};
 
@@ -58,14 +58,9 @@ fn records_become_lines_of_csv_below_their_header() {
 #[test]
 fn nobody_writes_into_the_files_of_another_user() {
     let broker = broker();
-    for scope in ["CommandCall", "RouteManagementCreation"] {
-        broker.command_ok(&format!(
-            "-addRule DEFINE RULE Of{scope} WITH PRIORITY 5 FOR {scope}\n    IF USER IS \"ann\" OR USER IS \"bob\" THEN\n        ALLOW\n"
-        ));
-    }
+    may_deploy(&broker, &["ann", "bob"]);
     let mut watcher = watch(&broker, "done/+");
     for user in ["ann", "bob"] {
-        broker.command_ok(&format!("-addUser {user} pw"));
         let of_user = event(CLEAN).replace("rows/+", &format!("{user}/+"));
         let text = route("APPEND TRUE", &of_user).replace("ROUTE Files", &format!("ROUTE Of{user}"));
         let added = broker.command_as((user, "pw"), &text);
@@ -78,6 +73,106 @@ fn nobody_writes_into_the_files_of_another_user() {
         assert_eq!(std::fs::read_to_string(file).unwrap(), format!("of\n{user}\n"));
     }
     assert!(!path(&broker, "s.csv").exists());
+}
+
+/// Lets users other than `root` deploy routes.
+fn may_deploy(broker: &Broker, users: &[&str]) {
+    let conditions: Vec<String> = users.iter().map(|user| format!("USER IS \"{user}\"")).collect();
+    for scope in ["CommandCall", "RouteManagementCreation"] {
+        broker.command_ok(&format!(
+            "-addRule DEFINE RULE Of{scope} WITH PRIORITY 5 FOR {scope}\n    IF {} THEN\n        ALLOW\n",
+            conditions.join(" OR ")
+        ));
+    }
+    for user in users {
+        broker.command_ok(&format!("-addUser {user} pw"));
+    }
+}
+
+/// Files of `root`, and of all other users below his, are not those of a route whose user was removed.
+#[test]
+fn what_a_removed_user_has_deployed_reaches_nobody_s_files() {
+    let mut broker = broker();
+    may_deploy(&broker, &["ann", "bob"]);
+    let of_bob =
+        route("APPEND TRUE", &event(CLEAN).replace("rows/+", "bob/+")).replace("ROUTE Files", "ROUTE OfBob");
+    assert!(broker.command_as(("bob", "pw"), &of_bob).success());
+    let mut watcher = watch(&broker, "done/+");
+    send(&broker, "bob/s", r#"{"of":"bob"}"#);
+    next(&mut watcher);
+    let file = broker.data().join("files/default/users/bob/logs/s.csv");
+    let before = std::fs::read_to_string(&file).unwrap();
+    let of_ann = route("APPEND FALSE", &event(CLEAN)).replace("\"logs\"", "\"users/bob/logs\"");
+    assert!(broker.command_as(("ann", "pw"), &of_ann).success());
+    broker.command_ok("-removeUser ann");
+    broker.command_ok("-removeUser bob");
+    broker.kill();
+    broker.start_again();
+    let mut watcher = watch(&broker, "done/+");
+    send(&broker, "rows/s", r#"{"of":"ann"}"#);
+    next(&mut watcher);
+    assert!(!file.exists(), "who is called bob later is somebody else");
+    let users = broker.data().join("files/default/users");
+    let aside = std::fs::read_dir(users).unwrap().map(|found| found.unwrap().path().join("logs/s.csv"));
+    let aside: Vec<String> = aside.filter_map(|file| std::fs::read_to_string(file).ok()).collect();
+    assert_eq!(aside, [before]);
+    let of_nobody = broker.data().join("files/default/nobody/users/bob/logs/s.csv");
+    assert_eq!(std::fs::read_to_string(of_nobody).unwrap(), "of\nann\n");
+}
+
+/// Keys that `root`, or another user, has put there for routes of his own.
+#[test]
+fn nobody_shows_the_certificate_of_another_user() {
+    let broker = broker();
+    may_deploy(&broker, &["ann"]);
+    let authority = Authority::new();
+    for folder in ["files/default", "files/default/users/bob"] {
+        std::fs::create_dir_all(broker.data().join(folder)).unwrap();
+        std::fs::write(broker.data().join(folder).join("gw.both"), authority.client("gw").with_key())
+            .unwrap();
+    }
+    for shown in ["gw.both", "users/bob/gw.both"] {
+        let text = format!(
+            "-addRoute DEFINE ROUTE Gw WITH TYPE MQTT_BRIDGE\n    ADD SOURCE_CONFIG\n        WITH BROKER SELF\n    ADD DESTINATION_CONFIG\n        WITH BROKER_ADDRESS \"127.0.0.1\"\n        WITH BROKER_PORT 1\n        WITH USE_TLS TRUE\n        WITH CLIENT_CERT_PATH \"{shown}\"\n    ADD MAPPING m\n        WITH SOURCE_TOPIC \"a/#\"\n        WITH DESTINATION_TOPIC \"a/#\"\n        WITH DIRECTION \"out\"\n"
+        );
+        let added = broker.command_as(("ann", "pw"), &text);
+        assert!(added.success(), "{added:?}");
+        eventually("it is not found", || {
+            let reply = broker.command_ok("-listRoutes");
+            let reason = reply.data()[0]["reason"].as_str().unwrap_or_default().to_owned();
+            reason.contains("cannot be read: No such file").then_some(())
+        });
+    }
+}
+
+/// Reasons quote what was to be stored.
+#[test]
+fn why_records_were_refused_is_told_to_the_route_s_user_and_administrators() {
+    let broker = broker();
+    may_deploy(&broker, &["bob", "eve"]);
+    let text = route("APPEND TRUE", &event("CLEAN:{table: {payload.json.t}, data: {value.json}}"));
+    assert!(broker.command_as(("bob", "pw"), &text).success());
+    let mut errors = watch(&broker, "error/+");
+    send(&broker, "rows/1", r#"{"t":"../anna"}"#);
+    next(&mut errors);
+    for command in ["-listRoutes", "-connectionStatus", "-list", "-checkRouteConnection Files"] {
+        for (user, may) in [("root", true), ("bob", true), ("eve", false)] {
+            let reply = match user {
+                "root" => broker.command(command),
+                _ => broker.command_as((user, "pw"), command),
+            };
+            let shown = format!("{reply:?}");
+            let is_withheld = shown.contains("are told why");
+            assert!(!shown.contains("../anna") || may, "{user} {command}: {shown}");
+            if command != "-checkRouteConnection Files" {
+                assert_eq!(
+                    (shown.contains("../anna"), is_withheld),
+                    (may, !may),
+                    "{user} {command}: {shown}"
+                );
+            }
+        }
+    }
 }
 
 #[test]

@@ -289,7 +289,7 @@ fn a_route_that_has_stopped_is_not_called_reachable_alone() {
     broker.wait_until_metric_is("lotmq_route_waiting", 0.0);
     assert_eq!(broker.command_ok("-checkRouteConnection Line").message(), "Route 'Line' is reachable.");
     publish(&broker, "in/a", r#"{"fail":"reconnect"}"#);
-    let told = "Route 'Line' is connected, and what was handed over last did not pass: it was asked to fail";
+    let told = "Route 'Line' is connected, and what was handed over last did not pass: it was asked to fail. It is tried again now.";
     eventually("the probe tells of it", || {
         let probe = broker.command("-checkRouteConnection Line");
         ((probe.code(), probe.message()) == ("MESSAGES_FAIL", told)).then_some(())
@@ -298,7 +298,7 @@ fn a_route_that_has_stopped_is_not_called_reachable_alone() {
     publish(&broker, "in/a", r#"{"fail":"fatal"}"#);
     eventually("the probe tells of it", || {
         let probe = broker.command_ok("-checkRouteConnection Line");
-        let told = "Route 'Line' is reachable, and has stopped: it was asked to fail. ";
+        let told = "Route 'Line' is reachable, and had stopped: it was asked to fail. It is tried again now";
         (probe.message().starts_with(told) && probe.data()["stopped"] == true).then_some(())
     });
 }

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use lotmq_definitions::{Definition, DefinitionKind, State};
+use lotmq_definitions::{Definition, DefinitionKind, Owner, State};
 use lotmq_host::{RunnerState, World};
 use lotmq_store::Batch;
 use serde_json::{Value, json};
@@ -152,6 +152,11 @@ impl Asset {
     /// Name of what it runs: a module, or a type of routes.
     pub(crate) fn package_name(&self, tenant: &Tenant) -> String {
         self.standing(tenant).package
+    }
+
+    /// The user whose it is: of a route, or of what runs its code.
+    pub(crate) fn owner(&self, tenant: &Tenant) -> Option<Owner> {
+        self.known(tenant)?.owner().cloned()
     }
 
     /// Status: data of `-list`, and payload of its topic.

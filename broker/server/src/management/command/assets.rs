@@ -17,7 +17,7 @@ use super::add_entity::refused;
 use super::modules::options::{MODULE_NAME_RULE, is_module_name, may_install};
 use super::modules::{authority, compiling, instances};
 use super::ownership::Removal;
-use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
+use super::reply::{Done, EntityType, Refusal, WITHHELD, missing_argument, problem};
 use super::share::check_share;
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
@@ -345,5 +345,13 @@ fn tell(call: &mut Call<'_>, name: &str, message: &str) -> Result<Done, Refusal>
     let text = info.to_string();
     call.tenant.managed().assets.tells(&asset.name, &text);
     call.changed(asset.topic(), text);
-    Ok(Done::new(message).with_data(info))
+    Ok(Done::new(message).with_data(told(call, &asset, info)))
+}
+
+/// Status of an asset, as the asker may know it: its last error may quote messages.
+fn told(call: &Call<'_>, asset: &Asset, mut info: Value) -> Value {
+    if !info["lastError"].is_null() && !call.may_see_messages(asset.owner(call.tenant).as_ref()) {
+        info["lastError"] = WITHHELD.into();
+    }
+    info
 }

@@ -10,6 +10,9 @@ use crate::management::command_queue::aside::ReadAsideError;
 use crate::management::command_text::{ArgumentError, CommandText, MisplacedRequestId};
 use lotmq_core::durable::store_failure::StoreFailure;
 
+/// What stands for a reason that the asker may not know.
+pub(super) const WITHHELD: &str = "its user, and who may configure the system, are told why";
+
 /// Type of the entity that a command is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) enum EntityType {

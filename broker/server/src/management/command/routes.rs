@@ -9,7 +9,7 @@ use lotmq_definitions::Origin;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::reply::{Done, EntityType, Refusal, problem};
+use super::reply::{Done, EntityType, Refusal, WITHHELD, problem};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::Guests;
@@ -135,7 +135,7 @@ fn rows(call: &Call<'_>) -> Vec<Row> {
             project,
             errors: standing.errors,
             since: standing.connected_since(),
-            reason: reason(beside.full.clone(), standing.trouble()),
+            reason: reason(beside.full.clone(), told(call, route, standing.trouble())),
             failing_tags: standing.failing_tags(),
             delivered,
             failed,
@@ -153,6 +153,14 @@ fn rows(call: &Call<'_>) -> Vec<Row> {
     routes.iter().map(row).collect()
 }
 
+/// What is wrong with a route, as the asker may know it: reasons quote messages, and what the far side has said to them.
+fn told(call: &Call<'_>, route: &RouteRunner, trouble: Option<String>) -> Option<String> {
+    trouble.map(|trouble| match call.may_see_messages(route.version().definition.owner()) {
+        true => trouble,
+        false => WITHHELD.to_owned(),
+    })
+}
+
 /// Why a route is not as it should be: first that nobody can hand in more.
 fn reason(full: Option<String>, reason: Option<String>) -> Option<String> {
     let all: Vec<String> = [full, reason].into_iter().flatten().collect();
@@ -164,6 +172,12 @@ fn may_check(call: &Call<'_>, route: &RouteRunner) -> bool {
     let version = route.version();
     let is_own = version.definition.owner().is_some_and(|owner| call.owner().as_ref() == Some(owner));
     is_own || Permission::Scope(Scope::RouteManagementCreation).admits(call.tenant, call.identity)
+}
+
+/// Has a route tried again that stands still or makes a pause: somebody has just seen that the other side is there.
+fn try_now(call: &Call<'_>, route: &RouteRunner) {
+    let orders = &call.tenant.programs().guests.route_orders;
+    route.follow(&orders.get(route.version().definition.name()));
 }
 
 fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
@@ -181,8 +195,8 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
     }
     let probe = Guests::probe(call.tenant, &call.broker.hosting.routes, &route, (PROBE_PATIENCE, is_new));
     // A route that has failed for good, and waits for somebody.
-    let stopped =
-        route.stands_still().then(|| route.standing().reason().unwrap_or("see its topic Error".to_owned()));
+    let why = || told(call, &route, route.standing().reason());
+    let stopped = route.stands_still().then(|| why().unwrap_or("see its topic Error".to_owned()));
     let data = json!({
         "name": name,
         "stopped": stopped.is_some() || route.standing().is_stopped(),
@@ -194,17 +208,24 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
         "tried": if probe.is_new { "new" } else { "open" },
     });
     match (probe.refusal, stopped) {
-        (None, Some(reason)) => {
+        (None, Some(reason)) if !route.standing().is_stopped() => {
+            try_now(call, &route);
             let message = format!(
-                "Route '{name}' is reachable, and has stopped: {reason}. What waits for it is kept; add the route again when the reason is gone."
+                "Route '{name}' is reachable, and had stopped: {reason}. It is tried again now; -listRoutes tells how it stands."
             );
             Ok(Done::new(message).with_data(data))
         }
-        (None, None) => match route.standing().reason().filter(|_| route.waiting().0 > 0) {
+        (None, Some(reason)) => {
+            let message =
+                format!("Route '{name}' is reachable, and has stopped: {reason}. -run {name} starts it.");
+            Ok(Done::new(message).with_data(data))
+        }
+        (None, None) => match why().filter(|_| route.waiting().0 > 0) {
             // What waits was handed over and did not pass, which a probe does not find out.
             Some(reason) => {
+                try_now(call, &route);
                 let message = format!(
-                    "Route '{name}' is connected, and what was handed over last did not pass: {reason}"
+                    "Route '{name}' is connected, and what was handed over last did not pass: {reason}. It is tried again now."
                 );
                 let errors = vec![problem("MESSAGES_FAIL", &message)];
                 Err(Refusal { message, errors, data: Some(data), ..Refusal::default() })

@@ -188,6 +188,12 @@ impl Call<'_> {
         authority::owner_of(&self.tenant.users, self.identity)
     }
 
+    /// Whether the asker may see what a definition of this owner was handed, and what a far side said to it: its owner, and who may configure the system.
+    pub(crate) fn may_see_messages(&self, owner: Option<&Owner>) -> bool {
+        let is_own = owner.is_some_and(|owner| self.owner().as_ref() == Some(owner));
+        is_own || Permission::Scope(Scope::SystemConfiguration).admits(self.tenant, self.identity)
+    }
+
     /// Checks that the user who gave the command exists and may give it: when its turn comes, and again with the lock of changes, as a program may take minutes to compile.
     /// What he adds must not be left to another user of his name, nor come behind the answer that he may not add it.
     ///

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::super::reply::{Done, Refusal};
 use super::super::shown::Shown;
 use super::super::verb::{Call, Effect, Permission, Verb, Work};
+use super::told;
 use crate::guests::route_types::{TYPES, connects_with};
 use crate::management::assets::Asset;
 use crate::management::managed::Managing as _;
@@ -38,7 +39,8 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
     let now_ms = call.broker.clock.wall_ms();
     let assets = Asset::all(call.tenant);
-    let rows: Vec<Value> = assets.iter().map(|asset| asset.info(call.tenant, now_ms)).collect();
+    let rows: Vec<Value> =
+        assets.iter().map(|asset| told(call, asset, asset.info(call.tenant, now_ms))).collect();
     let message = match rows.len() {
         0 => "No assets found.".to_owned(),
         count => format!("{count} asset(s)."),
