@@ -481,6 +481,7 @@ fn who_fills_the_disk_leaves_its_reserve_to_commands() {
     assert!(refused, "a disk of 96 MiB takes 400 MB");
     let free = || lotmq_store::free_bytes(disk.path()).unwrap();
     assert!(free() > 12 * MIB, "{} bytes are free", free());
+    assert!(wait_for_health(&broker, 503).contains("full but for the reserve"));
     for command in ["-addUser ann s3cret-pump", "-changeUserPassword ann s3cret-pump-2", "-setEnv SITE=north"]
     {
         broker.command_ok(command);

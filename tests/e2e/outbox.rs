@@ -178,14 +178,13 @@ fn an_outbox_that_is_full_says_so_where_people_look() {
         let reason = row["reason"].as_str().unwrap_or_default().to_owned();
         let bytes = row["waitingBytes"].as_u64().unwrap();
         let grouped = format!("{},{:03}", bytes / 1000, bytes % 1000);
-        let told = "outbox full, publishers wait, of other users for an administrator's route only";
-        reason.starts_with(&format!("{told} ({grouped} of 2,000 bytes)")).then_some(())
+        reason.starts_with(&format!("outbox full ({grouped} of 2,000 bytes): what comes waits")).then_some(())
     });
     assert_eq!(standing(&broker)["waitingBytesMax"], 2000);
     assert_eq!(broker.metric("lotmq_route_waiting_max_bytes"), Some(2000.0));
     broker.wait_for_metric("lotmq_route_outbox_full_total", 1.0);
     eventually("it is in the log", || {
-        broker.log().text().contains("outbox full, publishers wait, of other").then_some(())
+        broker.log().text().contains("of 2,000 bytes): what comes waits").then_some(())
     });
     let far = FarSide::at(address);
     assert_eq!(far.take(3).len(), 3);

@@ -111,7 +111,7 @@ impl Core {
     }
 
     /// Failure because of which nothing is stored for clients at the moment.
-    pub(crate) fn refuses_to_store(&self) -> Option<StoreFailure> {
+    pub fn refuses_to_store(&self) -> Option<StoreFailure> {
         self.store_failure()
             .or_else(|| self.storage.is_reserved(&*self.log).then_some(StoreFailure::Reserved))
     }

@@ -116,9 +116,9 @@ impl Shares {
         self.of_owner(Owner::of(identity))
     }
 
-    /// Share of a user.
-    pub fn of_user(self: &Arc<Self>, name: &Arc<str>) -> Arc<Share> {
-        self.of_owner(Owner::User(Arc::clone(name)))
+    /// Share of the user of a definition; that of clients without a user and without an address where it belongs to nobody.
+    pub fn of_user(self: &Arc<Self>, name: Option<&Arc<str>>) -> Arc<Share> {
+        self.of_owner(name.map_or(Owner::Anybody, |name| Owner::User(Arc::clone(name))))
     }
 
     fn of_owner(self: &Arc<Self>, owner: Owner) -> Arc<Share> {

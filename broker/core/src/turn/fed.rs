@@ -43,7 +43,7 @@ impl Feeder {
     fn share(&self) -> Arc<Share> {
         match self {
             Self::Client(client) => client.share(),
-            Self::User(shares, name) => shares.of_user(name),
+            Self::User(shares, name) => shares.of_user(Some(name)),
         }
     }
 }

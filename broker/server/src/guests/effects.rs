@@ -342,7 +342,7 @@ mod tests {
         let broker = &running.server.broker;
         let tenant = broker.tenants.default_tenant();
         let owner: Arc<str> = "ann".into();
-        let share = tenant.shares.of_user(&owner);
+        let share = tenant.shares.of_user(Some(&owner));
         this_turn::install(Arc::clone(&broker.context), None);
         let publish = |owner: Option<&Arc<str>>| {
             this_turn::with(|turn| {

@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 use super::effects::{GuestMessage, Sender, codec_qos};
 use super::guest_id::definition_id;
 use super::retained;
+use super::routes::runner::RouteRunner;
 use super::services::TenantServices;
 use crate::guests::HasPrograms as _;
 use crate::limits::{INGEST_PIECE_BYTES, INGEST_PIECE_MESSAGES};
@@ -63,8 +64,10 @@ async fn ingest(
     while !rest.is_empty() {
         let (first, others) = rest.split_at(piece(rest));
         let tenant = services.tenant.upgrade().ok_or(IngestError::Closed)?;
-        wait_for_room(services, &tenant, first).await;
-        wait_for_outboxes(&tenant, &run, first).await;
+        let runner = tenant.programs().guests.route_by_id(definition_id(run.definition));
+        let runner = runner.ok_or(IngestError::Closed)?;
+        wait_for_room(services, &tenant, &runner, first).await;
+        wait_for_outboxes(&tenant, &run, &runner, first).await;
         // What its owner may is asked behind the wait, in which it may have changed.
         match check_rights(services, &run, first) {
             // The guest is to hear that none was taken when none was: with the next attempt.
@@ -105,27 +108,50 @@ fn piece(messages: &[IngestedMessage]) -> usize {
 }
 
 /// Waits while the disk is behind, as Clients of the same owner would.
-async fn wait_for_room(services: &TenantServices, tenant: &Tenant, messages: &[IngestedMessage]) {
+async fn wait_for_room(
+    services: &TenantServices,
+    tenant: &Tenant,
+    runner: &RouteRunner,
+    messages: &[IngestedMessage],
+) {
     if !messages.iter().any(|message| message.retain || is_acknowledged(message)) {
         return;
     }
-    let share = || services.owner.as_ref().map(|owner| tenant.shares.of_user(&owner.name));
-    while this_turn::with(|turn| turn.is_store_busy_for(share)) {
+    let share = || services.owner.as_ref().map(|owner| tenant.shares.of_user(Some(&owner.name)));
+    wait_while(runner, "the disk is behind, or full", || {
+        this_turn::with(|turn| turn.is_store_busy_for(share))
+    })
+    .await;
+}
+
+/// Waits until this is no longer so.
+async fn wait_while(runner: &RouteRunner, why: &'static str, is_so: impl Fn() -> bool) {
+    if !is_so() {
+        return;
+    }
+    let _wait = runner.ingest_waits.begin(why);
+    while is_so() {
         tokio::time::sleep(BUSY_PAUSE).await;
     }
 }
 
 /// Waits while outboxes of other routes that take the messages are full and shed nothing, as Clients would.
-async fn wait_for_outboxes(tenant: &Arc<Tenant>, run: &RunContext, messages: &[IngestedMessage]) {
+async fn wait_for_outboxes(
+    tenant: &Arc<Tenant>,
+    run: &RunContext,
+    runner: &RouteRunner,
+    messages: &[IngestedMessage],
+) {
     let publisher = Publisher::Route(definition_id(run.definition));
     for message in messages {
         let (by, qos) = ((publisher, &*message.topic), codec_qos(message.qos));
-        while this_turn::with(|turn| {
-            turn.tick();
-            capacity::must_wait(turn, tenant, by, qos)
-        }) {
-            tokio::time::sleep(BUSY_PAUSE).await;
-        }
+        let must_wait = || {
+            this_turn::with(|turn| {
+                turn.tick();
+                capacity::must_wait(turn, tenant, by, qos)
+            })
+        };
+        wait_while(runner, "the outbox of a route that takes it is full", must_wait).await;
     }
 }
 

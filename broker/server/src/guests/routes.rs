@@ -18,6 +18,7 @@ pub(in crate::guests) mod failing_tags;
 mod fresh_posts;
 pub(super) mod hold;
 pub(crate) mod http_figures;
+mod ingest_waits;
 pub(super) mod keeping;
 pub(super) mod mailbox;
 mod orders;

@@ -84,9 +84,9 @@ fn look_at_owners(hosting: &Hosting, live: u64, queue_bytes_max: u64) {
             queues.add(state.holding.share(), state.session.counts().queued_bytes);
         }
         for route in tenant.programs().guests.routes_in_order() {
-            if let Some(owner) = route.version().definition.owner() {
-                queues.add(&tenant.shares.of_user(&owner.name), route.outbox_waiting().bytes);
-            }
+            let version = route.version();
+            let owner = version.definition.owner().map(|owner| &owner.name);
+            queues.add(&tenant.shares.of_user(owner), route.outbox_waiting().bytes);
         }
     }
     queues.judge(live, queue_bytes_max);

@@ -80,22 +80,24 @@ impl SharedRoute {
         if !self.is_stored() || bytes < bytes_max {
             return None;
         }
-        let what = match self.version.buffering.overload(QoS::AtLeastOnce) {
-            Overload::Lossless => "publishers wait, of other users for an administrator's route only",
-            Overload::Balanced => {
-                "publishers wait for a short time, of other users for an administrator's route only, then messages are shed"
-            }
-            Overload::Realtime => "messages are shed",
+        let becomes = |qos| match self.version.buffering.overload(qos) {
+            Overload::Lossless => "waits",
+            Overload::Balanced => "waits for a short time, then it is shed",
+            Overload::Realtime => "is shed",
         };
-        Some(format!("outbox full, {what} ({} of {} bytes)", grouped(bytes), grouped(bytes_max)))
+        let (of_0, of_others) = (becomes(QoS::AtMostOnce), becomes(QoS::AtLeastOnce));
+        let what = match of_0 == of_others {
+            true => format!("what comes {of_0}"),
+            false => format!("QoS 0 {of_0}; QoS 1 {of_others}, and QoS 2"),
+        };
+        Some(format!("outbox full ({} of {} bytes): {what}", grouped(bytes), grouped(bytes_max)))
     }
 
     /// Whether what waits in the store altogether, or for routes and sessions of the owner, is as much as may wait.
     fn is_storage_full(&self, RoomQuery { tenant, core, .. }: &RoomQuery<'_>) -> bool {
-        let owner = || self.version.definition.owner();
+        let owner = || self.version.definition.owner().map(|owner| &owner.name);
         core.storage.queues_are_full()
-            || (core.storage.queues_are_shared_out()
-                && owner().is_some_and(|owner| tenant.shares.of_user(&owner.name).are_queues_full()))
+            || (core.storage.queues_are_shared_out() && tenant.shares.of_user(owner()).are_queues_full())
     }
 
     /// Whether more may be in memory of what waits in the store, where that is to be so many messages at most, with those `besides` the mailbox. What stands aside is bounded by itself, so that others find
@@ -394,7 +396,8 @@ impl RouteRunner {
             (event, SignedDuration::from_millis(age).saturating_sub(linger))
         };
         let waits = oldest.into_iter().map(wait).collect();
-        let full = self.fullness();
+        let waits_to_publish = self.ingest_waits.told().map(|why| format!("what it brings waits: {why}"));
+        let full = self.fullness().or(waits_to_publish);
         Beside { dead_letters: dead.waiting.messages, dead_letters_dropped: dead.dropped, waits, full }
     }
 

@@ -21,6 +21,7 @@ use tracing::warn;
 use super::asked_run::{AskedProbe, AskedRun, RunBounds};
 use super::buffering::BufferMode;
 use super::dead_letters::DeadLetters;
+use super::ingest_waits::IngestWaits;
 use super::mailbox::{Addressee, BatchDue, Full, Mailbox, Post};
 use super::outbox::RouteOutbox;
 use super::probing::Probing;
@@ -44,6 +45,8 @@ pub(crate) struct RouteRunner {
     pub(in crate::guests) outbox_called: Notify,
     /// Signal that its standing has changed.
     pub(in crate::guests) stands: Notify,
+    /// Waits of what it brings.
+    pub(in crate::guests) ingest_waits: IngestWaits,
     /// Payload on which a driver panics, so many times.
     #[cfg(test)]
     pub(in crate::guests) planted: Mutex<Option<(&'static [u8], u32)>>,
@@ -146,6 +149,7 @@ impl RouteRunner {
             clock,
             outbox_called: Notify::new(),
             stands: Notify::new(),
+            ingest_waits: IngestWaits::default(),
             #[cfg(test)]
             planted: Mutex::default(),
         }
@@ -396,7 +400,11 @@ impl RouteRunner {
 
     /// Notes a message that was not taken, at once, because a flood of them has one record only.
     pub(crate) fn shed(&self, error: &PostError, now: Timestamp) {
-        self.update(|standing| standing.failed(1, &error.to_string(), now));
+        self.update(|standing| match error {
+            // That it is full is told beside the reason for which nothing leaves it.
+            PostError::OutboxFull { .. } => standing.shed(1, now),
+            _ => standing.failed(1, &error.to_string(), now),
+        });
     }
 
     /// Whether all drivers have found nothing to do since they were called last.

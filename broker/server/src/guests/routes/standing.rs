@@ -127,7 +127,7 @@ pub(crate) struct Beside {
     pub(crate) dead_letters_dropped: u64,
     /// For how long the oldest message of each event has waited, beside the time for which batches fill.
     pub(crate) waits: Vec<EventWait>,
-    /// That no more may wait, where that is so.
+    /// That no more may wait for it, or that what it brings finds no room, where that is so.
     pub(crate) full: Option<String>,
 }
 
@@ -401,6 +401,13 @@ impl Standing {
         if let Some(Operation { failure: Some(failure), .. }) = self.recent.back_mut() {
             failure.is_opening = true;
         }
+    }
+
+    /// Counts messages that found no room.
+    pub(super) fn shed(&mut self, messages: u64, now: Timestamp) {
+        self.failed += messages;
+        self.errors += 1;
+        self.last_activity = Some(now);
     }
 
     /// Counts messages that were taken out by order, which is no failure of the route.

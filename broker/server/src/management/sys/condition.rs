@@ -24,11 +24,11 @@ use crate::process::{machine, time_zone, usage};
 /// Part of a limit, in percent, from which on it is told.
 const NEAR_PERCENT: u64 = 80;
 
-/// Failures for which the broker is not healthy, the gravest first: a part of it that has ended, a store that takes nothing, threads that stand still
+/// Failures for which the broker is not healthy, the gravest first: a part of it that has ended, a store that takes nothing of clients, threads that stand still
 /// (`silent`, in words), a listener that clients miss.
 pub(crate) fn failures(broker: &Broker, silent: Option<String>) -> Vec<String> {
     let ended = broker.watchdog.ended().map(|name| format!("{name} ended by a panic"));
-    let store = broker.store_failure().map(|failure| failure.to_string());
+    let store = broker.refuses_to_store().map(|failure| failure.to_string());
     let missed = not_opened::failure(&broker.net.not_opened.lock());
     [ended, store, silent, missed].into_iter().flatten().collect()
 }

@@ -74,8 +74,8 @@ pub(super) static STORE: &[FamilyRow] = families! {
         |it, to| to.one(it.broker.store.metrics().entries_in_memory);
     Counter "lotmq_store_reopens_total" [] "How often the store was opened again after a failure."
         |it, to| to.one(it.broker.store.metrics().reopens);
-    Gauge "lotmq_store_failing" [] "Whether nothing can be stored at the moment: 1 then."
-        |it, to| to.one(f64::from(u8::from(it.broker.store_failure().is_some())));
+    Gauge "lotmq_store_failing" [] "Whether nothing can be stored at the moment, or nothing of clients because only the reserve of the disk is left: 1 then."
+        |it, to| to.one(f64::from(u8::from(it.broker.refuses_to_store().is_some())));
     Counter "lotmq_store_recoveries_total" [] "How often a commit worked again after failures."
         |it, to| to.one(it.broker.store.metrics().recoveries);
     Counter "lotmq_store_messages_never_written_total" [] "Messages that all their receivers acknowledged before they were written, so that they never were."
