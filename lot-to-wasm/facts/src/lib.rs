@@ -17,7 +17,7 @@ mod view;
 use serde::{Deserialize, Serialize};
 
 pub use bridge::{BridgeLeg, BridgeSide};
-pub use cycle::shortest_cycle;
+pub use cycle::{Cycle, MessagePath, shortest_cycle};
 pub use route::{RouteBlock, RouteFacts, RoutePart, RouteStore, RouteValue, Taker, TemplatePart};
 pub use rule::{RuleFacts, RuleInputs};
 pub use topic::{TopicFact, overlaps};

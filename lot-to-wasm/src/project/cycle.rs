@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lot_facts::{BridgeLeg, Facts, RouteFacts, Trigger, shortest_cycle};
+use lot_facts::{Cycle, MessagePath, shortest_cycle};
 
 use crate::Compilation;
 use crate::diagnostic::{Draft, Sink, codes};
@@ -12,35 +12,25 @@ use crate::source::{Source, Span};
 /// Where a definition is: the number of its program, and its own in it.
 type Place = (usize, usize);
 
-/// What passes messages on.
-enum Passing<'p> {
-    /// A definition, from its trigger to what it publishes.
-    Definition(&'p Facts),
-    /// A mapping of a bridge, in one direction.
-    Bridge(BridgeLeg<'p>),
-}
-
-/// Something that passes messages on, and where it is defined.
-struct Node<'p> {
-    place: Place,
-    name: String,
-    passing: Passing<'p>,
-}
-
 /// Warns of each cycle of definitions of these programs once, at the first of it. Those with errors are left alone.
 pub fn warn_of_cycles(programs: &mut [(&str, &mut Compilation)]) {
     let mut told = BTreeSet::new();
     let mut found = Vec::new();
     {
-        let all = nodes(programs);
-        let starts: Vec<Vec<usize>> = (0..all.len()).map(|at| started_by(at, &all)).collect();
-        for (at, node) in all.iter().enumerate() {
-            let next = |at: usize| starts.get(at).cloned().unwrap_or_default();
+        let (places, all) = paths(programs);
+        let reached = |at: usize| {
+            let others = |from: &MessagePath<'_>| {
+                (0..all.len()).filter(|to| all.get(*to).is_some_and(|to| from.may_pass_to(to))).collect()
+            };
+            all.get(at).map(others).unwrap_or_default()
+        };
+        let next: Vec<Vec<usize>> = (0..all.len()).map(reached).collect();
+        for (at, place) in places.iter().enumerate() {
+            let next = |at: usize| next.get(at).cloned().unwrap_or_default();
             let Some(way) = shortest_cycle(at, next) else { continue };
-            if !told.insert(way.iter().copied().collect::<BTreeSet<usize>>()) {
-                continue;
+            if told.insert(way.iter().copied().collect::<BTreeSet<usize>>()) {
+                found.push((*place, warning(&Cycle::of(&way, &all))));
             }
-            found.push((node.place, warning(&way, &all)));
         }
     }
     for (place, draft) in found {
@@ -49,67 +39,31 @@ pub fn warn_of_cycles(programs: &mut [(&str, &mut Compilation)]) {
 }
 
 /// The warning of a cycle, without its place.
-fn warning(way: &[usize], all: &[Node<'_>]) -> Draft {
-    let members: Vec<&Node<'_>> = way.iter().filter_map(|at| all.get(*at)).collect();
-    let names: Vec<&str> = members.iter().map(|node| node.name.as_str()).collect();
-    let is_bridge = |node: &&Node<'_>| matches!(node.passing, Passing::Bridge(_));
-    let bridges = members.iter().filter(|node| is_bridge(node)).count();
-    let told = |message: String| Draft::warning(codes::TRIGGER_CYCLE, Span::default(), message);
-    if bridges == members.len() {
-        let draft = told(format!("may carry messages in a circle: {}", names.join(" -> ")));
+fn warning(cycle: &Cycle) -> Draft {
+    let draft = Draft::warning(codes::TRIGGER_CYCLE, Span::default(), cycle.to_string());
+    let draft = draft.note("the broker says TRIGGER_CYCLE of it");
+    if cycle.is_of_bridges {
         let draft = draft.note("a bridge stops what has passed it before; where a broker on the way speaks no MQTT 5.0 it may go on");
         return draft.suggest(
             "leave the topics of one mapping out of the other, or write one mapping WITH DIRECTION \"both\"",
         );
     }
-    let draft = told(format!("may trigger itself: {}", names.join(" -> ")));
-    let draft = if bridges == 0 { draft.note("the broker says TRIGGER_CYCLE of it") } else { draft };
     draft.suggest("publish to a topic that its trigger does not match")
 }
 
-/// The definitions without errors, and the mappings of bridges among them.
-fn nodes<'p>(programs: &'p [(&str, &mut Compilation)]) -> Vec<Node<'p>> {
-    let mut all = Vec::new();
+/// The paths through all definitions without errors, each with the place of its definition.
+fn paths<'p>(programs: &'p [(&str, &mut Compilation)]) -> (Vec<Place>, Vec<MessagePath<'p>>) {
+    let mut all = (Vec::new(), Vec::new());
     for (program, (_, compilation)) in programs.iter().enumerate() {
         for (entity, compiled) in compilation.entities.iter().enumerate() {
-            let Some(facts) = compiled.output.as_ref().map(|output| &output.facts) else { continue };
-            let node = |name: String, passing| Node { place: (program, entity), name, passing };
-            let legs = facts.route.as_deref().map(RouteFacts::bridge_legs).unwrap_or_default();
-            if legs.is_empty() {
-                all.push(node(facts.name.clone(), Passing::Definition(facts)));
+            let Some(output) = &compiled.output else { continue };
+            for path in MessagePath::all_of(&output.facts) {
+                all.0.push((program, entity));
+                all.1.push(path);
             }
-            let of_leg =
-                |leg: BridgeLeg<'p>| node(format!("{}.{}", facts.name, leg.mapping), Passing::Bridge(leg));
-            all.extend(legs.into_iter().map(of_leg));
         }
     }
     all
-}
-
-fn started_by(at: usize, all: &[Node<'_>]) -> Vec<usize> {
-    let Some(first) = all.get(at) else { return Vec::new() };
-    let others = all.iter().enumerate();
-    others.filter(|(other, node)| may_pass_on(first, node, *other == at)).map(|(other, _)| other).collect()
-}
-
-/// Whether what one passes on may come to another, which is itself or not.
-fn may_pass_on(first: &Node<'_>, second: &Node<'_>, is_same: bool) -> bool {
-    match (&first.passing, &second.passing) {
-        (Passing::Definition(writer), Passing::Definition(other)) => writer.may_start(other, is_same),
-        (Passing::Definition(writer), Passing::Bridge(leg)) => {
-            leg.from.is_none() && writer.writes.iter().any(|write| write.may_match(leg.filter))
-        }
-        (Passing::Bridge(leg), Passing::Definition(other)) => {
-            let trigger = other.trigger.as_ref().filter(|trigger| trigger.is_by_message());
-            let filters = trigger.map(Trigger::filters).unwrap_or_default();
-            leg.to.is_none() && filters.iter().any(|filter| leg.topic.may_match(filter))
-        }
-        // Both directions of a mapping are meant to be there.
-        (Passing::Bridge(leg), Passing::Bridge(other)) => {
-            let is_own = first.place == second.place && leg.mapping == other.mapping;
-            !is_own && leg.to == other.from && leg.topic.may_match(other.filter)
-        }
-    }
 }
 
 /// Puts the warning at the name of the definition.

@@ -1,37 +1,37 @@
-//! Cycles of definitions that trigger one another by what they publish: a warning at deploy, LoT reference §17.
+//! Cycles of definitions that trigger one another by what they publish, and of bridges that carry it round: a warning at deploy, LoT reference §17.
 //!
 //! The loop guard stops such messages at run time; this says it before. A write to a topic that is known only at run
 //! time is left out: it could trigger everything, and a warning that is nearly always wrong is not read.
 
-use std::sync::Arc;
-
-use lot_facts::shortest_cycle;
+use lot_facts::{Cycle, MessagePath, shortest_cycle};
 
 use super::Registry;
-use crate::definition::{Definition, DefinitionId};
+use crate::definition::DefinitionId;
 
-/// The names on a shortest way from the definition back to itself; `None` when there is none within 64 definitions.
-pub(crate) fn find_cycle(start: DefinitionId, registry: &Registry) -> Option<Vec<Arc<str>>> {
-    let way = shortest_cycle(start, |id| {
-        registry.by_id(id).map_or(Vec::new(), |writer| started_by(writer, registry))
-    })?;
-    let definitions = way.into_iter().filter_map(|id| registry.by_id(id));
-    Some(definitions.map(|definition| Arc::clone(definition.name())).collect())
-}
-
-/// The definitions whose trigger a write of `writer` may match.
-fn started_by(writer: &Definition, registry: &Registry) -> Vec<DefinitionId> {
-    if writer.facts().writes.is_empty() {
-        return Vec::new();
+/// A shortest way from the definition, or from a mapping of the bridge that it is, back to itself; `None` when there is none within 64 definitions.
+pub(crate) fn find_cycle(start: DefinitionId, registry: &Registry) -> Option<Cycle> {
+    let own = MessagePath::all_of(registry.by_id(start)?.facts());
+    if !own.iter().any(MessagePath::passes_anything) {
+        return None;
     }
-    let all = registry.entries.values().map(|entry| &entry.definition);
-    let started = all.filter(|other| writer.facts().may_start(other.facts(), other.id == writer.id));
-    started.map(|definition| definition.id).collect()
+    let others = registry.entries.values().filter(|entry| entry.definition.id != start);
+    let count = own.len();
+    let mut all = own;
+    all.extend(others.flat_map(|entry| MessagePath::all_of(entry.definition.facts())));
+    let next = |at: usize| -> Vec<usize> {
+        let from = all.get(at).filter(|from| from.passes_anything());
+        let reached = |from: &MessagePath<'_>| {
+            (0..all.len()).filter(|to| all.get(*to).is_some_and(|to| from.may_pass_to(to))).collect()
+        };
+        from.map(reached).unwrap_or_default()
+    };
+    let ways = (0..count).filter_map(|own| shortest_cycle(own, next));
+    ways.min_by_key(Vec::len).map(|way| Cycle::of(&way, &all))
 }
 
 #[cfg(test)]
 mod tests {
-    use lot_facts::{Facts, Kind, TopicFact, Trigger};
+    use lot_facts::{Facts, Kind, RouteBlock, RouteFacts, RouteValue, TopicFact, Trigger};
 
     use crate::fixture::{World, action, on_topic, topic_facts};
     use crate::registry::Warning;
@@ -46,11 +46,8 @@ mod tests {
         let mut last = None;
         for (name, filter, topics) in definitions {
             let installed = world.add(writes(on_topic(name, &[filter]), topics));
-            last = installed
-                .warnings
-                .iter()
-                .find(|w| matches!(w, Warning::Cycle { .. }))
-                .map(ToString::to_string);
+            last =
+                installed.warnings.iter().find(|w| matches!(w, Warning::Cycle(_))).map(ToString::to_string);
         }
         last
     }
@@ -77,6 +74,62 @@ mod tests {
         ] {
             assert_eq!(cycle(definitions).as_deref(), expected, "{definitions:?}");
         }
+    }
+
+    fn block(name: &str, settings: &[(&str, &str)]) -> RouteBlock {
+        let text = |(key, value): &(&str, &str)| ((*key).to_owned(), RouteValue::Text((*value).to_owned()));
+        let settings = settings.iter().map(text).collect();
+        RouteBlock { name: name.to_owned(), settings, ..RouteBlock::default() }
+    }
+
+    /// A bridge from this broker to the one of this address, with a mapping in each of these directions.
+    fn bridge(name: &str, address: &str, mappings: &[(&str, &str, &str)]) -> Facts {
+        let mapping = |(source, destination, direction): &(&str, &str, &str)| {
+            block(
+                direction,
+                &[("SOURCE_TOPIC", source), ("DESTINATION_TOPIC", destination), ("DIRECTION", direction)],
+            )
+        };
+        let route = RouteFacts {
+            kind: "MQTT_BRIDGE".to_owned(),
+            sections: vec![
+                block("SOURCE_CONFIG", &[("BROKER", "SELF")]),
+                block("DESTINATION_CONFIG", &[("BROKER_ADDRESS", address)]),
+            ],
+            events: Vec::new(),
+            mappings: mappings.iter().map(mapping).collect(),
+            stores: Vec::new(),
+        };
+        Facts { route: Some(Box::new(route)), ..Facts::new(Kind::Route, name) }
+    }
+
+    #[test]
+    fn circles_of_bridges_are_found_at_deploy() {
+        let told = |definitions: Vec<Facts>| {
+            let mut world = World::new();
+            let installed: Vec<_> = definitions.into_iter().map(|facts| world.add(facts)).collect();
+            let warnings = installed.last().unwrap().warnings.iter();
+            warnings.map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        };
+        let itself = |name: &str| bridge(name, "self", &[("f/#", "f/#", "out")]);
+        assert_eq!(told(vec![itself("A")]), "", "one bridge stops what it has carried");
+        assert_eq!(
+            told(vec![itself("A"), itself("B")]),
+            "may carry messages in a circle: B.out -> A.out -> B.out"
+        );
+        assert_eq!(told(vec![bridge("A", "far", &[("a/#", "b/#", "both")])]), "");
+        let there = || bridge("There", "far", &[("a/#", "b/#", "out")]);
+        let back = |topic: &str| bridge("Back", "far", &[("b/#", topic, "in")]);
+        assert_eq!(told(vec![there(), back("c/#")]), "");
+        assert_eq!(
+            told(vec![there(), back("a/#")]),
+            "may carry messages in a circle: Back.in -> There.out -> Back.in"
+        );
+        let answer = || writes(on_topic("Answer", &["c/+"]), &["a/x"]);
+        assert_eq!(
+            told(vec![there(), back("c/#"), answer()]),
+            "may trigger itself: Answer -> There.out -> Back.in -> Answer"
+        );
     }
 
     #[test]

@@ -239,9 +239,9 @@ impl Registry {
         if self.is_loading {
             return;
         }
-        let path = find_cycle(id, self);
-        if let (Some(path), Some(entry)) = (path, self.entries.get_mut(&id)) {
-            entry.warnings.push(Warning::Cycle { path });
+        let cycle = find_cycle(id, self);
+        if let (Some(cycle), Some(entry)) = (cycle, self.entries.get_mut(&id)) {
+            entry.warnings.push(Warning::Cycle(cycle));
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use lot_facts::Cycle;
 use lotmq_router::TopicError;
 use serde::Serialize;
 
@@ -55,11 +56,8 @@ pub enum Warning {
     },
     /// Its timer never fires: the instant is past.
     NeverRuns,
-    /// What it writes triggers itself again.
-    Cycle {
-        /// Names from this definition back to itself.
-        path: Vec<Arc<str>>,
-    },
+    /// What it writes, or carries, comes back to itself.
+    Cycle(Cycle),
 }
 
 impl Warning {
@@ -68,7 +66,7 @@ impl Warning {
         match self {
             Warning::Pending { .. } => "PENDING",
             Warning::NeverRuns => "NEVER_RUNS",
-            Warning::Cycle { .. } => "TRIGGER_CYCLE",
+            Warning::Cycle(_) => "TRIGGER_CYCLE",
         }
     }
 }
@@ -81,10 +79,7 @@ impl fmt::Display for Warning {
                 join(f, missing, ", ")
             }
             Warning::NeverRuns => f.write_str("the time of the trigger is past; the action never runs"),
-            Warning::Cycle { path } => {
-                f.write_str("may trigger itself: ")?;
-                join(f, path, " -> ")
-            }
+            Warning::Cycle(cycle) => cycle.fmt(f),
         }
     }
 }

@@ -309,7 +309,7 @@ codes! {
         TOKEN_IGNORED "a token was ignored"
             "Nothing here needs one."
         TRIGGER_CYCLE "it may trigger itself"
-            "A topic that it writes may start it again, perhaps by way of others; the message names them. 64 runs after one another is the end (HOP_LIMIT). Write to another topic, or begin with a condition. lotmq check tells it as LOT333."
+            "A topic that it writes may start it again, perhaps by way of others or over mappings of bridges; or such mappings alone carry messages in a circle. The message names them. 64 runs after one another is the end (HOP_LIMIT), of a circle of bridges alone what docs/routes/mqtt-bridge.md says. Write to another topic, or begin with a condition. lotmq check tells it as LOT333."
         TRIGGER_NOT_GRANTED "module is not started by what it names"
             "What it was compiled from names topics that start it and that it was not granted to read, or a timer or an event that no module is started by. Grant it read: of those topics, or name others with -on."
         UNREADABLE "file cannot be read"
