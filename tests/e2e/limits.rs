@@ -506,3 +506,55 @@ fn an_administrator_gets_in_though_others_of_this_machine_contest_the_spare_plac
     });
     assert_eq!(let_in, 20, "{} others tried", tried.load(Ordering::Relaxed));
 }
+
+/// Topics of the retained messages that a filter matches.
+fn retained(broker: &Broker, filter: &str) -> usize {
+    let mut reader = broker.client("");
+    reader.subscribe_to(filter, QoS::AtMostOnce).unwrap();
+    std::iter::from_fn(|| reader.receive(Duration::from_millis(500)).unwrap()).count()
+}
+
+#[test]
+fn what_programs_retain_counts_for_their_owner() {
+    let mut broker = options()
+        .variable("LOTMQ_LIMITS_RETAINED_MESSAGES", "16")
+        .variable("LOTMQ_LOT_COMPAT_KEEP_VISIBLE_RETAINED", "true")
+        .start();
+    let is_one = "USER IS \"ann\" OR USER IS \"bob\"";
+    for scope in ["ActionManagementCreation", "CommandCall"] {
+        broker.command_ok(&format!(
+            "-addRule DEFINE RULE Of{scope} WITH PRIORITY 5 FOR {scope}\n    IF {is_one} THEN\n        ALLOW\n"
+        ));
+    }
+    for user in ["ann", "bob"] {
+        broker.command_ok(&format!("-addUser {user} pw"));
+        let action = format!(
+            "-addAction DEFINE ACTION Of{user}\nON TOPIC \"{user}/+\" DO\n    KEEP TOPIC \"kept/{user}/\" + TOPIC POSITION 2 WITH PAYLOAD\n    PUBLISH TOPIC \"ran/{user}\" WITH 1\n"
+        );
+        assert!(broker.command_as((user, "pw"), &action).success(), "{user}");
+    }
+    let fill = |broker: &Broker, user: &str, count: usize| {
+        let mut sender = broker.client("sender");
+        sender.subscribe_to(&format!("ran/{user}"), QoS::AtMostOnce).unwrap();
+        for number in 0..count {
+            let topic = format!("{user}/{number}");
+            sender.publish(&Publication::new(topic, "1").qos(QoS::AtLeastOnce)).unwrap();
+        }
+        for _ in 0..count {
+            sender.receive(WAIT_MAX).unwrap().expect("the action has run");
+        }
+        retained(broker, &format!("kept/{user}/#"))
+    };
+    assert_eq!(fill(&broker, "ann", 20), 12, "three quarters of what others leave");
+    assert_eq!(fill(&broker, "bob", 20), 3);
+    broker.kill();
+    broker.start_again();
+    assert_eq!(fill(&broker, "bob", 20), 3, "whose they are outlives a restart");
+    // What is removed, by whomever, comes back.
+    let mut remover = broker.root("remover");
+    for number in 0..8 {
+        let empty = Publication::new(format!("kept/ann/{number}"), "").qos(QoS::AtLeastOnce).retained();
+        remover.publish(&empty).unwrap();
+    }
+    assert_eq!(fill(&broker, "bob", 40), 9);
+}

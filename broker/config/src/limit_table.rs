@@ -153,7 +153,7 @@ macro_rules! limit_table {
                 /// 256 MiB and at most 4 GiB. Those of one user have at most three quarters of what the others leave.
                 guests_memory: u64 = 0, range 0..=1_099_511_627_776, unit "bytes"
                     => GuestsMemory(QuotaExceeded, "guests need too much memory"): "the run that needs more ends with `GUEST_MEMORY`, which names the sum or the part. Rules are not held to it";
-                /// Retained messages of one tenant. One user, all clients without a user together, and all programs together each have at most three quarters of what the others leave.
+                /// Retained messages of one tenant. One user with his programs, all clients without a user together, and programs without an owner each have at most three quarters of what the others leave.
                 retained_messages: u32 = $crate::limit_table::RETAINED_MESSAGES_MAX, range 1..=1_000_000_000, unit "messages"
                     => RetainedMessages(QuotaExceeded, "too many retained messages"): "a message that would become one more is refused with 0x97 (5.0, QoS 1 and 2); else it is delivered and not retained. Replacing and deleting always work";
                 /// Bytes of the retained messages of one tenant, with topics and properties; shared out as `retained_messages`.

@@ -11,6 +11,7 @@ use crate::arena::{Arena, Span};
 use crate::message::spans::MessageSpans;
 use crate::message::{Message, MessageParts};
 use crate::tenant::client::Client;
+use crate::tenant::retain::Keeper;
 
 /// Message on its way to its receivers, as ranges of the turn's arena.
 pub struct Publication<'a> {
@@ -29,6 +30,11 @@ pub struct Publication<'a> {
 }
 
 impl<'a> Publication<'a> {
+    /// For whom the message counts where it is retained.
+    pub(crate) fn keeper(&self) -> Keeper {
+        Keeper::of(self.source, self.owner)
+    }
+
     /// A message that was kept somewhere; a large payload is read where it lies.
     pub(crate) fn of(arena: &mut Arena, message: &Message, source: Option<&'a Arc<Client>>) -> Self {
         let parts = message.parts();

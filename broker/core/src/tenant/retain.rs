@@ -20,7 +20,7 @@ use crate::tenant::client::Client;
 /// Owner for whom a retained message counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Keeper {
-    /// The broker itself and all programs.
+    /// The broker itself, and programs without an owner.
     Broker,
     /// All Clients without a user.
     Nobody,
@@ -29,9 +29,13 @@ pub enum Keeper {
 }
 
 impl Keeper {
-    /// Keeper of messages from this publisher: a Client, or what runs in the broker.
-    pub fn of(source: Option<&Arc<Client>>) -> Self {
-        source.map_or(Self::Broker, |client| client.user.clone().map_or(Self::Nobody, Self::User))
+    /// Keeper of messages from this publisher: a Client, or what runs in the broker, for its owner.
+    pub fn of(source: Option<&Arc<Client>>, owner: Option<&Arc<str>>) -> Self {
+        match (source, owner) {
+            (Some(client), _) => client.user.clone().map_or(Self::Nobody, Self::User),
+            (None, Some(owner)) => Self::User(Arc::clone(owner)),
+            (None, None) => Self::Broker,
+        }
     }
 
     /// The keeper as it was stored.

@@ -416,7 +416,7 @@ impl<'a> FanOutOf<'a> {
         let index = self.message(turn);
         let message = Arc::clone(turn.messages.shared(index, &turn.arena));
         let before = turn.batch.bytes();
-        let retained = tenant.retain(&message, self.publication.source, turn);
+        let retained = tenant.retain(&message, self.publication.keeper(), turn);
         self.feeds(turn, tenant, before);
         if let Err(limit) = retained {
             match self.publication.source {

@@ -10,7 +10,6 @@ use lotmq_store::{MessageId, Op, RetainedRow};
 use crate::limits::{Limit, RETAINED_SWEEP_MS};
 use crate::message::Message;
 use crate::tenant::Tenant;
-use crate::tenant::client::Client;
 use crate::tenant::publication::Publication;
 use crate::tenant::retain::Keeper;
 use crate::turn::Turn;
@@ -24,23 +23,18 @@ pub(crate) fn can_retain(turn: &Turn, tenant: &Tenant, publication: &Publication
     }
     let bytes = publication.message.bytes();
     let topic = turn.arena.text(publication.message.topic);
-    let keeper = Keeper::of(publication.source);
+    let keeper = publication.keeper();
     tenant.retained.read().has_room(&turn.core.config.limits, &keeper, topic, bytes)
 }
 
 impl Tenant {
-    /// Replaces or, with an empty payload, clears the retained message of a topic \[MQTT-3.3.1-5, -6\], for who publishes it.
+    /// Replaces or, with an empty payload, clears the retained message of a topic \[MQTT-3.3.1-5, -6\], which counts for its keeper.
     ///
     /// The order of writers is decided under the index's lock; the store keeps to it by the version.
     ///
     /// # Errors
     /// The limit that leaves no room for it, for the caller to count: it is not retained.
-    pub fn retain(
-        &self,
-        message: &Arc<Message>,
-        source: Option<&Arc<Client>>,
-        turn: &mut Turn,
-    ) -> Result<(), Limit> {
+    pub fn retain(&self, message: &Arc<Message>, keeper: Keeper, turn: &mut Turn) -> Result<(), Limit> {
         let topic = message.topic();
         let mut retained = self.retained.write();
         let version = turn.core.ids.next_message();
@@ -56,7 +50,6 @@ impl Tenant {
                 turn.batch.push(Op::DeleteRetained { tenant: self.id, topic, version });
             }
         } else {
-            let keeper = Keeper::of(source);
             retained.has_room(&turn.core.config.limits, &keeper, topic, message.size())?;
             let row = self.retained_row(message, &keeper, (version, turn.wall_ms()));
             retained.insert(&message.without_number(), keeper);

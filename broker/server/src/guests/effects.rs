@@ -20,6 +20,7 @@ use crate::process::clock::timestamp;
 use lotmq_core::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::publication::Publication;
+use lotmq_core::tenant::retain::Keeper;
 use lotmq_core::tenant::system_topics;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::internal::encoded;
@@ -127,7 +128,8 @@ fn keep(
             retain: true,
             expires_at_ms: None,
         };
-        if let Err(limit) = run.tenant.retain(&Arc::new(Message::new(0, parts)), None, turn) {
+        let keeper = Keeper::of(None, definition.owner().map(|owner| &owner.name));
+        if let Err(limit) = run.tenant.retain(&Arc::new(Message::new(0, parts)), keeper, turn) {
             turn.core.limits.elsewhere.note(limit, &topic, turn.now());
         }
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use lotmq_core::durable::commit_watcher::CommitWatcher;
 use lotmq_core::durable::store_failure::StoreFailure;
 use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::publication::Publication;
 use lotmq_core::tenant::triggers::Publisher;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::capacity;
@@ -190,7 +191,7 @@ fn publish(
     let sender = Sender { owner, origin: Some(route), hops: run.hops.saturating_add(1) };
     this_turn::with(|turn| {
         turn.tick();
-        if capacity::may_refuse(turn) && !can_keep(turn, tenant, messages) {
+        if capacity::may_refuse(turn) && !can_keep(turn, tenant, (owner, messages)) {
             turn.core.counters.publish_not_stored.add(messages.len() as u64);
             return Err(IngestError::NotStored);
         }
@@ -209,10 +210,15 @@ fn publish(
 }
 
 /// Whether each of the messages can be kept wherever it must be; nothing of them stays in the turn.
-fn can_keep(turn: &mut Turn, tenant: &Arc<Tenant>, messages: &[IngestedMessage]) -> bool {
+fn can_keep(
+    turn: &mut Turn,
+    tenant: &Arc<Tenant>,
+    (owner, messages): (Option<&Arc<str>>, &[IngestedMessage]),
+) -> bool {
     let can = messages.iter().all(|message| {
         let publication = of_route(message).in_turn(turn, 0);
-        publication.is_none_or(|publication| capacity::can_keep(turn, tenant, &publication))
+        publication
+            .is_none_or(|publication| capacity::can_keep(turn, tenant, &Publication { owner, ..publication }))
     });
     turn.flush();
     can

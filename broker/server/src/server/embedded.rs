@@ -55,6 +55,7 @@ use error::{refused, variable};
 use happening::Deeds;
 use lotmq_core::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::retain::Keeper;
 use lotmq_core::tenant::system_topics::is_system;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::internal::encoded;
@@ -327,7 +328,7 @@ impl EmbeddedBroker {
         };
         this_turn::with(|turn| {
             // A limit would have kept the broker from having it.
-            let _ = self.tenant.retain(&Arc::new(Message::new(0, parts)), None, turn);
+            let _ = self.tenant.retain(&Arc::new(Message::new(0, parts)), Keeper::Broker, turn);
         });
     }
 

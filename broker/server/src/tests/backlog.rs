@@ -8,6 +8,7 @@ use lotmq_codec::QoS;
 use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running, receive};
 use lotmq_core::message::{Message, MessageParts};
+use lotmq_core::tenant::retain::Keeper;
 use lotmq_core::tenant::session_key::SessionKey;
 
 #[test]
@@ -27,7 +28,7 @@ fn a_panic_about_one_message_ends_one_connection_and_nothing_else() {
     };
     this_turn::install(Arc::clone(&broker.context), None);
     let message = Arc::new(Message::new(0, parts));
-    this_turn::with(|turn| broker.tenants.default_tenant().retain(&message, None, turn)).unwrap();
+    this_turn::with(|turn| broker.tenants.default_tenant().retain(&message, Keeper::Broker, turn)).unwrap();
     this_turn::uninstall();
     // One for each shard at least.
     for id in ["a", "b", "c"] {
