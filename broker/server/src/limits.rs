@@ -138,6 +138,9 @@ pub(crate) const REMOVED_NAMES_MAX: usize = 10_000;
 /// Environment variables, and as many secrets, of one tenant; all of them are in memory.
 pub(crate) const VARIABLES_MAX: usize = 10_000;
 
+/// Of these, those that there may be for a program to add one: three quarters. The others are for commands, which administrators give.
+pub(crate) const VARIABLES_OF_PROGRAMS_MAX: usize = VARIABLES_MAX / 4 * 3;
+
 /// Bytes of variables and secrets, changed by runs, that are handed to the store at once; a value more where that is more.
 pub(crate) const VARIABLES_SAVED_BYTES: usize = 1 << 20;
 

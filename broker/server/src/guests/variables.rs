@@ -20,7 +20,8 @@ use zeroize::Zeroizing;
 use self::masking::Masking;
 use crate::limits::{
     COMMIT_PATIENCE, MASKED_CUT_BYTES_MIN, MASKED_LINE_BYTES_MIN, MASKED_PRINTED_BYTES_MIN,
-    VARIABLE_NAME_BYTES_MAX, VARIABLE_VALUE_BYTES_MAX, VARIABLES_MAX, VARIABLES_SAVED_BYTES,
+    VARIABLE_NAME_BYTES_MAX, VARIABLE_VALUE_BYTES_MAX, VARIABLES_MAX, VARIABLES_OF_PROGRAMS_MAX,
+    VARIABLES_SAVED_BYTES,
 };
 
 /// Value that is wiped from memory when it is dropped.
@@ -123,9 +124,9 @@ pub(crate) enum VariableError {
     /// The value is longer than [`VARIABLE_VALUE_BYTES_MAX`].
     #[error("The value has {0} bytes, the limit is {VARIABLE_VALUE_BYTES_MAX}.")]
     ValueTooLong(usize),
-    /// There would be more than [`VARIABLES_MAX`].
-    #[error("There are already {VARIABLES_MAX}.")]
-    TooMany,
+    /// There would be more than [`VARIABLES_MAX`], or for a program [`VARIABLES_OF_PROGRAMS_MAX`].
+    #[error("There are already {0}.")]
+    TooMany(usize),
     /// The store takes nothing.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -241,7 +242,7 @@ impl Variables {
     ) -> Result<Ticket, VariableError> {
         check(name, value)?;
         let mut environment = self.environment.write();
-        check_room(&environment.values, name)?;
+        check_room(&environment.values, name, VARIABLES_MAX)?;
         let row = EnvironmentRow { tenant: self.tenant, name: name.into(), value: value.into() };
         let ticket = append(store, Op::PutEnv(&row))?;
         environment.unsaved.remove(name);
@@ -279,7 +280,7 @@ impl Variables {
         let is_changed = match value {
             Some(value) => {
                 check(name, value)?;
-                check_room(&environment.values, name)?;
+                check_room(&environment.values, name, VARIABLES_OF_PROGRAMS_MAX)?;
                 environment.values.insert(name.into(), value.into());
                 true
             }
@@ -301,7 +302,7 @@ impl Variables {
     pub(crate) fn set_secret(&self, store: &Store, name: &str, value: &str) -> Result<Ticket, VariableError> {
         check(name, value)?;
         let mut secrets = self.secrets.write();
-        check_room(&secrets.values, name)?;
+        check_room(&secrets.values, name, VARIABLES_MAX)?;
         let ticket = append(store, Op::PutSecret { tenant: self.tenant, name, value: value.as_bytes() })?;
         secrets.unsaved.remove(name);
         secrets.insert(name, Some(Zeroizing::new(value.as_bytes().to_vec())));
@@ -338,7 +339,7 @@ impl Variables {
         let is_changed = match value {
             Some(value) => {
                 check(name, value)?;
-                check_room(&secrets.values, name)?;
+                check_room(&secrets.values, name, VARIABLES_OF_PROGRAMS_MAX)?;
                 secrets.insert(name, Some(Zeroizing::new(value.as_bytes().to_vec())));
                 true
             }
@@ -446,10 +447,10 @@ fn append(store: &Store, op: Op<'_>) -> Result<Ticket, StoreError> {
     store.append(batch)
 }
 
-/// Checks that there is room for a value of this name.
-fn check_room<T>(values: &BTreeMap<Box<str>, T>, name: &str) -> Result<(), VariableError> {
-    match values.len() >= VARIABLES_MAX && !values.contains_key(name) {
-        true => Err(VariableError::TooMany),
+/// Checks that there is room for a value of this name among so many.
+fn check_room<T>(values: &BTreeMap<Box<str>, T>, name: &str, max: usize) -> Result<(), VariableError> {
+    match values.len() >= max && !values.contains_key(name) {
+        true => Err(VariableError::TooMany(max)),
         false => Ok(()),
     }
 }
@@ -609,6 +610,35 @@ mod tests {
         let mut rows: Vec<_> = recovered.environment.iter().map(|row| (&*row.name, &*row.value)).collect();
         rows.retain(|(name, _)| *name != "FILLER");
         assert_eq!(rows, [("LAST", "3"), ("OVER", "of a command")]);
+    }
+
+    #[test]
+    fn programs_leave_room_to_commands() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, _) = stored(directory.path());
+        let variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE);
+        let keep = |name: &str, value| {
+            let kept = variables.keep_environment(&store, name, value);
+            let secret = variables.keep_secret(&store, name, value);
+            assert_eq!(kept.is_ok(), secret.is_ok());
+            kept.is_ok()
+        };
+        for number in 0..VARIABLES_OF_PROGRAMS_MAX {
+            assert!(keep(&format!("V{number}"), Some("1")));
+        }
+        assert!(!keep("ANOTHER", Some("1")) && keep("V7", Some("2")), "what is there can be changed");
+        variables.set_environment(&store, "SITE", "north").unwrap();
+        variables.set_secret(&store, "KEY", "k").unwrap();
+        // Room comes back with what goes: of a command's name it is a program's then.
+        assert!(keep("V7", None) && keep("V8", None));
+        assert!(keep("ANOTHER", Some("1")) && !keep("ONE_MORE", Some("1")));
+        variables.save_all(&store).unwrap();
+        drop(store);
+        let (store, recovered) = stored(directory.path());
+        let variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE);
+        recovered.environment.into_iter().for_each(|row| variables.restore_environment(row));
+        assert!(variables.keep_environment(&store, "ONE_MORE", Some("1")).is_err());
+        assert!(variables.set_environment(&store, "ONE_MORE", "1").is_ok());
     }
 
     #[test]

@@ -100,6 +100,6 @@ pub(super) fn refused(error: VariableError) -> Refusal {
         VariableError::Store(error) => error.into(),
         VariableError::NameInvalid(_) => Refusal::new("NAME_INVALID", error.to_string()),
         VariableError::ValueTooLong(_) => Refusal::new("TOO_LARGE", error.to_string()),
-        VariableError::TooMany => Refusal::new("QUOTA_EXCEEDED", error.to_string()),
+        VariableError::TooMany(_) => Refusal::new("QUOTA_EXCEEDED", error.to_string()),
     }
 }
