@@ -13,7 +13,7 @@ use crate::{
     LoadError, MailboxRoom, World,
     cache::CodeCache,
     functions, heap, inert, limits,
-    memory::shares,
+    memory::{SocketSums, shares},
     patterns::PatternCache,
     state::RunState,
     validate::{self, ComponentSource, Summary},
@@ -128,7 +128,7 @@ struct Shared {
     memory: Arc<AccountShares>,
     memory_of_rules: Arc<AccountShares>,
     stacks: Arc<AccountShares>,
-    accepted: Arc<AccountShares>,
+    sockets: SocketSums,
     mailboxes: Arc<AccountShares>,
     patterns: Arc<PatternCache>,
     patterns_of_rules: Arc<PatternCache>,
@@ -169,7 +169,10 @@ impl Engine {
         let memory = shares(options.all_memory_bytes_max);
         let memory_of_rules = shares(u64::MAX);
         let stacks = shares(pool.stacks().into());
-        let accepted = shares(limits::ACCEPTED_CONNECTIONS_MAX);
+        let sockets = SocketSums {
+            accepted: shares(limits::ACCEPTED_CONNECTIONS_MAX),
+            opened: shares(limits::OPENED_SOCKETS_MAX),
+        };
         let mailboxes = shares(options.all_memory_bytes_max / limits::MAILBOXES_MEMORY_PART);
         let patterns = PatternCache::new(limits::PATTERN_CACHE_BYTES_MAX, limits::BACKTRACK_STEPS_MAX);
         let patterns_of_rules =
@@ -185,7 +188,7 @@ impl Engine {
             memory,
             memory_of_rules,
             stacks,
-            accepted,
+            sockets,
             mailboxes,
             patterns,
             patterns_of_rules,
@@ -258,15 +261,20 @@ impl Engine {
         &self.0.stacks
     }
 
-    /// Connections that guests have accepted by listeners of their own.
-    pub(crate) fn accepted(&self) -> &Arc<AccountShares> {
-        &self.0.accepted
+    /// Sockets of guests.
+    pub(crate) fn sockets(&self) -> &SocketSums {
+        &self.0.sockets
     }
 
     /// Says how many connections all guests together may have accepted by listeners of their own: what the system lets a process open may be fewer than
     /// [`ACCEPTED_CONNECTIONS_MAX`](limits::ACCEPTED_CONNECTIONS_MAX), which are never more.
     pub fn bound_accepted(&self, connections: u64) {
-        self.0.accepted.set_max(connections.min(limits::ACCEPTED_CONNECTIONS_MAX));
+        self.0.sockets.accepted.set_max(connections.min(limits::ACCEPTED_CONNECTIONS_MAX));
+    }
+
+    /// Says how many sockets all guests together may have opened, likewise: at most [`OPENED_SOCKETS_MAX`](limits::OPENED_SOCKETS_MAX).
+    pub fn bound_opened(&self, sockets: u64) {
+        self.0.sockets.opened.set_max(sockets.min(limits::OPENED_SOCKETS_MAX));
     }
 
     /// Bytes that may wait in mailboxes, beyond a first part of each.

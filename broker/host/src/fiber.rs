@@ -6,7 +6,6 @@
 //! Invariants: an instance reaches only its endpoints, at addresses that the operator allows; guest code never runs longer than an epoch without giving the thread
 //! back; time in which the guest waits does not count against its limit.
 
-mod accepted;
 pub(crate) mod bindings;
 mod client_tls;
 mod dial;
@@ -24,6 +23,7 @@ mod nobody;
 mod serial;
 mod server_tls;
 mod signal;
+mod socket_place;
 mod state;
 mod tcp;
 mod tds_frames;
@@ -42,6 +42,7 @@ pub(crate) use instance::{CallResult, Fiber, OnFiber, link};
 pub(crate) use nobody::BrokerOfNobody;
 pub use serial::{CharSize, FlowControl, SerialLine, SerialParity, SerialSettings, StopBits};
 pub use server_tls::ServerTls;
+pub use socket_place::is_of_own_bridge;
 pub use state::FiberServices;
 pub(crate) use state::{FiberState, Places};
 pub use tls_profile::{ServerTrust, TlsContents, TlsFault, TlsIdentity, TlsProfile, TlsSource};

@@ -386,6 +386,11 @@ pub const HTTP_SERVER_CONNECTIONS_ALL_MAX: usize = 4 * HTTP_SERVER_CONNECTIONS_M
 /// three quarters of what others leave; a further one is closed as it comes.
 pub const ACCEPTED_CONNECTIONS_MAX: u64 = HTTP_SERVER_CONNECTIONS_ALL_MAX as u64;
 
+/// Sockets that all guests together have opened themselves, at most: connections, those of HTTP among them, UDP sockets and listeners; fewer where the system lets the process
+/// open few files. Those of one owner have at most three quarters of what others leave; a further one is told as a far side that is not reached, and tried again. As many as 256
+/// instances may have.
+pub const OPENED_SOCKETS_MAX: u64 = 16_384;
+
 /// How long a client may bring nothing whole before another one of its own address may have its place, where there is none left.
 pub const HTTP_SERVER_PATIENCE: Duration = Duration::from_secs(2);
 

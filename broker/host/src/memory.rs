@@ -1,4 +1,4 @@
-//! Shares of guests: of memory what one instance may have, all those of one owner, and all of them together; and of the stacks for instances on fibers.
+//! Shares of guests: of memory what one instance may have, all those of one owner, and all of them together; of the stacks for instances on fibers, and of sockets.
 //!
 //! One owner has at most [`OWNER_PART`] of what all others leave, so that nobody's guests keep those of all others out, nor those of several together:
 //! each has less than the one before. What instances were granted is given back when they are dropped.
@@ -16,6 +16,15 @@ pub(crate) const OF_RULES: u64 = u64::MAX;
 /// A sum that all instances of an engine share: of memory, in bytes, or of stacks.
 pub(crate) fn shares(max: u64) -> Arc<AccountShares> {
     AccountShares::new(max, OWNER_PART)
+}
+
+/// The two sums of sockets of guests.
+#[derive(Clone, Debug)]
+pub(crate) struct SocketSums {
+    /// Connections that they have accepted by listeners of their own.
+    pub(crate) accepted: Arc<AccountShares>,
+    /// Sockets that they have opened.
+    pub(crate) opened: Arc<AccountShares>,
 }
 
 /// Why a guest got no more.

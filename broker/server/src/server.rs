@@ -483,6 +483,7 @@ impl Server {
         let per_connection = if config.listeners().iter().any(is_quic) { 2 } else { 1 };
         let shared = self.broker.net.descriptors.get_or_init(|| Descriptors::share_out(per_connection));
         self.broker.hosting.engine.bound_accepted(shared.accepted_connections.into());
+        self.broker.hosting.engine.bound_opened(shared.opened_sockets.into());
         if !sockets.is_empty() {
             self.admin = Some(Admin::start(&self.broker, sockets, shared.http_connections as usize)?);
         }

@@ -84,7 +84,7 @@ impl AuthGuest {
         let memory = Memory::new(memory_bytes, spec.grants.acting.now().account, self.engine.memory());
         let services = Arc::clone(&spec.services);
         let places = Places { endpoints: spec.endpoints, ..Places::default() };
-        let shares = (memory, self.engine.accepted());
+        let shares = (memory, self.engine.sockets());
         let fiber = FiberState::new(services.clone(), spec.grants, spec.id, places, shares);
         let mut fiber = Fiber::new(&self.engine, AuthState { fiber, services }, spec.limits)?;
         let made = self.pre.instantiate_async(&mut fiber.store).await;

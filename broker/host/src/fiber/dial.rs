@@ -3,7 +3,14 @@
 //! Invariants: what was checked is what is connected to, so that a name which resolves otherwise the next time leads nowhere else; a guest has a bounded number of
 //! look-ups under way, whatever it does with its time limits, and none of them holds a thread of routes up.
 
-use super::{FiberServices, bindings::lotmq::guest::net::IoError, net::io_error};
+use super::{
+    FiberServices,
+    bindings::lotmq::guest::net::IoError,
+    net::io_error,
+    socket_place::{SocketPlace, not_opened},
+};
+use crate::RunContext;
+use lotmq_shares::AccountShares;
 use std::{
     net::{SocketAddr, ToSocketAddrs as _},
     sync::Arc,
@@ -32,11 +39,26 @@ pub(super) struct Place {
 pub(super) struct Dialer {
     pub(super) services: Arc<dyn FiberServices>,
     pub(super) lookups: Arc<Semaphore>,
+    pub(super) run: RunContext,
+    /// Account for which its sockets count.
+    pub(super) account: u64,
+    /// Sockets that all guests have opened.
+    pub(super) opened: Arc<AccountShares>,
 }
 
 impl Dialer {
+    /// A place for one socket more.
+    pub(super) fn socket_place(&self) -> Result<SocketPlace, IoError> {
+        SocketPlace::take(self.account, &self.opened, &*self.services).map_err(not_opened)
+    }
+
     /// Connects to the first address of the place that is allowed and answers; each has its part of the time that is left.
-    pub(super) async fn connect(&self, place: &Place, deadline: Instant) -> Result<TcpStream, IoError> {
+    pub(super) async fn connect(
+        &self,
+        place: &Place,
+        deadline: Instant,
+    ) -> Result<(TcpStream, SocketPlace), IoError> {
+        let mut socket_place = self.socket_place()?;
         let addresses = self.allowed(place, deadline).await?;
         let mut failed = IoError::TimedOut;
         for (tried, address) in addresses.iter().enumerate() {
@@ -45,7 +67,12 @@ impl Dialer {
             let until = now + deadline.saturating_duration_since(now) / left;
             match timeout_at(until, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) if is_to_itself(&stream) => failed = IoError::Refused,
-                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Ok(stream)) => {
+                    if let (true, Ok(own)) = (self.services.is_bridge(&self.run), stream.local_addr()) {
+                        socket_place.is_of_bridge(own);
+                    }
+                    return Ok((stream, socket_place));
+                }
                 Ok(Err(error)) => {
                     let known = io_error(&error);
                     failed =

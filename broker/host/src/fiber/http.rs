@@ -14,7 +14,6 @@ mod stream;
 
 use super::{
     bindings::lotmq::guest::http::{self, HostExchange, HttpError, ResponseHead},
-    dial::Dialer,
     state::FiberState,
 };
 use crate::limits::{HTTP_EXCHANGES_MAX, HTTP_TIME_MAX};
@@ -124,7 +123,7 @@ fn started(
     let deadline = Instant::now() + time;
     let Prepared { request, response_bytes_max } =
         request::prepared(request, &endpoint, &state.http.pool.request_bytes)?;
-    let dialer = Dialer { services: Arc::clone(&state.services), lookups: Arc::clone(&state.lookups) };
+    let dialer = state.dialer();
     let reporter = reporter(state);
     let job = HttpJob { name, endpoint, request, dialer, deadline, reporter: reporter.clone() };
     let pool = Arc::clone(&state.http.pool);

@@ -1,7 +1,8 @@
 //! One listening TCP socket of a guest: what its resource `listener` stands for.
 
 use super::{
-    bindings::lotmq::guest::net::IoError, dial::Dialer, endpoint::Endpoint, net::io_error, tcp::Tcp,
+    bindings::lotmq::guest::net::IoError, dial::Dialer, endpoint::Endpoint, net::io_error,
+    socket_place::SocketPlace, tcp::Tcp,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
@@ -21,6 +22,8 @@ pub struct GuestListener {
     /// A connection that was found while somebody waited for one.
     arrived: Option<tokio::net::TcpStream>,
     endpoint: Endpoint,
+    /// Its place, which is free again when it is dropped.
+    _place: SocketPlace,
 }
 
 /// The address of this machine that an endpoint stands for, if the operator lets routes listen there.
@@ -36,8 +39,9 @@ pub(super) fn own_address(endpoint: &Endpoint, dialer: &Dialer) -> Result<Socket
 impl GuestListener {
     pub(super) fn bind(endpoint: &Endpoint, dialer: &Dialer) -> Result<GuestListener, IoError> {
         let address = own_address(endpoint, dialer)?;
+        let place = dialer.socket_place()?;
         let socket = listening(address).map_err(|error| io_error(&error))?;
-        Ok(GuestListener { socket, arrived: None, endpoint: endpoint.clone() })
+        Ok(GuestListener { socket, arrived: None, endpoint: endpoint.clone(), _place: place })
     }
 
     pub(super) fn accept(&mut self) -> Result<Tcp, IoError> {

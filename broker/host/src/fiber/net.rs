@@ -2,12 +2,12 @@
 //! Bounds: sockets per instance, bytes per read and write, time per connect.
 
 use super::{
-    accepted::{self, AcceptedPlace},
     bindings::lotmq::guest::net::{Host, HostListener, HostTcp, HostUdp, Interest, IoError, Peer},
     dial::{Dialer, Place},
     endpoint::{Endpoint, host_name},
     listener::GuestListener,
     signal,
+    socket_place::{self, SocketPlace},
     state::FiberState,
     tcp::{Tcp, TlsWay},
     udp::Udp,
@@ -182,11 +182,11 @@ impl HostListener for FiberState {
     fn accept(&mut self, listener: Resource<GuestListener>) -> Result<Resource<Tcp>, IoError> {
         self.check_room()?;
         let mut tcp = self.listener(&listener)?.accept()?;
-        match AcceptedPlace::take(self.memory.account(), &self.accepted) {
+        match SocketPlace::take(self.memory.account(), &self.socket_sums.accepted, &*self.services) {
             Ok(place) => tcp.takes(place),
             Err(reason) => {
                 drop(tcp);
-                let told = accepted::turned_away(reason);
+                let told = socket_place::turned_away(reason);
                 self.services.report(&self.run, Severity::Warning, ACCEPT_LIMIT, &told);
                 return Err(IoError::WouldBlock);
             }
@@ -243,7 +243,13 @@ impl FiberState {
     }
 
     pub(super) fn dialer(&self) -> Dialer {
-        Dialer { services: Arc::clone(&self.services), lookups: Arc::clone(&self.lookups) }
+        Dialer {
+            services: Arc::clone(&self.services),
+            lookups: Arc::clone(&self.lookups),
+            run: self.run,
+            account: self.memory.account(),
+            opened: Arc::clone(&self.socket_sums.opened),
+        }
     }
 
     async fn connect_tcp(

@@ -10,10 +10,10 @@ use super::{
     work::HostWork,
 };
 use crate::{
-    Grants, GuestId, LogLevel, MetricChange, RunContext, Services, Severity, deadline::Stopped,
-    memory::Memory,
+    Grants, GuestId, LogLevel, MetricChange, RunContext, Services, Severity,
+    deadline::Stopped,
+    memory::{Memory, SocketSums},
 };
-use lotmq_shares::AccountShares;
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
@@ -43,6 +43,16 @@ pub trait FiberServices: Services {
 
     /// Why the operator lets no guest open a serial port, by the path of its device; `None` where he does.
     fn refuses_serial_port(&self, device: &str) -> Option<String>;
+
+    /// Whether a guest is a bridge to other brokers, which may lead back to this one.
+    fn is_bridge(&self, _run: &RunContext) -> bool {
+        false
+    }
+
+    /// Whether guests act for an administrator, by his present rights: those have sockets beyond what there may be. Asked only where there are none left.
+    fn acts_for_administrator(&self) -> bool {
+        false
+    }
 
     /// A guest says that something went wrong.
     fn report(&self, run: &RunContext, severity: Severity, code: &str, message: &str);
@@ -88,8 +98,7 @@ pub(crate) struct FiberState {
     pub(super) http: InstanceHttp,
     pub(super) lookups: Arc<Semaphore>,
     pub(super) memory: Memory,
-    /// Connections that all guests have accepted.
-    pub(super) accepted: Arc<AccountShares>,
+    pub(super) socket_sums: SocketSums,
     /// The last line of the call, if it is of level error.
     pub(super) last_words: Option<String>,
     clock: GuestClock,
@@ -108,7 +117,7 @@ impl FiberState {
         grants: Arc<Grants>,
         definition: GuestId,
         Places { endpoints, folders, serial_lines }: Places,
-        (memory, accepted): (Memory, &Arc<AccountShares>),
+        (memory, socket_sums): (Memory, &SocketSums),
     ) -> Self {
         FiberState {
             servers: InstanceServers::default(),
@@ -127,7 +136,7 @@ impl FiberState {
             http: InstanceHttp::default(),
             lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
             memory,
-            accepted: Arc::clone(accepted),
+            socket_sums: socket_sums.clone(),
             last_words: None,
             clock: GuestClock { spent: Duration::ZERO, budget: Duration::ZERO, since: Instant::now() },
         }

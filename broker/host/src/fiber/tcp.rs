@@ -1,12 +1,12 @@
 //! One TCP connection of a guest, with TLS or without, packed or not: what its resource `tcp` stands for.
 
 use super::{
-    accepted::AcceptedPlace,
     bindings::lotmq::guest::net::{IoError, Peer},
     client_tls::ClientTls,
     endpoint::{Endpoint, EndpointTls},
     maybe_tls::MaybeTlsStream,
     net::io_error,
+    socket_place::SocketPlace,
     tls::Tls,
     zstd::ZstdStream,
 };
@@ -32,8 +32,8 @@ pub struct Tcp {
     endpoint: Endpoint,
     zstd: Option<Box<ZstdStream>>,
     is_shut: bool,
-    /// Of one that was accepted, its place, which is free again when it is dropped.
-    _place: Option<AcceptedPlace>,
+    /// Its place, which is free again when it is dropped.
+    _place: Option<SocketPlace>,
 }
 
 /// How TLS begins on an open connection.
@@ -48,12 +48,16 @@ pub(super) enum TlsWay {
 
 impl Tcp {
     /// A connection to an endpoint, with the handshake where that begins with the first byte.
-    pub(super) async fn connected(stream: TcpStream, endpoint: Endpoint) -> Result<Tcp, IoError> {
+    pub(super) async fn connected(
+        (stream, place): (TcpStream, SocketPlace),
+        endpoint: Endpoint,
+    ) -> Result<Tcp, IoError> {
         let at_once = match &endpoint.tls {
             EndpointTls::OnConnect(config) => Some(config.clone()),
             EndpointTls::Never | EndpointTls::OnDemand(_) => None,
         };
         let mut tcp = Tcp::plain(stream, endpoint)?;
+        tcp.takes(place);
         if let Some(config) = at_once {
             tcp.handshake(config, &TlsWay::Plain).await?;
         }
@@ -66,8 +70,8 @@ impl Tcp {
         Ok(Tcp { stream, endpoint, zstd: None, is_shut: false, _place: None })
     }
 
-    /// Takes a place among those that were accepted.
-    pub(super) fn takes(&mut self, place: AcceptedPlace) {
+    /// Takes its place among the sockets of guests.
+    pub(super) fn takes(&mut self, place: SocketPlace) {
         self._place = Some(place);
     }
 

@@ -6,6 +6,7 @@ use super::{
     endpoint::Endpoint,
     listener::own_address,
     net::io_error,
+    socket_place::SocketPlace,
 };
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -23,11 +24,14 @@ pub struct Udp {
     socket: UdpSocket,
     /// Who says whether datagrams may go to an address, on a socket for anybody.
     bound: Option<Arc<dyn super::FiberServices>>,
+    /// Its place, which is free again when it is dropped.
+    _place: SocketPlace,
 }
 
 impl Udp {
     /// A socket for one place.
     pub(super) async fn connect(dialer: &Dialer, place: &Place, deadline: Instant) -> Result<Udp, IoError> {
+        let socket_place = dialer.socket_place()?;
         let addresses = dialer.allowed(place, deadline).await?;
         let mut failed = IoError::TimedOut;
         let mut ready = None;
@@ -40,15 +44,16 @@ impl Udp {
                 Err(error) => failed = io_error(&error),
             }
         }
-        Udp { socket: ready.ok_or(failed)?, bound: None }.sendable().await
+        Udp { socket: ready.ok_or(failed)?, bound: None, _place: socket_place }.sendable().await
     }
 
     /// A socket at an address of this machine.
     pub(super) async fn bind(endpoint: &Endpoint, dialer: &Dialer) -> Result<Udp, IoError> {
         let address = own_address(endpoint, dialer)?;
+        let place = dialer.socket_place()?;
         let bound = std::net::UdpSocket::bind(address).and_then(asynchronous);
         let socket = bound.map_err(|error| io_error(&error))?;
-        Udp { socket, bound: Some(Arc::clone(&dialer.services)) }.sendable().await
+        Udp { socket, bound: Some(Arc::clone(&dialer.services)), _place: place }.sendable().await
     }
 
     /// The socket when it is known that it takes a datagram, so that the first one need not be waited for.

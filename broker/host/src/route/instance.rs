@@ -103,7 +103,7 @@ impl RouteGuest {
         let services = Arc::clone(&spec.services);
         let RouteSpec { endpoints, folders, serial_lines, .. } = spec;
         let places = Places { endpoints, folders, serial_lines };
-        let shares = (memory, self.engine.accepted());
+        let shares = (memory, self.engine.sockets());
         let fiber = FiberState::new(services.clone(), spec.grants, spec.id, places, shares);
         let mut fiber = Fiber::new(&self.engine, RouteState { fiber, services }, spec.limits)?;
         let made = self.pre.instance_pre().instantiate_async(&mut fiber.store).await;

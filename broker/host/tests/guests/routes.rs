@@ -32,12 +32,16 @@ pub(crate) struct Taker {
     pub(crate) arrivals: mpsc::UnboundedSender<IngestedMessage>,
     /// What it has heard of exchanges over HTTP.
     pub(crate) http: Mutex<Vec<HttpEvent>>,
+    pub(crate) is_of_administrator: bool,
 }
+
+/// Account of an administrator.
+const ADMINISTRATOR: u64 = 99;
 
 impl Taker {
     pub(crate) fn new(refused: Vec<IpAddr>, arrivals: mpsc::UnboundedSender<IngestedMessage>) -> Taker {
         let (broker, refused) = (Broker::default(), Mutex::new(refused));
-        Taker { broker, refused, arrivals, http: Mutex::default() }
+        Taker { broker, refused, arrivals, http: Mutex::default(), is_of_administrator: false }
     }
 }
 
@@ -100,6 +104,10 @@ impl RouteServices for Taker {
 }
 
 impl FiberServices for Taker {
+    fn acts_for_administrator(&self) -> bool {
+        self.is_of_administrator
+    }
+
     fn note_http(&self, _run: &RunContext, event: HttpEvent) {
         self.http.lock().unwrap().push(event);
     }
@@ -166,9 +174,10 @@ async fn echo_on(
 ) -> (RouteInstance, mpsc::UnboundedReceiver<IngestedMessage>) {
     let guest = RouteGuest::compile(engine, ECHO, ComponentSource::Upload).unwrap();
     let (arrivals, receiver) = mpsc::unbounded_channel();
+    let is_of_administrator = grants.acting.now().account == ADMINISTRATOR;
     let spec = RouteSpec {
         id: GuestId(1),
-        services: Arc::new(Taker::new(refused, arrivals)),
+        services: Arc::new(Taker { is_of_administrator, ..Taker::new(refused, arrivals) }),
         grants: Arc::new(grants),
         endpoints: Arc::new(HashMap::from([("echo".to_owned(), endpoint)])),
         folders: Arc::default(),
@@ -516,6 +525,53 @@ async fn nobodys_guests_accept_all_connections_that_there_may_be() {
     let mut stream = TcpStream::connect(("127.0.0.1", port.parse().unwrap())).unwrap();
     stream.write_all(b"again\n").unwrap();
     assert_eq!(lines(&mut instance, &mut arrivals, 1).await, ["again"]);
+}
+
+/// A guest of this account that uses its endpoint so, or why it does not open.
+async fn opening(engine: &Engine, account: u64, way: &str, port: u16) -> Result<RouteInstance, Failure> {
+    let endpoint =
+        Endpoint { host: "127.0.0.1".to_owned(), port, listens: way == "listen", ..Endpoint::default() };
+    let acting = Acting { account: Arc::new(account.into()), ..Acting::default() };
+    let grants = Grants { acting, ..all_topics() };
+    let (mut instance, _arrivals) = echo_on(engine, Vec::new(), ROUTE_TIME, endpoint, grants).await;
+    instance.open(&how(way)).await.unwrap().map(|()| instance)
+}
+
+#[tokio::test]
+async fn nobodys_guests_open_all_sockets_that_there_may_be() {
+    let engine = Engine::new(&EngineOptions { instances_max: 32, ..EngineOptions::default() }).unwrap();
+    engine.bound_opened(8);
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let mut held = Vec::new();
+    for (account, way, port) in [
+        (1, "connect", port),
+        (1, "udp", port),
+        (1, "listen", 0),
+        (1, "connect", port),
+        (1, "connect", port),
+        (1, "connect", port),
+        (2, "udp", port),
+    ] {
+        held.push(opening(&engine, account, way, port).await.unwrap());
+    }
+    for (way, port) in [("connect", port), ("udp", port), ("listen", 0)] {
+        let refused = opening(&engine, 1, way, port).await.map(drop).unwrap_err();
+        assert!(
+            matches!(&refused, Failure::Reconnect(text) if text.contains("the 5 sockets that others leave")),
+            "{way}: {refused:?}"
+        );
+    }
+    // An administrator's have theirs in any case.
+    for _ in 0..4 {
+        held.push(opening(&engine, ADMINISTRATOR, "connect", port).await.unwrap());
+    }
+    let refused = opening(&engine, 2, "udp", port).await.map(drop).unwrap_err();
+    assert!(format!("{refused:?}").contains("all routes together have the 8 sockets"), "{refused:?}");
+    held.truncate(2);
+    for way in ["connect", "udp"] {
+        held.push(opening(&engine, 1, way, port).await.unwrap());
+    }
 }
 
 #[tokio::test]

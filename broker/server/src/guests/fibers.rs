@@ -9,6 +9,7 @@ use lotmq_host::{LogLevel, MetricChange, RunContext, Severity};
 
 use super::guest_id::definition_id;
 use super::records;
+use super::rights::is_of_administrator;
 use super::routes::Routes as Drivers;
 use super::services::TenantServices;
 use crate::guests::HasPrograms as _;
@@ -58,6 +59,11 @@ impl FiberServices for TenantServices {
 
     fn refuses_serial_port(&self, device: &str) -> Option<String> {
         self.refuses(|_| false, |routes, tenant| routes.refuses_serial_port(tenant, device))
+    }
+
+    fn acts_for_administrator(&self) -> bool {
+        let tenant = self.tenant.upgrade();
+        tenant.is_some_and(|tenant| is_of_administrator(&tenant, self.owner.as_ref()))
     }
 
     fn report(&self, run: &RunContext, severity: Severity, code: &str, message: &str) {

@@ -181,7 +181,12 @@ pub(crate) fn may_hold_up(
 ) -> bool {
     owner.map(|owner| &owner.name) == publisher
         || !is_asked(mode, owner)
-        || tenant.is_administrator(&identity_of(tenant, owner))
+        || is_of_administrator(tenant, owner)
+}
+
+/// Whether what belongs to `owner` is an administrator's, by his present rights.
+pub(crate) fn is_of_administrator(tenant: &Tenant, owner: Option<&Owner>) -> bool {
+    tenant.is_administrator(&identity_of(tenant, owner))
 }
 
 /// Identity for the rules: the owner with his present rights, or an anonymous one.

@@ -6,7 +6,8 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{info, warn};
 
-use lotmq_host::{fiber::bound_http_callers, limits::HTTP_SERVER_CONNECTIONS_ALL_MAX};
+use lotmq_host::fiber::bound_http_callers;
+use lotmq_host::limits::{HTTP_SERVER_CONNECTIONS_ALL_MAX, OPENED_SOCKETS_MAX};
 
 use crate::limits::{DESCRIPTORS_KEPT_MAX, HTTP_CONNECTIONS_MAX, SPARE_CONNECTIONS_MAX};
 
@@ -24,6 +25,8 @@ pub(crate) struct Descriptors {
     pub(crate) http_connections: u32,
     /// Connections that modules accept by listeners of their own.
     pub(crate) accepted_connections: u32,
+    /// Sockets that routes and modules open themselves.
+    pub(crate) opened_sockets: u32,
     /// Connections to the HTTP servers of routes.
     route_connections: u32,
 }
@@ -46,8 +49,12 @@ impl Descriptors {
         let for_clients = free - kept;
         let of_all_routes = u32::try_from(HTTP_SERVER_CONNECTIONS_ALL_MAX).unwrap_or(u32::MAX);
         let route_connections = (for_clients / 8).clamp(1, of_all_routes);
+        let opened_sockets =
+            (for_clients / 8).clamp(1, u32::try_from(OPENED_SOCKETS_MAX).unwrap_or(u32::MAX));
+        let for_guests = 2 * route_connections + opened_sockets;
         Self {
-            connections: (for_clients.saturating_sub(2 * route_connections) / per_connection).max(1),
+            connections: (for_clients.saturating_sub(for_guests) / per_connection).max(1),
+            opened_sockets,
             accepted_connections: route_connections,
             route_connections,
             spare_connections: (kept / 4).clamp(1, SPARE_CONNECTIONS_MAX),
@@ -87,15 +94,15 @@ mod tests {
     #[test]
     fn something_is_kept_for_health_and_administrators() {
         for (limit, open, per_connection, expected) in [
-            (90, 46, 1, ((25, 2, 5), (4, 4))),
-            (1024, 64, 1, ((540, 16, 120), (90, 90))),
-            (1024, 64, 2, ((270, 16, 120), (90, 90))),
-            (1_048_576, 76, 1, ((1_045_940, 16, 256), (1024, 1024))),
-            (40, 46, 1, ((1, 1, 1), (1, 1))),
+            (90, 46, 1, ((21, 2, 5), (4, 4, 4))),
+            (1024, 64, 1, ((450, 16, 120), (90, 90, 90))),
+            (1024, 64, 2, ((225, 16, 120), (90, 90, 90))),
+            (1_048_576, 76, 1, ((1_029_556, 16, 256), (1024, 1024, 16_384))),
+            (40, 46, 1, ((1, 1, 1), (1, 1, 1))),
         ] {
             let of = Descriptors::of(limit, open, per_connection);
             let for_clients = (of.connections, of.spare_connections, of.http_connections);
-            let for_routes = (of.route_connections, of.accepted_connections);
+            let for_routes = (of.route_connections, of.accepted_connections, of.opened_sockets);
             assert_eq!((for_clients, for_routes), expected, "{limit} {open}");
         }
     }
