@@ -115,6 +115,11 @@ pub trait Transport: Any + Send + Sync {
     /// Address from which the connection came.
     fn peer(&self) -> Peer;
 
+    /// Whether it is a connection of a bridge that runs in this process.
+    fn is_of_own_bridge(&self) -> bool {
+        false
+    }
+
     /// Reason why the connection does not count as local although it comes from a loopback address.
     fn why_not_local(&self) -> Option<String>;
 

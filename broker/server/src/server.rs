@@ -698,12 +698,14 @@ pub(crate) fn assemble(
     let housekeeping = Arc::new(Alarm::default());
     let store = Arc::new(store);
     let log: (Arc<dyn Log>, _) = (Arc::<Store>::clone(&store), Arc::clone(store.ids()));
+    let broker_number = Hosting::random_number(&chance, clock.wall_ms());
     let core = Arc::new(Core::new(config, log, clock, chance));
     let context = Arc::new(TurnContext::new(Arc::clone(&core), &ThreadGuests));
     let started_ms = core.clock.wall_ms();
     let hosting = Hosting {
         core,
         started_ms,
+        broker_number,
         context: Arc::clone(&context),
         store,
         tenants: Arc::clone(&tenants),

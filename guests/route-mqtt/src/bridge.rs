@@ -1,17 +1,16 @@
 //! The bridge at work: messages between the host and the links, each told to be done when whoever takes it has said so.
 
 use std::borrow::Cow;
-use std::rc::Rc;
 
 use lotmq_codec::ReasonCode;
 use lotmq_guest::route::{Arrival, Failure, Interest, ambient, diagnostics, ingest, metrics, net};
 
-use crate::config::{Config, End, Flow};
+use crate::config::{Config, End, FarConfig, Flow};
 use crate::far::Far;
-use crate::hops::{self, Loop};
+use crate::hops::{BridgeId, FarId, Loop, Way};
 use crate::inbox::{Forward, Inbox, Origin};
 use crate::kept;
-use crate::limits::{RETAINED_PAGES_AT_ONCE, STORE_AGAIN_MS};
+use crate::limits::{PASSED_CHARS_MAX, RETAINED_PAGES_AT_ONCE, STORE_AGAIN_MS};
 use crate::link::{Event, Inbound, Unsendable};
 use crate::message::Passing;
 use crate::numbers::ByNumber;
@@ -34,8 +33,10 @@ enum Owner {
 
 pub(crate) struct Bridge {
     pub(crate) config: Config,
-    /// Its name among all bridges.
-    name: Rc<str>,
+    /// Way of each flow.
+    ways: Vec<Way>,
+    /// Messages that have gone in circles, or too far.
+    stopped: u64,
     pub(crate) fars: Vec<Far>,
     inbox: Inbox,
     /// Deliveries that were sent, by sequence number, until the host knows what became of them.
@@ -51,10 +52,11 @@ pub(crate) struct Bridge {
 impl Bridge {
     pub(crate) fn open(config: Config) -> Result<Bridge, Failure> {
         let open = |(number, far)| Far::open(far, &config.flows, number, config.is_probe);
-        let fars = config.fars.iter().enumerate().map(open).collect::<Result<_, _>>()?;
+        let fars = config.fars.iter().enumerate().map(open).collect::<Result<Vec<Far>, _>>()?;
         Ok(Bridge {
+            ways: ways(&config, &fars),
             config,
-            name: kept::name().into(),
+            stopped: 0,
             fars,
             inbox: Inbox::default(),
             sent: ByNumber::default(),
@@ -171,8 +173,9 @@ impl Bridge {
             flow.from == End::Far(number) && is_named && !is_echo
         };
         let flows = self.config.flows.iter().enumerate().filter(is_of);
+        let ways = flows.map(|(index, flow)| (flow, &self.ways[index]));
         let copies: Vec<(End, Passing<'_>)> =
-            flows.filter_map(|(_, flow)| Some((flow.to, passed_on(flow, &message, &self.name)?))).collect();
+            ways.filter_map(|way| Some((way.0.to, passed_on(way, &message, &mut self.stopped)?))).collect();
         let origin = Origin::Far(number, receipt);
         if copies.is_empty() {
             return self.told(origin, None);
@@ -229,9 +232,12 @@ impl Bridge {
         while self.fars[number].link.has_room() {
             let far = &mut self.fars[number];
             let Some(message) = far.snapshot.first() else {
-                let (flows, name) = (&self.config.flows, &self.name);
+                let (flows, ways, stopped) = (&self.config.flows, &self.ways, &mut self.stopped);
                 pages += 1;
-                if !far.snapshot.read(flows, |flow, message| passed_on(flow, message, name)) {
+                if !far
+                    .snapshot
+                    .read(flows, |index, message| passed_on((&flows[index], &ways[index]), message, stopped))
+                {
                     return has_gone;
                 }
                 if pages == RETAINED_PAGES_AT_ONCE {
@@ -375,26 +381,47 @@ impl Bridge {
         }
     }
 
-    /// A message of this broker as a flow passes it on; `None` where it goes no further.
-    pub(crate) fn passed_on<'a>(&self, flow: &Flow, message: &'a Passing<'_>) -> Option<Passing<'a>> {
-        passed_on(flow, message, &self.name)
+    /// A message of this broker as the flow of this number passes it on; `None` where it goes no further.
+    pub(crate) fn passed_on<'a>(&mut self, flow: usize, message: &'a Passing<'_>) -> Option<Passing<'a>> {
+        passed_on((&self.config.flows[flow], &self.ways[flow]), message, &mut self.stopped)
     }
 }
 
-/// A message as a flow passes it on; `None` where the flow does not take it, or it has come round.
-fn passed_on<'a>(flow: &Flow, message: &'a Passing<'_>, name: &Rc<str>) -> Option<Passing<'a>> {
-    let topic = rewritten(unshared(&flow.filter), &message.topic, &flow.topic)?;
-    let looped = |why| {
-        // Nobody is told by what metrics cannot count.
-        let _ = metrics::add(
-            match why {
-                Loop::Own => "bridge_loops",
-                Loop::TooLong => "bridge_hops_exceeded",
-            },
-            1,
-        );
+/// Ways of the flows, in their order.
+fn ways(config: &Config, fars: &[Far]) -> Vec<Way> {
+    let bridge = BridgeId::new(&config.route, &kept::name(), &config.broker);
+    let of_far = |(config, far): (&FarConfig, &Far)| bridge.far(&config.place, far.link.is_v5());
+    let ids: Vec<FarId> = config.fars.iter().zip(fars).map(of_far).collect();
+    let id = |end| match end {
+        End::Own => None,
+        End::Far(number) => ids.get(number),
     };
-    let (properties, bridges) = hops::pass(&message.properties, name).map_err(looped).ok()?;
+    config.flows.iter().map(|flow| bridge.way(id(flow.from), id(flow.to))).collect()
+}
+
+/// A message as a flow passes it on; `None` where the flow does not take it, or it has come round. `stopped` counts those that would have gone on in circles.
+fn passed_on<'a>(
+    (flow, way): (&Flow, &Way),
+    message: &'a Passing<'_>,
+    stopped: &mut u64,
+) -> Option<Passing<'a>> {
+    let topic = rewritten(unshared(&flow.filter), &message.topic, &flow.topic)?;
+    let (properties, bridges) = match way.pass(&message.properties) {
+        Ok(passed) => passed,
+        Err(why) => {
+            let metric = match &why {
+                Loop::Own => "bridge_loops",
+                Loop::Long(_) => "bridge_hops_exceeded",
+            };
+            // Nobody is told by what metrics cannot count.
+            let _ = metrics::add(metric, 1);
+            if let Loop::Long(passed) = why {
+                *stopped += 1;
+                tell_stopped(*stopped, &message.topic, &passed);
+            }
+            return None;
+        }
+    };
     Some(Passing {
         topic,
         payload: Cow::Borrowed(&message.payload),
@@ -403,6 +430,17 @@ fn passed_on<'a>(flow: &Flow, message: &'a Passing<'_>, name: &Rc<str>) -> Optio
         properties,
         bridges: Some(bridges),
     })
+}
+
+/// Tells that a message goes no further, at the first, second, fourth … time.
+fn tell_stopped(stopped: u64, topic: &str, passed: &str) {
+    if stopped.is_power_of_two() {
+        let passed: String = passed.chars().take(PASSED_CHARS_MAX).collect();
+        report(
+            "BRIDGE_CIRCLE",
+            &format!("a message on '{topic}' goes no further, {stopped} so far: it has passed {passed}"),
+        );
+    }
 }
 
 fn report(code: &str, reason: &str) {

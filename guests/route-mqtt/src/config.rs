@@ -32,6 +32,8 @@ pub(crate) enum End {
 pub(crate) struct FarConfig {
     /// Name of the endpoint.
     pub(crate) endpoint: &'static str,
+    /// Its address and port, as they are said.
+    pub(crate) place: String,
     pub(crate) client_id: String,
     pub(crate) username: Option<String>,
     pub(crate) password: Option<String>,
@@ -67,6 +69,10 @@ pub(crate) struct Config {
     pub(crate) patience_ms: u64,
     /// Whether it is asked for no more than whether the far sides are there.
     pub(crate) is_probe: bool,
+    /// Name of the route.
+    pub(crate) route: String,
+    /// Name of this broker among all; empty where it is not told.
+    pub(crate) broker: String,
 }
 
 impl Config {
@@ -85,12 +91,14 @@ impl Config {
         let activity =
             configuration.section("ROUTE_CONFIG").number("ACTIVITY_TIMEOUT").unwrap_or(ACTIVITY_SECONDS);
         let is_probe = about["route"]["probe"].as_bool().unwrap_or(false);
-        Ok(Config { fars, flows, patience_ms: activity.saturating_mul(1000), is_probe })
+        let broker = about["route"]["broker"].as_str().unwrap_or_default().to_owned();
+        let (route, patience_ms) = (route.to_owned(), activity.saturating_mul(1000));
+        Ok(Config { fars, flows, patience_ms, is_probe, route, broker })
     }
 
-    /// The flow of messages of this broker that a mapping takes.
-    pub(crate) fn of_delivery(&self, mapping: &str) -> Option<&Flow> {
-        self.flows.iter().find(|flow| flow.from == End::Own && flow.mapping == mapping)
+    /// Number of the flow of messages of this broker that a mapping takes.
+    pub(crate) fn of_delivery(&self, mapping: &str) -> Option<usize> {
+        self.flows.iter().position(|flow| flow.from == End::Own && flow.mapping == mapping)
     }
 }
 
@@ -113,8 +121,11 @@ fn end(
         Some(_) => return Err(section.wrong("PROTOCOL_VERSION", "is 5, 3.1.1 or 3.1")),
     };
     let keep_alive = section.number("KEEP_ALIVE").map_or(Ok(KEEP_ALIVE_SECONDS), u16::try_from);
+    let port = section.number("BROKER_PORT").unwrap_or(if section.is("USE_TLS") { 8883 } else { 1883 });
+    let address = section.text("BROKER_ADDRESS")?.unwrap_or_default();
     let far = FarConfig {
         endpoint,
+        place: format!("{}:{port}", address.to_ascii_lowercase()),
         client_id: section
             .text("CLIENT_ID")?
             .filter(|id| !id.is_empty())
@@ -231,6 +242,7 @@ mod tests {
         assert_eq!((source.keep_alive, source.clean_session, source.version), (60, true, None));
         assert_eq!((config.flows[0].qos, config.flows[0].retain), (1, None));
         assert_eq!((config.patience_ms, config.is_probe), (60_000, false));
+        assert_eq!((&*config.route, &*config.broker, &*source.place), ("Up", "", "far:1883"));
     }
 
     #[test]

@@ -113,7 +113,7 @@ fn begin(bridge: &mut Bridge, delivery: &DeliveryRef<'_>) -> Result<bool, String
     };
     let flow = bridge.config.of_delivery(mapping).ok_or("the mapping takes no messages of this broker")?;
     let message = Passing::of_host(delivery.message, delivery.properties.as_ref());
-    let to = flow.to;
+    let to = bridge.config.flows[flow].to;
     let Some(message) = bridge.passed_on(flow, &message) else { return Ok(true) };
     if message.topic.is_empty() {
         return Err("the topic would be empty".to_owned());

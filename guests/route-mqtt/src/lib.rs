@@ -8,6 +8,7 @@ mod delivery;
 mod echoes;
 mod failures;
 mod far;
+mod fingerprint;
 mod hops;
 mod inbox;
 mod kept;

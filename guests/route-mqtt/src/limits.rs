@@ -27,6 +27,16 @@ pub(crate) const PIECE_BYTES: usize = 64 * 1024;
 /// Bridges that a message passes. From the routes reference §6.
 pub(crate) const HOPS_MAX: usize = 8;
 
+/// Bridges of one broker that a message passes: into it and out of it. With more, a message in circles of many bridges would take each way through them, eight of a broker to itself
+/// alone 100,000; so it is one for each pair.
+pub(crate) const BROKER_HOPS_MAX: usize = 2;
+
+/// Characters of that list that are told.
+pub(crate) const PASSED_CHARS_MAX: usize = 600;
+
+/// Characters of a route's name in the list of the bridges that a message has passed.
+pub(crate) const NAME_CHARS_MAX: usize = 32;
+
 /// Milliseconds to connect, and to wait for each answer while a connection is opened.
 pub(crate) const OPEN_MS: u32 = 15_000;
 

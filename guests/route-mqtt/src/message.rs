@@ -6,6 +6,7 @@ use std::rc::Rc;
 use lotmq_codec::{EncodeError, Properties as Encoded, PropertyBuf, PropertyId, PropertyValue};
 use lotmq_guest::route::{DeliveredMessage, PayloadFormat, Properties, QoS, UserProperty};
 
+use crate::fingerprint::fnv;
 use crate::hops;
 
 /// Properties of a message that has none.
@@ -81,13 +82,9 @@ impl<'a> Passing<'a> {
         self.topic.len() + self.payload.len() + 64
     }
 
-    /// A number that tells it from others: of topic and payload.
+    /// A number that tells it from others: of topic, payload and `salt`.
     pub(crate) fn fingerprint(&self, salt: i64) -> u64 {
-        let parts = [self.topic.as_bytes(), &[0], &self.payload, &salt.to_le_bytes()];
-        // FNV-1a: the same on every machine and in every version.
-        parts.iter().copied().flatten().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
+        fnv(&[self.topic.as_bytes(), &[0], &self.payload, &salt.to_le_bytes()])
     }
 }
 

@@ -38,16 +38,19 @@ impl Snapshot {
         self.page.pop_front();
     }
 
-    /// Reads more, each message as `passed_on` makes it of a flow; false at the end.
+    /// Reads more, each message as `passed_on` makes it of the flow of a number; false at the end.
     pub(crate) fn read(
         &mut self,
         flows: &[Flow],
-        passed_on: impl for<'a> Fn(&Flow, &'a Passing<'_>) -> Option<Passing<'a>>,
+        mut passed_on: impl for<'a> FnMut(usize, &'a Passing<'_>) -> Option<Passing<'a>>,
     ) -> bool {
-        let Some(flow) = self.flows.front().and_then(|index| flows.get(*index)) else { return false };
+        let Some((index, flow)) = self.flows.front().and_then(|index| Some((*index, flows.get(*index)?)))
+        else {
+            return false;
+        };
         let page = retained::read(&flow.filter, self.after.as_deref());
         let messages = page.messages.into_iter().map(passing);
-        self.page.extend(messages.filter_map(|message| passed_on(flow, &message).map(Passing::into_owned)));
+        self.page.extend(messages.filter_map(|message| passed_on(index, &message).map(Passing::into_owned)));
         self.after = page.next_after;
         if self.after.is_none() {
             self.flows.pop_front();

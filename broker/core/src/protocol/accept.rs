@@ -230,6 +230,10 @@ fn may_connect(
     turn: &mut Turn,
     identity: &Identity,
 ) -> Result<(), CloseReason> {
+    if !request.version.has_properties() && connection.transport.is_of_own_bridge() {
+        let words = "a bridge connects to its own broker with MQTT 5.0 alone, for without properties messages go in circles";
+        return Err(turn_away(connection, request, turn, ReasonCode::UnsupportedProtocolVersion, &words));
+    }
     let denier = request.tenant.permissions.denier(&Question::operation(identity, Scope::Connect));
     let Some(denier) = denier else { return Ok(()) };
     let words = "no permission to connect";

@@ -1,8 +1,10 @@
 //! Services of the broker for guests that wait: routes.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use lotmq_config::Routes;
+use lotmq_core::tenant::Tenant;
 use lotmq_definitions::RunError as DefinitionError;
 use lotmq_host::fiber::{FiberServices, HttpEvent};
 use lotmq_host::{LogLevel, MetricChange, RunContext, Severity};
@@ -10,6 +12,7 @@ use lotmq_host::{LogLevel, MetricChange, RunContext, Severity};
 use super::guest_id::definition_id;
 use super::records;
 use super::rights::is_of_administrator;
+use super::route_types;
 use super::routes::Routes as Drivers;
 use super::services::TenantServices;
 use crate::guests::HasPrograms as _;
@@ -59,6 +62,12 @@ impl FiberServices for TenantServices {
 
     fn refuses_serial_port(&self, device: &str) -> Option<String> {
         self.refuses(|_| false, |routes, tenant| routes.refuses_serial_port(tenant, device))
+    }
+
+    fn is_bridge(&self, run: &RunContext) -> bool {
+        let route = |tenant: Arc<Tenant>| tenant.programs().guests.route_by_id(definition_id(run.definition));
+        let route = self.tenant.upgrade().and_then(route);
+        route.is_some_and(|route| route_types::is_bridge(&route.version().said().kind))
     }
 
     fn acts_for_administrator(&self) -> bool {

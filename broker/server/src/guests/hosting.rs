@@ -18,15 +18,17 @@ use super::routes::Routes;
 use crate::process::alarm::Alarm;
 use crate::process::clock::definitions_now;
 use crate::process::watchdog::Watchdog;
-use lotmq_core::Core;
 use lotmq_core::tenant::Tenants;
 use lotmq_core::turn::context::TurnContext;
+use lotmq_core::{Chance, Core};
 
 /// Hosting of the guests of all tenants: engine, executor and the threads of routes, on top of core and store.
 pub(crate) struct Hosting {
     pub(crate) core: Arc<Core>,
     /// When the broker started, by the wall clock.
     pub(crate) started_ms: u64,
+    /// Number by which its bridges tell this broker from others, another one for each start.
+    pub(crate) broker_number: u32,
     /// Context of the turns of all threads.
     pub(crate) context: Arc<TurnContext>,
     /// Store, which the core knows as its log.
@@ -85,5 +87,13 @@ impl Hosting {
     /// Present time in the form that definitions take.
     pub(crate) fn definitions_now(&self) -> Now {
         definitions_now(&*self.clock)
+    }
+
+    /// Random number of a broker; without entropy the time of its start.
+    pub(crate) fn random_number(chance: &Chance, started_ms: u64) -> u32 {
+        let mut random = [0_u8; 16];
+        let has_entropy = (chance.random)(&mut random);
+        let number = if has_entropy { u128::from_be_bytes(random) } else { started_ms.into() };
+        u32::try_from(number & u128::from(u32::MAX)).unwrap_or_default()
     }
 }

@@ -14,6 +14,9 @@ const LOOPBACK: &str = "LOOPBACK";
 /// Type whose other side is the disk.
 const FILE_STORAGE: &str = "FILE_STORAGE";
 
+/// Type of the routes between brokers.
+const MQTT_BRIDGE: &str = "MQTT_BRIDGE";
+
 /// Type of routes that this build runs.
 pub(crate) struct RouteType {
     /// Canonical name.
@@ -117,7 +120,7 @@ macro_rules! packed {
 pub(crate) static TYPES: &[RouteType] = &[
     RouteType { name: LOOPBACK, component: packed!("route-loopback"), places: &[] },
     RouteType {
-        name: "MQTT_BRIDGE",
+        name: MQTT_BRIDGE,
         component: packed!("route-mqtt"),
         places: &[bridge_place("SOURCE_CONFIG"), bridge_place("DESTINATION_CONFIG")],
     },
@@ -315,6 +318,11 @@ pub(crate) fn has_far(name: &str) -> bool {
 /// Whether the other side of a type is the disk.
 pub(crate) fn is_of_disk(name: &str) -> bool {
     name == FILE_STORAGE
+}
+
+/// Whether routes of a type carry messages between brokers, which may be this one.
+pub(crate) fn is_bridge(name: &str) -> bool {
+    name == MQTT_BRIDGE
 }
 
 /// Whether the guest of a type runs by itself to serve requests, and for nothing else.

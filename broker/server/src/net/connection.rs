@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
+use lotmq_host::fiber::is_of_own_bridge;
 use lotmq_session::Time;
 use lotmq_zstd::Offer;
 use parking_lot::Mutex;
@@ -117,6 +118,11 @@ impl Transport for SocketSide {
         } else {
             self.accepted_from
         }
+    }
+
+    /// Whether it is a connection of a bridge that runs in this process.
+    fn is_of_own_bridge(&self) -> bool {
+        matches!(self.accepted_from, Peer::Tcp(peer) if is_of_own_bridge(peer))
     }
 
     /// Reason why the connection does not count as local although it comes from a loopback address.

@@ -6,6 +6,7 @@ use super::*;
 
 fn far(version: Option<ProtocolVersion>) -> FarConfig {
     FarConfig {
+        place: "far:1883".to_owned(),
         endpoint: "destination",
         client_id: "bridge".to_owned(),
         username: None,

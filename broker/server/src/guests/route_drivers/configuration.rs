@@ -42,10 +42,19 @@ pub(super) fn configuration(
 }
 
 /// What a guest is told of its route besides the settings, as member `route`: its name, `start`, which is another one whenever the route begins anew and the same
-/// when it is only connected again, and whether the instance is there to `probe`, beside the one that works.
-pub(super) fn about(name: &str, number: Option<u64>, process_started_ms: u64) -> Json {
+/// when it is only connected again, whether the instance is there to `probe`, beside the one that works, and for bridges the `broker`: another one for each tenant and start.
+pub(super) fn about(
+    name: &str,
+    number: Option<u64>,
+    process_started_ms: u64,
+    broker: Option<String>,
+) -> Json {
     let start = number.map(|number| format!("{process_started_ms}-{number}"));
-    json!({ "name": name, "start": start, "probe": number.is_none() })
+    let mut about = json!({ "name": name, "start": start, "probe": number.is_none() });
+    if let Some(broker) = broker {
+        about["broker"] = broker.into();
+    }
+    about
 }
 
 /// A configuration in which nothing takes time: where the clock stands still nobody waits.

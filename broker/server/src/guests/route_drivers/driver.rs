@@ -340,7 +340,10 @@ impl Driver {
         }
         let mut configuration = schema::checked(&described.configuration, configuration)
             .map_err(|reason| Ended::Fatal(reason.to_string()))?;
-        configuration["route"] = about(version.definition.name(), number, self.hosting.started_ms);
+        let hosting = &self.hosting;
+        let broker = route_types::is_bridge(&version.said().kind)
+            .then(|| format!("{:08x}{}", hosting.broker_number, self.tenant.number));
+        configuration["route"] = about(version.definition.name(), number, hosting.started_ms, broker);
         Ok(Made { instance, abilities, configuration: configuration.to_string(), figures })
     }
 
