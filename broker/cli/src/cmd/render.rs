@@ -81,7 +81,7 @@ fn data(data: &Value) -> String {
         Value::Array(rows) if rows.iter().all(Value::is_object) => {
             table(&rows.iter().filter_map(Value::as_object).collect::<Vec<_>>())
         }
-        Value::Array(rows) => rows.iter().map(|row| format!("{}\n", cell(row))).collect(),
+        Value::Array(rows) => rows.iter().map(|row| format!("{}\n", cell("", row))).collect(),
         Value::Object(object) => fields(object),
         Value::String(text) => format!("{text}\n"),
         Value::Bool(_) | Value::Number(_) => format!("{data}\n"),
@@ -118,9 +118,9 @@ fn table(rows: &[&Map<String, Value>]) -> String {
         }
     }
     let head = columns.iter().map(|column| (*column).to_owned()).collect();
-    let body = rows
-        .iter()
-        .map(|row| columns.iter().map(|column| row.get(*column).map(cell).unwrap_or_default()).collect());
+    let body = rows.iter().map(|row| {
+        columns.iter().map(|key| row.get(*key).map(|value| cell(key, value)).unwrap_or_default()).collect()
+    });
     let lines: Vec<Vec<String>> = std::iter::once(head).chain(body).collect();
     let widths: Vec<usize> = (0..columns.len())
         .map(|at| {
@@ -145,7 +145,7 @@ fn fields(object: &Map<String, Value>) -> String {
     let plain: Vec<_> = object.iter().filter(|(_, value)| !is_table(value)).collect();
     let width = plain.iter().map(|(key, _)| key.chars().count()).max().unwrap_or(0);
     let mut text: String =
-        plain.iter().map(|(key, value)| format!("{key:<width$}  {}\n", cell(value))).collect();
+        plain.iter().map(|(key, value)| format!("{key:<width$}  {}\n", cell(key, value))).collect();
     for (key, rows) in object.iter().filter(|(_, value)| is_table(value)) {
         let _ = writeln!(text, "{key}:");
         for line in data(rows).lines() {
@@ -155,13 +155,28 @@ fn fields(object: &Map<String, Value>) -> String {
     text
 }
 
-/// A value on one line.
-fn cell(value: &Value) -> String {
+/// The value of a key on one line: texts and numbers as they are, several of them with commas between, those of an object behind their keys. What has more
+/// within it is JSON.
+fn cell(key: &str, value: &Value) -> String {
+    let is_plain = |value: &Value| !value.is_array() && !value.is_object();
     match value {
         Value::String(text) => text.replace('\n', "\\n"),
         Value::Null => "-".to_owned(),
+        Value::Array(values) if values.iter().all(is_plain) => {
+            listed(values.iter().map(|value| cell("", value)))
+        }
+        Value::Object(object) if object.values().all(is_plain) => {
+            // How many there are of each kind: of most there are none.
+            let said = object.iter().filter(|(_, value)| key != "counts" || value.as_u64() != Some(0));
+            listed(said.map(|(key, value)| format!("{key} {}", cell(key, value))))
+        }
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
     }
+}
+
+fn listed(texts: impl Iterator<Item = String>) -> String {
+    let texts: Vec<String> = texts.collect();
+    if texts.is_empty() { "-".to_owned() } else { texts.join(", ") }
 }
 
 #[cfg(test)]
@@ -221,9 +236,25 @@ mod tests {
         let envelope = json!({"success":true,"message":"User ada added successfully!","data":{}});
         assert_eq!(reply(&envelope), "User ada added successfully!\n");
         let envelope = json!({"success":true,"message":"ok","data":{"groups":["a"],"name":"x"}});
-        assert_eq!(reply(&envelope), "ok\ngroups  [\"a\"]\nname    x\n");
+        assert_eq!(reply(&envelope), "ok\ngroups  a\nname    x\n");
         let envelope = json!({"success":true,"message":"ok","data":{"entities":[
             {"name":"Hot","success":true,"errors":[]},{"name":"B","success":false,"errors":[]}],"n":2}});
         assert_eq!(reply(&envelope), "ok\nn  2\nentities:\n  name  success\n  Hot   true\n  B     false\n");
+    }
+
+    #[test]
+    fn counts_and_lists_are_words() {
+        for (key, value, expected) in [
+            ("counts", json!({"Model":1,"Action":2,"Route":0}), "Model 1, Action 2"),
+            ("counts", json!({"Model":0,"Action":0}), "-"),
+            ("range", json!({"min":0,"text":"a"}), "min 0, text a"),
+            ("", json!({}), "-"),
+            ("", json!([]), "-"),
+            ("", json!(["a", 1, null]), "a, 1, -"),
+            ("", json!([["a"]]), "[[\"a\"]]"),
+            ("", json!({"a":{"b":1}}), "{\"a\":{\"b\":1}}"),
+        ] {
+            assert_eq!(cell(key, &value), expected);
+        }
     }
 }
