@@ -19,8 +19,8 @@ use sha2::{Digest, Sha256};
 use std::{
     fs,
     hash::{Hash, Hasher},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -185,20 +185,28 @@ fn derived(key: &[u8; KEY_BYTES]) -> LessSafeKey {
     LessSafeKey::new(UnboundKey::new(&AES_256_GCM, tag.as_ref()).expect("HMAC-SHA256 gives 32 bytes"))
 }
 
+/// The key, which of several processes at once the first one makes for all.
 fn read_or_make_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
-    match fs::read(path) {
-        Ok(bytes) => {
-            if let Ok(key) = bytes.try_into() {
-                return Ok(key);
-            }
-            fs::remove_file(path)?;
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+    if let Ok(bytes) = fs::read(path)
+        && let Ok(key) = bytes.try_into()
+    {
+        return Ok(key);
+    }
+    let mut file =
+        fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    // Where files cannot be locked, whoever is alone needs no lock either.
+    let _ = file.lock();
+    let mut bytes = Vec::new();
+    (&file).take(KEY_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    if let Ok(key) = bytes.try_into() {
+        return Ok(key);
     }
     let mut key = [0; KEY_BYTES];
     getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    // Of a file with something else in it anybody may have set the mode.
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    file.set_len(0)?;
+    file.rewind()?;
     file.write_all(&key)?;
     file.sync_all()?;
     Ok(key)
@@ -223,7 +231,6 @@ fn fingerprint(engine: &wasmtime::Engine) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn files_are_for_their_owner_encrypted_and_authentic() {
@@ -248,6 +255,20 @@ mod tests {
         }
         let again = CodeCache::open(dir.path(), &wasmtime::Engine::default()).unwrap();
         assert!(again.authentic(&name, content).is_some());
+    }
+
+    #[test]
+    fn of_several_that_begin_at_once_one_makes_the_key_for_all() {
+        for _ in 0..20 {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join(CACHE_KEY_FILE);
+            let keys: Vec<[u8; KEY_BYTES]> = std::thread::scope(|scope| {
+                let begun: Vec<_> =
+                    (0..8).map(|_| scope.spawn(|| read_or_make_key(&path).unwrap())).collect();
+                begun.into_iter().map(|key| key.join().unwrap()).collect()
+            });
+            assert!(keys.iter().all(|key| *key == keys[0]));
+        }
     }
 
     #[test]

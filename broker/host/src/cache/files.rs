@@ -167,9 +167,11 @@ impl Directory {
         fs::remove_file(&part).ok();
         let mut file =
             fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        // Where files cannot be locked, another process that starts at this moment may remove it, and the code is compiled once more.
+        let _ = file.try_lock();
         file.write_all(content)?;
-        drop(file);
         fs::rename(&part, &path)?;
+        drop(file);
         let len = content.len() as u64;
         if self.bytes.fetch_add(len, Ordering::Relaxed) + len > CACHE_BYTES_MAX {
             // Well below the bound, so that not every new file looks through the directory.
@@ -185,7 +187,7 @@ fn remove_unused(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        if extension.starts_with("part") {
+        if extension.starts_with("part") && !is_locked(&path) {
             fs::remove_file(&path).ok();
         }
     }
@@ -193,6 +195,11 @@ fn remove_unused(dir: &Path) -> io::Result<()> {
         fs::remove_file(file.path).ok();
     }
     Ok(())
+}
+
+/// Whether another process is writing the file.
+fn is_locked(path: &Path) -> bool {
+    fs::File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
 }
 
 /// Removes the files used longest ago until the rest fits. Returns the bytes that are left.
@@ -275,11 +282,14 @@ mod tests {
         write(dir.path(), "old.native", 10, CACHE_UNUSED_MAX.as_secs() + 60);
         write(dir.path(), "new.native", 10, CACHE_UNUSED_MAX.as_secs() - 60);
         write(dir.path(), "half.part17", 10, 0);
+        write(dir.path(), "written.part18", 10, 0);
+        let written = fs::File::open(dir.path().join("written.part18")).unwrap();
+        written.lock().unwrap();
         write(dir.path(), "open.native", 10, 0);
         let open = fs::Permissions::from_mode(0o644);
         fs::set_permissions(dir.path().join("open.native"), open).unwrap();
         remove_unused(dir.path()).unwrap();
-        assert_eq!(names(dir.path()), ["new.native"]);
+        assert_eq!(names(dir.path()), ["new.native", "written.part18"]);
     }
 
     #[test]
