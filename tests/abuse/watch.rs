@@ -11,7 +11,7 @@ use lotmq_test_support::{Broker, BrokerOptions, WAIT_MAX};
 const SETTLING_BYTES: u64 = 16 << 20;
 
 pub(crate) fn broker() -> BrokerOptions {
-    BrokerOptions::new(env!("CARGO_BIN_EXE_lotmq"))
+    BrokerOptions::new(env!("CARGO_BIN_EXE_lotmq")).shared_code()
 }
 
 /// Runs `abuse`, which is to return soon after the flag is set, on `threads` threads and watches the broker.

@@ -43,7 +43,7 @@ pub(crate) use peer::Peer;
 
 /// How to start a broker of this build.
 fn options() -> BrokerOptions {
-    BrokerOptions::new(env!("CARGO_BIN_EXE_lotmq")).prepared()
+    BrokerOptions::new(env!("CARGO_BIN_EXE_lotmq")).prepared().shared_code()
 }
 
 /// A broker with nothing but `root` in its data directory.

@@ -40,7 +40,10 @@ fn broker() -> Broker {
 
 /// How to start one.
 fn options() -> BrokerOptions {
-    BrokerOptions::new(env!("CARGO_BIN_EXE_lotmq")).prepared().variable("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true")
+    BrokerOptions::new(env!("CARGO_BIN_EXE_lotmq"))
+        .prepared()
+        .shared_code()
+        .variable("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true")
 }
 
 /// Someone who gets what matches, from now on.

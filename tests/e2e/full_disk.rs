@@ -223,7 +223,7 @@ fn a_backup_to_a_full_disk_of_the_one_who_asks_leaves_no_file() {
 /// Cached native code has files, too: the one of this Action is a pipe that nobody writes to, which is what a disk that hangs looks like.
 #[test]
 fn uploads_go_on_while_the_files_of_cached_code_hang() {
-    let broker = options().start();
+    let broker = options().own_code().start();
     let upload = "-addAction DEFINE ACTION Echo\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD";
     let files = || -> BTreeSet<PathBuf> {
         let entries = std::fs::read_dir(broker.data().join("cache")).unwrap();

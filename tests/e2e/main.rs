@@ -131,7 +131,7 @@ const DEMO_PROGRAM: &str = include_str!("../../broker/cli/src/demo/program.lot")
 
 /// How to start a broker of this build.
 fn options() -> BrokerOptions {
-    BrokerOptions::new(LOTMQ)
+    BrokerOptions::new(LOTMQ).shared_code()
 }
 
 /// A new broker with an empty data directory.

@@ -66,7 +66,7 @@ fn native_code_of_the_interpreter_is_shared_by_the_data_directories_of_a_user() 
         fs::copy(file.path(), &copy).unwrap();
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o600)).unwrap();
     }
-    let broker = options().variable("XDG_CACHE_HOME", home.path().to_str().unwrap()).start();
+    let broker = options().own_code().variable("XDG_CACHE_HOME", home.path().to_str().unwrap()).start();
     broker.command_ok(&format!("-addPython {STAT}"));
     let largest = |dir: &Path| {
         let sizes = fs::read_dir(dir).unwrap().map(|file| file.unwrap().metadata().unwrap().len());

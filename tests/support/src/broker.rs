@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use lotmq_client::{Client, ConnectOptions};
 use tempfile::TempDir;
 
-use crate::{Lines, Reply, Response, WAIT_MAX, get, prepared, reply};
+use crate::{Lines, Reply, Response, WAIT_MAX, get, prepared, reply, shared_code};
 
 /// How a broker is started.
 #[derive(Clone, Debug)]
@@ -21,6 +21,7 @@ pub struct BrokerOptions {
     health: Option<String>,
     data: Option<PathBuf>,
     is_prepared: bool,
+    shares_code: bool,
 }
 
 impl BrokerOptions {
@@ -34,6 +35,7 @@ impl BrokerOptions {
             health: Some("127.0.0.1:0".to_owned()),
             data: None,
             is_prepared: false,
+            shares_code: false,
         }
     }
 
@@ -42,6 +44,21 @@ impl BrokerOptions {
     #[must_use]
     pub fn prepared(mut self) -> Self {
         self.is_prepared = true;
+        self
+    }
+
+    /// Has the native code of programs and guests in common with the brokers of other tests, whatever its data begin with; not with a data directory of the
+    /// caller's own. For tests to which compiling is nothing but time.
+    #[must_use]
+    pub fn shared_code(mut self) -> Self {
+        self.shares_code = true;
+        self
+    }
+
+    /// Has native code in its data directory alone again, as the broker of a user without a home.
+    #[must_use]
+    pub fn own_code(mut self) -> Self {
+        self.shares_code = false;
         self
     }
 
@@ -101,8 +118,13 @@ impl BrokerOptions {
     pub fn start(self) -> Broker {
         let own = TempDir::new().unwrap();
         let data = self.data.clone().unwrap_or_else(|| own.path().join("data"));
-        if self.is_prepared && self.data.is_none() {
-            prepared::copy_to(&data, &self.binary);
+        if self.data.is_none() {
+            if self.is_prepared {
+                prepared::copy_to(&data, &self.binary, self.shares_code);
+            }
+            if self.shares_code {
+                shared_code::link(&data, &self.binary);
+            }
         }
         let process = Process::spawn(&self, &data);
         let mut broker = Broker { options: self, data, _own: own, process, mqtt: None, health: None };

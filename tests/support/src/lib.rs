@@ -3,7 +3,7 @@
 //! A test starts a [`Broker`] on free ports with a data directory of its own, kills and restarts it, and talks to it with
 //! [`lotmq_client`], [`Broker::command`] or other people's programs ([`Program`]). Everything is gone when the test ends.
 //!
-//! Invariants: nothing is shared between tests; every wait has an end and says what it waited for. All failures panic: these
+//! Invariants: nothing is shared between tests but native code, which is named after its content; every wait has an end and says what it waited for. All failures panic: these
 //! functions are for tests only.
 #![allow(
     clippy::unwrap_used,
@@ -23,6 +23,7 @@ mod prepared;
 mod program;
 mod quic;
 mod reply;
+mod shared_code;
 mod wait;
 
 pub use broker::{Broker, BrokerOptions, Exited};

@@ -8,13 +8,13 @@ use std::time::UNIX_EPOCH;
 
 use crate::BrokerOptions;
 
-/// Copies the prepared data of this binary to `target`, which does not exist yet.
-pub(crate) fn copy_to(target: &Path, binary: &Path) {
+/// Copies the prepared data of this binary to `target`, which does not exist yet; without the native code in it, if that comes from elsewhere.
+pub(crate) fn copy_to(target: &Path, binary: &Path, without_code: bool) {
     let prepared = place(binary);
     if !prepared.exists() {
         make(&prepared, binary);
     }
-    copy(&prepared, target);
+    copy(&prepared, target, without_code.then_some("cache"));
 }
 
 /// Another one for each build.
@@ -44,13 +44,17 @@ fn remove_older(prepared: &Path) {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder, but for what has this name in it.
+fn copy(from: &Path, to: &Path, except: Option<&str>) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
+        if except.is_some_and(|except| entry.file_name() == except) {
+            continue;
+        }
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
+            copy(&entry.path(), &target, None);
         } else {
             fs::copy(entry.path(), target).unwrap();
         }
