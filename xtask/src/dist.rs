@@ -105,6 +105,8 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 #[cfg(test)]
+mod rpm_tests;
+#[cfg(test)]
 mod script_tests;
 #[cfg(test)]
 mod tests;

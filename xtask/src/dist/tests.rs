@@ -22,8 +22,13 @@ fn release(target: Processor) -> PackagedRelease {
     PackagedRelease { version: "1.2.3".to_owned(), time: 1_700_000_000, target }
 }
 
+/// Another version.
+pub(super) fn release_of(version: &str) -> PackagedRelease {
+    PackagedRelease { version: version.to_owned(), ..release(Processor::X86_64) }
+}
+
 /// PackageContents without what is built.
-fn contents() -> PackageContents {
+pub(super) fn contents() -> PackageContents {
     let file = |path: &str, portable: &str, mode| PackagedFile {
         path: path.to_owned(),
         portable: Some(portable.to_owned()),
