@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use lotmq_auth::{AnonymousLogin, Directory, DirectoryOptions, Rulebook};
+use lotmq_auth::{AnonymousLogin, Directory, DirectoryOptions, PasswordCost, Rulebook};
 use lotmq_config::Config;
 use lotmq_core::client::housekeeping;
 use lotmq_core::connection::refused::Refusals;
@@ -199,7 +199,9 @@ impl Machine {
         });
         let (store, stepper, mut recovered) = open(time, disk, on_commit)?;
         let stepper = Arc::new(stepper);
-        let users = Directory::new(DirectoryOptions::default()).map_err(|error| error.to_string())?;
+        // Nobody guesses passwords here, and at the usual cost the simulation would do little else.
+        let options = DirectoryOptions { cost: PasswordCost::TEST, ..DirectoryOptions::default() };
+        let users = Directory::new(options).map_err(|error| error.to_string())?;
         let users = Arc::new(users);
         let permissions = Arc::new(Rulebook::new(Arc::clone(&users)).without_delivery());
         permissions.put(Everybody::rules());
