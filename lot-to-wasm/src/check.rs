@@ -70,11 +70,20 @@ pub trait Known {
         false
     }
 
-    /// Names of the events of the Route of this name; `None` when there is none yet.
-    fn route_events(&self, name: &str) -> Option<Vec<String>> {
+    /// The events of the Route of this name; `None` when there is none yet.
+    fn route_events(&self, name: &str) -> Option<Vec<RouteEvent>> {
         let _ = name;
         None
     }
+}
+
+/// Event of a Route, as `TRIGGER` sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteEvent {
+    /// Its name.
+    pub name: String,
+    /// A placeholder of it, without its braces, that is filled with what a wildcard of its `SOURCE_TOPIC` matches.
+    pub filled_by_wildcard: Option<String>,
 }
 
 /// An Action as a caller sees it.

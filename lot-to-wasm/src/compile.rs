@@ -11,7 +11,7 @@ use std::sync::Arc;
 use lot_facts::{Facts, Kind, Signature};
 use lot_nearest::nearest;
 
-use crate::check::{Callee, Known, PatternsOfText, Whole};
+use crate::check::{Callee, Known, PatternsOfText, RouteEvent, Whole};
 use crate::compat::Compat;
 use crate::diagnostic::{Diagnostic, Draft, Label, Severity, Sink, TextSpan, codes};
 use crate::limits::{ENTITIES_MAX, SOURCE_BYTES_MAX};
@@ -406,7 +406,7 @@ impl Known for InText<'_> {
         self.parents.contains(name) || self.outside.is_parent(name)
     }
 
-    fn route_events(&self, name: &str) -> Option<Vec<String>> {
+    fn route_events(&self, name: &str) -> Option<Vec<RouteEvent>> {
         let inside = self.routes.get(name).map(|route| crate::check::route_events(route));
         inside.or_else(|| self.outside.route_events(name))
     }

@@ -151,6 +151,20 @@ impl RouteBlock {
         [there, back.filter(|_| is_source && self.goes("in"))]
     }
 
+    /// The first placeholder of an event that is filled with what a wildcard of its `SOURCE_TOPIC` matches, without its braces: it has no value where the event is triggered by name.
+    pub fn filled_by_wildcard(&self) -> Option<String> {
+        let filter = self.text("SOURCE_TOPIC")?;
+        let templates = self.settings.values().filter_map(|value| match value {
+            RouteValue::Template(parts) => Some(parts),
+            RouteValue::Text(_)
+            | RouteValue::Int(_)
+            | RouteValue::Double(_)
+            | RouteValue::Bool(_)
+            | RouteValue::Parts(_) => None,
+        });
+        templates.flatten().find(|part| part.is_of_wildcard(filter))?.placeholder()
+    }
+
     /// A setting that is a text known at compile time.
     pub fn text(&self, key: &str) -> Option<&str> {
         match self.settings.get(key)? {
@@ -230,6 +244,30 @@ impl TemplatePart {
     /// The text; `None` for a placeholder.
     pub fn text(&self) -> Option<&str> {
         if let TemplatePart::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// Whether it is filled with what a wildcard of a Topic Filter matches.
+    pub fn is_of_wildcard(&self, filter: &str) -> bool {
+        match self {
+            TemplatePart::Topic => filter.contains(['+', '#']),
+            TemplatePart::TopicLevel(level) => {
+                let place = usize::try_from(*level).unwrap_or(usize::MAX).saturating_sub(1);
+                filter
+                    .split('/')
+                    .nth(place)
+                    .map_or_else(|| filter.ends_with('#'), |level| matches!(level, "+" | "#"))
+            }
+            TemplatePart::Text(_)
+            | TemplatePart::Payload
+            | TemplatePart::Json(_)
+            | TemplatePart::Csv(_)
+            | TemplatePart::Timestamp
+            | TemplatePart::UnixSeconds
+            | TemplatePart::UnixMilliseconds
+            | TemplatePart::Env(_)
+            | TemplatePart::Secret(_)
+            | TemplatePart::Field(_) => false,
+        }
     }
 
     /// The placeholder without its braces, in its canonical spelling; `None` for text.

@@ -15,6 +15,7 @@ use lot_facts::{
 };
 use lot_nearest::nearest;
 
+use super::RouteEvent;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::NAME_BYTES_MAX;
 use crate::route::{COMMON, Key, KeyPurpose, Mapping, Need, RouteType, Section, all, find};
@@ -545,6 +546,14 @@ fn key_of<'a>(block: &'a AddBlock, key: &str) -> Option<&'a Setting> {
     settings(block).find(|setting| setting.key.text.eq_ignore_ascii_case(key))
 }
 
+/// As [`RouteBlock::filled_by_wildcard`], of an event that is not checked yet.
+fn filled_by_wildcard(event: &AddBlock) -> Option<String> {
+    let filter = value::written(key_of(event, "SOURCE_TOPIC").or_else(|| key_of(event, "TOPIC"))?)?;
+    let texts = settings(event).filter_map(value::written);
+    let mut parts = texts.filter_map(|text| template::parse(text).ok()).flatten();
+    parts.find(|part| part.is_of_wildcard(filter))?.placeholder()
+}
+
 /// Reports events, mappings and tags whose name stands twice, and nothing else.
 fn repeated_names(items: &[RouteItem], sink: &mut Sink<'_>) {
     let mut names: BTreeSet<(String, &str)> = BTreeSet::new();
@@ -559,10 +568,11 @@ fn repeated_names(items: &[RouteItem], sink: &mut Sink<'_>) {
 }
 
 /// Events of a route by name, as `TRIGGER` sees them.
-pub(crate) fn events(route: &DefineRoute) -> Vec<String> {
+pub(crate) fn events(route: &DefineRoute) -> Vec<RouteEvent> {
     let event = |item: &RouteItem| match item {
         RouteItem::Block(block) if block.kind.text.eq_ignore_ascii_case("EVENT") => {
-            block.name.as_ref().map(|name| name.text.clone())
+            let name = block.name.as_ref()?.text.clone();
+            Some(RouteEvent { name, filled_by_wildcard: filled_by_wildcard(block) })
         }
         RouteItem::Block(_) | RouteItem::Setting(_) | RouteItem::Every(..) | RouteItem::Store { .. } => None,
     };

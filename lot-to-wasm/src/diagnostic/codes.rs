@@ -345,6 +345,8 @@ codes! {
         "TOPIC POSITION n counts the levels of the topic from 1. The filters of the trigger have no # and fewer levels, so the value is always Empty, and nothing in a topic."
     449 IDLE_SETTING "setting that nothing reads"
         "The language has this key for other types of routes; here nothing is done with it, for the reason that is told. Leave it out, or say what is meant with the key that is named."
+    450 TRIGGERED_WILDCARDS "triggered event that fills levels of its topic"
+        "TRIGGER hands its value to an event as if SOURCE_TOPIC had received it, and that is no topic where it has wildcards: {topic} is the filter, and {topic.n} at a wildcard is + or #. Give the event what it needs in the value, as {payload.json.line}, or PUBLISH to a topic that the filter matches."
     501 NOT_YET_COMPILED "this build does not compile it yet"
         "The text is understood, but the code generator for this construct is not part of this build."
     502 NESTED_TOO_DEEP "nested too deeply"

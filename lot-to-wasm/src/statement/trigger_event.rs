@@ -61,17 +61,30 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
 }
 
 impl TriggerEvent {
-    /// Warns of an event that a known route does not have; a route that comes later may have it.
+    /// Warns of an event that a known route does not have, or that fills what no trigger by name has; a route that comes later may have it.
     fn check_event(&self, checker: &mut Checker<'_, '_, '_>) {
         let Some(events) = checker.known.route_events(&self.route.text) else { return };
-        if events.contains(&self.event.text) {
+        if let Some(event) = events.iter().find(|event| event.name == self.event.text) {
+            if let Some(placeholder) = &event.filled_by_wildcard {
+                self.warn_of_wildcard(placeholder, checker);
+            }
             return;
         }
         let message =
             format!("route `{}` has no event `{}`", self.route.text, self.event.text.escape_debug());
-        let near = nearest(&self.event.text, events.iter().map(String::as_str));
+        let near = nearest(&self.event.text, events.iter().map(|event| event.name.as_str()));
         let draft = Draft::warning(codes::UNKNOWN_EVENT, self.event.span, message);
         checker.error(draft.did_you_mean_name(&self.event, near));
+    }
+
+    /// Warns of an event that takes a level of its topic where its `SOURCE_TOPIC` has a wildcard, which nothing has matched.
+    fn warn_of_wildcard(&self, placeholder: &str, checker: &mut Checker<'_, '_, '_>) {
+        let message = format!(
+            "event `{}` fills {{{placeholder}}} with what a wildcard of its SOURCE_TOPIC matches, and TRIGGER has no topic",
+            self.event.text
+        );
+        let draft = Draft::warning(codes::TRIGGERED_WILDCARDS, self.event.span, message);
+        checker.error(draft.suggest("PUBLISH to a topic that SOURCE_TOPIC matches, or hand it over in the value, as {payload.json.name}"));
     }
 }
 

@@ -10,8 +10,8 @@
 
 use std::sync::Arc;
 
-use lot_facts::Kind;
-use lot_to_wasm::check::{Callee, Known};
+use lot_facts::{Kind, RouteBlock};
+use lot_to_wasm::check::{Callee, Known, RouteEvent};
 use lotmq_auth::Scope;
 use lotmq_auth::built_in::built_in;
 use lotmq_definitions::{DefinitionKind, InstallError, NewDefinition, OnExisting};
@@ -344,9 +344,13 @@ impl Known for Guests {
         registry.get(DefinitionKind::Model, name).map(|model| Arc::clone(&model.deployed.source))
     }
 
-    fn route_events(&self, name: &str) -> Option<Vec<String>> {
+    fn route_events(&self, name: &str) -> Option<Vec<RouteEvent>> {
         let registry = self.registry.read();
         let route = registry.get(DefinitionKind::Route, name)?.facts().route.as_deref()?;
-        Some(route.events.iter().map(|event| event.name.clone()).collect())
+        let event = |event: &RouteBlock| RouteEvent {
+            name: event.name.clone(),
+            filled_by_wildcard: event.filled_by_wildcard(),
+        };
+        Some(route.events.iter().map(event).collect())
     }
 }

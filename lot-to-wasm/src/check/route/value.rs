@@ -25,6 +25,14 @@ pub(super) fn any(setting: &Setting, sink: &mut Sink<'_>) -> Option<RouteValue> 
     })
 }
 
+/// The text that is written as the value of a setting; `None` of any other value.
+pub(super) fn written(setting: &Setting) -> Option<&str> {
+    match &setting.value.as_ref()?.kind {
+        ExpressionKind::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
 /// The same, of a block that takes messages: placeholders in a text are filled for each.
 pub(super) fn filled(setting: &Setting, sink: &mut Sink<'_>) -> Option<RouteValue> {
     let span = setting.value.as_ref().map_or(setting.key.span, |value| value.span);
