@@ -9,6 +9,39 @@ const BACKTRACE: &str = "error while executing at wasm backtrace";
 /// Longest text of an engine error that is passed on.
 const TEXT_BYTES_MAX: usize = 500;
 
+/// Texts of the standard library of Rust about what a guest has not, each with where there is the like of it. The first that a text has counts.
+const NOT_IN_A_GUEST: [(&str, &str); 6] = [
+    (
+        "time not implemented on this platform",
+        "std::time has no clock in a guest; `ambient::now_ms` and `ambient::monotonic_ms` of lotmq_guest tell the time (docs/sdk/host.md)",
+    ),
+    (
+        "can't sleep",
+        "a guest does not sleep by std::thread; a route waits by `executor::sleep` of lotmq_guest, or returns from `run` when it wants to be called again (docs/sdk/network.md)",
+    ),
+    (
+        "failed to spawn thread",
+        "a guest has one thread; `executor::spawn` of lotmq_guest runs tasks of a route beside each other (docs/sdk/network.md)",
+    ),
+    (
+        "operation not supported on this platform",
+        "std::fs, std::net and std::process do nothing in a guest; a route has `files`, `Connection` and `http` of lotmq_guest (docs/sdk/network.md)",
+    ),
+    (
+        "no filesystem on this platform",
+        "std::fs does nothing in a guest; a route has `files` of lotmq_guest (docs/sdk/modules.md)",
+    ),
+    (
+        "not supported on this platform",
+        "a guest has nothing of std::env; `config` and `environment` of lotmq_guest are its settings (docs/sdk/host.md)",
+    ),
+];
+
+/// What a guest in Rust is told that gave up over what it has not.
+fn instead_of_std(words: &str) -> Option<&'static str> {
+    NOT_IN_A_GUEST.iter().find(|(text, _)| words.contains(text)).map(|(_, instead)| *instead)
+}
+
 /// What is known of a run that was stopped.
 pub(crate) struct StoppedRun<'a> {
     /// Why it was refused memory.
@@ -48,7 +81,10 @@ pub(crate) fn explain(error: &wasmtime::Error, run: &StoppedRun<'_>) -> Trap {
     }
     let message = match last_words {
         // As it is, with its line breaks: secrets in it are found and masked by whoever tells it.
-        Some(words) if kind == TrapKind::Unreachable => format!("{message}: {}", cut(words, TEXT_BYTES_MAX)),
+        Some(words) if kind == TrapKind::Unreachable => {
+            let instead = instead_of_std(words).map(|instead| format!("; {instead}")).unwrap_or_default();
+            format!("{message}: {}{instead}", cut(words, TEXT_BYTES_MAX))
+        }
         Some(_) | None => message,
     };
     Trap { kind, message, function }
@@ -120,5 +156,32 @@ fn kind_of(trap: WasmTrap) -> TrapKind {
         | WasmTrap::ListOutOfBounds
         | WasmTrap::UnalignedPointer => TrapKind::HostCall,
         _ => TrapKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_takes_what_a_guest_has_not_is_told_what_it_has() {
+        for (words, expected) in [
+            (
+                "panicked at library/std/src/sys/pal/wasm/../unsupported/time.rs:13:9:\ntime not implemented on this platform",
+                "`ambient::now_ms`",
+            ),
+            (
+                "panicked at src/lib.rs:8:30:\nfailed to spawn thread: Error { kind: Unsupported, message: \"operation not supported on this platform\" }",
+                "`executor::spawn`",
+            ),
+            (
+                "called `Result::unwrap()` on an `Err` value: Error { kind: Unsupported, message: \"operation not supported on this platform\" }",
+                "`files`",
+            ),
+            ("panicked at library/std/src/sys/env.rs:1:1:\nnot supported on this platform", "`config`"),
+        ] {
+            assert!(instead_of_std(words).is_some_and(|told| told.contains(expected)), "{words}");
+        }
+        assert_eq!(instead_of_std("panicked at src/lib.rs:3:5:\nno reading"), None);
     }
 }
