@@ -249,6 +249,8 @@ fn a_module_has_what_it_was_granted_and_nothing_else() {
     let module = scale();
     let mut watcher = broker.root("watcher");
     watcher.subscribe_to("$SYS/Coreflux/Modules/scale/Error", QoS::AtLeastOnce).unwrap();
+    let mut listener = broker.root("listener");
+    listener.subscribe_to("$SYS/Coreflux/Modules/scale/Log", QoS::AtLeastOnce).unwrap();
     broker.command_ok("-setEnv SCALE=2");
     let add = |options: &str| {
         let command = format!("-addModule scale -world action -on raw/# -replace {options} wasm64:{module}");
@@ -273,6 +275,12 @@ fn a_module_has_what_it_was_granted_and_nothing_else() {
     assert_eq!(scaled(&broker, "215"), "21.5", "the environment value was not granted");
     let error = (0..10).map(|_| next(&mut watcher)).find(|error| error.contains("GRANT_MISSING")).unwrap();
     assert!(error.contains("was not granted 'env-read:SCALE'"), "{error}");
+    // Its last error may be another one by then; its lines have each.
+    for grant in ["write:scaled/a", "env-read:SCALE"] {
+        let told = format!("was not granted '{grant}'");
+        let line = (0..10).map(|_| next(&mut listener)).find(|line| line.contains(&told)).expect(grant);
+        assert!(line.contains("\"code\":\"GRANT_MISSING\"") && line.contains("-grantModule scale"), "{line}");
+    }
     let error: Value = serde_json::from_str(error.split_once('=').unwrap().1).unwrap();
     assert_eq!((&error["trigger"]["topic"], &error["trigger"]["payload"]), (&"raw/s1".into(), &"215".into()));
     broker.client("").publish(&Publication::new("raw/a", "no number")).unwrap();

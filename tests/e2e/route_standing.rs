@@ -11,7 +11,7 @@ use lotmq_test_support::{Broker, BrokerOptions, Program, eventually};
 use serde_json::{Value, json};
 
 use crate::module_routes::{Standing, accept, line};
-use crate::{next, options, send};
+use crate::{LOTMQ, next, options, send};
 
 /// A guest that has a line for each message, both ways.
 const ECHO: &[u8] = include_bytes!("../../guests/route-echo/prebuilt/route-echo.wasm");
@@ -68,6 +68,8 @@ fn what_may_not_be_published_is_named_with_what_grants_it_and_over_when_it_is_gr
         Some(row(&broker)).filter(|row| row["health"] == "Red" && row["connection"] == "Connected")
     });
     assert_eq!(told_row["reason"], *told);
+    let of_route = Program::run(LOTMQ, &["routes", "-p", &broker.port()]).unwrap().stdout;
+    assert!(of_route.contains("; lotmq cmd -grantModule echo -grant write:echo/in grants it"), "{of_route}");
     let mut standing = Standing::of(&broker);
     let status: Value = serde_json::from_str(&standing.until("\"Red\"")).unwrap();
     assert!(status["lastError"].as_str().unwrap().ends_with(told), "{status}");
@@ -90,6 +92,60 @@ fn what_may_not_be_published_is_named_with_what_grants_it_and_over_when_it_is_gr
     let status: Value = serde_json::from_str(&standing.until("\"Green\"")).unwrap();
     assert_eq!(status["messages"]["received"], 1);
     broker.wait_until_metric_is("lotmq_route_received_total", 1.0);
+}
+
+#[test]
+fn a_route_without_a_place_says_which_setting_is_missing_when_it_is_added_and_when_it_runs() {
+    let broker = at_home().start();
+    broker.command_ok(&module("-net 127.0.0.1:7 -topics out/#,echo/in"));
+    let whole = route("127.0.0.1:7".parse().unwrap(), "");
+    let (host, port) = ("        WITH HOST \"127.0.0.1\"\n", "        WITH PORT 7\n");
+    assert!(whole.contains(host) && whole.contains(port), "{whole}");
+    for (command, warned, told) in [
+        (
+            whole.replace(host, ""),
+            "ECHO_CONFIG: HOST is not set, nor ALLOW_HOSTS or LISTEN, so there is no endpoint 'echo'",
+            "ECHO_CONFIG: HOST is not set",
+        ),
+        (
+            whole.replace(host, "").replace(port, ""),
+            "ECHO_CONFIG: HOST is not set, nor ALLOW_HOSTS or LISTEN, so there is no endpoint 'echo'",
+            "ECHO_CONFIG: HOST is not set",
+        ),
+        (
+            whole.replace(port, ""),
+            "the route stands still: ECHO_CONFIG: PORT is not set",
+            "ECHO_CONFIG: PORT is not set",
+        ),
+    ] {
+        let added = broker.command_ok(&command);
+        assert_eq!(
+            added.0["warnings"],
+            json!([{ "code": "ENDPOINT_MISSING", "message": warned }]),
+            "{added:?}"
+        );
+        eventually("the route to stand still", || {
+            (row(&broker)["connection"] == "Disconnected").then_some(())
+        });
+        assert!(row(&broker)["reason"].as_str().unwrap().starts_with(told), "{}", row(&broker));
+        let shown = broker.command_ok("-lotDiagnostic route Line").data().clone();
+        let standing = &shown["standing"];
+        assert_eq!(
+            (&shown["state"], &standing["connection"], &standing["health"]),
+            (&json!("error"), &json!("Disconnected"), &json!("Red")),
+            "{shown}"
+        );
+        assert!(standing["reason"].as_str().unwrap().starts_with(told), "{shown}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let text = whole.replace(host, "").replace("-addRoute ", "").replace("ROUTE Line", "ROUTE Other");
+    std::fs::write(folder.path().join("line.lot"), text).unwrap();
+    let path = folder.path().to_str().unwrap();
+    let deployed = Program::run(LOTMQ, &["deploy", path, "--name", "line", "-p", &broker.port()]).unwrap();
+    assert!(
+        deployed.stdout.contains("warning[ENDPOINT_MISSING]: ECHO_CONFIG: HOST is not set"),
+        "{deployed:?}"
+    );
 }
 
 #[test]

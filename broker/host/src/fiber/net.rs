@@ -203,14 +203,19 @@ impl HostListener for FiberState {
     }
 }
 
+/// Why there is no endpoint of a name: the section that would be it has no place.
+fn no_endpoint(name: &str) -> String {
+    let is_of_section =
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if is_of_section {
+        return format!("{}_CONFIG: HOST is not set, nor ALLOW_HOSTS or LISTEN", name.to_ascii_uppercase());
+    }
+    format!("there is no endpoint '{name}': the one of section NAME_CONFIG is called name")
+}
+
 impl FiberState {
     pub(super) fn endpoint(&self, name: &str) -> Result<Endpoint, IoError> {
-        let unknown = || {
-            IoError::Denied(format!(
-                "there is no endpoint '{name}': a section is one by HOST, ALLOW_HOSTS or LISTEN"
-            ))
-        };
-        self.endpoints.get(name).cloned().ok_or_else(unknown)
+        self.endpoints.get(name).cloned().ok_or_else(|| IoError::Denied(no_endpoint(name)))
     }
 
     /// An endpoint to connect to.

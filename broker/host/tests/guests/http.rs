@@ -335,7 +335,7 @@ async fn a_request_stays_one_request() {
     }
     assert_eq!(
         guest.does(&json!({ "endpoint": "other" })).await,
-        "HttpError::Denied(\"there is no endpoint 'other': a section is one by HOST, ALLOW_HOSTS or LISTEN\")"
+        "HttpError::Denied(\"OTHER_CONFIG: HOST is not set, nor ALLOW_HOSTS or LISTEN\")"
     );
     assert!(server.asked().is_empty());
 }

@@ -218,7 +218,7 @@ async fn who_waits_for_an_instance_that_ends_is_told() {
 async fn a_guest_serves_where_its_definition_says_and_the_operator_allows() {
     let mut guest = opened("{}", granted()).await;
     for (endpoint, expected) in [
-        ("none", "there is no endpoint 'none': a section is one by HOST, ALLOW_HOSTS or LISTEN"),
+        ("none", "NONE_CONFIG: HOST is not set, nor ALLOW_HOSTS or LISTEN"),
         ("plain", "endpoint 'plain' is none that serves HTTP"),
         ("far", "only at home"),
     ] {

@@ -398,13 +398,10 @@ async fn only_named_endpoints_can_be_dialled() {
     let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port: 1, ..Endpoint::default() };
     let (mut instance, _arrivals) = echo(endpoint, all_topics()).await;
     for (name, expected) in [
-        (
-            " at elsewhere",
-            "Fatal(\"there is no endpoint 'elsewhere': a section is one by HOST, ALLOW_HOSTS or LISTEN\")",
-        ),
+        (" at elsewhere", "Fatal(\"ELSEWHERE_CONFIG: HOST is not set, nor ALLOW_HOSTS or LISTEN\")"),
         (
             " at 127.0.0.1:80",
-            "Fatal(\"there is no endpoint '127.0.0.1:80': a section is one by HOST, ALLOW_HOSTS or LISTEN\")",
+            "Fatal(\"there is no endpoint '127.0.0.1:80': the one of section NAME_CONFIG is called name\")",
         ),
         (" at echo", "Reconnect(\"nothing listens there\")"),
     ] {

@@ -123,6 +123,24 @@ pub(super) fn log_line(
     line.is_some_and(|line| wait_for_sweep(tenant, line))
 }
 
+/// Publishes an error of which the log has a line already at the topics of the definition's own lines: the record at its topic is that of its last error, which may be one that follows
+/// from this. True if the sweep has something to do.
+pub(super) fn tell_log_topics(
+    tenant: &Tenant,
+    definition: &Definition,
+    (code, message): (&str, &str),
+    at: Timestamp,
+) -> bool {
+    let topics = log_topics(tenant, definition);
+    if topics.is_empty() {
+        return false;
+    }
+    let Some(suppressed) = definition.activity.admit_line(at) else { return false };
+    let text = tenant.programs().variables.masked_line(message);
+    let text = format!("{text} ({code})");
+    wait_for_sweep(tenant, heard(topics, (LogLevel::Error, &text), (Some(code), suppressed), at))
+}
+
 /// Writes a line as [`log_line`] does, and publishes it at once. It starts nothing.
 pub(super) fn tell_line(
     turn: &mut Turn,
@@ -244,28 +262,41 @@ fn written(
     code: Option<&str>,
     at: Timestamp,
 ) -> Option<HeardLine> {
-    let own = format!("{}/Log", definition.sys_topic());
-    let of_asset = asset_names::topic(&tenant.programs().guests, definition).map(|topic| topic + "/Log");
-    let mut topics: Vec<String> = [Some(own), of_asset].into_iter().flatten().collect();
-    topics.retain(|topic| tenant.has_subscribers(topic));
+    let topics = log_topics(tenant, definition);
     if topics.is_empty() && !is_logged(level) {
         return None;
     }
     let suppressed = definition.activity.admit_line(at)?;
     let text = tenant.programs().variables.masked_line(text);
     write_line(tenant, definition, (level, &text), suppressed);
-    if topics.is_empty() {
-        return None;
-    }
+    (!topics.is_empty()).then(|| heard(topics, (level, &text), (code, suppressed), at))
+}
+
+/// Topics of the lines of a definition to which somebody is subscribed.
+fn log_topics(tenant: &Tenant, definition: &Definition) -> Vec<String> {
+    let own = format!("{}/Log", definition.sys_topic());
+    let of_asset = asset_names::topic(&tenant.programs().guests, definition).map(|topic| topic + "/Log");
+    let mut topics: Vec<String> = [Some(own), of_asset].into_iter().flatten().collect();
+    topics.retain(|topic| tenant.has_subscribers(topic));
+    topics
+}
+
+/// A line for topics, with the number of those before it that were too many.
+fn heard(
+    topics: Vec<String>,
+    (level, text): (LogLevel, &str),
+    (code, suppressed): (Option<&str>, u64),
+    at: Timestamp,
+) -> HeardLine {
     let at_ms = u64::try_from(at.as_millisecond()).unwrap_or_default();
-    let mut line = json!({ "ts": utc_text(at_ms), "level": level_name(level), "text": &*text });
+    let mut line = json!({ "ts": utc_text(at_ms), "level": level_name(level), "text": text });
     if let Some(code) = code {
         line["code"] = code.into();
     }
     if suppressed > 0 {
         line["suppressed"] = suppressed.into();
     }
-    Some(HeardLine { topics, payload: line.to_string() })
+    HeardLine { topics, payload: line.to_string() }
 }
 
 /// Hops of a line, so many that it starts no guest: one that answered its own lines would never end.

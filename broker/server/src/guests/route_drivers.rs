@@ -20,7 +20,7 @@ pub(crate) mod type_schema;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use lot_facts::{Facts, RouteFacts, TopicFact};
+use lot_facts::{Facts, RouteBlock, RouteFacts, TopicFact};
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::Definition;
 use lotmq_host::fiber::FiberServices as _;
@@ -29,8 +29,10 @@ use lotmq_host::{Acting, Ambient, Capability, Grants, NameGrant, Qos, RunContext
 
 use super::guest_id::guest_id;
 use super::hosting::Hosting;
+use super::route_modules;
 use super::route_types;
 use super::services::TenantServices;
+use crate::guests::HasPrograms as _;
 use endpoints::{PlaceBounds, SectionTls};
 
 pub(crate) use thread::{SteppedRoutes, open, start};
@@ -55,11 +57,18 @@ fn refuses_events(abilities: Abilities, route: &RouteFacts) -> Option<&'static s
     (!has_none).then_some("its guest takes no messages, so it can have no events")
 }
 
-/// What the operator refuses of the addresses that a route names to connect to and to listen at, as far as they are known without asking anybody.
-pub(crate) fn refused_addresses(
+/// Code of a route whose settings make no endpoint.
+const ENDPOINT_MISSING: &str = "ENDPOINT_MISSING";
+
+/// Code of a place that the operator refuses.
+const ADDRESS_REFUSED: &str = "ADDRESS_REFUSED";
+
+/// What is wrong with the places that a route names to connect to and to listen at, by code, as far as that is known without asking anybody: what is missing to make them endpoints,
+/// and what the operator refuses.
+pub(crate) fn place_warnings(
     (tenant, hosting): (&Arc<Tenant>, &Arc<Hosting>),
     definition: &Arc<Definition>,
-) -> Vec<String> {
+) -> Vec<(&'static str, String)> {
     let Some(route) = definition.facts().route.as_deref() else { return Vec::new() };
     let services = Arc::new(TenantServices::new(tenant, hosting, definition));
     let names = template::OfRoute(&services, RunContext::new(guest_id(tenant, definition.id)));
@@ -68,9 +77,14 @@ pub(crate) fn refused_addresses(
     let bounds = PlaceBounds { refuses: Some(&refuses), ..PlaceBounds::default() };
     let made = match endpoints::endpoints(&said, &names, bounds, &SectionTls::default()) {
         Ok(made) => made,
-        Err(refused) if refused.is_refused() => return vec![format!("the route stands still: {refused}")],
-        Err(_) => return Vec::new(),
+        // That a value is not set which a setting names is told of the value.
+        Err(reason) if reason.is_of_value(&said) => return Vec::new(),
+        Err(reason) => {
+            let code = if reason.is_refused() { ADDRESS_REFUSED } else { ENDPOINT_MISSING };
+            return vec![(code, format!("the route stands still: {reason}"))];
+        }
     };
+    let without = without_place(tenant, &said, made.is_empty());
     let refused = made.values().filter(|endpoint| endpoint.listens).filter_map(|endpoint| {
         let reason = services.refuses_listening(endpoint.host.parse().ok()?)?;
         let place = endpoints::place(&endpoint.host, endpoint.port);
@@ -78,7 +92,33 @@ pub(crate) fn refused_addresses(
     });
     // Where nothing is listened at anyway that is told when it is tried.
     let refused: BTreeSet<String> = refused.filter(|_| hosting.routes.network_refused.is_none()).collect();
-    refused.into_iter().collect()
+    let refused = refused.into_iter().map(|told| (ADDRESS_REFUSED, told));
+    without.into_iter().map(|told| (ENDPOINT_MISSING, told)).chain(refused).collect()
+}
+
+/// What is told of the sections of a module's route that name no place and are meant to: those with a port, and where it names none at all the only one, if the module may reach any.
+fn without_place(tenant: &Tenant, route: &RouteFacts, has_none: bool) -> Vec<String> {
+    let Some(module) = route_modules::named(route) else { return Vec::new() };
+    let found = tenant.programs().guests.route_module(module);
+    let wants_one = has_none && found.is_ok_and(|(module, _)| !module.places.is_empty());
+    let own: Vec<_> = route.sections.iter().filter(|section| !schema::is_of_host(&section.name)).collect();
+    let told = |section: &RouteBlock| {
+        let name = &section.name;
+        format!(
+            "{name}: HOST is not set, nor ALLOW_HOSTS or LISTEN, so there is no endpoint '{}'",
+            endpoints::name_of(section)
+        )
+    };
+    let with_port = own.iter().filter(|section| endpoints::has_port_alone(section));
+    let of_port: Vec<String> = with_port.map(|section| told(section)).collect();
+    match &own[..] {
+        _ if !of_port.is_empty() || !wants_one => of_port,
+        [only] if !endpoints::names_value(only) => vec![told(only)],
+        [_] => Vec::new(),
+        _ => vec![format!(
+            "module '{module}' was granted places, and no section of the route has HOST, ALLOW_HOSTS or LISTEN"
+        )],
+    }
 }
 
 /// Places that a route names, as `host:port`, which its module needs the grants `endpoint:` of; none where its settings do not say them well.

@@ -122,7 +122,7 @@ impl RouteModules {
 }
 
 /// Name of the module that a route of type `WASM` names; `None` of other routes, and where it names none in plain text.
-pub(crate) fn named(route: &RouteFacts) -> Option<&str> {
+pub fn named(route: &RouteFacts) -> Option<&str> {
     if route.kind != WASM {
         return None;
     }

@@ -75,7 +75,11 @@ fn told_missing(
     module: &str,
     (capability, name, grant): (Capability, &str, &str),
 ) -> String {
-    let granting = granting::command(module, [grant]);
+    // Where a program is tested nobody gives commands.
+    let granting = match tenant.programs().guests.witness.get() {
+        Some(_) => format!("'{grant}' in what it asks for (`manifest!`, `asks` of guest.toml)"),
+        None => granting::command(module, [grant]),
+    };
     if definition.kind() == DefinitionKind::Module {
         return format!(
             "this module was not granted '{grant}', and is refused it from now on; {granting} grants it"
@@ -333,6 +337,9 @@ impl Services for TenantServices {
             };
             let now = hosting.definitions_now().wall;
             records::record_at(&hosting, &tenant, &definition, &error, (now, run.hops));
+            if records::tell_log_topics(&tenant, &definition, (error.code, &message), now) {
+                hosting.housekeeping.wake();
+            }
         } else if let Some(runner) = refused {
             runner.may_not_publish_still();
         }

@@ -285,6 +285,13 @@ fn missed(tenant: &Tenant, name: &str) -> u64 {
     registry.get(DefinitionKind::Module, name).map_or(0, |definition| definition.activity.missed())
 }
 
+/// What a module asks for, and could have, of that which was not granted.
+pub(crate) fn not_granted(module: &Module, granted: &GrantSet) -> GrantSet {
+    let asked = module.asked.iter().flatten();
+    let missing = asked.filter(|it| grants::is_available(module.world, it) && !grants::covers(granted, it));
+    missing.cloned().collect()
+}
+
 /// Data of `-moduleInfo`, and payload of `Modules/<name>`.
 pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
     let guests = &tenant.programs().guests;
@@ -323,6 +330,7 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
         "signedBy": module.options.signed_by,
         "asked": module.asked.clone().unwrap_or_default(),
         "granted": module.options.granted(),
+        "notGranted": not_granted(module, &module.options.granted()),
         "calls": calls,
         "traps": traps,
         "errors": errors(tenant, &module.name),

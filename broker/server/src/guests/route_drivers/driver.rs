@@ -421,6 +421,7 @@ impl Driver {
     /// Masks the values of secrets in a text (routes reference §2), and passwords of connection strings.
     fn masked(&self, text: &str) -> String {
         let text = means::with_places(text, &self.far.lock());
+        let text = means::with_refused_write(&text, || self.route.refused_write());
         let masked = self.tenant.programs().variables.masked_text(&text);
         lot_to_wasm::masked_passwords(&masked).into_owned()
     }

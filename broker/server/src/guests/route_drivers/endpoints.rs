@@ -61,11 +61,27 @@ impl NoEndpoint {
     pub(super) fn is_refused(&self) -> bool {
         matches!(self, NoEndpoint::Refused { .. })
     }
+
+    /// Whether a setting is there, and names a value that is not set.
+    pub(super) fn is_of_value(&self, route: &RouteFacts) -> bool {
+        let NoEndpoint::Missing { section, key } = self else { return false };
+        route.section(section).is_some_and(|block| block.settings.contains_key(*key))
+    }
 }
 
 /// Whether a section connects to other places.
 pub(super) fn is_far(block: &RouteBlock) -> bool {
     FAR.iter().any(|key| block.settings.contains_key(*key))
+}
+
+/// Whether a section has a port, and no place.
+pub(super) fn has_port_alone(block: &RouteBlock) -> bool {
+    block.settings.contains_key("PORT") && !names_value(block)
+}
+
+/// Whether a section has a setting that says its place, be it by a value that is not set.
+pub(super) fn names_value(block: &RouteBlock) -> bool {
+    is_far(block) || block.settings.contains_key(LISTEN)
 }
 
 /// Whether a section listens, and the host serves HTTP there.

@@ -67,6 +67,11 @@ const OF_HOST: &[&str] = &[
 /// Sections that are for the host.
 const SECTIONS_OF_HOST: &[&str] = &["MQTT_CONFIG", "ROUTE_CONFIG", "WASM_CONFIG"];
 
+/// Whether a section is for the host.
+pub(super) fn is_of_host(section: &str) -> bool {
+    SECTIONS_OF_HOST.contains(&section)
+}
+
 /// Settings of an event that are for the host.
 const OF_EVENT: &[&str] = &["EVERY_MS", "SOURCE_TOPIC"];
 

@@ -459,6 +459,11 @@ impl RouteRunner {
         self.shared.lock().standing.write_is_still_refused(now);
     }
 
+    /// What it may not publish, with what to do about it, where it has tried lately.
+    pub(in crate::guests) fn refused_write(&self) -> Option<String> {
+        self.shared.lock().standing.refused_write().map(str::to_owned)
+    }
+
     /// Changes its standing, which is published then.
     pub(in crate::guests) fn update(&self, change: impl FnOnce(&mut Standing)) {
         self.shared.lock().heard_of(change);

@@ -369,6 +369,11 @@ impl Standing {
         }
     }
 
+    /// What it may not publish, where it has tried lately.
+    pub(super) fn refused_write(&self) -> Option<&str> {
+        self.runs.refused_write.as_ref().map(|(what, _)| what.as_str())
+    }
+
     /// Notes an operation that failed; `messages` of its messages never pass.
     pub(crate) fn failed(&mut self, messages: u64, reason: &str, now: Timestamp) {
         self.fails(None, messages, reason, now);

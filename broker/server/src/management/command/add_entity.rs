@@ -152,8 +152,8 @@ fn add_one(
             let of_route = guests::routes::warnings(call.tenant, &installed.definition);
             warnings.extend(of_route.iter().map(|(code, text)| problem(code, text)));
             let place = (call.tenant, &call.broker.hosting);
-            let refused = guests::route_drivers::refused_addresses(place, &installed.definition);
-            warnings.extend(refused.iter().map(|told| problem("ADDRESS_REFUSED", told)));
+            let of_places = guests::route_drivers::place_warnings(place, &installed.definition);
+            warnings.extend(of_places.iter().map(|(code, text)| problem(code, text)));
             warnings.extend(super::dependents::misfits(call, &installed.definition));
             warnings.extend(super::modules::granting::missing(call.tenant, call, &installed.definition));
             let message = format!("{} '{name}' added successfully!", kind.title());

@@ -1,11 +1,12 @@
 //! `-lotDiagnostic`, `-getPendingStatus`, `-listEntities`: what is deployed and how it is. Commands reference §4.
 
 use lotmq_auth::Scope;
-use lotmq_definitions::{DefinitionKind, Report};
+use lotmq_definitions::{DefinitionKind, Report, State};
 use serde_json::{Value, json};
 
 use super::add_entity::entity_type;
 use super::reply::{Done, Refusal};
+use super::routes;
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
@@ -66,7 +67,7 @@ fn diagnose(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 /// Part of a report that the asker may see: contents of messages are only for those who may configure the system, as are the topics where
-/// errors and traces are published. That of a route has its dead letters.
+/// errors and traces are published. That of a route has how it stands, and its dead letters.
 fn shown(call: &Call<'_>, report: Report) -> Value {
     let is_admitted = Permission::Scope(Scope::SystemConfiguration).admits(call.tenant, call.identity);
     let report = if is_admitted { report } else { report.without_messages() };
@@ -75,7 +76,12 @@ fn shown(call: &Call<'_>, report: Report) -> Value {
         .flatten();
     let mut shown = json!(report);
     if let Some(route) = route {
+        let (standing, stands_still) = routes::standing_shown(call, &route);
+        shown["standing"] = standing;
         shown["deadLetters"] = route.dead_letters.figures().to_json(is_admitted);
+        if stands_still {
+            shown["state"] = json!(State::Error);
+        }
     }
     shown
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use lotmq_auth::Scope;
 use lotmq_definitions::Origin;
 use serde::Serialize;
@@ -119,38 +120,46 @@ struct Row {
 fn rows(call: &Call<'_>) -> Vec<Row> {
     let now = call.broker.definitions_now().wall;
     let routes = call.tenant.programs().guests.routes_in_order();
-    let row = |route: &Arc<RouteRunner>| {
-        let (version, standing) = (route.version(), route.standing());
-        let project = match &version.definition.deployed.origin {
-            Origin::Project { project, .. } => Some(Arc::clone(project)),
-            Origin::AdHoc => None,
-        };
-        let ((delivered, failed), (waiting, waiting_bytes)) = (standing.done(), route.waiting());
-        let (waited_ms, beside) = (route.oldest_age_ms(), route.beside());
-        Row {
-            name: Arc::clone(version.definition.name()),
-            kind: version.said().kind.clone(),
-            connection: standing.connection().word(),
-            health: standing.health(&beside.waits, now),
-            project,
-            errors: standing.errors,
-            since: standing.connected_since(),
-            reason: reason(beside.full.clone(), told(call, route, standing.trouble())),
-            failing_tags: standing.failing_tags(),
-            delivered,
-            failed,
-            received: standing.deliveries.brought,
-            waiting,
-            waiting_bytes,
-            waiting_bytes_max: route.outbox_bytes_max(),
-            oldest_seconds: waited_ms.map(|ms| ms / 1000),
-            dead_letters: beside.dead_letters,
-            dead_letters_dropped: beside.dead_letters_dropped,
-            paths: BTreeMap::clone(&standing.paths),
-            served: standing.deliveries.http.served.shown(),
-        }
+    routes.iter().map(|route| row(call, route, now)).collect()
+}
+
+/// How a route stands, for its diagnosis: members of its row, and whether it stands still until people have corrected something.
+pub(super) fn standing_shown(call: &Call<'_>, route: &RouteRunner) -> (Value, bool) {
+    let Row { connection, health, reason, .. } = row(call, route, call.broker.definitions_now().wall);
+    let shown = json!({ "connection": connection, "health": health, "reason": reason });
+    (shown, route.stands_still())
+}
+
+fn row(call: &Call<'_>, route: &RouteRunner, now: Timestamp) -> Row {
+    let (version, standing) = (route.version(), route.standing());
+    let project = match &version.definition.deployed.origin {
+        Origin::Project { project, .. } => Some(Arc::clone(project)),
+        Origin::AdHoc => None,
     };
-    routes.iter().map(row).collect()
+    let ((delivered, failed), (waiting, waiting_bytes)) = (standing.done(), route.waiting());
+    let (waited_ms, beside) = (route.oldest_age_ms(), route.beside());
+    Row {
+        name: Arc::clone(version.definition.name()),
+        kind: version.said().kind.clone(),
+        connection: standing.connection().word(),
+        health: standing.health(&beside.waits, now),
+        project,
+        errors: standing.errors,
+        since: standing.connected_since(),
+        reason: reason(beside.full.clone(), told(call, route, standing.trouble())),
+        failing_tags: standing.failing_tags(),
+        delivered,
+        failed,
+        received: standing.deliveries.brought,
+        waiting,
+        waiting_bytes,
+        waiting_bytes_max: route.outbox_bytes_max(),
+        oldest_seconds: waited_ms.map(|ms| ms / 1000),
+        dead_letters: beside.dead_letters,
+        dead_letters_dropped: beside.dead_letters_dropped,
+        paths: BTreeMap::clone(&standing.paths),
+        served: standing.deliveries.http.served.shown(),
+    }
 }
 
 /// What is wrong with a route, as the asker may know it: reasons quote messages, and what the far side has said to them.

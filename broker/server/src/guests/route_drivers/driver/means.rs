@@ -182,9 +182,28 @@ pub(super) fn with_places<'a>(reason: &'a str, places: &[String]) -> Cow<'a, str
     reason.replacen(REFUSED, &format!("{REFUSED} ({})", places.join(" or ")), 1).into()
 }
 
+/// A reason with what may not be published and what grants it, which a guest is not told.
+pub(super) fn with_refused_write(reason: &str, refused: impl FnOnce() -> Option<String>) -> Cow<'_, str> {
+    /// Word of the contract.
+    const NOT_ALLOWED: &str = "not-allowed";
+    let refused = reason.contains(NOT_ALLOWED).then(refused).flatten();
+    refused.map_or(reason.into(), |what| reason.replacen(NOT_ALLOWED, &what, 1).into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_not_be_published_is_named() {
+        let refused = || Some("module 'm' was not granted 'write:a'".to_owned());
+        assert_eq!(
+            with_refused_write("cannot publish: not-allowed", refused),
+            "cannot publish: module 'm' was not granted 'write:a'"
+        );
+        assert_eq!(with_refused_write("cannot publish: not-allowed", || None), "cannot publish: not-allowed");
+        assert_eq!(with_refused_write("it took too long", refused), "it took too long");
+    }
 
     #[test]
     fn where_nothing_listens_is_named() {

@@ -115,13 +115,6 @@ fn grants_in(call: &Call<'_>) -> Result<(GrantSet, Vec<String>), Refusal> {
     Ok((named, rest))
 }
 
-/// What a module asks for, and could have, of that which was not granted.
-fn not_granted(module: &Module, granted: &GrantSet) -> GrantSet {
-    let asked = module.asked.iter().flatten();
-    let missing = asked.filter(|it| grants::is_available(module.world, it) && !grants::covers(granted, it));
-    missing.cloned().collect()
-}
-
 /// The command that grants these, as a sentence.
 pub(super) fn hint<'a>(module: &str, missing: impl IntoIterator<Item = &'a NamedGrant>) -> String {
     let texts: Vec<String> = missing.into_iter().map(ToString::to_string).collect();
@@ -140,7 +133,7 @@ pub(in crate::management::command) fn missing(
     let warning = |name: &str| {
         let module = tenant.managed().modules.get(name)?;
         let granted = module.options.granted();
-        let mut missing = not_granted(&module, &granted);
+        let mut missing = modules::not_granted(&module, &granted);
         if of_route == Some(name) {
             let place = (tenant, &call.broker.hosting);
             let needs = route_drivers::places_named(place, definition).into_iter();

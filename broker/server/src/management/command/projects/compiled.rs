@@ -410,8 +410,10 @@ pub(crate) fn install(
                     problems.warning(&place, problem(warning.code(), &warning.to_string()));
                 }
                 let here = (call.tenant, &call.broker.hosting);
-                for told in guests::route_drivers::refused_addresses(here, &new.definition) {
-                    problems.warning(&place, problem("ADDRESS_REFUSED", &told));
+                let of_places = guests::route_drivers::place_warnings(here, &new.definition);
+                let of_route = guests::routes::warnings(call.tenant, &new.definition);
+                for (code, told) in of_route.into_iter().chain(of_places) {
+                    problems.warning(&place, problem(code, &told));
                 }
                 installed.push((new.definition, place.clone()));
             }
