@@ -147,7 +147,8 @@ pub(crate) fn cmd(
     if !args.yes && !may_be_sent(&mut client, &command, timeout)? {
         return Ok(Exit::Failure);
     }
-    let reply = exchange(&mut client, &command, &random_text(12)?, timeout)?;
+    let reply = exchange(&mut client, &command, &random_text(12)?, timeout);
+    let reply = reply.map_err(|error| told_of_parts(error, &command))?;
     client.disconnect()?;
     let Some(reply) = reply else {
         output::error(&format!("no reply within {} s", timeout.as_secs_f64()));
@@ -157,6 +158,19 @@ pub(crate) fn cmd(
     let text = if args.json { format!("{reply:#}") } else { args.render(&reply) };
     output::line(text.trim_end())?;
     Ok(if is_done { Exit::Success } else { Exit::Failure })
+}
+
+/// An error with the way there is for a module that is longer than the broker takes in a command.
+fn told_of_parts(error: anyhow::Error, command: &str) -> anyhow::Error {
+    let verb = command.split_whitespace().next().unwrap_or_default().replace('-', "");
+    let is_too_large = matches!(error.downcast_ref(), Some(ClientError::TooLarge { .. }));
+    if !is_too_large || !verb.eq_ignore_ascii_case("addModule") {
+        return error;
+    }
+    let told = format!(
+        "{error}; a component of any length goes in parts: lotmq guest deploy --file NAME.wasm --name NAME (docs/sdk/modules.md, \"In parts\")"
+    );
+    error.context(told)
 }
 
 /// Whether the command is the one that has no reply (commands reference §1.7).
@@ -345,7 +359,8 @@ fn read_text(path: &PathBuf) -> anyhow::Result<String> {
     let read = std::fs::read_to_string(path);
     if read.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::InvalidData) {
         anyhow::bail!(
-            "{} is no text in UTF-8; a component of WebAssembly goes to the broker with `lotmq guest deploy`",
+            "{} is no text in UTF-8; a component of WebAssembly goes to the broker with `lotmq guest deploy --file {} --name NAME`, in parts where it is long",
+            path.display(),
             path.display()
         );
     }
@@ -519,6 +534,15 @@ mod tests {
         let project = at_it("-addProject zip64:AA plant load", soon);
         assert!(project.contains("and the first route of a type, wait"), "{project}");
         assert_eq!(at_it("--add-python", later), "the broker is at it for 23 of up to 180 s");
+    }
+
+    #[test]
+    fn who_sends_a_module_that_is_too_long_is_told_of_parts() {
+        let refused = || anyhow::Error::from(ClientError::TooLarge { bytes: 20_000_000, limit: 16_777_216 });
+        let told = told_of_parts(refused(), "-addModule big -world action wasm64:AGFz").to_string();
+        assert!(told.contains("lotmq guest deploy --file NAME.wasm --name NAME"), "{told}");
+        let other = told_of_parts(refused(), "-addAction DEFINE ACTION A").to_string();
+        assert!(!other.contains("guest deploy"), "{other}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::cmd::{connect_as_root, exchange, quoted, render_reply};
 use crate::columns::printable;
 use crate::confirmation::is_confirmed;
+use crate::pasteable::pasteable;
 
 /// Upload a program or a project to a broker.
 ///
@@ -73,7 +74,7 @@ pub(crate) struct DeployArgs {
 pub(crate) fn deploy(args: &DeployArgs) -> anyhow::Result<Exit> {
     let compiled = Project::read(&args.path)?.compile(Form::Linked, runs_route_type)?;
     if compiled.has_diagnostics() || compiled.has_idle_routes() {
-        output::note(&compiled.to_text());
+        output::note(&pasteable(&compiled.to_text()));
     }
     if compiled.is_wrong() {
         return Ok(Exit::Failure);

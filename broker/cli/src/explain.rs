@@ -8,6 +8,7 @@ use lotmq_server::codes;
 use lotmq_terminal::{Exit, Misuse, Paint, output};
 
 use crate::coloured::coloured;
+use crate::pasteable::pasteable;
 
 /// Explain a code, as LOT302 of the compiler, HOP_LIMIT of an Error topic or a reply, or 0x87 (or 135) of MQTT.
 ///
@@ -38,9 +39,9 @@ pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<Exit> {
     }
     let of_broker = || codes::find(wanted).map(|code| (code.name.to_owned(), code.title, code.explanation));
     let (name, title, explanation) = of_compiler.or_else(of_broker).ok_or_else(|| unknown(wanted))?;
-    output::line(&format!("{name}: {title}\n\n{explanation}"))?;
+    output::line(&format!("{name}: {title}\n\n{}", pasteable(explanation)))?;
     if let Some(told) = Code::parse(&name).and_then(told) {
-        let told = coloured(told.trim_end(), Paint::of_stdout());
+        let told = coloured(&pasteable(told.trim_end()), Paint::of_stdout());
         output::line(&format!("\nFor instance:\n\n{told}"))?;
     }
     Ok(Exit::Success)
@@ -89,7 +90,7 @@ const ANSWERS: [(PacketType, &str); 9] = [
 const HINTS: [(ReasonCode, &str); 9] = [
     (
         ReasonCode::BadUserNameOrPassword,
-        "The login was refused: look at user name and password; -addUser makes a user.",
+        "The login was refused: look at user name and password; `lotmq cmd -addUser` makes a user.",
     ),
     (
         ReasonCode::NotAuthorized,

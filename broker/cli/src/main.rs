@@ -32,6 +32,7 @@ mod lsp;
 mod man;
 mod open_files;
 mod passwd;
+mod pasteable;
 mod publish;
 mod request;
 mod restore;

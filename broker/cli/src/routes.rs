@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::cmd::{asked, connect_within};
 use crate::columns::{self, age};
+use crate::pasteable::pasteable;
 
 /// Show the routes of a broker: how they are connected and what waits for them.
 ///
@@ -93,7 +94,7 @@ pub(crate) fn table(routes: &[Value]) -> String {
             oldest,
             number("deadLetters"),
             number("deadLettersDropped"),
-            text("reason"),
+            pasteable(&text("reason")),
         ]
     };
     let rows: Vec<[String; 12]> = routes.iter().map(row).collect();
@@ -110,13 +111,13 @@ mod tests {
     fn columns_are_as_wide_as_they_need_to_be() {
         let routes = [
             json!({"name":"Line","type":"MODBUS_TCP","connection":"Connected","health":"Green","delivered":0,"received":12345,"failed":0,"waiting":0,"oldestSeconds":null,"deadLetters":0,"deadLettersDropped":0,"reason":null}),
-            json!({"name":"ToTheCloud","type":"MQTT_BRIDGE","connection":"Reconnecting","health":"Red","delivered":7,"received":0,"failed":2,"waiting":1200,"oldestSeconds":93784,"deadLetters":2,"deadLettersDropped":17,"reason":"connection refused"}),
+            json!({"name":"ToTheCloud","type":"MQTT_BRIDGE","connection":"Reconnecting","health":"Red","delivered":7,"received":0,"failed":2,"waiting":1200,"oldestSeconds":93784,"deadLetters":2,"deadLettersDropped":17,"reason":"it is stopped; -run starts it"}),
         ];
         assert_eq!(
             table(&routes),
             "NAME        TYPE         CONNECTION    HEALTH  DELIVERED  RECEIVED  FAILED  WAITING  OLDEST  DEAD  DROPPED\n\
              Line        MODBUS_TCP   Connected     Green           0     12345       0        0             0        0\n\
-             ToTheCloud  MQTT_BRIDGE  Reconnecting  Red             7         0       2     1200   1d02h     2       17  connection refused\n"
+             ToTheCloud  MQTT_BRIDGE  Reconnecting  Red             7         0       2     1200   1d02h     2       17  it is stopped; lotmq cmd -run starts it\n"
         );
     }
 }

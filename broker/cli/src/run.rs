@@ -42,7 +42,7 @@ pub(crate) struct RunArgs {
     stdin_line: bool,
     #[command(flatten)]
     arriving: ArrivingArgs,
-    /// A component that is there as a module: NAME=FILE.wasm, or NAME=FILE.wasm:OPTIONS with options of -addModule, such as -grant write:out/#; may be given several
+    /// A component that is there as a module: NAME=FILE.wasm, or NAME=FILE.wasm:OPTIONS with options of `lotmq cmd -addModule`, such as -grant write:out/#; may be given several
     /// times. Where the options grant nothing it is granted all that it asks for
     #[arg(long = "module", value_name = "NAME=FILE[:OPTIONS]", value_parser = NamedModule::parse)]
     modules: Vec<NamedModule>,

@@ -238,7 +238,7 @@ fn import(args: &ImportArgs) -> anyhow::Result<Exit> {
     if has_secrets && !directory.join(SECRET_KEY).exists() && std::env::var_os("LOTMQ_SECRET_KEY").is_none() {
         output::note(&format!(
             "warning: SECRETS_LOCKED: secrets are encrypted with the key of the broker that they come from; copy its {SECRET_KEY} into {} before the first start, \
-             or set them anew (-setSecret)",
+             or set them anew (`lotmq cmd -setSecret`)",
             directory.display()
         ));
     }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 
 use crate::columns::printable_lines;
+use crate::pasteable::pasteable;
 
 /// The text for a reply envelope (commands reference §2).
 pub(crate) fn reply(envelope: &Value) -> String {
@@ -18,7 +19,7 @@ pub(crate) fn reply_about(envelope: &Value, sent: Option<&str>) -> String {
     let errors = list(envelope, "errors");
     let message = envelope.get("message").and_then(Value::as_str).unwrap_or_default();
     if is_done || errors.is_empty() {
-        let _ = writeln!(text, "{message}");
+        let _ = writeln!(text, "{}", pasteable(message));
     }
     for error in errors {
         text.push_str(&problem("error", error, sent));
@@ -39,10 +40,10 @@ fn list<'a>(envelope: &'a Value, key: &str) -> &'a [Value] {
 fn problem(severity: &str, entry: &Value, sent: Option<&str>) -> String {
     let text_of = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
     let number_of = |key: &str| entry.get(key).and_then(Value::as_u64);
-    let code = text_of("code");
+    let (code, message) = (text_of("code"), pasteable(text_of("message")));
     let mut text = match code {
-        "" => format!("{severity}: {}\n", text_of("message")),
-        code => format!("{severity}[{code}]: {}\n", text_of("message")),
+        "" => format!("{severity}: {message}\n"),
+        code => format!("{severity}[{code}]: {message}\n"),
     };
     // Where it is in a project.
     let file = Some(text_of("file")).filter(|file| !file.is_empty());
@@ -65,7 +66,7 @@ fn problem(severity: &str, entry: &Value, sent: Option<&str>) -> String {
         let _ = writeln!(text, "  --> {file}");
     }
     for suggestion in list(entry, "suggestions").iter().filter_map(Value::as_str) {
-        let _ = writeln!(text, "  = help: {suggestion}");
+        let _ = writeln!(text, "  = help: {}", pasteable(suggestion));
     }
     text
 }

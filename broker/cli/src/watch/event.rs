@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::parsed;
 use crate::columns::{place, printable};
+use crate::pasteable::pasteable;
 
 /// Characters of a payload that are shown in a line.
 const PAYLOAD_CHARS_MAX: usize = 120;
@@ -39,12 +40,10 @@ impl WatchedEvent {
         };
         let kind = paint.text(colour, &format!("{:<6}", self.kind));
         let earlier = if self.is_earlier { "earlier: " } else { "" };
-        format!(
-            "{} {kind} {} {earlier}{}",
-            paint.text(Colour::Dim, &time),
-            printable(&self.name),
-            printable(&self.text)
-        )
+        let text = printable(&self.text);
+        // What a value or a trace says is a message.
+        let text = if matches!(self.kind, "error" | "warning") { pasteable(&text) } else { text };
+        format!("{} {kind} {} {earlier}{}", paint.text(Colour::Dim, &time), printable(&self.name), text)
     }
 
     /// The event for machines.
