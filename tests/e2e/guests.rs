@@ -301,6 +301,39 @@ fn the_configuration_of_a_module_is_not_for_everybody() {
 }
 
 #[test]
+fn an_example_is_made_with_the_sdk_and_a_component_comes_back_as_it_was_sent() {
+    let place = tempfile::tempdir().unwrap();
+    let (told, code) = guest(place.path(), "new station --example points");
+    assert!(code == Some(0) && told.contains("station: a guest of type route"), "{told}");
+    for (file, part) in [
+        ("Cargo.toml", "lotmq-guest = { path = \"lotmq-guest\""),
+        ("guest.toml", "name = \"station\""),
+        ("src/lib.rs", "export_route!"),
+        ("lotmq-guest/Cargo.toml", "name = \"lotmq-guest\""),
+    ] {
+        let text = std::fs::read_to_string(place.path().join("station").join(file)).unwrap();
+        assert!(text.contains(part), "{file}: {text}");
+    }
+    let (told, code) = guest(place.path(), "new other --example points -t action");
+    assert!(code == Some(2) && told.contains("cannot be used with"), "{told}");
+
+    let broker = broker();
+    let added = broker.command_ok(&format!("-addModule scale -world action -on raw/# wasm64:{}", scale()));
+    assert!(added.0["warnings"].to_string().contains("NOT_GRANTED"), "{added:?}");
+    let (told, code) = guest(place.path(), &format!("download scale -p {}", broker.port()));
+    assert!(code == Some(0) && told.starts_with("scale.wasm: "), "{told}");
+    assert_eq!(BASE64.encode(std::fs::read(place.path().join("scale.wasm")).unwrap()), scale());
+    let (told, code) = guest(place.path(), &format!("download nobody -p {}", broker.port()));
+    assert!(code == Some(1) && told.contains("nobody"), "{told}");
+    // Why it does not do what it is to do is the first thing that is said of it.
+    let (told, _) = guest(place.path(), &format!("logs scale -p {}", broker.port()));
+    assert!(
+        told.contains("was not granted it; lotmq cmd -grantModule scale -grant 'read:raw/#' -grant 'write:scaled/#' -grant env-read:SCALE -grant state grants it"),
+        "{told}"
+    );
+}
+
+#[test]
 fn what_a_disabled_module_misses_is_counted() {
     let broker = broker();
     broker.command_ok(&format!("-addModule scale -world action -on raw/# -grantAll wasm64:{}", scale()));

@@ -7,13 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lotmq_client::{Publication, QoS};
-use lotmq_test_support::{Broker, WAIT_MAX, eventually};
+use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually};
 use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::modules::component;
-use crate::options;
+use crate::{LOTMQ, options};
 
 const POINTS: &[u8] = include_bytes!("../../sdk/examples/route-points/prebuilt/route-points.wasm");
 
@@ -98,6 +100,47 @@ fn open_gets_what_the_page_says() {
         value["sections"]["STATION_CONFIG"]["PORT"] = Value::Null;
     }
     assert_eq!(told, expected);
+}
+
+/// What the module refuses is told before there is a broker, in its words.
+#[test]
+fn a_check_with_the_module_refuses_what_the_broker_refuses() {
+    let (broker, port) = broker_with(&Station::default());
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("station.lot");
+    let component = STANDARD.decode(component(POINTS)).unwrap();
+    std::fs::write(place.path().join("points.wasm"), component).unwrap();
+    let definition = of_page().0.replace("14100", &port.to_string());
+    let check = |text: &str, json: &str| {
+        std::fs::write(&file, text).unwrap();
+        let script = format!(
+            "cd '{}'; '{LOTMQ}' check station.lot --module route-points=points.wasm {json}",
+            place.path().display()
+        );
+        Program::run("sh", &["-c", &script]).unwrap()
+    };
+    let well = check(&definition, "");
+    assert!(well.status.success() && well.stdout.contains("station.lot: ok (route Station)"), "{well:?}");
+    let wrong =
+        definition.replace("        WITH POINT \"temperature\"\n", "        WITH POINTS \"temperature\"\n");
+    assert_ne!(wrong, definition);
+    let line = wrong.lines().position(|line| line.contains("POINTS")).unwrap() + 1;
+    let refused = broker.command(&format!("-addRoute {wrong}"));
+    let reason = refused.errors()[0]["message"].as_str().unwrap().to_owned();
+    let checked = check(&wrong, "");
+    assert_eq!(checked.status.code(), Some(1), "{checked:?}");
+    assert!(
+        checked.stdout.contains("error[ROUTE_SETTINGS_INVALID]: route `Station`: event Temperature: "),
+        "{checked:?}"
+    );
+    assert!(checked.stdout.contains(&format!(" --> station.lot:{line}\n")), "{checked:?}");
+    let said = checked.stdout.split_once("route `Station`: ").unwrap().1.lines().next().unwrap();
+    assert!(reason.contains(said), "{reason}: {said}");
+    let told: Value = serde_json::from_str(check(&wrong, "--json").stdout.trim()).unwrap();
+    assert_eq!(
+        (&told["success"], &told["diagnostics"][0]["code"], &told["diagnostics"][0]["line"]),
+        (&Value::Bool(false), &"ROUTE_SETTINGS_INVALID".into(), &line.into())
+    );
 }
 
 #[test]

@@ -2,13 +2,17 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
+use lot_facts::RouteFacts;
 use lot_to_wasm::Form;
 use lotmq_project::Project;
-use lotmq_server::runs_route_type;
+use lotmq_runner::{Embedding, NamedModule, read_component};
+use lotmq_server::{module_of_route, runs_route_type};
 use lotmq_terminal::{Exit, Paint, output};
 
 use crate::coloured::coloured;
+use crate::pasteable::pasteable;
 
 /// Check LoT programs.
 ///
@@ -23,6 +27,10 @@ pub(crate) struct CheckArgs {
     /// LoT files, notebooks (.lotnb) and folders of both; `-` is standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// A component that is the module of routes of type WASM: NAME=FILE.wasm, or NAME=FILE.wasm:OPTIONS with -config among the options of `lotmq cmd -addModule`; may be given several
+    /// times. What its schema refuses of their settings is an error, as in a broker that has it
+    #[arg(long = "module", value_name = "NAME=FILE[:OPTIONS]", value_parser = NamedModule::parse)]
+    modules: Vec<NamedModule>,
     /// Print JSON: one object for each file or cell, one line each
     #[arg(long)]
     json: bool,
@@ -33,16 +41,42 @@ pub(crate) struct CheckArgs {
 
 pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Exit> {
     let mut has_errors = false;
+    let modules = ModulesOfRoutes::read(&args.modules)?;
     for path in &args.paths {
         let project = Project::read(path)?.telling_of_extensions(args.portable);
         let mut compiled = project.compile(Form::Linked, runs_route_type)?;
         compiled.warn_of_whole();
+        compiled.refuse_routes(|route| modules.refusal(route))?;
         has_errors |= !compiled.succeeded();
         if args.json {
             compiled.to_json().try_for_each(|object| output::line(&object.to_string()))?;
         } else {
-            output::line(&coloured(&compiled.to_text(), Paint::of_stdout()))?;
+            output::line(&coloured(&pasteable(&compiled.to_text()), Paint::of_stdout()))?;
         }
     }
     Ok(if has_errors { Exit::Failure } else { Exit::Success })
+}
+
+/// Components of modules that routes name.
+struct ModulesOfRoutes<'a>(Vec<(&'a NamedModule, Vec<u8>)>);
+
+impl<'a> ModulesOfRoutes<'a> {
+    fn read(modules: &'a [NamedModule]) -> anyhow::Result<Self> {
+        let read = |module: &'a NamedModule| {
+            let component =
+                read_component(&module.file).with_context(|| format!("module {}", module.name))?;
+            Ok((module, component))
+        };
+        modules.iter().map(read).collect::<anyhow::Result<_>>().map(Self)
+    }
+
+    /// Why the module that a route names refuses its settings, where it is one of these.
+    fn refusal(&self, route: &RouteFacts) -> anyhow::Result<Option<String>> {
+        let named = module_of_route(route);
+        let Some((module, component)) = self.0.iter().find(|(module, _)| Some(&*module.name) == named) else {
+            return Ok(None);
+        };
+        let refusal = Embedding::route_refusal(component, route, module.config());
+        refusal.with_context(|| format!("module {}", module.name))
+    }
 }

@@ -4,6 +4,8 @@ mod build;
 mod config;
 mod create;
 mod deploy;
+mod download;
+mod examples;
 mod folder;
 mod in_time;
 mod installed;
@@ -34,6 +36,7 @@ enum GuestCommand {
     Test(test::TestGuestArgs),
     Verify(verify::VerifyArgs),
     Deploy(deploy::DeployGuestArgs),
+    Download(download::DownloadArgs),
     List(installed::ListArgs),
     /// Put the version before in the place of a module
     ///
@@ -66,6 +69,7 @@ pub(crate) fn guest(args: &GuestArgs) -> anyhow::Result<Exit> {
         GuestCommand::Verify(args) => verify::verify(args),
         GuestCommand::Deploy(args) => deploy::deploy(args),
         GuestCommand::List(args) => installed::list(args),
+        GuestCommand::Download(args) => download::download(args),
         GuestCommand::Rollback(args) => installed::command("-rollbackModule", args, deploy::shown),
         GuestCommand::Enable(args) => installed::command("-enableModule", args, installed::message),
         GuestCommand::Disable(args) => installed::command("-disableModule", args, installed::message),

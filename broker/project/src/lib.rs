@@ -7,10 +7,11 @@
 mod script;
 
 use std::io::Read as _;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use lot_facts::Kind;
+use lot_facts::{Kind, RouteFacts};
 use lot_to_wasm::diagnostic::json;
 use lot_to_wasm::diagnostic::render::{self, printable};
 use lot_to_wasm::notebook::Language;
@@ -45,9 +46,19 @@ pub type RunsRoute = fn(&str) -> bool;
 /// A project with what the compiler and the interpreter say about it.
 pub struct Compiled {
     parts: Vec<(Part, Outcome)>,
+    /// Routes whose settings are refused, by the place of their program among the parts.
+    refused: Vec<(usize, RefusedRoute)>,
     runs_route: RunsRoute,
     /// What the scripts were run in.
     pub interpreter: Option<Interpreter>,
+}
+
+/// Route whose settings its module refuses.
+struct RefusedRoute {
+    name: String,
+    reason: String,
+    /// Line of the setting that the reason names first, else of the route.
+    line: usize,
 }
 
 /// What came of a program.
@@ -135,7 +146,7 @@ impl Project {
             };
             compiled.push((part, outcome));
         }
-        Ok(Compiled { parts: compiled, runs_route, interpreter })
+        Ok(Compiled { parts: compiled, refused: Vec::new(), runs_route, interpreter })
     }
 }
 
@@ -264,14 +275,44 @@ impl Compiled {
         warn_of_cycles(&mut programs);
     }
 
+    /// Asks `refusal` of each route why its settings are refused, and holds what it says to be an error of the route.
+    ///
+    /// # Errors
+    /// The first of `refusal`.
+    pub fn refuse_routes(
+        &mut self,
+        mut refusal: impl FnMut(&RouteFacts) -> anyhow::Result<Option<String>>,
+    ) -> anyhow::Result<()> {
+        for (at, (part, outcome)) in self.parts.iter().enumerate() {
+            let Outcome::Lot(compilation) = outcome else { continue };
+            for entity in &compilation.entities {
+                let Some(route) = entity.output.as_ref().and_then(|output| output.facts.route.as_ref())
+                else {
+                    continue;
+                };
+                if let Some(reason) = refusal(route)? {
+                    let line = line_of(&part.text, entity.range.clone(), &reason);
+                    self.refused.push((at, RefusedRoute { name: entity.name.clone(), reason, line }));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Whether nothing is wrong.
     pub fn succeeded(&self) -> bool {
-        self.parts.iter().all(|(_, outcome)| outcome.succeeded())
+        self.refused.is_empty() && self.parts.iter().all(|(_, outcome)| outcome.succeeded())
+    }
+
+    fn refused_in(&self, part: usize) -> Vec<&RefusedRoute> {
+        let of_part = self.refused.iter().filter(|(at, _)| *at == part);
+        of_part.map(|(_, refused)| refused).collect()
     }
 
     /// Whether something is wrong with the programs themselves: that scripts cannot be checked here says nothing about them.
     pub fn is_wrong(&self) -> bool {
-        self.parts.iter().any(|(_, outcome)| !outcome.succeeded() && !outcome.is_unchecked())
+        !self.refused.is_empty()
+            || self.parts.iter().any(|(_, outcome)| !outcome.succeeded() && !outcome.is_unchecked())
     }
 
     /// Whether there is anything to say, be it a warning.
@@ -346,20 +387,20 @@ impl Compiled {
     /// The diagnostics, and for each program without an error a line about what it defines.
     pub fn to_text(&self) -> String {
         let mut is_told = false;
-        let text = |(part, outcome): &(Part, Outcome)| {
+        let text = |(at, (part, outcome)): (usize, &(Part, Outcome))| {
             // Of all of them for one reason, which is told with the first.
             if outcome.is_unchecked() && std::mem::replace(&mut is_told, true) {
                 return format!("{}: not checked, for the same reason", part.place());
             }
-            outcome.to_text(&part.place(), self.runs_route)
+            outcome.to_text(&part.place(), self.runs_route, &self.refused_in(at))
         };
-        self.parts.iter().map(text).collect::<Vec<_>>().join("\n")
+        self.parts.iter().enumerate().map(text).collect::<Vec<_>>().join("\n")
     }
 
     /// An object for each program.
     pub fn to_json(&self) -> impl Iterator<Item = Value> {
-        self.parts.iter().map(|(part, outcome)| {
-            let mut object = outcome.to_json(&part.file, self.runs_route);
+        self.parts.iter().enumerate().map(|(at, (part, outcome))| {
+            let mut object = outcome.to_json(&part.file, self.runs_route, &self.refused_in(at));
             if let Some(cell) = part.cell {
                 object["cell"] = cell.into();
             }
@@ -381,7 +422,7 @@ impl Outcome {
         matches!(self, Outcome::Script(Err(problem)) if problem.is_unchecked())
     }
 
-    fn to_text(&self, place: &str, runs_route: RunsRoute) -> String {
+    fn to_text(&self, place: &str, runs_route: RunsRoute, refused: &[&RefusedRoute]) -> String {
         let compilation = match self {
             Outcome::Lot(compilation) => compilation,
             Outcome::Script(Ok(script)) => return format!("{place}: ok (python {})", script.name),
@@ -391,7 +432,8 @@ impl Outcome {
             }
         };
         let mut text = render::all_to_text(place, &compilation.all_diagnostics());
-        if compilation.succeeded() {
+        text.extend(refused.iter().map(|refused| refused.to_text(place)));
+        if compilation.succeeded() && refused.is_empty() {
             let names: Vec<String> = compilation
                 .entities
                 .iter()
@@ -413,8 +455,8 @@ impl Outcome {
         text.trim_end().to_owned()
     }
 
-    fn to_json(&self, file: &str, runs_route: RunsRoute) -> Value {
-        let (entities, diagnostics): (Vec<Value>, Vec<Value>) = match self {
+    fn to_json(&self, file: &str, runs_route: RunsRoute, refused: &[&RefusedRoute]) -> Value {
+        let (entities, mut diagnostics): (Vec<Value>, Vec<Value>) = match self {
             Outcome::Lot(compilation) => {
                 let entity = |entity: &Entity| {
                     let mut row = json!({"type": kind(entity), "name": entity.name, "success": entity.output.is_some()});
@@ -435,13 +477,59 @@ impl Outcome {
             Outcome::Script(Err(problem)) => (Vec::new(), vec![problem.to_json()]),
             Outcome::Unreadable(unreadable) => (Vec::new(), vec![unreadable.to_json()]),
         };
+        diagnostics.extend(refused.iter().map(|refused| refused.to_json()));
         json!({
             "file": file,
-            "success": self.succeeded(),
+            "success": self.succeeded() && refused.is_empty(),
             "entities": entities,
             "diagnostics": diagnostics,
         })
     }
+}
+
+impl RefusedRoute {
+    /// Code of it, as a broker gives it.
+    const CODE: &str = "ROUTE_SETTINGS_INVALID";
+
+    fn message(&self) -> String {
+        format!("route `{}`: {}", self.name, self.reason)
+    }
+
+    fn to_text(&self, place: &str) -> String {
+        format!("error[{}]: {}\n --> {place}:{}\n", Self::CODE, printable(&self.message()), self.line)
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "severity": "error",
+            "code": Self::CODE,
+            "message": self.message(),
+            "line": self.line,
+            "column": 1,
+            "sourceLines": [],
+            "suggestions": [],
+        })
+    }
+}
+
+/// Line of a text at which the setting stands that a reason names first, as `SCALE_CONFIG: RATE is 'x', …`; that of the definition in `range` where it names none that is there.
+fn line_of(text: &str, range: Range<usize>, reason: &str) -> usize {
+    let lines_before = text.get(..range.start).map_or(0, |before| before.matches('\n').count());
+    let definition = text.get(range).unwrap_or_default();
+    let has_word = |line: &str, word: &str| {
+        line.split(|letter: char| !(letter.is_alphanumeric() || letter == '_'))
+            .any(|found| found.eq_ignore_ascii_case(word))
+    };
+    let (section, setting) = reason.split_once(": ").unwrap_or_default();
+    let place = section.rsplit([' ', ',']).next().unwrap_or_default();
+    let setting = setting.split(' ').next().unwrap_or_default();
+    let lines: Vec<&str> = definition.lines().collect();
+    let block = lines.iter().position(|line| has_word(line, "ADD") && has_word(line, place));
+    let found = block.map(|block| {
+        let behind = lines.iter().skip(block + 1).take_while(|line| !has_word(line, "ADD"));
+        behind.enumerate().find(|(_, line)| has_word(line, setting)).map_or(block, |(at, _)| block + 1 + at)
+    });
+    lines_before + found.unwrap_or(0) + 1
 }
 
 /// The type of a route that is checked and not run.
@@ -472,7 +560,7 @@ mod tests {
         let compiled = |reason: fn() -> PythonError| {
             let problem = || Outcome::Script(Err(ScriptProblem::new(&reason(), "x")));
             let parts = vec![(part("a.py"), problem()), (part("b.py"), problem())];
-            Compiled { parts, runs_route: |_| true, interpreter: None }
+            Compiled { parts, refused: Vec::new(), runs_route: |_| true, interpreter: None }
         };
         let unavailable = compiled(|| PythonError::Unavailable { reason: "no file".to_owned() });
         assert!(!unavailable.succeeded() && !unavailable.is_wrong());
@@ -482,5 +570,17 @@ mod tests {
         );
         let raised = compiled(|| PythonError::Raised { message: "SyntaxError".to_owned(), line: 1 });
         assert!(raised.is_wrong() && raised.to_text().matches("SyntaxError").count() == 2);
+    }
+    #[test]
+    fn a_refused_setting_is_at_its_line() {
+        let text = "\nDEFINE ROUTE R WITH TYPE WASM\n    ADD WASM_CONFIG\n        WITH MODULE \"m\"\n    ADD SCALE_CONFIG\n        WITH HOST \"h\"\n        WITH RATE 0\n    ADD EVENT Save\n        WITH SOURCE_TOPIC \"a\"\n        WITH RATE 1\n";
+        for (reason, line) in [
+            ("SCALE_CONFIG: RATE is '0', which is not at least 1", 7),
+            ("SCALE_CONFIG: UNIT is missing; SCALE_CONFIG: RATE is '0'", 5),
+            ("event Save: RATE is '1', which is not string", 10),
+            ("OTHER_CONFIG is missing", 2),
+        ] {
+            assert_eq!(line_of(text, 1..text.len(), reason), line, "{reason}");
+        }
     }
 }

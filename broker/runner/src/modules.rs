@@ -41,6 +41,12 @@ impl NamedModule {
         Ok(Self { name: name.to_owned(), file: file.into(), options })
     }
 
+    /// The configuration among its options.
+    pub fn config(&self) -> Option<&str> {
+        let at = self.options.iter().position(|option| option.eq_ignore_ascii_case("-config"))?;
+        self.options.get(at + 1).map(String::as_str)
+    }
+
     /// Compiles it; a path that does not begin at the root is seen from `folder`.
     ///
     /// # Errors

@@ -63,8 +63,8 @@ pub(super) fn built(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Vec
         GuestLanguage::Js => other_tools::javascript(guest)?,
         GuestLanguage::Python => other_tools::python(guest, &tool)?,
     };
-    if let Some(asks) = &guest.asks {
-        append_manifest(&mut component, asks);
+    if guest.asks.is_some() || guest.schema.is_some() {
+        append_manifest(&mut component, guest);
     }
     write(&guest.component(), &component)?;
     if let Some(build) = remembered {
@@ -73,10 +73,14 @@ pub(super) fn built(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Vec
     Ok(component)
 }
 
-/// Adds to a component what it asks for, as the macro `manifest!` does in Rust.
-fn append_manifest(component: &mut Vec<u8>, asks: &[String]) {
+/// Adds to a component what it asks for and what its configuration is, as the macro `manifest!` does in Rust.
+fn append_manifest(component: &mut Vec<u8>, guest: &GuestFolder) {
     const NAME: &str = "lotmq:manifest";
-    let json = json!({ "asks": asks }).to_string();
+    let mut json = json!({ "asks": guest.asks.as_deref().unwrap_or_default() });
+    if let Some(schema) = &guest.schema {
+        json["configuration"] = schema.clone();
+    }
+    let json = json.to_string();
     let mut section = Vec::new();
     append_length(&mut section, NAME.len());
     section.extend_from_slice(NAME.as_bytes());
@@ -139,10 +143,10 @@ pub(super) fn cargo(folder: &Path, target: Option<WasmTarget>) -> anyhow::Result
     // Where it cannot say that, it cannot build either, and says why.
     if let Some(directory) = known.as_ref().and_then(|known| known.get("target_directory")?.as_str()) {
         let (whom, below) = match target {
-            Some(target) => ("WebAssembly", target.name()),
-            None => ("this machine", ""),
+            Some(target) => ("WebAssembly", Path::new(target.name()).join("release")),
+            None => ("this machine", PathBuf::from("debug")),
         };
-        if !Path::new(directory).join(below).join("release/deps").is_dir() {
+        if !Path::new(directory).join(below).join("deps").is_dir() {
             output::note(&format!("compiling for {whom}; the first time this takes minutes"));
         }
     }

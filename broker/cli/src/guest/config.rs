@@ -87,7 +87,7 @@ pub(super) fn check(guest: &GuestFolder, component: &[u8]) -> anyhow::Result<()>
     let file = guest.below("guest.toml").display().to_string();
     let given = guest.config.clone();
     let problems = Embedding::config_problems(component, given.as_ref().unwrap_or(&json!({})))?;
-    if given.is_none() {
+    if given.is_none() && guest.config_lines.table == 0 {
         for problem in problems {
             output::note(&format!("warning: {file} has no configuration, and {problem}"));
         }

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use lotmq_terminal::{Exit, Misuse, output};
 
+use super::examples::GuestExample;
 use super::folder::{GuestLanguage, GuestType, check_name};
 use super::other_tools::ONLY_RUST;
 use super::sources::{APART, LOCK, LOCKED, NamedText, PLACEHOLDER, SDK, template};
@@ -13,6 +14,7 @@ use super::sources::{APART, LOCK, LOCKED, NamedText, PLACEHOLDER, SDK, template}
 /// Make the folder of a new guest.
 ///
 /// It has a guest that works. In Rust it has the crate lotmq-guest of this version, too, so that it builds with nothing but cargo; in JavaScript and Python the contract.
+/// With --example it has one of the guests that docs/sdk explains, as a whole.
 ///
 /// Exit codes: 0 done, 1 it cannot be written, 2 wrong usage.
 #[derive(Args, Debug)]
@@ -26,6 +28,9 @@ pub(super) struct NewArgs {
     /// Language of its source
     #[arg(long, default_value = "rust")]
     lang: GuestLanguage,
+    /// Begin with an example in Rust instead of the shortest guest of a type
+    #[arg(long, value_name = "EXAMPLE", conflicts_with_all = ["kind", "lang"])]
+    example: Option<GuestExample>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -38,24 +43,30 @@ enum WantedType {
 
 pub(super) fn create(args: &NewArgs) -> anyhow::Result<Exit> {
     check_name(&args.name)?;
-    let kind = match args.kind {
-        WantedType::Action => GuestType::Action,
-        WantedType::Route => GuestType::Route,
-        WantedType::Rule => GuestType::Rule,
-        WantedType::Auth => GuestType::Auth,
+    let kind = match (args.example, args.kind) {
+        (Some(example), _) => example.kind(),
+        (None, WantedType::Action) => GuestType::Action,
+        (None, WantedType::Route) => GuestType::Route,
+        (None, WantedType::Rule) => GuestType::Rule,
+        (None, WantedType::Auth) => GuestType::Auth,
     };
-    let files = template(kind, args.lang);
+    let files = args.example.map_or_else(|| template(kind, args.lang), |example| example.files().to_vec());
     if files.is_empty() {
         return Err(Misuse(ONLY_RUST.to_owned()).into());
     }
     let folder = PathBuf::from(&args.name);
     anyhow::ensure!(!folder.exists(), "cannot create the folder {}: it is there already", folder.display());
     std::fs::create_dir(&folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
-    let named = |text: &str| text.replace(PLACEHOLDER, &args.name);
+    let named = |text: &str| match args.example {
+        Some(example) => example.as_new(text, &args.name),
+        None => text.replace(PLACEHOLDER, &args.name),
+    };
     write_all(&folder, &files, named)?;
     if args.lang == GuestLanguage::Rust {
         write_all(&folder.join("lotmq-guest"), SDK, str::to_owned)?;
-        write(&folder.join("Cargo.lock"), &LOCK.replace(&quoted(LOCKED), &quoted(&args.name)))?;
+        if args.example.is_none() {
+            write(&folder.join("Cargo.lock"), &LOCK.replace(&quoted(LOCKED), &quoted(&args.name)))?;
+        }
     } else {
         // Of the SDK they need the contract alone.
         let contract: Vec<NamedText> =
@@ -70,7 +81,8 @@ pub(super) fn create(args: &NewArgs) -> anyhow::Result<Exit> {
             kind.name()
         ));
     }
-    output::note(&format!("go on with: cd {}; lotmq guest test", folder.display()));
+    let next = if args.example.is_some() { "build" } else { "test" };
+    output::note(&format!("go on with: cd {}; lotmq guest {next}", folder.display()));
     Ok(Exit::Success)
 }
 

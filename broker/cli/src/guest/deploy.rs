@@ -19,6 +19,7 @@ use super::config;
 use super::folder::{GuestFolder, check_name};
 use super::verify::{asks, check_type, sha256};
 use crate::cmd::{connect_as_root, exchange, exchange_in_parts, quoted, render_reply};
+use crate::pasteable::pasteable;
 
 /// Build a guest and run it as a module of a broker.
 ///
@@ -105,10 +106,18 @@ pub(super) fn deploy(args: &DeployGuestArgs) -> anyhow::Result<Exit> {
         ));
     }
     let Some(reply) = reply else {
-        output::error(&format!("no reply within {} s", args.timeout));
+        output::error(&format!(
+            "no reply within {} s; the broker may still compile it and put it in place, which lotmq guest list shows; --timeout waits longer",
+            args.timeout
+        ));
         return Ok(Exit::NoBroker);
     };
     let exit = shown(&reply)?;
+    if exit == Exit::Success && is_never_started(&module, &request) {
+        output::note(
+            "no topic starts it: `on` in guest.toml or --on names those that do; otherwise it runs where an action calls it (CALL MODULE)",
+        );
+    }
     if has(&reply, "warnings", "CONFIG_KEPT") {
         output::note("lotmq guest deploy --replace-config gives it that of guest.toml");
     }
@@ -206,6 +215,14 @@ impl DeployGuestArgs {
     }
 }
 
+/// Whether no message starts a module: neither what it is added with nor what it asks to read, by which it is started otherwise.
+fn is_never_started(module: &EmbeddedModule, request: &ComponentRequest) -> bool {
+    let reads = |asks: &Vec<String>| asks.iter().any(|grant| grant.starts_with("read:"));
+    request.world == "action"
+        && module.on.is_empty()
+        && request.asks.as_ref().is_some_and(|asks| !reads(asks))
+}
+
 /// How the file with the signature of a component ends.
 const SIGNATURE: &str = "sig";
 
@@ -293,7 +310,7 @@ pub(super) fn shown(reply: &Value) -> anyhow::Result<Exit> {
         let texts = value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         texts.collect::<Vec<_>>().join(", ")
     };
-    output::line(reply.get("message").and_then(Value::as_str).unwrap_or("done"))?;
+    output::line(&pasteable(reply.get("message").and_then(Value::as_str).unwrap_or("done")))?;
     let data = reply.get("data");
     let granted = texts(data.and_then(|data| data.get("granted")));
     output::line(&format!("granted {}", if granted.is_empty() { "nothing" } else { &granted }))?;
@@ -314,7 +331,7 @@ pub(super) fn shown(reply: &Value) -> anyhow::Result<Exit> {
     }
     for warning in reply.get("warnings").and_then(Value::as_array).into_iter().flatten() {
         let text = |name: &str| warning.get(name).and_then(Value::as_str).unwrap_or_default();
-        output::note(&format!("warning: {} ({})", text("message"), text("code")));
+        output::note(&format!("warning: {} ({})", pasteable(text("message")), text("code")));
     }
     Ok(Exit::Success)
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use lotmq_runner::EmbeddedModule;
+use lotmq_router::topic_filter_valid;
+use lotmq_runner::{EmbeddedModule, Embedding};
 use lotmq_terminal::Misuse;
 use lotmq_toolchain::WasmTarget;
 use serde::Deserialize;
@@ -63,6 +64,7 @@ struct GuestFile {
     #[serde(rename = "lang")]
     language: GuestLanguage,
     asks: Option<Vec<String>>,
+    schema: Option<PathBuf>,
     target: Option<String>,
     #[serde(default)]
     on: Vec<String>,
@@ -82,6 +84,8 @@ pub(super) struct GuestFolder {
     pub(super) on: Vec<String>,
     /// What it asks for, where its language has no other way to say so.
     pub(super) asks: Option<Vec<String>>,
+    /// JSON Schema of its configuration, where its language has no other way to say so.
+    pub(super) schema: Option<Value>,
     /// What it reads as its configuration.
     pub(super) config: Option<Value>,
     /// Where that stands.
@@ -113,16 +117,29 @@ impl GuestFolder {
         check_name(&read.name).with_context(told)?;
         let config = read.config.clone().filter(|config| !config.is_empty());
         let config = config.map(serde_json::to_value).transpose().with_context(told)?;
-        let GuestFile { name, kind, language, asks, on, .. } = read;
+        let GuestFile { name, kind, language, asks, schema, on, .. } = read;
         let target =
             target(language, read.target.as_deref()).map_err(|why| Misuse(format!("{}: {why}", told())))?;
-        if language == GuestLanguage::Rust && asks.is_some() {
-            let told =
-                format!("{}: a guest in Rust says by `lotmq_guest::manifest!` what it asks for", told());
+        let is_told = asks.is_some() || schema.is_some();
+        if language == GuestLanguage::Rust && is_told {
+            let told = format!(
+                "{}: a guest in Rust says by `lotmq_guest::manifest!` what it asks for, and what its configuration is",
+                told()
+            );
             return Err(Misuse(told).into());
         }
+        if let Some(wrong) = on.iter().find(|filter| topic_filter_valid(filter).is_err()) {
+            return Err(Misuse(format!("{}: on: '{wrong}' is no topic filter", told())).into());
+        }
+        for grant in asks.iter().flatten() {
+            if let Some(problem) = Embedding::grant_problem(grant) {
+                return Err(Misuse(format!("{}: asks: {problem}", told())).into());
+            }
+        }
+        let schema = schema.map(|schema| read_schema(&path.join(schema))).transpose()?;
         let config_lines = ConfigLines::read(&text);
-        Ok(Self { path: path.to_owned(), name, kind, language, on, asks, target, config, config_lines })
+        let path = path.to_owned();
+        Ok(Self { path, name, kind, language, on, asks, schema, target, config, config_lines })
     }
 
     /// Where its component is written to.
@@ -145,6 +162,12 @@ impl GuestFolder {
             options: Vec::new(),
         }
     }
+}
+
+/// Reads the schema of a configuration; what is in it, the broker checks.
+fn read_schema(file: &Path) -> anyhow::Result<Value> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no JSON", file.display()))
 }
 
 /// What a guest is built for.

@@ -16,6 +16,7 @@ use crate::cmd::{asked, connect_as_root, exchange, render_reply};
 use crate::columns::{printable, printable_lines};
 use crate::confirmation::is_confirmed;
 use crate::interruption::Interruption;
+use crate::pasteable::pasteable;
 use crate::watch::{LOOK, connect_again, is_lost};
 
 /// Where modules are told about.
@@ -176,7 +177,7 @@ pub(super) fn command(
 
 /// The message of a reply.
 pub(super) fn message(reply: &Value) -> anyhow::Result<Exit> {
-    output::line(reply.get("message").and_then(Value::as_str).unwrap_or("done"))?;
+    output::line(&pasteable(reply.get("message").and_then(Value::as_str).unwrap_or("done")))?;
     Ok(Exit::Success)
 }
 
@@ -239,8 +240,8 @@ struct Told {
     is_following: bool,
     left: Option<u64>,
     has_told: bool,
-    /// Last errors by topic, which a new connection gives again, and how many there were by then.
-    errors: HashMap<String, (Vec<u8>, u64)>,
+    /// When the last errors by topic were, which a new connection gives again, and how many there were by then.
+    errors: HashMap<String, (Option<Timestamp>, u64)>,
     /// State of the module.
     state: Option<String>,
     /// Lines that are not printed yet.
@@ -262,6 +263,7 @@ impl Told {
         let mut followed = Vec::new();
         let info = info.get("data").cloned().unwrap_or_default();
         subscribe(client, (&info, &args.name), &mut followed)?;
+        self.note_missing(&args.name, &info);
         if args.follow && !std::mem::replace(&mut self.is_following, true) {
             output::note(&format!("following {}; Ctrl-C ends", args.name));
         }
@@ -305,6 +307,20 @@ impl Told {
         Ok(())
     }
 
+    /// Says on standard error what the module asks for and was not granted, which may be why it fails: once, and the first thing.
+    fn note_missing(&self, name: &str, info: &Value) {
+        let missing = info.get("notGranted").and_then(Value::as_array).into_iter().flatten();
+        let missing: Vec<&str> = missing.filter_map(Value::as_str).collect();
+        if missing.is_empty() || self.is_following {
+            return;
+        }
+        let grants: String = missing.iter().map(|grant| format!(" -grant {}", granted(grant))).collect();
+        output::note(&printable(&format!(
+            "{name} asks for {}, and was not granted it; lotmq cmd -grantModule {name}{grants} grants it",
+            missing.join(", ")
+        )));
+    }
+
     /// Says on standard error which state the module has come to. It begins as enabled, of which nothing is said.
     fn note_state(&mut self, name: &str, info: &Value) {
         let state = info.get("state").and_then(Value::as_str).unwrap_or("removed");
@@ -328,8 +344,14 @@ impl Told {
         if message.topic.ends_with(ERROR) {
             let told = serde_json::from_slice::<Value>(&message.payload).unwrap_or_default();
             let count = told.get("count").and_then(Value::as_u64).unwrap_or(1);
-            let known = self.errors.insert(message.topic.clone(), (message.payload.to_vec(), count));
-            if known.as_ref().is_some_and(|(payload, _)| **payload == *message.payload) {
+            let at = time_of(message);
+            let known = self.errors.insert(message.topic.clone(), (at, count));
+            // The rest of it may be told otherwise by a broker that was started again.
+            if known.as_ref().is_some_and(|(known, _)| at.is_some() && *known >= at) {
+                return None;
+            }
+            // It comes among the lines, too, however soon another one follows.
+            if !message.retain && !json && told["code"] == "GRANT_MISSING" {
                 return None;
             }
             // Of errors that come fast, the broker tells the last one.
@@ -366,6 +388,12 @@ fn subscribe(
     Ok(())
 }
 
+/// A grant as an argument of a shell.
+fn granted(grant: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || ":/._-".contains(letter);
+    if grant.chars().all(is_plain) { grant.to_owned() } else { format!("'{}'", grant.replace('\'', r"'\''")) }
+}
+
 /// When what a message tells of was.
 fn time_of(message: &Message) -> Option<Timestamp> {
     let name = if message.topic.ends_with(ERROR) { "timestamp" } else { "ts" };
@@ -394,7 +422,7 @@ fn line(message: &Message, json: bool) -> Option<String> {
     let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
     if message.topic.ends_with(ERROR) {
         let before = if message.retain { " (before)" } else { "" };
-        let (message, code) = (printable(text("message")), printable(text("code")));
+        let (message, code) = (pasteable(&printable(text("message"))), printable(text("code")));
         return Some(format!("{} error {message} ({code}){before}", text("timestamp")));
     }
     let suppressed = value.get("suppressed").and_then(Value::as_u64);
@@ -402,5 +430,43 @@ fn line(message: &Message, json: bool) -> Option<String> {
         suppressed.map(|count| format!(" ({count} lines before it are missing)")).unwrap_or_default();
     // What a guest says may be anybody's text: it must not look like a line of somebody else's.
     let said: Vec<String> = printable_lines(text("text")).collect();
+    // What has a code may be the broker's.
+    let is_coded = value.get("code").is_some();
+    let said: Vec<String> = said.into_iter().map(|it| if is_coded { pasteable(&it) } else { it }).collect();
     Some(format!("{} {:<5} {}{missing}", text("ts"), text("level"), said.join("\n    ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use lotmq_client::PropertyBuf;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_error_that_was_shown_is_not_shown_again_however_it_is_told() {
+        let mut told = Told::default();
+        let error = |timestamp: &str, count: u64, action: &str| {
+            Message {
+            topic: "$SYS/Coreflux/Modules/m/Error".to_owned(),
+            payload: json!({ "action": action, "code": "C", "message": "m", "timestamp": timestamp, "count": count })
+                .to_string()
+                .into_bytes(),
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            dup: false,
+            packet_id: None,
+            properties: PropertyBuf::new(),
+        }
+        };
+        assert!(told.line(&error("2026-11-25T22:11:24.553Z", 3, "m"), false).is_some());
+        for (timestamp, count, is_shown) in [
+            ("2026-11-25T22:11:24.553Z", 3, false),
+            ("2026-11-25T22:11:24.553Z", 1, false),
+            ("2026-11-25T22:11:24.554Z", 4, true),
+        ] {
+            let shown = told.line(&error(timestamp, count, "again"), false);
+            assert_eq!(shown.is_some(), is_shown, "{timestamp} {count}");
+        }
+    }
 }

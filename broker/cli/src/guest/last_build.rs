@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use lotmq_runner::SUFFIX;
 use sha2::{Digest as _, Sha256};
 
 use super::build::write;
@@ -10,8 +11,14 @@ use super::folder::GuestFolder;
 use super::sources::entry;
 use super::verify::sha256;
 
-/// Folders of a guest that hold what is made or got.
-const NOT_SOURCES: [&str; 3] = ["target", "node_modules", "__pycache__"];
+/// Folders of a guest that hold what is made or got, and its cases.
+const NOT_SOURCES: [&str; 4] = ["target", "node_modules", "__pycache__", "tests"];
+
+/// Ends of the names of files that no component is made of: cases, the programs that they name, what they play, and signatures.
+const NOT_PARTS: [&str; 6] = [SUFFIX, ".lot", ".lotnb", ".jsonl", ".sig", ".md"];
+
+/// File of which the component is made as far as [`parts_of`] says.
+const SETTINGS: &str = "guest.toml";
 
 /// Sources of a guest as they are now, and where their last build is remembered.
 pub(super) struct LastBuild {
@@ -33,6 +40,7 @@ impl LastBuild {
         let mut digest = Sha256::new();
         // What another version of this program puts in front of them makes another component.
         digest.update(entry(guest.kind, guest.language));
+        digest.update(parts_of(guest));
         for file in files {
             let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
             let name = file.strip_prefix(&guest.path).unwrap_or(&file).to_string_lossy().into_owned();
@@ -64,19 +72,26 @@ impl LastBuild {
     }
 }
 
-/// Files below a folder, without what is hidden, made or got.
+/// What of `guest.toml` is in the component: its world, what it asks for, and the schema of its configuration. What starts it and its configuration are options of the command that adds it.
+fn parts_of(guest: &GuestFolder) -> String {
+    format!("{} {:?} {:?}\n", guest.kind.name(), guest.asks, guest.schema)
+}
+
+/// Files below a folder that a component may be made of: without what is hidden, made or got.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
+        let text = name.to_string_lossy();
         let is_left_out = NOT_SOURCES.iter().any(|other| name == *other);
-        if is_left_out || name.to_string_lossy().starts_with('.') {
+        if is_left_out || text.starts_with('.') {
             continue;
         }
         let kind = entry.file_type()?;
+        let is_no_part = text == SETTINGS || NOT_PARTS.iter().any(|end| text.ends_with(end));
         if kind.is_dir() {
             collect(&entry.path(), files)?;
-        } else if kind.is_file() {
+        } else if kind.is_file() && !is_no_part {
             files.push(entry.path());
         }
     }
@@ -103,6 +118,23 @@ mod tests {
         std::fs::write(path("target/other"), "x").unwrap();
         std::fs::write(path(".cache"), "x").unwrap();
         assert!(build().component().is_some());
+        // What tests it and what it is added with neither.
+        std::fs::create_dir_all(path("tests")).unwrap();
+        let settings =
+            "name = \"a\"\ntype = \"action\"\nlang = \"python\"\non = [\"a/#\"]\n\n[config]\nrate = 1\n";
+        for (name, text) in [
+            ("cases.test.toml", "x"),
+            ("tests/helper.py", "x"),
+            ("line.lot", "x"),
+            ("line.far.jsonl", "x"),
+            ("guest.toml", settings),
+        ] {
+            std::fs::write(path(name), text).unwrap();
+            assert!(build().component().is_some(), "{name}");
+        }
+        std::fs::write(path("guest.toml"), format!("asks = [\"state\"]\n{settings}")).unwrap();
+        assert_eq!(build().component(), None, "it asks for more");
+        std::fs::write(path("guest.toml"), settings).unwrap();
         std::fs::write(path("target/a.wasm"), b"cut").unwrap();
         assert_eq!(build().component(), None);
         std::fs::write(path("target/a.wasm"), b"wasm").unwrap();

@@ -41,7 +41,7 @@ fn got_by_npm(folder: &Path, no_install: bool) -> anyhow::Result<()> {
     }
     let mut npm = Command::new("npm");
     npm.args(["install", "--no-fund", "--no-audit"]).current_dir(folder);
-    install(npm, no_install)
+    install(npm, no_install, "it comes with Node, from version 20 on: https://nodejs.org")
 }
 
 /// That of the folder, the one on the path, else the one that pip gets.
@@ -58,11 +58,18 @@ fn got_by_pip(folder: &Path, no_install: bool) -> anyhow::Result<PathBuf> {
     if !tool.is_file() {
         let mut python = Command::new("python3");
         python.args(["-m", "venv"]).arg(&environment);
-        install(python, no_install)?;
         let mut pip = Command::new(environment.join("bin/pip"));
         pip.args(["install", "--quiet", "--disable-pip-version-check", "--requirement"])
             .arg(folder.join("requirements.txt"));
-        install(pip, no_install)?;
+        if no_install {
+            bail!("what builds the guest is missing; get it by: {}; {}", line_of(&python), line_of(&pip));
+        }
+        install(
+            python,
+            no_install,
+            "Python 3.10 or later with its module venv is needed, which Debian and Ubuntu have in the package python3-venv",
+        )?;
+        install(pip, no_install, "it comes with Python")?;
     }
     Ok(tool)
 }
@@ -87,6 +94,7 @@ pub(super) fn javascript(guest: &GuestFolder) -> anyhow::Result<Vec<u8>> {
 /// It does not build.
 pub(super) fn python(guest: &GuestFolder, tool: &Path) -> anyhow::Result<Vec<u8>> {
     let folder = std::path::absolute(&guest.path)?;
+    write_bindings(guest, tool, &folder.join(BINDINGS))?;
     made(&folder, |out| {
         let mut componentize = Command::new(tool);
         componentize.env("PYTHONDONTWRITEBYTECODE", "1").args(["--quiet", "--wit-path"]);
@@ -100,6 +108,22 @@ pub(super) fn python(guest: &GuestFolder, tool: &Path) -> anyhow::Result<Vec<u8>
         componentize.args(["entry", "--output"]).arg(out);
         Ok(componentize)
     })
+}
+
+/// Folder with the modules that a guest in Python imports, for people and their editors: the component has its own.
+const BINDINGS: &str = "target/bindings";
+
+/// Writes the bindings of a guest in Python, which name all that it can call.
+fn write_bindings(guest: &GuestFolder, tool: &Path, folder: &Path) -> anyhow::Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    let mut bindings = Command::new(tool);
+    bindings.args(["--quiet", "--wit-path"]).arg(contract(guest)?);
+    bindings.args(["--world", guest.kind.name(), "bindings"]).arg(folder);
+    let status = bindings.status().with_context(|| format!("cannot start {}", tool.display()))?;
+    anyhow::ensure!(status.success(), "componentize-py has written no bindings: {status}");
+    Ok(())
 }
 
 /// Writes what the component of a guest begins with, which calls the guest.
@@ -130,17 +154,22 @@ fn contract(guest: &GuestFolder) -> anyhow::Result<PathBuf> {
     Ok(copy)
 }
 
-/// Gets what is missing.
-fn install(mut command: Command, no_install: bool) -> anyhow::Result<()> {
+/// A command as it is typed.
+fn line_of(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.display().to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// Gets what is missing; `needs` says what that takes where it fails.
+fn install(mut command: Command, no_install: bool, needs: &str) -> anyhow::Result<()> {
     let program = command.get_program().display().to_string();
-    let line = [program.clone()].into_iter().chain(command.get_args().map(|word| word.display().to_string()));
-    let line = line.collect::<Vec<_>>().join(" ");
+    let line = line_of(&command);
     if no_install {
         bail!("what builds the guest is missing; get it by: {line}");
     }
     output::note(&line);
-    let status = command.status().with_context(|| format!("cannot start {program}"))?;
-    anyhow::ensure!(status.success(), "{line}: {status}");
+    let status = command.status().with_context(|| format!("cannot start {program}; {needs}"))?;
+    anyhow::ensure!(status.success(), "{line}: {status}; {needs}");
     Ok(())
 }
 

@@ -10,6 +10,7 @@ macro_rules! files {
         &[$(($path, include_str!(concat!("../../../../sdk/", $folder, "/", $path)))),+]
     };
 }
+pub(super) use files;
 
 macro_rules! text {
     ($path:literal) => {

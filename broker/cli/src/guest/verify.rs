@@ -9,7 +9,7 @@ use lotmq_terminal::{Exit, output};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::folder::GuestFolder;
+use super::folder::{GuestFolder, GuestLanguage};
 
 /// Look at a component as a broker does to which it is uploaded.
 ///
@@ -51,6 +51,11 @@ pub(super) fn verify(args: &VerifyArgs) -> anyhow::Result<Exit> {
 }
 
 fn outlined(embedding: &Embedding, file: &Path, component: &[u8]) -> anyhow::Result<ComponentOutline> {
+    /// Length of components, in bytes, from which on it takes seconds to compile one, as of those with an interpreter in them.
+    const LONG: usize = 4 << 20;
+    if component.len() >= LONG {
+        output::note(&format!("compiling {} to look at it, as a broker does", file.display()));
+    }
     embedding.outline(component).with_context(|| file.display().to_string())
 }
 
@@ -89,8 +94,15 @@ pub(super) fn tell(embedding: &Embedding, file: &Path, component: &[u8]) -> anyh
 /// # Errors
 /// It is of another one, or a broker would refuse it.
 pub(super) fn check_type(embedding: &Embedding, guest: &GuestFolder, component: &[u8]) -> anyhow::Result<()> {
-    let world = outlined(embedding, &guest.component(), component)?.request.world;
     let wanted = guest.kind.name();
+    let outline = outlined(embedding, &guest.component(), component);
+    let outline = outline.map_err(|error| match output::chain(&error) {
+        told if guest.language == GuestLanguage::Rust && told.contains("' is missing") => {
+            anyhow::anyhow!("{told} Does src/lib.rs call lotmq_guest::export_{wanted}!?")
+        }
+        _ => error,
+    })?;
+    let world = outline.request.world;
     anyhow::ensure!(
         world == wanted,
         "{}: type is {wanted}, and the guest exports world {world}",

@@ -1,6 +1,7 @@
 //! What embedded brokers have in common: engine and configuration.
 
 use jiff::Timestamp;
+use lot_facts::RouteFacts;
 use lot_to_wasm::Entity;
 use lotmq_config::{Config, ConfigError, DataDirectory, Sources};
 use lotmq_definitions::OnExisting;
@@ -15,6 +16,7 @@ use crate::guests::compile_permits::CompilePermits;
 use crate::guests::route_drivers::asset_configuration;
 use crate::guests::route_types::RouteTypes;
 use crate::guests::{CompiledDefinition, seeds};
+use crate::management::module_catalog::grants::NamedGrant;
 use crate::server::lot_engine;
 
 /// Instances of guests at once; those of a program that is tested.
@@ -59,6 +61,23 @@ impl Embedding {
         config: &serde_json::Value,
     ) -> Result<Vec<String>, EmbeddedError> {
         module::config_problems(component, config)
+    }
+
+    /// What is wrong with a text that is to name a grant, as a manifest asks for one; `None` where it does.
+    pub fn grant_problem(text: &str) -> Option<String> {
+        text.parse::<NamedGrant>().err().map(|error| error.to_string())
+    }
+
+    /// Why a component that is to be a module refuses the settings of a route that names it, as a broker says when the route is added; `config` is the module's own.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Component`], also of a component of another world.
+    pub fn route_refusal(
+        component: &[u8],
+        route: &RouteFacts,
+        config: Option<&str>,
+    ) -> Result<Option<String>, EmbeddedError> {
+        module::route_refusal(component, route, config)
     }
 
     /// A table within a configuration, by its names from the outermost one, as the problems of its settings begin with it.

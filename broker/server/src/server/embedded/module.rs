@@ -1,5 +1,6 @@
 //! An uploaded component in an embedded broker: looked at, and there as by `-addModule`.
 
+use lot_facts::RouteFacts;
 use lotmq_host::route::RouteGuest;
 use lotmq_host::{ComponentSource, Engine, Grants, GuestLimits, World, check_upload, world_by_exports};
 use serde_json::Value;
@@ -9,7 +10,7 @@ use super::{EmbeddedError, EmbeddedProgram};
 use crate::guests::compile::Loader;
 use crate::guests::compile_permits::CompilePermits;
 use crate::guests::policies::Policies;
-use crate::guests::route_drivers::asset_configuration;
+use crate::guests::route_drivers::{self, asset_configuration};
 use crate::guests::route_types::RouteTypes;
 use crate::management::command::local_modules;
 use crate::management::module_catalog::grants::{self, GrantSet};
@@ -144,6 +145,19 @@ pub(super) fn config_problems(component: &[u8], config: &Value) -> Result<Vec<St
     };
     Ok(schema
         .map_or_else(Vec::new, |schema| asset_configuration::problems(&schema, config.clone(), is_route)))
+}
+
+/// Why a module refuses the settings of a route.
+///
+/// # Errors
+/// [`EmbeddedError::Component`].
+pub(super) fn route_refusal(
+    component: &[u8],
+    route: &RouteFacts,
+    config: Option<&str>,
+) -> Result<Option<String>, EmbeddedError> {
+    let guest = RouteGuest::compile(&Engine::new(&lot_engine())?, component, ComponentSource::Upload)?;
+    Ok(guest.description().and_then(|described| route_drivers::refusal(described, route, config)))
 }
 
 fn asked(component: &[u8]) -> Result<Option<GrantSet>, EmbeddedError> {

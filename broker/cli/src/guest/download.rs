@@ -1,0 +1,107 @@
+//! `lotmq guest download`: the component of a module, back from a broker.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use lotmq_client::{Client, Publication, QoS};
+use lotmq_connect::{ConnectArgs, random_text};
+use lotmq_terminal::{Exit, output, seconds};
+use serde_json::Value;
+
+use super::build::write;
+use super::folder::check_name;
+use super::verify::sha256;
+use crate::cmd::{COMMAND_TOPIC, OUTPUT_TOPIC, connect_as_root, render_reply};
+
+/// Get the component of a module from a broker.
+///
+/// It is the one that was deployed, byte by byte. Without -u it is asked for as root, as by `lotmq cmd`.
+///
+/// Exit codes: 0 written, 1 it cannot be written or the broker says no, 2 wrong usage, 3 no broker or no reply.
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub(super) struct DownloadArgs {
+    /// Name of the module
+    name: String,
+    /// File to write it to, instead of NAME.wasm
+    #[arg(short = 'o', long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Seconds to wait for each part
+    #[arg(long, default_value_t = 30.0, value_parser = seconds)]
+    timeout: f64,
+    #[command(flatten)]
+    connect: ConnectArgs,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+}
+
+pub(super) fn download(args: &DownloadArgs) -> anyhow::Result<Exit> {
+    check_name(&args.name)?;
+    let file = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.wasm", args.name)));
+    let mut client = connect_as_root(&args.connect)?;
+    let got = component(args, &mut client)?;
+    client.disconnect()?;
+    let component = match got {
+        Got::Component(component) => component,
+        Got::Refusal(reply) => {
+            output::line(render_reply(&reply).trim_end())?;
+            return Ok(Exit::Failure);
+        }
+        Got::Nothing => {
+            output::error(&format!("nothing came within {} s", args.timeout));
+            return Ok(Exit::NoBroker);
+        }
+    };
+    write(&file, &component)?;
+    output::line(&format!("{}: {} bytes, sha256 {}", file.display(), component.len(), sha256(&component)))?;
+    Ok(Exit::Success)
+}
+
+/// What a broker sends that is asked for a component.
+enum Got {
+    Component(Vec<u8>),
+    /// The reply that says why not.
+    Refusal(Value),
+    /// Nothing in time.
+    Nothing,
+}
+
+/// What the broker sends: the component in one message, or in parts that are numbered from 0, and then the reply.
+fn component(args: &DownloadArgs, client: &mut Client) -> anyhow::Result<Got> {
+    let topic = format!("$SYS/Coreflux/Modules/{}/download", args.name);
+    for filter in [OUTPUT_TOPIC.to_owned(), format!("{topic}/#")] {
+        let granted = client.subscribe_to(&filter, QoS::AtLeastOnce)?;
+        ensure!(!granted.is_failure(), "this user may not get modules: {granted}");
+    }
+    let id = random_text(12)?;
+    let command = format!("-getModule {} -requestId {id}", args.name);
+    let told = client.publish(&Publication::new(COMMAND_TOPIC, command).qos(QoS::AtLeastOnce))?;
+    ensure!(!told.is_failure(), "this user may not send commands: {told}");
+    let (mut component, mut parts) = (Vec::new(), 0_usize);
+    loop {
+        let Some(message) = client.receive(Duration::from_secs_f64(args.timeout))? else {
+            return Ok(Got::Nothing);
+        };
+        if let Some(part) = message.topic.strip_prefix(&topic) {
+            let is_next = part.is_empty() || part[1..] == parts.to_string();
+            ensure!(is_next, "part {parts} of the component is missing");
+            component.extend_from_slice(&message.payload);
+            parts += 1;
+            continue;
+        }
+        let reply: Value = serde_json::from_slice(&message.payload).unwrap_or(Value::Null);
+        if reply.get("requestId").and_then(Value::as_str) != Some(&id) {
+            continue;
+        }
+        if reply.get("success").and_then(Value::as_bool) != Some(true) {
+            return Ok(Got::Refusal(reply));
+        }
+        let sent =
+            reply.pointer("/data/sha256").and_then(Value::as_str).context("the reply has no digest")?;
+        ensure!(sent == sha256(&component), "the component has not come as it was sent");
+        return Ok(Got::Component(component));
+    }
+}

@@ -1,0 +1,103 @@
+//! Examples of guests that docs/sdk explains, for who has this program and not its repository.
+
+use clap::ValueEnum;
+
+use super::folder::GuestType;
+use super::sources::{NamedText, files};
+
+/// Example of a guest, in Rust.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum GuestExample {
+    /// An action that answers requests
+    Answer,
+    /// An action with a configuration, state, values, secrets, counters and its own random numbers
+    Scale,
+    /// An action with a crate that wants random numbers
+    Uuid,
+    /// A rule that decides by user properties, and reads
+    Guard,
+    /// A route that reads lines while it delivers others
+    Lines,
+    /// A route that polls points of a station, writes others, and notices when the station has frozen
+    Points,
+}
+
+impl GuestExample {
+    /// Name in the repository.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Answer => "action-answer",
+            Self::Scale => "action-scale",
+            Self::Uuid => "action-uuid",
+            Self::Guard => "rule-guard",
+            Self::Lines => "route-lines",
+            Self::Points => "route-points",
+        }
+    }
+
+    /// World that it is for.
+    pub(super) fn kind(self) -> GuestType {
+        match self {
+            Self::Answer | Self::Scale | Self::Uuid => GuestType::Action,
+            Self::Guard => GuestType::Rule,
+            Self::Lines | Self::Points => GuestType::Route,
+        }
+    }
+
+    /// What its folder has.
+    pub(super) fn files(self) -> &'static [NamedText] {
+        match self {
+            Self::Answer => {
+                files!("examples/action-answer": "Cargo.toml", "Cargo.lock", "guest.toml", "src/lib.rs")
+            }
+            Self::Scale => {
+                files!("examples/action-scale": "Cargo.toml", "Cargo.lock", "guest.toml", "src/lib.rs")
+            }
+            Self::Uuid => {
+                files!("examples/action-uuid": "Cargo.toml", "Cargo.lock", "guest.toml", "src/lib.rs")
+            }
+            Self::Guard => {
+                files!("examples/rule-guard": "Cargo.toml", "Cargo.lock", "guest.toml", "src/lib.rs")
+            }
+            Self::Lines => {
+                files!("examples/route-lines": "Cargo.toml", "Cargo.lock", "guest.toml", "src/lib.rs")
+            }
+            Self::Points => {
+                files!("examples/route-points": "Cargo.toml", "Cargo.lock", "guest.toml", "src/lib.rs")
+            }
+        }
+    }
+
+    /// A text of it for a guest of this name in a folder of its own, with the SDK inside.
+    pub(super) fn as_new(self, text: &str, name: &str) -> String {
+        /// Where the SDK lies in the repository.
+        const SDK: &str = "path = \"../../rust\"";
+        const WORKSPACE: &str = "[workspace]\n";
+        let named = |name: &str| format!("name = \"{name}\"");
+        text.replace(&named(self.name()), &named(name))
+            .replace(SDK, "path = \"lotmq-guest\"")
+            .replace(WORKSPACE, &format!("{WORKSPACE}exclude = [\"lotmq-guest\"]\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_example_has_the_sdk_within_its_folder() {
+        for example in GuestExample::value_variants() {
+            let text = |wanted: &str| {
+                let found = example.files().iter().find(|(path, _)| *path == wanted);
+                example.as_new(found.unwrap().1, "mine")
+            };
+            let manifest = text("Cargo.toml");
+            assert!(manifest.contains("path = \"lotmq-guest\"") && !manifest.contains("../"), "{manifest}");
+            assert!(manifest.contains("[workspace]\nexclude = [\"lotmq-guest\"]\n"), "{manifest}");
+            for file in ["Cargo.toml", "Cargo.lock", "guest.toml"] {
+                let text = text(file);
+                assert!(text.contains("name = \"mine\"") && !text.contains(example.name()), "{text}");
+            }
+        }
+    }
+}
