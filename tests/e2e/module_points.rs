@@ -124,7 +124,7 @@ fn a_check_with_the_module_refuses_what_the_broker_refuses() {
     let wrong =
         definition.replace("        WITH POINT \"temperature\"\n", "        WITH POINTS \"temperature\"\n");
     assert_ne!(wrong, definition);
-    let line = wrong.lines().position(|line| line.contains("POINTS")).unwrap() + 1;
+    let line = wrong.lines().position(|line| line.contains("ADD EVENT Temperature")).unwrap() + 1;
     let refused = broker.command(&format!("-addRoute {wrong}"));
     let reason = refused.errors()[0]["message"].as_str().unwrap().to_owned();
     let checked = check(&wrong, "");

@@ -276,7 +276,7 @@ fn a_module_has_what_it_was_granted_and_nothing_else() {
     let error = (0..10).map(|_| next(&mut watcher)).find(|error| error.contains("GRANT_MISSING")).unwrap();
     assert!(error.contains("was not granted 'env-read:SCALE'"), "{error}");
     // Its last error may be another one by then; its lines have each.
-    for grant in ["write:scaled/a", "env-read:SCALE"] {
+    for grant in ["env-read:SCALE", "write:scaled/a"] {
         let told = format!("was not granted '{grant}'");
         let line = (0..10).map(|_| next(&mut listener)).find(|line| line.contains(&told)).expect(grant);
         assert!(line.contains("\"code\":\"GRANT_MISSING\"") && line.contains("-grantModule scale"), "{line}");
