@@ -1,12 +1,53 @@
 // What the component of a guest in JavaScript begins with, made by `lotmq guest build`: what it prints, and what it does not catch, is told in its log.
 
 import * as guest from '../guest.js';
+import { monotonicMs, nowMs, random } from 'lotmq:guest/ambient@0.2.0';
 import { log } from 'lotmq:guest/logging@0.2.0';
 
 const PLACES_MAX = 16;
 
+const absent = (name, instead) => () => {
+  throw new Error(`${name} is not there in a guest: ${instead}`);
+};
+
+// They would end the guest without a word.
+globalThis.fetch = absent('fetch', 'a route has lotmq:guest/http');
+globalThis.setTimeout = globalThis.setInterval = absent('a timer', 'a route waits by wait of lotmq:guest/net, or returns from run when it wants to be called again');
+
+// Time and chance of the broker: those of the engine are as they were when the component was made, the same in each instance.
+const EngineDate = Date;
+globalThis.Date = class Date extends EngineDate {
+  constructor(...given) {
+    super(...(given.length ? given : [Number(nowMs())]));
+  }
+
+  static now() {
+    return Number(nowMs());
+  }
+};
+globalThis.performance = { now: () => Number(monotonicMs()) };
+Math.random = () => Number(random() >> 11n) / 2 ** 53;
+
+function getRandomValues(view) {
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  for (let at = 0; at < bytes.length; at += 1) {
+    bytes[at] = Number(random() & 255n);
+  }
+  return view;
+}
+
+function randomUUID() {
+  const bytes = getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 15) | 64;
+  bytes[8] = (bytes[8] & 63) | 128;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
+
+Object.defineProperty(globalThis, 'crypto', { value: { getRandomValues, randomUUID }, configurable: true, writable: true });
+
 function shown(value) {
-  if (typeof value !== 'object' || value === null || value instanceof Error) return String(value);
+  if (typeof value !== 'object' || value === null || typeof value.stack === 'string') return String(value);
   try {
     return JSON.stringify(value);
   } catch {
@@ -29,7 +70,7 @@ globalThis.console = {
 // What an exception is that has ended a call: its text, with its place, and the line. Its stack goes to the log.
 function uncaught(thrown) {
   const text = 'payload' in Object(thrown) ? `Error: ${shown(thrown.payload)}` : shown(thrown);
-  const stack = (thrown instanceof Error && thrown.stack) || '';
+  const stack = typeof thrown?.stack === 'string' ? thrown.stack : '';
   const places = stack.split('\n').filter((place) => place && !/(entry|initializer)\.js:/.test(place));
   const told = places.slice(0, PLACES_MAX).map((place) => {
     const [, where, at] = /^(.*)@(.*)$/.exec(place) ?? ['', '', place];
@@ -41,9 +82,13 @@ function uncaught(thrown) {
 }
 
 // A function of the handler, which throws nothing but errors of its world: its own, of which isOwn says what one is, or what `failed` makes of an exception.
-const told = (handler, name, isOwn, failed) => (...inputs) => {
+const told = (handler, name, isOwn, failed, isAnswer = () => true, wanted = '') => (...inputs) => {
   try {
-    return handler[name](...inputs);
+    const answer = handler[name](...inputs);
+    if (!isAnswer(answer) && typeof answer?.then !== 'function') {
+      throw new TypeError(`${name} has returned ${shown(answer)}, and has to return ${wanted}`);
+    }
+    return answer;
   } catch (thrown) {
     throw [thrown, thrown?.payload].find((it) => isOwn(it) && !(it instanceof Error)) ?? failed(uncaught(thrown), thrown?.payload);
   }
@@ -51,8 +96,9 @@ const told = (handler, name, isOwn, failed) => (...inputs) => {
 
 const isRunError = (it) => typeof it?.code === 'string' && typeof it.message === 'string';
 
-const runs = (handler, name) => {
-  const call = told(handler, name, isRunError, ({ text, line }) => ({ code: 'EXCEPTION', message: text, line, column: 0 }));
+const runs = (handler, name, isAnswer, wanted) => {
+  const failed = ({ text, line }) => ({ code: 'EXCEPTION', message: text, line, column: 0 });
+  const call = told(handler, name, isRunError, failed, isAnswer, wanted);
   return (...inputs) => {
     try {
       return call(...inputs);

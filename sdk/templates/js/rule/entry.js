@@ -1,4 +1,6 @@
 
 const { ruleHandler: rule } = guest;
 
-export const ruleHandler = { check: runs(rule, 'check') };
+const VERDICTS = ['allow', 'deny', 'nothing'];
+
+export const ruleHandler = { check: runs(rule, 'check', (it) => VERDICTS.includes(it), VERDICTS.join(', ')) };

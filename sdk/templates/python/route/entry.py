@@ -1,6 +1,6 @@
 
 
-from wit_world.exports.route_handler import Failure_Fatal, Failure_Reconnect, Failure_Reject, Failure_Retry
+from wit_world.exports.route_handler import Failure_Fatal, Failure_Reconnect, Failure_Reject, Failure_Retry, Receipt
 from wit_world.imports import net
 
 CLASSES = Failure_Retry, Failure_Reconnect, Failure_Reject, Failure_Fatal
@@ -8,21 +8,21 @@ OF_NETWORK = {net.IoError_Denied: Failure_Fatal, net.IoError_LimitReached: Failu
 NETWORK = net.IoError.__args__
 
 
-def calls(method, usual):
+def calls(method, usual, answers=object):
     """What an exception means where the guest does not say it: an error of the network has its class, all else the usual one of the call."""
 
     def failed(text, _, value):
         is_of_network = isinstance(value, NETWORK)
         return (OF_NETWORK.get(type(value), Failure_Reconnect) if is_of_network else usual)(text)
 
-    return told(method, lambda value: isinstance(value, CLASSES), failed)
+    return told(method, lambda value: isinstance(value, CLASSES), failed, answers)
 
 
 class RouteHandler(guest.RouteHandler):
     open = calls(guest.RouteHandler.open, Failure_Reconnect)
-    deliver = calls(guest.RouteHandler.deliver, Failure_Reject)
-    run = calls(guest.RouteHandler.run, Failure_Reconnect)
-    request = calls(guest.RouteHandler.request, Failure_Reject)
+    deliver = calls(guest.RouteHandler.deliver, Failure_Reject, Receipt)
+    run = calls(guest.RouteHandler.run, Failure_Reconnect, int)
+    request = calls(guest.RouteHandler.request, Failure_Reject, bytes)
 
     def close(self):
         sys.stdout, sys.stderr = OUTPUTS
