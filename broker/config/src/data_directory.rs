@@ -30,6 +30,17 @@ impl Surroundings {
         self.variable("STATE_DIRECTORY").is_some() || self.variable("HOME") == Some(SERVICE_DIRECTORY)
     }
 
+    /// Where processes of one user share what takes long to make: see [`DataDirectory::user_cache`].
+    #[must_use]
+    pub fn user_cache(&self) -> Option<PathBuf> {
+        if self.is_service() {
+            return None;
+        }
+        let home = || Some(Path::new(self.variable("HOME")?).join(".cache"));
+        let base = self.variable("XDG_CACHE_HOME").map(PathBuf::from).or_else(home)?;
+        base.is_absolute().then(|| base.join("lotmq"))
+    }
+
     /// The value of a variable that is set and not empty.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&str> {
@@ -74,17 +85,8 @@ impl DataDirectory {
         } else {
             (PathBuf::from("lotmq-data"), "default")
         };
-        Self { path, origin, user_cache: user_cache(surroundings) }
+        Self { path, origin, user_cache: surroundings.user_cache() }
     }
-}
-
-fn user_cache(surroundings: &Surroundings) -> Option<PathBuf> {
-    if surroundings.is_service() {
-        return None;
-    }
-    let home = || Some(Path::new(surroundings.variable("HOME")?).join(".cache"));
-    let base = surroundings.variable("XDG_CACHE_HOME").map(PathBuf::from).or_else(home)?;
-    base.is_absolute().then(|| base.join("lotmq"))
 }
 
 #[cfg(test)]

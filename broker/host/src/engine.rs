@@ -35,8 +35,9 @@ pub struct EngineOptions {
     /// Directory for compiled code, made when missing; `None` compiles anew in each process. It holds a key that must not be copied
     /// into backups, see [`CACHE_KEY_FILE`](crate::CACHE_KEY_FILE).
     pub cache_dir: Option<PathBuf>,
-    /// Directory for the native code of what every process of a user has in common and nobody uploads: the interpreter of Python. It is looked into only when
-    /// `cache_dir` has none, and used only while nobody else may write to it. `None`: that code is in `cache_dir`, too.
+    /// Directory for the native code of what every process of a user has in common and nobody uploads: the interpreter of Python, and without a `cache_dir` the
+    /// core modules and shells. It is looked into only when `cache_dir` has none, and used only while nobody else may write to it. `None`: that code is in
+    /// `cache_dir`, too.
     pub shared_cache_dir: Option<PathBuf>,
     /// Component instances alive at once; fewer when the address space is small. Default [`limits::INSTANCES_MAX`].
     pub instances_max: u32,
@@ -148,10 +149,13 @@ impl Engine {
         let (engine, pool) = pool::reserve(options, config)?;
         let cache = options.cache_dir.as_deref().map(|dir| CodeCache::open(dir, &engine)).transpose();
         let cache = cache.map_err(|(path, source)| EngineError::Cache { path, source })?;
+        let shared = options.shared_cache_dir.as_deref().filter(|_| cache.is_none());
+        let shared = shared.and_then(|dir| CodeCache::open_shared(dir, &engine));
+        let of_parts = cache.as_ref().or(shared.as_ref());
         let mut linker = Linker::new(&engine);
         functions::link(&mut linker).map_err(|error| EngineError::Engine(format!("{error:#}")))?;
         for (name, bytes) in &options.core_modules {
-            let module = core_module(&engine, cache.as_ref(), bytes)
+            let module = core_module(&engine, of_parts, bytes)
                 .and_then(|module| linker.root().module(name, &module))
                 .map_err(|error| EngineError::CoreModule {
                     name: name.clone(),
@@ -160,7 +164,7 @@ impl Engine {
             module?;
         }
         let compiled = options.shells.iter().map(|(world, bytes)| {
-            let shell = component(&engine, cache.as_ref(), bytes);
+            let shell = component(&engine, of_parts, bytes);
             Ok((*world, shell.map_err(|error| EngineError::Shell(format!("{error:#}")))?))
         });
         let shells = compiled.collect::<Result<_, EngineError>>()?;

@@ -10,6 +10,7 @@ use lotmq_host::{
 use std::{
     borrow::Cow,
     fs,
+    os::unix::fs::MetadataExt as _,
     process::Command,
     sync::Arc,
     time::{Duration, Instant},
@@ -107,6 +108,40 @@ fn the_pool_fits_a_small_address_space() {
             String::from_utf8_lossy(&child.stdout).into_owned() + &String::from_utf8_lossy(&child.stderr);
         assert!(child.status.success() && text.contains("1 passed"), "{kib} KiB: {text}");
     }
+}
+
+/// What compiled definitions import, and what encloses them, is nobody's: a process without a directory of its own finds it in that of its user, and what is
+/// uploaded is not there.
+#[test]
+fn parts_of_the_engine_are_shared_and_uploads_are_not() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("lotmq");
+    let native = |dir: &std::path::Path| -> Vec<_> {
+        let files = fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
+        let native = files.filter(|path| path.extension().is_some_and(|extension| extension == "native"));
+        native.map(|path| (path.metadata().unwrap().ino(), path)).collect()
+    };
+    let part = wat::parse_str("(module (func (export \"f\")))").unwrap();
+    let options = || EngineOptions {
+        shared_cache_dir: Some(dir.clone()),
+        core_modules: vec![("part".to_owned(), part.clone().into())],
+        ..EngineOptions::default()
+    };
+    let engine = small(options());
+    let made = native(&dir);
+    assert_eq!(made.len(), 1);
+    engine.compile(&GOOD.component(), World::Action, ComponentSource::Upload).unwrap();
+    small(options());
+    assert_eq!(native(&dir), made, "it was found, and nothing else was written");
+    // Who has a directory of its own needs no other.
+    let own = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    small(EngineOptions {
+        cache_dir: Some(own.path().to_owned()),
+        shared_cache_dir: Some(other.path().join("lotmq")),
+        ..options()
+    });
+    assert_eq!((native(own.path()).len(), native(other.path()).len()), (1, 0));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use lot_facts::RouteFacts;
 use lot_to_wasm::Entity;
-use lotmq_config::{Config, ConfigError, DataDirectory, Sources};
+use lotmq_config::{Config, ConfigError, DataDirectory, Sources, Surroundings};
 use lotmq_definitions::OnExisting;
 use lotmq_host::python::Python;
 use lotmq_host::{Engine, EngineOptions};
@@ -33,12 +33,16 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// An engine without a cache, and a configuration in which definitions may do everything and read the variables of this process.
+    /// An engine that has native code of its own parts alone in common with other processes, and a configuration in which definitions may do everything and read the variables of this process.
     ///
     /// # Errors
     /// When there is no room for guests.
     pub fn new() -> Result<Self, EmbeddedError> {
-        let engine = Engine::new(&EngineOptions { instances_max: INSTANCES_MAX, ..lot_engine() })?;
+        let engine = Engine::new(&EngineOptions {
+            instances_max: INSTANCES_MAX,
+            shared_cache_dir: Surroundings::of_process().user_cache(),
+            ..lot_engine()
+        })?;
         let (permits, route_types) = (CompilePermits::default(), RouteTypes::default());
         let loader = Loader {
             engine: &engine,
