@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::{Directory, DirectoryOptions, Identity, Peer, Rulebook};
+use lotmq_auth::{Directory, DirectoryOptions, Identity, PasswordCost, Peer, Rulebook};
 use lotmq_codec::{ProtocolVersion, QoS, RetainHandling};
 use lotmq_definitions::Caching;
 use lotmq_session::{Session, SessionExpiry, SessionOptions, WillState};
@@ -52,7 +52,8 @@ pub(crate) fn open_tenant() -> Arc<Tenant> {
 }
 
 fn tenant_by(decide: impl FnOnce(Rulebook) -> Rulebook) -> Arc<Tenant> {
-    let users = Arc::new(Directory::new(DirectoryOptions::default()).unwrap());
+    let options = DirectoryOptions { cost: PasswordCost::TEST, ..DirectoryOptions::default() };
+    let users = Arc::new(Directory::new(options).unwrap());
     let permissions = Arc::new(decide(Rulebook::new(Arc::clone(&users))));
     Arc::new(Tenant::new((TenantId::DEFAULT, 0), "default", users, permissions, Box::new(NoGuests)))
 }

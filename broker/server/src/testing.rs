@@ -1,6 +1,8 @@
 //! A broker in this process for tests of the crate: real sockets, a real store, a folder of its own.
 
+use std::fs::DirBuilder;
 use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -50,6 +52,7 @@ impl Running {
             ("LOTMQ_AUTH_PASSWORD_CHARS_MIN".to_owned(), "1".to_owned()),
         ];
         environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        share_code(dir);
         let config = Config::load(Sources {
             environment,
             data: DataDirectory { path: dir.into(), origin: "test", user_cache: None },
@@ -66,6 +69,14 @@ impl Running {
     pub(crate) fn client(&self, id: &str) -> Client {
         connect(self.address(), &ConnectOptions::new(id))
     }
+}
+
+/// Has the native code of a folder in common with those of all tests, which are a process each: it is named after all that it is made of.
+fn share_code(dir: &Path) {
+    let code = std::env::current_exe().unwrap().with_file_name("lotmq-server-code");
+    DirBuilder::new().recursive(true).mode(0o700).create(&code).unwrap();
+    // One that was started before has its own.
+    let _ = symlink(code, dir.join("cache"));
 }
 
 pub(crate) fn connect(address: SocketAddr, options: &ConnectOptions) -> Client {

@@ -134,7 +134,9 @@ pub(crate) fn wrapped(folder: &str) -> Vec<u8> {
 /// One engine for the whole test binary, as in the broker.
 pub(crate) fn engine() -> &'static Engine {
     static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
-        Engine::new(&EngineOptions { instances_max: 256, ..EngineOptions::default() }).unwrap()
+        // Each test is a process, and many have the same guest.
+        let cache_dir = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest-code"));
+        Engine::new(&EngineOptions { instances_max: 256, cache_dir, ..EngineOptions::default() }).unwrap()
     });
     &ENGINE
 }

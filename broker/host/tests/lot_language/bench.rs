@@ -1,6 +1,7 @@
 //! A broker as small as the language needs: programs are deployed, messages go in, messages come out.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -29,7 +30,10 @@ pub(crate) fn engine() -> &'static Engine {
         ]
         .map(|(world, of)| (world, lower::shell(of).into()))
         .into();
-        Engine::new(&EngineOptions { instances_max: 512, core_modules, shells, ..EngineOptions::default() })
+        // Each test is a process, and all have the same runtime and shells.
+        let cache_dir = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("lot-code"));
+        let options = EngineOptions::default();
+        Engine::new(&EngineOptions { instances_max: 512, cache_dir, core_modules, shells, ..options })
             .unwrap()
     });
     &ENGINE
