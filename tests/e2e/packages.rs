@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::Command;
 
 use lotmq_test_support::{Program, WAIT_MAX};
@@ -34,16 +35,36 @@ fn every_command_has_its_manual_page() {
     assert!(text("lotmq-guest-new.1").contains("lotmq guest new"));
 }
 
-/// Types a line into an interactive zsh, with the key that completes behind it, and prints what became of it.
-const IN_ZSH: &str = r#"
+/// Types lines into an interactive shell, each with the key that completes behind it, and prints those that did not become what is expected.
+const IN_A_TERMINAL: &str = r#"
 zmodload zsh/zpty || exit
-zpty shell zsh -f -i
-zpty -w shell 'PS1=; autoload -Uz compinit; compinit -u -D; source <(lotmq completion zsh); echo re"ady"'
-while zpty -r shell line; do [[ $line == *ready* ]] && break; done
-zpty -w -n shell $'LINE\t'
-sleep 2
-zpty -r -t shell line
-print -r -- "$line"
+case $1 in
+    zsh)
+        zpty -b shell zsh -f -i
+        zpty -w shell 'PS1=; autoload -Uz compinit; compinit -u -D; source <(lotmq completion zsh); echo re"ady"' ;;
+    bash)
+        # It shows nothing of what is typed where the terminal does not echo.
+        zpty -b -e shell bash --norc -i
+        zpty -w shell 'PS1=; source <(lotmq completion bash); echo re"ady"' ;;
+esac
+until_seen() {
+    local round=0 more
+    seen=
+    until [[ $seen == *$1* ]] || (( round > 600 )); do
+        zpty -r shell more && seen+=$more || { sleep 0.05; (( round++ )) }
+    done
+    [[ $seen == *$1* ]]
+}
+until_seen ready
+shift
+while (( $# )); do
+    zpty -w -n shell $1$'\t'
+    until_seen $2 || print -r -- "$1: $seen"
+    # What was typed is thrown away.
+    zpty -w shell $'\x15echo en"d"'
+    until_seen end
+    shift 2
+done
 zpty -d shell
 "#;
 
@@ -62,67 +83,77 @@ fn every_command_is_completed_by_each_shell() {
             Err(error) => assert_ne!(shell, "bash", "{error}"),
         }
     }
-    let (home, home_of) = (tempfile::tempdir().unwrap(), "XDG_CONFIG_HOME");
-    let in_bash = |script: &str| {
-        let mut command = Command::new("bash");
-        let folder = std::path::Path::new(LOTMQ).parent().unwrap().display().to_string();
-        let path = format!("{folder}:{}", std::env::var("PATH").unwrap());
-        let script = format!("source <(lotmq completion bash)\n{script}\necho \"${{COMPREPLY[@]}}\"");
-        let output = command
-            .args(["-c", &script])
-            .env("PATH", path)
-            .env(home_of, home.path())
-            .current_dir(home.path())
-            .output()
-            .unwrap();
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    };
-    let complete = |words: &str, at: usize| {
-        in_bash(&format!(
-            "COMP_WORDS=({words}); COMP_CWORD={at}; _lotmq_names lotmq \"${{COMP_WORDS[{at}]}}\" ''"
-        ))
-    };
-    assert_eq!(complete("lotmq cmd -removeUserF", 2), "-removeUserFromGroup");
-    in_bash("lotmq context add plant --url mqtt://h; lotmq context add press --url mqtt://i");
-    assert_eq!(complete("lotmq sub --context pl", 3), "plant");
-    assert_eq!(complete("lotmq context use ''", 3), "plant press");
+    let other = Program::run(LOTMQ, &["completion", "csh"]).unwrap();
+    assert_eq!(other.status.code(), Some(2));
+    assert!(other.stderr.contains("[possible values: bash, zsh, fish]"), "{}", other.stderr);
+}
+
+/// A line up to the key that completes, and what has to be in what it becomes.
+const COMPLETED: [(&str, &str); 14] = [
+    ("lotmq undep", "undeploy"),
+    ("lotmq cmd -removeUserF", "-removeUserFromGroup"),
+    ("lotmq cmd -removeAction H", "Hot"),
+    ("lotmq cmd -p 1 -removeProject p", "press-line"),
+    ("lotmq sub --context pl", "plant"),
+    ("lotmq sub --context=pl", "plant"),
+    ("lotmq context use pl", "plant"),
+    ("lotmq undeploy pr", "press-line"),
+    ("lotmq rollback pr", "press-line"),
+    ("lotmq deploy pr", "press-line/"),
+    ("lotmq watch H", "Hot"),
+    ("lotmq check press-line/h", "hot.lot"),
+    ("lotmq serve --config press-line/h", "hot.lot"),
+    ("lotmq completion z", "zsh"),
+];
+
+#[test]
+fn names_and_files_are_completed_as_they_are_typed() {
+    let home = tempfile::tempdir().unwrap();
     let project = home.path().join("press-line");
     std::fs::create_dir(&project).unwrap();
     std::fs::write(project.join("hot.lot"), "DEFINE ACTION Hot\nON TOPIC \"t\" DO\n").unwrap();
-    for (words, at, expected) in [
-        ("lotmq deploy ''", 2, "press-line"),
-        ("lotmq undeploy pr", 2, "press-line"),
-        ("lotmq cmd -removeProject ''", 3, "press-line"),
-        ("lotmq cmd -removeAction ''", 3, "Hot"),
-        ("lotmq watch H", 2, "Hot"),
-    ] {
-        assert_eq!(complete(words, at), expected, "{words}");
-    }
-    let in_shell = |shell: &str, arguments: &[&str]| {
-        let folder = std::path::Path::new(LOTMQ).parent().unwrap().display().to_string();
-        let path = format!("{folder}:{}", std::env::var("PATH").unwrap());
-        let mut command = Command::new(shell);
-        let output = command.args(arguments).env("PATH", path).env(home_of, home.path()).output().ok()?;
-        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    let path = Path::new(LOTMQ).parent().unwrap().display().to_string();
+    let path = format!("{path}:{}", std::env::var("PATH").unwrap());
+    let run = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments).env("PATH", &path).env("TERM", "dumb").env("HOME", home.path());
+        command.env("XDG_CONFIG_HOME", home.path()).current_dir(home.path());
+        let required = std::env::var_os("LOTMQ_TEST_REQUIRE_ALL").is_some();
+        match command.output() {
+            Ok(output) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
+            Err(error) => {
+                assert!(!required, "{program}: {error}");
+                None
+            }
+        }
     };
-    // These two are not everywhere.
-    for (line, expected) in [
-        ("lotmq cmd -removeUserF", "-removeUserFromGroup"),
-        ("lotmq sub --context pl", "plant"),
-        ("lotmq context use pl", "plant"),
-    ] {
-        let script = format!("lotmq completion fish | source; complete -C '{line}'");
-        if let Some(found) = in_shell("fish", &["--no-config", "-c", &script]) {
-            assert!(found.lines().any(|found| found.split('\t').next() == Some(expected)), "{line}: {found}");
-        }
-        let script = IN_ZSH.replace("LINE", line);
-        if let Some(found) = in_shell("zsh", &["-f", "-c", &script]) {
-            assert!(found.contains(expected), "{line}: {found}");
+    for name in ["plant", "press"] {
+        run(LOTMQ, &["context", "add", name, "--url", "mqtt://h"]).unwrap();
+    }
+    let lines: Vec<&str> = COMPLETED.iter().flat_map(|(line, expected)| [*line, *expected]).collect();
+    for shell in ["zsh", "bash"] {
+        let script = ["-f", "-c", IN_A_TERMINAL, "test", shell];
+        if let Some(wrong) = run("zsh", &[&script[..], &lines].concat()) {
+            assert_eq!(wrong, "", "{shell}");
         }
     }
-    let other = Program::run(LOTMQ, &["completion", "csh"]).unwrap();
-    assert_eq!(other.status.code(), Some(2));
-    assert!(other.stderr.contains("expected bash, zsh or fish"), "{}", other.stderr);
+    for (line, expected) in COMPLETED {
+        let script = format!("lotmq completion fish | source; complete -C '{line}'");
+        if let Some(found) = run("fish", &["--no-config", "-c", &script]) {
+            let names = found.lines().map(|found| found.split('\t').next().unwrap_or_default());
+            // Behind `=`, the whole word.
+            assert!(names.into_iter().any(|found| found.ends_with(expected)), "{line}: {found}");
+        }
+    }
+    // Who has typed nothing yet is shown the verbs, but no options.
+    let typed = "COMP_WORDS=(lotmq cmd ''); COMP_CWORD=2; _lotmq_names; echo \"${COMPREPLY[0]}\"; \
+                 COMP_WORDS=(lotmq check ''); _lotmq_names; echo \"${#COMPREPLY[@]}\"";
+    let told = run("bash", &["-c", &format!("source <(lotmq completion bash); {typed}")]).unwrap();
+    assert!(told.starts_with('-') && told.ends_with("\n0\n"), "{told}");
+    let script = "lotmq completion fish | source; complete -C 'lotmq cmd '";
+    if let Some(found) = run("fish", &["--no-config", "-c", script]) {
+        assert!(found.lines().any(|found| found == "-removeAction"), "{found}");
+    }
 }
 
 #[test]

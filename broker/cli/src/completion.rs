@@ -4,7 +4,7 @@ mod names;
 
 use std::io::Write as _;
 
-use clap::{Args, Command};
+use clap::{Args, Command, ValueEnum};
 use clap_complete::Shell;
 use lotmq_server::verb_names;
 use lotmq_terminal::{Exit, Misuse, output};
@@ -14,7 +14,13 @@ use names::NameKind;
 /// What bash completes beyond options: verbs of commands, and names of contexts, projects and definitions.
 const NAMES_IN_BASH: &str = r#"
 _lotmq_names() {
-    local current="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" kind=""
+    local current="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" kind="" reply
+    # Between an option and its value it is a word.
+    if [[ $current == "=" ]]; then
+        current=""
+    elif [[ $before == "=" ]]; then
+        before="${COMP_WORDS[COMP_CWORD-2]}"
+    fi
     case "${COMP_WORDS[1]} $before" in
         *" --context" | "context use" | "context remove") kind=contexts ;;
         "undeploy undeploy" | "rollback rollback" | "cmd -"*Project) kind=projects ;;
@@ -25,12 +31,23 @@ _lotmq_names() {
         COMPREPLY=($(compgen -W "$(lotmq completion names "$kind" 2>/dev/null)" -- "$current"))
         return 0
     fi
+    if [[ "${COMP_WORDS[1]} $before" == "cmd cmd" && -z $current ]]; then
+        COMPREPLY=($(compgen -W "VERBS"))
+        return 0
+    fi
     _lotmq "$@"
     if [[ ${COMP_WORDS[1]} == cmd && $current == -* ]]; then
         COMPREPLY+=($(compgen -W "VERBS" -- "$current"))
     elif [[ ${COMP_WORDS[1]} == deploy && $current != -* ]]; then
         COMPREPLY=($(compgen -W "$(lotmq completion names projects 2>/dev/null)" -- "$current"))
         compopt -o filenames 2>/dev/null
+    elif [[ $current != -* ]]; then
+        # Options are for who has begun one; where nothing else is left, bash takes files.
+        local replies=("${COMPREPLY[@]}")
+        COMPREPLY=()
+        for reply in "${replies[@]}"; do
+            [[ $reply == -* ]] || COMPREPLY+=("$reply")
+        done
     fi
 }
 
@@ -43,7 +60,7 @@ _lotmq_verbs() {
     local -a verbs=(
 VERBS
     )
-    if [[ $PREFIX == -* ]]; then
+    if [[ $PREFIX == -* || $CURRENT -eq 1 ]]; then
         _describe -o -t verbs 'verb' verbs
     elif [[ ${words[CURRENT-1]} == -*Project ]]; then
         _lotmq_projects
@@ -68,11 +85,25 @@ function __fish_lotmq_names
     lotmq completion names $argv[1] 2>/dev/null
 end
 
+complete -c lotmq -n "__fish_lotmq_using_subcommand completion" -f -a "bash zsh fish"
 complete -c lotmq -l context -x -a "(__fish_lotmq_names contexts)"
 complete -c lotmq -n "__fish_lotmq_using_subcommand context; and __fish_seen_subcommand_from use remove" -f -a "(__fish_lotmq_names contexts)"
-complete -c lotmq -n "__fish_lotmq_using_subcommand deploy" -a "(__fish_lotmq_names projects)"
 complete -c lotmq -n "__fish_lotmq_using_subcommand undeploy; or __fish_lotmq_using_subcommand rollback" -f -a "(__fish_lotmq_names projects)"
-complete -c lotmq -n "__fish_lotmq_using_subcommand watch; or __fish_lotmq_using_subcommand cmd" -f -a "(__fish_lotmq_names definitions)"
+complete -c lotmq -n "__fish_lotmq_using_subcommand watch" -f -a "(__fish_lotmq_names definitions)"
+
+function __fish_lotmq_words_of_commands
+    set -l words (commandline -opc)
+    switch $words[-1]
+        case cmd
+            string split ' ' -- 'VERBS'
+        case '-*Project'
+            __fish_lotmq_names projects
+        case '*'
+            __fish_lotmq_names definitions
+    end
+end
+
+complete -c lotmq -n "__fish_lotmq_using_subcommand cmd" -f -a "(__fish_lotmq_words_of_commands)"
 "#;
 
 /// Print what a shell completes commands and options with, also verbs behind `lotmq cmd -`, contexts, and projects and definitions of the folder.
@@ -83,40 +114,34 @@ complete -c lotmq -n "__fish_lotmq_using_subcommand watch; or __fish_lotmq_using
 /// Exit codes: 0 printed, 2 wrong usage.
 #[derive(Args, Debug)]
 pub(crate) struct CompletionArgs {
-    /// The shell: bash, zsh or fish
-    #[arg(value_parser = asked)]
+    /// The shell
+    #[arg(value_enum)]
     shell: Asked,
     /// What the scripts ask for by `names`.
     #[arg(hide = true)]
     kind: Option<NameKind>,
 }
 
-/// What is printed: the script of a shell, or the names that it asks for.
-#[derive(Clone, Copy, Debug)]
+/// What is printed: the script of a shell that we have tried it with, of which clap knows more, or the names that it asks for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum Asked {
-    Script(Shell),
+    Bash,
+    Zsh,
+    Fish,
+    #[value(hide = true)]
     Names,
-}
-
-/// Shells that we have tried it with; clap knows others.
-fn asked(name: &str) -> Result<Asked, String> {
-    match name {
-        "bash" => Ok(Asked::Script(Shell::Bash)),
-        "zsh" => Ok(Asked::Script(Shell::Zsh)),
-        "fish" => Ok(Asked::Script(Shell::Fish)),
-        "names" => Ok(Asked::Names),
-        _ => Err("expected bash, zsh or fish".to_owned()),
-    }
 }
 
 pub(crate) fn completion(args: &CompletionArgs, definition: &mut Command) -> anyhow::Result<Exit> {
     let shell = match (args.shell, args.kind) {
-        (Asked::Script(shell), None) => shell,
+        (Asked::Bash, None) => Shell::Bash,
+        (Asked::Zsh, None) => Shell::Zsh,
+        (Asked::Fish, None) => Shell::Fish,
         (Asked::Names, Some(kind)) => {
             names::names(kind).iter().try_for_each(|name| output::line(name))?;
             return Ok(Exit::Success);
         }
-        (Asked::Script(_), Some(_)) | (Asked::Names, None) => {
+        (Asked::Bash | Asked::Zsh | Asked::Fish, Some(_)) | (Asked::Names, None) => {
             return Err(Misuse("expected bash, zsh or fish, and nothing behind it".to_owned()).into());
         }
     };
@@ -129,7 +154,7 @@ pub(crate) fn completion(args: &CompletionArgs, definition: &mut Command) -> any
     } else if shell == Shell::Zsh {
         script = in_zsh(&script, &verbs().collect::<Vec<_>>().join("\n"));
     } else {
-        script.push_str(NAMES_IN_FISH);
+        script.push_str(&NAMES_IN_FISH.replace("VERBS", &verbs().collect::<Vec<_>>().join(" ")));
         for name in verb_names() {
             let line = format!("complete -c lotmq -n \"__fish_lotmq_using_subcommand cmd\" -o {name}\n");
             script.push_str(&line);
