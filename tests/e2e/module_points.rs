@@ -133,7 +133,7 @@ fn a_check_with_the_module_refuses_what_the_broker_refuses() {
         checked.stdout.contains("error[ROUTE_SETTINGS_INVALID]: route `Station`: event Temperature: "),
         "{checked:?}"
     );
-    assert!(checked.stdout.contains(&format!(" --> station.lot:{line}\n")), "{checked:?}");
+    assert!(checked.stdout.contains(&format!(" --> station.lot:{line}")), "{checked:?}");
     let said = checked.stdout.split_once("route `Station`: ").unwrap().1.lines().next().unwrap();
     assert!(reason.contains(said), "{reason}: {said}");
     let told: Value = serde_json::from_str(check(&wrong, "--json").stdout.trim()).unwrap();

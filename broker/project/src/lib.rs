@@ -520,7 +520,7 @@ fn line_of(text: &str, range: Range<usize>, reason: &str) -> usize {
         line.split(|letter: char| !(letter.is_alphanumeric() || letter == '_'))
             .any(|found| found.eq_ignore_ascii_case(word))
     };
-    let (section, setting) = reason.split_once(": ").unwrap_or_default();
+    let Some((section, setting)) = reason.split_once(": ") else { return lines_before + 1 };
     let place = section.rsplit([' ', ',']).next().unwrap_or_default();
     let setting = setting.split(' ').next().unwrap_or_default();
     let lines: Vec<&str> = definition.lines().collect();
