@@ -54,11 +54,17 @@ fn records_become_lines_of_csv_below_their_header() {
     assert_eq!(broker.command_ok("-checkRouteConnection Files").message(), "Route 'Files' is reachable.");
 }
 
+/// A broker in which `ann` and `bob` may deploy routes, with password `pw`.
+fn broker_of_two() -> Broker {
+    let broker = broker();
+    may_deploy(&broker, &["ann", "bob"]);
+    broker
+}
+
 /// Two users' routes with the same folder and file.
 #[test]
 fn nobody_writes_into_the_files_of_another_user() {
-    let broker = broker();
-    may_deploy(&broker, &["ann", "bob"]);
+    let broker = broker_of_two();
     let mut watcher = watch(&broker, "done/+");
     for user in ["ann", "bob"] {
         let of_user = event(CLEAN).replace("rows/+", &format!("{user}/+"));
@@ -92,8 +98,7 @@ fn may_deploy(broker: &Broker, users: &[&str]) {
 /// Files of `root`, and of all other users below his, are not those of a route whose user was removed.
 #[test]
 fn what_a_removed_user_has_deployed_reaches_nobody_s_files() {
-    let mut broker = broker();
-    may_deploy(&broker, &["ann", "bob"]);
+    let mut broker = broker_of_two();
     let of_bob =
         route("APPEND TRUE", &event(CLEAN).replace("rows/+", "bob/+")).replace("ROUTE Files", "ROUTE OfBob");
     assert!(broker.command_as(("bob", "pw"), &of_bob).success());
@@ -173,6 +178,36 @@ fn why_records_were_refused_is_told_to_the_route_s_user_and_administrators() {
             }
         }
     }
+}
+
+/// Many routes of one user with many records, and one of another user with one that comes behind all of them.
+#[test]
+fn the_routes_of_one_user_do_not_hold_up_those_of_another() {
+    const ROUTES: usize = 40;
+    const RECORDS: usize = 30;
+    let broker = broker_of_two();
+    let in_memory = "    ADD ROUTE_CONFIG\n        WITH BUFFER_MODE memory\n".to_owned() + &event(CLEAN);
+    let add = |user: &str, name: &str| {
+        let text = route("APPEND TRUE", &in_memory.replace("rows/+", &format!("{user}/+")));
+        let text = text.replace("ROUTE Files", &format!("ROUTE {name}")).replace("logs", name);
+        let added = broker.command_as((user, "pw"), &text);
+        assert!(added.success(), "{added:?}");
+    };
+    (0..ROUTES).for_each(|number| add("ann", &format!("A{number}")));
+    add("bob", "B");
+    let mut watcher = watch(&broker, "done/+");
+    // Each is open and has had its turn.
+    send(&broker, "ann/ann", r#"{"a":1}"#);
+    send(&broker, "bob/bob", r#"{"a":1}"#);
+    (0..=ROUTES).for_each(|_| drop(next(&mut watcher)));
+    let mut publisher = broker.root("publisher");
+    for _ in 0..RECORDS {
+        publisher.publish(&Publication::new("ann/ann", r#"{"a":2}"#)).unwrap();
+    }
+    publisher.publish(&Publication::new("bob/bob", r#"{"a":2}"#)).unwrap();
+    let before = (0..=ROUTES * RECORDS).take_while(|_| next(&mut watcher).starts_with("done/ann")).count();
+    // Three of four threads, which is the most that there are, have none of his.
+    assert!(before < ROUTES * RECORDS / 8 * 7, "{before} of {} records were done before", ROUTES * RECORDS);
 }
 
 #[test]

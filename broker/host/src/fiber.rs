@@ -10,6 +10,7 @@ pub(crate) mod bindings;
 mod client_tls;
 mod dial;
 mod endpoint;
+mod file_places;
 mod files;
 mod folder;
 mod functions;

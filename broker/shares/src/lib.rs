@@ -1,4 +1,4 @@
-//! What is shared out between accounts: [`AccountShares`] of a sum, such as of memory, and [`FairTurns`] of those who wait.
+//! What is shared out between accounts: [`AccountShares`] of a sum, such as of memory, and [`FairTurns`] of those who wait, such as [`OwnerTurns`].
 
 mod turns;
 
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-pub use turns::{FairTurns, WaitingLine};
+pub use turns::{FairTurns, OwnerTurns, WaitingLine};
 
 /// A sum that is shared out between accounts. One has at most a part of what all others leave, so that nobody keeps all others out, nor do several together: each has less
 /// than the one before. Accounts are told apart by a number or, where that is to hold beyond a restart, by another key.

@@ -55,31 +55,52 @@ impl<K: Eq, L: WaitingLine> FairTurns<K, L> {
     }
 }
 
+/// Lines of things of owners, which take turns: tenants do, accounts within a tenant, and the things of an account, in the order in which they came.
+#[derive(Debug)]
+pub struct OwnerTurns<T>(FairTurns<u32, FairTurns<u64, VecDeque<T>>>);
+
+impl<T> Default for OwnerTurns<T> {
+    fn default() -> Self {
+        Self(FairTurns::default())
+    }
+}
+
+impl<T> OwnerTurns<T> {
+    /// Puts something behind all that waits for an account of a tenant. O(tenants + accounts).
+    pub fn push(&mut self, (tenant, account): (u32, u64), thing: T) {
+        self.0.line(&tenant).line(&account).push_back(thing);
+    }
+
+    /// Takes the next thing, of those whose tenant and account may have their turn now.
+    pub fn take(&mut self, may: impl Fn(u32, u64) -> bool) -> Option<T> {
+        self.0.take(|tenant, accounts| {
+            accounts.take(|account, line| may(*tenant, *account).then(|| line.pop_front())?)
+        })
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    type Queue = FairTurns<u8, FairTurns<&'static str, VecDeque<u32>>>;
-
-    fn put(queue: &mut Queue, tenant: u8, user: &'static str, number: u32) {
-        queue.line(&tenant).line(&user).push_back(number);
-    }
-
-    fn take(queue: &mut Queue) -> Option<u32> {
-        queue.take(|_, users| users.take(|_, line| line.pop_front()))
-    }
-
     #[test]
-    fn tenants_take_turns_and_users_within_them() {
-        let mut queue = Queue::default();
-        (0..100).for_each(|number| put(&mut queue, 1, "flood", number));
-        put(&mut queue, 1, "root", 1_000);
-        put(&mut queue, 1, "root", 1_001);
-        put(&mut queue, 2, "other", 2_000);
-        let order: Vec<u32> = std::iter::from_fn(|| take(&mut queue)).collect();
+    fn tenants_take_turns_and_accounts_within_them() {
+        const FLOOD: u64 = 7;
+        const ROOT: u64 = 0;
+        let mut queue = OwnerTurns::default();
+        (0..100).for_each(|number| queue.push((1, FLOOD), number));
+        queue.push((1, ROOT), 1_000);
+        queue.push((1, ROOT), 1_001);
+        queue.push((2, FLOOD), 2_000);
+        let order: Vec<u32> = std::iter::from_fn(|| queue.take(|_, _| true)).collect();
         assert_eq!(order[..7], [0, 2_000, 1_000, 1, 1_001, 2, 3]);
         assert_eq!(order.len(), 103);
-        assert!(WaitingLine::is_empty(&queue));
+        assert!(queue.is_empty());
     }
 
     #[test]

@@ -4,11 +4,11 @@
 //! whose runs wait for scripts and routes gets no turn while half of the threads that others leave stand in for his.
 
 use super::{RunOwner, Runner};
-use lotmq_shares::{FairTurns, WaitingLine as _};
+use lotmq_shares::OwnerTurns;
 use parking_lot::{Condvar, Mutex};
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, VecDeque, hash_map::Entry},
+    collections::{BinaryHeap, HashMap, hash_map::Entry},
     sync::Arc,
     time::Instant,
 };
@@ -35,7 +35,7 @@ pub(crate) struct RunQueue {
 struct Inner {
     /// Definitions that run.
     running: usize,
-    ready: FairTurns<u32, FairTurns<u64, VecDeque<Arc<Runner>>>>,
+    ready: OwnerTurns<Arc<Runner>>,
     waits: Waits,
     pausing: BinaryHeap<Reverse<Pausing>>,
     sleeping: usize,
@@ -183,7 +183,7 @@ impl RunQueue {
     pub(crate) fn close(&self) {
         let mut inner = self.inner.lock();
         inner.is_closed = true;
-        inner.ready = FairTurns::default();
+        inner.ready = OwnerTurns::default();
         inner.pausing.clear();
         self.changed.notify_all();
     }
@@ -197,17 +197,12 @@ impl Inner {
 
     fn push(&mut self, runner: Arc<Runner>) {
         let RunOwner { tenant, account } = runner.owner();
-        self.ready.line(&tenant).line(&account).push_back(runner);
+        self.ready.push((tenant, account), runner);
     }
 
     fn pop(&mut self) -> Option<Arc<Runner>> {
         let Inner { ready, waits, .. } = self;
-        ready.take(|tenant, owners| {
-            owners.take(|account, queue| {
-                let owner = RunOwner { tenant: *tenant, account: *account };
-                if waits.lets(owner) { queue.pop_front() } else { None }
-            })
-        })
+        ready.take(|tenant, account| waits.lets(RunOwner { tenant, account }))
     }
 
     /// Moves the definitions whose pause is over to the ready ones.

@@ -67,7 +67,7 @@ impl ClientTls {
             return self.0.now();
         }
         let shared = Arc::clone(&self.0);
-        files::at_disk(move || shared.now()).await.unwrap_or(Err(TlsFault::NotRead))
+        files::at_disk(files::OF_TLS, move || shared.now()).await.unwrap_or(Err(TlsFault::NotRead))
     }
 }
 

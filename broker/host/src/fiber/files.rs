@@ -7,21 +7,25 @@ use super::{
     bindings::lotmq::guest::files::{
         FileError, FolderEntry, Host, HostFile, HostListing, Metadata, OpenMode,
     },
+    file_places::FilePlaces,
     folder::{OpenFile, RouteFolder, next_names},
     state::FiberState,
 };
 use crate::{
     Capability,
-    limits::{FILE_NAMES_PER_CALL_MAX, FILE_OPERATIONS_MAX, FILE_TRANSFER_BYTES_MAX, OPEN_FILES_MAX},
+    limits::{FILE_NAMES_PER_CALL_MAX, FILE_TRANSFER_BYTES_MAX, OPEN_FILES_MAX},
 };
 use parking_lot::Mutex;
 use rustix::fs::Dir;
-use std::sync::Arc;
-use tokio::{runtime::Handle, sync::Semaphore, task::spawn_blocking};
+use std::sync::{Arc, LazyLock};
+use tokio::{runtime::Handle, task::spawn_blocking};
 use wasmtime::component::Resource;
 
-/// Permits for operations of all guests.
-static UNDER_WAY: Semaphore = Semaphore::const_new(FILE_OPERATIONS_MAX);
+/// Whose operations those on certificates and keys count as, whoever connects with them: they are few and short.
+pub(super) const OF_TLS: u64 = u64::MAX - 2;
+
+/// Places for operations of all guests.
+static UNDER_WAY: LazyLock<Arc<FilePlaces>> = LazyLock::new(FilePlaces::new);
 
 /// An open file: what the resource `file` stands for.
 #[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
@@ -197,20 +201,24 @@ async fn on_disk<T: Send + 'static>(
     state: &mut FiberState,
     work: impl FnOnce() -> Result<T, FileError> + Send + 'static,
 ) -> Result<T, FileError> {
+    let account = state.memory.account();
     state
         .waits(async |_| {
             let given_up = || Err(FileError::Other("it was given up".to_owned()));
-            at_disk(work).await.unwrap_or_else(given_up)
+            at_disk(account, work).await.unwrap_or_else(given_up)
         })
         .await
 }
 
-/// Does something on a thread that may wait for the disk; `None` when it was given up.
-pub(super) async fn at_disk<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let permit = UNDER_WAY.acquire().await;
+/// Does something for this account on a thread that may wait for the disk; `None` when it was given up.
+pub(super) async fn at_disk<T: Send + 'static>(
+    account: u64,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let place = UNDER_WAY.take(account).await;
     let done = spawn_blocking(move || {
         // Held until the disk has answered, also when nobody waits any more.
-        let _permit = permit;
+        let _place = place;
         work()
     });
     done.await.ok()

@@ -42,7 +42,7 @@ impl ServerTls {
             return Ok(Arc::clone(&self.0.current.lock().0));
         }
         let shared = Arc::clone(&self.0);
-        files::at_disk(move || shared.now()).await.unwrap_or(Err(TlsFault::NotRead))
+        files::at_disk(files::OF_TLS, move || shared.now()).await.unwrap_or(Err(TlsFault::NotRead))
     }
 }
 

@@ -7,6 +7,7 @@ mod configuration;
 mod delivery;
 mod driver;
 mod endpoints;
+mod fair_tasks;
 pub(crate) mod folders;
 mod places;
 mod schema;

@@ -1,7 +1,7 @@
 //! Threads of routes: each a runtime on which instances of routes have their drivers, and a turn for the messages that they publish.
 //!
 //! Instances are spread over the threads in the order in which they come, those of one route too, and stay where they are. So what an instance publishes keeps
-//! its order.
+//! its order. On a thread the tasks of all routes take turns by owner.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use tokio::task::{LocalSet, spawn_local};
 
 use super::driver::Driver;
+use super::fair_tasks::{FairTasks, ends_by_panic};
 use super::tending::{remove_done, tend};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
@@ -103,6 +104,8 @@ async fn serve(hosting: Arc<Hosting>, orders: Orders, pulse: Arc<Pulse>) {
 }
 
 async fn take_orders(hosting: Arc<Hosting>, mut orders: Orders) {
+    let tasks = FairTasks::default();
+    spawn_local(tasks.clone().take_turns());
     while let Some(Order { tenant, route, task }) = orders.next().await {
         let driver = |instance| Driver {
             hosting: Arc::clone(&hosting),
@@ -111,17 +114,19 @@ async fn take_orders(hosting: Arc<Hosting>, mut orders: Orders) {
             route: Arc::clone(&route),
             far: Mutex::default(),
         };
+        let of_owner = (tenant.number, Arc::clone(&route));
         match task {
-            Task::Drive(instance) => drop(spawn_local(drive(driver(instance)))),
+            Task::Drive(instance) => spawn(&tasks, of_owner, drive(driver(instance))),
             Task::Tell => {
                 let (of_outbox, of_tenant) = (Arc::clone(&route), Arc::clone(&tenant));
-                spawn_local(tend_outbox(Arc::clone(&hosting), of_tenant, of_outbox));
-                spawn_local(tell(Arc::clone(&hosting), tenant, route));
+                let tends = tend_outbox(Arc::clone(&hosting), of_tenant, of_outbox);
+                spawn(&tasks, of_owner.clone(), tends);
+                spawn(&tasks, of_owner, tell(Arc::clone(&hosting), tenant, route));
             }
             Task::Probe(answer) => {
                 // Beside the first instance, from whose seat it takes nothing.
                 let driver = driver(0);
-                spawn_local(async move {
+                let probes = async move {
                     let probed = driver.probe().await;
                     let is_heard_of = probed.is_ok();
                     if is_heard_of {
@@ -132,10 +137,20 @@ async fn take_orders(hosting: Arc<Hosting>, mut orders: Orders) {
                     if !is_heard_of {
                         listen(driver).await;
                     }
-                });
+                };
+                spawn(&tasks, of_owner, probes);
             }
         }
     }
+}
+
+/// Has a task more, whose turns are those of the owner that the route of a tenant has at the time.
+fn spawn(
+    tasks: &FairTasks,
+    (tenant, route): (u32, Arc<RouteRunner>),
+    task: impl Future<Output = ()> + 'static,
+) {
+    tasks.spawn(tenant, move || route.version().definition.account(), task);
 }
 
 /// Tries whether a far side that has not answered does by now, until it is heard of: where nothing waits, nobody else would find out.
@@ -173,10 +188,9 @@ async fn tend_outbox(hosting: Arc<Hosting>, tenant: Arc<Tenant>, route: Arc<Rout
 /// Runs a task, and runs it again after each end by a panic, once `panicked` has been called.
 async fn again_after_panics<F>(mut task: impl FnMut() -> F, mut panicked: impl AsyncFnMut())
 where
-    F: Future<Output = ()> + 'static,
+    F: Future<Output = ()>,
 {
-    // It is cancelled when the thread ends.
-    while spawn_local(task()).await.is_err_and(|ended| ended.is_panic()) {
+    while ends_by_panic(task()).await {
         panicked().await;
     }
 }
