@@ -479,10 +479,11 @@ impl Turn {
 
     /// Parts of the turn that note what a message starts.
     pub fn notes(&mut self) -> TurnNotes<'_> {
+        let serves_clients = self.serves_clients();
         let Self { core, arena, batch, guests, moment, log, releases, .. } = self;
         let Moment { now, wall_ms, lifetime_ms } = *moment;
         let (seat, on_commit) = (&mut log.seat, &mut releases.on_commit);
-        TurnNotes { core, arena, batch, guests, now, wall_ms, lifetime_ms, seat, on_commit }
+        TurnNotes { core, arena, batch, guests, serves_clients, now, wall_ms, lifetime_ms, seat, on_commit }
     }
 
     /// Whether so many guests are to be started that the turn should end.

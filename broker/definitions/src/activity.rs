@@ -290,10 +290,10 @@ impl Activity {
         shown.collect()
     }
 
-    /// Counts an event that was not taken. True for the first since [`take_refused`](Self::take_refused): that one is worth a record of its
+    /// Counts events that were not taken. True where the first of them is the first since [`take_refused`](Self::take_refused): that one is worth a record of its
     /// own, while a flood of them is not.
-    pub fn note_refused(&self) -> bool {
-        self.refused.fetch_add(1, Ordering::Relaxed) == 0
+    pub fn note_refused(&self, count: u64) -> bool {
+        self.refused.fetch_add(count, Ordering::Relaxed) == 0
     }
 
     /// Whether a line that a run wrote goes to the log: of one definition at most 50 in a second do. Gives the number of those that did not since the last
@@ -561,7 +561,7 @@ mod tests {
     fn refused_events_are_counted_and_only_the_first_is_told() {
         let activity = Activity::default();
         for _ in 0..2 {
-            assert_eq!([(); 3].map(|()| activity.note_refused()), [true, false, false]);
+            assert_eq!([(); 3].map(|()| activity.note_refused(1)), [true, false, false]);
             assert_eq!(activity.take_refused(), 3);
         }
         let error = RunError { code: "MAILBOX_FULL", ..RunError::default() };

@@ -1,12 +1,13 @@
 //! Runs definitions on threads of their own, each definition in the order of its mailbox.
 //!
-//! A [`Runner`] waits in the run queue while it has something to do; a worker takes it, runs a bounded turn, and puts it back.
+//! A [`Runner`] waits in the run queue while it has something to do; a worker takes it, runs a bounded turn, and puts it back. So does an [`Errand`].
 //!
 //! Invariants: runs of one definition keep the mailbox's order and never overlap, but for inline runs of pure ones; a definition is in the run queue at most once; a guest
 //! that traps delays only itself; tenants take turns, and owners within a tenant; who waits much leaves threads that stand in to others.
 //! Not here: what to do with the effects of a run: that is the [`Sink`]'s.
 
 mod backoff;
+mod errand;
 mod inline;
 mod mailbox;
 mod owner;
@@ -17,6 +18,7 @@ mod spare;
 mod stand_in;
 mod worker;
 
+pub use errand::Errand;
 pub use inline::{BatchRuns, Inline, InlineRuns};
 pub use mailbox::{MailboxOptions, PostError, Posted, WhenFull};
 pub(crate) use owner::RunOwner;
@@ -92,6 +94,11 @@ pub trait Sink: Send {
 
     /// No instance could be made: the definition's start code trapped. Its messages wait while it backs off.
     fn start_failed(&mut self, runner: &Arc<Runner>, trap: &Trap);
+
+    /// Does some of an errand. Whether something is left to do, for another turn of its owner.
+    fn carry_out(&mut self, _errand: &dyn Errand) -> bool {
+        false
+    }
 
     /// A turn is over, or one of its runs is about to wait: what was collected over several runs should go out now.
     fn turn_finished(&mut self);

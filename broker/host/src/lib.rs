@@ -61,8 +61,8 @@ pub use cache::CACHE_KEY_FILE;
 pub use complexity::TooComplex;
 pub use engine::{Engine, EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind};
 pub use executor::{
-    BatchRuns, Executor, ExecutorOptions, FinishedRun, Inline, InlineRuns, MESSAGE_PAUSED, MailboxOptions,
-    PostError, Posted, Runner, RunnerMetrics, RunnerSpec, RunnerState, Sink, WhenFull, away,
+    BatchRuns, Errand, Executor, ExecutorOptions, FinishedRun, Inline, InlineRuns, MESSAGE_PAUSED,
+    MailboxOptions, PostError, Posted, Runner, RunnerMetrics, RunnerSpec, RunnerState, Sink, WhenFull, away,
 };
 #[doc(hidden)]
 pub use fuzz::fuzz_component;

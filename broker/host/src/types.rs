@@ -271,6 +271,14 @@ impl OwnedMessage {
         }
     }
 
+    /// Message of a window that closes with this one: with these figures, and else as one that nobody sent.
+    #[must_use]
+    pub fn of_window(&self, figures: Vec<u8>) -> OwnedMessage {
+        let (qos, retain) = (Qos::AtMostOnce, false);
+        let (payload, properties, expires_at_ms) = (figures.into(), bytes::Bytes::new(), None);
+        OwnedMessage { payload, qos, retain, properties, expires_at_ms, ..self.clone() }
+    }
+
     /// Bytes that it counts for in the bound of a mailbox.
     pub fn bytes(&self) -> usize {
         self.topic.len() + self.payload.len() + self.properties.len()

@@ -15,6 +15,7 @@ pub(crate) mod dead_letter_queue;
 mod effects;
 mod events;
 mod fibers;
+mod firing;
 pub(crate) mod granting;
 mod guest_id;
 pub(crate) mod hosting;
@@ -28,14 +29,18 @@ mod message_qos;
 pub(crate) mod metrics;
 mod models;
 mod noted;
+mod others_time;
 mod outbox_entry;
 pub(crate) mod outboxes;
 mod outgoing;
+mod owner_groups;
 pub(crate) mod policed;
 pub(crate) mod policies;
 mod programs;
 mod promised;
 mod records;
+mod relay;
+mod relaying;
 mod restore;
 mod retained;
 pub(crate) mod rights;
@@ -93,6 +98,7 @@ use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::internal;
+use relay::RelaysInUse;
 use routes::RouteRunner;
 use run_action::Waiting;
 use witness::Witness;
@@ -145,6 +151,8 @@ pub(crate) struct TriggeredDefinition {
     pub(crate) is_for_clients: bool,
     /// Its windows, which are handed the messages instead of it.
     pub(crate) window: Option<Arc<WindowWatch>>,
+    /// Relay of its owner; `None` of what the rules are not asked about, for which all may have to wait.
+    relay: Option<Arc<relay::OwnerRelay>>,
 }
 
 /// Runner of a definition that a message starts.
@@ -182,7 +190,7 @@ impl Guests {
     }
 
     /// What waits for messages on `topic`, whether its owner may be told of them or not; see `events`.
-    pub(crate) fn triggers(&self, topic: &str) -> Box<[Arc<TriggeredDefinition>]> {
+    pub(crate) fn triggers(&self, topic: &str, relays: &mut RelaysInUse) -> Box<[Arc<TriggeredDefinition>]> {
         let mut found = Vec::new();
         let registry = self.registry.read();
         registry.matches(topic, &mut found);
@@ -197,7 +205,20 @@ impl Guests {
                 let is_bounded = definition.facts().bounded && !definition.facts().effects.suspend;
                 let is_for_clients = definition.only_receives(topic);
                 let window = registry.window(definition.id).map(Arc::clone);
-                Some(Arc::new(TriggeredDefinition { definition, starts, is_bounded, is_for_clients, window }))
+                let relay = match &starts {
+                    Starts::Guest(runner) if rights::is_asked(self.authority, definition.owner()) => {
+                        Some(relays.of(definition.account(), runner))
+                    }
+                    Starts::Guest(_) | Starts::Route(_) => None,
+                };
+                Some(Arc::new(TriggeredDefinition {
+                    definition,
+                    starts,
+                    is_bounded,
+                    is_for_clients,
+                    window,
+                    relay,
+                }))
             })
             .collect()
     }

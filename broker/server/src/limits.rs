@@ -38,6 +38,19 @@ pub(crate) const INLINE_TIME_MAX: std::time::Duration = std::time::Duration::fro
 /// Runs of guests between two looks at the clock, which takes a twentieth of a small run.
 pub(crate) const INLINE_RUNS_PER_CLOCK: usize = 16;
 
+/// Part of all time that a thread has for definitions whose owners are neither the publisher nor administrators: one in so many. What is not used is saved, up to
+/// [`INLINE_TIME_MAX`]; beyond it what they have to do is handed over to executors, where their owners take turns.
+pub(crate) const OTHERS_TIME_PART: i64 = 4;
+
+/// Time that one turn on an executor has for handing messages of a relay on to mailboxes: as definitions have for their runs.
+pub(crate) const RELAY_TURN_TIME: std::time::Duration = std::time::Duration::from_millis(2);
+
+/// Messages that are handed on there between two looks at the clock.
+pub(crate) const RELAY_POSTS_PER_CLOCK: usize = 16;
+
+/// Lists of definitions of which a relay counts apart what it has shed, until that is told: as many topics as a flood uses.
+pub(crate) const RELAY_SHED_LISTS_MAX: usize = 16;
+
 /// Events for guests at which a turn reads no more from Clients whose messages start any: about what [`INLINE_TIME_MAX`] suffices for.
 pub(crate) const GUEST_EVENTS_PER_TURN: usize = 4096;
 

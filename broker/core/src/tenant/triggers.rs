@@ -38,7 +38,7 @@ pub trait TenantHooks: Any + Send + Sync {
 
 /// Triggers of one topic; at least one definition.
 pub trait Triggers: Send + Sync {
-    /// Number of definitions.
+    /// Number of steps that noting a message for all of them takes.
     fn count(&self) -> usize;
 
     /// Whether a message of QoS 1 or 2 that starts these is stored until they have run.
@@ -100,6 +100,8 @@ pub struct TurnNotes<'a> {
     pub batch: &'a mut Batch,
     /// Guests that the turn's messages start.
     pub guests: &'a mut TurnGuests,
+    /// Whether the turn is of a thread that serves Clients.
+    pub serves_clients: bool,
     /// Time of the turn.
     pub now: Time,
     /// Wall-clock time of the turn, in milliseconds since 1970.

@@ -1,9 +1,9 @@
-//! The run queue: definitions that have something to do, and those that pause.
+//! The run queue: definitions and errands that have something to do, and definitions that pause.
 //!
 //! Tenants take turns, owners within a tenant do, and definitions of an owner; so one with a thousand busy definitions gets no more than another with one. An owner
 //! whose runs wait for scripts and routes gets no turn while half of the threads that others leave stand in for his.
 
-use super::{RunOwner, Runner};
+use super::{Errand, RunOwner, Runner};
 use lotmq_shares::OwnerTurns;
 use parking_lot::{Condvar, Mutex};
 use std::{
@@ -17,6 +17,8 @@ use std::{
 pub(crate) enum Next {
     /// Something to run.
     Run(Arc<Runner>),
+    /// An errand to carry out.
+    Errand(Arc<dyn Errand>),
     /// Nothing until the time that was given, or until a call.
     Nothing,
     /// The executor ends.
@@ -35,7 +37,7 @@ pub(crate) struct RunQueue {
 struct Inner {
     /// Definitions that run.
     running: usize,
-    ready: OwnerTurns<Arc<Runner>>,
+    ready: OwnerTurns<ReadyToRun>,
     waits: Waits,
     pausing: BinaryHeap<Reverse<Pausing>>,
     sleeping: usize,
@@ -44,6 +46,12 @@ struct Inner {
     /// Nothing begins to run.
     is_held: bool,
     is_closed: bool,
+}
+
+/// What waits for a turn.
+enum ReadyToRun {
+    Runner(Arc<Runner>),
+    Errand(Arc<dyn Errand>),
 }
 
 /// Runs that wait for scripts and routes, each with its thread.
@@ -106,6 +114,19 @@ impl RunQueue {
         }
     }
 
+    /// Adds an errand that has something to do.
+    pub(crate) fn push_errand(&self, errand: Arc<dyn Errand>) {
+        let mut inner = self.inner.lock();
+        if inner.is_closed {
+            drop(inner);
+            return errand.forget();
+        }
+        inner.ready.push(errand.owner(), ReadyToRun::Errand(errand));
+        if inner.sleeping > 0 {
+            self.changed.notify_one();
+        }
+    }
+
     /// Adds a definition that pauses until then.
     pub(crate) fn push_pausing(&self, runner: Arc<Runner>, until: Instant) {
         let mut inner = self.inner.lock();
@@ -132,9 +153,12 @@ impl RunQueue {
                 if !inner.pausing.is_empty() {
                     inner.resume(Instant::now());
                 }
-                if let Some(runner) = inner.pop() {
+                if let Some(ready) = inner.pop() {
                     inner.running += 1;
-                    return Next::Run(runner);
+                    return match ready {
+                        ReadyToRun::Runner(runner) => Next::Run(runner),
+                        ReadyToRun::Errand(errand) => Next::Errand(errand),
+                    };
                 }
             }
             if std::mem::take(&mut inner.is_called) || Instant::now() >= deadline {
@@ -148,7 +172,7 @@ impl RunQueue {
         }
     }
 
-    /// The turn of a definition that [`next`](Self::next) gave is over, and it is in the queue again if it has more to do.
+    /// The turn of what [`next`](Self::next) gave is over, and it is in the queue again if it has more to do.
     pub(crate) fn turn_ended(&self) {
         let mut inner = self.inner.lock();
         inner.running -= 1;
@@ -183,9 +207,15 @@ impl RunQueue {
     pub(crate) fn close(&self) {
         let mut inner = self.inner.lock();
         inner.is_closed = true;
-        inner.ready = OwnerTurns::default();
+        let mut ready = std::mem::take(&mut inner.ready);
         inner.pausing.clear();
         self.changed.notify_all();
+        drop(inner);
+        while let Some(ready) = ready.take(|_, _| true) {
+            if let ReadyToRun::Errand(errand) = ready {
+                errand.forget();
+            }
+        }
     }
 }
 
@@ -197,10 +227,10 @@ impl Inner {
 
     fn push(&mut self, runner: Arc<Runner>) {
         let RunOwner { tenant, account } = runner.owner();
-        self.ready.push((tenant, account), runner);
+        self.ready.push((tenant, account), ReadyToRun::Runner(runner));
     }
 
-    fn pop(&mut self) -> Option<Arc<Runner>> {
+    fn pop(&mut self) -> Option<ReadyToRun> {
         let Inner { ready, waits, .. } = self;
         ready.take(|tenant, account| waits.lets(RunOwner { tenant, account }))
     }

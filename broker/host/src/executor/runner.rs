@@ -4,7 +4,7 @@
 //! mailbox is; an old version's instance never runs after [`Runner::replace`] has returned, but for the run under way.
 
 use super::{
-    RunOwner, Shared,
+    Errand, RunOwner, Shared,
     mailbox::{Activity, Job, Mailbox, MailboxOptions, PostError, Posted, TrappedRun},
     poison::{self, Poison},
     spare::{Spares, Taken},
@@ -318,6 +318,16 @@ impl Runner {
             self.enqueue();
         }
         Ok(posted)
+    }
+
+    /// Gives its executor an errand for an owner.
+    pub fn give(&self, errand: Arc<dyn Errand>) {
+        self.executor.queue.push_errand(errand);
+    }
+
+    /// Room for events that the server keeps for its owner.
+    pub fn mailbox_room(&self) -> MailboxRoom {
+        self.code.lock().guest.engine().mailbox_room(self.account.load(Ordering::Relaxed))
     }
 
     /// Ready when less than a quarter of the mailbox is taken, or when the definition does not run, so that nobody is held up by one that

@@ -1,8 +1,8 @@
-//! One thread of the executor: takes definitions from the run queue and runs bounded turns.
+//! One thread of the executor: takes definitions and errands from the run queue and gives them bounded turns.
 
 use super::{
-    FinishedRun, Runner, Seat, Shared, Sink, mailbox::Job, poison::Poison, queue::Next, runner::Tally,
-    stand_in,
+    Errand, FinishedRun, RunOwner, Runner, Seat, Shared, Sink, mailbox::Job, poison::Poison, queue::Next,
+    runner::Tally, stand_in,
 };
 use crate::{
     ActionInstance, RunContext, RunOutcome, RunOutput, TrapKind,
@@ -45,6 +45,15 @@ pub(super) fn run(shared: &Arc<Shared>, Seat { sink, pulse }: Seat, stays: impl 
                 contained_turn(&runner, &sink, &mut output);
                 shared.queue.turn_ended();
             }
+            Next::Errand(errand) => {
+                pulse.begins(Instant::now());
+                let (tenant, account) = errand.owner();
+                RunOwner { tenant, account }.begins();
+                if contained_errand(&*errand, &sink) {
+                    shared.queue.push_errand(errand);
+                }
+                shared.queue.turn_ended();
+            }
             Next::Nothing => {}
         }
         if Instant::now() >= next_sweep {
@@ -60,6 +69,15 @@ fn contained_turn(runner: &Arc<Runner>, sink: &SharedSink, output: &mut RunOutpu
         tracing::error!(runner = runner.name(), "a host function or sink panicked");
         runner.end_trapped(None, Duration::ZERO);
     }
+}
+
+/// Does some of an errand. Whether something is left, as far as is known: of what panicked, the rest.
+fn contained_errand(errand: &dyn Errand, sink: &SharedSink) -> bool {
+    let carried_out = catch_unwind(AssertUnwindSafe(|| sink.borrow_mut().carry_out(errand)));
+    carried_out.unwrap_or_else(|_| {
+        tracing::error!("an errand panicked");
+        true
+    })
 }
 
 fn turn(runner: &Arc<Runner>, sink: &SharedSink, output: &mut RunOutput) {

@@ -314,6 +314,17 @@ pub(super) fn event_not_taken(
     tenant: &Arc<Tenant>,
     definition: &Arc<Definition>,
     error: &PostError,
+    message: (&str, &[u8]),
+) {
+    events_not_taken(turn, tenant, definition, (error, 1), message);
+}
+
+/// Records that so many events were not taken, for the same reason, of which this is the first.
+pub(super) fn events_not_taken(
+    turn: &mut Turn,
+    tenant: &Arc<Tenant>,
+    definition: &Arc<Definition>,
+    (error, count): (&PostError, u64),
     (topic, payload): (&str, &[u8]),
 ) {
     let counters = &turn.core.counters;
@@ -322,10 +333,10 @@ pub(super) fn event_not_taken(
         PostError::Stopped => (records::STOPPED, &counters.guest_events_dropped),
         PostError::Full { .. } | _ => (records::MAILBOX_FULL, &counters.guest_events_dropped),
     };
-    counter.add(1);
+    counter.add(count);
     // What the broker itself publishes about guests must not go round for ever: it is counted, not recorded.
     let has_record = !system_topics::is_system(topic)
-        && (matches!(error, PostError::TooManyHops { .. }) || definition.activity.note_refused());
+        && (matches!(error, PostError::TooManyHops { .. }) || definition.activity.note_refused(count));
     if has_record {
         let error = RunError { code, message: &error.to_string(), topic, payload, ..RunError::default() };
         records::record(turn, tenant, definition, &error, 0);

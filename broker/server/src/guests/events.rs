@@ -5,8 +5,8 @@
 //!
 //! A thread that serves Clients gives these runs [`INLINE_TIME_MAX`] of a turn. What is left waits for its next turn, behind the sockets of
 //! others, and the Clients whose messages start guests are not read from until nothing is left: so a flood slows its sender down and
-//! nobody else. The same holds for a Client whose messages crowd the mailbox of a bounded definition. Only his own definitions and an administrator's slow anybody down; what
-//! is left of others goes to their mailboxes.
+//! nobody else. The same holds for a Client whose messages crowd the mailbox of a bounded definition. Only his own definitions and an administrator's slow anybody down: those
+//! of [other owners](super::owner_groups) have a [part of the thread's time](super::others_time), and the rest goes, by owner, to [relays](super::relay).
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -14,32 +14,33 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Context;
 
-use hashbrown::HashMap;
 use lotmq_auth::Authorization;
+use lotmq_codec::QoS;
 use lotmq_definitions::{Caching, Definition, Ear, State};
 use lotmq_host::limits::BATCH_BYTES_MAX;
 use lotmq_host::{
-    BatchRuns, BorrowedMessage, Event, Inline, MessageBatch, OwnedEvent, OwnedMessage, PostError, Posted,
-    RunOutcome, RunOutput,
+    BatchRuns, BorrowedMessage, Event, Inline, MessageBatch, OwnedEvent, PostError, Posted, RunOutcome,
+    RunOutput,
 };
 
 use super::effects;
+use super::firing::{Cause, Fires, fires};
 use super::message_qos::qos;
 use super::noted::{self, GuestEvent, GuestEvents, look, noted};
 use super::outgoing::{self, Fate, NotPosted};
+use super::owner_groups::{self, OwnerGroup};
 use super::policed::PolicedModule;
 use super::promised::promise;
 use super::rights;
 use super::routes::RouteRunner;
 use super::routes::keeping::RoomQuery;
 use super::run::{Run, Started};
-use super::windows;
 use super::{Programs, Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
 use crate::limits::GUEST_EVENTS_LEFT_MAX;
 use crate::process::clock::timestamp;
 use lotmq_core::connection::Connection;
-use lotmq_core::message::Message;
+use lotmq_core::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::triggers::{Listeners, Publisher, Starting, TenantHooks, Triggers, TurnNotes};
@@ -49,7 +50,10 @@ use lotmq_session::Time;
 
 /// Definitions that messages on one topic start.
 struct TopicTriggers {
+    /// Those that publishers may have to wait for, and routes.
     triggers: Box<[Arc<TriggeredDefinition>]>,
+    /// The others, by owner.
+    groups: Box<[Arc<OwnerGroup>]>,
     /// Whether routes are among them.
     has_routes: bool,
 }
@@ -68,15 +72,17 @@ impl TopicTriggers {
 fn triggers(tenant: &Tenant, topic: &str) -> (Option<Box<dyn Triggers>>, bool) {
     let (triggers, is_stable) = permitted_triggers(tenant, topic);
     let has_routes = triggers.iter().any(|trigger| matches!(trigger.starts, Starts::Route(_)));
-    let has_any = !triggers.is_empty();
-    let triggers = has_any.then(|| Box::new(TopicTriggers { triggers, has_routes }) as Box<dyn Triggers>);
-    (triggers, is_stable)
+    if triggers.is_empty() {
+        return (None, is_stable);
+    }
+    let (triggers, groups) = owner_groups::apart(tenant, triggers);
+    (Some(Box::new(TopicTriggers { triggers, groups, has_routes })), is_stable)
 }
 
 /// Triggers of `topic` whose owners may read it, as a list.
 pub(super) fn permitted_triggers(tenant: &Tenant, topic: &str) -> (Box<[Arc<TriggeredDefinition>]>, bool) {
-    let guests = &tenant.programs().guests;
-    rights::permitted(tenant, guests.authority, topic, guests.triggers(topic))
+    let programs = tenant.programs();
+    rights::permitted(tenant, programs.guests.authority, topic, programs.triggers(topic))
 }
 
 /// Whether a publisher waits for a route that is full; those that he does not wait for shed what they have no room for.
@@ -92,20 +98,13 @@ fn may_hold_back(tenant: &Tenant, route: &RouteRunner, publisher: Publisher<'_>)
     rights::may_hold_up(tenant, guests.authority, version.definition.owner(), user.as_ref())
 }
 
-/// Whether the Client that published a message may have to wait for what it starts.
-fn may_hold_up(event: &GuestEvent) -> bool {
-    let owner = event.trigger.definition.owner();
-    let user = event.source.as_ref().and_then(|client| client.user.as_ref());
-    rights::may_hold_up(&event.tenant, event.tenant.programs().guests.authority, owner, user)
-}
-
 impl Triggers for TopicTriggers {
     fn count(&self) -> usize {
-        self.triggers.len()
+        self.triggers.len() + self.groups.len()
     }
 
     fn are_promised(&self, tenant: &Tenant) -> bool {
-        tenant.programs().guests.promises(&self.triggers) || self.routes().any(|route| route.is_stored())
+        tenant.programs().guests.promises() || self.routes().any(|route| route.is_stored())
     }
 
     fn must_wait(
@@ -113,7 +112,7 @@ impl Triggers for TopicTriggers {
         notes: &mut TurnNotes<'_>,
         tenant: &Tenant,
         publisher: Publisher<'_>,
-        qos: lotmq_codec::QoS,
+        qos: QoS,
     ) -> bool {
         if !self.has_routes {
             return false;
@@ -140,18 +139,31 @@ impl Triggers for TopicTriggers {
             Vec::new()
         };
         let is_posted = |at: usize| matches!(fates.get(at), None | Some(Fate::Posted));
-        let has_posts = (0..self.triggers.len()).any(is_posted);
-        let promise = if may_store && has_posts { promise(notes, &self.triggers, starting) } else { None };
+        let has_posts = !self.groups.is_empty() || (0..self.triggers.len()).any(is_posted);
+        let promise = if may_store && has_posts { promise(notes, starting) } else { None };
         let is_stored = fates.iter().any(|fate| matches!(fate, Fate::Settled { is_stored: true }));
         notes.guests.have_events = true;
-        let now_ms = notes.wall_ms;
+        let (now_ms, serves_clients) = (notes.wall_ms, notes.serves_clients);
         let noted = noted(notes.guests);
         let mut fates = fates.into_iter();
+        let noting = (now_ms, promise.as_ref());
         for trigger in &self.triggers {
             match fates.next() {
-                None | Some(Fate::Posted) => noted.push(trigger, starting, (now_ms, promise.as_ref())),
+                None | Some(Fate::Posted) => note(noted, GuestEvents::event(trigger, starting, noting)),
                 Some(Fate::Settled { .. }) => {}
-                Some(Fate::Shed(error)) => noted.push_refused(trigger, starting, now_ms, error),
+                Some(Fate::Shed(error)) => {
+                    let event = GuestEvents::event(trigger, starting, (now_ms, None));
+                    note(noted, GuestEvent { refused: Some(error), ..event });
+                }
+            }
+        }
+        let guests_pay = !serves_clients || noted.guests_pay;
+        for group in &self.groups {
+            if group.is_of(starting.publication, guests_pay) {
+                let events = group.triggers.iter().map(|it| GuestEvents::event(it, starting, noting));
+                noted.events.extend(events);
+            } else {
+                noted.push_group(group, starting, noting);
             }
         }
         promise.is_some() || is_stored
@@ -168,8 +180,17 @@ impl Triggers for TopicTriggers {
         let noted = noted(notes.guests);
         self.triggers
             .iter()
+            .chain(self.groups.iter().flat_map(|group| group.triggers.iter()))
             .filter(|trigger| owns(&trigger.definition))
-            .for_each(|trigger| noted.push(trigger, starting, (now_ms, None)));
+            .for_each(|trigger| note(noted, GuestEvents::event(trigger, starting, (now_ms, None))));
+    }
+}
+
+/// Notes an event. What a route takes is only handed over, so it waits for nothing of the turn but that the message is delivered.
+fn note(noted: &mut GuestEvents, event: GuestEvent) {
+    match event.trigger.starts {
+        Starts::Guest(_) => noted.events.push_back(event),
+        Starts::Route(_) => noted.posts.extend(fired(event)),
     }
 }
 
@@ -251,8 +272,9 @@ impl GuestRunner for ThreadGuests {
     }
 
     fn has_work(&self, turn: &Turn) -> bool {
-        let may_post = turn.asked.is_empty() && !look(turn).posts.is_empty();
-        may_post || has_guests_to_start(turn) || !look(turn).for_routes.is_empty()
+        let GuestEvents { posts, others, relayed, for_routes, .. } = look(turn);
+        let may_post = turn.asked.is_empty() && !(posts.is_empty() && relayed.is_empty());
+        may_post || has_guests_to_start(turn) || !others.is_empty() || !for_routes.is_empty()
     }
 
     fn is_full(&self, turn: &Turn) -> bool {
@@ -310,14 +332,13 @@ fn start_guests(turn: &mut Turn) {
     while !is_spent(turn)
         && let Some(event) = events.pop_front()
     {
-        if let Some(event) = fired(event) {
+        if event.is_behind_relay() {
+            relay(turn, &event, false);
+        } else if let Some(event) = fired(event) {
             start_some(turn, event, &mut events);
         }
     }
     events.append(&mut noted(&mut turn.guests).events);
-    if turn.serves_clients() && is_spent(turn) {
-        hand_over_others(turn, &mut events);
-    }
     // A thread without Clients has nobody to hold back, and no next turn unless something else happens.
     let left_max = if turn.serves_clients() { GUEST_EVENTS_LEFT_MAX } else { 0 };
     while is_spent(turn) && events.len() > left_max {
@@ -327,24 +348,27 @@ fn start_guests(turn: &mut Turn) {
         }
     }
     noted(&mut turn.guests).events = events;
+    start_others(turn);
 }
 
-/// Hands what is left when a turn's time is over to mailboxes, but for what Clients may have to wait for: else definitions of one user would slow down all who publish what he may
-/// receive. Each event is asked about once: what earlier turns have left stands before the others.
-fn hand_over_others(turn: &mut Turn, events: &mut VecDeque<GuestEvent>) {
-    let known = events.partition_point(|event| event.holds_up.is_some());
-    // By owner and publisher: a message has many events.
-    let mut answers = HashMap::new();
-    for event in events.split_off(known) {
-        let session = event.source.as_ref().map(|client| client.session_id);
-        let of_whom = (Arc::as_ptr(&event.tenant), event.trigger.definition.account(), session);
-        let holds_up = *answers.entry(of_whom).or_insert_with(|| may_hold_up(&event));
-        let event = GuestEvent { holds_up: Some(holds_up), ..event };
-        if holds_up {
-            events.push_back(event);
-        } else if let Some(event) = fired(event) {
-            hand_over(turn, event);
+/// Starts definitions whose owners the publishers do not wait for, as far as the thread has time for them; the rest goes to the relays of their owners.
+fn start_others(turn: &mut Turn) {
+    if look(turn).others.is_empty() {
+        return;
+    }
+    let mut has_time = noted(&mut turn.guests).others_time.begin(turn.core.clock.elapsed());
+    while let Some(mut next) = noted(&mut turn.guests).others.pop_front() {
+        while has_time
+            && !is_spent(turn)
+            && !next.first.is_behind_relay()
+            && let Some(event) = next.next_event()
+        {
+            if let Some(event) = fired(event) {
+                start_guest(turn, event);
+            }
+            has_time = noted(&mut turn.guests).others_time.is_left(turn.core.clock.elapsed());
         }
+        noted(&mut turn.guests).relayed.extend(next.into_relayed());
     }
 }
 
@@ -359,7 +383,9 @@ fn start_guest(turn: &mut Turn, event: GuestEvent) {
 }
 
 fn may_run_at_once(turn: &Turn, event: &GuestEvent) -> bool {
-    event.trigger.is_bounded && !look(turn).posted.contains(&event.trigger.definition.id)
+    event.trigger.is_bounded
+        && !look(turn).posted.contains(&event.trigger.definition.id)
+        && !event.is_behind_relay()
 }
 
 /// Starts an event, together with those behind it that its guest can handle in the same call.
@@ -419,10 +445,22 @@ fn run_batch(turn: &mut Turn, events: &[GuestEvent], batch: &MessageBatch) -> Op
     noted(&mut turn.guests).inline.run_batch(runner, batch, first.hops)
 }
 
-/// Hands an event to a mailbox, when the message itself has been delivered.
+/// Hands an event to a mailbox, when the message itself has been delivered; by the relay of the owner, where something waits there.
 fn hand_over(turn: &mut Turn, event: GuestEvent) {
+    if event.is_behind_relay() {
+        return relay(turn, &event, true);
+    }
     noted(&mut turn.guests).posted.insert(event.trigger.definition.id);
     noted(&mut turn.guests).posts.push_back(event);
+}
+
+/// Hands an event to the relay of its owner; whether it is known by then that its message starts the definition.
+fn relay(turn: &mut Turn, event: &GuestEvent, has_fired: bool) {
+    let Some(relay) = &event.trigger.relay else { return };
+    let alone: Arc<[_]> = Arc::new([Arc::clone(&event.trigger)]);
+    let (relay, relayed) = event.relayed((relay, &alone, 0));
+    let relayed = if has_fired { relayed.fired() } else { relayed };
+    noted(&mut turn.guests).relayed.push_back((relay, relayed));
 }
 
 /// Starts guests that run beside this thread. Their effects could otherwise reach receivers before the messages that caused them.
@@ -445,6 +483,12 @@ fn post_guests(turn: &mut Turn) {
     posted.clear();
     posted.extend(waiting.iter().map(|event| event.trigger.definition.id));
     *posts = waiting;
+    // Behind those that went to mailboxes from here.
+    while look(turn).asking.is_empty()
+        && let Some((relay, relayed)) = noted(&mut turn.guests).relayed.pop_front()
+    {
+        relay.put(relayed);
+    }
     while let Some((tenant, for_route)) = noted(&mut turn.guests).for_routes.pop_front() {
         let Err(not_posted) = for_route.post(turn, &tenant) else { continue };
         let NotPosted { definition, error, payload } = not_posted;
@@ -494,7 +538,9 @@ fn ran(turn: &mut Turn, event: &GuestEvent, outcome: &RunOutcome, output: &RunOu
         outcome,
         timing: None,
     };
+    noted(&mut turn.guests).guests_pay = event.holds_up;
     effects::carry_out(turn, &event.trigger.definition, &run, output);
+    noted(&mut turn.guests).guests_pay = false;
     if !turn.asked.is_empty() {
         noted(&mut turn.guests).asking.insert(event.trigger.definition.id);
     }
@@ -505,20 +551,7 @@ pub(super) fn post(turn: &mut Turn, event: &GuestEvent) {
     if let (Some(error), Starts::Route(route)) = (&event.refused, &event.trigger.starts) {
         return shed(turn, event, route, error);
     }
-    let parts = event.message.parts();
-    let message = OwnedMessage {
-        topic: parts.topic.into(),
-        payload: event.message.payload(),
-        qos: qos(parts.qos),
-        retain: parts.retain,
-        client_id: event.shared_client_id(),
-        user: event.user(),
-        properties: event.message.properties_bytes(),
-        expires_at_ms: parts.expires_at_ms,
-        received_ms: event.received_ms,
-        lease: event.lease(),
-    };
-    let message = Arc::new(message);
+    let message = Arc::new(event.owned_message(event.user()));
     let runner = match &event.trigger.starts {
         Starts::Guest(runner) => runner,
         Starts::Route(route) => {
@@ -530,8 +563,7 @@ pub(super) fn post(turn: &mut Turn, event: &GuestEvent) {
     };
     let event_for_host = OwnedEvent::Message(message);
     let waits = event.trigger.is_bounded && turn.serves_clients();
-    let holds_up = || event.holds_up.unwrap_or_else(|| may_hold_up(event));
-    let waiting = event.source.as_ref().filter(|_| waits && holds_up());
+    let waiting = event.source.as_ref().filter(|_| waits && event.holds_up);
     let posted = match waiting {
         Some(_) => runner.post_held_back(event_for_host, event.hops),
         None => runner.post(event_for_host, event.hops, 0),
@@ -556,18 +588,24 @@ fn shed(turn: &mut Turn, event: &GuestEvent, route: &RouteRunner, error: &PostEr
     effects::not_taken(turn, &event.tenant, &event.trigger.definition, error, &event.message);
 }
 
-/// The event if the message starts the definition: one `ON CHANGE` may have seen its payload before, `ON WINDOW` may wait for more. Asked once, in the messages' order.
+/// The event if the message starts the definition; of a window, with its figures. Asked once, in the messages' order.
 pub(super) fn fired(event: GuestEvent) -> Option<GuestEvent> {
-    // What a guest publishes is not split, and what a route brings does not go back to it.
-    let is_of_guest = event.client_id().is_empty();
-    if (event.trigger.is_for_clients && is_of_guest)
-        || event.origin.is_some_and(|id| id == event.trigger.definition.id)
-    {
-        return None;
-    }
-    if let Some(window) = event.trigger.window.clone() {
-        return windows::closed_with(event, &window);
-    }
     let parts = event.message.parts();
-    event.trigger.definition.fires(parts.topic, parts.payload).then_some(event)
+    let cause = Cause {
+        topic: parts.topic,
+        payload: parts.payload,
+        is_of_guest: event.client_id().is_empty(),
+        origin: event.origin,
+        received_ms: event.received_ms,
+    };
+    let figures = match fires(&event.tenant, &event.trigger, &cause) {
+        Fires::No => return None,
+        Fires::AsItIs => return Some(event),
+        Fires::With(figures) => figures,
+    };
+    let (qos, retain) = (QoS::AtMostOnce, false);
+    let of_window =
+        MessageParts { properties: &[], payload: &figures, qos, retain, expires_at_ms: None, ..parts };
+    let message = Arc::new(Message::new(0, of_window));
+    Some(GuestEvent { message, ..event })
 }

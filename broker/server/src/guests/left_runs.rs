@@ -272,7 +272,7 @@ impl Unfinished {
             received_ms,
             promise: Some(Arc::clone(promise)),
             refused: None,
-            holds_up: None,
+            holds_up: false,
         })
     }
 }

@@ -10,12 +10,16 @@ use std::task::Context;
 use hashbrown::{HashMap, HashSet};
 use lotmq_codec::QoS;
 use lotmq_definitions::{DefinitionId, DefinitionKind};
-use lotmq_host::{InlineRuns, Lease, MessageBatch, PostError, RunOutput};
+use lotmq_host::{InlineRuns, Lease, MessageBatch, OwnedMessage, PostError, RunOutput};
 use lotmq_session::Time;
 
 use super::TriggeredDefinition;
+use super::message_qos::qos;
+use super::others_time::OthersTime;
 use super::outbox_entry::OutboxEntry;
+use super::owner_groups::OwnerGroup;
 use super::promised::Promise;
+use super::relay::{OwnerRelay, RelayedMessage};
 use super::routes::keeping::RoomQuery;
 use super::routes::{ForRoute, RouteRunner};
 use crate::guests::HasPrograms as _;
@@ -31,8 +35,16 @@ use lotmq_core::turn::Turn;
 /// Guest events that a thread has noted.
 #[derive(Default)]
 pub(super) struct GuestEvents {
-    /// Events, in the order in which they are started.
+    /// Events of definitions that publishers may have to wait for, in the order in which they are started.
     pub(super) events: VecDeque<GuestEvent>,
+    /// Events of the others, by owner.
+    pub(super) others: VecDeque<GroupEvent>,
+    /// Time for these.
+    pub(super) others_time: OthersTime,
+    /// Messages for relays, until the turn's messages have been delivered.
+    pub(super) relayed: VecDeque<(Arc<OwnerRelay>, RelayedMessage)>,
+    /// Whether a run is under way for which its publisher may have to wait, so that he may for what follows from it.
+    pub(super) guests_pay: bool,
     /// Events for mailboxes, until the turn's messages have been delivered.
     pub(super) posts: VecDeque<GuestEvent>,
     /// Definitions with an event among these: further events for them come behind it.
@@ -71,6 +83,7 @@ struct HeldBack {
     look_at: Option<Time>,
 }
 
+#[derive(Clone)]
 pub(super) struct GuestEvent {
     pub(super) tenant: Arc<Tenant>,
     pub(super) trigger: Arc<TriggeredDefinition>,
@@ -86,8 +99,32 @@ pub(super) struct GuestEvent {
     pub(super) promise: Option<Arc<Promise>>,
     /// Reason why the route that it is for does not take it.
     pub(super) refused: Option<PostError>,
-    /// Whether its publisher may have to wait for it; known of what a turn has left.
-    pub(super) holds_up: Option<bool>,
+    /// Whether its publisher may have to wait for it.
+    pub(super) holds_up: bool,
+}
+
+/// Message for the definitions of an owner whom its publisher does not wait for.
+pub(super) struct GroupEvent {
+    /// Event of the first of them.
+    pub(super) first: GuestEvent,
+    pub(super) group: Arc<OwnerGroup>,
+    /// Place of the next one that it is for.
+    pub(super) next: usize,
+}
+
+impl GroupEvent {
+    /// The event of the next definition; `None` behind the last one.
+    pub(super) fn next_event(&mut self) -> Option<GuestEvent> {
+        let trigger = self.group.triggers.get(self.next)?;
+        self.next += 1;
+        Some(GuestEvent { trigger: Arc::clone(trigger), ..self.first.clone() })
+    }
+
+    /// What is left of it, on its way to the relay; `None` when nothing is.
+    pub(super) fn into_relayed(self) -> Option<(Arc<OwnerRelay>, RelayedMessage)> {
+        let Self { first, group, next } = self;
+        (next < group.triggers.len()).then(|| first.relayed((&group.relay, &group.triggers, next)))
+    }
 }
 
 impl GuestEvent {
@@ -111,11 +148,44 @@ impl GuestEvent {
         self.source.as_ref().and_then(|client| client.state.lock().identity.user.clone())
     }
 
-    pub(super) fn lease(&self) -> Option<Lease> {
+    /// Whether something for its definition waits in the relay of the owner, which it has to come behind.
+    pub(super) fn is_behind_relay(&self) -> bool {
+        self.trigger.relay.as_ref().is_some_and(|relay| relay.is_ahead())
+    }
+
+    /// The message as it is kept for others than this thread, published by this user.
+    pub(super) fn owned_message(&self, user: Option<Arc<str>>) -> OwnedMessage {
+        let parts = self.message.parts();
+        OwnedMessage {
+            topic: parts.topic.into(),
+            payload: self.message.payload(),
+            qos: qos(parts.qos),
+            retain: parts.retain,
+            client_id: self.shared_client_id(),
+            user,
+            properties: self.message.properties_bytes(),
+            expires_at_ms: parts.expires_at_ms,
+            received_ms: self.received_ms,
+            lease: self.lease(),
+        }
+    }
+
+    /// The message on its way to a relay, for definitions from a place on.
+    pub(super) fn relayed(
+        &self,
+        (relay, triggers, next): (&Arc<OwnerRelay>, &Arc<[Arc<TriggeredDefinition>]>, usize),
+    ) -> (Arc<OwnerRelay>, RelayedMessage) {
+        let user = self.source.as_ref().and_then(|client| client.user.clone());
+        let triggers = Arc::clone(triggers);
+        let relayed = relay.relayed((triggers, next), self.owned_message(user), self.origin, self.hops);
+        (Arc::clone(relay), relayed)
+    }
+
+    fn lease(&self) -> Option<Lease> {
         self.promise.as_ref().map(|promise| Lease::new(Arc::clone(promise) as _))
     }
 
-    pub(super) fn shared_client_id(&self) -> Arc<str> {
+    fn shared_client_id(&self) -> Arc<str> {
         let client_id = self.source.as_ref().map(|client| &client.client_id).or(self.former.as_ref());
         client_id.map(Arc::clone).unwrap_or_default()
     }
@@ -152,29 +222,20 @@ pub(super) fn noted(guests: &mut TurnGuests) -> &mut GuestEvents {
 }
 
 impl GuestEvents {
-    pub(super) fn push(
+    /// Notes a message for the definitions of an owner whom its publisher does not wait for.
+    pub(super) fn push_group(
         &mut self,
-        trigger: &Arc<TriggeredDefinition>,
+        group: &Arc<OwnerGroup>,
         starting: &Starting<'_>,
-        (received_ms, promise): (u64, Option<&Arc<Promise>>),
+        noting: (u64, Option<&Arc<Promise>>),
     ) {
-        let event = Self::event(trigger, starting, (received_ms, promise));
-        self.events.push_back(event);
+        let Some(first) = group.triggers.first() else { return };
+        let first = GuestEvent { holds_up: false, ..Self::event(first, starting, noting) };
+        self.others.push_back(GroupEvent { first, group: Arc::clone(group), next: 0 });
     }
 
-    /// Notes a message that a route does not take, to be told of it.
-    pub(super) fn push_refused(
-        &mut self,
-        trigger: &Arc<TriggeredDefinition>,
-        starting: &Starting<'_>,
-        received_ms: u64,
-        error: PostError,
-    ) {
-        let event = Self::event(trigger, starting, (received_ms, None));
-        self.events.push_back(GuestEvent { refused: Some(error), ..event });
-    }
-
-    fn event(
+    /// Event of a message that a definition hears, with when it was received.
+    pub(super) fn event(
         trigger: &Arc<TriggeredDefinition>,
         starting: &Starting<'_>,
         (received_ms, promise): (u64, Option<&Arc<Promise>>),
@@ -191,7 +252,7 @@ impl GuestEvents {
             received_ms,
             promise: promise.map(Arc::clone),
             refused: None,
-            holds_up: None,
+            holds_up: true,
         }
     }
 
@@ -210,13 +271,13 @@ impl GuestEvents {
 
     /// Whether a turn has collected as many events as it may.
     pub(super) fn is_full(&self) -> bool {
-        self.events.len() >= GUEST_EVENTS_PER_TURN
+        self.events.len() + self.others.len() + self.posts.len() >= GUEST_EVENTS_PER_TURN
     }
 
     /// Begins a new turn; whether events were left when the last one ended.
     pub(super) fn turn_ended(&mut self) -> bool {
         self.budget = TurnBudget::default();
-        self.is_behind = !self.events.is_empty() || !self.posts.is_empty();
+        self.is_behind = !self.events.is_empty() || !self.posts.is_empty() || !self.relayed.is_empty();
         if !self.is_behind {
             for connection in self.waiting.drain(..) {
                 connection.is_paused.store(false, Ordering::Relaxed);

@@ -5,10 +5,13 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use super::Guests;
+use parking_lot::Mutex;
+
 use super::policed::PolicedModules;
+use super::relay::RelaysInUse;
 use super::scripts::Scripts;
 use super::variables::Variables;
+use super::{Guests, TriggeredDefinition};
 use lotmq_core::tenant::Tenant;
 
 /// Programs of one tenant.
@@ -18,6 +21,8 @@ pub(crate) struct Programs {
     pub(crate) variables: Variables,
     /// Modules that policies keep from messages.
     pub(crate) policed: PolicedModules,
+    /// Relays of owners of definitions.
+    relays: Mutex<RelaysInUse>,
     /// State that the management above keeps for the tenant; guests do not look into it.
     pub(crate) above: Box<dyn Any + Send + Sync>,
 }
@@ -26,7 +31,12 @@ impl Programs {
     /// Programs of a tenant that has none yet, with these values and secrets, and the management's state.
     pub(crate) fn new(guests: Guests, variables: Variables, above: Box<dyn Any + Send + Sync>) -> Self {
         let (guests, scripts, policed) = (Arc::new(guests), Scripts::default(), PolicedModules::default());
-        Self { guests, scripts, variables, policed, above }
+        Self { guests, scripts, variables, policed, relays: Mutex::default(), above }
+    }
+
+    /// What waits for messages on `topic`, whether its owner may be told of them or not.
+    pub(crate) fn triggers(&self, topic: &str) -> Box<[Arc<TriggeredDefinition>]> {
+        self.guests.triggers(topic, &mut self.relays.lock())
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use lotmq_codec::QoS;
 use lotmq_store::{Delivery, MessageId, MessageRef, Op, SessionId};
 
-use super::{Guests, TriggeredDefinition};
+use super::Guests;
 use crate::guests::HasPrograms as _;
 use lotmq_core::arena::Arena;
 use lotmq_core::durable::ended_runs::EndedRuns;
@@ -34,22 +34,18 @@ impl Drop for Promise {
 }
 
 impl Guests {
-    /// Whether a message that starts these is kept until they have ended.
-    pub(crate) fn promises(&self, triggers: &[Arc<TriggeredDefinition>]) -> bool {
-        self.promised.get().is_some() && !triggers.is_empty()
+    /// Whether a message that starts some is kept until they have ended.
+    pub(crate) fn promises(&self) -> bool {
+        self.promised.get().is_some()
     }
 }
 
 /// Stores a message until the runs that it starts have ended, where that is promised.
-pub(super) fn promise(
-    notes: &mut TurnNotes<'_>,
-    triggers: &[Arc<TriggeredDefinition>],
-    starting: &Starting<'_>,
-) -> Option<Arc<Promise>> {
+pub(super) fn promise(notes: &mut TurnNotes<'_>, starting: &Starting<'_>) -> Option<Arc<Promise>> {
     let Starting { tenant, publication, .. } = starting;
     let guests = &tenant.programs().guests;
     let session = *guests.promised.get()?;
-    if publication.message.qos == QoS::AtMostOnce || !guests.promises(triggers) {
+    if publication.message.qos == QoS::AtMostOnce {
         return None;
     }
     let of_route = publication.origin.map(|id| guests.client_id_of_route(id));

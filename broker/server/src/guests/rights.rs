@@ -167,7 +167,7 @@ impl Rights {
 }
 
 /// Whether the rules are asked about what belongs to this owner.
-fn is_asked(mode: Authority, owner: Option<&Owner>) -> bool {
+pub(super) fn is_asked(mode: Authority, owner: Option<&Owner>) -> bool {
     mode == Authority::Owner && owner.is_none_or(|owner| *owner.name != *ROOT)
 }
 
@@ -179,9 +179,12 @@ pub(crate) fn may_hold_up(
     owner: Option<&Owner>,
     publisher: Option<&Arc<str>>,
 ) -> bool {
-    owner.map(|owner| &owner.name) == publisher
-        || !is_asked(mode, owner)
-        || is_of_administrator(tenant, owner)
+    owner.map(|owner| &owner.name) == publisher || may_hold_up_all(tenant, mode, owner)
+}
+
+/// Whether what belongs to `owner` may hold up everybody, as an administrator's by his present rights.
+pub(super) fn may_hold_up_all(tenant: &Tenant, mode: Authority, owner: Option<&Owner>) -> bool {
+    !is_asked(mode, owner) || is_of_administrator(tenant, owner)
 }
 
 /// Whether what belongs to `owner` is an administrator's, by his present rights.
@@ -208,14 +211,32 @@ pub(crate) fn permitted(
     }
     let mut is_stable = true;
     let mut allowed = triggers.into_vec();
+    // Somebody's many definitions with one filter are one question.
+    let mut last: Option<(Arc<TriggeredDefinition>, bool)> = None;
     allowed.retain(|trigger| {
-        is_whole(trigger) || {
-            let decision = told(tenant, topic, &trigger.definition);
-            is_stable &= decision.is_stable;
-            decision.authorization == Authorization::Allow
+        if is_whole(trigger) {
+            return true;
         }
+        if let Some((asked, is_allowed)) = &last
+            && are_told_alike(&asked.definition, &trigger.definition)
+        {
+            return *is_allowed;
+        }
+        let decision = told(tenant, topic, &trigger.definition);
+        is_stable &= decision.is_stable;
+        let is_allowed = decision.authorization == Authorization::Allow;
+        last = Some((Arc::clone(trigger), is_allowed));
+        is_allowed
     });
     (allowed.into(), is_stable)
+}
+
+/// Whether [`told`] asks the same about both.
+fn are_told_alike(one: &Definition, other: &Definition) -> bool {
+    one.account() == other.account()
+        && one.owner().map(|owner| &owner.name) == other.owner().map(|owner| &owner.name)
+        && one.trigger().map(Trigger::filters) == other.trigger().map(Trigger::filters)
+        && one.facts().reception == other.facts().reception
 }
 
 /// Whether a definition may know that a topic is published to, and what: as for a trigger.

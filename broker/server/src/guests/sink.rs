@@ -1,16 +1,19 @@
 //! Sink of ended runs on an executor thread: their effects go out through the thread's own turn.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use lotmq_definitions::{Definition, RunError};
 use lotmq_host::{
-    self as host, FinishedRun, Lease, MESSAGE_PAUSED, OwnedEvent, RunOutcome, RunOutput, Sink, Trap,
+    self as host, Errand, FinishedRun, Lease, MESSAGE_PAUSED, OwnedEvent, RunOutcome, RunOutput, Sink, Trap,
 };
 use tracing::warn;
 
 use super::effects;
 use super::guest_id::definition_id;
 use super::records;
+use super::relay::OwnerRelay;
+use super::relaying;
 use super::run::{Run, Started};
 use super::run_action::RunReport;
 use crate::guests::HasPrograms as _;
@@ -103,6 +106,21 @@ impl Sink for GuestSink {
         let Some((tenant, definition)) = self.find(runner) else { return };
         let error = RunError { code: trap.kind.code(), message: &trap.message, ..RunError::default() };
         self.turn(|turn| records::record(turn, &tenant, &definition, &error, 0));
+    }
+
+    fn carry_out(&mut self, errand: &dyn Errand) -> bool {
+        let relay = (errand as &dyn Any).downcast_ref::<OwnerRelay>().expect("all errands are relays");
+        let tenants = self.hosting.tenants.all();
+        let Some(tenant) = tenants.get(errand.owner().0 as usize) else {
+            errand.forget();
+            return false;
+        };
+        self.turn(|turn| {
+            turn.tick();
+            let is_left = relaying::hand_on(relay, turn, tenant);
+            turn.flush();
+            is_left
+        })
     }
 
     fn turn_finished(&mut self) {

@@ -7,16 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lotmq_auth::Authorization;
-use lotmq_codec::QoS;
 use lotmq_definitions::limits::{WATCHED_BYTES_MAX, WATCHED_TOPIC_BYTES_MAX};
 use lotmq_definitions::{ClosedWindow, Now, RunError, Sampled, WindowTrouble, WindowWatch};
 use lotmq_host::{OwnedEvent, OwnedMessage};
 
-use super::noted::GuestEvent;
 use super::{Guests, records, rights};
 use crate::guests::HasPrograms as _;
 use crate::process::clock::timestamp;
-use lotmq_core::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 
@@ -56,34 +53,23 @@ pub(crate) fn keep_windows(guests: &Guests) {
     guests.registry.read().all_windows().for_each(|window| window.save_all());
 }
 
-/// The event of a message for a definition with windows: of the window that closes with it, if one does.
-pub(super) fn closed_with(event: GuestEvent, window: &WindowWatch) -> Option<GuestEvent> {
-    let parts = event.message.parts();
-    let figures = match window.take(parts.topic, parts.payload, event.received_ms) {
-        Sampled::Closed(figures) => figures,
-        Sampled::Counted | Sampled::Refused => return None,
+/// Figures of the window that closes with a message, if one does.
+pub(super) fn closed_with(
+    tenant: &Tenant,
+    window: &WindowWatch,
+    (topic, payload): (&str, &[u8]),
+    received_ms: u64,
+) -> Option<Vec<u8>> {
+    match window.take(topic, payload, received_ms) {
+        Sampled::Closed(figures) => Some(figures),
+        Sampled::Counted | Sampled::Refused => None,
         Sampled::Bad => {
-            let message = format!("a message on {} has no number for the window", parts.topic);
+            let message = format!("a message on {topic} has no number for the window");
             let warning = RunError { code: WINDOW_VALUE, message: &message, ..RunError::default() };
-            let at = timestamp(event.received_ms);
             // The next look at the windows publishes what is to be, at the latest.
-            records::warn_later(&event.tenant, &event.trigger.definition, &warning, at);
-            return None;
+            records::warn_later(tenant, &window.definition, &warning, timestamp(received_ms));
+            None
         }
-    };
-    let message = Message::new(0, MessageParts { payload: &figures, ..without_message(parts.topic) });
-    Some(GuestEvent { message: Arc::new(message), ..event })
-}
-
-/// A message that nobody sent.
-fn without_message(topic: &str) -> MessageParts<'_> {
-    MessageParts {
-        topic,
-        properties: &[],
-        payload: &[],
-        qos: QoS::AtMostOnce,
-        retain: false,
-        expires_at_ms: None,
     }
 }
 

@@ -310,10 +310,12 @@ impl EmbeddedBroker {
     /// Whether a message on a topic starts anything.
     #[must_use]
     pub fn starts_anything(&self, topic: &str) -> bool {
-        let guests = &self.tenant.programs().guests;
+        let programs = self.tenant.programs();
         let mut watches = Vec::new();
-        guests.registry.read().silence_watches(topic, &mut watches);
-        !watches.is_empty() || !guests.triggers(topic).is_empty() || guests.route_of(topic).is_some()
+        programs.guests.registry.read().silence_watches(topic, &mut watches);
+        !watches.is_empty()
+            || !programs.triggers(topic).is_empty()
+            || programs.guests.route_of(topic).is_some()
     }
 
     /// A retained message that was there before: it is read, and starts nothing.

@@ -1,0 +1,223 @@
+//! OwnerRelay of an owner: messages for definitions of his that their publishers do not wait for.
+//!
+//! What is handed over here costs a publisher the same however many definitions it starts. On an executor thread, when the owner has his turn, a message goes from here to
+//! the mailboxes of those that it starts. A relay that is full sheds messages, and tells each definition of them.
+//!
+//! Invariants: messages leave in the order in which they came; while one waits or is being handed on, [`is_ahead`](OwnerRelay::is_ahead) says so, and whatever else starts a
+//! definition of this owner comes behind it; all that wait are bounded, in number and in bytes.
+//! Not here: which owners publishers wait for (`owner_groups`), and how messages are handed on (`relaying`).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hashbrown::HashMap;
+use lotmq_definitions::DefinitionId;
+use lotmq_host::limits::{MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX};
+use lotmq_host::{Errand, MailboxRoom, OwnedMessage, Runner};
+use parking_lot::Mutex;
+
+use super::{Starts, TriggeredDefinition};
+use crate::limits::RELAY_SHED_LISTS_MAX;
+
+/// OwnerRelay of one owner.
+pub(crate) struct OwnerRelay {
+    /// Number of the tenant, and account.
+    owner: (u32, u64),
+    ahead: Arc<AtomicUsize>,
+    inbox: Mutex<RelayInbox>,
+}
+
+struct RelayInbox {
+    messages: VecDeque<RelayedMessage>,
+    bytes: usize,
+    room: MailboxRoom,
+    /// Whether it is in the run queue, or has its turn.
+    is_called: bool,
+    shed: Vec<Shed>,
+}
+
+/// Message with the definitions of one owner that it is for.
+pub(super) struct RelayedMessage {
+    triggers: Arc<[Arc<TriggeredDefinition>]>,
+    /// Place of the next one that it goes to.
+    next: usize,
+    pub(super) message: Arc<OwnedMessage>,
+    pub(super) origin: Option<DefinitionId>,
+    pub(super) hops: u8,
+    /// Whether it is known that it starts them.
+    pub(super) has_fired: bool,
+    _ahead: Ahead,
+}
+
+/// Messages that found no room, of those for the same definitions.
+pub(super) struct Shed {
+    pub(super) triggers: Arc<[Arc<TriggeredDefinition>]>,
+    /// The first of them, and how many waited then.
+    pub(super) first: (Box<str>, bytes::Bytes),
+    pub(super) waited: usize,
+    pub(super) count: u64,
+}
+
+/// Guard that counts a message as one behind which others come.
+struct Ahead(Arc<AtomicUsize>);
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// Relays that are in use, by the account of their owner.
+#[derive(Default)]
+pub(crate) struct RelaysInUse(HashMap<u64, Arc<OwnerRelay>>);
+
+impl RelaysInUse {
+    /// OwnerRelay of an account that owns what a runner runs: the same as long as anything waits there or knows it.
+    pub(super) fn of(&mut self, account: u64, runner: &Runner) -> Arc<OwnerRelay> {
+        if let Some(relay) = self.0.get(&account) {
+            return Arc::clone(relay);
+        }
+        self.0.retain(|_, relay| Arc::strong_count(relay) > 1);
+        let relay = OwnerRelay::new((runner.tenant(), account), runner);
+        self.0.insert(account, Arc::clone(&relay));
+        relay
+    }
+}
+
+impl Errand for OwnerRelay {
+    fn owner(&self) -> (u32, u64) {
+        self.owner
+    }
+
+    fn forget(&self) {
+        self.inbox.lock().messages.clear();
+    }
+}
+
+impl OwnerRelay {
+    /// OwnerRelay for the owner of what a runner runs, by the number of the tenant and his account.
+    pub(super) fn new(owner: (u32, u64), runner: &Runner) -> Arc<Self> {
+        let inbox = RelayInbox {
+            messages: VecDeque::new(),
+            bytes: 0,
+            room: runner.mailbox_room(),
+            is_called: false,
+            shed: Vec::new(),
+        };
+        Arc::new(Self { owner, ahead: Arc::default(), inbox: Mutex::new(inbox) })
+    }
+
+    /// Whether a message waits here, is on its way here, or is being handed on.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.ahead.load(Ordering::Acquire) > 0
+    }
+
+    /// Message on its way here, for those of some definitions that stand at this place or behind it; whether it starts them is asked on the other side.
+    pub(super) fn relayed(
+        &self,
+        (triggers, next): (Arc<[Arc<TriggeredDefinition>]>, usize),
+        message: OwnedMessage,
+        origin: Option<DefinitionId>,
+        hops: u8,
+    ) -> RelayedMessage {
+        self.ahead.fetch_add(1, Ordering::Relaxed);
+        let ahead = Ahead(Arc::clone(&self.ahead));
+        let (message, has_fired) = (Arc::new(message), false);
+        RelayedMessage { triggers, next, message, origin, hops, has_fired, _ahead: ahead }
+    }
+
+    /// Takes a message, or sheds it where there is no room.
+    pub(super) fn put(self: &Arc<Self>, relayed: RelayedMessage) {
+        let Some(Starts::Guest(runner)) = relayed.triggers.get(relayed.next).map(|it| it.starts.clone())
+        else {
+            return;
+        };
+        let mut inbox = self.inbox.lock();
+        inbox.take(relayed);
+        if !std::mem::replace(&mut inbox.is_called, true) {
+            drop(inbox);
+            runner.give(Arc::clone(self) as _);
+        }
+    }
+
+    /// What was shed since the last call, and the next message; where there is none, not until the relay is called again.
+    pub(super) fn next(&self) -> (Vec<Shed>, Option<RelayedMessage>) {
+        let mut inbox = self.inbox.lock();
+        let (shed, next) = (std::mem::take(&mut inbox.shed), inbox.next());
+        inbox.is_called = next.is_some();
+        (shed, next)
+    }
+
+    /// Has it wait for no executor, as if it was called.
+    #[cfg(test)]
+    pub(super) fn is_called(&self) {
+        self.inbox.lock().is_called = true;
+    }
+
+    /// Puts a message back that has not gone to all that it is for; it is not refused.
+    pub(super) fn put_back(&self, relayed: RelayedMessage) {
+        self.inbox.lock().put_back(relayed);
+    }
+}
+
+impl RelayInbox {
+    fn take(&mut self, relayed: RelayedMessage) {
+        let bytes = self.bytes + relayed.bytes();
+        let fits = self.messages.len() < MAILBOX_MESSAGES_MAX
+            && (self.messages.is_empty() || bytes <= MAILBOX_BYTES_MAX)
+            && self.room.holds(bytes);
+        if fits {
+            self.bytes = bytes;
+            self.messages.push_back(relayed);
+        } else {
+            self.shed(relayed);
+        }
+    }
+
+    /// Notes a message that found no room. Of many lists of definitions those that come last are counted with another one.
+    fn shed(&mut self, relayed: RelayedMessage) {
+        let is_known = |shed: &&mut Shed| Arc::ptr_eq(&shed.triggers, &relayed.triggers);
+        if let Some(shed) = self.shed.iter_mut().find(is_known) {
+            shed.count += 1;
+        } else if self.shed.len() < RELAY_SHED_LISTS_MAX {
+            let RelayedMessage { triggers, message, .. } = &relayed;
+            let first = (message.topic.clone(), message.payload.clone());
+            let waited = self.messages.len();
+            self.shed.push(Shed { triggers: Arc::clone(triggers), first, waited, count: 1 });
+        } else if let Some(last) = self.shed.last_mut() {
+            last.count += 1;
+        }
+    }
+
+    fn next(&mut self) -> Option<RelayedMessage> {
+        let next = self.messages.pop_front()?;
+        self.bytes -= next.bytes();
+        self.room.shrinks(self.bytes);
+        Some(next)
+    }
+
+    fn put_back(&mut self, relayed: RelayedMessage) {
+        self.bytes += relayed.bytes();
+        self.messages.push_front(relayed);
+    }
+}
+
+impl RelayedMessage {
+    /// Bytes that it counts for.
+    fn bytes(&self) -> usize {
+        size_of::<OwnedMessage>() + self.message.bytes()
+    }
+
+    /// The same of one that is known to start them.
+    pub(super) fn fired(self) -> Self {
+        Self { has_fired: true, ..self }
+    }
+
+    /// The next definition that it goes to.
+    pub(super) fn next_trigger(&mut self) -> Option<Arc<TriggeredDefinition>> {
+        let trigger = self.triggers.get(self.next)?;
+        self.next += 1;
+        Some(Arc::clone(trigger))
+    }
+}

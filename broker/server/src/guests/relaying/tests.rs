@@ -1,0 +1,129 @@
+use std::time::Instant;
+
+use lotmq_client::{Client, Publication, QoS};
+use lotmq_definitions::DefinitionKind;
+use lotmq_host::OwnedMessage;
+use lotmq_host::limits::MAILBOX_MESSAGES_MAX;
+
+use super::*;
+use crate::guests::HasPrograms as _;
+use crate::guests::authority::tests::{eventually, ok, user};
+use crate::guests::effects::{GuestMessage, Sender};
+use crate::guests::noted::{look, noted};
+use crate::guests::others_time::OthersTime;
+use crate::process::this_turn;
+use crate::testing::{Running, receive};
+
+/// A broker in which `ann`, who is no administrator, may deploy Actions.
+fn broker_of_ann() -> (Running, Client) {
+    let running = Running::start("none");
+    let mut root = user(&running, "root", "coreflux");
+    ok(&mut root, "-addUser ann password");
+    for scope in ["CommandCall", "ActionManagementCreation"] {
+        let rule = format!(
+            "DEFINE RULE Of{scope} WITH PRIORITY 5 FOR {scope}\n    IF USER IS \"ann\" THEN\n        ALLOW\n"
+        );
+        ok(&mut root, &format!("-addRule {rule}"));
+    }
+    let ann = user(&running, "ann", "password");
+    (running, ann)
+}
+
+fn actions(names: std::ops::Range<usize>, filter: &str, body: &str) -> String {
+    names.map(|number| format!("DEFINE ACTION A{number}\nON TOPIC \"{filter}\" DO\n{body}")).collect()
+}
+
+#[test]
+fn what_definitions_of_an_owner_cost_others_does_not_grow_with_their_number() {
+    const ACTIONS: usize = 20;
+    let (running, mut ann) = broker_of_ann();
+    let body = "    IF PAYLOAD == \"x\" THEN\n        PUBLISH TOPIC \"out\" WITH 1\n";
+    ok(&mut ann, &format!("-addAction {}", actions(0..ACTIONS, "in/#", body)));
+    let broker = &running.server.broker;
+    let tenant = broker.tenants.default_tenant();
+    this_turn::install(Arc::clone(&broker.context), None);
+    let noted_of = |owner: Option<&Arc<str>>| {
+        this_turn::with(|turn| {
+            turn.tick();
+            let sender = Sender { owner, origin: None, hops: 0 };
+            GuestMessage::new("in/a", b"1").publish(turn, &tenant, sender);
+            noted(&mut turn.guests).others_time = OthersTime::used_up(turn.core.clock.elapsed());
+            let events = look(turn);
+            let counts = (events.events.len(), events.others.len());
+            turn.flush();
+            counts
+        })
+    };
+    assert_eq!(noted_of(None), (0, 1), "one event, whatever it starts");
+    assert_eq!(noted_of(Some(&"bob".into())), (0, 1));
+    assert_eq!(noted_of(Some(&"ann".into())), (ACTIONS, 0), "her own wait for each");
+    this_turn::uninstall();
+    let guests = &tenant.programs().guests;
+    eventually("each has run for each message", || {
+        guests.run_figures().iter().all(|(_, figures)| figures.runs == 3)
+    });
+    running.server.stop();
+}
+
+#[test]
+fn what_others_publish_comes_to_each_definition_in_order_and_whole() {
+    const COUNT: u32 = 1_500;
+    let (running, mut ann) = broker_of_ann();
+    let body = format!(
+        "    SET \"last\" WITH \"last/\" + TOPIC POSITION 2\n    \
+         IF NOT PAYLOAD == (GET TOPIC {{last}} AS INT) + 1 THEN\n        \
+         PUBLISH TOPIC \"done\" WITH \"out of order: \" + PAYLOAD\n    KEEP TOPIC {{last}} WITH PAYLOAD\n    \
+         IF PAYLOAD == {COUNT} THEN\n        PUBLISH TOPIC \"done\" WITH \"all\"\n"
+    );
+    ok(&mut ann, &format!("-addAction {}", actions(0..1, "in/+", &body)));
+    let idle = "    SET \"x\" WITH PAYLOAD + \"y\"\n";
+    ok(&mut ann, &format!("-addAction {}", actions(1..8, "in/+", idle)));
+    let mut watcher = running.client("watcher");
+    watcher.subscribe_to("done", QoS::AtMostOnce).unwrap();
+    let mut publisher = running.client("p");
+    publisher.publish(&Publication::new("last/a", "0").qos(QoS::AtLeastOnce)).unwrap();
+    for number in 1..=COUNT {
+        publisher.publish(&Publication::new("in/a", number.to_string())).unwrap();
+    }
+    assert_eq!(receive(&mut watcher).1, "all");
+    assert_eq!(running.server.broker.counters.guest_events_dropped.get(), 0);
+    running.server.stop();
+}
+
+#[test]
+fn what_finds_no_room_is_told_to_each_definition_that_it_is_for() {
+    const ACTIONS: usize = 3;
+    const TOO_MANY: usize = 5;
+    let (running, mut ann) = broker_of_ann();
+    ok(&mut ann, &format!("-addAction {}", actions(0..ACTIONS, "in", "    SET \"x\" WITH PAYLOAD\n")));
+    let broker = &running.server.broker;
+    let tenant = broker.tenants.default_tenant();
+    let guests = &tenant.programs().guests;
+    let triggers: Arc<[_]> = tenant.programs().triggers("in").into();
+    let Starts::Guest(runner) = &triggers[0].starts else { panic!("an Action has a runner") };
+    // One that nobody calls.
+    let relay = OwnerRelay::new((runner.tenant(), triggers[0].definition.account()), runner);
+    relay.is_called();
+    for _ in 0..MAILBOX_MESSAGES_MAX + TOO_MANY {
+        let message = OwnedMessage::new("in", bytes::Bytes::from_static(b"1"));
+        relay.put(relay.relayed((Arc::clone(&triggers), 0), message, None, 0));
+    }
+    assert!(relay.is_ahead());
+    this_turn::install(Arc::clone(&broker.context), None);
+    let began = Instant::now();
+    let is_left = || this_turn::with(|turn| hand_on(&relay, turn, &tenant));
+    while is_left() {
+        assert!(began.elapsed() < crate::testing::PATIENCE);
+    }
+    this_turn::with(Turn::flush);
+    this_turn::uninstall();
+    assert!(!relay.is_ahead());
+    let dropped = broker.counters.guest_events_dropped.get();
+    assert_eq!(dropped, (ACTIONS * TOO_MANY) as u64);
+    for number in 0..ACTIONS {
+        let registry = guests.registry.read();
+        let action = registry.get(DefinitionKind::Action, &format!("A{number}")).unwrap();
+        assert_eq!(action.activity.last_error().unwrap().code, "MAILBOX_FULL");
+    }
+    running.server.stop();
+}
