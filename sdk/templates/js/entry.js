@@ -28,6 +28,16 @@ globalThis.Date = class Date extends EngineDate {
 globalThis.performance = { now: () => Number(monotonicMs()) };
 Math.random = () => Number(random() >> 11n) / 2 ** 53;
 
+// A text that is given where bytes are wanted would be none, without a word.
+globalThis.Uint8Array = new Proxy(Uint8Array, {
+  construct(made, given, as) {
+    if (typeof given[0] === 'string') {
+      throw new TypeError(`bytes are a Uint8Array, and not the text '${given[0].slice(0, 40)}': new TextEncoder().encode(text)`);
+    }
+    return Reflect.construct(made, given, as);
+  },
+});
+
 function getRandomValues(view) {
   const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
   for (let at = 0; at < bytes.length; at += 1) {

@@ -6,12 +6,16 @@ from wit_world.imports import net
 CLASSES = Failure_Retry, Failure_Reconnect, Failure_Reject, Failure_Fatal
 OF_NETWORK = {net.IoError_Denied: Failure_Fatal, net.IoError_LimitReached: Failure_Fatal}
 NETWORK = net.IoError.__args__
+# Of messages that the broker did not take: the far side has them still.
+OF_BROKER = {"NOT_STORED": Failure_Retry, "CLOSED": Failure_Reconnect}
 
 
 def calls(method, usual, answers=object):
-    """What an exception means where the guest does not say it: an error of the network has its class, all else the usual one of the call."""
+    """What an exception means where the guest does not say it: an error of the network, or of what is published, has its class, all else the usual one of the call."""
 
     def failed(text, _, value):
+        if isinstance(value, Enum) and value.name in OF_BROKER:
+            return OF_BROKER[value.name](text)
         is_of_network = isinstance(value, NETWORK)
         return (OF_NETWORK.get(type(value), Failure_Reconnect) if is_of_network else usual)(text)
 
