@@ -32,18 +32,24 @@ impl OwnerGroup {
     }
 }
 
+/// Definitions that are started one by one, and the groups of the others.
+pub(super) type Apart = (Box<[Arc<TriggeredDefinition>]>, Box<[Arc<OwnerGroup>]>);
+
+/// What one account has deployed of them: its relay, unless it is an administrator's, and the definitions.
+struct OfAccount {
+    account: u64,
+    relay: Option<Arc<OwnerRelay>>,
+    triggers: Vec<Arc<TriggeredDefinition>>,
+}
+
 /// Takes definitions apart: those that are started one by one, in their order, and the groups of the others.
-pub(super) fn apart(
-    tenant: &Tenant,
-    triggers: Box<[Arc<TriggeredDefinition>]>,
-) -> (Box<[Arc<TriggeredDefinition>]>, Box<[Arc<OwnerGroup>]>) {
+pub(super) fn apart(tenant: &Tenant, triggers: Box<[Arc<TriggeredDefinition>]>) -> Apart {
     if triggers.iter().all(|trigger| trigger.relay.is_none()) {
         return (triggers, Box::default());
     }
     let authority = tenant.programs().guests.authority;
     let mut alone = Vec::new();
-    // Account, relay unless he is an administrator, definitions.
-    let mut owners: Vec<(u64, Option<Arc<OwnerRelay>>, Vec<Arc<TriggeredDefinition>>)> = Vec::new();
+    let mut owners: Vec<OfAccount> = Vec::new();
     for trigger in triggers {
         let Some(relay) = trigger.relay.as_ref().filter(|_| matches!(trigger.starts, Starts::Guest(_)))
         else {
@@ -51,17 +57,18 @@ pub(super) fn apart(
             continue;
         };
         let account = trigger.definition.account();
-        let at = owners.iter().position(|(known, ..)| *known == account).unwrap_or_else(|| {
+        let at = owners.iter().position(|known| known.account == account).unwrap_or_else(|| {
             let may_hold_up = rights::may_hold_up_all(tenant, authority, trigger.definition.owner());
-            owners.push((account, (!may_hold_up).then(|| Arc::clone(relay)), Vec::new()));
+            let relay = (!may_hold_up).then(|| Arc::clone(relay));
+            owners.push(OfAccount { account, relay, triggers: Vec::new() });
             owners.len() - 1
         });
-        match &mut owners[at] {
-            (_, Some(_), group) => group.push(trigger),
-            (_, None, _) => alone.push(trigger),
+        match owners[at].relay.is_some() {
+            true => owners[at].triggers.push(trigger),
+            false => alone.push(trigger),
         }
     }
-    let group = |(_, relay, triggers): (u64, Option<Arc<OwnerRelay>>, Vec<Arc<TriggeredDefinition>>)| {
+    let group = |OfAccount { relay, triggers, .. }| {
         let owner = triggers.first()?.definition.owner().map(|owner| Arc::clone(&owner.name));
         Some(Arc::new(OwnerGroup { owner, triggers: triggers.into(), relay: relay? }))
     };

@@ -403,7 +403,9 @@ impl RouteRunner {
         self.update(|standing| match error {
             // That it is full is told beside the reason for which nothing leaves it.
             PostError::OutboxFull { .. } => standing.shed(1, now),
-            _ => standing.failed(1, &error.to_string(), now),
+            PostError::Full { .. } | PostError::TooManyHops { .. } | PostError::Stopped | _ => {
+                standing.failed(1, &error.to_string(), now)
+            }
         });
     }
 
