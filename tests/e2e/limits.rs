@@ -240,7 +240,9 @@ fn of_the_disk_a_reserve_is_kept_for_commands() {
     broker.command_ok("-addUser ann pw");
     broker.connect(&lasting.user("root", "coreflux")).disconnect().unwrap();
     broker.command_ok("-endSession lasting");
-    assert_eq!(broker.http("/health").status, 200);
+    let health = broker.http("/health");
+    assert_eq!(health.status, 503, "nobody who watches it may think that all is stored");
+    assert!(health.body.contains("reserve of administrators"), "{}", health.body);
 }
 
 fn user(name: &str) -> ConnectOptions {
