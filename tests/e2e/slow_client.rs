@@ -5,9 +5,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use lotmq_client::{
-    Client, ConnectOptions, PropertyBuf, PropertyId, PropertyValue, Publication, QoS, SubscriptionOptions,
-};
+use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
 use socket2::{Domain, Socket, Type};
 
@@ -270,48 +268,4 @@ fn messages_that_wait_in_memory_are_bounded_in_sum() {
     let reached = broker.metric("lotmq_limit_reached_total{limit=\"all_queue_bytes\",listener=\"mqtt\"}");
     assert!(reached > Some(0.0), "{reached:?}");
     drop(lazy);
-}
-
-/// Subscribes to a topic by as many filters as there are levels in it, each with an identifier.
-fn subscribe_to_each_level(client: &mut Client, topic: &str) {
-    let levels: Vec<&str> = topic.split('/').collect();
-    for level in 1..levels.len() {
-        let mut properties = PropertyBuf::new();
-        let identifier = PropertyValue::VarInt(u32::try_from(level).unwrap());
-        properties.push(PropertyId::SubscriptionIdentifier, identifier).unwrap();
-        let options = SubscriptionOptions { qos: QoS::AtLeastOnce, ..SubscriptionOptions::default() };
-        let filter = format!("{}/#", levels[..level].join("/"));
-        let codes = client.subscribe(&[(&filter, options)], properties.properties()).unwrap();
-        assert!(!codes[0].is_failure(), "{filter}");
-    }
-}
-
-#[test]
-fn subscription_identifiers_count_in_the_queue_of_a_session_after_a_restart_too() {
-    // Each message has 100 bytes, and 49 identifiers 196 more.
-    let topic = ["a"; 50].join("/");
-    let mut broker = options().variable("LOTMQ_LIMITS_QUEUE_BYTES", "10000").start();
-    let lazy = ConnectOptions::v5("lazy").clean_start(false).session_expiry(1000);
-    let mut client = broker.connect(&lazy);
-    subscribe_to_each_level(&mut client, &topic);
-    client.disconnect().unwrap();
-    let fill = |broker: &Broker| {
-        let mut publisher = broker.client("publisher");
-        for _ in 0..60 {
-            publisher.publish(&Publication::new(topic.clone(), "x").qos(QoS::AtLeastOnce)).unwrap();
-        }
-        broker.metric("lotmq_queue_full_dropped_total").unwrap()
-    };
-    let kept = 10_000 / (topic.len() + 1 + 49 * 4);
-    assert_eq!(fill(&broker), (60 - kept) as f64);
-    broker.kill();
-    broker.start_again();
-    assert_eq!(fill(&broker), 60.0, "what was stored before is there as it was");
-    // What leaves gives its room back.
-    let mut client = broker.connect(&lazy);
-    for _ in 0..kept {
-        client.receive(WAIT_MAX).unwrap().unwrap();
-    }
-    client.disconnect().unwrap();
-    assert_eq!(fill(&broker), (60 + 60 - kept) as f64);
 }

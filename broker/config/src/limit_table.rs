@@ -35,7 +35,7 @@ macro_rules! limit_table {
                 /// the listener where it was last; after a restart that of `[limits]`.
                 queue_messages: u32 = $crate::limit_table::QUEUE_MESSAGES_MAX, range 1..=100_000_000, unit "messages", json "QueueMessages"
                     => QueueMessages(QuotaExceeded, "queue of a session is full"): "a new message is dropped for this session or refused, as `on_full` says";
-                /// Most bytes that wait for one session, each Subscription Identifier of a message as four.
+                /// Most bytes that wait for one session. Subscription Identifiers do not count here, but in `stored_queue_bytes`.
                 queue_bytes: u64 = $crate::limit_table::QUEUE_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes", json "QueueBytes"
                     => QueueBytes(QuotaExceeded, "queue of a session is full"): "a new message is dropped for this session or refused, as `on_full` says";
                 /// Connections at once: in `[limits]` of the whole broker, for a listener of that listener. The whole broker has fewer where the process may not open so many files.

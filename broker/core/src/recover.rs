@@ -184,7 +184,7 @@ fn session(core: &Core, recovered: &RecoveredSession, messages: &mut Messages) -
     for delivery in &recovered.queue {
         let Some(packet_id) = delivery.packet_id.map(PacketId) else { continue };
         let queued = queued(delivery, &messages.get(&delivery.message));
-        let bytes = u32::try_from(queued.size()).unwrap_or(u32::MAX);
+        let bytes = u32::try_from(queued.message.size()).unwrap_or(u32::MAX);
         let qos = qos(delivery.qos);
         let step = match qos {
             QoS::ExactlyOnce => InflightStep::AwaitsPubrec,

@@ -75,7 +75,7 @@ pub use export::TableSize;
 pub use fuzz::{fuzz_log, fuzz_row};
 pub use ids::{Ids, MembershipId, MessageId, SessionId, TenantId, Ticket};
 pub use limits::Limits;
-pub use log::record::{Delivery, MessageRef, SUBSCRIPTION_ID_BYTES};
+pub use log::record::{Delivery, MessageRef};
 pub use metrics::{COMMIT_BOUNDS, COMMIT_BUCKETS, Metrics};
 pub use offline::Stats;
 pub use recovered::{

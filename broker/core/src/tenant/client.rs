@@ -197,11 +197,6 @@ impl Queued {
         Self { message, retain, is_stored, membership, identifiers }
     }
 
-    /// Bytes for which it counts in the bounds of the session's queue.
-    pub(crate) fn size(&self) -> usize {
-        self.message.size() + self.identifiers.bytes()
-    }
-
     /// Its number in the session's queue in the store; `None` for a message that is not there.
     pub fn stored_id(&self) -> Option<MessageId> {
         self.message.stored_id().filter(|_| self.is_stored)

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use lotmq_codec::{QoS, RetainHandling};
-use lotmq_store::{MembershipId, SUBSCRIPTION_ID_BYTES};
+use lotmq_store::MembershipId;
 use smallvec::{SmallVec, smallvec};
 
 use crate::limits::{
@@ -41,11 +41,6 @@ pub struct Identifiers(Option<Arc<SmallVec<[NonZeroU32; 4]>>>);
 impl Identifiers {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_none()
-    }
-
-    /// Bytes for which they count in the bounds of a queue.
-    pub(crate) fn bytes(&self) -> usize {
-        self.as_slice().len() * SUBSCRIPTION_ID_BYTES as usize
     }
 
     pub(crate) fn as_slice(&self) -> &[NonZeroU32] {

@@ -318,7 +318,7 @@ fn replayed(
     let packet_id = if qos == QoS::AtMostOnce {
         None
     } else {
-        match state.session.offer(qos, message.size() + identifiers.bytes(), &queued) {
+        match state.session.offer(qos, message.size(), &queued) {
             Offer::Send(packet_id) => Some(packet_id),
             Offer::Queued | Offer::QueuedUntilStored | Offer::Offline | Offer::SendUnacknowledged => {
                 return None;

@@ -11,7 +11,7 @@ use crate::routing::route::Route;
 use crate::tenant::Tenant;
 use crate::tenant::client::Client;
 use crate::tenant::publication::Publication;
-use crate::tenant::subscriber::{SharedGroup, Target};
+use crate::tenant::subscriber::SharedGroup;
 use crate::tenant::triggers::Publisher;
 use crate::turn::Turn;
 
@@ -37,9 +37,8 @@ pub(crate) fn has_room(turn: &Turn, publication: &Publication<'_>, route: &Route
     let bytes = publication.message.bytes();
     let targets = route.targets.iter().filter_map(|target| target.for_source(publication.source));
     let mut kept = targets.filter(|target| target.qos != QoS::AtMostOnce);
-    let has_room =
-        |target: &Target| target.client.has_room(bytes + target.identifiers.bytes(), &turn.core, turn.now());
-    kept.all(has_room) && route.groups.iter().all(|group| group_has_room(turn, group, route, bytes))
+    kept.all(|target| target.client.has_room(bytes, &turn.core, turn.now()))
+        && route.groups.iter().all(|group| group_has_room(turn, group, route, bytes))
 }
 
 /// Whether it has to be asked of messages that no Client has published whether they [can be kept](can_keep).

@@ -170,7 +170,7 @@ impl Delivery {
     ) {
         let Tracked { piece, qos, message, .. } = tracked;
         let has_room = passage.takes(piece.len());
-        let bytes = tracked.size(turn.messages);
+        let bytes = turn.messages.size(*message);
         let known = stored_for(client, state, tracked, turn.messages);
         let copy = (known.is_none() && needs_copy(client, *qos)).then(|| {
             let shared = Arc::clone(turn.messages.shared(*message, turn.arena));
@@ -269,7 +269,7 @@ impl Delivery {
         for item in items.iter() {
             if let Item::Tracked(tracked) = item {
                 let Tracked { qos, message, .. } = tracked;
-                let bytes = tracked.size(turn.messages);
+                let bytes = turn.messages.size(*message);
                 let number = stored_for(client, state, tracked, turn.messages);
                 let stored = number.map(|number| number.0);
                 let queued = || {

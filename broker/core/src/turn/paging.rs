@@ -117,7 +117,11 @@ fn take(client: &Client, slice: Result<QueueSlice, StoreError>) {
 
 fn queued(delivery: &RecoveredDelivery) -> QueuedMessage<Queued> {
     let message = Arc::new(stored::message(&delivery.message));
-    let queued = stored::queued(delivery, &message);
-    let bytes = u32::try_from(queued.size()).unwrap_or(u32::MAX);
-    QueuedMessage { qos: stored::qos(delivery.qos), bytes, number: message.id, message: queued }
+    let bytes = u32::try_from(message.size()).unwrap_or(u32::MAX);
+    QueuedMessage {
+        qos: stored::qos(delivery.qos),
+        bytes,
+        number: message.id,
+        message: stored::queued(delivery, &message),
+    }
 }

@@ -10,7 +10,6 @@ use crate::arena::{Arena, Span};
 use crate::message::Message;
 use crate::tenant::client::Queued;
 use crate::tenant::subscription::Identifiers;
-use crate::turn::messages::Messages;
 
 /// Encoded PUBLISH, shared by all receivers with the same version, QoS and flags.
 #[derive(Clone, Copy, Debug)]
@@ -97,11 +96,6 @@ impl Tracked {
     /// The message as the receiver's session keeps it. `is_stored`: the store has it for this one.
     pub(crate) fn queued(&self, message: &Arc<Message>, is_stored: bool) -> Queued {
         Queued::new(message, (self.retain, is_stored), &self.identifiers, self.membership)
-    }
-
-    /// Bytes for which it counts in the bounds of the receiver's queue.
-    pub(crate) fn size(&self, messages: &Messages) -> usize {
-        messages.size(self.message) + self.identifiers.bytes()
     }
 
     /// Terms on which the receiver's session gets it.

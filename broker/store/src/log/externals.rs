@@ -13,7 +13,7 @@ pub(crate) struct Externals {
 }
 
 impl Externals {
-    /// One more delivery of a message with a body of so many bytes, about: those of the Subscription Identifiers of its first delivery are among them.
+    /// One more delivery of a message with a body of so many bytes.
     pub(crate) fn hold(&mut self, id: MessageId, size: u32) {
         let (deliveries, _) = self.known.entry(id).or_insert_with(|| {
             self.bytes += u64::from(size);

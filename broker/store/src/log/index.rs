@@ -277,7 +277,7 @@ impl LogIndex {
                 lsn,
                 head: head.lsn,
                 bytes: share.saturating_add(delivery.bytes),
-                size: head.size.saturating_add(delivery.subscription_id_bytes()),
+                size: head.size,
                 packet_id: delivery.packet_id,
                 is_external: head.is_external,
             };

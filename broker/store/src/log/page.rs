@@ -36,7 +36,7 @@ pub(crate) struct Entry {
     pub(crate) head: u64,
     /// Bytes of the log that it keeps alive: its own and its share of the body.
     pub(crate) bytes: u32,
-    /// Topic, properties, payload and Subscription Identifiers of the message, in bytes: what it counts for in the bounds of a queue.
+    /// Topic, properties and payload of the message, in bytes: what it counts for in the bounds of a queue.
     pub(crate) size: u32,
     /// Under which it was sent.
     pub(crate) packet_id: Option<NonZeroU16>,
@@ -59,7 +59,7 @@ pub(crate) struct PageInfo {
 pub struct Waiting {
     /// How many.
     pub messages: u32,
-    /// Topic, properties, payload and Subscription Identifiers of them all.
+    /// Topic, properties and payload of them all.
     pub bytes: u64,
 }
 

@@ -108,16 +108,7 @@ pub(crate) struct StoredDelivery<'a> {
     pub(crate) bytes: u32,
 }
 
-/// Bytes for which each Subscription Identifier of a message counts in the bounds of a queue: those that it takes in memory.
-pub const SUBSCRIPTION_ID_BYTES: u32 = 4;
-
 impl StoredDelivery<'_> {
-    /// Bytes for which its Subscription Identifiers count in the bounds of a queue.
-    pub(crate) fn subscription_id_bytes(&self) -> u32 {
-        let count = self.subscription_ids().map_or(0, |ids| ids.len());
-        u32::try_from(count).unwrap_or(u32::MAX).saturating_mul(SUBSCRIPTION_ID_BYTES)
-    }
-
     pub(crate) fn subscription_ids(&self) -> Result<Vec<u32>, Malformed> {
         let mut ids = Vec::new();
         let mut decoder = self.subscription_ids;
