@@ -584,6 +584,7 @@ fn topics_tell_of_a_module_until_it_is_removed() {
         "signedBy",
         "asked",
         "granted",
+        "notGranted",
         "calls",
         "traps",
         "errors",

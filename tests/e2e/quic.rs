@@ -290,7 +290,8 @@ fn who_takes_no_byte_is_closed_when_mqtt_has_ended() {
     let mut stranger = Connection::open(tunnel.address(), ProtocolVersion::V5, WAIT_MAX).unwrap();
     // Version 9 of MQTT: refused with an answer.
     stranger.send(b"\x10\x0D\x00\x04MQTT\x09\x02\x00\x00\x00\x01x").unwrap();
-    assert_eq!(tunnel.next_code(), 0x84, "it does not stay for an answer that nobody fetches");
+    // It does not stay for an answer that nobody fetches.
+    assert_eq!(tunnel.next_code(), 0);
 }
 
 #[test]

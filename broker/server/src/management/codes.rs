@@ -503,7 +503,9 @@ mod tests {
 
     #[test]
     fn no_guest_makes_up_what_is_told_of_runs() {
-        for code in all().filter(|code| code.place == Occasion::Run) {
+        // What the SDK gives for an exception in JavaScript or Python is the guest's own.
+        let of_broker = |code: &&Code| code.place == Occasion::Run && code.name != "EXCEPTION";
+        for code in all().filter(of_broker) {
             assert!(lotmq_host::is_run_code(code.name), "{} belongs into RUN_CODES", code.name);
         }
         for name in lotmq_host::RUN_CODES {
