@@ -458,7 +458,7 @@ then = [{ error = "EXCEPTION_TEXT" }]
 [[case]]
 name = "what a function refuses"
 when = [{ topic = "raw/b", payload = '{"refused": 1}' }]
-then = [{ error = "r: " }]
+then = [{ error = "invalid-topic" }]
 
 [[case]]
 name = "an error of its own, and then a message"
