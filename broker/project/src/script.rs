@@ -2,12 +2,12 @@
 //!
 //! The interpreter's machine code is made once and kept in the user's cache directory, because it takes some seconds.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use lot_to_wasm::diagnostic::render::printable;
 use lot_to_wasm::project::Part;
 use lot_to_wasm::script;
+use lotmq_config::Surroundings;
 use lotmq_host::python::{Python, PythonError, Script};
 use lotmq_host::{Engine, EngineOptions};
 use lotmq_terminal::output::note;
@@ -52,7 +52,7 @@ impl Interpreter {
     /// When there is no room for guests.
     pub fn new() -> anyhow::Result<Self> {
         let options = EngineOptions { instances_max: INSTANCES_MAX, ..EngineOptions::default() };
-        let cached = EngineOptions { cache_dir: cache_dir(), ..options.clone() };
+        let cached = EngineOptions { cache_dir: Surroundings::of_process().user_cache(), ..options.clone() };
         // A directory that cannot be written costs time at the next start, nothing else.
         let engine = Engine::new(&cached).or_else(|_| Engine::new(&options))?;
         Ok(Self(Python::new(&engine)))
@@ -98,14 +98,6 @@ impl Interpreter {
             }
         }
     }
-}
-
-/// `$XDG_CACHE_HOME/lotmq`, else `~/.cache/lotmq`; none without a home.
-fn cache_dir() -> Option<PathBuf> {
-    let of_variable =
-        |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = of_variable("XDG_CACHE_HOME").or_else(|| Some(of_variable("HOME")?.join(".cache")))?;
-    Some(cache.join("lotmq"))
 }
 
 impl ScriptProblem {
