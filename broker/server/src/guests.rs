@@ -190,7 +190,11 @@ impl Guests {
     }
 
     /// What waits for messages on `topic`, whether its owner may be told of them or not; see `events`.
-    pub(crate) fn triggers(&self, topic: &str, relays: &mut RelaysInUse) -> Box<[Arc<TriggeredDefinition>]> {
+    pub(crate) fn triggers(
+        &self,
+        topic: &str,
+        relays: &parking_lot::Mutex<RelaysInUse>,
+    ) -> Box<[Arc<TriggeredDefinition>]> {
         let mut found = Vec::new();
         let registry = self.registry.read();
         registry.matches(topic, &mut found);
@@ -207,7 +211,7 @@ impl Guests {
                 let window = registry.window(definition.id).map(Arc::clone);
                 let relay = match &starts {
                     Starts::Guest(runner) if rights::is_asked(self.authority, definition.owner()) => {
-                        Some(relays.of(definition.account(), runner))
+                        Some(relays.lock().of(definition.account(), runner))
                     }
                     Starts::Guest(_) | Starts::Route(_) => None,
                 };

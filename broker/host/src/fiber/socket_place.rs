@@ -55,7 +55,10 @@ impl SocketPlace {
 impl Drop for SocketPlace {
     fn drop(&mut self) {
         self.all.give_back(self.account, 1);
-        if let (Some(own), Some(of_bridges)) = (&self.of_bridge, &mut *OF_BRIDGES.lock()) {
+        // Few sockets are bridges', and all others need no lock.
+        if let Some(own) = &self.of_bridge
+            && let Some(of_bridges) = &mut *OF_BRIDGES.lock()
+        {
             of_bridges.remove(own);
         }
     }

@@ -36,7 +36,7 @@ impl Programs {
 
     /// What waits for messages on `topic`, whether its owner may be told of them or not.
     pub(crate) fn triggers(&self, topic: &str) -> Box<[Arc<TriggeredDefinition>]> {
-        self.guests.triggers(topic, &mut self.relays.lock())
+        self.guests.triggers(topic, &self.relays)
     }
 }
 
