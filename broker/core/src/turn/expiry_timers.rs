@@ -30,7 +30,8 @@ struct Deadlines {
     heap: BinaryHeap<Reverse<Deadline>>,
     /// Timers that were still wanted at the last sweep.
     wanted: usize,
-    /// Clients with a timer that has run out, by whose sessions they are, in the order of their times.
+    /// Clients with a timer that has run out, by whose sessions they are, in the order of their times. No `FairTurns`: of a hundred thousand users each may be due, and there each
+    /// would be looked for among all.
     due: HashMap<Whose, VecDeque<Weak<Client>>>,
     /// Those whose Clients are due, in the order of their turns; each once.
     turns: VecDeque<Whose>,

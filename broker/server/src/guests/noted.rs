@@ -191,7 +191,7 @@ impl GuestEvent {
     }
 }
 
-/// TurnBudget of one turn for guests.
+/// Budget of one turn for guests.
 #[derive(Default)]
 pub(super) struct TurnBudget {
     pub(super) began: Option<Time>,

@@ -1,4 +1,4 @@
-//! OwnerRelay of an owner: messages for definitions of his that their publishers do not wait for.
+//! Relay of an owner: messages for definitions of his that their publishers do not wait for.
 //!
 //! What is handed over here costs a publisher the same however many definitions it starts. On an executor thread, when the owner has his turn, a message goes from here to
 //! the mailboxes of those that it starts. A relay that is full sheds messages, and tells each definition of them.
@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use super::{Starts, TriggeredDefinition};
 use crate::limits::RELAY_SHED_LISTS_MAX;
 
-/// OwnerRelay of one owner.
+/// Relay of one owner.
 pub(crate) struct OwnerRelay {
     /// Number of the tenant, and account.
     owner: (u32, u64),
@@ -73,7 +73,7 @@ impl Drop for Ahead {
 pub(crate) struct RelaysInUse(HashMap<u64, Arc<OwnerRelay>>);
 
 impl RelaysInUse {
-    /// OwnerRelay of an account that owns what a runner runs: the same as long as anything waits there or knows it.
+    /// Relay of an account that owns what a runner runs: the same as long as anything waits there or knows it.
     pub(super) fn of(&mut self, account: u64, runner: &Runner) -> Arc<OwnerRelay> {
         if let Some(relay) = self.0.get(&account) {
             return Arc::clone(relay);
@@ -96,7 +96,7 @@ impl Errand for OwnerRelay {
 }
 
 impl OwnerRelay {
-    /// OwnerRelay for the owner of what a runner runs, by the number of the tenant and his account.
+    /// Relay for the owner of what a runner runs, by the number of the tenant and his account.
     pub(super) fn new(owner: (u32, u64), runner: &Runner) -> Arc<Self> {
         let inbox = RelayInbox {
             messages: VecDeque::new(),
