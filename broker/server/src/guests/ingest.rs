@@ -75,7 +75,7 @@ async fn ingest(
             Err(IngestError::NotAllowed) if !storing.is_empty() => return Err(IngestError::NotStored),
             checked => checked?,
         }
-        storing.extend(publish(services, &tenant, &run, first)?);
+        storing.extend(publish((&tenant, &runner), services, &run, first)?);
         rest = others;
         if !rest.is_empty() {
             tokio::task::yield_now().await;
@@ -180,13 +180,12 @@ fn check_rights(
 
 /// Publishes the messages; gives what to wait for where any is of QoS 1 or 2.
 fn publish(
+    (tenant, runner): (&Arc<Tenant>, &RouteRunner),
     services: &TenantServices,
-    tenant: &Arc<Tenant>,
     run: &RunContext,
     messages: &[IngestedMessage],
 ) -> Result<Option<oneshot::Receiver<Outcome>>, IngestError> {
     let route = definition_id(run.definition);
-    let runner = tenant.programs().guests.route_by_id(route).ok_or(IngestError::Closed)?;
     let owner = services.owner.as_ref().map(|owner| &owner.name);
     let sender = Sender { owner, origin: Some(route), hops: run.hops.saturating_add(1) };
     this_turn::with(|turn| {

@@ -397,8 +397,14 @@ impl RouteRunner {
         };
         let waits = oldest.into_iter().map(wait).collect();
         let waits_to_publish = self.ingest_waits.told().map(|why| format!("what it brings waits: {why}"));
-        let full = self.fullness().or(waits_to_publish);
-        Beside { dead_letters: dead.waiting.messages, dead_letters_dropped: dead.dropped, waits, full }
+        let full = self.fullness();
+        Beside {
+            waits_to_publish,
+            dead_letters: dead.waiting.messages,
+            dead_letters_dropped: dead.dropped,
+            waits,
+            full,
+        }
     }
 
     /// For how long the oldest message has waited, as far as any was read.

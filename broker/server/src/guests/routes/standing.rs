@@ -127,8 +127,10 @@ pub(crate) struct Beside {
     pub(crate) dead_letters_dropped: u64,
     /// For how long the oldest message of each event has waited, beside the time for which batches fill.
     pub(crate) waits: Vec<EventWait>,
-    /// That no more may wait for it, or that what it brings finds no room, where that is so.
+    /// That no more may wait for it, where that is so.
     pub(crate) full: Option<String>,
+    /// That what it brings finds no room, where that has been so for a while.
+    pub(crate) waits_to_publish: Option<String>,
 }
 
 /// Connection of an instance.
@@ -580,6 +582,9 @@ impl Standing {
         });
         if let Some(full) = &beside.full {
             status["outbox"] = full.as_str().into();
+        }
+        if let Some(waits) = &beside.waits_to_publish {
+            status["waitsToPublish"] = waits.as_str().into();
         }
         if !self.paths.is_empty() {
             status["paths"] = json!(*self.paths);

@@ -146,7 +146,7 @@ fn row(call: &Call<'_>, route: &RouteRunner, now: Timestamp) -> Row {
         project,
         errors: standing.errors,
         since: standing.connected_since(),
-        reason: reason(beside.full.clone(), told(call, route, standing.trouble())),
+        reason: reason([beside.full, beside.waits_to_publish, told(call, route, standing.trouble())]),
         failing_tags: standing.failing_tags(),
         delivered,
         failed,
@@ -171,8 +171,8 @@ fn told(call: &Call<'_>, route: &RouteRunner, trouble: Option<String>) -> Option
 }
 
 /// Why a route is not as it should be: first that nobody can hand in more.
-fn reason(full: Option<String>, reason: Option<String>) -> Option<String> {
-    let all: Vec<String> = [full, reason].into_iter().flatten().collect();
+fn reason(reasons: [Option<String>; 3]) -> Option<String> {
+    let all: Vec<String> = reasons.into_iter().flatten().collect();
     (!all.is_empty()).then(|| all.join("; "))
 }
 
