@@ -71,6 +71,20 @@ impl Answers {
     }
 }
 
+/// Chooses the best member that may have a message, and asks whether it may about the best ones first.
+fn choose_allowed(
+    group: &SharedGroup,
+    mut preference: impl FnMut(&u64, &Subscriber) -> Option<usize>,
+    mut may_have: impl FnMut(&Subscriber) -> bool,
+) -> Option<&Subscriber> {
+    let best = (0..PREFERENCES).find_map(|wanted| {
+        group.choose(|session, member| preference(session, member) == Some(wanted) && may_have(member))
+    });
+    // A Client that came or went meanwhile may have had another preference than the one wanted each time.
+    let any = || group.choose(|session, member| preference(session, member).is_some() && may_have(member));
+    best.or_else(any).map(|(_, member)| member)
+}
+
 impl Route {
     /// Chooses the member of a group that gets a message with so many bytes, which sessions keep if it `keeps`, none of those that were `tried`. Unless the topic is open to all,
     /// rules are asked about each that comes into question; where they have been asked in advance, such as they allowed come first. How many members were looked at is added
@@ -101,18 +115,39 @@ impl Route {
             let ask = || self.answers.of(client).unwrap_or_else(|| client.may_get(&self.topic));
             *asked.entry(client.session_id).or_insert_with(ask)
         };
-        // Rules are asked about the best ones first.
-        let chosen = (0..PREFERENCES).find_map(|wanted| {
-            group.choose(|session, member| {
-                preferred(session, member) == Some(wanted) && may_have(&member.client)
-            })
-        });
-        chosen.map(|(_, member)| member)
+        choose_allowed(group, preferred, |member| may_have(&member.client))
     }
 
     /// Whether rules allow a member of a group a message. A member that should have been asked about in advance, and was not, is not allowed.
     pub fn may_have(&self, client: &Client) -> bool {
         let ask = || self.answers.is_empty() && client.may_get(&self.topic);
         self.is_open || self.answers.of(client).unwrap_or_else(ask)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+    use crate::routing::route::RouteCache;
+
+    #[test]
+    fn a_member_that_comes_while_one_is_chosen_gets_the_message() {
+        let tenant = fixture::open_tenant();
+        let client = fixture::client(&tenant, 0, "comes-and-goes");
+        tenant.subscribe(&client, "$share/g/a", fixture::PLAIN);
+        let route = RouteCache::new(crate::hashing::Hashing::fixed(0)).take(&tenant, b"a");
+        for before in 1..PREFERENCES {
+            for looks in 0..PREFERENCES {
+                let mut looked = 0;
+                let comes = |_: &u64, _: &Subscriber| {
+                    looked += 1;
+                    Some(if looked <= looks { before } else { 0 })
+                };
+                let chosen = choose_allowed(&route.groups[0], comes, |_| true);
+                assert!(chosen.is_some(), "preference {before} for {looks} looks");
+            }
+        }
+        assert!(choose_allowed(&route.groups[0], |_, _| Some(0), |_| false).is_none(), "rules are kept to");
     }
 }
