@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use lotmq_test_support::{Answer, HttpServer, PostgresServer, eventually};
+use lotmq_test_support::{Answer, HttpServer, PostgresServer, SqlServer as _, eventually};
 
 use crate::{Standing, broker, event, next, publish_all, send, watch};
 

@@ -5,7 +5,7 @@ mod press;
 use std::path::Path;
 
 use lotmq_client::{Client, ConnectOptions, Publication, QoS, ReasonCode};
-use lotmq_test_support::{Broker, PostgresServer, Program, WAIT_MAX, eventually, free_port};
+use lotmq_test_support::{Broker, PostgresServer, Program, SqlServer as _, WAIT_MAX, eventually, free_port};
 use serde_json::Value as Json;
 
 use self::press::Press;

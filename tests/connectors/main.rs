@@ -26,6 +26,7 @@ mod postgres;
 mod redis;
 mod rest;
 mod s7;
+mod sql;
 mod sqlserver;
 mod wire;
 

@@ -5,10 +5,10 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use lotmq_client::{Publication, QoS};
-use lotmq_test_support::{Authority, Broker, PostgresServer, eventually};
+use lotmq_test_support::{Authority, Broker, PostgresServer, SqlServer as _};
 use serde_json::{Value as Json, json};
 
-use crate::{Standing, backlog, broker, event, failure, next, publish_all, send, watch};
+use crate::{Standing, broker, event, failure, next, publish_all, send, sql, watch};
 
 mod seen;
 
@@ -318,64 +318,19 @@ fn weigh_parts(broker: &Broker) {
 #[test]
 fn models_store_and_read_rows() {
     let Some(server) = PostgresServer::start() else { return };
-    let broker = broker();
-    broker.command_ok(&route(&server, "", ""));
-    weigh_parts(&broker);
-    broker.command_ok(
-        "-addAction DEFINE ACTION Find\nON TOPIC \"find\" DO\n    PUBLISH TOPIC \"found\" WITH GET MODEL \"Part\" FROM \"Db\" WHERE id == PAYLOAD\n",
+    sql::models_store_and_read_rows(
+        &server,
+        &route(&server, "", ""),
+        "CREATE TABLE devices (id text, place text, floor numeric)",
     );
-    let mut found = watch(&broker, "found");
-    send(&broker, "scale/a", "12");
-    send(&broker, "scale/b", "3");
-    send(&broker, "scale/a", "13");
-    server.until("SELECT count(*) FROM parts", "3");
-    send(&broker, "find", "a");
-    assert_eq!(next(&mut found), r#"found=[{"id":"a","weight":13},{"id":"a","weight":12}]"#);
-    send(&broker, "heavy", "12.5");
-    assert_eq!(next(&mut found), r#"found={"id":"a","weight":13}"#);
-    server.sql("CREATE TABLE devices (id text, place text, floor numeric)");
-    server.sql("INSERT INTO devices VALUES ('7', 'hall', 2.50)");
-    broker.command_ok(
-        "-addModel DEFINE MODEL Placed COLLAPSED\n    ADD STRING \"id\"\n    ADD STRING \"place\"\n    ADD DOUBLE \"floor\"\n    FETCH FROM \"Db\" WITH TABLE \"devices\" WHEN id EQUALS {id}\n",
-    );
-    broker.command_ok(
-        "-addAction DEFINE ACTION Place\nON TOPIC \"seen/+\" DO\n    PUBLISH MODEL Placed TO \"placed\" WITH\n        id = TOPIC POSITION 2\n",
-    );
-    let mut placed = watch(&broker, "placed");
-    send(&broker, "seen/7", "");
-    assert_eq!(next(&mut placed), r#"placed={"id":"7","place":"hall","floor":2.5}"#);
 }
 
 #[test]
 fn nothing_is_lost_when_the_server_ends_or_stands_still_under_load() {
-    // More than that takes minutes: `docs/routes/postgresql.md` has the command.
-    let messages = backlog(10_000);
     let Some(mut server) = PostgresServer::start() else { return };
-    server.sql("CREATE TABLE t (id serial, topic text, n int)");
-    let broker = broker();
-    let hurry = "    ADD ROUTE_CONFIG\n        WITH ACTIVITY_TIMEOUT 2\n";
-    let events = event("Put", "in/+", "QUERY \"INSERT INTO t (topic, n) VALUES ('{topic.2}', {payload})\"");
-    broker.command_ok(&route(&server, "", &(hurry.to_owned() + &events)));
-    let mut standing = Standing::of(&broker, "Db");
-    let load =
-        |from: usize, to: usize| (from..to).map(|number| (format!("in/{}", number % 8), number.to_string()));
-    publish_all(&broker, load(0, messages / 4));
-    eventually("some rows", || (server.sql("SELECT count(*) FROM t") != "0").then_some(()));
-    server.end_at_once();
-    publish_all(&broker, load(messages / 4, messages / 2));
-    standing.until("\"Reconnecting\"");
-    server.start_again();
-    standing.until("\"Connected\"");
-    let frozen = server.freeze();
-    publish_all(&broker, load(messages / 2, messages));
-    standing.until("\"Reconnecting\"");
-    drop(frozen);
-    server.until_counted("SELECT count(DISTINCT n) FROM t", messages);
-    // What came twice came later again; what came first came in the order of its topic.
-    assert_eq!(
-        server.sql("SELECT count(*) FROM (SELECT n < lag(n) OVER (PARTITION BY topic ORDER BY first) AS is_late FROM (SELECT topic, n, min(id) AS first FROM t GROUP BY topic, n) a) b WHERE is_late"),
-        "0"
-    );
+    sql::nothing_is_lost(&mut server, "CREATE TABLE t (id serial, topic text, n int)", |server, events| {
+        route(server, "", events)
+    });
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use lotmq_test_support::{Frozen, Program, Signed, eventually, free_port, wait_for_port};
+use lotmq_test_support::{Frozen, Program, Signed, SqlServer, eventually, free_port, wait_for_port};
 use tempfile::TempDir;
 
 /// Whom the routes log in as, and into which database.
@@ -58,17 +58,49 @@ impl Server {
         }
         let mut server = Server { folder, port: free_port(), program: None, options };
         server.start_again();
-        server.sql_at(
-            "",
-            &format!(
-                "CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4; CREATE USER {USER}@'%' IDENTIFIED BY '{PASSWORD}'; GRANT ALL ON {DATABASE}.* TO {USER}@'%'"
-            ),
-        );
+        server
+            .try_sql_at(
+                "",
+                &format!(
+                    "CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4; CREATE USER {USER}@'%' IDENTIFIED BY '{PASSWORD}'; GRANT ALL ON {DATABASE}.* TO {USER}@'%'"
+                ),
+            )
+            .unwrap();
         Some(server)
     }
 
-    /// Starts it in the folder and at the port that it has.
-    pub(super) fn start_again(&mut self) {
+    fn socket(&self) -> String {
+        self.folder.path().join("socket").display().to_string()
+    }
+
+    /// Runs statements in a database, as root.
+    fn try_sql_at(&self, database: &str, statements: &str) -> Result<String, String> {
+        let ran = self.client(database, statements).wait();
+        let rows = ran.stdout.trim_end().replace('\t', "|");
+        if ran.status.success() { Ok(rows) } else { Err(ran.stderr) }
+    }
+
+    /// A client that runs statements.
+    pub(super) fn client(&self, database: &str, statement: &str) -> Program {
+        let socket = format!("--socket={}", self.socket());
+        let fixed = ["--no-defaults", &socket, "-u", "root", "--default-character-set=utf8mb4", "-N", "-B"];
+        Program::start("mariadb", &[&fixed[..], &["-e", statement, database]].concat()).unwrap()
+    }
+}
+
+impl SqlServer for Server {
+    type Frozen = Frozen;
+
+    /// As root.
+    fn try_sql(&self, statements: &str) -> Result<String, String> {
+        self.try_sql_at(DATABASE, statements)
+    }
+
+    fn end_at_once(&mut self) {
+        self.program.take().unwrap().kill();
+    }
+
+    fn start_again(&mut self) {
         let folder = self.folder.path();
         let mut arguments = vec![
             "--no-defaults".to_owned(),
@@ -87,66 +119,11 @@ impl Server {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         self.program = Program::start(program(), &arguments);
         wait_for_port(self.port);
-        eventually("the server takes queries", || self.try_sql("", "SELECT 1").ok());
+        eventually("the server takes queries", || self.try_sql_at("", "SELECT 1").ok());
     }
 
-    fn socket(&self) -> String {
-        self.folder.path().join("socket").display().to_string()
-    }
-
-    /// Kills it.
-    pub(super) fn kill(&mut self) {
-        self.program.take().unwrap().kill();
-    }
-
-    /// Stops it for the time being, so that connections stay open and nobody answers.
-    pub(super) fn freeze(&self) -> Frozen {
+    fn freeze(&self) -> Frozen {
         self.program.as_ref().unwrap().freeze()
-    }
-
-    /// Runs statements as root, and gives their rows as lines with bars between the columns.
-    pub(super) fn sql(&self, statement: &str) -> String {
-        self.sql_at(DATABASE, statement)
-    }
-
-    fn sql_at(&self, database: &str, statement: &str) -> String {
-        self.try_sql(database, statement).unwrap()
-    }
-
-    fn try_sql(&self, database: &str, statement: &str) -> Result<String, String> {
-        let ran = self.client(database, statement).wait();
-        let rows = ran.stdout.trim_end().replace('\t', "|");
-        if ran.status.success() { Ok(rows) } else { Err(ran.stderr) }
-    }
-
-    /// A client that runs statements.
-    pub(super) fn client(&self, database: &str, statement: &str) -> Program {
-        let socket = format!("--socket={}", self.socket());
-        let fixed = ["--no-defaults", &socket, "-u", "root", "--default-character-set=utf8mb4", "-N", "-B"];
-        Program::start("mariadb", &[&fixed[..], &["-e", statement, database]].concat()).unwrap()
-    }
-
-    /// Waits until a statement counts so many, as long as it counts more and more.
-    pub(super) fn until_counted(&self, statement: &str, expected: usize) {
-        let mut last = 0;
-        while last != expected {
-            last = eventually(statement, || {
-                let counted = self.try_sql(DATABASE, statement).ok()?.parse().ok()?;
-                (counted != last || counted == expected).then_some(counted)
-            });
-        }
-    }
-
-    /// Waits until a statement gives this.
-    pub(super) fn until(&self, statement: &str, expected: &str) {
-        let mut last = String::new();
-        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            eventually(statement, || {
-                last = self.try_sql(DATABASE, statement).unwrap_or_else(|error| error);
-                (last == expected).then_some(())
-            });
-        }));
-        assert!(found.is_ok(), "{statement}: {last}, and not {expected}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use lotmq_client::QoS;
-use lotmq_test_support::{Broker, PostgresServer, WAIT_MAX, eventually};
+use lotmq_test_support::{Broker, PostgresServer, SqlServer as _, WAIT_MAX, eventually};
 use serde_json::{Value as Json, json};
 
 use super::route;

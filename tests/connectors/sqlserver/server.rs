@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lotmq_test_support::{Frozen, Program, Signed, eventually, free_port, python_with_module, wait_for_port};
+use lotmq_test_support::{Frozen, Program, Signed, SqlServer, free_port, python_with_module, wait_for_port};
 use tempfile::TempDir;
 
 /// Whom the routes log in as, and into which database.
@@ -41,42 +41,13 @@ impl Server {
         Some(server)
     }
 
-    /// Starts it with the file and at the port that it has.
-    pub(super) fn start_again(&mut self) {
-        let (port, file) = (self.port.to_string(), self.file());
-        let fixed = [SCRIPT, "serve", &port, &file];
-        let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
-        self.program = Program::start(&self.python, &[&fixed[..], &options].concat());
-        wait_for_port(self.port);
-    }
-
     fn file(&self) -> String {
         self.folder.path().join("plant.db").display().to_string()
-    }
-
-    /// Kills it.
-    pub(super) fn kill(&mut self) {
-        self.program.take().unwrap().kill();
-    }
-
-    /// Stops it for the time being, so that connections stay open and nobody answers.
-    pub(super) fn freeze(&self) -> Frozen {
-        self.program.as_ref().unwrap().freeze()
     }
 
     /// What it has written to standard error.
     pub(super) fn errors(&self) -> String {
         self.program.as_ref().unwrap().stderr.text()
-    }
-
-    /// Runs statements beside it, and gives their rows as lines with bars between the columns.
-    pub(super) fn sql(&self, statements: &str) -> String {
-        self.try_sql(statements).unwrap()
-    }
-
-    fn try_sql(&self, statements: &str) -> Result<String, String> {
-        let ran = Program::run(&self.python, &[SCRIPT, "sql", &self.file(), statements]).unwrap();
-        if ran.status.success() { Ok(ran.stdout.trim_end().to_owned()) } else { Err(ran.stderr) }
     }
 
     /// Asks it with the client of others, in this way, and gives what that says.
@@ -86,27 +57,33 @@ impl Server {
         assert!(asked.status.success(), "{}\n{}", asked.stderr, self.errors());
         asked.stdout.trim_end().replace('\n', "|")
     }
+}
 
-    /// Waits until a statement counts so many, as long as it counts more and more.
-    pub(super) fn until_counted(&self, statement: &str, expected: usize) {
-        let mut last = 0;
-        while last != expected {
-            last = eventually(statement, || {
-                let counted = self.try_sql(statement).ok()?.parse().ok()?;
-                (counted != last || counted == expected).then_some(counted)
-            });
-        }
+impl SqlServer for Server {
+    type Frozen = Frozen;
+
+    fn try_sql(&self, statements: &str) -> Result<String, String> {
+        let ran = Program::run(&self.python, &[SCRIPT, "sql", &self.file(), statements]).unwrap();
+        if ran.status.success() { Ok(ran.stdout.trim_end().to_owned()) } else { Err(ran.stderr) }
     }
 
-    /// Waits until a statement gives this.
-    pub(super) fn until(&self, statement: &str, expected: &str) {
-        let mut last = String::new();
-        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            eventually(statement, || {
-                last = self.try_sql(statement).unwrap_or_else(|error| error);
-                (last == expected).then_some(())
-            });
-        }));
-        assert!(found.is_ok(), "{statement}: {last}, and not {expected}; {}", self.errors());
+    fn end_at_once(&mut self) {
+        self.program.take().unwrap().kill();
+    }
+
+    fn start_again(&mut self) {
+        let (port, file) = (self.port.to_string(), self.file());
+        let fixed = [SCRIPT, "serve", &port, &file];
+        let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
+        self.program = Program::start(&self.python, &[&fixed[..], &options].concat());
+        wait_for_port(self.port);
+    }
+
+    fn freeze(&self) -> Frozen {
+        self.program.as_ref().unwrap().freeze()
+    }
+
+    fn complaints(&self) -> String {
+        self.errors()
     }
 }

@@ -24,6 +24,7 @@ mod program;
 mod quic;
 mod reply;
 mod shared_code;
+mod sql_server;
 mod wait;
 
 pub use broker::{Broker, BrokerOptions, Exited};
@@ -39,4 +40,5 @@ pub use program::{
 };
 pub use quic::{QuicOptions, QuicTunnel, Silence};
 pub use reply::Reply;
+pub use sql_server::SqlServer;
 pub use wait::{WAIT_MAX, eventually};

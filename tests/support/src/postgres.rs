@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::{Program, Signed, eventually, free_port, wait_for_port};
+use crate::{Program, Signed, SqlServer, eventually, free_port, wait_for_port};
 
 /// User as whom the server runs where the test is root, whom it refuses.
 const SYSTEM_USER: &str = "postgres";
@@ -68,12 +68,25 @@ impl PostgresServer {
         server.start_again();
         Some(server)
     }
+}
 
-    /// Starts it in the folder and at the port that it has.
-    ///
-    /// # Panics
-    /// When it does not come up.
-    pub fn start_again(&mut self) {
+impl SqlServer for PostgresServer {
+    type Frozen = FrozenPostgres;
+
+    fn try_sql(&self, statements: &str) -> Result<String, String> {
+        let place =
+            format!("postgresql://{}:{}@127.0.0.1:{}/postgres", Self::USER, Self::PASSWORD, self.port);
+        let ran = Program::run("psql", &[&place, "-X", "-A", "-t", "-c", statements]).unwrap();
+        if ran.status.success() { Ok(ran.stdout.trim_end().to_owned()) } else { Err(ran.stderr) }
+    }
+
+    fn end_at_once(&mut self) {
+        let program = self.program.take().unwrap();
+        signal(program.process_id(), "-QUIT");
+        program.wait();
+    }
+
+    fn start_again(&mut self) {
         let (folder, port) = (self.folder.path().to_str().unwrap(), self.port.to_string());
         let data = self.folder.path().join("data");
         let mut arguments = vec!["-D", data.to_str().unwrap(), "-p", &port, "-k", folder, "-h", "127.0.0.1"];
@@ -87,21 +100,7 @@ impl PostgresServer {
         eventually("the server takes queries", || self.try_sql("SELECT 1").ok());
     }
 
-    /// Ends it at once, as after a fault of the machine: nothing is finished, nobody is told.
-    ///
-    /// # Panics
-    /// When it was ended before.
-    pub fn end_at_once(&mut self) {
-        let program = self.program.take().unwrap();
-        signal(program.process_id(), "-QUIT");
-        program.wait();
-    }
-
-    /// Stops it and all of its processes for the time being, so that connections stay open and nobody answers.
-    ///
-    /// # Panics
-    /// When it was ended.
-    pub fn freeze(&self) -> FrozenPostgres {
+    fn freeze(&self) -> FrozenPostgres {
         let main = self.program.as_ref().unwrap().process_id();
         // Without the main process there are no more of the others.
         signal(main, "-STOP");
@@ -110,51 +109,6 @@ impl PostgresServer {
         let processes: Vec<u32> = std::iter::once(main).chain(others).collect();
         processes.iter().for_each(|process| signal(*process, "-STOP"));
         FrozenPostgres(processes)
-    }
-
-    /// Runs a statement, and gives its rows as lines with bars between the columns.
-    ///
-    /// # Panics
-    /// When the server refuses it.
-    pub fn sql(&self, statement: &str) -> String {
-        self.try_sql(statement).unwrap()
-    }
-
-    fn try_sql(&self, statement: &str) -> Result<String, String> {
-        let place =
-            format!("postgresql://{}:{}@127.0.0.1:{}/postgres", Self::USER, Self::PASSWORD, self.port);
-        let ran = Program::run("psql", &[&place, "-X", "-A", "-t", "-c", statement]).unwrap();
-        if ran.status.success() { Ok(ran.stdout.trim_end().to_owned()) } else { Err(ran.stderr) }
-    }
-
-    /// Waits until a statement gives this.
-    ///
-    /// # Panics
-    /// When it does not within [`WAIT_MAX`](crate::WAIT_MAX).
-    pub fn until(&self, statement: &str, expected: &str) {
-        let mut last = String::new();
-        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            eventually(statement, || {
-                last = self.try_sql(statement).unwrap_or_else(|error| error);
-                (last == expected).then_some(())
-            });
-        }));
-        assert!(found.is_ok(), "{statement}: {last}, and not {expected}");
-    }
-
-    /// Waits until a statement counts so many, for as long as there are ever more.
-    ///
-    /// # Panics
-    /// When there are no more within [`WAIT_MAX`](crate::WAIT_MAX).
-    pub fn until_counted(&self, statement: &str, expected: usize) {
-        let count = || self.try_sql(statement).ok()?.parse::<usize>().ok();
-        let mut last = None;
-        while last != Some(expected) {
-            last = eventually("there are more", || {
-                let now = count();
-                (now > last).then_some(now)
-            });
-        }
     }
 }
 

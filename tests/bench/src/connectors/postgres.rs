@@ -1,6 +1,6 @@
 //! From MQTT at QoS 1 to rows that are committed: the route, the same by hand, and the database by itself.
 
-use lotmq_test_support::{Broker, PostgresServer};
+use lotmq_test_support::{Broker, PostgresServer, SqlServer as _};
 
 use super::publishers::Publishers;
 use super::{Case, Figures, Meter, Native, add_route, broker, rounds, route_figure, wait_for};
