@@ -110,9 +110,13 @@ fn a_statement_that_the_server_cannot_run_costs_no_message() {
     let put = event("Put", "in/+", "QUERY \"INSERT INTO temps (v) VALUES ({payload})\"");
     broker.command_ok(&route(&server, "POOL_SIZE 1", &put));
     let mut standing = Standing::of(&broker, "Db");
-    // Before the first message a probe says what is missing.
-    let probe = broker.command("-checkRouteConnection Db");
-    assert!(!probe.success() && probe.message().contains("relation \"temps\" does not exist"), "{probe:?}");
+    // Before the first message a probe says what is missing, over either connection.
+    standing.until("\"Connected\"");
+    for (way, tried) in [("", "open"), (" -new", "new")] {
+        let probe = broker.command(&format!("-checkRouteConnection Db{way}"));
+        assert_eq!((probe.code(), &probe.data()["tried"]), ("NOT_REACHABLE", &tried.into()), "{probe:?}");
+        assert!(probe.message().contains("relation \"temps\" does not exist"), "{probe:?}");
+    }
     let publish = |from: usize| {
         publish_all(&broker, (from..from + 50).map(|number| ("in/a".to_owned(), number.to_string())));
     };

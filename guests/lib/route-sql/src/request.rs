@@ -24,11 +24,11 @@ pub(crate) fn request(
     match operation {
         "probe" => {
             database.ask(&Filled { sql: "SELECT 1".to_owned(), parameters: Vec::new() })?;
-            // What the server already has against a query holds for each of its messages.
+            // What the server already has against a query holds for each of its messages; the connection is well.
             for (name, insert) in tasks.queries() {
                 let path = database.path(insert)?;
                 if path.starts_with(UNPREPARED) {
-                    return Err(Failure::Reject(format!("the server is there, and {name} {path}")));
+                    return Err(Failure::Retry(format!("the server is there, and {name} {path}")));
                 }
             }
             Ok(b"{}".to_vec())

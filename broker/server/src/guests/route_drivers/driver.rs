@@ -364,7 +364,8 @@ impl Driver {
         count_call(figures.as_ref());
         let asked = tokio::time::timeout(version.call_time(), instance.request("probe", b"{}")).await;
         let probed = match asked {
-            Ok(Ok(Ok(_))) => Ok(()),
+            // Whoever rejects the operation does not know it, and was opened.
+            Ok(Ok(Ok(_) | Err(Failure::Reject(_)))) => Ok(()),
             Ok(Ok(Err(failure))) => Err(self.masked(&text_of(failure))),
             Ok(Err(trap)) => Err(trapped(figures.as_ref(), &trap)),
             Err(_) => Err(too_long(version.call_time())),
