@@ -73,6 +73,16 @@ fn what_is_handed_on_survives_kill_9() {
     }
 }
 
+#[test]
+fn what_a_session_that_ended_had_not_acknowledged_survives_kill_9() {
+    let mut broker = broker(None).start();
+    for round in 1..=variable("LOTMQ_CRASH_HANDOVERS", 4) {
+        if let Err(lost) = handing_on::round_of_sent(&mut broker) {
+            panic!("round {round}: {lost}");
+        }
+    }
+}
+
 /// The proof that the first test can fail.
 #[test]
 fn a_store_that_breaks_its_promise_is_found_out() {

@@ -75,7 +75,10 @@ fn latest(
             return true;
         }
         let is_member = recovered.subscriptions.iter().any(|row| row.filter.starts_with(SHARED));
-        if is_member && recovered.waiting.messages > 0 {
+        // What waited, and what was sent at QoS 1 and not acknowledged.
+        let mut sent = recovered.queue.iter().filter(|delivery| delivery.packet_id.is_some());
+        let is_left = recovered.waiting.messages > 0 || sent.any(|one| qos(one.qos) == QoS::AtLeastOnce);
+        if is_member && is_left {
             row.expiry_interval_s = Some(0);
             row.will = None;
             row.disconnected_at_ms.get_or_insert_with(|| core.clock.lifetime_ms());
