@@ -145,6 +145,25 @@ fn absent_members_are_passed_over_and_one_queues_if_all_are_away() {
     }
 }
 
+#[test]
+fn who_is_away_with_qos_0_keeps_nothing_from_others() {
+    let broker = broker();
+    for version in BOTH {
+        for (id, qos) in [("at-0", 0), ("at-1", 1)] {
+            let mut member = Peer::join(&broker, &Connect::kept(version, id));
+            member.subscribe("$share/g/s", qos);
+            member.leave();
+        }
+        let mut writer = Peer::clean(&broker, version, "writer");
+        (1..=4).for_each(|_| writer.publish(1, "s", "queued"));
+        Peer::join(&broker, &Connect::kept(version, "at-0")).expect_only(&[]);
+        let all = ["PUBLISH s q1 #1: queued", "PUBLISH s q1 #2: queued", "PUBLISH s q1 #3: queued"];
+        let mut kept = Peer::join(&broker, &Connect::kept(version, "at-1"));
+        kept.expect_only(&[&all[..], &["PUBLISH s q1 #4: queued"]].concat());
+        ["at-0", "at-1"].into_iter().for_each(|id| Peer::clean(&broker, version, id).leave());
+    }
+}
+
 /// A Client with one subscription of its own and one in a group gets two copies, each with the identifier of its subscription [MQTT-3.3.4-5].
 #[test]
 fn each_copy_names_its_own_subscription() {

@@ -22,6 +22,11 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
+    /// Whether the session keeps messages of this subscription while its Client is away: those of QoS 0 are not for who is away.
+    pub(crate) fn keeps(&self) -> bool {
+        self.options.qos != QoS::AtMostOnce && self.client.is_durable()
+    }
+
     /// Target for this subscription alone.
     pub fn target(&self) -> Target {
         let identifiers = self.options.identifier.map_or_else(Identifiers::default, Identifiers::one);

@@ -118,7 +118,7 @@ fn group_has_room(turn: &Turn, group: &SharedGroup, route: &Route, bytes: usize)
     for (_, member) in group.members() {
         let client = &member.client;
         let is_there = client.wire_version().is_some();
-        if !member.options.cover(&route.topic) || !(is_there || client.is_durable()) {
+        if !member.options.cover(&route.topic) || !(is_there || member.keeps()) {
             continue;
         }
         let has_room = (is_there && member.options.qos == QoS::AtMostOnce) || client.can_take(bytes);

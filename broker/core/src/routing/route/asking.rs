@@ -213,11 +213,13 @@ mod tests {
 
     use lot_facts::{RuleFacts, RuleInputs};
     use lotmq_auth::{Account, Answer, Ask, Opinion, Question, Rule, Validity};
+    use lotmq_codec::QoS;
 
     use super::*;
     use crate::fixture;
     use crate::hashing::Hashing;
     use crate::tenant::client::Client;
+    use crate::tenant::subscription::Options;
 
     const RECEIVERS: usize = 5 * ANSWERS_PER_LOOK;
 
@@ -244,7 +246,7 @@ mod tests {
 
     fn client(tenant: &Arc<Tenant>, number: usize, filter: &str) -> Arc<Client> {
         let client = fixture::client(tenant, u32::try_from(number).unwrap(), &name(number));
-        tenant.subscribe(&client, filter, fixture::PLAIN);
+        tenant.subscribe(&client, filter, Options { qos: QoS::AtLeastOnce, ..fixture::PLAIN });
         client
     }
 

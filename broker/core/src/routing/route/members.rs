@@ -19,7 +19,7 @@ pub(super) const PREFERENCES: usize = 5;
 pub(super) fn preference(member: &Subscriber, topic: &str, (bytes, keeps): (usize, bool)) -> Option<usize> {
     let client = &member.client;
     let is_connected = client.wire_version().is_some();
-    if !(is_connected || (keeps && client.is_durable())) || !member.options.cover(topic) {
+    if !(is_connected || (keeps && member.keeps())) || !member.options.cover(topic) {
         return None;
     }
     Some(match is_connected {
