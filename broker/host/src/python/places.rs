@@ -49,7 +49,8 @@ impl CallPlaces {
         }
         // There may be a place for another one, too.
         self.changed.notify_all();
-        is_next.then_some(CallPlace { places: self, owner })
+        // Made only then: to drop it takes the lock.
+        is_next.then(|| CallPlace { places: self, owner })
     }
 
     /// Does something in the midst of a call; its place is another one's meanwhile.
@@ -86,6 +87,16 @@ impl Drop for CallPlace<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_gets_no_place_in_time_takes_none_and_goes_on() {
+        let places = CallPlaces::default();
+        let mut held: Vec<_> =
+            (0..PYTHON_AT_ONCE_MAX).map(|_| places.take(None).expect("there are so many")).collect();
+        assert!(places.take(Some(Instant::now())).is_none());
+        held.pop();
+        assert!(places.take(Some(Instant::now())).is_some());
+    }
 
     #[test]
     fn who_has_fewest_running_is_next() {
