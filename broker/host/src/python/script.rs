@@ -3,6 +3,7 @@
 use super::{
     Called, Python, PythonError,
     instance::{Entered, ScriptInstance},
+    turns::ScriptTurns,
 };
 use crate::{
     Value,
@@ -21,6 +22,8 @@ pub struct Script {
     source: Box<str>,
     /// Account whose guests' memory its own counts to; 0 for nobody's.
     account: u64,
+    /// Turns of its calls; who has his is the only one that locks the instance.
+    turns: ScriptTurns,
     /// `None` until the first call, and after a trap.
     instance: Mutex<Option<ScriptInstance>>,
 }
@@ -34,7 +37,8 @@ impl fmt::Debug for Script {
 impl Script {
     /// A script of this account (0: of nobody's) that was checked before: it runs from top to bottom when it is first called.
     pub fn known(python: &Python, source: &str, account: u64) -> Script {
-        Script { python: python.clone(), source: source.into(), account, instance: Mutex::new(None) }
+        let turns = ScriptTurns::of(account);
+        Script { python: python.clone(), source: source.into(), account, turns, instance: Mutex::new(None) }
     }
 
     /// Runs a script of this account (0: of nobody's) from top to bottom. Gives the names of its functions in their order, as a JSON array, and what it printed; waits for
@@ -75,7 +79,7 @@ impl Script {
         &self.source
     }
 
-    /// Calls a function by name. It waits for other calls of this script, for a place and for native code, at most [`PYTHON_WAIT`];
+    /// Calls a function by name. It waits for its turn among the calls of this script, for a place and for native code, at most [`PYTHON_WAIT`];
     /// the thread's time until it returns counts for no run.
     pub fn call(&self, function: &str, arguments: &[Value]) -> Called {
         let called = apart(|| self.entered(function, arguments));
@@ -85,7 +89,8 @@ impl Script {
     fn entered(&self, function: &str, arguments: &[Value]) -> Result<Called, PythonError> {
         let deadline = Instant::now() + PYTHON_WAIT;
         let busy = PythonError::Busy { waited_sec: PYTHON_WAIT.as_secs() };
-        let mut instance = self.instance.try_lock_until(deadline).ok_or(busy)?;
+        let _turn = self.turns.take(deadline).ok_or(busy)?;
+        let mut instance = self.instance.lock();
         let _place = self.python.place(deadline)?;
         let mut printed = String::new();
         if instance.is_none() {
