@@ -342,7 +342,8 @@ fn different_retained_ones_for_everybody_who_does_not_read() {
     }
     println!("{} KiB waited for {SUBSCRIBERS} who do not read", most >> 10);
     assert!(most <= WAITING_MAX + BYTES as u64, "{most} bytes waited");
-    assert!(most > WAITING_MAX / 2, "they do wait: {most} bytes");
+    // Clients without a user have three quarters of it.
+    assert!(most > WAITING_MAX * 3 / 4 / 2, "they do wait: {most} bytes");
     retain("last", vec![b'y'; BYTES]);
     let mut reader = broker.client("reader");
     reader.subscribe_to("last", QoS::AtMostOnce).unwrap();

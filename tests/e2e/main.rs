@@ -78,6 +78,7 @@ mod ownership;
 mod packages;
 mod panels;
 mod passwd;
+mod places;
 mod projects;
 mod proxy_protocol;
 mod publishers;

@@ -39,8 +39,9 @@ macro_rules! limit_table {
                 queue_bytes: u64 = $crate::limit_table::QUEUE_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes", json "QueueBytes"
                     => QueueBytes(QuotaExceeded, "queue of a session is full"): "a new message is dropped for this session or refused, as `on_full` says";
                 /// Connections at once: in `[limits]` of the whole broker, for a listener of that listener. The whole broker has fewer where the process may not open so many files.
+                /// Where it is four or more, one user has at most three quarters of what the others leave, and so have all clients without a user together.
                 connections: u32 = $crate::limit_table::CONNECTIONS_MAX, range 1..=100_000_000, unit "connections"
-                    => Connections(QuotaExceeded, "too many connections"): "a new connection is closed at once; of those from this machine some are let in, and refused with 0x97, before 5.0 with return code 3, unless an administrator logs in";
+                    => Connections(QuotaExceeded, "too many connections"): "a new connection is closed at once; of those from this machine some are let in, and refused with 0x97, before 5.0 with return code 3, unless an administrator logs in. So is a login beyond a share; one that takes over a session, and administrators, always get in";
                 /// New connections per second, a second's worth at once: in `[limits]` of the whole broker, for a listener of that listener. 0 for any number.
                 connections_per_sec: u32 = 0, range 0..=10_000_000, unit "1/s"
                     => ConnectionsPerSec(ConnectionRateExceeded, "too many new connections"): "a new connection is closed at once";
@@ -124,11 +125,11 @@ macro_rules! limit_table {
                 /// tenant. One user has at most half of it, and so have all clients without a user together.
                 tenant_session_bytes: u64 = $crate::limit_table::TENANT_SESSION_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
                     => TenantSessionBytes(QuotaExceeded, "sessions take too much room"): "CONNECT as for `sessions`, SUBSCRIBE as for `subscriptions`; a PUBLISH of QoS 2 beyond them: PUBREC with 0x97, before 5.0 the connection ends; administrators are not held to it";
-                /// Bytes of messages that wait for all clients whose sockets are full. While it is more, each has an even share instead of its `output_bytes`. A message of QoS 0 from 64 KiB on that has no room in it is dropped for its receiver; a retained one that a new subscription is to get waits.
+                /// Bytes of messages that wait for all clients whose sockets are full. Those of one user, and those of all clients without a user, have at most three quarters of what the others leave, or an even part where that is more; when they have it, each of these clients has an even share of it instead of its `output_bytes`. A message of QoS 0 from 64 KiB on that has no room in it is dropped for its receiver; a retained one that a new subscription is to get waits.
                 all_output_bytes: u64 = $crate::limit_table::ALL_OUTPUT_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
                     => AllOutputBytes(QuotaExceeded, "clients do not read"): "as for `output_bytes`, for those who have more than their share";
                 /// Bytes of messages of QoS 1 and 2 that wait in memory, for all clients whose sessions end with their connections; those of other sessions rest in the
-                /// store. While it is more, each has an even share instead of its `queue_bytes`.
+                /// store. Shared out as `all_output_bytes`: each client of who has his part has an even share of it instead of its `queue_bytes`.
                 all_queue_bytes: u64 = $crate::limit_table::ALL_QUEUE_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
                     => AllQueueBytes(QuotaExceeded, "clients do not take their messages"): "as for `queue_bytes`, for those who have more than their share";
                 /// Bytes of messages of QoS 1 and 2 that are in memory for sessions: in flight and kept to be sent again, also to clients that have gone, or next to be sent; one for

@@ -7,6 +7,7 @@
 //! with it (`owner`), and what lies between MQTT and its socket (`net`).
 
 pub mod peer;
+pub mod place_claim;
 pub(crate) mod refusal;
 pub mod refused;
 
@@ -25,6 +26,7 @@ use lotmq_zstd::Offer;
 use parking_lot::Mutex;
 
 use crate::connection::peer::{Certified, Peer};
+use crate::connection::place_claim::PlaceClaim;
 use crate::connection::refused::Refusals;
 use crate::figures::OwnTraffic;
 use crate::limits::{Limit, Reached};
@@ -142,8 +144,9 @@ pub trait Transport: Any + Send + Sync {
     /// Why it has ended, where nothing that came before is left to be handled.
     fn check_present(&self) -> Result<(), CloseReason>;
 
-    /// Whether the connection may keep its place now that its user is known: in a place beyond the limit, only an administrator may.
-    fn keeps_place(&self, is_administrator: &dyn Fn() -> bool) -> bool;
+    /// Whether the connection may keep its place now that its user is known: in a place beyond the limit only an administrator may, and nobody may have more than his share
+    /// of all places, in which this one counts from then on.
+    fn keeps_place(&self, claim: &PlaceClaim<'_>) -> bool;
 
     /// Bytes of incomplete input that are kept.
     fn held_bytes(&self) -> u32;

@@ -25,6 +25,7 @@ use crate::hashing::Hashing;
 use crate::limits::LimitsReached;
 use crate::limits::unfinished::Unfinished;
 use crate::shares::feeding::Feeding;
+use crate::shares::owned_sum::OwnedSum;
 use slots::Slots;
 
 /// Shared state of the core.
@@ -56,9 +57,9 @@ pub struct Core {
     /// Messages published on threads without Clients that are on their way to the disk.
     pub feeding: Mutex<Feeding>,
     /// Bytes of output that waits for clients which do not read.
-    pub output_bytes: Arc<Unfinished>,
+    pub output_bytes: OwnedSum,
     /// Bytes of messages that wait in memory for clients whose sessions end with their connections.
-    pub queued_bytes: Unfinished,
+    pub queued_bytes: OwnedSum,
     /// Bytes of the topics of aliases that were set towards clients.
     pub alias_bytes: Unfinished,
     /// Configuration as it was when the broker started.
@@ -87,8 +88,8 @@ impl Core {
             slots: Slots::default(),
             ended_runs: Arc::default(),
             feeding: Mutex::default(),
-            output_bytes: Arc::default(),
-            queued_bytes: Unfinished::default(),
+            output_bytes: OwnedSum::default(),
+            queued_bytes: OwnedSum::default(),
             alias_bytes: Unfinished::default(),
             config: config.clone(),
         }

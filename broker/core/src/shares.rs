@@ -9,6 +9,7 @@
 //! then: threads that ask at once may exceed a bound by what one of them takes.
 
 pub mod feeding;
+pub mod owned_sum;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -20,6 +21,7 @@ use lotmq_config::Limits;
 use lotmq_session::Time;
 use parking_lot::Mutex;
 
+use crate::limits::unfinished::Unfinished;
 use crate::limits::{Bucket, Limit};
 
 /// Totals of one owner, or of all.
@@ -35,6 +37,10 @@ struct Totals {
     are_queues_full: AtomicBool,
     /// Bytes of messages that each session may have in memory while all together have too much; else 0.
     window_bytes: AtomicU64,
+    /// Bytes of output that waits for clients which do not read.
+    output: Unfinished,
+    /// Bytes of messages that wait in memory for clients whose sessions end with their connections.
+    queued: Unfinished,
 }
 
 impl Totals {
@@ -164,6 +170,20 @@ impl Share {
         !matches!(self.owner, Owner::User(_))
     }
 
+    /// Bytes of output that waits for clients of this owner; those without a user are one.
+    pub(crate) fn output(&self) -> &Unfinished {
+        &self.totals_as_one().output
+    }
+
+    /// Bytes of messages that wait in memory for clients of this owner; those without a user are one.
+    pub(crate) fn queued(&self) -> &Unfinished {
+        &self.totals_as_one().queued
+    }
+
+    fn totals_as_one(&self) -> &Totals {
+        if self.is_anonymous() { &self.shares.anonymous } else { &self.own }
+    }
+
     /// Counts bytes that are on their way to the disk.
     pub(crate) fn feeds(&self, bytes: usize) {
         if self.fed.fetch_add(bytes, Ordering::Relaxed) == 0 {
@@ -220,6 +240,11 @@ impl Share {
     /// Tag of the tenant for an anonymous owner; `None` for a user.
     pub fn tenant_of_anonymous(&self) -> Option<usize> {
         self.is_anonymous().then(|| Arc::as_ptr(&self.shares).addr())
+    }
+
+    /// Number that tells the owner from those of all tenants, as long as his share lives. Clients of a tenant without a user have the same.
+    pub fn account(&self) -> u64 {
+        self.tenant_of_anonymous().unwrap_or_else(|| std::ptr::from_ref(self).addr()) as u64
     }
 
     /// Name of the owner, for people.

@@ -180,7 +180,7 @@ impl Turn {
     pub fn new(context: Arc<TurnContext>, home: Option<Arc<Home>>) -> Self {
         let core = Arc::clone(&context.core);
         Self {
-            arena: Arena::new(Arc::clone(&core.output_bytes)),
+            arena: Arena::new(Arc::clone(core.output_bytes.all())),
             routes: RouteCache::new(core.chance.hashing.clone()),
             messages: Messages::default(),
             receivers: Receivers::default(),

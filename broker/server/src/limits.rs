@@ -9,6 +9,9 @@ pub(crate) const DESCRIPTORS_KEPT_MAX: u32 = 512;
 /// said, which give way to newcomers, the others administrators and who is about to be closed. Half as many beyond `half_open`.
 pub(crate) const SPARE_CONNECTIONS_MAX: u32 = 16;
 
+/// Connections that there may be from which on they are shared out between users; of fewer, nobody's part would be as many as he needs.
+pub(crate) const PLACES_SHARED_MIN: u32 = 4;
+
 /// Time that such a connection has for its CONNECT.
 pub(crate) const SPARE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 

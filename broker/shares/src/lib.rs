@@ -83,6 +83,13 @@ impl<K: Eq + Hash> AccountShares<K> {
         used.all > self.max() / 2 || own > self.part(&used, own) / 2
     }
 
+    /// Whether an account has more than its part, as it may where [`put_back`](Self::put_back) did not ask. One is never more.
+    pub fn is_beyond(&self, account: &K) -> bool {
+        let used = self.used.lock();
+        let own = used.of(account);
+        own > self.part(&used, own).max(1)
+    }
+
     /// What an account may have that has `own`.
     fn part(&self, used: &Used<K>, own: u64) -> u64 {
         share_of(self.max(), used.all - own, self.part)

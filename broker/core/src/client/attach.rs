@@ -17,7 +17,7 @@ use crate::connection::Connection;
 use crate::durable::changes::Stamp;
 use crate::fault::{Fault, is_planted};
 use crate::reason::close::CloseReason;
-use crate::shares::Holding;
+use crate::shares::{Holding, Share};
 use crate::tenant::Tenant;
 use crate::tenant::client::{Client, ClientState, LeftAt};
 use crate::tenant::link::Link;
@@ -169,7 +169,7 @@ fn resume(
     client.set_durable(!request.expiry.ends_with_connection());
     state.count(&client.client_id, client.is_durable());
     let is_durable = was_durable || client.is_durable();
-    let link = link(connection, request, true, is_durable);
+    let link = link((connection, state.holding.share()), request, true, is_durable);
     client.set_wire(Some(&link));
     state.link = Some(link);
     // What rests in the store is still to be sent; it goes when the session ends.
@@ -194,9 +194,15 @@ fn differs(before: &Identity, now: &Identity) -> bool {
 }
 
 /// The link of a new connection, which begins with CONNACK; held back while something that CONNACK promises is on its way to the disk.
-fn link(connection: &Arc<Connection>, request: &Request, session_present: bool, is_durable: bool) -> Link {
+fn link(
+    (connection, share): (&Arc<Connection>, &Arc<Share>),
+    request: &Request,
+    session_present: bool,
+    is_durable: bool,
+) -> Link {
     let connack = connack(connection, request, session_present);
-    let mut link = Link::new(Arc::clone(connection), request.recipient, &connack, is_durable);
+    let of = (Arc::clone(connection), Arc::clone(share));
+    let mut link = Link::new(of, request.recipient, &connack, is_durable);
     link.allow_aliases(request.topic_alias_maximum);
     link
 }
@@ -231,6 +237,7 @@ fn create(
     state.count(&request.client_id, !request.expiry.ends_with_connection());
     let session_id = turn.core.ids.next_session().0;
     let slot = turn.core.slots.take();
+    let share = Arc::clone(state.holding.share());
     let client = Arc::new(Client::new(tenant, session_id, slot, state));
     if client.is_durable() || ends_durable {
         turn.changes(&client);
@@ -239,7 +246,7 @@ fn create(
         client.changed.set(stamp);
     }
     let is_durable = client.is_durable() || ends_durable || rests_on.is_some();
-    let link = link(connection, request, false, is_durable);
+    let link = link((connection, &share), request, false, is_durable);
     client.set_wire(Some(&link));
     {
         let mut state = client.state.lock();

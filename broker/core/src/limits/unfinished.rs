@@ -22,19 +22,39 @@ pub struct Unfinished {
 impl Unfinished {
     /// Notes that a connection keeps `held` bytes instead of `before`. False when that makes too many, and this connection has more than its share.
     pub fn change(&self, before: u32, held: u32, bytes_max: u64) -> bool {
+        let (_, holders) = self.note(before, held);
+        held <= before
+            || !self.is_above(bytes_max)
+            || u64::from(held) <= bytes_max / u64::from(holders.max(1))
+    }
+
+    /// Notes that a connection keeps `held` bytes instead of `before`; how many connections kept any before, and do now.
+    pub(crate) fn note(&self, before: u32, held: u32) -> (u32, u32) {
         let order = Ordering::Relaxed;
-        let holders = match (before, held) {
-            (0, 1..) => self.holders.fetch_add(1, order) + 1,
-            (1.., 0) => self.holders.fetch_sub(1, order) - 1,
-            _ => self.holders.load(order),
-        };
         if held <= before {
             self.bytes.fetch_sub((before - held).into(), order);
-            return true;
+        } else {
+            self.bytes.fetch_add((held - before).into(), order);
         }
-        let more = u64::from(held - before);
-        let bytes = self.bytes.fetch_add(more, order) + more;
-        bytes <= bytes_max || u64::from(held) <= bytes_max / u64::from(holders.max(1))
+        match (before, held) {
+            (0, 1..) => {
+                let holders = self.holders.fetch_add(1, order);
+                (holders, holders + 1)
+            }
+            (1.., 0) => {
+                let holders = self.holders.fetch_sub(1, order);
+                (holders, holders - 1)
+            }
+            _ => {
+                let holders = self.holders.load(order);
+                (holders, holders)
+            }
+        }
+    }
+
+    /// Number of connections that keep any.
+    pub(crate) fn holders(&self) -> u32 {
+        self.holders.load(Ordering::Relaxed)
     }
 
     /// Sum of the bytes.
@@ -59,13 +79,6 @@ impl Unfinished {
         } else {
             u64::MAX
         }
-    }
-
-    /// Bytes that a connection which keeps `held` may add: those that are left, or what it lacks of an even share.
-    pub fn room(&self, held: u64, bytes_max: u64) -> u64 {
-        let even = bytes_max / u64::from(self.holders.load(Ordering::Relaxed).max(1));
-        let left = bytes_max.saturating_sub(self.bytes.load(Ordering::Relaxed));
-        left.max(even.saturating_sub(held))
     }
 
     /// Whether the sum is above its bound.
@@ -99,12 +112,6 @@ mod tests {
         assert_eq!(sum.share(1000), u64::MAX);
         sum.change(0, 1, 1000);
         assert_eq!(sum.share(1000), 500);
-        assert_eq!(
-            (sum.room(1, 1000), sum.room(1000, 1000)),
-            (499, 0),
-            "nothing is left, but shares are even"
-        );
-        assert_eq!(sum.room(1000, 1501), 500, "what is left of all is anybody's");
         sum.change(1, 0, 1000);
         sum.change(1000, 0, 1000);
         assert_eq!((sum.bytes.into_inner(), sum.holders.into_inner()), (0, 0));

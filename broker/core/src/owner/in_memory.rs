@@ -16,6 +16,7 @@ use super::input::Input;
 use super::source::{Received, Source};
 use crate::connection::Transport;
 use crate::connection::peer::{Certified, Peer};
+use crate::connection::place_claim::PlaceClaim;
 use crate::limits::Limit;
 use crate::reason::close::CloseReason;
 use crate::tenant::Tenant;
@@ -117,7 +118,7 @@ impl Transport for InMemory {
         self.input.lock().look_for_end(self)
     }
 
-    fn keeps_place(&self, _: &dyn Fn() -> bool) -> bool {
+    fn keeps_place(&self, _: &PlaceClaim<'_>) -> bool {
         true
     }
 

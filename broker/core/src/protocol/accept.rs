@@ -14,6 +14,7 @@ use crate::client::connack::connack_fits;
 use crate::client::request::Request;
 use crate::connection::Connection;
 use crate::connection::peer::Certified;
+use crate::connection::place_claim::PlaceClaim;
 use crate::connection::refusal::{answer_refusal, unstored_reason, unstored_words};
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::{ClientRate, Limit, ZSTD_PACKET_BYTES_MIN};
@@ -79,7 +80,7 @@ fn attach_allowed(
         return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &words));
     }
     request.expiry = request.expiry.min(turn.core.settings.session_expiry_max_of(&identity));
-    if !connection.transport.keeps_place(&|| tenant.is_administrator(&identity)) {
+    if !keeps_place(connection, &tenant, &identity) {
         return Err(turn_away_for(connection, request, turn, Limit::Connections));
     }
     let identity = Arc::new(identity);
@@ -123,6 +124,19 @@ fn attach_allowed(
         }
     };
     Ok(Attached::Open(Box::new(opened(connection, request, turn, client, is_durable))))
+}
+
+/// Whether the connection of who has logged in may stay among all that are open.
+fn keeps_place(connection: &Connection, tenant: &Tenant, identity: &Identity) -> bool {
+    let takes_over = || {
+        let known = tenant.sessions.lock().get(SessionKey::from(identity)).cloned();
+        known.is_some_and(|client| client.state.lock().link.is_some())
+    };
+    connection.transport.keeps_place(&PlaceClaim {
+        share: tenant.shares.of(identity),
+        is_administrator: &|| tenant.is_administrator(identity),
+        takes_over: &takes_over,
+    })
 }
 
 /// Opens a connection whose CONNECT was accepted: its deadlines begin, and its Client gets its backlog. `is_durable`: CONNACK waits until the session is

@@ -1,9 +1,11 @@
 //! Memory that is kept for one connection besides its buffer, as it counts among that of all: topics of the aliases that were set towards its Client, and
 //! messages that wait in a session which ends with the connection. Others rest in the store.
 //!
-//! Where all together keep too much, each has an even share, as of what does not leave ([`Unfinished`](crate::limits::unfinished::Unfinished)).
+//! Where all together keep too much of the former, each has an even share, as of what does not leave ([`Unfinished`](crate::limits::unfinished::Unfinished)); of the latter
+//! each user has a part, and of that his clients have even shares ([`OwnedSum`](crate::shares::owned_sum::OwnedSum)).
 
 use crate::shared::Core;
+use crate::shares::Share;
 
 /// Steps in which bytes are counted.
 const STEP_BYTES: u32 = 1 << 10;
@@ -31,12 +33,12 @@ impl Kept {
         u64::from(self.alias_bytes) < core.alias_bytes.share(core.config.limits.all_alias_bytes)
     }
 
-    /// Sets the bytes of messages that wait in memory.
-    pub(crate) fn queue(&mut self, bytes: u64, core: &Core) {
+    /// Sets the bytes of messages that wait in memory for a Client whose owner has this share.
+    pub(crate) fn queue(&mut self, bytes: u64, share: &Share, core: &Core) {
         let bytes = bytes.saturating_sub(self.postponed_bytes.into());
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX) & !(STEP_BYTES - 1);
         if bytes != self.queued_bytes {
-            core.queued_bytes.change(self.queued_bytes, bytes, core.config.limits.all_queue_bytes);
+            core.queued_bytes.change(share.queued(), self.queued_bytes, bytes);
             self.queued_bytes = bytes;
         }
     }
@@ -58,13 +60,13 @@ impl Kept {
     }
 
     /// Takes the connection's bytes off the sums, because it ends.
-    pub fn end(&mut self, core: &Core) {
+    pub fn end(&mut self, share: &Share, core: &Core) {
         self.aliases(0, core);
-        self.queue(0, core);
+        self.queue(0, share, core);
     }
 }
 
-/// Whether so many bytes may wait in memory for one session.
-pub(crate) fn may_queue(core: &Core, bytes: u64) -> bool {
-    bytes <= core.queued_bytes.share(core.config.limits.all_queue_bytes)
+/// Whether so many bytes may wait in memory for one session of this owner.
+pub(crate) fn may_queue(core: &Core, share: &Share, bytes: u64) -> bool {
+    bytes <= core.queued_bytes.share(share.queued(), core.config.limits.all_queue_bytes)
 }

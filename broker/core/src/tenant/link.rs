@@ -18,6 +18,7 @@ use crate::connection::{Connection, Transport};
 use crate::limits::{CONTROL_BYTES_MAX, CONTROL_BYTES_MIN, Limit, WRAPPED_CHUNK_BYTES};
 use crate::reason::close::CloseReason;
 use crate::reason::recipient::Recipient;
+use crate::shares::Share;
 use crate::tenant::alias_out::AliasesOut;
 use crate::tenant::aliased::aliased;
 use crate::tenant::held::Held;
@@ -50,6 +51,8 @@ pub struct Link {
     /// Bytes of the buffer that are counted among those of all connections.
     counted: u32,
     pub(crate) kept: Kept,
+    /// Share of the Client's owner, in which what waits counts.
+    share: Arc<Share>,
     /// Whether the session's backlog is sent in a later turn.
     pub(crate) is_postponed: bool,
 }
@@ -69,8 +72,13 @@ enum Stage {
 }
 
 impl Link {
-    /// Link whose first packet is `connack`. `is_held`: it waits for [`Link::release`].
-    pub fn new(connection: Arc<Connection>, recipient: Recipient, connack: &[u8], is_held: bool) -> Self {
+    /// Link of a Client whose owner has this share. Its first packet is `connack`. `is_held`: it waits for [`Link::release`].
+    pub fn new(
+        (connection, share): (Arc<Connection>, Arc<Share>),
+        recipient: Recipient,
+        connack: &[u8],
+        is_held: bool,
+    ) -> Self {
         let mut output = Output::default();
         output.append(connack);
         let stage = if is_held { Stage::Held } else { Stage::Opening };
@@ -90,6 +98,7 @@ impl Link {
             held: Held::default(),
             counted: 0,
             kept: Kept::default(),
+            share,
             is_postponed: false,
         }
     }
@@ -126,7 +135,7 @@ impl Link {
         }
     }
 
-    /// Recipient of answers. They are no longer than what they answer while more waits for all Clients than their bound.
+    /// Recipient of answers. They are no longer than what they answer while more waits for the Clients of its owner than may.
     pub fn recipient(&self) -> Recipient {
         let Self { version, packet_bytes_max, wants_reasons, .. } = *self;
         let wants_reasons = wants_reasons && !self.is_all_full();
@@ -175,7 +184,8 @@ impl Link {
             return Some(Limit::OutputBytes);
         }
         let core = &self.connection.listener.core;
-        let share = core.output_bytes.share(core.config.limits.all_output_bytes);
+        let owner = self.share.output();
+        let share = core.output_bytes.share(owner, core.config.limits.all_output_bytes);
         (waiting as u64 > share.max(CONTROL_BYTES_MIN)).then_some(Limit::AllOutputBytes)
     }
 
@@ -283,7 +293,7 @@ impl Link {
         let waiting = own.max(u32::from(self.output.has_shared()));
         if waiting != self.counted {
             let core = &self.connection.listener.core;
-            core.output_bytes.change(self.counted, waiting, core.config.limits.all_output_bytes);
+            core.output_bytes.change(self.share.output(), self.counted, waiting);
             self.counted = waiting;
         }
     }
@@ -293,19 +303,32 @@ impl Link {
         self.output_bytes_max().saturating_sub(self.waiting_bytes() + self.held.bytes())
     }
 
-    /// Bytes of messages that the bound on all Clients together lets it add: what is left, or what it lacks of an even share. There everything counts that waits
+    /// Bytes of messages that the bound on all Clients together lets it add: what is left to its owner, or what it lacks of an even share. There everything counts that waits
     /// for it, as if nobody else had any of it.
     pub(crate) fn room_of_all(&self) -> usize {
         let core = &self.connection.listener.core;
         let waiting = self.output.len() + self.held.bytes();
-        let room = core.output_bytes.room(waiting as u64, core.config.limits.all_output_bytes);
+        let owner = self.share.output();
+        let room = core.output_bytes.room(owner, waiting as u64, core.config.limits.all_output_bytes);
         usize::try_from(room).unwrap_or(usize::MAX)
     }
 
-    /// Whether more waits for all Clients than their bound.
+    /// Counts the bytes of messages that wait in memory.
+    pub(crate) fn queue(&mut self, bytes: u64) {
+        self.kept.queue(bytes, &self.share, &self.connection.listener.core);
+    }
+
+    /// Bytes of messages that may wait for all Clients of its owner.
+    pub(crate) fn part_of_all(&self) -> usize {
+        let core = &self.connection.listener.core;
+        let part = core.output_bytes.part(self.share.output(), core.config.limits.all_output_bytes);
+        usize::try_from(part).unwrap_or(usize::MAX)
+    }
+
+    /// Whether more waits for the Clients of its owner than his part of what may wait for all.
     pub(crate) fn is_all_full(&self) -> bool {
         let core = &self.connection.listener.core;
-        core.output_bytes.is_above(core.config.limits.all_output_bytes)
+        core.output_bytes.is_beyond(self.share.output(), core.config.limits.all_output_bytes)
     }
 
     /// Writes the buffer, as its owner. Ready when it is empty.
@@ -389,8 +412,8 @@ impl Wire {
 impl Drop for Link {
     fn drop(&mut self) {
         let core = &self.connection.listener.core;
-        core.output_bytes.change(self.counted, 0, core.config.limits.all_output_bytes);
-        self.kept.end(core);
+        core.output_bytes.change(self.share.output(), self.counted, 0);
+        self.kept.end(&self.share, core);
     }
 }
 

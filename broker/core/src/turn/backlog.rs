@@ -292,12 +292,10 @@ fn replay_for(
     Pause::NoRoom
 }
 
-/// Whether the output of all Clients has room for a retained message, however much of it the socket takes. One that is larger than their bound has where nothing else
-/// waits.
+/// Whether the output of all Clients has room for a retained message, however much of it the socket takes. One that is larger than its owner's part has where nothing else
+/// waits for him.
 fn fits_all_output(link: &Link, bytes: usize) -> bool {
-    let bytes_max = link.connection.listener.core.config.limits.all_output_bytes;
-    bytes < SHARED_BYTES_MIN
-        || bytes.min(usize::try_from(bytes_max).unwrap_or(usize::MAX)) <= link.room_of_all()
+    bytes < SHARED_BYTES_MIN || bytes.min(link.part_of_all()) <= link.room_of_all()
 }
 
 /// The packet with a retained message for a Client; `None` where it gets none now, or never.

@@ -84,7 +84,7 @@ impl Delivery {
             }
         }
         if !client.is_durable() {
-            link.kept.queue(state.session.counts().queued_bytes, turn.core);
+            link.queue(state.session.counts().queued_bytes);
         }
         client.set_slow(link.must_buffer() || !state.session.can_send());
     }
@@ -315,7 +315,7 @@ fn may_wait(state: &ClientState, bytes: usize, (has_room, core): (bool, &Core)) 
 fn may_queue(state: &ClientState, bytes: usize, core: &Core) -> bool {
     let postponed = state.link.as_ref().map_or(0, |link| link.kept.postponed_bytes());
     let waiting = state.session.counts().queued_bytes.saturating_sub(postponed);
-    kept::may_queue(core, waiting + bytes as u64)
+    kept::may_queue(core, state.holding.share(), waiting + bytes as u64)
 }
 
 /// Whether a message can be sent now or finds a place.

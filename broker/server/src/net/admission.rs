@@ -18,9 +18,10 @@ use super::half_open::Waiting;
 use super::listener::Listener;
 use crate::limits::SPARE_PATIENCE;
 use lotmq_core::connection::peer::Peer;
+use lotmq_core::connection::place_claim::PlaceClaim;
 use lotmq_core::limits::Limit;
 use lotmq_core::limits::unfinished::{Unfinished, limit_of};
-use lotmq_core::shares::address_key;
+use lotmq_core::shares::{Share, address_key};
 
 /// Steps in which bytes of unfinished input are counted.
 const HELD_STEP_BYTES: u32 = 1 << 10;
@@ -30,8 +31,7 @@ pub(crate) struct Admission {
     listener: Arc<Listener>,
     /// Key of its address; 0 while it is not counted.
     address: AtomicU64,
-    /// Half-open entry, until CONNECT has come, and for as long as others may want the place.
-    waiting: Mutex<Option<Arc<Waiting>>>,
+    standing: Mutex<Standing>,
     is_half_open: AtomicBool,
     /// Bytes of input that are kept. Changed by its own task alone, or by whoever closes it for them.
     held_bytes: AtomicU32,
@@ -41,6 +41,15 @@ pub(crate) struct Admission {
     is_spare: bool,
     /// Whether it has little time for its CONNECT, because its place is beyond the bound.
     is_hurried: bool,
+}
+
+/// Standing of a connection among the others.
+#[derive(Default)]
+struct Standing {
+    /// Half-open entry, until CONNECT has come, and for as long as others may want the place.
+    waiting: Option<Arc<Waiting>>,
+    /// Share of the owner in whose number of connections it counts; `None` until somebody has logged in.
+    holder: Option<Arc<Share>>,
 }
 
 impl Admission {
@@ -62,7 +71,7 @@ impl Admission {
         let mut place = Self {
             listener: Arc::clone(listener),
             address: AtomicU64::new(0),
-            waiting: Mutex::new(Some(entered.waiting)),
+            standing: Mutex::new(Standing { waiting: Some(entered.waiting), holder: None }),
             is_half_open: AtomicBool::new(true),
             held_bytes: AtomicU32::new(0),
             is_open: AtomicBool::new(false),
@@ -75,7 +84,7 @@ impl Admission {
         match listener.net.gate.enter(connections, spare, all.connections_per_sec, now) {
             Ok(is_beyond_all) => place.is_spare = is_beyond || is_beyond_all,
             Err(limit) => {
-                listener.gate.leave();
+                listener.gate.leave(None);
                 return Err(limit);
             }
         }
@@ -97,22 +106,42 @@ impl Admission {
         Ok(place)
     }
 
-    /// Whether the user who has logged in may keep this place: beyond the bound only an administrator may.
-    pub(crate) fn is_for(&self, is_administrator: impl FnOnce() -> bool) -> bool {
+    /// Whether who has logged in may keep this place: beyond the bound only an administrator may, and nobody else has more than his share.
+    pub(crate) fn is_for(&self, claim: &PlaceClaim<'_>) -> bool {
         let Listener { net, gate, terms, .. } = &*self.listener;
         let limits = &terms.limits;
         let is_beyond_bound = || gate.open() > limits.connections || net.gate.open() > net.connections_max();
-        let keeps = !self.is_spare || !is_beyond_bound() || is_administrator();
+        let may_be_here = !self.is_spare || !is_beyond_bound() || (claim.is_administrator)();
+        let keeps = may_be_here && self.counts_for(claim);
         if keeps {
             self.leave_spares();
         }
         keeps
     }
 
+    /// Counts the place for who has logged in, at the listener and at the broker. False when he has what others leave to him of either.
+    fn counts_for(&self, claim: &PlaceClaim<'_>) -> bool {
+        let Listener { net, gate, terms, .. } = &*self.listener;
+        let mut standing = self.standing.lock();
+        // A login that waits for its session asks again, and what has ended counts for nobody.
+        if standing.holder.is_some() || !self.is_open.load(Ordering::Relaxed) {
+            return true;
+        }
+        if !gate.give(terms.limits.connections, claim) {
+            return false;
+        }
+        if !net.gate.give(net.connections_max(), claim) {
+            gate.take_back(&claim.share);
+            return false;
+        }
+        standing.holder = Some(Arc::clone(&claim.share));
+        true
+    }
+
     /// Ends the contest for the place: an administrator has it, or nobody.
     fn leave_spares(&self) {
         if self.is_spare
-            && let Some(waiting) = self.waiting.lock().take()
+            && let Some(waiting) = self.standing.lock().waiting.take()
         {
             self.listener.net.gate.spares.leave(&waiting);
         }
@@ -120,7 +149,7 @@ impl Admission {
 
     /// Half-open entry of the connection; `None` once CONNECT has come.
     pub(crate) fn waiting(&self) -> Option<Arc<Waiting>> {
-        self.waiting.lock().clone().filter(|_| self.is_half_open())
+        self.standing.lock().waiting.clone().filter(|_| self.is_half_open())
     }
 
     /// Waits until the connection has to give way to another one, while there is no [`Connection`](super::connection::Connection) that is told.
@@ -238,10 +267,10 @@ impl Admission {
         if !self.is_half_open.swap(false, Ordering::Relaxed) {
             return;
         }
-        let mut kept = self.waiting.lock();
-        if let Some(waiting) = kept.take() {
+        let mut standing = self.standing.lock();
+        if let Some(waiting) = standing.waiting.take() {
             self.listener.half_open.leave(&waiting);
-            *kept = self.is_spare.then_some(waiting);
+            standing.waiting = self.is_spare.then_some(waiting);
         }
     }
 
@@ -249,9 +278,12 @@ impl Admission {
     pub(crate) fn leave(&self) {
         self.connect_came();
         self.leave_spares();
-        if self.is_open.swap(false, Ordering::Relaxed) {
-            self.listener.gate.leave();
-            self.listener.net.gate.leave();
+        {
+            let Standing { holder, .. } = &*self.standing.lock();
+            if self.is_open.swap(false, Ordering::Relaxed) {
+                self.listener.gate.leave(holder.as_deref());
+                self.listener.net.gate.leave(holder.as_deref());
+            }
         }
         let address = self.address.swap(0, Ordering::Relaxed);
         if address != 0 {

@@ -1,24 +1,37 @@
-//! Gates of the broker and of listeners: how many connections are open, in all and from each address, and how fast new ones come.
+//! Gates of the broker and of listeners: how many connections are open, in all, of each user and from each address, and how fast new ones come.
 //!
 //! Invariant: the table of addresses has at most [`ADDRESSES_MAX`] rows. Not here: who asks (`admission`).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use hashbrown::HashMap;
 use lotmq_session::Time;
+use lotmq_shares::AccountShares;
 use parking_lot::Mutex;
 
 use super::spare::Spares;
-use crate::limits::ADDRESSES_MAX;
+use crate::limits::{ADDRESSES_MAX, PLACES_SHARED_MIN, USER_PART};
+use lotmq_core::connection::place_claim::PlaceClaim;
 use lotmq_core::limits::{Bucket, Limit};
+use lotmq_core::shares::Share;
 
 /// Gate of the broker, or of a listener: connections that are open, and the rate of new ones.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Gate {
     open: AtomicU32,
+    /// Open connections on which somebody has logged in, by whose they are.
+    holders: Arc<AccountShares>,
     rate: Mutex<Bucket>,
     /// Connections beyond the bound.
     pub(super) spares: Spares,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        let holders = AccountShares::new(u64::MAX, USER_PART);
+        Self { open: AtomicU32::default(), holders, rate: Mutex::default(), spares: Spares::default() }
+    }
 }
 
 impl Gate {
@@ -33,11 +46,33 @@ impl Gate {
         } else {
             return Ok(open >= open_max);
         };
-        self.leave();
+        self.open.fetch_sub(1, Ordering::Relaxed);
         Err(limit)
     }
 
-    pub(super) fn leave(&self) {
+    /// Counts a connection that is admitted for who has logged in on it, of `open_max`. False when he has more than others leave to him then.
+    pub(super) fn give(&self, open_max: u32, claim: &PlaceClaim<'_>) -> bool {
+        self.holders.set_max(open_max.into());
+        let account = claim.share.account();
+        self.holders.put_back(account, 1);
+        let may = open_max < PLACES_SHARED_MIN
+            || !self.holders.is_beyond(&account)
+            || (claim.takes_over)()
+            || (claim.is_administrator)();
+        if !may {
+            self.take_back(&claim.share);
+        }
+        may
+    }
+
+    /// Counts a connection for nobody any more.
+    pub(super) fn take_back(&self, holder: &Share) {
+        self.holders.give_back(holder.account(), 1);
+    }
+
+    /// Gives the place of a connection back.
+    pub(super) fn leave(&self, holder: Option<&Share>) {
+        holder.into_iter().for_each(|holder| self.take_back(holder));
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
