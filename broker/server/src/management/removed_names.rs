@@ -2,22 +2,41 @@
 //! `root` gives such a name again before its time has passed.
 //!
 //! Invariants: a name rests in the same batch that removes its user, so that it rests after a crash, too; at most [`REMOVED_NAMES_MAX`] rest, the
-//! oldest go first.
+//! oldest go first. No user gets the name of one whose sessions are still ending.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lotmq_store::{Batch, Op, SettingRow, TenantId};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use crate::limits::REMOVED_NAMES_MAX;
 
 /// Prefix of the names of settings that hold resting names; their value is the time of the removal.
 const SETTING: &str = "users.removed/";
 
-/// Resting names, with the time of the removal in milliseconds since 1970.
+/// Names of removed users.
 #[derive(Default)]
-pub(crate) struct RemovedNames(Mutex<BTreeMap<Box<str>, u64>>);
+pub(crate) struct RemovedNames {
+    /// Resting names, with the time of the removal in milliseconds since 1970.
+    resting: Mutex<BTreeMap<Box<str>, u64>>,
+    /// Names of those whose sessions are ending: as many as commands run at once.
+    leaving: Mutex<BTreeSet<Box<str>>>,
+    has_left: Condvar,
+}
+
+/// Name of a removed user whose sessions end until this is dropped.
+pub(crate) struct LeavingName<'a> {
+    names: &'a RemovedNames,
+    name: Box<str>,
+}
+
+impl Drop for LeavingName<'_> {
+    fn drop(&mut self) {
+        self.names.leaving.lock().remove(&self.name);
+        self.names.has_left.notify_all();
+    }
+}
 
 impl RemovedNames {
     /// Restores the resting names of a tenant, at a start.
@@ -28,12 +47,33 @@ impl RemovedNames {
             // One that cannot be read rests from the beginning of time, which is over, or until it is looked at.
             Some((name.into(), row.value.parse().unwrap_or_default()))
         });
-        self.0.lock().extend(names);
+        self.resting.lock().extend(names);
+    }
+
+    /// Notes that the sessions of a removed user end from now on.
+    pub(crate) fn leaves(&self, name: &str) -> LeavingName<'_> {
+        self.leaving.lock().insert(name.into());
+        LeavingName { names: self, name: name.into() }
+    }
+
+    /// Takes the lock under which users are removed, when no session of a removed one of this name is left.
+    pub(crate) fn lock_when_left<G>(&self, name: &str, lock: impl Fn() -> G) -> G {
+        loop {
+            let mut leaving = self.leaving.lock();
+            while leaving.contains(name) {
+                self.has_left.wait(&mut leaving);
+            }
+            drop(leaving);
+            let guard = lock();
+            if !self.leaving.lock().contains(name) {
+                return guard;
+            }
+        }
     }
 
     /// Time at which a resting name was given up; it rests for `rest`.
     pub(crate) fn resting_since(&self, name: &str, rest: Duration, now_ms: u64) -> Option<u64> {
-        let removed_at = *self.0.lock().get(name)?;
+        let removed_at = *self.resting.lock().get(name)?;
         let is_over = Duration::from_millis(now_ms.saturating_sub(removed_at)) >= rest;
         (!is_over).then_some(removed_at)
     }
@@ -46,7 +86,7 @@ impl RemovedNames {
         name: &str,
         (now_ms, rest): (u64, Duration),
     ) {
-        let mut names = self.0.lock();
+        let mut names = self.resting.lock();
         names.insert(name.into(), now_ms);
         store(batch, tenant, name, now_ms);
         let is_over = |at: u64| Duration::from_millis(now_ms.saturating_sub(at)) >= rest;
@@ -63,7 +103,7 @@ impl RemovedNames {
 
     /// Ends the rest of a name that is given again.
     pub(crate) fn end(&self, batch: &mut Batch, tenant: TenantId, name: &str) {
-        if self.0.lock().remove(name).is_some() {
+        if self.resting.lock().remove(name).is_some() {
             delete(batch, tenant, name);
         }
     }
@@ -99,6 +139,21 @@ mod tests {
         }
         assert_eq!(names.resting_since("user 0", REST, 2_000), None);
         assert_eq!(names.resting_since("user 1", REST, 2_001), Some(2_001));
+    }
+
+    #[test]
+    fn a_name_is_given_when_its_user_has_left() {
+        let names = RemovedNames::default();
+        let changes = Mutex::new(());
+        let bob = names.leaves("bob");
+        drop(names.lock_when_left("ann", || changes.lock()));
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| drop(names.lock_when_left("bob", || changes.lock())));
+            drop(changes.lock());
+            assert!(!waits.is_finished());
+            drop(bob);
+        });
+        assert!(names.leaving.lock().is_empty());
     }
 
     #[test]

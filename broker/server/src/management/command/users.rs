@@ -83,7 +83,8 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     allow(call, UserChange::Add { user: &user })?;
     check_password(call, &password)?;
     let credential = call.tenant.users.hash(&password).map_err(invalid_password)?;
-    let _changes = call.broker.commands.changes.lock();
+    let (broker, removed_names) = (call.broker, &call.tenant.managed().removed_names);
+    let _changes = removed_names.lock_when_left(&user, || broker.commands.changes.lock());
     refuse_resting(call, &user)?;
     let counts_for = counts_for(call);
     let account = call.tenant.users.add_user_counted(&user, credential, counts_for).map_err(refused)?;
@@ -105,9 +106,10 @@ fn counts_for(call: &Call<'_>) -> Option<Arc<str>> {
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let user = call.argument("user")?;
     call.about(EntityType::User, &user);
-    let _changes = call.broker.commands.changes.lock();
+    let changes = call.broker.commands.changes.lock();
     allow(call, UserChange::Remove { user: &user })?;
     call.tenant.users.remove_user(&user).map_err(refused)?;
+    let leaves = call.tenant.managed().removed_names.leaves(&user);
     // Before it is stored that he is gone: a broker that is killed in between has him, and his files where somebody finds them.
     put_files_aside(call, &user);
     let mut batch = Batch::new();
@@ -126,11 +128,14 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     modules::disown(call.tenant, &user);
     call.tenant.programs().scripts.disown(&user);
     call.tenant.managed().projects.disown(&user);
+    accounts_changed(call);
+    // However many sessions he has, only who gives his name again waits for their ends.
+    drop(changes);
     this_turn::with(|turn| {
         turn.tick();
         session_end::end_of_user(call.tenant, &user, turn);
     });
-    accounts_changed(call);
+    drop(leaves);
     stored?;
     Ok(Done::new(format!("User {user} removed successfully!")))
 }
