@@ -83,6 +83,24 @@ fn a_user_manager_gets_nothing_by_way_of_others() {
     assert_eq!(code(&broker, "ann", "-removeUserFromGroup deployer deployers"), "");
 }
 
+/// The usual way to give each user a subtree of his own names nobody and means everybody.
+#[test]
+fn a_user_manager_becomes_nobody_whom_rules_mean_without_his_name() {
+    let broker = broker_of_two(options());
+    assert_eq!(code(&broker, "ann", "-changeUserPassword bob other"), "", "there are no rules");
+    broker.command_ok("-changeUserPassword bob pw");
+    broker.command_ok(
+        "-addRule DEFINE RULE Own WITH PRIORITY 5 FOR Subscribe TO TOPIC \"private/+/#\"\n    IF USER IS TOPIC POSITION 2 THEN\n        ALLOW\n    ELSE\n        DENY\n",
+    );
+    for command in ["-changeUserPassword bob evil", "-removeUser bob"] {
+        assert_eq!(code(&broker, "ann", command), "PERMISSION_DENIED", "{command}");
+    }
+    assert_eq!(code(&broker, "bob", "-changeUserPassword bob pw"), "", "his own");
+    assert_eq!(code(&broker, "ann", "-addUser eve pw"), "");
+    broker.command_ok("-removeRule Own");
+    assert_eq!(code(&broker, "ann", "-removeUser bob"), "");
+}
+
 #[test]
 fn names_of_removed_users_rest_after_a_crash_too_and_root_may_give_them() {
     let mut broker = broker_of_two(options());

@@ -15,6 +15,8 @@ use crate::{ADMIN_GROUP, ROOT};
 pub trait NamedByRules {
     /// Whether a rule names this user.
     fn user(&self, name: &str) -> bool;
+    /// Whether a rule gives something to users whose names it does not say, such as those that a level of the topic says.
+    fn any_user(&self) -> bool;
     /// Whether a rule looks at the membership of this group.
     fn group(&self, name: &str) -> bool;
     /// Whether a rule looks at this property.
@@ -202,6 +204,7 @@ impl Actor<'_> {
         target.groups.iter().any(has_group)
             || target.properties.iter().any(has_property)
             || self.named.user(&target.name)
+            || self.named.any_user()
     }
 
     fn holds(&self, flag: Flag) -> bool {

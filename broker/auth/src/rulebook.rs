@@ -176,6 +176,11 @@ impl Rulebook {
         self.has_inputs(|inputs| inputs.modules || inputs.properties.iter().any(|named| named == property))
     }
 
+    /// Whether a rule compares names of users with what it does not say itself, or may, by a module.
+    pub fn names_any_user(&self) -> bool {
+        self.has_inputs(|inputs| inputs.modules || inputs.any_user)
+    }
+
     fn has_inputs(&self, are_such: impl Fn(&RuleInputs) -> bool) -> bool {
         self.rules.read().all.iter().any(|entry| are_such(&entry.inputs))
     }

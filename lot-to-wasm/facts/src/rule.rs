@@ -29,6 +29,9 @@ pub struct RuleInputs {
     pub login: bool,
     /// Name of the user.
     pub user: bool,
+    /// Whether that is compared with something that is no text in the rule, such as a level of the topic: then any user may be meant.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub any_user: bool,
     /// Groups of which the user is a member or not, sorted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,

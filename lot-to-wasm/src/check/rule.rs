@@ -462,7 +462,12 @@ fn each(node: &mut Expression, visit: &mut dyn FnMut(&Expression) -> bool) {
 /// What the verdict depends on, but for what [`facts`] has found out already.
 fn inputs(checked: &mut tree::Action) -> RuleInputs {
     let mut inputs = RuleInputs::default();
-    statements(&mut checked.body, &mut inputs);
+    let mut users = Users::default();
+    statements(&mut checked.body, &mut |node| {
+        note(node, &mut inputs);
+        users.note(node);
+    });
+    inputs.any_user = users.mentioned > users.named;
     for names in [&mut inputs.groups, &mut inputs.properties] {
         names.sort_unstable();
         names.dedup();
@@ -470,14 +475,52 @@ fn inputs(checked: &mut tree::Action) -> RuleInputs {
     inputs
 }
 
-fn statements(body: &mut [tree::Statement], inputs: &mut RuleInputs) {
+/// How often a rule mentions the user's name, and compares it with a text that it says itself.
+#[derive(Default)]
+struct Users {
+    mentioned: usize,
+    named: usize,
+}
+
+impl Users {
+    #[allow(clippy::wildcard_enum_match_arm, reason = "only what is about names of users is named")]
+    fn note(&mut self, node: &Expression) {
+        let is_constant = |side: &Expression| matches!(side.kind, ExpressionKind::Constant(_));
+        match &node.kind {
+            ExpressionKind::Session(SessionWord::User) => self.mentioned += 1,
+            ExpressionKind::Compare { left, right, .. } => {
+                let is_named = (is_user(left) && is_constant(right)) || (is_constant(left) && is_user(right));
+                self.named += usize::from(is_named);
+            }
+            ExpressionKind::OneOf { value, candidates } if is_user(value) => {
+                let are_constant = candidates
+                    .iter()
+                    .all(|candidate| matches!(candidate, Candidate::Value(value) if is_constant(value)));
+                self.named += usize::from(are_constant);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether a value is the user's name.
+#[allow(clippy::wildcard_enum_match_arm, reason = "nothing else is")]
+fn is_user(value: &Expression) -> bool {
+    match &value.kind {
+        ExpressionKind::Session(SessionWord::User) => true,
+        ExpressionKind::Cast { to: CastKind::String, value } => is_user(value),
+        _ => false,
+    }
+}
+
+fn statements(body: &mut [tree::Statement], visit: &mut dyn FnMut(&Expression)) {
     for statement in body {
         statement.each_part_mut(&mut |part| match part {
             PartMut::Value(value) | PartMut::Set(_, value) => each(value, &mut |node| {
-                note(node, inputs);
+                visit(node);
                 true
             }),
-            PartMut::Block(block, _) => statements(block, inputs),
+            PartMut::Block(block, _) => statements(block, visit),
             // There are none in a Rule.
             PartMut::Topic(..) | PartMut::Received(..) | PartMut::Need(_) => {}
         });

@@ -28,13 +28,18 @@ struct Named {
     users: &'static [&'static str],
     groups: &'static [&'static str],
     properties: &'static [&'static str],
+    any_user: bool,
 }
 
-const NOTHING: Named = Named { users: &[], groups: &[], properties: &[] };
+const NOTHING: Named = Named { users: &[], groups: &[], properties: &[], any_user: false };
 
 impl NamedByRules for Named {
     fn user(&self, name: &str) -> bool {
         self.users.contains(&name)
+    }
+
+    fn any_user(&self) -> bool {
+        self.any_user
     }
 
     fn group(&self, name: &str) -> bool {
@@ -51,6 +56,27 @@ fn more(what: &'static str, user: &str) -> UserChangeRefusal {
 }
 
 #[test]
+fn rules_that_may_mean_any_user_name_all_who_are_there() {
+    let (directory, table) = fixture();
+    directory.add_user("somebody", cheap_credential("pw")).unwrap();
+    directory.add_user("second", cheap_credential("pw")).unwrap();
+    directory.change_setting("second", "AllowedUserManagement", "true").unwrap();
+    let named = Named { any_user: true, ..NOTHING };
+    let check = |actor: &str, change| {
+        let mut identity = Identity::anonymous("c".into(), Peer::Unknown);
+        identity.user = Some(actor.into());
+        check_user_change(&table, (&directory, &named as &dyn NamedByRules), &identity, change)
+    };
+    let (password, remove) =
+        (UserChange::Password { user: "somebody" }, UserChange::Remove { user: "somebody" });
+    assert_eq!(check("second", password), Err(more("change the password of", "somebody")));
+    assert_eq!(check("second", remove), Err(more("remove", "somebody")));
+    assert_eq!(check("second", UserChange::Password { user: "second" }), Ok(()), "one's own");
+    assert_eq!(check("second", UserChange::Add { user: "new" }), Ok(()));
+    assert_eq!((check("chief", password), check("chief", remove)), (Ok(()), Ok(())));
+}
+
+#[test]
 fn what_rules_name_is_a_right() {
     let (directory, table) = fixture();
     for name in ["writer", "named", "tagged", "second"] {
@@ -64,7 +90,7 @@ fn what_rules_name_is_a_right() {
         directory.change_setting(name, "Line", "7").unwrap();
     }
     directory.add_to_group("plain", "shift").unwrap();
-    let named = Named { users: &["named", "gone"], groups: &["ops"], properties: &["Line"] };
+    let named = Named { users: &["named", "gone"], groups: &["ops"], properties: &["Line"], any_user: false };
     let group = || Err(UserChangeRefusal::GroupNamedByRules { group: "ops".to_owned() });
     let property = || Err(UserChangeRefusal::PropertyNamedByRules { setting: "Line".to_owned() });
     let line = |value| UserChange::Setting { user: "plain", setting: "Line", value };

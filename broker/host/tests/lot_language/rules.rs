@@ -347,6 +347,27 @@ fn c22_property_and_group() {
 }
 
 #[test]
+fn whether_a_rule_says_the_names_that_it_means() {
+    for (condition, may_mean_any) in [
+        ("USER IS \"ann\"", false),
+        ("USER IS NOT \"ann\"", false),
+        ("USER IN [\"ann\", \"ben\"]", false),
+        ("USER IS \"ann\" AND TOPIC POSITION 2 IS \"x\"", false),
+        ("USER IS TOPIC POSITION 2", true),
+        ("USER IS NOT TOPIC POSITION 2", true),
+        ("TOPIC POSITION 2 IS USER", true),
+        ("GET TOPIC \"admin/duty\" IS USER", true),
+        ("USER IS \"ann\" OR USER IS TOPIC POSITION 2", true),
+        ("CLIENTID IS \"ann\"", false),
+    ] {
+        let rule = Rule::new(&format!(
+            "DEFINE RULE R WITH PRIORITY 5 FOR Publish TO TOPIC \"a/#\"\n    IF {condition} THEN\n        ALLOW\n"
+        ));
+        assert_eq!(rule.facts.inputs.any_user, may_mean_any, "{condition}");
+    }
+}
+
+#[test]
 fn c23_connection_admission_by_a_retained_message() {
     let rule = Rule::new(
         "DEFINE RULE Adm WITH PRIORITY 100 FOR Connect
@@ -448,7 +469,7 @@ fn facts_name_exactly_what_a_verdict_depends_on() {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     for (condition, expected) in [
         ("CLIENTID IS TOPIC POSITION 2", RuleInputs { client_id: true, topic_levels: vec![2], ..none() }),
-        ("TOPIC IS USER", RuleInputs { login: true, user: true, topic: true, ..none() }),
+        ("TOPIC IS USER", RuleInputs { login: true, user: true, any_user: true, topic: true, ..none() }),
         (
             "USER HAS b OR USER HAS a OR USER HAS b",
             RuleInputs { login: true, properties: names(&["a", "b"]), ..none() },

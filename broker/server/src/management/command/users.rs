@@ -217,6 +217,10 @@ impl NamedByRules for Named<'_> {
         rules.any(|rule| quoted.iter().flatten().any(|quoted| rule.deployed.source.contains(quoted)))
     }
 
+    fn any_user(&self) -> bool {
+        self.0.permissions.names_any_user()
+    }
+
     fn group(&self, name: &str) -> bool {
         self.0.permissions.names_group(name)
     }
