@@ -92,6 +92,52 @@ fn only_the_client_itself_tells_its_state() {
     assert_eq!(state(&broker), None);
 }
 
+/// Of several users' clients of one identifier, the state is of the one who has set it; strangers push out none but their own.
+#[test]
+fn the_state_of_a_bridge_is_its_users() {
+    let broker = broker();
+    for name in ["ann", "bob"] {
+        broker.command_ok(&format!("-addUser {name} password"));
+    }
+    let topic = "$SYS/broker/connection/plant.cloud/state";
+    let say = |client: &mut Client, topic: &str, payload: &str| {
+        let state = Publication::new(topic, payload).qos(QoS::AtLeastOnce).retained();
+        assert!(!client.publish(&state).unwrap().is_failure());
+    };
+    let told = || {
+        let mut reader = broker.client("");
+        reader.subscribe_to(topic, QoS::AtMostOnce).unwrap();
+        reader.subscribe_to("barrier", QoS::AtMostOnce).unwrap();
+        reader.publish(&Publication::new("barrier", "x")).unwrap();
+        let message = reader.receive(WAIT_MAX).unwrap().unwrap();
+        (message.topic == topic).then(|| message.text())
+    };
+    let of = |user: &str| ConnectOptions::v5("plant.cloud").user(user, "password");
+    let mut stranger = broker.connect(&ConnectOptions::v5("plant.cloud"));
+    say(&mut stranger, topic, "0");
+    let mut bob = broker.connect(&of("bob"));
+    say(&mut bob, topic, "1");
+    assert_eq!(told().as_deref(), Some("1"), "a stranger keeps nobody from it");
+    let mut ann = broker.connect(&of("ann"));
+    for other in [&mut stranger, &mut ann] {
+        say(other, topic, "0");
+        assert_eq!(told().as_deref(), Some("1"));
+        say(other, topic, "");
+        assert_eq!(told().as_deref(), Some("1"));
+    }
+    for number in 0..1_000 {
+        let id = format!("stranger{number}");
+        let mut another = broker.connect(&ConnectOptions::v5(&id));
+        say(&mut another, &format!("$SYS/broker/connection/{id}/state"), "1");
+    }
+    assert_eq!(told().as_deref(), Some("1"), "theirs gave way");
+    bob.disconnect().unwrap();
+    eventually("his session has ended", || {
+        say(&mut ann, topic, "0");
+        (told().as_deref() == Some("0")).then_some(())
+    });
+}
+
 /// A rule may say otherwise, and then the bridge is told by a code.
 #[test]
 fn wills_that_are_refused_get_a_code() {

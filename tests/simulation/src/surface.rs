@@ -92,7 +92,7 @@ impl Above for Surface {
         Ok(())
     }
 
-    fn bridge_state(&self, _: &mut Turn, _: &Arc<Tenant>, _: &str, _: &[u8]) {}
+    fn bridge_state(&self, _: &mut Turn, _: &Client, _: &str, _: &[u8]) {}
 
     fn retained_of_tree(&self, _: &Tenant, _: &str, _: Options) -> VecDeque<Pending> {
         VecDeque::new()

@@ -89,7 +89,7 @@ pub trait Above: Send + Sync {
     ) -> Result<(), NotTaken>;
 
     /// Hook: a bridge's Will, which tells its state, was published.
-    fn bridge_state(&self, turn: &mut Turn, tenant: &Arc<Tenant>, topic: &str, payload: &[u8]);
+    fn bridge_state(&self, turn: &mut Turn, client: &Client, topic: &str, payload: &[u8]);
 
     /// Retained messages of the `$SYS` tree for a new subscription.
     fn retained_of_tree(&self, tenant: &Tenant, filter: &str, options: Options) -> VecDeque<Pending>;

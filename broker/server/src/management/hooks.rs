@@ -172,8 +172,8 @@ impl Above for Broker {
         command::published(self, turn, client, (topic, properties, payload))
     }
 
-    fn bridge_state(&self, turn: &mut Turn, tenant: &Arc<Tenant>, topic: &str, payload: &[u8]) {
-        sys::note_state(turn, tenant, topic, payload);
+    fn bridge_state(&self, turn: &mut Turn, client: &Client, topic: &str, payload: &[u8]) {
+        sys::note_state(turn, client, topic, payload);
     }
 
     fn retained_of_tree(&self, tenant: &Tenant, filter: &str, options: Options) -> VecDeque<Pending> {

@@ -39,7 +39,7 @@ pub(crate) fn published(
     }
     if lotmq_core::tenant::system_topics::is_state_of(topic, &client.client_id) {
         let (topic, payload) = (topic.to_owned(), turn.arena.get(payload).to_vec());
-        sys::note_state(turn, &client.tenant, &topic, &payload);
+        sys::note_state(turn, client, &topic, &payload);
         return Ok(());
     }
     if super::is_part(topic) {
