@@ -379,8 +379,12 @@ pub const HTTP_TIME_MAX: Duration = Duration::from_secs(300);
 /// may be open, because clients keep theirs.
 pub const HTTP_SERVER_CONNECTIONS_MAX: usize = 256;
 
-/// Connections of clients to the HTTP servers of all routes together, at most; fewer where the system lets the process open few files. As of four servers.
+/// Connections of clients to the HTTP servers of all routes together, at most; fewer where the system lets the process open few files. As of four servers. Those to the
+/// servers of one owner are at most three quarters of what others leave.
 pub const HTTP_SERVER_CONNECTIONS_ALL_MAX: usize = 4 * HTTP_SERVER_CONNECTIONS_MAX;
+
+/// Such connections that there may be from which on they are shared out between owners; of fewer, nobody's part would be as many as he needs.
+pub const HTTP_SERVER_CONNECTIONS_SHARED_MIN: usize = 4;
 
 /// Connections that all guests together have accepted by listeners of their own, at most; as many as of HTTP servers, and fewer likewise. Those of one owner have at most
 /// three quarters of what others leave; a further one is closed as it comes.
@@ -404,7 +408,8 @@ pub const HTTP_RESPONDERS_MAX: u32 = 128;
 /// others.
 pub const HTTP_SERVER_BYTES_MAX: usize = HTTP_REQUEST_BYTES_MAX;
 
-/// Bytes of the bodies of requests to the HTTP servers of all routes together, and as many of answers that are being sent: as of four servers.
+/// Bytes of the bodies of requests to the HTTP servers of all routes together, and as many of answers that are being sent: as of four servers. Those of one owner's are at
+/// most three quarters of what others leave.
 pub const HTTP_SERVER_BYTES_ALL_MAX: usize = 4 * HTTP_SERVER_BYTES_MAX;
 
 /// How long a client may take to say the head of a request, and to begin with the next one.

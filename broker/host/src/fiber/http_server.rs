@@ -23,7 +23,7 @@ use super::{
     listener::own_address,
     net::io_error,
     signal::{self, GuestSignal},
-    state::FiberState,
+    state::{FiberServices, FiberState},
 };
 use crate::limits::{HTTP_REQUEST_BYTES_MAX, HTTP_RESPONDERS_MAX, HTTP_SERVER_BYTES_MAX, HTTP_TIME_MAX};
 use parking_lot::Mutex;
@@ -77,6 +77,9 @@ static NEXT_SERVER: AtomicU64 = AtomicU64::new(0);
 /// What a server and its tasks share.
 pub(super) struct ServerShared {
     number: u64,
+    /// Account of its owner, in whose share of all servers it counts.
+    account: u64,
+    services: Arc<dyn FiberServices>,
     /// Taken out when the server ends.
     socket: Mutex<Option<tokio::net::TcpListener>>,
     queue: Arc<RequestQueue>,
@@ -118,6 +121,8 @@ impl HostServer for FiberState {
         let body_bytes_max = usize::try_from(options.body_bytes_max).unwrap_or(usize::MAX);
         let shared = Arc::new(ServerShared {
             number: NEXT_SERVER.fetch_add(1, Ordering::Relaxed),
+            account: self.memory.account(),
+            services: Arc::clone(&self.services),
             socket: Mutex::new(Some(socket)),
             queue: Arc::default(),
             tls: service.tls,
@@ -171,12 +176,12 @@ impl HostResponder for FiberState {
         responder: Resource<GuestResponder>,
         response: Response,
     ) -> Result<(), RespondError> {
-        let room = Arc::clone(&self.servers.answer_bytes);
+        let (account, room) = (self.memory.account(), Arc::clone(&self.servers.answer_bytes));
         let found = self.table.get_mut(&responder).map_err(|_| RespondError::Gone)?;
         if found.0.as_ref().is_none_or(oneshot::Sender::is_closed) {
             return Err(RespondError::Gone);
         }
-        let answer = answer::checked(response, &room)?;
+        let answer = answer::checked(response, account, &room)?;
         let sender = found.0.take().ok_or(RespondError::Gone)?;
         sender.send(answer).map_err(|_| RespondError::Gone)
     }

@@ -8,15 +8,16 @@ use crate::{
         bindings::lotmq::guest::http_server::{RespondError, Response},
         http::checked_headers,
     },
-    limits::{HTTP_REQUEST_BYTES_MAX, HTTP_SERVER_BYTES_ALL_MAX},
+    limits::{HTTP_REQUEST_BYTES_MAX, HTTP_SERVER_BYTES_ALL_MAX, OWNER_PART},
 };
 use hyper::{
     StatusCode,
     body::Bytes,
     header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
-use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use lotmq_shares::AccountShares;
+use std::sync::{Arc, LazyLock};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// An answer.
 pub(super) type ServedAnswer = hyper::Response<ServedBody>;
@@ -31,11 +32,27 @@ pub(super) struct ServedBody {
 /// Room that a body takes until it is sent: of those of its instance, and of those of all.
 struct AnswerRoom {
     _of_instance: OwnedSemaphorePermit,
-    _of_all: SemaphorePermit<'static>,
+    /// Account of the instance's owner, in whose share the bytes count.
+    account: u64,
+    bytes: u64,
 }
 
-/// Checks the answer of a guest; its body takes room of those that an instance may send.
-pub(super) fn checked(response: Response, room: &Arc<Semaphore>) -> Result<ServedAnswer, RespondError> {
+/// Bytes of the answers of all routes that are being sent, by the account of their owner.
+static OF_ALL: LazyLock<Arc<AccountShares>> =
+    LazyLock::new(|| AccountShares::new(HTTP_SERVER_BYTES_ALL_MAX as u64, OWNER_PART));
+
+impl Drop for AnswerRoom {
+    fn drop(&mut self) {
+        OF_ALL.give_back(self.account, self.bytes);
+    }
+}
+
+/// Checks the answer of a guest that acts for this account; its body takes room of those that an instance may send.
+pub(super) fn checked(
+    response: Response,
+    account: u64,
+    room: &Arc<Semaphore>,
+) -> Result<ServedAnswer, RespondError> {
     let Response { status, headers, body } = response;
     let known = StatusCode::from_u16(status).ok().filter(|_| (200..=599).contains(&status));
     let status =
@@ -52,7 +69,8 @@ pub(super) fn checked(response: Response, room: &Arc<Semaphore>) -> Result<Serve
             "body of {length} bytes, limit {HTTP_REQUEST_BYTES_MAX}"
         )));
     }
-    let mut answer = ServedAnswer::new(ServedBody { room: Some(room_for(&body, room)?), bytes: body.into() });
+    let mut answer =
+        ServedAnswer::new(ServedBody { room: Some(room_for(&body, account, room)?), bytes: body.into() });
     *answer.status_mut() = status;
     *answer.headers_mut() = fields;
     Ok(answer)
@@ -72,14 +90,12 @@ pub(super) fn sent_for(ServedBody { bytes, room }: ServedBody, whole: Option<Who
     }
 }
 
-fn room_for(body: &[u8], of_instance: &Arc<Semaphore>) -> Result<AnswerRoom, RespondError> {
-    static OF_ALL: Semaphore = Semaphore::const_new(HTTP_SERVER_BYTES_ALL_MAX);
+fn room_for(body: &[u8], account: u64, of_instance: &Arc<Semaphore>) -> Result<AnswerRoom, RespondError> {
     let permits = u32::try_from(body.len()).map_err(|_| RespondError::LimitReached)?;
-    let full = |_| RespondError::LimitReached;
-    Ok(AnswerRoom {
-        _of_instance: Arc::clone(of_instance).try_acquire_many_owned(permits).map_err(full)?,
-        _of_all: OF_ALL.try_acquire_many(permits).map_err(full)?,
-    })
+    let of_instance = Arc::clone(of_instance).try_acquire_many_owned(permits);
+    let of_instance = of_instance.map_err(|_| RespondError::LimitReached)?;
+    OF_ALL.take(account, permits.into()).map_err(|_| RespondError::LimitReached)?;
+    Ok(AnswerRoom { _of_instance: of_instance, account, bytes: permits.into() })
 }
 
 /// Bytes of an answer, with what is held until they are sent.

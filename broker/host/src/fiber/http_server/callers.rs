@@ -1,20 +1,22 @@
 //! Connections of clients to the HTTP servers of all routes, and which of them gives way when there are too many.
 //!
-//! Each server has a bound of connections and one of bytes of bodies, and all servers together have two more. Where one is reached, the address that holds most of it
-//! gives way to a newcomer who would hold less: of its connections that have brought no whole request, the one that has taken longest is closed. One of the
+//! Each server has a bound of connections and one of bytes of bodies, and all servers together have two more, of which those of one owner have at most a part of what
+//! others leave, unless he is an administrator. Where one is reached, the address that holds most of it, at the servers that it is a bound of, gives way to a newcomer who would hold less: of its connections that have brought no whole request, the one that has taken longest is closed. One of the
 //! newcomer's own address does if it has taken [`HTTP_SERVER_PATIENCE`], so that behind a proxy nobody is shut out by who says nothing. Else the newcomer is turned away.
 //!
 //! Invariant: a client whose whole request waits for its answer, or whose answer is being sent, gives way to nobody.
 
 use crate::limits::{
     HTTP_SERVER_BYTES_ALL_MAX, HTTP_SERVER_CONNECTIONS_ALL_MAX, HTTP_SERVER_CONNECTIONS_MAX,
-    HTTP_SERVER_PATIENCE,
+    HTTP_SERVER_CONNECTIONS_SHARED_MIN, HTTP_SERVER_PATIENCE, OWNER_PART,
 };
+use lotmq_shares::AccountShares;
 use parking_lot::Mutex;
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
     net::{IpAddr, Ipv6Addr},
+    pin::pin,
     sync::{
         Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
@@ -32,15 +34,38 @@ static CALLERS: LazyLock<Arc<Callers>> =
 /// Says how many connections the HTTP servers of all routes together may have: what the system lets a process open may be fewer than
 /// [`HTTP_SERVER_CONNECTIONS_ALL_MAX`], which are never more.
 pub fn bound_http_callers(connections: usize) {
-    CALLERS.most.store(connections.min(HTTP_SERVER_CONNECTIONS_ALL_MAX), Ordering::Relaxed);
+    CALLERS.bound(connections.min(HTTP_SERVER_CONNECTIONS_ALL_MAX));
 }
 
 /// Connections of clients to HTTP servers.
 pub(super) struct Callers {
     most: AtomicUsize,
+    /// Those that there are, by the account of the servers' owner.
+    shares: Arc<AccountShares>,
     /// Bytes of bodies that servers may still take, all together.
     bytes: Arc<Semaphore>,
+    /// Bytes of bodies that servers have taken, by the account of their owner.
+    byte_shares: Arc<AccountShares>,
+    /// Called when some of these are free again.
+    bytes_freed: Notify,
     rows: Mutex<Rows>,
+}
+
+/// Server as its callers see it.
+#[derive(Clone, Copy)]
+pub(super) struct OwnedServer {
+    /// Its number in the process.
+    pub(super) server: u64,
+    /// Account of its owner.
+    pub(super) account: u64,
+}
+
+/// Which servers' connections give way: those of what has reached its bound.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    Server,
+    Owner,
+    All,
 }
 
 #[derive(Default)]
@@ -55,6 +80,8 @@ type Owner = (u64, IpAddr);
 
 struct Row {
     owner: Owner,
+    /// Account of the server's owner.
+    account: u64,
     state: Arc<CallerState>,
 }
 
@@ -77,6 +104,7 @@ pub(super) struct Caller {
     all: Arc<Callers>,
     number: u64,
     owner: Owner,
+    account: u64,
     state: Arc<CallerState>,
 }
 
@@ -87,6 +115,21 @@ pub(super) struct WholeRequest(Arc<Caller>);
 pub(super) struct BodyRoom {
     of_server: OwnedSemaphorePermit,
     of_all: OwnedSemaphorePermit,
+    of_owner: ByteShare,
+}
+
+/// Bytes of bodies in the share of an owner; dropping it gives them back.
+struct ByteShare {
+    all: Arc<Callers>,
+    account: u64,
+    bytes: u64,
+}
+
+impl Drop for ByteShare {
+    fn drop(&mut self) {
+        self.all.byte_shares.give_back(self.account, self.bytes);
+        self.all.bytes_freed.notify_waiters();
+    }
 }
 
 impl Callers {
@@ -96,41 +139,96 @@ impl Callers {
     }
 
     fn of(most: usize, bytes: usize) -> Callers {
-        let (most, bytes) = (AtomicUsize::new(most), Arc::new(Semaphore::new(bytes)));
-        Callers { most, bytes, rows: Mutex::default() }
+        Callers {
+            most: AtomicUsize::new(most),
+            shares: AccountShares::new(most as u64, OWNER_PART),
+            bytes: Arc::new(Semaphore::new(bytes)),
+            byte_shares: AccountShares::new(bytes as u64, OWNER_PART),
+            bytes_freed: Notify::new(),
+            rows: Mutex::default(),
+        }
     }
 
-    /// One more connection to a server; `None` where nobody gives way to it.
-    pub(super) fn enter(self: &Arc<Self>, server: u64, address: IpAddr) -> Option<Caller> {
+    fn bound(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
+        self.shares.set_max(most as u64);
+    }
+
+    /// One more connection to a server, of an owner who may exceed his share or not; `None` where nobody gives way to it.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        called: OwnedServer,
+        address: IpAddr,
+        may_exceed: impl FnOnce() -> bool,
+    ) -> Option<Caller> {
+        let OwnedServer { server, account } = called;
         let owner = (server, network(address));
         let mut rows = self.rows.lock();
+        // Counted first, so that it is asked with the newcomer.
+        let place = Place { shares: &self.shares, account };
+        place.shares.put_back(account, 1);
         let of_server = rows.by_number.values().filter(|row| row.owner.0 == server).count();
-        let is_full = of_server >= HTTP_SERVER_CONNECTIONS_MAX;
-        if is_full || rows.by_number.len() >= self.most.load(Ordering::Relaxed) {
-            let giver = rows.giver(owner, is_full, 1, |_, _| 1)?;
+        let most = self.most.load(Ordering::Relaxed);
+        let reached = if of_server >= HTTP_SERVER_CONNECTIONS_MAX {
+            Some(Bound::Server)
+        } else if most >= HTTP_SERVER_CONNECTIONS_SHARED_MIN
+            && self.shares.is_beyond(&account)
+            && !may_exceed()
+        {
+            Some(Bound::Owner)
+        } else {
+            (rows.by_number.len() >= most).then_some(Bound::All)
+        };
+        if let Some(bound) = reached {
+            let giver = rows.giver((owner, account), bound, 1, |_, _| 1)?;
             // It leaves no later, so that the next newcomer finds another one.
-            rows.by_number.remove(&giver)?.state.gives_way.notify_one();
+            self.removed(&mut rows, giver)?.gives_way.notify_one();
         }
+        // Given back when the row is removed.
+        std::mem::forget(place);
         let number = rows.next;
         rows.next += 1;
         let progress = Mutex::new(Progress { bytes: 0, since: Some(Instant::now()) });
         let state = Arc::new(CallerState { progress, gives_way: Notify::new() });
-        rows.by_number.insert(number, Row { owner, state: Arc::clone(&state) });
-        Some(Caller { all: Arc::clone(self), number, owner, state })
+        rows.by_number.insert(number, Row { owner, account, state: Arc::clone(&state) });
+        Some(Caller { all: Arc::clone(self), number, owner, account, state })
+    }
+
+    /// Removes a connection, which is in nobody's share any more.
+    fn removed(&self, rows: &mut Rows, number: u64) -> Option<Arc<CallerState>> {
+        let Row { account, state, .. } = rows.by_number.remove(&number)?;
+        self.shares.give_back(account, 1);
+        Some(state)
+    }
+}
+
+/// Place in the share of an owner, of a connection that is about to be turned away.
+struct Place<'a> {
+    shares: &'a AccountShares,
+    account: u64,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.shares.give_back(self.account, 1);
     }
 }
 
 impl Rows {
-    /// The connection that gives way to `newcomer`, who wants `wanted` more of what `held` says that each holds; of the newcomer's server only, where that is what is full.
+    /// The connection that gives way to `newcomer`, who wants `wanted` more of what `held` says that each holds; of those of which `bound` is one.
     fn giver(
         &self,
-        newcomer: Owner,
-        is_of_server: bool,
+        (newcomer, account): (Owner, u64),
+        bound: Bound,
         wanted: usize,
         held: impl Fn(u64, Progress) -> usize,
     ) -> Option<u64> {
         let mut sums = HashMap::<Owner, usize>::new();
-        let rows = self.by_number.iter().filter(|(_, row)| !is_of_server || row.owner.0 == newcomer.0);
+        let rows = self.by_number.iter().filter(|(_, row)| match bound {
+            Bound::Server => row.owner.0 == newcomer.0,
+            Bound::Owner => row.account == account,
+            Bound::All => true,
+        });
         let rows = rows.map(|(number, row)| (*number, row.owner, *row.state.progress.lock()));
         let rows: Vec<(u64, Owner, Progress)> = rows.collect();
         for (number, owner, progress) in &rows {
@@ -155,38 +253,82 @@ impl Caller {
         self.state.gives_way.notified().await;
     }
 
-    /// Room for further bytes of its body, which `of_server` has as well; `None` where nobody gives way.
-    pub(super) async fn room(&self, of_server: &Arc<Semaphore>, count: usize) -> Option<BodyRoom> {
+    /// Room for further bytes of its body, which `of_server` has as well, and its owner's share unless he may exceed it; `None` where nobody gives way.
+    pub(super) async fn room(
+        &self,
+        of_server: &Arc<Semaphore>,
+        count: usize,
+        may_exceed: impl FnOnce() -> bool,
+    ) -> Option<BodyRoom> {
         let permits = u32::try_from(count).ok()?;
         let taken = |semaphore: &Arc<Semaphore>| Arc::clone(semaphore).try_acquire_many_owned(permits).ok();
         let of_server = match taken(of_server) {
             Some(room) => room,
-            None => self.room_of_others(of_server, true, permits).await?,
+            None => self.room_of_others(of_server, Bound::Server, permits).await?,
         };
+        let of_owner = self.share_of_bytes(u64::from(permits), may_exceed).await?;
         let of_all = match taken(&self.all.bytes) {
             Some(room) => room,
-            None => self.room_of_others(&self.all.bytes, false, permits).await?,
+            None => self.room_of_others(&self.all.bytes, Bound::All, permits).await?,
         };
         self.state.progress.lock().bytes += count;
-        Some(BodyRoom { of_server, of_all })
+        Some(BodyRoom { of_server, of_all, of_owner })
+    }
+
+    /// So many bytes in the share of the server's owner.
+    async fn share_of_bytes(&self, bytes: u64, may_exceed: impl FnOnce() -> bool) -> Option<ByteShare> {
+        let Caller { all, account, .. } = self;
+        let share = || ByteShare { all: Arc::clone(all), account: *account, bytes };
+        let take_own = || {
+            all.byte_shares.put_back(*account, bytes);
+            if all.byte_shares.is_beyond(account) {
+                // Nobody is told of these, who have never been anybody's.
+                all.byte_shares.give_back(*account, bytes);
+                return None;
+            }
+            Some(share())
+        };
+        if let Some(share) = take_own() {
+            return Some(share);
+        }
+        if may_exceed() {
+            all.byte_shares.put_back(*account, bytes);
+            return Some(share());
+        }
+        self.others_give_way(Bound::Owner, usize::try_from(bytes).ok()?)?;
+        timeout(HTTP_SERVER_PATIENCE, async {
+            loop {
+                let mut freed = pin!(all.bytes_freed.notified());
+                freed.as_mut().enable();
+                if let Some(share) = take_own() {
+                    return share;
+                }
+                freed.await;
+            }
+        })
+        .await
+        .ok()
     }
 
     /// Room that others give.
     async fn room_of_others(
         &self,
         semaphore: &Arc<Semaphore>,
-        is_of_server: bool,
+        bound: Bound,
         permits: u32,
     ) -> Option<OwnedSemaphorePermit> {
-        let wanted = permits as usize;
-        {
-            let mut rows = self.all.rows.lock();
-            let of_others = |number, at: Progress| if number == self.number { 0 } else { at.bytes };
-            let giver = rows.giver(self.owner, is_of_server, wanted, of_others)?;
-            rows.by_number.remove(&giver)?.state.gives_way.notify_one();
-        }
+        self.others_give_way(bound, permits as usize)?;
         let room = Arc::clone(semaphore).acquire_many_owned(permits);
         timeout(HTTP_SERVER_PATIENCE, room).await.ok()?.ok()
+    }
+
+    /// Has another connection give way, which holds more bytes of bodies than this one would; `None` where there is none.
+    fn others_give_way(&self, bound: Bound, wanted: usize) -> Option<()> {
+        let mut rows = self.all.rows.lock();
+        let of_others = |number, at: Progress| if number == self.number { 0 } else { at.bytes };
+        let giver = rows.giver((self.owner, self.account), bound, wanted, of_others)?;
+        self.all.removed(&mut rows, giver)?.gives_way.notify_one();
+        Some(())
     }
 
     /// Its request has come whole.
@@ -203,7 +345,7 @@ impl Caller {
 
 impl Drop for Caller {
     fn drop(&mut self) {
-        self.all.rows.lock().by_number.remove(&self.number);
+        self.all.removed(&mut self.all.rows.lock(), self.number);
     }
 }
 
@@ -216,8 +358,10 @@ impl Drop for WholeRequest {
 impl BodyRoom {
     /// Adds room for further bytes of the same body.
     pub(super) fn merge(&mut self, other: BodyRoom) {
-        self.of_server.merge(other.of_server);
-        self.of_all.merge(other.of_all);
+        let BodyRoom { of_server, of_all, mut of_owner } = other;
+        self.of_server.merge(of_server);
+        self.of_all.merge(of_all);
+        self.of_owner.bytes += std::mem::take(&mut of_owner.bytes);
     }
 }
 
@@ -245,6 +389,11 @@ mod tests {
         }
     }
 
+    /// A connection to a server of an owner.
+    fn enter(all: &Arc<Callers>, (server, account): (u64, u64), address: IpAddr) -> Option<Caller> {
+        all.enter(OwnedServer { server, account }, address, || false)
+    }
+
     fn gives_way(caller: &Caller) -> bool {
         !caller.all.rows.lock().by_number.contains_key(&caller.number)
     }
@@ -252,22 +401,22 @@ mod tests {
     #[tokio::test]
     async fn the_busiest_address_gives_way_and_never_with_a_whole_request() {
         let all = Arc::new(Callers::of(4, 100));
-        let mut busy: Vec<_> = (0..3).map(|_| Arc::new(all.enter(1, address(1)).unwrap())).collect();
-        let other = all.enter(2, address(2)).unwrap();
+        let mut busy: Vec<_> = (0..3).map(|_| Arc::new(enter(&all, (1, 1), address(1)).unwrap())).collect();
+        let other = enter(&all, (2, 2), address(2)).unwrap();
         let whole = busy[0].has_whole_request();
         // Who has most himself is turned away, and one of another address gets in.
-        assert!(all.enter(1, address(1)).is_none());
-        let newcomer = all.enter(3, address(3)).unwrap();
+        assert!(enter(&all, (1, 1), address(1)).is_none());
+        let newcomer = enter(&all, (3, 3), address(3)).unwrap();
         assert_eq!(busy.iter().map(|it| gives_way(it)).collect::<Vec<_>>(), [false, true, false]);
         busy[1].gives_way().await;
         // Two of one address are not more than who comes would have.
-        assert!(all.enter(3, address(3)).is_none());
+        assert!(enter(&all, (3, 3), address(3)).is_none());
         grow_old(&all);
-        let _third = all.enter(3, address(3)).unwrap();
+        let _third = enter(&all, (3, 3), address(3)).unwrap();
         assert!(gives_way(&newcomer) && !gives_way(&other), "his own, which said nothing for long");
         drop(whole);
         grow_old(&all);
-        let _fourth = all.enter(1, address(1)).unwrap();
+        let _fourth = enter(&all, (1, 1), address(1)).unwrap();
         assert!(gives_way(&busy[2]), "the one that has taken longest");
         busy.clear();
         drop(other);
@@ -277,22 +426,52 @@ mod tests {
     #[tokio::test]
     async fn bytes_of_bodies_that_do_not_end_give_way() {
         let (all, server) = (Arc::new(Callers::of(10, 100)), Arc::new(Semaphore::new(1000)));
-        let greedy = Arc::new(all.enter(1, address(1)).unwrap());
-        let held = greedy.room(&server, 90).await.unwrap();
+        let greedy = Arc::new(enter(&all, (1, 1), address(1)).unwrap());
+        let held = greedy.room(&server, 70, || false).await.unwrap();
         let (room, closed) = (Arc::clone(&server), Arc::clone(&greedy));
         let closing = tokio::spawn(async move {
             closed.gives_way().await;
             drop(held);
         });
-        let small = all.enter(2, address(2)).unwrap();
-        let taken = small.room(&room, 20).await.unwrap();
+        let small = enter(&all, (2, 1), address(2)).unwrap();
+        let taken = small.room(&room, 40, || false).await.unwrap();
         closing.await.unwrap();
         assert!(gives_way(&greedy));
-        assert_eq!((all.bytes.available_permits(), server.available_permits()), (80, 980));
+        assert_eq!((all.bytes.available_permits(), server.available_permits()), (60, 960));
         // Nobody holds more than who asks for that much.
-        let large = all.enter(3, address(3)).unwrap();
-        assert!(large.room(&room, 90).await.is_none());
+        let large = enter(&all, (3, 1), address(3)).unwrap();
+        assert!(large.room(&room, 70, || false).await.is_none());
         drop(taken);
-        assert!(large.room(&room, 90).await.is_some());
+        assert!(large.room(&room, 70, || false).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn servers_of_one_owner_leave_others_what_they_have_at_least() {
+        const ANN: u64 = 7;
+        const BOB: u64 = 8;
+        let all = Arc::new(Callers::of(16, 100));
+        let called = |number: u64| (number % 3, ANN);
+        let of_ann = (0..20).filter_map(|number| enter(&all, called(number), address(1)));
+        let of_ann: Vec<_> = of_ann.map(Arc::new).collect();
+        assert_eq!(of_ann.len(), 12, "three quarters");
+        let whole: Vec<_> = of_ann.iter().map(|caller| caller.has_whole_request()).collect();
+        let of_bob = Arc::new(enter(&all, (9, BOB), address(2)).unwrap());
+        assert!(enter(&all, (3, ANN), address(3)).is_none(), "hers give way to nobody");
+        assert!(
+            all.enter(OwnedServer { server: 3, account: ANN }, address(3), || true).is_some(),
+            "an administrator"
+        );
+        drop(whole);
+        // One of hers gives way to another one of hers, and none of his.
+        assert!(enter(&all, (3, ANN), address(3)).is_some());
+        assert!(!gives_way(&of_bob));
+        let room = Arc::new(Semaphore::new(1000));
+        let held = of_ann[1].room(&room, 75, || false).await.unwrap();
+        of_ann[1].has_whole_request();
+        assert!(of_ann[2].room(&room, 1, || false).await.is_none(), "she has three quarters");
+        assert!(of_bob.room(&room, 18, || false).await.is_some());
+        drop((held, of_ann, of_bob));
+        assert_eq!((all.shares.used(), all.byte_shares.used()), (0, 0));
+        assert_eq!(all.bytes.available_permits(), 100);
     }
 }

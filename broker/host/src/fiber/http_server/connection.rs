@@ -3,7 +3,7 @@
 use super::{
     ServerShared,
     answer::{ServedAnswer, of_host, sent_for},
-    callers::{BodyRoom, Caller, Callers, WholeRequest},
+    callers::{BodyRoom, Caller, Callers, OwnedServer, WholeRequest},
     open_request::OpenRequest,
     queue::WaitingRequest,
 };
@@ -61,6 +61,7 @@ struct Client {
 /// Accepts connections until the server ends, and then waits for those that are open.
 pub(super) async fn accept(shared: Arc<ServerShared>, mut closing: watch::Receiver<bool>) {
     let callers = Callers::of_process();
+    let called = OwnedServer { server: shared.number, account: shared.account };
     let places = Arc::new(Semaphore::new(HTTP_SERVER_REQUESTS_MAX));
     let mut connections = JoinSet::new();
     loop {
@@ -73,7 +74,9 @@ pub(super) async fn accept(shared: Arc<ServerShared>, mut closing: watch::Receiv
         };
         match accepted {
             Ok((stream, peer)) => {
-                let Some(caller) = callers.enter(shared.number, peer.ip()) else {
+                let Some(caller) =
+                    callers.enter(called, peer.ip(), || shared.services.acts_for_administrator())
+                else {
                     shared.reporter.note(HttpEvent::Served(ServedEvent::TurnedAway));
                     continue;
                 };
@@ -245,7 +248,9 @@ impl Client {
                 return Err(too_large());
             }
             let busy = || of_host(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait");
-            let further = self.caller.room(&self.shared.body_bytes, piece.len()).await.ok_or_else(busy)?;
+            let may_exceed = || self.shared.services.acts_for_administrator();
+            let further = self.caller.room(&self.shared.body_bytes, piece.len(), may_exceed);
+            let further = further.await.ok_or_else(busy)?;
             match &mut room {
                 Some(room) => room.merge(further),
                 None => room = Some(further),
