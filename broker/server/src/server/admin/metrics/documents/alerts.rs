@@ -45,6 +45,9 @@ static ALERTS: &[AlertRow] = alerts! {
     warning LotmqRouteBehind for "15m" "lotmq_route_oldest_seconds > 900"
         "Messages wait for route {{ $labels.route }} for {{ $value | humanizeDuration }}"
         "The far side takes less than comes.";
+    warning LotmqTagsWithoutValue for "1m" "lotmq_route_failing_tags > 0"
+        "{{ $value }} tags of route {{ $labels.route }} have no value"
+        "Its device refuses them, or a unit behind it is silent. lotmq routes names the first and its reason.";
     warning LotmqDeadLetters for "0m" "increase(lotmq_route_dead_letters_total[15m]) > 0 or increase(lotmq_route_dead_letters_dropped_total[15m]) > 0"
         "Route {{ $labels.route }} gives messages up"
         "lotmq cmd -listDeadLetters shows them with the reason.";
