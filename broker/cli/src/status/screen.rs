@@ -98,7 +98,7 @@ fn figures(condition: &Value) -> String {
     line(
         "store",
         format!(
-            "{}, {} messages wait, {} retained",
+            "{}, {} messages stored, {} retained",
             size(number(&store["bytes"])),
             store["waitingMessages"],
             messages["retained"]
@@ -339,7 +339,7 @@ lotmq 1.0 at 127.0.0.1:1883 is failing, with 1 Red of 2 routes, up 1m01s
 clients      2 connected with this one, 3 sessions, 4 subscriptions
 messages     1.3/s in, 2.0/s out, 0.0/s dropped; since the start 10 in, 20 out, 0 dropped
 definitions  2 Action (1 with errors), 1 Rule
-store        1.0 MiB, 6 messages wait, 5 retained
+store        1.0 MiB, 6 messages stored, 5 retained
 process      1.0 KiB of memory, 1.5 % of a core
 denied       3 since the start; the last one: (anonymous), Publish valve/1, 2026-11-25T22:11:20.000Z (lotmq watch shows who denies)
 time zone    Europe/Berlin
