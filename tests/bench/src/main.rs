@@ -33,8 +33,22 @@ mod uploads;
 
 use std::time::Duration;
 
+/// What `--help` prints, behind any words.
+const USAGE: &str = "
+lotmq-bench [target/release/lotmq,...] [seconds per run] [rounds] [words of a case]
+lotmq-bench connectors [target/release/lotmq] [rounds] [word of a case]
+lotmq-bench idle-routes [target/release/lotmq] [seconds]
+lotmq-bench gateway [target/release/lotmq] [seconds]
+lotmq-bench uploads [target/release/lotmq]
+lotmq-bench null-broker --listen ADDRESS:PORT
+";
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| matches!(&**argument, "--help" | "-h")) {
+        println!("{}", USAGE.trim());
+        return;
+    }
     if arguments.first().is_some_and(|first| first == "null-broker") {
         let [_, option, address] = &arguments[..] else { panic!("null-broker --listen ADDRESS:PORT") };
         assert_eq!(option, "--listen");
