@@ -2,7 +2,6 @@
 //!
 //! Fed by [`Session`](crate::Session) when a message gets its Packet Identifier; drained by acknowledgements.
 //!
-//! A message lies in the slot that the low bits of its identifier name, so an acknowledgement finds it without a search.
 //! Identifiers go up; one whose slot is taken, by itself or by an older one, is passed over. At most half of the slots
 //! are in use, so passing over costs less than one step per message on average.
 //!
@@ -11,17 +10,13 @@
 //! identifier and its order \[MQTT-4.4.0-1\].
 //! Not here: the bound of the window, which is the caller's, and what happens before a message gets an identifier.
 
+mod slots;
+
+use self::slots::{Numbered, SlotPages};
 use crate::durable_state::{ImportError, InflightMessage, InflightStep};
 use crate::outbound::Outbound;
 use lotmq_codec::{PacketId, QoS, ReasonCode};
 use std::collections::VecDeque;
-
-/// Slots of a window that has messages: at least this many.
-const SLOTS_MIN: usize = 8;
-/// An empty window keeps at most this many slots (1.5 KiB); what a burst needed is given back when it is over.
-const SLOTS_KEPT: usize = 64;
-/// Slots at most: one for each identifier.
-const SLOTS_MAX: usize = 65_536;
 
 /// Why an acknowledgement was not accepted. Nothing has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -78,8 +73,7 @@ struct Entry<M> {
 /// See the module's description.
 #[derive(Debug, Clone)]
 pub(crate) struct Window<M> {
-    /// A power of two, or none. The message with identifier `p` lies at `p` modulo their number.
-    slots: Vec<Option<Entry<M>>>,
+    slots: SlotPages<Entry<M>>,
     len: usize,
     /// Bytes of the messages that are kept to be sent again.
     kept_bytes: u64,
@@ -107,7 +101,7 @@ struct Resending {
 impl<M: Clone> Window<M> {
     pub(crate) fn new(next_packet_id: PacketId) -> Self {
         Self {
-            slots: Vec::new(),
+            slots: SlotPages::new(),
             len: 0,
             kept_bytes: 0,
             unsent: 0,
@@ -214,16 +208,12 @@ impl<M: Clone> Window<M> {
 
     /// Takes a message out as if it had been delivered.
     pub(crate) fn finish(&mut self, packet_id: PacketId) -> Result<Acked<M>, AckRefusal> {
-        self.entry(packet_id)?;
-        let at = self.position(packet_id);
-        let Some(entry) = self.slots[at].take() else {
-            return Err(AckRefusal::PacketIdNotFound { packet_id });
-        };
+        let entry = self.slots.take(packet_id).ok_or(AckRefusal::PacketIdNotFound { packet_id })?;
         self.len -= 1;
         self.kept_bytes -= entry.kept_bytes();
         self.unsent -= usize::from(entry.is_unsent_publish());
-        if self.len == 0 && self.slots.len() > SLOTS_KEPT {
-            self.slots = Vec::new();
+        if self.len == 0 {
+            self.slots.emptied(packet_id);
         }
         Ok(Acked { message: entry.message, qos: entry.step.qos() })
     }
@@ -269,7 +259,7 @@ impl<M: Clone> Window<M> {
     }
 
     fn list_all(&mut self) {
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut() {
             if slot.as_ref().is_some_and(Entry::is_lost) {
                 *slot = None;
                 self.len -= 1;
@@ -365,12 +355,7 @@ impl<M: Clone> Window<M> {
         if self.entries().map(Entry::kept_bytes).sum::<u64>() != self.kept_bytes {
             return Err("kept_bytes is the sum of the messages that are kept");
         }
-        let misplaced = |(at, slot): (usize, &Option<Entry<M>>)| {
-            slot.as_ref().is_some_and(|entry| self.position(entry.packet_id) != at)
-        };
-        if self.slots.iter().enumerate().any(misplaced) {
-            return Err("a message lies where its identifier says");
-        }
+        self.slots.check_invariants()?;
         if self.entries().filter(|entry| entry.is_unsent_publish()).count() != self.unsent {
             return Err("unsent is the number of PUBLISH packets that wait to be sent again");
         }
@@ -385,7 +370,7 @@ impl<M: Clone> Window<M> {
     }
 
     fn entries(&self) -> impl Iterator<Item = &Entry<M>> {
-        self.slots.iter().flatten()
+        self.slots.iter()
     }
 
     fn in_order(&self) -> Vec<&Entry<M>> {
@@ -394,49 +379,39 @@ impl<M: Clone> Window<M> {
         entries
     }
 
-    fn position(&self, packet_id: PacketId) -> usize {
-        usize::from(packet_id.get()) & self.slots.len().saturating_sub(1)
-    }
-
     fn entry(&mut self, packet_id: PacketId) -> Result<&mut Entry<M>, AckRefusal> {
-        let at = self.position(packet_id);
-        let entry = self.slots.get_mut(at).and_then(Option::as_mut);
-        entry.filter(|entry| entry.packet_id == packet_id).ok_or(AckRefusal::PacketIdNotFound { packet_id })
+        self.slots.get_mut(packet_id).ok_or(AckRefusal::PacketIdNotFound { packet_id })
     }
 
     fn put(&mut self, entry: Entry<M>) {
-        let at = self.position(entry.packet_id);
-        debug_assert!(self.slots[at].is_none(), "a slot holds one message");
         self.kept_bytes += entry.kept_bytes();
-        self.slots[at] = Some(entry);
+        self.slots.put(entry);
         self.len += 1;
     }
 
     fn free_packet_id(&mut self) -> PacketId {
-        if self.len * 2 >= self.slots.len() {
-            self.grow();
+        if self.len * 2 >= self.slots.count() {
+            self.slots.grow();
         }
         loop {
             let packet_id = self.next_packet_id;
             self.next_packet_id = packet_id.next();
-            if self.slots[self.position(packet_id)].is_none() {
+            if self.slots.is_free(packet_id) {
                 return packet_id;
             }
         }
     }
 
     fn make_slot_for(&mut self, packet_id: PacketId) {
-        while self.slots.get(self.position(packet_id)).is_none_or(Option::is_some) {
-            self.grow();
+        while !self.slots.is_free(packet_id) {
+            self.slots.grow();
         }
     }
+}
 
-    /// Doubles the slots. Two messages that do not share a slot of the smaller number do not share one of the greater.
-    fn grow(&mut self) {
-        let slots = (self.slots.len() * 2).clamp(SLOTS_MIN, SLOTS_MAX);
-        let old = std::mem::replace(&mut self.slots, std::iter::repeat_with(|| None).take(slots).collect());
-        (self.len, self.kept_bytes) = (0, 0);
-        old.into_iter().flatten().for_each(|entry| self.put(entry));
+impl<M> Numbered for Entry<M> {
+    fn packet_id(&self) -> PacketId {
+        self.packet_id
     }
 }
 
