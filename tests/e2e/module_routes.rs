@@ -117,6 +117,31 @@ fn a_route_waits_for_its_module_and_follows_it() {
 }
 
 #[test]
+fn a_route_is_added_with_warnings_of_all_that_its_module_lacks() {
+    let broker = at_home().start();
+    let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
+    let scale = crate::modules::scale();
+    broker.command_ok(&format!("-addModule echi -world action -topics other/# wasm64:{scale}"));
+    let warned = |text: &str| broker.command_ok(text).0["warnings"].to_string();
+    let told = warned(&route(address, ""));
+    assert!(told.contains("module 'echo' is not installed, did you mean echi?; the route waits"), "{told}");
+    let told = warned(&route(address, "").replace("\"echo\"", "\"echi\""));
+    assert!(told.contains("module 'echi' is not of world 'route'"), "{told}");
+    assert!(!told.contains("NOT_GRANTED"), "{told}");
+    broker.command_ok(&module(&format!("-net {address} -topics other/#")));
+    // With the filter that a topic with placeholders stands for, and the secret that the guest asks for.
+    let with_placeholders = route(address, "")
+        .replace("WITH DESTINATION_TOPIC \"echo/in\"", "WITH DESTINATION_TOPIC \"elsewhere/{key}\"")
+        .replace("WITH HOW \"\"", "WITH HOW GET SECRET \"TOKEN\"");
+    let told = warned(&with_placeholders);
+    let granting = "-grantModule echo -grant write:elsewhere/# -grant secret-read:TOKEN grants it";
+    assert!(told.contains("NOT_GRANTED") && told.contains(granting), "{told}");
+    broker.command_ok(&module(&format!("-replace -net {address} -topics elsewhere/+ -grant secret-read:*")));
+    let told = warned(&with_placeholders);
+    assert!(!told.contains("NOT_GRANTED"), "{told}");
+}
+
+#[test]
 fn a_module_reaches_what_it_was_granted_and_the_operator_allows() {
     let far = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = far.local_addr().unwrap();

@@ -237,6 +237,35 @@ fn a_module_of_world_rule_has_what_such_a_module_can_have() {
 #[test]
 fn only_root_adds_what_decides_unless_it_is_signed() {
     let broker = broker();
+#[test]
+fn a_rule_that_asks_what_is_no_module_of_its_world_is_added_with_a_warning() {
+    let broker = broker();
+    let scale = crate::modules::scale();
+    let added = broker.command_ok(GUARDED).0["warnings"].to_string();
+    let denies = "module 'guard' is not installed; the rule denies where it asks it";
+    assert!(added.contains("MODULE_MISSING") && added.contains(denies), "{added}");
+    broker.command_ok(&add_guard("-grantAll -disabled"));
+    broker.command_ok(&format!("-addModule scale -world action wasm64:{scale}"));
+    let again = GUARDED.replace("-addRule", "-addRule -replace");
+    for (name, reason) in [
+        ("guard", "module 'guard' is disabled; the rule"),
+        ("gaurd", "module 'gaurd' is not installed, did you mean guard?; the rule"),
+        ("scale", "module 'scale' is not of world 'rule'; the rule"),
+    ] {
+        let added = broker.command_ok(&again.replace("\"guard\"", &format!("\"{name}\"")));
+        let told = added.0["warnings"].to_string();
+        assert!(told.contains("MODULE_MISSING") && told.contains(reason), "{told}");
+        // Grants are of no use to what is of another world.
+        assert!(!told.contains("NOT_GRANTED"), "{told}");
+    }
+    broker.command_ok("-enableModule guard");
+    let added = broker.command_ok(&again).0["warnings"].to_string();
+    assert!(!added.contains("MODULE_MISSING"), "{added}");
+    let calls = "-addAction DEFINE ACTION Calls\nON TOPIC \"in\" DO\n    CALL MODULE \"guard\"\n";
+    let told = broker.command_ok(calls).0["warnings"].to_string();
+    assert!(told.contains("module 'guard' is not of world 'action'; what calls it fails"), "{told}");
+}
+
     broker.command_ok("-addUser ann pw");
     broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
     broker.command_ok(&add_guard("-grantAll"));

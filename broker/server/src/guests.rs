@@ -28,6 +28,7 @@ pub(crate) mod left_runs;
 mod message_qos;
 pub(crate) mod metrics;
 mod models;
+pub(crate) mod named_modules;
 mod noted;
 mod others_time;
 mod outbox_entry;

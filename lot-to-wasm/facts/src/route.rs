@@ -52,6 +52,13 @@ impl RouteFacts {
         events.chain(whole).chain(tags).filter_map(|(taker, filter)| Some((taker, filter?)))
     }
 
+    /// Topics, as they are written, of answers of events and of values of tags, to which it publishes.
+    pub fn answered(&self) -> impl Iterator<Item = &RouteValue> {
+        let answers = self.events.iter().filter_map(|event| event.settings.get("DESTINATION_TOPIC"));
+        let tags = self.mappings.iter().flat_map(|mapping| &mapping.tags);
+        answers.chain(tags.filter_map(|tag| tag.settings.get("SOURCE_TOPIC")))
+    }
+
     /// Where mappings without tags publish in this broker what they bring.
     pub fn brought(&self) -> impl Iterator<Item = &RouteValue> {
         let sides = self.own_sides();
@@ -196,6 +203,47 @@ pub enum RouteValue {
     Template(Vec<TemplatePart>),
 }
 
+impl RouteValue {
+    /// Narrowest Topic Filter of all topics that it may become as one: a placeholder whose value holds no `/` is within its level, any other one may be several.
+    pub fn topics(&self) -> Option<String> {
+        let parts = match self {
+            RouteValue::Text(text) => return Some(text.clone()),
+            RouteValue::Template(parts) => parts,
+            RouteValue::Int(_) | RouteValue::Double(_) | RouteValue::Bool(_) | RouteValue::Parts(_) => {
+                return None;
+            }
+        };
+        const WITHIN: char = '\u{1}';
+        const SEVERAL: char = '\u{2}';
+        let text: String = parts
+            .iter()
+            .map(|part| match part {
+                TemplatePart::Text(text) => text.clone(),
+                TemplatePart::TopicLevel(_)
+                | TemplatePart::Timestamp
+                | TemplatePart::UnixSeconds
+                | TemplatePart::UnixMilliseconds => WITHIN.to_string(),
+                TemplatePart::Payload
+                | TemplatePart::Json(_)
+                | TemplatePart::Csv(_)
+                | TemplatePart::Topic
+                | TemplatePart::Env(_)
+                | TemplatePart::Secret(_)
+                | TemplatePart::Field(_) => SEVERAL.to_string(),
+            })
+            .collect();
+        let mut levels = Vec::new();
+        for level in text.split('/') {
+            if level.contains(SEVERAL) {
+                levels.push("#");
+                break;
+            }
+            levels.push(if level.contains(WITHIN) { "+" } else { level });
+        }
+        Some(levels.join("/"))
+    }
+}
+
 /// One operand of a value that is known when the route starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -303,6 +351,24 @@ pub struct RouteStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_topic_with_placeholders_stands_for_a_filter() {
+        let text = |text: &str| TemplatePart::Text(text.to_owned());
+        let key = || TemplatePart::Field("key".to_owned());
+        for (parts, expected) in [
+            (vec![text("a/b")], "a/b"),
+            (vec![text("a/"), key()], "a/#"),
+            (vec![text("a/b"), key(), text("/c")], "a/#"),
+            (vec![text("a/"), TemplatePart::TopicLevel(2), text("/c")], "a/+/c"),
+            (vec![text("a/at-"), TemplatePart::UnixSeconds, text("/"), TemplatePart::Payload], "a/+/#"),
+            (vec![TemplatePart::Topic], "#"),
+        ] {
+            assert_eq!(RouteValue::Template(parts).topics().as_deref(), Some(expected));
+        }
+        assert_eq!(RouteValue::Text("x".to_owned()).topics().as_deref(), Some("x"));
+        assert_eq!(RouteValue::Int(1).topics(), None);
+    }
 
     fn block(name: &str, settings: &[(&str, &str)]) -> RouteBlock {
         let text = |(key, value): &(&str, &str)| ((*key).to_owned(), RouteValue::Text((*value).to_owned()));

@@ -65,15 +65,8 @@ pub(crate) fn route(route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
 
 /// Topics that it publishes to: answers of events, values of tags, and what a mapping brings.
 fn writes(said: &RouteFacts) -> Vec<TopicFact> {
-    let answers = said.events.iter().filter_map(|event| event.settings.get("DESTINATION_TOPIC"));
-    let tags = said.mappings.iter().flat_map(|mapping| &mapping.tags);
-    let values = tags.filter_map(|tag| tag.settings.get("SOURCE_TOPIC"));
-    let brought = said.brought();
-    answers
-        .chain(values)
-        .filter_map(template::fact)
-        .chain(brought.filter_map(template::fact_of_filter))
-        .collect()
+    let brought = said.brought().filter_map(template::fact_of_filter);
+    said.answered().filter_map(template::fact).chain(brought).collect()
 }
 
 /// Topics whose last values its guest may read: of a server, what a `GET` answers with (routes reference §7); of a bridge, what it carries, for what is retained

@@ -21,7 +21,7 @@ pub(crate) mod type_schema;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use lot_facts::{Facts, RouteBlock, RouteFacts, TopicFact};
+use lot_facts::{Facts, RouteBlock, RouteFacts, RouteValue, TopicFact};
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::Definition;
 use lotmq_host::fiber::FiberServices as _;
@@ -135,8 +135,8 @@ pub(crate) fn places_named(
     far.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Topics that the text of a route names, which its module needs the grants of as well.
-pub(crate) fn topics_named(facts: &Facts) -> Vec<(Capability, String)> {
+/// Topics and secrets that the text of a route names, which its module needs the grants of as well: topics with placeholders as the filter that they stand for.
+pub(crate) fn names_needed(facts: &Facts) -> Vec<(Capability, String)> {
     let named = |capability, of: &[TopicFact]| {
         let filter = |fact: &TopicFact| match fact {
             TopicFact::Exact(filter) | TopicFact::Pattern(filter) => Some((capability, filter.clone())),
@@ -144,7 +144,20 @@ pub(crate) fn topics_named(facts: &Facts) -> Vec<(Capability, String)> {
         };
         of.iter().filter_map(filter).collect::<Vec<_>>()
     };
-    [named(Capability::WriteTopic, &facts.writes), named(Capability::ReadTopic, &facts.reads)].concat()
+    let mut needed =
+        [named(Capability::WriteTopic, &facts.writes), named(Capability::ReadTopic, &facts.reads)].concat();
+    if let Some(route) = facts.route.as_deref() {
+        let topics = route.answered().chain(route.brought());
+        let with_placeholders = topics.filter(|topic| matches!(topic, RouteValue::Template(_)));
+        let filters = with_placeholders.filter_map(RouteValue::topics);
+        needed.extend(filters.map(|filter| (Capability::WriteTopic, filter)));
+        let handed = configuration::secrets_handed(route);
+        let secrets = facts.secrets.iter().filter(|name| handed.contains(*name));
+        needed.extend(secrets.map(|name| (Capability::ReadSecret, name.clone())));
+    }
+    needed.sort();
+    needed.dedup();
+    needed
 }
 
 /// Settings of a route as its guest gets them, as far as its text says them: secrets by their names.

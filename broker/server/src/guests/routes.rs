@@ -352,11 +352,6 @@ pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<(&'stati
         );
         warnings.push(("SETTING_IGNORED", warning));
     }
-    if let Some(name) = route_modules::named(route)
-        && let Err(reason) = tenant.programs().guests.route_module(name)
-    {
-        warnings.push(("MODULE_MISSING", format!("{reason}; the route waits for it")));
-    }
     let guests = &tenant.programs().guests;
     if let Some(name) = route_modules::named(route)
         && guests.route_module(name).is_ok_and(|(module, _)| module.grants.config.is_some())

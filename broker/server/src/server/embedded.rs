@@ -39,8 +39,8 @@ pub use module::{ComponentOutline, ComponentRequest, EmbeddedModule};
 pub use program::EmbeddedProgram;
 
 use super::{StartError, Surroundings, assemble, housekeeping, store_options};
+use crate::guests::named_modules;
 use crate::guests::route_drivers::SteppedRoutes;
-use crate::guests::route_modules;
 use crate::guests::routes::Routes;
 use crate::guests::scripts::CompiledScript;
 use crate::guests::witness::Witness;
@@ -538,9 +538,7 @@ fn missing_modules(registry: &Registry) -> Vec<String> {
     let kinds = [DefinitionKind::Route, DefinitionKind::Rule, DefinitionKind::Action];
     let mut missing = Vec::new();
     for definition in kinds.into_iter().flat_map(|kind| registry.list(kind)) {
-        let facts = definition.facts();
-        let of_route = facts.route.as_deref().and_then(route_modules::named);
-        let named = of_route.into_iter().chain(facts.programs.modules.iter().map(String::as_str));
+        let named = named_modules::named(definition);
         for name in named.filter(|name| registry.get(DefinitionKind::Module, name).is_none()) {
             let (kind, of) = (definition.kind().title().to_ascii_lowercase(), definition.name());
             missing.push(format!("{kind} {of} names module '{name}', which is not given"));

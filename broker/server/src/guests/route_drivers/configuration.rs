@@ -8,9 +8,12 @@
 //! placeholders is `{"template": […], "placeholders": […]}`, what stands between them and their names; their values come with each message. When the settings were checked, [`about`]
 //! is added.
 
+use std::collections::BTreeSet;
+
 use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue, TemplatePart};
 use serde_json::{Map, Value as Json, json};
 
+use super::schema::is_of_host;
 use super::template::{ERROR_TOPIC, Names};
 use super::tls_profiles::is_withheld;
 
@@ -72,6 +75,27 @@ pub(super) fn expected(route: &RouteFacts) -> Json {
     let sections = writer.sections(&route.sections);
     let (events, mappings) = (writer.blocks(&route.events), writer.blocks(&route.mappings));
     json!({ "type": route.kind, "sections": sections, "events": events, "mappings": mappings })
+}
+
+/// Names by which the guest of a route asks for values of its settings: of secrets, and of environment values too, whose values are not known here. None of sections that only the host reads.
+pub(super) fn secrets_handed(route: &RouteFacts) -> BTreeSet<String> {
+    fn collect(value: &Json, names: &mut BTreeSet<String>) {
+        match value {
+            Json::Object(members) => {
+                names.extend(members.get("secret").and_then(Json::as_str).map(str::to_owned));
+                members.values().for_each(|member| collect(member, names));
+            }
+            Json::Array(items) => items.iter().for_each(|item| collect(item, names)),
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+        }
+    }
+    let mut configuration = expected(route);
+    if let Some(sections) = configuration.pointer_mut("/sections").and_then(Json::as_object_mut) {
+        sections.retain(|name, _| !is_of_host(name));
+    }
+    let mut names = BTreeSet::new();
+    collect(&configuration, &mut names);
+    names
 }
 
 /// Names none of which has a value yet.

@@ -149,6 +149,8 @@ fn add_one(
             warnings.extend(told.map(|text| problem("WAITING_FOR_GONE", &text)));
             let of_deploy = &installed.warnings;
             warnings.extend(of_deploy.iter().map(|found| of_deployed(call, found)));
+            let of_modules = guests::named_modules::warnings(call.tenant, &installed.definition);
+            warnings.extend(of_modules.iter().map(|(code, text)| problem(code, text)));
             let of_route = guests::routes::warnings(call.tenant, &installed.definition);
             warnings.extend(of_route.iter().map(|(code, text)| problem(code, text)));
             let place = (call.tenant, &call.broker.hosting);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::options::{listed, may_install, named_grant};
 use super::{authority, compiling, instances, not_found, signed_by, tell};
-use crate::guests::{HasPrograms as _, granting, route_drivers, route_modules};
+use crate::guests::{HasPrograms as _, granting, named_modules, route_drivers, route_modules};
 use crate::limits::MODULE_GRANTS_MAX;
 use crate::management::command::add_entity::refused;
 use crate::management::command::ownership::Removal;
@@ -129,18 +129,22 @@ pub(in crate::management::command) fn missing(
 ) -> Vec<Value> {
     let facts = definition.facts();
     let of_route = facts.route.as_deref().and_then(route_modules::named);
-    let named = of_route.into_iter().chain(facts.programs.modules.iter().map(String::as_str));
+    let guests = &tenant.programs().guests;
     let warning = |name: &str| {
         let module = tenant.managed().modules.get(name)?;
+        // Of another world, it can do nothing with a grant either.
+        if !module.options.is_disabled && named_modules::unusable(guests, definition.kind(), name).is_some() {
+            return None;
+        }
         let granted = module.options.granted();
         let mut missing = modules::not_granted(&module, &granted);
         if of_route == Some(name) {
             let place = (tenant, &call.broker.hosting);
             let needs = route_drivers::places_named(place, definition).into_iter();
             let needs = needs.map(|place| (Capability::Connect, place));
-            let topics = route_drivers::topics_named(facts).into_iter();
+            let names = route_drivers::names_needed(facts).into_iter();
             let needed =
-                needs.chain(topics).filter_map(|(capability, name)| NamedGrant::new(capability, &name));
+                needs.chain(names).filter_map(|(capability, name)| NamedGrant::new(capability, &name));
             missing.extend(needed.filter(|grant| !grants::touches(&granted, grant)));
         }
         let list = listed(missing.iter())?;
@@ -157,5 +161,5 @@ pub(in crate::management::command) fn missing(
         // A place may be a secret.
         Some(problem("NOT_GRANTED", &tenant.programs().variables.masked_text(&text)))
     };
-    named.filter_map(warning).collect()
+    named_modules::named(definition).filter_map(warning).collect()
 }

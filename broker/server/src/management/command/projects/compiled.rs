@@ -412,7 +412,8 @@ pub(crate) fn install(
                 let here = (call.tenant, &call.broker.hosting);
                 let of_places = guests::route_drivers::place_warnings(here, &new.definition);
                 let of_route = guests::routes::warnings(call.tenant, &new.definition);
-                for (code, told) in of_route.into_iter().chain(of_places) {
+                let of_modules = guests::named_modules::warnings(call.tenant, &new.definition);
+                for (code, told) in of_modules.into_iter().chain(of_route).chain(of_places) {
                     problems.warning(&place, problem(code, &told));
                 }
                 installed.push((new.definition, place.clone()));
