@@ -401,6 +401,37 @@ pub(crate) fn render_reply(reply: &Value) -> String {
     render::reply(reply)
 }
 
+/// What a broker says of a module while it takes and compiles it. Each word of it begins the wait for the reply anew.
+pub(crate) struct ModuleStatus {
+    topic: String,
+    /// The last one, and when it came.
+    last: Option<(Instant, String)>,
+}
+
+impl ModuleStatus {
+    pub(crate) fn of(module: &str) -> Self {
+        Self { topic: format!("$SYS/Coreflux/Modules/{module}/status"), last: None }
+    }
+
+    fn hear(&mut self, payload: &[u8]) {
+        let status: Value = serde_json::from_slice(payload).unwrap_or(Value::Null);
+        let number = |name: &str| status.get(name).and_then(Value::as_u64).unwrap_or_default();
+        let told = match status.get("state").and_then(Value::as_str) {
+            Some("uploading") => format!("it has {} of {} bytes", number("received"), number("total")),
+            Some("compiling") => format!("it compiles the module, for {} s so far", number("seconds")),
+            Some("installed") => "it has put the module in place".to_owned(),
+            Some("refused") => "it has refused the module".to_owned(),
+            Some(_) | None => return,
+        };
+        self.last = Some((Instant::now(), told));
+    }
+
+    /// What it said last, and how many seconds ago; `None` where it has said nothing.
+    pub(crate) fn last_word(&self) -> Option<(&str, u64)> {
+        self.last.as_ref().map(|(at, told)| (told.as_str(), at.elapsed().as_secs()))
+    }
+}
+
 /// Sends a command and waits for the reply with this request id; `None` when none came in time.
 ///
 /// # Errors
@@ -411,11 +442,11 @@ pub(crate) fn exchange(
     request_id: &str,
     timeout: Duration,
 ) -> anyhow::Result<Option<Value>> {
-    exchange_in_parts(client, command, request_id, timeout, |_, _| Ok(()))
+    exchange_in_parts(client, command, request_id, (timeout, None), |_, _| Ok(()))
 }
 
 /// Does the same for a command that announces an upload: `send` gets the reply that says what to send where, and sends it. The reply of this function is the
-/// last one, behind that.
+/// last one, behind that. Where there is a status, the time to wait is that since the broker has last said one.
 ///
 /// # Errors
 /// As [`exchange`], and those of `send`.
@@ -423,12 +454,16 @@ pub(crate) fn exchange_in_parts(
     client: &mut Client,
     command: &str,
     request_id: &str,
-    timeout: Duration,
+    (timeout, mut status): (Duration, Option<&mut ModuleStatus>),
     mut send: impl FnMut(&mut Client, &Value) -> anyhow::Result<()>,
 ) -> anyhow::Result<Option<Value>> {
     let granted = client.subscribe_to(OUTPUT_TOPIC, QoS::AtLeastOnce)?;
     if granted.is_failure() {
         bail!("this user may not send commands: the broker refused the subscription to replies: {granted}");
+    }
+    if let Some(status) = &status {
+        // Who may not read it waits as long as he has said.
+        client.subscribe_to(&status.topic, QoS::AtMostOnce)?;
     }
     let payload = format!("{command} -requestId {request_id}");
     let told = client.publish(&Publication::new(COMMAND_TOPIC, payload).qos(QoS::AtLeastOnce))?;
@@ -436,7 +471,7 @@ pub(crate) fn exchange_in_parts(
         bail!("this user may not send commands: {told}");
     }
     let began = Instant::now();
-    let deadline = began + timeout;
+    let mut deadline = began + timeout;
     let mut told_at = began + PATIENCE;
     loop {
         let now = Instant::now();
@@ -447,11 +482,20 @@ pub(crate) fn exchange_in_parts(
                 return Ok(None);
             }
             if Instant::now() >= told_at {
-                output::note(&at_it(command, began.elapsed(), timeout));
+                let word = status.as_deref().and_then(ModuleStatus::last_word);
+                output::note(&match word {
+                    Some((told, _)) => format!("the broker is at it: {told}"),
+                    None => at_it(command, began.elapsed(), timeout),
+                });
                 told_at = Instant::now() + PATIENCE_AGAIN;
             }
             continue;
         };
+        if let Some(status) = status.as_deref_mut().filter(|status| status.topic == message.topic) {
+            status.hear(&message.payload);
+            deadline = Instant::now() + timeout;
+            continue;
+        }
         let reply: Value = serde_json::from_slice(&message.payload).unwrap_or(Value::Null);
         let is_ours = reply.get("requestId").and_then(Value::as_str) == Some(request_id);
         // Of a command that is split (an upload of a module) the last reply counts; it has no upload id.
@@ -534,6 +578,78 @@ mod tests {
         let project = at_it("-addProject zip64:AA plant load", soon);
         assert!(project.contains("and the first route of a type, wait"), "{project}");
         assert_eq!(at_it("--add-python", later), "the broker is at it for 23 of up to 180 s");
+    }
+
+    /// A server that answers the exchange of one command, publishes these statuses of module m, each half a second behind the one before, and then the reply, if there is one.
+    fn compiling(statuses: &'static [&str], reply: Option<&'static str>) -> std::net::SocketAddr {
+        use std::io::Write as _;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            loop {
+                let mut first = [0; 2];
+                stream.read_exact(&mut first).unwrap();
+                // All that this client sends is shorter than what takes a second byte of length.
+                let mut body = vec![0; usize::from(first[1])];
+                stream.read_exact(&mut body).unwrap();
+                let answer = match first[0] >> 4 {
+                    1 => vec![0x20, 2, 0, 0],
+                    8 => vec![0x90, 3, body[0], body[1], 1],
+                    _ => {
+                        let id = 2 + usize::from(body[1]);
+                        vec![0x40, 2, body[id], body[id + 1]]
+                    }
+                };
+                stream.write_all(&answer).unwrap();
+                if answer[0] == 0x40 {
+                    break;
+                }
+            }
+            let mut publish = |topic: &str, payload: &str| {
+                let length = 2 + topic.len() + payload.len();
+                let (low, high) = (u8::try_from(length % 128).unwrap(), u8::try_from(length / 128).unwrap());
+                let head = [0x30, low | 0x80, high, 0, u8::try_from(topic.len()).unwrap()];
+                stream.write_all(&[&head[..], topic.as_bytes(), payload.as_bytes()].concat()).unwrap();
+            };
+            for status in statuses {
+                std::thread::sleep(Duration::from_millis(500));
+                publish("$SYS/Coreflux/Modules/m/status", status);
+            }
+            if let Some(reply) = reply {
+                publish(OUTPUT_TOPIC, reply);
+            }
+            // Until the other side leaves.
+            let _ = stream.read(&mut [0; 64]);
+        });
+        address
+    }
+
+    #[test]
+    fn who_waits_for_a_module_waits_on_while_the_broker_says_that_it_compiles_it() {
+        const TIMEOUT: Duration = Duration::from_secs(2);
+        const COMPILES: &str = r#"{"state":"compiling","seconds":7}"#;
+        let reply = Some(r#"{"requestId":"r","success":true}"#);
+        for (statuses, reply, last_word) in [
+            (&[COMPILES; 6][..], reply, Some("it compiles the module, for 7 s so far")),
+            (
+                &[COMPILES, r#"{"state":"uploading","received":1,"total":9}"#],
+                None,
+                Some("it has 1 of 9 bytes"),
+            ),
+            (&[], None, None),
+        ] {
+            let options = lotmq_client::ConnectOptions::new("c");
+            let mut client = Client::connect(compiling(statuses, reply), &options).unwrap();
+            let (mut status, begun) = (ModuleStatus::of("m"), Instant::now());
+            let wait = (TIMEOUT, Some(&mut status));
+            let found = exchange_in_parts(&mut client, "-addModule m", "r", wait, |_, _| Ok(())).unwrap();
+            assert_eq!(
+                (found.is_some(), status.last_word().map(|(told, _)| told)),
+                (reply.is_some(), last_word)
+            );
+            assert!(begun.elapsed() >= TIMEOUT, "it was longer than the broker is waited for");
+        }
     }
 
     #[test]

@@ -432,8 +432,14 @@ pub(crate) const MODULE_UPLOAD_PATIENCE: std::time::Duration = std::time::Durati
 /// Time between two messages about the progress of an upload. Commands reference §14.3.
 pub(crate) const MODULE_UPLOADS_TOLD_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
 
-/// How long native code of a module is waited for. Commands reference §14.4.
-pub(crate) const MODULE_COMPILE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
+/// Processor time that native code of a module may take; time on the clock where the system does not tell it. Commands reference §14.4.
+pub(crate) const MODULE_COMPILE_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// How long native code of a module is waited for, by the clock: on a machine that has much else to do, or behind other modules.
+pub(crate) const MODULE_COMPILE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1_800);
+
+/// Time between two messages which say that a module is being compiled.
+pub(crate) const MODULE_COMPILE_TOLD_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Modules of which native code is made at once, those included that nobody waits for any more.
 pub(crate) const MODULE_COMPILES_MAX: usize = 8;

@@ -18,7 +18,7 @@ use super::build::built;
 use super::config;
 use super::folder::{GuestFolder, check_name};
 use super::verify::{asks, check_type, sha256};
-use crate::cmd::{connect_as_root, exchange, exchange_in_parts, quoted, render_reply};
+use crate::cmd::{ModuleStatus, connect_as_root, exchange_in_parts, quoted, render_reply};
 use crate::pasteable::pasteable;
 
 /// Build a guest and run it as a module of a broker.
@@ -63,7 +63,7 @@ pub(super) struct DeployGuestArgs {
     /// Text for people that says which version it is
     #[arg(long, value_name = "TEXT")]
     version: Option<String>,
-    /// Seconds to wait for each reply
+    /// Seconds to wait for each reply, from the last time on that the broker has said that it is at it
     #[arg(long, default_value_t = 180.0, value_parser = seconds)]
     timeout: f64,
     #[command(flatten)]
@@ -89,13 +89,14 @@ pub(super) fn deploy(args: &DeployGuestArgs) -> anyhow::Result<Exit> {
     };
     let timeout = Duration::from_secs_f64(args.timeout);
     let command = args.command(&module, &request, (&granted, signature.as_deref()));
-    let mut reply = upload(&mut client, &command, &module.component, timeout)?;
+    let mut status = ModuleStatus::of(&module.name);
+    let mut reply = upload(&mut client, &command, &module.component, (timeout, &mut status))?;
     if reply.as_ref().is_some_and(|reply| has_error(reply, "MODULE_EXISTS")) {
         // What somebody has set there is not for an author to overwrite unasked.
         let is_kept = args.config.is_none() && !args.replace_config;
         let keeping = if is_kept { " -keepConfig" } else { "" };
         let replacing = format!("{command} -replace{keeping}");
-        reply = upload(&mut client, &replacing, &module.component, timeout)?;
+        reply = upload(&mut client, &replacing, &module.component, (timeout, &mut status))?;
     }
     client.disconnect()?;
     if reply.as_ref().is_some_and(|reply| has_error(reply, "SIGNATURE_REQUIRED")) {
@@ -106,10 +107,7 @@ pub(super) fn deploy(args: &DeployGuestArgs) -> anyhow::Result<Exit> {
         ));
     }
     let Some(reply) = reply else {
-        output::error(&format!(
-            "no reply within {} s; the broker may still compile it and put it in place, which lotmq guest list shows; --timeout waits longer",
-            args.timeout
-        ));
+        output::error(&given_up(args.timeout, status.last_word()));
         return Ok(Exit::NoBroker);
     };
     let exit = shown(&reply)?;
@@ -122,6 +120,17 @@ pub(super) fn deploy(args: &DeployGuestArgs) -> anyhow::Result<Exit> {
         output::note("lotmq guest deploy --replace-config gives it that of guest.toml");
     }
     Ok(exit)
+}
+
+/// What is known when no reply has come, and what to do.
+fn given_up(timeout: f64, last_word: Option<(&str, u64)>) -> String {
+    let known = match last_word {
+        Some((told, ago)) => format!("the last word of the broker, {ago} s ago, was that {told}; it"),
+        None => "the broker".to_owned(),
+    };
+    format!(
+        "no reply within {timeout} s; {known} may still compile it and put it in place, which lotmq guest list shows; --timeout waits longer"
+    )
 }
 
 impl DeployGuestArgs {
@@ -247,15 +256,14 @@ fn upload(
     client: &mut Client,
     command: &str,
     component: &[u8],
-    timeout: Duration,
+    (timeout, status): (Duration, &mut ModuleStatus),
 ) -> anyhow::Result<Option<Value>> {
     let request_id = random_text(12)?;
-    if component.len() <= IN_COMMAND_BYTES_MAX {
-        let command = format!("{command} wasm64:{}", STANDARD.encode(component));
-        return exchange(client, &command, &request_id, timeout);
-    }
-    let command = format!("{command} -size {}", component.len());
-    exchange_in_parts(client, &command, &request_id, timeout, |client, reply| {
+    let command = match component.len() {
+        0..=IN_COMMAND_BYTES_MAX => format!("{command} wasm64:{}", STANDARD.encode(component)),
+        bytes => format!("{command} -size {bytes}"),
+    };
+    exchange_in_parts(client, &command, &request_id, (timeout, Some(status)), |client, reply| {
         send_parts(client, reply, component)
     })
 }
@@ -339,6 +347,16 @@ pub(super) fn shown(reply: &Value) -> anyhow::Result<Exit> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_gives_up_says_what_is_known_and_what_to_do() {
+        let told = given_up(180.0, Some(("it compiles the module, for 40 s so far", 181)));
+        assert_eq!(
+            told,
+            "no reply within 180 s; the last word of the broker, 181 s ago, was that it compiles the module, for 40 s so far; it may still compile it and put it in place, which lotmq guest list shows; --timeout waits longer"
+        );
+        assert!(given_up(0.5, None).starts_with("no reply within 0.5 s; the broker may still compile it"));
+    }
 
     #[test]
     fn a_signature_is_64_bytes_or_their_text() {

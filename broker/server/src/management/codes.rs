@@ -207,7 +207,7 @@ codes! {
         COMPILE_FAILED "it could not be compiled"
             "The text has errors, which stand beside this one with their places; or machine code of it could not be made, and the message says why."
         COMPILE_TIMEOUT "making native code took too long"
-            "The broker gave the module up; what was installed before runs on. Make the component smaller, or try again when the machine has less to do."
+            "The broker gave the module up; what was installed before runs on. It has 300 s of processor time, and half an hour by the clock where the machine has much else to do; the message says which was over. Make the component smaller, or try again when the machine has less to do."
         CONFIG_KEPT "configuration was kept"
             "The module had a configuration, which a command saved or the module before brought along, and -keepConfig left it as it is in place of that of the command. Add it again with -config and without -keepConfig (lotmq guest deploy --config), or save another one with -asset-config-save."
         CONFIG_NOT_KEPT "configuration of another owner was not kept"

@@ -4,6 +4,7 @@
 //! user may do is looked at twice, and its Client is not kept waiting.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lotmq_auth::Scope;
 use lotmq_codec::{Properties, PropertyPlace};
@@ -224,10 +225,13 @@ fn complete(broker: &Broker, turn: &mut Turn, origin: UploadOrigin, received: Re
     }
 }
 
-/// Tells that native code of an upload is being made.
-pub(super) fn tell_compiling(call: &Call<'_>, module: &str, upload: &ReceivedUpload) {
-    let total = upload.bytes.len();
-    let status = json!({ "uploadId": upload.id, "state": "compiling", "received": total, "total": total });
+/// Tells that native code of a module is being made, and for how long it has been waited for.
+pub(super) fn tell_compiling(call: &Call<'_>, module: &str, waited: Duration) {
+    let mut status = json!({ "state": "compiling", "seconds": waited.as_secs() });
+    if let Some(upload) = &call.job.upload {
+        let total = upload.bytes.len();
+        status = json!({ "uploadId": upload.id, "state": "compiling", "received": total, "total": total, "seconds": waited.as_secs() });
+    }
     told(call.tenant, module, &status);
 }
 
@@ -358,7 +362,7 @@ mod tests {
         let begun: Value = serde_json::from_str(&receive(&mut root).1).unwrap();
         let topic = format!("{}/0", begun["data"]["topic"].as_str().unwrap());
         publish(&mut root, &topic, &vec![0; MODULE_PART_BYTES]);
-        let expire_after = |time: std::time::Duration| {
+        let expire_after = |time: Duration| {
             this_turn::install(Arc::clone(&broker.context), None);
             this_turn::with(|turn| {
                 turn.tick();
