@@ -143,6 +143,55 @@ logs = ["1 readings could not", "2 readings could not"]
     assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
 }
 
+/// What a module of a rule prints is shown, and what goes wrong in it is told once, though its rule has an error of it as well.
+#[test]
+fn a_module_of_a_rule_prints_and_fails_in_a_case() {
+    let folder = folder();
+    let rule = "DEFINE RULE Guarded WITH PRIORITY 100 FOR Publish TO TOPIC \"plant/#\"\n    IF MODULE \"guard\" THEN\n        ALLOW\n    ELSE\n        DENY\n";
+    std::fs::write(folder.path().join("guarded.lot"), rule).unwrap();
+    let cases = r#"
+modules = { guard = "guard.wasm" }
+
+[[case]]
+name = "it prints"
+given = { "plant/locked" = "true" }
+when = [{ topic = "plant/a", payload = 1, client_id = "one" }]
+then = [{ denied = "Publish" }]
+logs = ["one is denied: the plant is locked"]
+
+[[case]]
+name = "it fails"
+when = [{ topic = "plant/a", payload = "error", client_id = "one" }]
+then = [{ error = "guard: this payload is an error (BAD_PAYLOAD)" }, { denied = "Publish" }]
+
+[[case]]
+name = "it panics"
+when = [{ topic = "plant/a", payload = "panic", client_id = "one" }]
+then = [{ error = "one wanted it" }, { denied = "Publish" }]
+"#;
+    let place = folder.path().join("guarded.test.toml");
+    std::fs::write(&place, cases).unwrap();
+    let run = lotmq(folder.path(), "test guarded.lot");
+    assert!(run.stdout.ends_with("3 passed, 0 failed"), "{}{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains("one is denied: the plant is locked"), "{}", run.stderr);
+    let cases = r#"
+modules = { guard = { file = "guard.wasm", grant = ["state"] } }
+
+[[case]]
+name = "a grant is missing"
+when = [{ topic = "plant/a", payload = 1, client_id = "one" }, { topic = "plant/b", payload = 2, client_id = "one" }]
+then = [
+    { error = "guard: this module was not granted 'read:plant/locked', and is refused it from now on" },
+    { denied = "Publish" },
+    { error = "guard: it wanted 'read:plant/locked', which it was not granted (GRANT_MISSING)" },
+    { denied = "Publish" },
+]
+"#;
+    std::fs::write(&place, cases).unwrap();
+    let run = lotmq(folder.path(), "test guarded.lot");
+    assert!(run.stdout.ends_with("1 passed, 0 failed"), "{}{}", run.stdout, run.stderr);
+}
+
 #[test]
 fn what_a_run_does_not_do_is_told() {
     let folder = folder();

@@ -206,6 +206,9 @@ fn a_module_of_world_rule_has_what_such_a_module_can_have() {
     assert!(added.contains("NOT_GRANTED") && added.contains(granting), "{added}");
     let mut one = client(&broker, "one");
     assert!(!may(&mut one, "plant/a", "x"));
+    let error = error_of(&broker, "Rules/Guarded").to_string();
+    let full = "no more clients fit; it wanted 'read:plant/locked', 'state', which it was not granted";
+    assert!(error.contains(full), "a state without a grant is full, and says why: {error}");
     // What it may not read is nothing that it finds unlocked.
     broker.command_ok("-grantModule guard -grant state");
     assert!(!may(&mut one, "plant/a", "x"));
@@ -235,9 +238,6 @@ fn a_module_of_world_rule_has_what_such_a_module_can_have() {
 }
 
 #[test]
-fn only_root_adds_what_decides_unless_it_is_signed() {
-    let broker = broker();
-#[test]
 fn a_rule_that_asks_what_is_no_module_of_its_world_is_added_with_a_warning() {
     let broker = broker();
     let scale = crate::modules::scale();
@@ -266,6 +266,9 @@ fn a_rule_that_asks_what_is_no_module_of_its_world_is_added_with_a_warning() {
     assert!(told.contains("module 'guard' is not of world 'action'; what calls it fails"), "{told}");
 }
 
+#[test]
+fn only_root_adds_what_decides_unless_it_is_signed() {
+    let broker = broker();
     broker.command_ok("-addUser ann pw");
     broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
     broker.command_ok(&add_guard("-grantAll"));

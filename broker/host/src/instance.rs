@@ -173,10 +173,11 @@ impl ActionInstance {
         self.store.data_mut().begin(run, deadline, event.trigger(), output);
         self.store.set_epoch_deadline(1);
         let result = self.call(event);
+        let missing = self.store.data_mut().missing();
         self.store.data_mut().end(event.trigger(), output);
         match result {
             Ok(Ok(outputs)) => RunOutcome::Done(outputs),
-            Ok(Err(error)) => RunOutcome::Failed(self.store.data().ended_with(error)),
+            Ok(Err(error)) => RunOutcome::Failed(self.store.data().ended_with(error, &missing)),
             Err(error) => self.stopped(&error, output),
         }
     }

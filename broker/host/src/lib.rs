@@ -80,7 +80,7 @@ pub use services::{
     ModelInstance, NestedCall, RowQuery, RowsError, RunContext, Services, StateRefused, TooManyTopics,
 };
 pub use stack::register_stack;
-pub use texts::{RUN_CODES, is_run_code};
+pub use texts::{GRANT_MISSING, RUN_CODES, is_run_code, wanted_grant};
 pub use types::{
     Argument, BorrowedMessage, Client, Departure, Event, Lease, OwnedClient, OwnedEvent, OwnedMessage, Qos,
     RunError, Subscription, Value,

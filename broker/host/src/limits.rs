@@ -42,6 +42,9 @@ pub const CODE_BYTES_MAX: usize = 64;
 /// Different things of one run that are told as not granted; further ones are told of a later run. Enough to grant them all in a few rounds.
 pub const MISSING_PER_RUN_MAX: usize = 16;
 
+/// Of those, as many are named in the error with which a run ends.
+pub const MISSING_TOLD_MAX: usize = 4;
+
 /// Bytes of the name of what was not granted; longer ones are cut. As long as the longest grant.
 pub const MISSING_NAME_BYTES_MAX: usize = 1024;
 

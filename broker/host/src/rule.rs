@@ -15,6 +15,7 @@ use crate::{
     limits::{RULE_MEMORY_BYTES, RULE_TIME},
     memory::{Memory, OF_RULES},
     state::RunState,
+    texts::{GRANT_MISSING, not_granted},
     ticker::{Pace, Ticker},
     trap::StoppedRun,
     validate::{RULE_MODULES, is_ours},
@@ -219,19 +220,15 @@ impl RuleInstance {
             .topic
             .as_deref()
             .map(|topic| BorrowedMessage::new(topic, request.payload.as_deref().unwrap_or_default()));
-        let missing = state.first_missing();
+        let missing = state.missing();
         state.end(asked.as_ref(), output);
         match called {
             // What it says then says nothing of what it was to look at.
-            Ok(Ok(_)) if missing.is_some() => {
-                let grant = missing.unwrap_or_default();
-                RuleOutcome::Failed(RunError::new(
-                    "GRANT_MISSING",
-                    format!("it wanted '{grant}', which it was not granted"),
-                ))
+            Ok(Ok(_)) if !missing.is_empty() => {
+                RuleOutcome::Failed(RunError::new(GRANT_MISSING, not_granted(&missing[..1])))
             }
             Ok(Ok(verdict)) => RuleOutcome::Said(verdict),
-            Ok(Err(error)) => RuleOutcome::Failed(self.store.data().ended_with(error.into())),
+            Ok(Err(error)) => RuleOutcome::Failed(self.store.data().ended_with(error.into(), &missing)),
             Err(error) => {
                 self.is_poisoned = true;
                 let run = StoppedRun {

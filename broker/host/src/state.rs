@@ -7,11 +7,11 @@ use crate::{
     Writer,
     ambient::Perceives,
     deadline::{AtTick, Deadline, Stopped, time_of_run},
-    limits::{MISSING_NAME_BYTES_MAX, MISSING_PER_RUN_MAX},
+    limits::{MISSING_NAME_BYTES_MAX, MISSING_PER_RUN_MAX, MISSING_TOLD_MAX},
     memory::{Memory, Refusal},
     patterns::{PatternCache, Patterns},
     services::question::{Read, Request, Subject},
-    texts::{CODE_INVALID, cut, is_run_code, made_up},
+    texts::{CODE_INVALID, cut, is_run_code, made_up, not_granted},
 };
 use std::{
     borrow::Cow,
@@ -132,11 +132,13 @@ impl RunState {
         self.reads.is_some()
     }
 
-    /// The first of what the run wanted and was not granted, as the grant is written.
-    pub(crate) fn first_missing(&mut self) -> Option<String> {
-        let (capability, name) = self.missing.get_mut().first()?;
-        let word = capability.word();
-        Some(if name.is_empty() { word.to_owned() } else { format!("{word}:{name}") })
+    /// The first of what the run wanted and was not granted, as the grants are written.
+    pub(crate) fn missing(&mut self) -> Vec<String> {
+        let written = |(capability, name): &(Capability, String)| match capability.word() {
+            word if name.is_empty() => word.to_owned(),
+            word => format!("{word}:{name}"),
+        };
+        self.missing.get_mut().iter().take(MISSING_TOLD_MAX).map(written).collect()
     }
 
     // In a function of its own it would read at once what was written just before in smaller pieces, and wait for that: 8 ns of a run's 400.
@@ -180,10 +182,16 @@ impl RunState {
         (code, Cow::Borrowed(message))
     }
 
-    /// Error with which the guest has ended its run, unless it has made up a code of the broker.
-    pub(crate) fn ended_with(&self, error: RunError) -> RunError {
+    /// Error with which the guest has ended its run, unless it has made up a code of the broker. What it was not granted is told with it: the guest knows a state that is full, and not why.
+    pub(crate) fn ended_with(&self, error: RunError, missing: &[String]) -> RunError {
         let (code, message) = self.said(&error.code, &error.message);
-        RunError { code: code.to_owned(), message: message.into_owned(), ..error }
+        // An error of the broker that is handed on says why.
+        let is_handed_on = code != CODE_INVALID && is_run_code(code);
+        let message = match is_handed_on || missing.is_empty() {
+            true => message.into_owned(),
+            false => format!("{message}; {}", not_granted(missing)),
+        };
+        RunError { code: code.to_owned(), message, ..error }
     }
 
     /// The state of a rule: it notes what it reads.

@@ -6,6 +6,25 @@ use std::borrow::Cow;
 /// Code in the place of what a guest gave as one and is none.
 pub(crate) const CODE_INVALID: &str = "GUEST_CODE_INVALID";
 
+/// Code of what a module wanted and was not granted.
+pub const GRANT_MISSING: &str = "GRANT_MISSING";
+
+/// Around the grant in the text of a run that ended for want of it.
+const WANTED: [&str; 2] = ["it wanted '", "', which it was not granted"];
+
+/// Text of a run that wanted what it was not granted, such as `state`.
+pub(crate) fn not_granted(grants: &[String]) -> String {
+    let [before, behind] = WANTED;
+    format!("{before}{}{behind}", grants.join("', '"))
+}
+
+/// The grant that the text of a run says to be missing, where it says no more than that.
+#[must_use]
+pub fn wanted_grant(text: &str) -> Option<&str> {
+    let [before, behind] = WANTED;
+    text.strip_prefix(before)?.strip_suffix(behind)
+}
+
 /// Codes that the broker tells of runs, without those that begin with `GUEST_`, in their order. docs/codes.md explains them.
 pub const RUN_CODES: &[&str] = &[
     "ACCEPT_LIMIT",
@@ -14,7 +33,7 @@ pub const RUN_CODES: &[&str] = &[
     "CALL_DEPTH",
     "CALL_NOT_ALLOWED",
     "FUNCTION_INVALID",
-    "GRANT_MISSING",
+    GRANT_MISSING,
     "HOP_LIMIT",
     "INPUT_RESERVED",
     "KEEP_LIMIT",

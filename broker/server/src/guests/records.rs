@@ -119,6 +119,7 @@ pub(super) fn log_line(
     (level, text): (LogLevel, &str),
     at: Timestamp,
 ) -> bool {
+    show_witness(tenant, definition, text);
     let line = written(tenant, definition, (level, text), None, at);
     line.is_some_and(|line| wait_for_sweep(tenant, line))
 }
@@ -148,12 +149,17 @@ pub(super) fn tell_line(
     definition: &Definition,
     (level, text): (LogLevel, &str),
 ) {
+    show_witness(tenant, definition, text);
+    if let Some(line) = written(tenant, definition, (level, text), None, timestamp(turn.wall_ms())) {
+        publish_line(turn, tenant, &line);
+    }
+}
+
+/// Shows a line of a definition to the witness of what definitions do, where there is one.
+fn show_witness(tenant: &Tenant, definition: &Definition, text: &str) {
     if let Some(witness) = tenant.programs().guests.witness.get() {
         let text = tenant.programs().variables.masked_text(text);
         witness.sees(definition.name(), Deed::Printed(text.into_owned()));
-    }
-    if let Some(line) = written(tenant, definition, (level, text), None, timestamp(turn.wall_ms())) {
-        publish_line(turn, tenant, &line);
     }
 }
 

@@ -12,8 +12,9 @@ use lotmq_host::limits::LISTED_TOPICS_MAX;
 use lotmq_host::python::Called;
 use lotmq_host::rule::{ModuleQuestion, Verdict};
 use lotmq_host::{
-    Ambient, Argument, BorrowedMessage, Capability, MessageBounds, ModelInstance, NestedCall, RowQuery,
-    RowsError, RunContext, RunError, RunnerState, Services, StateRefused, TooManyTopics, Value, away,
+    Ambient, Argument, BorrowedMessage, Capability, GRANT_MISSING, MessageBounds, ModelInstance, NestedCall,
+    RowQuery, RowsError, RunContext, RunError, RunnerState, Services, StateRefused, TooManyTopics, Value,
+    away,
 };
 use lotmq_router::filter_matches;
 use lotmq_store::Store;
@@ -329,7 +330,7 @@ impl Services for TenantServices {
             }
             let (topic, payload) = trigger.map_or(("", &[][..]), |trigger| (trigger.topic, trigger.payload));
             let error = DefinitionError {
-                code: "GRANT_MISSING",
+                code: GRANT_MISSING,
                 message: &message,
                 topic,
                 payload,

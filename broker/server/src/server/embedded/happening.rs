@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use lotmq_host::Value;
+use lot_to_wasm::diagnostic::codes;
+use lotmq_host::{GRANT_MISSING, Value, wanted_grant};
 use parking_lot::Mutex;
 
 use super::clients::Clients;
@@ -71,7 +72,30 @@ impl Notes {
             self.all.push(noted);
         }
     }
+
+    /// Whether an error was told just before, as its cause: a rule repeats that of the module that it asked, and a module's question ends for want of the grant that it was told to miss.
+    fn have_told(&self, definition: &str, report: &Report) -> bool {
+        let is_of_rule = report.code == codes::RUN_MODULE_CALL_FAILED.to_string();
+        let of_module = || report.message.strip_prefix("module `")?.split_once("`: ");
+        let (module, message) = match of_module() {
+            Some(cause) if is_of_rule => cause,
+            Some(_) | None => (definition, &*report.message),
+        };
+        let just_now = self.all.iter().rev().take(LOOKED_BACK_MAX).map_while(|noted| match noted {
+            Noted::Done(by, Deed::Reported(earlier)) => Some(Some((by, earlier))),
+            Noted::Done(_, Deed::Printed(_)) => Some(None),
+            Noted::Done(..) | Noted::Arrived { .. } | Noted::Denied(_) => None,
+        });
+        let mut of_module = just_now.flatten().filter(|(by, earlier)| *by == module && earlier.is_error);
+        of_module.any(|(_, earlier)| match wanted_grant(message) {
+            Some(grant) => earlier.code == GRANT_MISSING && earlier.message.contains(grant),
+            None => is_of_rule && earlier.message == message,
+        })
+    }
 }
+
+/// Errors and lines among which the cause of an error is looked for.
+const LOOKED_BACK_MAX: usize = 32;
 
 impl Noted {
     fn bytes(&self) -> usize {
@@ -98,7 +122,11 @@ enum Noted {
 
 impl Witness for Deeds {
     fn sees(&self, definition: &str, deed: Deed) {
-        self.0.lock().push(Noted::Done(definition.to_owned(), deed));
+        let mut notes = self.0.lock();
+        if matches!(&deed, Deed::Reported(report) if notes.have_told(definition, report)) {
+            return;
+        }
+        notes.push(Noted::Done(definition.to_owned(), deed));
     }
 
     fn sees_denial(&self, denial: Denial) {
