@@ -320,13 +320,14 @@ fn allowed(
         ComponentTypeRef::Module(_) if source == ComponentSource::Compiler => Ok(()),
         ComponentTypeRef::Module(_) => Err(LoadError::Linked { module: name.to_owned() }),
         ComponentTypeRef::Instance(_) if world.may_import(name, source) || is_inert(name) => Ok(()),
-        ComponentTypeRef::Instance(_)
-            if of_contract(name).is_some_and(|(_, version)| !is_compatible(version, TRACK)) =>
-        {
-            Err(LoadError::OtherContract { import: name.to_owned(), track: TRACK })
-        }
-        ComponentTypeRef::Instance(_)
-        | ComponentTypeRef::Func(_)
+        ComponentTypeRef::Instance(_) => match of_contract(name) {
+            Some((_, version)) if !is_compatible(version, TRACK) => {
+                let is_newer = is_newer(version, TRACK);
+                Err(LoadError::OtherContract { import: name.to_owned(), track: TRACK, is_newer })
+            }
+            Some(_) | None => Err(forbidden()),
+        },
+        ComponentTypeRef::Func(_)
         | ComponentTypeRef::Value(_)
         | ComponentTypeRef::Type(_)
         | ComponentTypeRef::Component(_) => Err(forbidden()),
@@ -366,9 +367,34 @@ fn is_compatible(version: &str, track: &str) -> bool {
         .is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
+/// Whether a version is later than all of a track.
+fn is_newer(version: &str, track: &str) -> bool {
+    let numbers = |text: &str| {
+        let mut numbers = text.split('.').map(|number| number.parse::<u64>().ok());
+        Some((numbers.next()??, numbers.next()??))
+    };
+    matches!((numbers(version), numbers(track)), (Some(version), Some(track)) if version > track)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_is_newer_by_its_first_two_numbers() {
+        for (version, expected) in [
+            ("0.3.0", true),
+            ("1.0.0", true),
+            ("0.10.0-rc1", true),
+            ("0.2.9", false),
+            ("0.2.0-rc1", false),
+            ("0.1.0", false),
+            ("0", false),
+            ("x.y", false),
+        ] {
+            assert_eq!(is_newer(version, "0.2"), expected, "{version}");
+        }
+    }
 
     #[test]
     fn names_are_compared_by_interface_and_version_track() {

@@ -44,14 +44,14 @@ pub enum LoadError {
         world: &'static str,
     },
     /// It imports an interface of the contract at a version that this host does not have.
-    #[error(
-        "Import '{import}' is of another version of the contract; this one is {track}: make the module again with its SDK."
-    )]
+    #[error("Import '{import}' is of another version of the contract; this one is {track}: {cure}.", cure = other_contract(*is_newer))]
     OtherContract {
         /// The import.
         import: String,
         /// Version of the contract, without its last number.
         track: &'static str,
+        /// Whether the import is of a later version.
+        is_newer: bool,
     },
     /// It is in our compiler's cache format, which is not self-contained.
     #[error("The component needs core module '{module}'. Compile it without --linked.")]
@@ -117,6 +117,14 @@ impl LoadError {
             | LoadError::DescribeFailed(_)
             | LoadError::SettingsSchema { .. } => "COMPILE_FAILED",
         }
+    }
+}
+
+/// What helps against another version of the contract.
+fn other_contract(is_newer: bool) -> &'static str {
+    match is_newer {
+        true => "the module needs a newer lotmq, or is to be made again with the SDK of this one",
+        false => "make the module again with its SDK",
     }
 }
 

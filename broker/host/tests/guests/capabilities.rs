@@ -218,9 +218,11 @@ fn what_is_not_a_fitting_component_is_refused_with_its_code() {
         wat::parse_str(r#"(component (import "wasi:sockets/tcp@0.2.0" (instance (export "f" (func)))))"#)
             .unwrap();
     let plain = wat::parse_str(r#"(component (import "run" (func)))"#).unwrap();
-    let newer =
-        wat::parse_str(r#"(component (import "lotmq:guest/messages@0.3.0" (instance (export "f" (func)))))"#)
-            .unwrap();
+    let of_contract = |version: &str| {
+        let import = format!(r#"(import "lotmq:guest/messages@{version}" (instance (export "f" (func))))"#);
+        wat::parse_str(format!("(component {import})")).unwrap()
+    };
+    let (newer, older) = (of_contract("0.3.0"), of_contract("0.1.0"));
     let empty = wat::parse_str("(component)").unwrap();
     let function = |locals: usize, body: &str| {
         let text = format!("(component (core module (func (local{}) {body})))", " i32".repeat(locals));
@@ -241,7 +243,12 @@ fn what_is_not_a_fitting_component_is_refused_with_its_code() {
         (
             &newer,
             "CONTRACT_VERSION",
-            "Import 'lotmq:guest/messages@0.3.0' is of another version of the contract; this one is 0.2: make the module again with its SDK.",
+            "Import 'lotmq:guest/messages@0.3.0' is of another version of the contract; this one is 0.2: the module needs a newer lotmq, or is to be made again with the SDK of this one.",
+        ),
+        (
+            &older,
+            "CONTRACT_VERSION",
+            "Import 'lotmq:guest/messages@0.1.0' is of another version of the contract; this one is 0.2: make the module again with its SDK.",
         ),
         (
             &empty,

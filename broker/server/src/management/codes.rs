@@ -215,7 +215,7 @@ codes! {
         CONFIG_OF_ANOTHER "a module's configuration is not the route's"
             "There may be passwords in what is kept with another user's module. Say in the route what it needs, or `lotmq cmd -install` an instance of the module, with a configuration of your own."
         CONTRACT_VERSION "module is for another version of the contract"
-            "The component was made for a version of the package lotmq:guest that this broker does not have. Make it again with the SDK of this version: docs/sdk/compatibility.md says how an older folder gets it, and what is loaded for how long."
+            "The component was made for a version of the package lotmq:guest that this broker does not have. One of an earlier version is made again with the SDK of this lotmq: docs/sdk/compatibility.md says how an older folder gets it, and what is loaded for how long. One of a later version needs a newer lotmq."
         DEPENDENT_MISFIT "something that uses it does not fit any more"
             "The definition was replaced, and another one names inputs, outputs, fields or events that it no longer has. That one is left as it is and fails when it comes to that place. Change it, too."
         DEPENDENT_WAITS "something needs what was removed"
