@@ -230,7 +230,9 @@ pub(crate) fn manifest(component: &[u8]) -> Result<Option<ModuleManifest>, Manif
     // A struct may be an array to serde, and a key of a map may come twice.
     let members: Result<Map<String, Value>, _> = serde_json::from_slice(section);
     let manifest = members.and_then(|_| serde_json::from_slice::<ModuleManifest>(section));
-    let manifest = manifest.map_err(|error| ManifestError::Json(error.to_string()))?;
+    let manifest = manifest.map_err(|error| {
+        not_json(section).map_or_else(|| ManifestError::Json(error.to_string()), ManifestError::Configuration)
+    })?;
     if manifest.asks.len() > MODULE_GRANTS_MAX {
         return Err(ManifestError::TooMany(manifest.asks.len()));
     }
@@ -238,6 +240,17 @@ pub(crate) fn manifest(component: &[u8]) -> Result<Option<ModuleManifest>, Manif
         asset_configuration::schema_of(&schema.to_string()).map_err(ManifestError::Configuration)?;
     }
     Ok(Some(manifest))
+}
+
+/// What is wrong with the configuration of a manifest that is no JSON, with the place in its own text; `None` where something else is wrong. Our macro puts the text of the schema, as its author
+/// has written it, between this and the last brace.
+fn not_json(section: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(section).ok()?;
+    let (before, rest) = text.split_once("],\"configuration\":")?;
+    serde_json::from_str::<Value>(&format!("{before}]}}")).ok()?;
+    let own = rest.strip_suffix('}')?;
+    let error = serde_json::from_str::<Value>(own).err()?;
+    Some(format!("it is no JSON: {error} of its text"))
 }
 
 /// Whether modules of a world can have such a grant. Routes have places of the network, files and serial ports, and call nothing of the tenant; rules read topics and keep state;
@@ -449,6 +462,15 @@ mod tests {
             (&[r#"{"asks":["state"],"asks":[]}"#], "duplicate field `asks`"),
             (&[r#"{"asks":[]}{"asks":[]}"#], "trailing characters"),
             (&[r#"{"asks":[]}"#, r#"{"asks":[]}"#], "has 2 of them"),
+            (
+                &["{\"asks\":[],\"configuration\":{\n  \"type\": \"object\"\n  \"properties\": {}\n}}"],
+                "its member configuration: it is no JSON: expected `,` or `}` at line 3 column 3 of its text",
+            ),
+            (
+                &[r#"{"asks":["x"],"configuration":{,}}"#],
+                "configuration: it is no JSON: key must be a string at line 1 column 2",
+            ),
+            (&[r#"{"asks":[x],"configuration":{}}"#], "it is not {\"asks\":[…]}"),
             (&[&many], "it asks for 257 things, limit 256"),
             (&[&large], "limit 65536"),
         ] {
