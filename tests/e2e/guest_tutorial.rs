@@ -201,7 +201,7 @@ pub(crate) fn follow_in(broker: &Broker, page: &str, (place, folder): (&Path, &P
     folder
 }
 
-/// Runs commands that make a guest in another language, in a folder; where its tools are not installed nothing of them.
+/// Runs commands that make a guest in another language beside the one of a page, whose folder they leave; where its tools are not installed nothing of them.
 fn run_where_its_tools_are(broker: &Broker, place: &Path, (language, block): (&str, &Block)) {
     let mut commands = block.text.clone();
     match language {
@@ -218,6 +218,8 @@ fn run_where_its_tools_are(broker: &Broker, place: &Path, (language, block): (&s
             commands = format!("export PATH='{}':\"$PATH\"\n{commands}", tools.display());
         }
     }
-    let (written, _) = run(broker, place, &commands);
+    let left = place.join("left");
+    std::fs::create_dir_all(&left).unwrap();
+    let (written, _) = run(broker, &left, &commands);
     assert!(written.contains(" passed, 0 failed"), "line {}: {written}", block.line);
 }
