@@ -44,6 +44,44 @@ pub enum NoShare {
     },
 }
 
+/// What an account has taken of a sum; dropping it gives it back.
+#[derive(Debug)]
+pub struct HeldShare {
+    of: Arc<AccountShares>,
+    account: u64,
+    amount: u64,
+}
+
+impl HeldShare {
+    /// Whose it is.
+    pub fn account(&self) -> u64 {
+        self.account
+    }
+}
+
+impl Drop for HeldShare {
+    fn drop(&mut self) {
+        self.of.give_back(self.account, self.amount);
+    }
+}
+
+impl AccountShares {
+    /// Takes more for an account, until what this gives is dropped.
+    ///
+    /// # Errors
+    /// [`NoShare`].
+    pub fn hold(self: &Arc<Self>, account: u64, amount: u64) -> Result<HeldShare, NoShare> {
+        self.take(account, amount)?;
+        Ok(HeldShare { of: Arc::clone(self), account, amount })
+    }
+
+    /// The same, however much it has already.
+    pub fn hold_anyway(self: &Arc<Self>, account: u64, amount: u64) -> HeldShare {
+        self.put_back(account, amount);
+        HeldShare { of: Arc::clone(self), account, amount }
+    }
+}
+
 /// What one account may have of `max` of which others have some: a part (numerator and denominator) of what those leave.
 pub fn share_of(max: u64, of_others: u64, (numerator, denominator): (u64, u64)) -> u64 {
     let left = max.saturating_sub(of_others);

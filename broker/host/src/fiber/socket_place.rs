@@ -3,7 +3,7 @@
 //! others leave. Those of an administrator have one in any case.
 
 use super::{FiberServices, bindings::lotmq::guest::net::IoError};
-use lotmq_shares::{AccountShares, NoShare};
+use lotmq_shares::{AccountShares, HeldShare, NoShare};
 use parking_lot::Mutex;
 use std::{collections::HashSet, net::SocketAddr, sync::Arc};
 
@@ -24,8 +24,7 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 /// Place of one socket; dropping it gives it back.
 #[derive(Debug)]
 pub(super) struct SocketPlace {
-    account: u64,
-    all: Arc<AccountShares>,
+    _place: HeldShare,
     /// Address of this machine from which a bridge is connected.
     of_bridge: Option<SocketAddr>,
 }
@@ -37,11 +36,11 @@ impl SocketPlace {
         all: &Arc<AccountShares>,
         services: &dyn FiberServices,
     ) -> Result<Self, NoShare> {
-        match all.take(account, 1) {
-            Err(_) if services.acts_for_administrator() => all.put_back(account, 1),
+        let place = match all.hold(account, 1) {
+            Err(_) if services.acts_for_administrator() => all.hold_anyway(account, 1),
             taken => taken?,
-        }
-        Ok(Self { account, all: Arc::clone(all), of_bridge: None })
+        };
+        Ok(Self { _place: place, of_bridge: None })
     }
 
     /// Notes that the socket is a bridge's, with its own address.
@@ -54,7 +53,6 @@ impl SocketPlace {
 
 impl Drop for SocketPlace {
     fn drop(&mut self) {
-        self.all.give_back(self.account, 1);
         // Few sockets are bridges', and all others need no lock.
         if let Some(own) = &self.of_bridge
             && let Some(of_bridges) = &mut *OF_BRIDGES.lock()

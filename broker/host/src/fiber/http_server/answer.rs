@@ -15,7 +15,7 @@ use hyper::{
     body::Bytes,
     header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
-use lotmq_shares::AccountShares;
+use lotmq_shares::{AccountShares, HeldShare};
 use std::sync::{Arc, LazyLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -32,20 +32,13 @@ pub(super) struct ServedBody {
 /// Room that a body takes until it is sent: of those of its instance, and of those of all.
 struct AnswerRoom {
     _of_instance: OwnedSemaphorePermit,
-    /// Account of the instance's owner, in whose share the bytes count.
-    account: u64,
-    bytes: u64,
+    /// In the share of the instance's owner.
+    _of_all: HeldShare,
 }
 
 /// Bytes of the answers of all routes that are being sent, by the account of their owner.
 static OF_ALL: LazyLock<Arc<AccountShares>> =
     LazyLock::new(|| AccountShares::new(HTTP_SERVER_BYTES_ALL_MAX as u64, OWNER_PART));
-
-impl Drop for AnswerRoom {
-    fn drop(&mut self) {
-        OF_ALL.give_back(self.account, self.bytes);
-    }
-}
 
 /// Checks the answer of a guest that acts for this account; its body takes room of those that an instance may send.
 pub(super) fn checked(
@@ -94,8 +87,8 @@ fn room_for(body: &[u8], account: u64, of_instance: &Arc<Semaphore>) -> Result<A
     let permits = u32::try_from(body.len()).map_err(|_| RespondError::LimitReached)?;
     let of_instance = Arc::clone(of_instance).try_acquire_many_owned(permits);
     let of_instance = of_instance.map_err(|_| RespondError::LimitReached)?;
-    OF_ALL.take(account, permits.into()).map_err(|_| RespondError::LimitReached)?;
-    Ok(AnswerRoom { _of_instance: of_instance, account, bytes: permits.into() })
+    let of_all = OF_ALL.hold(account, permits.into()).map_err(|_| RespondError::LimitReached)?;
+    Ok(AnswerRoom { _of_instance: of_instance, _of_all: of_all })
 }
 
 /// Bytes of an answer, with what is held until they are sent.

@@ -10,7 +10,7 @@ use crate::limits::{
     HTTP_SERVER_BYTES_ALL_MAX, HTTP_SERVER_CONNECTIONS_ALL_MAX, HTTP_SERVER_CONNECTIONS_MAX,
     HTTP_SERVER_CONNECTIONS_SHARED_MIN, HTTP_SERVER_PATIENCE, OWNER_PART,
 };
-use lotmq_shares::AccountShares;
+use lotmq_shares::{AccountShares, HeldShare};
 use parking_lot::Mutex;
 use std::{
     cmp::Reverse,
@@ -80,8 +80,8 @@ type Owner = (u64, IpAddr);
 
 struct Row {
     owner: Owner,
-    /// Account of the server's owner.
-    account: u64,
+    /// In the share of the server's owner.
+    place: HeldShare,
     state: Arc<CallerState>,
 }
 
@@ -165,8 +165,7 @@ impl Callers {
         let owner = (server, network(address));
         let mut rows = self.rows.lock();
         // Counted first, so that it is asked with the newcomer.
-        let place = Place { shares: &self.shares, account };
-        place.shares.put_back(account, 1);
+        let place = self.shares.hold_anyway(account, 1);
         let of_server = rows.by_number.values().filter(|row| row.owner.0 == server).count();
         let most = self.most.load(Ordering::Relaxed);
         let reached = if of_server >= HTTP_SERVER_CONNECTIONS_MAX {
@@ -182,35 +181,14 @@ impl Callers {
         if let Some(bound) = reached {
             let giver = rows.giver((owner, account), bound, 1, |_, _| 1)?;
             // It leaves no later, so that the next newcomer finds another one.
-            self.removed(&mut rows, giver)?.gives_way.notify_one();
+            rows.by_number.remove(&giver)?.state.gives_way.notify_one();
         }
-        // Given back when the row is removed.
-        std::mem::forget(place);
         let number = rows.next;
         rows.next += 1;
         let progress = Mutex::new(Progress { bytes: 0, since: Some(Instant::now()) });
         let state = Arc::new(CallerState { progress, gives_way: Notify::new() });
-        rows.by_number.insert(number, Row { owner, account, state: Arc::clone(&state) });
+        rows.by_number.insert(number, Row { owner, place, state: Arc::clone(&state) });
         Some(Caller { all: Arc::clone(self), number, owner, account, state })
-    }
-
-    /// Removes a connection, which is in nobody's share any more.
-    fn removed(&self, rows: &mut Rows, number: u64) -> Option<Arc<CallerState>> {
-        let Row { account, state, .. } = rows.by_number.remove(&number)?;
-        self.shares.give_back(account, 1);
-        Some(state)
-    }
-}
-
-/// Place in the share of an owner, of a connection that is about to be turned away.
-struct Place<'a> {
-    shares: &'a AccountShares,
-    account: u64,
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.shares.give_back(self.account, 1);
     }
 }
 
@@ -226,7 +204,7 @@ impl Rows {
         let mut sums = HashMap::<Owner, usize>::new();
         let rows = self.by_number.iter().filter(|(_, row)| match bound {
             Bound::Server => row.owner.0 == newcomer.0,
-            Bound::Owner => row.account == account,
+            Bound::Owner => row.place.account() == account,
             Bound::All => true,
         });
         let rows = rows.map(|(number, row)| (*number, row.owner, *row.state.progress.lock()));
@@ -327,7 +305,7 @@ impl Caller {
         let mut rows = self.all.rows.lock();
         let of_others = |number, at: Progress| if number == self.number { 0 } else { at.bytes };
         let giver = rows.giver((self.owner, self.account), bound, wanted, of_others)?;
-        self.all.removed(&mut rows, giver)?.gives_way.notify_one();
+        rows.by_number.remove(&giver)?.state.gives_way.notify_one();
         Some(())
     }
 
@@ -345,7 +323,7 @@ impl Caller {
 
 impl Drop for Caller {
     fn drop(&mut self) {
-        self.all.removed(&mut self.all.rows.lock(), self.number);
+        self.all.rows.lock().by_number.remove(&self.number);
     }
 }
 
