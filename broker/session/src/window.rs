@@ -12,7 +12,7 @@
 
 mod slots;
 
-use self::slots::{Numbered, SlotPages};
+use self::slots::SlotPages;
 use crate::durable_state::{ImportError, InflightMessage, InflightStep};
 use crate::outbound::Outbound;
 use lotmq_codec::{PacketId, QoS, ReasonCode};
@@ -73,7 +73,7 @@ struct Entry<M> {
 /// See the module's description.
 #[derive(Debug, Clone)]
 pub(crate) struct Window<M> {
-    slots: SlotPages<Entry<M>>,
+    slots: SlotPages<M>,
     len: usize,
     /// Bytes of the messages that are kept to be sent again.
     kept_bytes: u64,
@@ -406,12 +406,6 @@ impl<M: Clone> Window<M> {
         while !self.slots.is_free(packet_id) {
             self.slots.grow();
         }
-    }
-}
-
-impl<M> Numbered for Entry<M> {
-    fn packet_id(&self) -> PacketId {
-        self.packet_id
     }
 }
 

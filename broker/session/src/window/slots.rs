@@ -5,6 +5,7 @@
 //!
 //! Invariants: the number of slots is a power of two, or 0; an Identifier's slot holds at most one message. Not here: which Identifiers are in use at once.
 
+use super::Entry;
 use lotmq_codec::PacketId;
 
 /// Slots of a window that has messages: at least this many.
@@ -19,25 +20,19 @@ const PAGE_SLOTS: usize = 64;
 /// Slots for which an empty window keeps places: 512 bytes. Memory it keeps for those of one page.
 const SLOTS_KEPT: usize = 2048;
 
-/// What lies in a slot.
-pub(super) trait Numbered {
-    /// Its Packet Identifier.
-    fn packet_id(&self) -> PacketId;
-}
-
 /// See the module's description.
 #[derive(Debug, Clone)]
-pub(super) struct SlotPages<E> {
+pub(super) struct SlotPages<M> {
     /// Those without a message so far are empty.
-    pages: Vec<Page<E>>,
+    pages: Vec<Page<M>>,
     count: usize,
     /// Pages that have memory.
     filled: usize,
 }
 
-type Page<E> = Box<[Option<E>]>;
+type Page<M> = Box<[Option<Entry<M>>]>;
 
-impl<E: Numbered> SlotPages<E> {
+impl<M> SlotPages<M> {
     pub(super) const fn new() -> Self {
         Self { pages: Vec::new(), count: 0, filled: 0 }
     }
@@ -53,21 +48,21 @@ impl<E: Numbered> SlotPages<E> {
         self.count > 0 && self.pages[page].get(at).is_none_or(Option::is_none)
     }
 
-    pub(super) fn get_mut(&mut self, packet_id: PacketId) -> Option<&mut E> {
+    pub(super) fn get_mut(&mut self, packet_id: PacketId) -> Option<&mut Entry<M>> {
         let (page, at) = self.place(packet_id);
         let entry = self.pages.get_mut(page)?.get_mut(at)?.as_mut();
-        entry.filter(|entry| entry.packet_id() == packet_id)
+        entry.filter(|entry| entry.packet_id == packet_id)
     }
 
-    pub(super) fn take(&mut self, packet_id: PacketId) -> Option<E> {
+    pub(super) fn take(&mut self, packet_id: PacketId) -> Option<Entry<M>> {
         let (page, at) = self.place(packet_id);
-        self.pages.get_mut(page)?.get_mut(at)?.take_if(|entry| entry.packet_id() == packet_id)
+        self.pages.get_mut(page)?.get_mut(at)?.take_if(|entry| entry.packet_id == packet_id)
     }
 
     /// Puts a message into its slot, which is free.
-    pub(super) fn put(&mut self, entry: E) {
-        debug_assert!(self.is_free(entry.packet_id()), "a slot holds one message");
-        let (page, at) = self.place(entry.packet_id());
+    pub(super) fn put(&mut self, entry: Entry<M>) {
+        debug_assert!(self.is_free(entry.packet_id), "a slot holds one message");
+        let (page, at) = self.place(entry.packet_id);
         let slots = self.count.min(PAGE_SLOTS);
         let page = &mut self.pages[page];
         if page.is_empty() {
@@ -102,12 +97,12 @@ impl<E: Numbered> SlotPages<E> {
         self.filled = 1;
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &E> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry<M>> {
         self.pages.iter().flat_map(|page| page.iter()).flatten()
     }
 
     /// All slots that have memory.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Option<E>> {
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Option<Entry<M>>> {
         self.pages.iter_mut().flat_map(|page| page.iter_mut())
     }
 
@@ -115,8 +110,8 @@ impl<E: Numbered> SlotPages<E> {
         if self.pages.iter().filter(|page| !page.is_empty()).count() != self.filled {
             return Err("filled is the number of pages that have memory");
         }
-        let lies_there = |entry: &E| {
-            let (page, at) = self.place(entry.packet_id());
+        let lies_there = |entry: &Entry<M>| {
+            let (page, at) = self.place(entry.packet_id);
             self.pages[page][at].as_ref().is_some_and(|there| std::ptr::eq(there, entry))
         };
         if self.iter().all(lies_there) { Ok(()) } else { Err("a message lies where its identifier says") }
@@ -132,18 +127,15 @@ impl<E: Numbered> SlotPages<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(Debug)]
-    struct Number(u16);
-
-    impl Numbered for Number {
-        fn packet_id(&self) -> PacketId {
-            PacketId::new(self.0).unwrap()
-        }
-    }
+    use crate::durable_state::InflightStep;
 
     fn id(number: u16) -> PacketId {
         PacketId::new(number).unwrap()
+    }
+
+    fn message(number: u16) -> Entry<u16> {
+        let (packet_id, step) = (id(number), InflightStep::AwaitsPuback);
+        Entry { message: Some(number), sequence: 0, bytes: 1, packet_id, step, is_sent: true }
     }
 
     #[test]
@@ -154,7 +146,7 @@ mod tests {
                 while slots.count() < usize::from(messages) || !slots.is_free(id(number)) {
                     slots.grow();
                 }
-                slots.put(Number(number));
+                slots.put(message(number));
             }
             slots.check_invariants().unwrap();
             assert_eq!(slots.iter().count(), usize::from(messages));
@@ -163,7 +155,7 @@ mod tests {
                 "of pages that it needs"
             );
             for number in 1..=messages {
-                assert_eq!(slots.take(id(number)).unwrap().0, number);
+                assert_eq!(slots.take(id(number)).unwrap().message, Some(number));
                 assert!(slots.take(id(number)).is_none() && slots.get_mut(id(number)).is_none());
             }
             slots.emptied(id(messages));
@@ -173,7 +165,7 @@ mod tests {
         assert_eq!(slots.count(), SLOTS_KEPT, "places are kept");
         // One after the other, each page is left behind.
         for number in 1..=u16::MAX {
-            slots.put(Number(number));
+            slots.put(message(number));
             slots.take(id(number)).unwrap();
             slots.emptied(id(number));
             assert_eq!(slots.filled, 1);
