@@ -76,8 +76,8 @@ fn latest(
         }
         let is_member = recovered.subscriptions.iter().any(|row| row.filter.starts_with(SHARED));
         // What waited, and what was sent at QoS 1 and not acknowledged.
-        let mut sent = recovered.queue.iter().filter(|delivery| delivery.packet_id.is_some());
-        let is_left = recovered.waiting.messages > 0 || sent.any(|one| qos(one.qos) == QoS::AtLeastOnce);
+        let is_left = recovered.waiting.messages > 0
+            || recovered.queue.iter().any(|delivery| qos(delivery.qos) == QoS::AtLeastOnce);
         if is_member && is_left {
             row.expiry_interval_s = Some(0);
             row.will = None;
