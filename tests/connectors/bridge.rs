@@ -222,6 +222,7 @@ fn what_is_retained_here_is_retained_there_after_each_connect() {
     let mut never = mosquitto.watch("quiet/#");
     send(&broker, "site/quiet/t", "1");
     assert_eq!(next(&mut never), "quiet/t=1", "and nothing that was retained before");
+    assert_eq!(broker.metric("lotmq_last_values_topics"), Some(0.0), "nobody asks for last values");
 }
 
 #[test]

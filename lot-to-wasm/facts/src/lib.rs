@@ -102,7 +102,7 @@ pub struct Facts {
     /// Topics whose last value a run may read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reads: Vec<TopicFact>,
-    /// Topics that `TOPIC EXISTS` asks about: retained messages only.
+    /// Topics of which only what is retained is read: that `TOPIC EXISTS` asks about, or that a bridge carries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retained_reads: Vec<TopicFact>,
     /// Topics a run may publish to.

@@ -56,7 +56,7 @@ pub(crate) fn route(route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
     let filters: Vec<String> = said.takers().map(|(_, filter)| filter.to_owned()).collect();
     facts.trigger = (!filters.is_empty()).then_some(Trigger::Topic { filters });
     facts.writes = writes(&said);
-    facts.reads = reads(&said);
+    (facts.reads, facts.retained_reads) = (reads(&said), retained_reads(&said));
     facts.effects.route = true;
     (facts.env, facts.secrets) = value::named(&said);
     facts.route = Some(Box::new(said));
@@ -69,15 +69,18 @@ fn writes(said: &RouteFacts) -> Vec<TopicFact> {
     said.answered().filter_map(template::fact).chain(brought).collect()
 }
 
-/// Topics whose last values its guest may read: of a server, what a `GET` answers with (routes reference §7); of a bridge, what it carries, for what is retained
-/// of it (§6); of a module, what its events name in `READ_TOPIC`.
+/// Topics whose last values its guest may read: of a server, what a `GET` answers with (routes reference §7); of a module, what its events name in `READ_TOPIC`.
 fn reads(said: &RouteFacts) -> Vec<TopicFact> {
-    if said.kind == "MQTT_BRIDGE" {
-        return said.takers().map(|(_, filter)| TopicFact::Pattern(filter.to_owned())).collect();
-    }
     let key = if serves(said) { "SOURCE_TOPIC" } else { "READ_TOPIC" };
     let named = said.events.iter().filter_map(|event| event.settings.get(key));
     named.filter_map(template::fact_of_filter).collect()
+}
+
+/// Topics of which its guest reads what is retained: of a bridge, what it carries (routes reference §6).
+fn retained_reads(said: &RouteFacts) -> Vec<TopicFact> {
+    let is_bridge = said.kind == "MQTT_BRIDGE";
+    let filters = said.takers().filter(|_| is_bridge).map(|(_, filter)| filter);
+    filters.map(|filter| TopicFact::Pattern(filter.to_owned())).collect()
 }
 
 /// Whether it is a server of HTTP requests.

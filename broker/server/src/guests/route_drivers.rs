@@ -144,8 +144,9 @@ pub(crate) fn names_needed(facts: &Facts) -> Vec<(Capability, String)> {
         };
         of.iter().filter_map(filter).collect::<Vec<_>>()
     };
+    let read = topics_read(facts);
     let mut needed =
-        [named(Capability::WriteTopic, &facts.writes), named(Capability::ReadTopic, &facts.reads)].concat();
+        [named(Capability::WriteTopic, &facts.writes), named(Capability::ReadTopic, &read)].concat();
     if let Some(route) = facts.route.as_deref() {
         let topics = route.answered().chain(route.brought());
         let with_placeholders = topics.filter(|topic| matches!(topic, RouteValue::Template(_)));
@@ -177,7 +178,7 @@ fn grants(facts: &Facts, acting: Acting) -> Grants {
     Grants {
         acting,
         write: topics(&facts.writes),
-        read: topics(&facts.reads),
+        read: topics(&topics_read(facts)),
         environment: ValueGrant { read: environment.clone(), write: environment },
         secrets: ValueGrant { read: secrets.clone(), write: secrets },
         files: ValueGrant::all(),
@@ -185,6 +186,11 @@ fn grants(facts: &Facts, acting: Acting) -> Grants {
         state: true,
         ..Grants::default()
     }
+}
+
+/// Topics of which a route reads last values, or what is retained.
+fn topics_read(facts: &Facts) -> Vec<TopicFact> {
+    [&facts.reads[..], &facts.retained_reads].concat()
 }
 
 fn topics(facts: &[TopicFact]) -> TopicGrant {
