@@ -593,7 +593,7 @@ impl Turn {
             self.nothing_to_submit();
             return;
         }
-        let batch = std::mem::take(&mut self.batch);
+        let batch = self.batch.take();
         match self.core.log.offer(batch) {
             Ok(ticket) => {
                 self.log.seat.handed_over(Some(ticket));

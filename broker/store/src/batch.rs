@@ -11,7 +11,7 @@ use std::num::NonZeroU16;
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
-use crate::limits::BODY_INLINE_BYTES_MAX;
+use crate::limits::{BATCH_ROOM_BYTES_MAX, BODY_INLINE_BYTES_MAX};
 use crate::log::record::{Body, Delivery, MessageRef, Records, encode_body};
 use crate::table::{
     ArchiveRow, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow, RetainedRow, Row,
@@ -276,6 +276,17 @@ impl Batch {
     /// An empty batch.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Takes what it holds. The next first record has room for as many bytes as were there, up to [`BATCH_ROOM_BYTES_MAX`]: under load one batch is like the last.
+    pub fn take(&mut self) -> Self {
+        let room = self.records.bytes().len().min(BATCH_ROOM_BYTES_MAX);
+        let next = Self {
+            records: Records::with_room(room),
+            scratch: std::mem::take(&mut self.scratch),
+            ..Self::default()
+        };
+        std::mem::replace(self, next)
     }
 
     /// One that changes nothing that anybody reads, to find out whether the disk takes it.

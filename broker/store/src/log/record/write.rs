@@ -20,9 +20,16 @@ const SUBSCRIPTION_IDS_MAX: usize = 1024;
 pub(crate) struct Records {
     bytes: Vec<u8>,
     count: usize,
+    /// Bytes for which there is room when the first record comes.
+    room: usize,
 }
 
 impl Records {
+    /// None yet, with room for so many bytes once there is one.
+    pub(crate) fn with_room(room: usize) -> Self {
+        Self { room, ..Self::default() }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.count
     }
@@ -38,6 +45,9 @@ impl Records {
     /// Appends one record; `write` gets the buffer behind the length.
     fn record(&mut self, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
+        if start == 0 {
+            self.bytes.reserve(self.room);
+        }
         self.bytes.extend_from_slice(&[0, 0, kind]);
         write(&mut self.bytes);
         let len = self.bytes.len() - start - 2;
