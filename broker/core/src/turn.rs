@@ -73,7 +73,7 @@ use crate::reason::violation::Violation;
 use crate::routing::route::RouteCache;
 use crate::shares::Share;
 use crate::tenant::client::Client;
-use crate::tenant::triggers::{TurnGuests, TurnNotes};
+use crate::tenant::triggers::TurnGuests;
 use crate::turn::fan_out::AskedMessages;
 use crate::turn::redistribute::redistribute_to;
 use crate::turn::release::{Release, Releases};
@@ -475,15 +475,6 @@ impl Turn {
         self.log.failure.take();
         self.counts.settle(&self.core.counters, &self.thread.figures);
         self.messages.clear();
-    }
-
-    /// Parts of the turn that note what a message starts.
-    pub fn notes(&mut self) -> TurnNotes<'_> {
-        let serves_clients = self.serves_clients();
-        let Self { core, arena, batch, guests, moment, log, releases, .. } = self;
-        let Moment { now, wall_ms, lifetime_ms } = *moment;
-        let (seat, on_commit) = (&mut log.seat, &mut releases.on_commit);
-        TurnNotes { core, arena, batch, guests, serves_clients, now, wall_ms, lifetime_ms, seat, on_commit }
     }
 
     /// Whether so many guests are to be started that the turn should end.

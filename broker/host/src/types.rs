@@ -195,7 +195,7 @@ impl<'a> Event<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct OwnedMessage {
     /// Topic Name.
-    pub topic: Box<str>,
+    pub topic: Arc<str>,
     /// Payload as it arrived.
     pub payload: bytes::Bytes,
     /// Quality of service with which it arrived.
@@ -241,7 +241,7 @@ impl PartialEq for Lease {
 
 impl OwnedMessage {
     /// A message of QoS 0 that says nothing else, from nobody, received in 1970.
-    pub fn new(topic: impl Into<Box<str>>, payload: impl Into<bytes::Bytes>) -> Self {
+    pub fn new(topic: impl Into<Arc<str>>, payload: impl Into<bytes::Bytes>) -> Self {
         OwnedMessage {
             topic: topic.into(),
             payload: payload.into(),

@@ -484,8 +484,14 @@ pub(crate) const ROUTE_MAILBOX_MESSAGES_MAX: usize = 10_000;
 pub(crate) const ROUTE_MAILBOX_BYTES_MAX: usize = 16 << 20;
 
 /// Messages of an outbox that stay in memory from when they come, so that a route which is behind by that much reads none back: those on their way of a few publishers
-/// that wait for nobody. Their bytes are bounded as those that are read.
+/// that wait for nobody.
 pub(crate) const ROUTE_FRESH_MESSAGES: usize = 8000;
+
+/// Bytes of them, with what was read: eight publishers of 256 bytes with 512 on their way each have 1.5 MiB, and to read them back costs more than to keep them.
+pub(crate) const ROUTE_FRESH_BYTES: usize = 4 << 20;
+
+/// Bytes of payloads and properties of such messages that lie in one piece of memory; longer ones have a piece of their own.
+pub(crate) const ROUTE_FRESH_CHUNK_BYTES: usize = 16 << 10;
 
 /// Messages of an outbox that are in memory when more are read: two calls of its guest.
 pub(crate) const ROUTE_READ_AHEAD_MESSAGES: usize = 2000;

@@ -217,7 +217,7 @@ impl Triggers for OfTopic {
         let is_kept = may_store && starting.publication.message.qos > QoS::AtMostOnce;
         let promise =
             self.promised.filter(|_| is_kept).map(|session| promised::keep(notes, starting, session));
-        let (message, hops) = (starting.message, starting.publication.hops);
+        let (message, hops) = (&notes.message(starting.message), starting.publication.hops);
         for relay in &self.relays {
             let (tenant, message) = (Arc::clone(starting.tenant), Arc::clone(message));
             let event = Event { tenant, relay: *relay, message, hops, promise: promise.clone() };

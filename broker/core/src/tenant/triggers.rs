@@ -90,12 +90,19 @@ pub(crate) trait TellsOnCommit {
     fn tell(&mut self, watcher: Arc<dyn CommitWatcher>);
 }
 
+/// Messages of a turn, of which some are kept longer.
+pub(crate) trait KeepsMessages {
+    /// The message of this number, copied out of the memory of the turn the first time.
+    fn kept(&mut self, number: u32, arena: &Arena) -> &Arc<Message>;
+}
+
 /// Parts of a turn that note what a message starts.
 pub struct TurnNotes<'a> {
     /// Core that all turns share.
     pub core: &'a Core,
     /// Memory of the turn.
     pub arena: &'a Arena,
+    pub(crate) messages: &'a mut dyn KeepsMessages,
     /// Durable changes of the turn.
     pub batch: &'a mut Batch,
     /// Guests that the turn's messages start.
@@ -118,6 +125,11 @@ impl TurnNotes<'_> {
         self.seat.stamp()
     }
 
+    /// A message of the turn, to be kept: copied out of its memory the first time.
+    pub fn message(&mut self, number: u32) -> Arc<Message> {
+        Arc::clone(self.messages.kept(number, self.arena))
+    }
+
     /// Tells `watcher` what becomes of the batch under way.
     pub fn watch(&mut self, watcher: Arc<dyn CommitWatcher>) {
         self.on_commit.tell(watcher);
@@ -128,8 +140,8 @@ impl TurnNotes<'_> {
 pub struct Starting<'a> {
     /// The tenant of the message.
     pub tenant: &'a Arc<Tenant>,
-    /// The message, to be kept.
-    pub message: &'a Arc<Message>,
+    /// Its number among the messages of the turn.
+    pub message: u32,
     /// The message as it is routed.
     pub publication: &'a Publication<'a>,
 }

@@ -29,10 +29,10 @@ use crate::tenant::publication::Publication;
 use crate::tenant::subscriber::SharedGroup;
 use crate::tenant::subscriber::Target;
 use crate::tenant::subscription::Identifiers;
-use crate::tenant::triggers::Starting;
+use crate::tenant::triggers::{Starting, TurnNotes};
 use crate::turn::capacity::{copies_for, stores_for};
 use crate::turn::piece::{Piece, Tracked, packet_id_offset};
-use crate::turn::{Turn, TurnMessage};
+use crate::turn::{Moment, Turn, TurnMessage};
 pub(crate) use asked::AskedMessages;
 pub use asked::{resume as resume_asked, wait as ask_later};
 pub(crate) use copies::CopyCount;
@@ -58,6 +58,27 @@ pub struct FanOut {
 }
 
 impl Turn {
+    /// Parts of the turn that note what a message starts.
+    pub fn notes(&mut self) -> TurnNotes<'_> {
+        let serves_clients = self.serves_clients();
+        let Self { core, arena, messages, batch, guests, moment, log, releases, .. } = self;
+        let Moment { now, wall_ms, lifetime_ms } = *moment;
+        let (seat, on_commit) = (&mut log.seat, &mut releases.on_commit);
+        TurnNotes {
+            core,
+            arena,
+            messages,
+            batch,
+            guests,
+            serves_clients,
+            now,
+            wall_ms,
+            lifetime_ms,
+            seat,
+            on_commit,
+        }
+    }
+
     /// Gives a message to one member of a group, to nobody else.
     pub(crate) fn publish_to_group(
         &mut self,
@@ -440,10 +461,9 @@ impl<'a> FanOutOf<'a> {
         if route.triggers.is_none() && route.caching == Caching::Skip {
             return false;
         }
-        let index = self.message(turn);
-        let message = &Arc::clone(turn.messages.shared(index, &turn.arena));
+        let message = self.message(turn);
         if route.caching != Caching::Skip {
-            tenant.hooks.remember(route.caching, message);
+            tenant.hooks.remember(route.caching, turn.messages.shared(message, &turn.arena));
         }
         let Some(triggers) = &route.triggers else { return false };
         let starting = Starting { tenant, message, publication: self.publication };

@@ -9,6 +9,7 @@ use crate::arena::Arena;
 use crate::message::Message;
 use crate::message::spans::MessageSpans;
 use crate::tenant::client::Client;
+use crate::tenant::triggers::KeepsMessages;
 
 /// Slot of no Client, which marks a copy that went to another one: slots are given in order.
 const TAKEN: u32 = u32::MAX;
@@ -41,6 +42,12 @@ impl TurnMessage {
         let mut owned = Message::new(id, self.spans.parts(arena));
         owned.is_shortened = self.is_shortened;
         owned
+    }
+}
+
+impl KeepsMessages for Messages {
+    fn kept(&mut self, number: u32, arena: &Arena) -> &Arc<Message> {
+        self.shared(number, arena)
     }
 }
 

@@ -26,8 +26,8 @@ use lotmq_host::{
 use super::effects;
 use super::firing::{Cause, Fires, fires};
 use super::message_qos::qos;
-use super::noted::{self, GuestEvent, GuestEvents, look, noted};
-use super::outgoing::{self, Fate, NotPosted};
+use super::noted::{self, GuestEvent, GuestEvents, Noting, look, noted};
+use super::outgoing::{self, Fate, Fates, NotPosted};
 use super::owner_groups::{self, OwnerGroup};
 use super::policed::PolicedModule;
 use super::promised::promise;
@@ -56,6 +56,8 @@ struct TopicTriggers {
     groups: Box<[Arc<OwnerGroup>]>,
     /// Whether routes are among them.
     has_routes: bool,
+    /// The topic, which messages for routes share.
+    topic: Arc<str>,
 }
 
 impl TopicTriggers {
@@ -76,7 +78,7 @@ fn triggers(tenant: &Tenant, topic: &str) -> (Option<Box<dyn Triggers>>, bool) {
         return (None, is_stable);
     }
     let (triggers, groups) = owner_groups::apart(tenant, triggers);
-    (Some(Box::new(TopicTriggers { triggers, groups, has_routes })), is_stable)
+    (Some(Box::new(TopicTriggers { triggers, groups, has_routes, topic: topic.into() })), is_stable)
 }
 
 /// Triggers of `topic` whose owners may read it, as a list.
@@ -134,25 +136,30 @@ impl Triggers for TopicTriggers {
 
     fn start(&self, notes: &mut TurnNotes<'_>, starting: &Starting<'_>, may_store: bool) -> bool {
         let fates = if may_store && self.has_routes {
-            outgoing::store(notes, &self.triggers, starting)
+            outgoing::store(notes, &self.triggers, &self.topic, starting)
         } else {
-            Vec::new()
+            Fates::new()
         };
+        let is_stored = fates.iter().any(|fate| matches!(fate, Fate::Settled { is_stored: true }));
+        let are_all_known = self.groups.is_empty() && fates.len() == self.triggers.len();
+        if are_all_known && fates.iter().all(|fate| matches!(fate, Fate::Settled { .. })) {
+            return is_stored;
+        }
         let is_posted = |at: usize| matches!(fates.get(at), None | Some(Fate::Posted));
         let has_posts = !self.groups.is_empty() || (0..self.triggers.len()).any(is_posted);
         let promise = if may_store && has_posts { promise(notes, starting) } else { None };
-        let is_stored = fates.iter().any(|fate| matches!(fate, Fate::Settled { is_stored: true }));
+        let message = &notes.message(starting.message);
         notes.guests.have_events = true;
         let (now_ms, serves_clients) = (notes.wall_ms, notes.serves_clients);
         let noted = noted(notes.guests);
         let mut fates = fates.into_iter();
-        let noting = (now_ms, promise.as_ref());
+        let noting = Noting { message, received_ms: now_ms, promise: promise.as_ref() };
         for trigger in &self.triggers {
             match fates.next() {
                 None | Some(Fate::Posted) => note(noted, GuestEvents::event(trigger, starting, noting)),
                 Some(Fate::Settled { .. }) => {}
                 Some(Fate::Shed(error)) => {
-                    let event = GuestEvents::event(trigger, starting, (now_ms, None));
+                    let event = GuestEvents::event(trigger, starting, Noting { promise: None, ..noting });
                     note(noted, GuestEvent { refused: Some(error), ..event });
                 }
             }
@@ -176,13 +183,14 @@ impl Triggers for TopicTriggers {
         owns: &dyn Fn(&Definition) -> bool,
     ) {
         notes.guests.have_events = true;
-        let now_ms = notes.wall_ms;
+        let message = &notes.message(starting.message);
+        let noting = Noting { message, received_ms: notes.wall_ms, promise: None };
         let noted = noted(notes.guests);
         self.triggers
             .iter()
             .chain(self.groups.iter().flat_map(|group| group.triggers.iter()))
             .filter(|trigger| owns(&trigger.definition))
-            .for_each(|trigger| note(noted, GuestEvents::event(trigger, starting, (now_ms, None))));
+            .for_each(|trigger| note(noted, GuestEvents::event(trigger, starting, noting)));
     }
 }
 

@@ -221,26 +221,36 @@ pub(super) fn noted(guests: &mut TurnGuests) -> &mut GuestEvents {
     guests.state.downcast_mut().expect("the state of a thread is made by `ThreadGuests`")
 }
 
+/// What all events of one message have.
+#[derive(Clone, Copy)]
+pub(super) struct Noting<'a> {
+    pub(super) message: &'a Arc<Message>,
+    /// When it was received, in milliseconds since 1970.
+    pub(super) received_ms: u64,
+    /// What keeps it in the store.
+    pub(super) promise: Option<&'a Arc<Promise>>,
+}
+
 impl GuestEvents {
     /// Notes a message for the definitions of an owner whom its publisher does not wait for.
     pub(super) fn push_group(
         &mut self,
         group: &Arc<OwnerGroup>,
         starting: &Starting<'_>,
-        noting: (u64, Option<&Arc<Promise>>),
+        noting: Noting<'_>,
     ) {
         let Some(first) = group.triggers.first() else { return };
         let first = GuestEvent { holds_up: false, ..Self::event(first, starting, noting) };
         self.others.push_back(GroupEvent { first, group: Arc::clone(group), next: 0 });
     }
 
-    /// Event of a message that a definition hears, with when it was received.
+    /// Event of a message that a definition hears.
     pub(super) fn event(
         trigger: &Arc<TriggeredDefinition>,
         starting: &Starting<'_>,
-        (received_ms, promise): (u64, Option<&Arc<Promise>>),
+        Noting { message, received_ms, promise }: Noting<'_>,
     ) -> GuestEvent {
-        let Starting { tenant, message, publication } = starting;
+        let Starting { tenant, publication, .. } = starting;
         GuestEvent {
             tenant: Arc::clone(tenant),
             trigger: Arc::clone(trigger),

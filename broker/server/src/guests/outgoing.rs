@@ -12,13 +12,15 @@ use lotmq_definitions::Definition;
 use lotmq_host::limits::HOPS_MAX;
 use lotmq_host::{Lease, OwnedMessage, PostError};
 use lotmq_store::{Delivery, MessageRef, Op, SessionId};
+use smallvec::{SmallVec, smallvec};
 
 use super::effects::codec_qos;
 use super::message_qos::qos;
 use super::noted::noted;
 use super::outbox_entry::OutboxEntry;
+use super::routes::fresh_posts::{FreshBytes, FreshPost};
 use super::routes::keeping::{PostPlace, RoomQuery};
-use super::routes::mailbox::{Addressee, Post};
+use super::routes::mailbox::{Addressee, Takers};
 use super::routes::stored_post::StoredPost;
 use super::routes::{self, ForRoute, RouteRunner};
 use super::{Guests, Starts, TriggeredDefinition};
@@ -40,16 +42,20 @@ pub(super) enum Fate {
     Shed(PostError),
 }
 
+/// Fates of a message at its triggers; few topics have more than one.
+pub(super) type Fates = SmallVec<[Fate; 2]>;
+
 /// Where a message is put: a route, with what of it takes the message.
 struct Target {
     route: Arc<RouteRunner>,
     session: SessionId,
-    takers: Vec<Addressee>,
+    takers: Takers,
 }
 
 /// Message to be put into outboxes.
 struct Outgoing<'a> {
     tenant: &'a Tenant,
+    topic: &'a Arc<str>,
     parts: MessageParts<'a>,
     /// Client Identifier of the publisher; empty for none.
     client_id: Arc<str>,
@@ -58,16 +64,17 @@ struct Outgoing<'a> {
     received_ms: Option<u64>,
 }
 
-/// Puts a message into the outboxes of the routes among `triggers`; its fate at each of them.
+/// Puts a message on `topic` into the outboxes of the routes among `triggers`; its fate at each of them.
 pub(super) fn store(
     notes: &mut TurnNotes<'_>,
     triggers: &[Arc<TriggeredDefinition>],
+    topic: &Arc<str>,
     starting: &Starting<'_>,
-) -> Vec<Fate> {
+) -> Fates {
     let Starting { tenant, publication, .. } = starting;
     let (now, qos, core) = (notes.now, publication.message.qos, notes.core);
     let parts = publication.message.parts(notes.arena);
-    let mut targets = Vec::new();
+    let mut targets = SmallVec::<[Target; 1]>::new();
     let fate = |trigger: &Arc<TriggeredDefinition>| {
         let Starts::Route(route) = &trigger.starts else { return Fate::Posted };
         if publication.origin == Some(trigger.definition.id) {
@@ -79,14 +86,14 @@ pub(super) fn store(
             _ if publication.hops > HOPS_MAX => Fate::Shed(PostError::TooManyHops { hops: publication.hops }),
             PostPlace::Full(bytes) => Fate::Shed(PostError::OutboxFull { bytes }),
             PostPlace::Store(session) => {
-                let takers = route.takers(parts.topic);
+                let takers = route.takers(topic);
                 let is_stored = !takers.is_empty();
                 targets.push(Target { route: Arc::clone(route), session, takers });
                 Fate::Settled { is_stored }
             }
         }
     };
-    let fates: Vec<Fate> = triggers.iter().map(fate).collect();
+    let fates: Fates = triggers.iter().map(fate).collect();
     if targets.is_empty() {
         return fates;
     }
@@ -94,7 +101,7 @@ pub(super) fn store(
     let client_id = publication.source.map(|client| &client.client_id).or(of_route.as_ref());
     let client_id = client_id.cloned().unwrap_or_default();
     let hops = publication.hops;
-    put(notes, &Outgoing { tenant, parts, client_id, hops, received_ms: None }, &targets, None);
+    put(notes, &Outgoing { tenant, topic, parts, client_id, hops, received_ms: None }, &targets, None);
     fates
 }
 
@@ -128,8 +135,8 @@ fn store_for(
     };
     let client_id = Arc::clone(&message.client_id);
     let received_ms = (message.received_ms != turn.wall_ms()).then_some(message.received_ms);
-    let outgoing = Outgoing { tenant, parts, client_id, hops, received_ms };
-    let target = Target { route: Arc::clone(route), session, takers: vec![to.clone()] };
+    let outgoing = Outgoing { tenant, topic: &message.topic, parts, client_id, hops, received_ms };
+    let target = Target { route: Arc::clone(route), session, takers: smallvec![to.clone()] };
     turn.call_flusher();
     put(&mut turn.notes(), &outgoing, &[target], message.lease.as_ref());
     Ok(true)
@@ -197,11 +204,12 @@ pub(super) fn store_row(
 /// Puts a message into outboxes: a record for the first taker of each route, one for the second, and so on.
 fn put(notes: &mut TurnNotes<'_>, outgoing: &Outgoing<'_>, targets: &[Target], lease: Option<&Lease>) {
     // Below every number that the message gets.
-    let entries: Vec<Arc<OutboxEntry>> = targets.iter().map(|target| entry(notes, &target.route)).collect();
-    let Outgoing { tenant, parts, client_id, hops, received_ms } = outgoing;
+    let entries: SmallVec<[Arc<OutboxEntry>; 1]> =
+        targets.iter().map(|target| entry(notes, &target.route)).collect();
+    let Outgoing { tenant, topic, parts, client_id, hops, received_ms } = outgoing;
     let rounds = targets.iter().map(|target| target.takers.len()).max().unwrap_or_default();
     for round in 0..rounds {
-        let of_round: Vec<_> = targets
+        let of_round: SmallVec<[_; 1]> = targets
             .iter()
             .zip(&entries)
             .filter_map(|(target, entry)| Some((target.session, target.takers.get(round)?, entry)))
@@ -218,7 +226,7 @@ fn put(notes: &mut TurnNotes<'_>, outgoing: &Outgoing<'_>, targets: &[Target], l
         let message = MessageRef {
             id,
             tenant: tenant.id,
-            topic: parts.topic,
+            topic,
             properties: &beside,
             payload: parts.payload,
             qos: parts.qos.bits(),
@@ -233,23 +241,18 @@ fn put(notes: &mut TurnNotes<'_>, outgoing: &Outgoing<'_>, targets: &[Target], l
             subscription_ids: &[],
             membership: None,
         };
-        let deliveries: Vec<Delivery<'_>> = of_round.iter().map(delivery).collect();
+        let deliveries: SmallVec<[Delivery<'_>; 1]> = of_round.iter().map(delivery).collect();
         notes.batch.push(Op::Enqueue { message, deliveries: &deliveries });
-        let bytes = (parts.topic.len() + beside.len() + parts.payload.len()) as u64;
-        let mut kept = None;
+        let bytes = (topic.len() + beside.len() + parts.payload.len()) as u64;
         for (_, taker, entry) in &of_round {
             let received_ms = || received_ms.unwrap_or_else(|| entry.route.wall_of(notes.lifetime_ms));
-            let message = || Arc::new(as_read_back(outgoing, received_ms()));
-            entry.route.enters((id, bytes), || Post {
+            entry.route.enters((id, bytes), |memory| FreshPost {
                 to: Addressee::clone(taker),
-                message: Arc::clone(kept.get_or_insert_with(message)),
+                message: as_read_back(outgoing, received_ms(), memory),
                 waits_since_ms: notes.lifetime_ms,
                 hops: *hops,
                 sequence: id.0,
-                ripe_at: None,
-                panics: 0,
-                retries: None,
-                stored_bytes: Some(bytes),
+                stored_bytes: bytes,
             });
             entry.last.fetch_max(id.0, Ordering::AcqRel);
             entry.leases.lock().extend(lease.cloned());
@@ -258,16 +261,16 @@ fn put(notes: &mut TurnNotes<'_>, outgoing: &Outgoing<'_>, targets: &[Target], l
 }
 
 /// Message as it is read back from an outbox.
-fn as_read_back(outgoing: &Outgoing<'_>, received_ms: u64) -> OwnedMessage {
+fn as_read_back(outgoing: &Outgoing<'_>, received_ms: u64, memory: &mut FreshBytes) -> OwnedMessage {
     let parts = &outgoing.parts;
     OwnedMessage {
-        topic: parts.topic.into(),
-        payload: Bytes::copy_from_slice(parts.payload),
+        topic: Arc::clone(outgoing.topic),
+        payload: memory.copy(parts.payload),
         qos: qos(parts.qos),
         retain: parts.retain,
         client_id: Arc::clone(&outgoing.client_id),
         user: None,
-        properties: Bytes::copy_from_slice(parts.properties),
+        properties: memory.copy(parts.properties),
         expires_at_ms: parts.expires_at_ms,
         received_ms,
         lease: None,

@@ -54,7 +54,7 @@ pub(super) struct RelayedMessage {
 pub(super) struct Shed {
     pub(super) triggers: Arc<[Arc<TriggeredDefinition>]>,
     /// The first of them, and how many waited then.
-    pub(super) first: (Box<str>, bytes::Bytes),
+    pub(super) first: (Arc<str>, bytes::Bytes),
     pub(super) waited: usize,
     pub(super) count: u64,
 }

@@ -15,7 +15,7 @@ pub(super) mod buffering;
 pub(crate) mod dead_letters;
 mod event_standing;
 pub(in crate::guests) mod failing_tags;
-mod fresh_posts;
+pub(super) mod fresh_posts;
 pub(super) mod hold;
 pub(crate) mod http_figures;
 mod ingest_waits;
@@ -82,7 +82,7 @@ pub(crate) struct ForRoute {
 }
 
 /// A message without anything else.
-pub(super) fn message(topic: Box<str>, payload: &[u8], client_id: Arc<str>) -> OwnedMessage {
+pub(super) fn message(topic: Arc<str>, payload: &[u8], client_id: Arc<str>) -> OwnedMessage {
     OwnedMessage { client_id, ..OwnedMessage::new(topic, Bytes::copy_from_slice(payload)) }
 }
 

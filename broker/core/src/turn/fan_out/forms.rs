@@ -75,8 +75,7 @@ impl Forms<'_> {
             }
         }
         if let Some(triggers) = &route.triggers {
-            let index = whole.message(turn);
-            let message = &Arc::clone(turn.messages.shared(index, &turn.arena));
+            let message = whole.message(turn);
             let starting = Starting { tenant, message, publication: &self.whole };
             triggers.start_some(&mut turn.notes(), &starting, &|definition| asker.owns(definition));
         }

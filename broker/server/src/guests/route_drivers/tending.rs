@@ -1,4 +1,4 @@
-//! Tending of an outbox: reads what waits back from the store, removes what is done, gives up what has waited for too long, and drops the oldest of too many dead letters.
+//! Tending of an outbox: takes what is in memory, reads what else waits back from the store, removes what is done, gives up what has waited for too long, and drops the oldest of too many dead letters.
 //!
 //! A task on the thread of routes for each route, which works whether the far side is there or not. Nothing here waits for the disk.
 
@@ -37,6 +37,7 @@ pub(super) async fn tend(hosting: Arc<Hosting>, tenant: Arc<Tenant>, route: Arc<
 /// Does what there is to do; the time until there may be more without a call.
 fn look(hosting: &Hosting, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) -> Option<Duration> {
     let is_in_doubt = route.settle_doubts(hosting.store_failure().is_none());
+    route.take_fresh();
     give_up_expired(hosting, tenant, route);
     remove_done(route);
     dead_letter_queue::remove_dropped(route);

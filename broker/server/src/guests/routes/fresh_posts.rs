@@ -8,19 +8,87 @@
 //!                        └ from
 //! ```
 //!
+//! Threads of Clients note them, and a thread of routes makes posts of them: memory that one thread asks for and another gives back costs both more than the copy.
+//!
 //! Invariant: all that entered with a number from `from` on, and below the first that was missed, are here until they are taken; none is taken before the gap is read.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use bytes::{Bytes, BytesMut};
+use lotmq_host::OwnedMessage;
 use lotmq_store::MessageId;
 
-use super::mailbox::Post;
+use super::mailbox::{Addressee, Post};
 use super::outbox::Amount;
+use crate::limits::ROUTE_FRESH_CHUNK_BYTES;
+
+/// Message that is noted for a route.
+#[derive(Debug)]
+pub(in crate::guests) struct FreshPost {
+    pub(in crate::guests) to: Addressee,
+    /// Its payload and properties lie among those of others.
+    pub(in crate::guests) message: OwnedMessage,
+    /// Since when it has waited, in lifetime milliseconds.
+    pub(in crate::guests) waits_since_ms: u64,
+    /// Number of guest runs that led to it.
+    pub(in crate::guests) hops: u8,
+    pub(in crate::guests) sequence: u64,
+    /// Bytes that it counts for in the outbox.
+    pub(in crate::guests) stored_bytes: u64,
+}
+
+impl FreshPost {
+    fn amount(&self) -> Amount {
+        Amount { messages: 1, bytes: self.stored_bytes }
+    }
+
+    /// The post, whose bytes are its own.
+    fn into_post(self) -> Post {
+        let payload = FreshBytes::own(self.message.payload);
+        let properties = FreshBytes::own(self.message.properties);
+        Post {
+            to: self.to,
+            message: Arc::new(OwnedMessage { payload, properties, ..self.message }),
+            waits_since_ms: self.waits_since_ms,
+            hops: self.hops,
+            sequence: self.sequence,
+            ripe_at: None,
+            panics: 0,
+            retries: None,
+            stored_bytes: Some(self.stored_bytes),
+        }
+    }
+}
+
+/// Memory of the payloads and properties of messages that come one after the other.
+#[derive(Debug, Default)]
+pub(in crate::guests) struct FreshBytes(BytesMut);
+
+impl FreshBytes {
+    /// A copy.
+    pub(in crate::guests) fn copy(&mut self, bytes: &[u8]) -> Bytes {
+        if bytes.len() >= ROUTE_FRESH_CHUNK_BYTES {
+            return Bytes::copy_from_slice(bytes);
+        }
+        if self.0.capacity() < bytes.len() {
+            self.0 = BytesMut::with_capacity(ROUTE_FRESH_CHUNK_BYTES);
+        }
+        self.0.extend_from_slice(bytes);
+        self.0.split().freeze()
+    }
+
+    /// The same bytes in memory of their own, where a [`copy`](Self::copy) has them among others.
+    fn own(bytes: Bytes) -> Bytes {
+        if bytes.len() >= ROUTE_FRESH_CHUNK_BYTES { bytes } else { Bytes::copy_from_slice(&bytes) }
+    }
+}
 
 /// Messages in the order of their numbers.
 #[derive(Debug, Default)]
 pub(in crate::guests) struct FreshPosts {
-    posts: VecDeque<Post>,
+    posts: VecDeque<FreshPost>,
+    bytes: FreshBytes,
     amount: Amount,
     /// Number at which the stretch begins; `None` where there is none.
     from: Option<MessageId>,
@@ -34,11 +102,6 @@ impl FreshPosts {
     /// Number and bytes of the messages, as they count in the outbox.
     pub(super) fn amount(&self) -> Amount {
         self.amount
-    }
-
-    /// What a message counts for.
-    pub(super) fn amount_of(post: &Post) -> Amount {
-        Amount { messages: 1, bytes: post.stored_bytes.unwrap_or_default() }
     }
 
     /// Begins a stretch, where there is none, behind what has entered and was not read; `highest` is the highest number of those that have entered.
@@ -56,19 +119,22 @@ impl FreshPosts {
         &mut self,
         (id, bytes): (MessageId, u64),
         has_room: bool,
-        post: impl FnOnce() -> Post,
+        post: impl FnOnce(&mut FreshBytes) -> FreshPost,
     ) {
         match self.from {
             Some(from) if id < from => self.gap.add(Amount { messages: 1, bytes }),
-            Some(_) if has_room && !self.has_missed => self.keep(post()),
+            Some(_) if has_room && !self.has_missed => {
+                let post = post(&mut self.bytes);
+                self.keep(post);
+            }
             Some(_) => self.misses(id.0),
             None => {}
         }
     }
 
     /// Keeps a message; of several threads they need not come in order.
-    fn keep(&mut self, post: Post) {
-        self.amount.add(Self::amount_of(&post));
+    fn keep(&mut self, post: FreshPost) {
+        self.amount.add(post.amount());
         let is_last = self.posts.back().is_none_or(|last| last.sequence < post.sequence);
         let place = if is_last {
             self.posts.len()
@@ -82,7 +148,7 @@ impl FreshPosts {
     fn misses(&mut self, sequence: u64) {
         self.has_missed = true;
         while let Some(post) = self.posts.pop_back_if(|post| post.sequence > sequence) {
-            self.amount.remove(Self::amount_of(&post));
+            self.amount.remove(post.amount());
         }
         self.end_if_empty();
     }
@@ -110,16 +176,18 @@ impl FreshPosts {
         never_came
     }
 
-    /// Takes the messages with numbers below `before`, if nothing in front of them is to be read.
-    pub(super) fn take_below(&mut self, before: u64) -> Vec<Post> {
+    /// Takes the messages with numbers below `before`, if nothing in front of them is to be read; with what they count for.
+    pub(super) fn take_below(&mut self, before: u64) -> (Vec<Post>, Amount) {
+        let mut amount = Amount::default();
         if self.gap.messages > 0 {
-            return Vec::new();
+            return (Vec::new(), amount);
         }
-        let taken = self.posts.partition_point(|post| post.sequence < before);
-        let taken: Vec<Post> = self.posts.drain(..taken).collect();
-        taken.iter().for_each(|post| self.amount.remove(Self::amount_of(post)));
+        let count = self.posts.partition_point(|post| post.sequence < before);
+        let taken = self.posts.drain(..count).inspect(|post| amount.add(post.amount()));
+        let taken = taken.map(FreshPost::into_post).collect();
+        self.amount.remove(amount);
         self.end_if_empty();
-        taken
+        (taken, amount)
     }
 
     /// Where nothing is kept and none may come, or nothing is to be read before it, the next message begins a stretch.
@@ -127,5 +195,38 @@ impl FreshPosts {
         if self.posts.is_empty() && (self.has_missed || self.gap.messages == 0) {
             *self = Self::default();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_lie_one_behind_the_other_and_long_ones_apart() {
+        let mut memory = FreshBytes::default();
+        let (first, second) = (memory.copy(b"abc"), memory.copy(b"de"));
+        assert_eq!((&first[..], &second[..]), (&b"abc"[..], &b"de"[..]));
+        assert_eq!(first.as_ptr().wrapping_add(3), second.as_ptr(), "one piece");
+        let long = memory.copy(&vec![7; ROUTE_FRESH_CHUNK_BYTES]);
+        assert_eq!(FreshBytes::own(long.clone()).as_ptr(), long.as_ptr(), "it is its own");
+        let third = memory.copy(b"f");
+        assert_eq!(second.as_ptr().wrapping_add(2), third.as_ptr());
+        let nearly = memory.copy(&vec![8; ROUTE_FRESH_CHUNK_BYTES - 1]);
+        assert_eq!((nearly.len(), &third[..]), (ROUTE_FRESH_CHUNK_BYTES - 1, &b"f"[..]), "in the next piece");
+    }
+
+    #[test]
+    fn a_post_keeps_no_memory_of_others() {
+        let mut memory = FreshBytes::default();
+        let message =
+            OwnedMessage { properties: memory.copy(b"p"), ..OwnedMessage::new("t", memory.copy(b"x")) };
+        let (payload, properties) = (message.payload.as_ptr(), message.properties.as_ptr());
+        let to = Addressee::Event("e".into());
+        let post =
+            FreshPost { to, message, waits_since_ms: 1, hops: 2, sequence: 3, stored_bytes: 4 }.into_post();
+        assert_eq!((&post.message.payload[..], &post.message.properties[..]), (&b"x"[..], &b"p"[..]));
+        assert!(post.message.payload.as_ptr() != payload && post.message.properties.as_ptr() != properties);
+        assert_eq!((post.waits_since_ms, post.hops, post.sequence, post.stored_bytes), (1, 2, 3, Some(4)));
     }
 }

@@ -14,14 +14,15 @@ use parking_lot::MutexGuard;
 use tracing::warn;
 
 use super::buffering::{BufferMode, Overload};
+use super::fresh_posts::{FreshBytes, FreshPost};
 use super::mailbox::Post;
 use super::outbox::{Amount, OutboxStretch};
 use super::runner::{RouteRunner, SharedRoute};
 use super::standing::Beside;
 use super::stored_post;
 use crate::limits::{
-    ROUTE_ASIDE_BYTES_MAX, ROUTE_ASIDE_MESSAGES_MAX, ROUTE_FRESH_MESSAGES, ROUTE_MAILBOX_BYTES_MAX,
-    ROUTE_READ_AHEAD_BYTES, ROUTE_READ_AHEAD_MESSAGES,
+    ROUTE_ASIDE_BYTES_MAX, ROUTE_ASIDE_MESSAGES_MAX, ROUTE_FRESH_BYTES, ROUTE_FRESH_MESSAGES,
+    ROUTE_MAILBOX_BYTES_MAX, ROUTE_READ_AHEAD_BYTES, ROUTE_READ_AHEAD_MESSAGES,
 };
 use lotmq_core::Core;
 use lotmq_core::tenant::Tenant;
@@ -100,15 +101,15 @@ impl SharedRoute {
             || (core.storage.queues_are_shared_out() && tenant.shares.of_user(owner()).are_queues_full())
     }
 
-    /// Whether more may be in memory of what waits in the store, where that is to be so many messages at most, with those `besides` the mailbox. What stands aside is bounded by itself, so that others find
-    /// room.
-    fn has_memory_for(&self, messages_max: usize, besides: Amount) -> bool {
+    /// Whether more may be in memory of what waits in the store, where that is to be so many messages and bytes at most, with those `besides` the mailbox. What stands aside is
+    /// bounded by itself, so that others find room.
+    fn has_memory_for(&self, (messages_max, bytes_max): (usize, usize), besides: Amount) -> bool {
         let (ready, ready_bytes) = self.mailbox.ready();
         let (all, all_bytes) = self.mailbox.waiting();
         all - ready < ROUTE_ASIDE_MESSAGES_MAX
             && all_bytes - ready_bytes < ROUTE_ASIDE_BYTES_MAX
             && ready as u64 + besides.messages < messages_max as u64
-            && ready_bytes as u64 + besides.bytes < ROUTE_READ_AHEAD_BYTES as u64
+            && ready_bytes as u64 + besides.bytes < bytes_max as u64
     }
 
     /// Takes what is in memory and on the disk into the mailbox.
@@ -229,20 +230,21 @@ impl RouteRunner {
     }
 
     /// Counts a message that is in the batch of a thread; `post` makes of it what a route that keeps up need not read back.
-    pub(in crate::guests) fn enters(&self, stored: (MessageId, u64), post: impl FnOnce() -> Post) {
+    pub(in crate::guests) fn enters(
+        &self,
+        stored: (MessageId, u64),
+        post: impl FnOnce(&mut FreshBytes) -> FreshPost,
+    ) {
         let mut shared = self.shared.lock();
         shared.standing.messages_came(1);
-        let has_room = shared.has_memory_for(ROUTE_FRESH_MESSAGES, shared.outbox.fresh());
+        let has_room =
+            shared.has_memory_for((ROUTE_FRESH_MESSAGES, ROUTE_FRESH_BYTES), shared.outbox.fresh());
         shared.outbox.enters(stored, has_room, post);
     }
 
-    /// Notes what became of such a batch; what of it is in memory goes on from there.
+    /// Notes what became of such a batch.
     pub(in crate::guests) fn batch_ended(&self, floor: MessageId, last: MessageId, is_stored: bool) {
-        {
-            let mut shared = self.shared.lock();
-            shared.outbox.batch_ended(floor, last, is_stored);
-            shared.take_fresh();
-        }
+        self.shared.lock().outbox.batch_ended(floor, last, is_stored);
         self.outbox_called.notify_one();
     }
 
@@ -254,11 +256,16 @@ impl RouteRunner {
 
 /// For the one that tends the outbox, and for drivers.
 impl RouteRunner {
+    /// Takes what is in memory and on the disk into the mailbox.
+    pub(in crate::guests) fn take_fresh(&self) {
+        self.shared.lock().take_fresh();
+    }
+
     /// Part of the queue that is to be read now: when less is in memory than guests may get in two calls.
     pub(in crate::guests) fn begin_reading(&self) -> Option<OutboxStretch> {
         let mut shared = self.shared.lock();
         // Fresh messages do not count: they may wait for what is read.
-        if !shared.has_memory_for(ROUTE_READ_AHEAD_MESSAGES, Amount::default()) {
+        if !shared.has_memory_for((ROUTE_READ_AHEAD_MESSAGES, ROUTE_READ_AHEAD_BYTES), Amount::default()) {
             return None;
         }
         if shared.outbox.read_again_at.is_some_and(|at| at > Instant::now()) {
@@ -304,7 +311,6 @@ impl RouteRunner {
             shared.outbox.has_read(stretch, read, (slice.last, is_end));
             unreadable.into_iter().for_each(|(id, bytes)| shared.outbox.is_done(id, bytes));
             shared.mailbox.page_in(posts.into_iter());
-            shared.take_fresh();
             shared.call_all();
         }
         self.outbox_called.notify_one();
@@ -356,7 +362,6 @@ impl RouteRunner {
         let mut shared = self.shared.lock();
         if works && shared.outbox.is_in_doubt() {
             shared.outbox.settle_doubts();
-            shared.take_fresh();
         }
         shared.outbox.is_in_doubt()
     }
@@ -427,4 +432,6 @@ fn grouped(number: u64) -> String {
     text
 }
 
-const _: () = assert!(ROUTE_READ_AHEAD_BYTES <= ROUTE_MAILBOX_BYTES_MAX);
+const _: () = assert!(
+    ROUTE_READ_AHEAD_BYTES <= ROUTE_MAILBOX_BYTES_MAX && ROUTE_FRESH_BYTES <= ROUTE_MAILBOX_BYTES_MAX
+);

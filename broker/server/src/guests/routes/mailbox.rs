@@ -33,7 +33,7 @@ use post::size;
 
 pub(in crate::guests) use lane::BatchDue;
 pub(crate) use post::{Addressee, Post};
-pub(in crate::guests) use post::{Batches, Retries};
+pub(in crate::guests) use post::{Batches, Retries, Takers};
 
 /// Mailbox of a route.
 #[derive(Debug)]

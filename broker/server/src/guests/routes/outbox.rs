@@ -18,7 +18,7 @@ use std::time::Instant;
 use lotmq_session::Time;
 use lotmq_store::{MessageId, SessionId, Waiting};
 
-use super::fresh_posts::FreshPosts;
+use super::fresh_posts::{FreshBytes, FreshPost, FreshPosts};
 use super::mailbox::Post;
 use crate::limits::ROUTE_FRESH_MESSAGES;
 
@@ -139,7 +139,7 @@ impl RouteOutbox {
         &mut self,
         (id, bytes): (MessageId, u64),
         has_room: bool,
-        post: impl FnOnce() -> Post,
+        post: impl FnOnce(&mut FreshBytes) -> FreshPost,
     ) {
         if has_room && self.session.is_some() && self.unread.messages <= ROUTE_FRESH_MESSAGES as u64 {
             self.fresh.begin(self.unread, self.entered.max(MessageId(id.0.saturating_sub(1))));
@@ -156,12 +156,11 @@ impl RouteOutbox {
 
     /// Reads what is in memory and on the disk.
     pub(in crate::guests) fn take_fresh(&mut self) -> Vec<Post> {
-        let posts = self.fresh.take_below(self.stored_below().0);
-        for post in &posts {
-            let read = FreshPosts::amount_of(post);
-            self.unread.remove(read);
-            self.in_hand.add(read);
-            self.read_until = self.read_until.max(MessageId(post.sequence));
+        let (posts, read) = self.fresh.take_below(self.stored_below().0);
+        self.unread.remove(read);
+        self.in_hand.add(read);
+        if let Some(last) = posts.last() {
+            self.read_until = self.read_until.max(MessageId(last.sequence));
         }
         posts
     }

@@ -22,7 +22,7 @@ use super::asked_run::{AskedProbe, AskedRun, RunBounds};
 use super::buffering::BufferMode;
 use super::dead_letters::DeadLetters;
 use super::ingest_waits::IngestWaits;
-use super::mailbox::{Addressee, BatchDue, Full, Mailbox, Post};
+use super::mailbox::{Addressee, BatchDue, Full, Mailbox, Post, Takers};
 use super::outbox::RouteOutbox;
 use super::probing::Probing;
 use super::questions::{Answer, Questions, refused};
@@ -294,7 +294,7 @@ impl RouteRunner {
     }
 
     /// What of it takes messages on a topic that reaches it. Where policies are why nothing does, that is counted, and told the first time.
-    pub(in crate::guests) fn takers(&self, topic: &str) -> Vec<Addressee> {
+    pub(in crate::guests) fn takers(&self, topic: &str) -> Takers {
         let version = self.version();
         if version.allows(topic) {
             return version.takers_of(topic).cloned().collect();
@@ -308,7 +308,7 @@ impl RouteRunner {
             let route = &**version.definition.name();
             warn!(target: "routes", route, topic, "policy topics of a route refuses a message; further ones are only counted");
         }
-        Vec::new()
+        Takers::new()
     }
 
     /// Puts a message at the end of the mailbox, in memory.

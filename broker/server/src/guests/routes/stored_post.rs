@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use lotmq_host::OwnedMessage;
 use lotmq_store::{RecoveredDelivery, SessionId};
+use smallvec::SmallVec;
 
 use super::mailbox::Addressee;
 use crate::guests::message_qos::qos;
@@ -17,6 +18,9 @@ const VERSION: u8 = 1;
 
 /// The same with a time of reception behind it.
 const VERSION_WITH_TIME: u8 = 2;
+
+/// Bytes of one; what most have is on the stack.
+pub(in crate::guests) type StoredPostBytes = SmallVec<[u8; 192]>;
 
 /// What is stored beside topic, payload, QoS and time.
 #[derive(Debug, PartialEq)]
@@ -37,8 +41,8 @@ impl<'a> StoredPost<'a> {
     pub(in crate::guests) fn encoded<'t>(
         &self,
         takers: impl ExactSizeIterator<Item = (SessionId, &'t Addressee)>,
-    ) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(64 + self.client_id.len() + self.properties.len());
+    ) -> StoredPostBytes {
+        let mut bytes = StoredPostBytes::new();
         match self.received_ms {
             Some(received_ms) => {
                 bytes.push(VERSION_WITH_TIME);
@@ -143,7 +147,7 @@ fn take_addressee(bytes: &[u8]) -> Option<(Addressee, &[u8])> {
 }
 
 /// Puts a text behind its length; no name or Client Identifier is longer than that can say.
-fn put_text(bytes: &mut Vec<u8>, text: &str) {
+fn put_text(bytes: &mut StoredPostBytes, text: &str) {
     let text = &text[..text.floor_char_boundary(u16::MAX.into())];
     bytes.extend_from_slice(&u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
     bytes.extend_from_slice(text.as_bytes());

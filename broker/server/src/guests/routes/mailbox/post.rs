@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use lot_facts::{RouteBlock, RouteFacts, Taker};
 use lotmq_host::OwnedMessage;
+use smallvec::SmallVec;
 
 use crate::limits::{ROUTE_BATCH_BYTES_MAX, ROUTE_BATCH_MAX};
 
@@ -52,6 +53,9 @@ pub(crate) enum Addressee {
     /// The table of this name, at the far side: the message is a row of it.
     Table(Arc<str>),
 }
+
+/// What of a route takes one message; one thing for most.
+pub(in crate::guests) type Takers = SmallVec<[Addressee; 1]>;
 
 impl Post {
     /// What must not overtake each other: messages of one topic, and rows of one table.

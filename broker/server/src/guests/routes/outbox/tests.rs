@@ -1,5 +1,4 @@
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use lotmq_host::OwnedMessage;
 use proptest::prelude::*;
@@ -13,23 +12,20 @@ fn opened(messages: u32) -> RouteOutbox {
     outbox
 }
 
-fn post(sequence: u64) -> Post {
-    Post {
+fn post(sequence: u64) -> FreshPost {
+    FreshPost {
         to: Addressee::Event("e".into()),
-        message: Arc::new(OwnedMessage::new("t", b"x".to_vec())),
+        message: OwnedMessage::new("t", b"x".to_vec()),
         waits_since_ms: 0,
         hops: 0,
         sequence,
-        ripe_at: None,
-        panics: 0,
-        retries: None,
-        stored_bytes: Some(10),
+        stored_bytes: 10,
     }
 }
 
 /// A message enters, and finds no room in memory.
 fn enters(outbox: &mut RouteOutbox, id: u64) {
-    outbox.enters((MessageId(id), 10), false, || post(id));
+    outbox.enters((MessageId(id), 10), false, |_| post(id));
 }
 
 fn stretch(after: u64, before: u64) -> OutboxStretch {
@@ -126,7 +122,7 @@ fn what_a_route_keeps_up_with_is_not_read_back() {
     let mut outbox = opened(0);
     outbox.batch_begins(MessageId(101));
     for id in [102, 103] {
-        outbox.enters((MessageId(id), 10), true, || post(id));
+        outbox.enters((MessageId(id), 10), true, |_| post(id));
     }
     assert!(outbox.take_fresh().is_empty(), "it is not on the disk");
     outbox.batch_ended(MessageId(101), MessageId(103), true);
@@ -140,7 +136,7 @@ fn what_did_not_fit_is_read_and_nothing_overtakes_it() {
     let mut outbox = opened(0);
     outbox.batch_begins(MessageId(101));
     for (id, has_room) in [(102, true), (105, true), (103, false), (104, true)] {
-        outbox.enters((MessageId(id), 10), has_room, || post(id));
+        outbox.enters((MessageId(id), 10), has_room, |_| post(id));
     }
     outbox.batch_ended(MessageId(101), MessageId(105), true);
     assert_eq!(outbox.take_fresh().len(), 1);
@@ -155,14 +151,14 @@ fn a_route_that_was_behind_keeps_up_again_while_messages_come() {
     let mut outbox = opened(3);
     outbox.batch_begins(MessageId(101));
     for id in [102, 103] {
-        outbox.enters((MessageId(id), 10), true, || post(id));
+        outbox.enters((MessageId(id), 10), true, |_| post(id));
     }
     outbox.batch_ended(MessageId(101), MessageId(103), true);
     assert!(outbox.take_fresh().is_empty(), "they would overtake what was left");
     let wanted = outbox.begin_reading().unwrap();
     assert_eq!(wanted, stretch(0, 102), "what is in memory is not read");
     outbox.batch_begins(MessageId(104));
-    outbox.enters((MessageId(105), 10), true, || post(105));
+    outbox.enters((MessageId(105), 10), true, |_| post(105));
     outbox.has_read(wanted, amount(3), (Some(MessageId(103)), true));
     let sequences = |posts: Vec<Post>| posts.iter().map(|post| post.sequence).collect::<Vec<_>>();
     assert_eq!(sequences(outbox.take_fresh()), [102, 103]);
@@ -175,7 +171,7 @@ fn a_route_that_was_behind_keeps_up_again_while_messages_come() {
 #[test]
 fn what_is_far_behind_keeps_nothing_in_memory() {
     let mut outbox = opened(ROUTE_FRESH_MESSAGES as u32 + 1);
-    outbox.enters((MessageId(102), 10), true, || post(102));
+    outbox.enters((MessageId(102), 10), true, |_| post(102));
     assert_eq!(outbox.fresh(), amount(0));
 }
 
@@ -187,7 +183,7 @@ fn what_is_in_memory_goes_on_though_something_before_it_was_lost() {
     outbox.batch_ended(MessageId(101), MessageId(102), false);
     outbox.settle_doubts();
     outbox.batch_begins(MessageId(103));
-    outbox.enters((MessageId(104), 10), true, || post(104));
+    outbox.enters((MessageId(104), 10), true, |_| post(104));
     outbox.batch_ended(MessageId(103), MessageId(104), true);
     let wanted = outbox.begin_reading().unwrap();
     outbox.has_read(wanted, amount(0), (Some(MessageId(104)), true));
@@ -273,7 +269,7 @@ impl Model {
             Step::Enters(thread, has_room) => {
                 let Some(batch) = &mut self.threads[thread] else { return };
                 let Some(id) = batch.numbered.take() else { return };
-                self.outbox.enters((MessageId(id), 10), has_room, || post(id));
+                self.outbox.enters((MessageId(id), 10), has_room, |_| post(id));
                 batch.entered.push(id);
             }
             Step::BatchEnds(thread) => self.batch_ends(thread, true, true),
