@@ -22,7 +22,7 @@ use super::standing::Beside;
 use super::stored_post;
 use crate::limits::{
     ROUTE_ASIDE_BYTES_MAX, ROUTE_ASIDE_MESSAGES_MAX, ROUTE_FRESH_BYTES, ROUTE_FRESH_MESSAGES,
-    ROUTE_MAILBOX_BYTES_MAX, ROUTE_READ_AHEAD_BYTES, ROUTE_READ_AHEAD_MESSAGES,
+    ROUTE_MAILBOX_BYTES_MAX, ROUTE_READ_AHEAD_BYTES, ROUTE_READ_AHEAD_MESSAGES, ROUTE_SLICE_BYTES,
 };
 use lotmq_core::Core;
 use lotmq_core::tenant::Tenant;
@@ -237,8 +237,10 @@ impl RouteRunner {
     ) {
         let mut shared = self.shared.lock();
         shared.standing.messages_came(1);
-        let has_room =
-            shared.has_memory_for((ROUTE_FRESH_MESSAGES, ROUTE_FRESH_BYTES), shared.outbox.fresh());
+        let mut fresh = shared.outbox.fresh();
+        fresh.add(Amount { messages: 1, bytes: stored.1 });
+        let has_room = shared.has_memory_for((ROUTE_FRESH_MESSAGES, ROUTE_FRESH_BYTES), fresh)
+            && shared.mailbox.holds_besides(fresh.bytes);
         shared.outbox.enters(stored, has_room, post);
     }
 
@@ -266,6 +268,10 @@ impl RouteRunner {
         let mut shared = self.shared.lock();
         // Fresh messages do not count: they may wait for what is read.
         if !shared.has_memory_for((ROUTE_READ_AHEAD_MESSAGES, ROUTE_READ_AHEAD_BYTES), Amount::default()) {
+            return None;
+        }
+        // Where nothing is in memory, it goes on in any case.
+        if shared.mailbox.ready().0 > 0 && !shared.mailbox.holds_besides(ROUTE_SLICE_BYTES) {
             return None;
         }
         if shared.outbox.read_again_at.is_some_and(|at| at > Instant::now()) {

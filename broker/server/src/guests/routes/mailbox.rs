@@ -13,7 +13,7 @@
 //! Invariants: never more messages or bytes than the bounds say, but for what is put back; each message is in one lane, waiting or taken, until it is done; all
 //! of a key are in the same lane; a lane has what is ready in the order of the sequence numbers, which need not be without gaps, and so what stands aside; the number of lanes changes only while
 //! nothing is taken. Messages of several lanes are done in any order. Policy when full: the arriving message is refused, counted and told. What waits survives a
-//! replacement of the route; of a restart what was promised (`promised`), which each message holds as long as it waits or is on its way. What waits in memory alone counts in the sum of all mailboxes ([`MailboxRoom`]).
+//! replacement of the route; of a restart what was promised (`promised`), which each message holds as long as it waits or is on its way. What waits in memory counts in the sum of all mailboxes ([`MailboxRoom`]); of what is in the store, only as much comes here as finds room there.
 
 mod lane;
 mod post;
@@ -199,6 +199,13 @@ impl Mailbox {
         let post =
             Post { to, message, waits_since_ms, hops, sequence, ripe_at, panics, retries, stored_bytes };
         Ok(self.put(post).0)
+    }
+
+    /// Whether the sum of all mailboxes has room for so many bytes more than what waits here, of what is in the store as well.
+    pub(in crate::guests) fn holds_besides(&mut self, bytes: u64) -> bool {
+        let (_, waiting) = self.waiting();
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.room.as_mut().is_none_or(|room| room.holds(waiting.saturating_add(bytes)))
     }
 
     /// Numbers the next message that is posted with `sequence`, unless a higher number was in use.

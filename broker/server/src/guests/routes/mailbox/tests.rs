@@ -211,6 +211,24 @@ fn what_waits_in_memory_counts_in_the_sum_of_all_mailboxes() {
 }
 
 #[test]
+fn what_waits_in_the_store_comes_to_memory_as_far_as_the_sum_has_room() {
+    let options = EngineOptions { all_memory_bytes_max: 4 << 20, ..EngineOptions::default() };
+    let engine = Engine::new(&options).unwrap();
+    let mailbox = |account| {
+        let mut mailbox = Mailbox::new();
+        mailbox.share(engine.mailbox_room(account));
+        mailbox
+    };
+    let (mut first, mut second) = (mailbox(1), mailbox(1));
+    assert!(first.holds_besides(600_000));
+    assert!(!second.holds_besides(600_000), "the sum is that of the account");
+    assert!(mailbox(2).holds_besides(100_000), "another has its part");
+    post(&mut first, "a");
+    first.take(0, u64::MAX);
+    assert!(second.holds_besides(600_000), "it was given back when something was taken");
+}
+
+#[test]
 fn messages_of_a_topic_follow_each_other_and_others_go_where_there_is_least() {
     let mut mailbox = Mailbox::new();
     mailbox.lanes_are(3);
