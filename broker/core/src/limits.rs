@@ -210,6 +210,10 @@ pub(crate) const ALIASED_TOPIC_BYTES_MAX: usize = 512;
 /// Bytes of a packet in which everything before its payload must lie for its topic to be sent as an alias.
 pub(crate) const ALIASED_HEAD_BYTES_MAX: usize = 2048;
 
+/// How long retained messages for a new subscription wait for turns that may have older ones for the same Client, in milliseconds. Turns end sooner, unless the log
+/// takes nothing.
+pub(crate) const RETAINED_UNDER_WAY_MS: u64 = 1_000;
+
 /// Members of a shared subscription that are tried for a message which is too large for others of them.
 pub(crate) const GROUP_TRIES_MAX: usize = 16;
 

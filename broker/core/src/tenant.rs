@@ -21,6 +21,7 @@ pub mod subscriber;
 pub mod subscription;
 pub mod system_topics;
 pub mod triggers;
+pub(crate) mod under_way;
 pub mod will;
 
 use std::sync::Arc;

@@ -42,7 +42,8 @@ impl Stamp {
         self.0 == 0
     }
 
-    fn thread(self) -> u16 {
+    /// Number of the thread.
+    pub(crate) fn thread(self) -> u16 {
         u16::try_from(self.0 >> TURN_BITS).expect("16 bits")
     }
 
@@ -147,6 +148,11 @@ impl Turns {
             state.waiting.push(waker);
         }
         is_in_turn
+    }
+
+    /// Whether the turn of the stamp has ended: what it has for Clients is with their sessions.
+    pub(crate) fn has_ended(&self, stamp: Stamp) -> bool {
+        self.thread(stamp).0.lock().turn > stamp.turn()
     }
 
     /// Blocks until the turn of the stamp has ended; not for shards. False when that takes too long.

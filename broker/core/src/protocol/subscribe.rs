@@ -224,7 +224,8 @@ fn add(
         let of_tree = |above: &dyn Above| above.retained_of_tree(&client.tenant, &asked.filter, options);
         let system = turn.context.tell(of_tree).unwrap_or_default();
         if !system.is_empty() || client.tenant.may_retain_for(&asked.filter) {
-            granted.replays.add(asked.filter.clone(), Box::new(Replay::new(options, system)));
+            let since = client.tenant.generation.load(Ordering::Acquire);
+            granted.replays.add(asked.filter.clone(), Box::new(Replay::new(options, since, system)));
         }
     }
     turn.context.tell(|above| above.subscribed(client, &asked.filter, options.qos));

@@ -53,6 +53,8 @@ pub struct Route {
     answers: Answers,
     /// Whether the route is good for more than one message: no rule looked at anything that may change without a new generation.
     pub is_stable: bool,
+    /// Generation of the tenant's subscriptions that it has at least: whoever is subscribed since then is in it.
+    pub(crate) generation: u64,
 }
 
 /// Cache of one thread's routes.
@@ -167,6 +169,7 @@ impl Route {
             is_open: true,
             answers: Answers::default(),
             is_stable: true,
+            generation: 0,
         }
     }
 
@@ -207,7 +210,7 @@ impl Route {
         self.listeners = None;
         self.caching = Caching::Skip;
         self.answers = Answers::default();
-        (self.is_open, self.is_stable) = (true, true);
+        (self.is_open, self.is_stable, self.generation) = (true, true, 0);
     }
 }
 
@@ -225,6 +228,7 @@ impl Tenant {
     pub(crate) fn lay_out(&self, route: &mut Route, topic: &str, found: &mut Vec<(u64, Target)>) {
         route.clear();
         route.topic.push_str(topic);
+        route.generation = self.generation.load(Ordering::Acquire);
         self.index.read().visit(topic, |matched| match matched {
             Match::Subscriber(session, subscriber) if subscriber.options.cover(topic) => {
                 found.push((*session, subscriber.target()));

@@ -3,6 +3,9 @@
 //! Kept with the session until all have been sent; `backlog` asks for them one by one. A filter may match nothing of a million topics: looking for
 //! messages is work whose length the Client decides, and stops when the time for it is over.
 //!
+//! A retained message may be under way to the Client already, behind older ones, in a turn that has not ended. Where the subscription was made before it was routed, it
+//! comes by that turn alone; else the replay waits until that turn has ended, and sends it then.
+//!
 //! Invariant: a replay keeps no retained message in memory. However slowly a Client takes them, what is replaced or cleared meanwhile is gone.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -12,11 +15,14 @@ use std::sync::{Arc, Weak};
 use lotmq_auth::{Decide as _, Identity, Question};
 use lotmq_codec::QoS;
 
-use crate::clock::{Clock, Stretch};
-use crate::limits::RETAINED_SCANNED_AT_ONCE;
+use crate::clock::Stretch;
+use crate::durable::changes::Stamp;
+use crate::limits::{RETAINED_SCANNED_AT_ONCE, RETAINED_UNDER_WAY_MS};
 use crate::message::Message;
+use crate::shared::Core;
 use crate::tenant::Tenant;
 use crate::tenant::subscription::Options;
+use crate::tenant::under_way::RoutedTurn;
 
 /// A retained message of the `$SYS` tree that is still to be sent.
 pub enum Pending {
@@ -112,6 +118,10 @@ impl Replays {
 #[derive(Debug)]
 pub struct Replay {
     pub(crate) options: Options,
+    /// Generation of the tenant's subscriptions that has this one: messages that are routed on a route of it, or of a later one, come to the Client.
+    since: u64,
+    /// Time, in lifetime milliseconds, until which it waits for turns that have not ended; `None` before it waits for the first one.
+    waits_until_ms: Option<u64>,
     /// Whether its first message has been looked for.
     has_begun: bool,
     /// Topic behind which the next slice begins.
@@ -142,15 +152,29 @@ pub enum Next {
     None,
     /// There was no time to look further.
     NoTime,
+    /// Further ones may be under way in this turn, behind older ones.
+    UnderWay(Stamp),
     /// The next one is to wait: it has no room.
     NoRoom,
 }
 
 impl Replay {
-    pub(crate) fn new(options: Options, system: VecDeque<Pending>) -> Self {
+    pub(crate) fn new(options: Options, since: u64, system: VecDeque<Pending>) -> Self {
         let (has_begun, has_waited, is_scanned) = (false, false, false);
-        let (after, slice, done, position) = (None, Vec::new(), 0, String::new());
-        Self { options, has_begun, after, slice, done, position, has_waited, is_scanned, system }
+        let (waits_until_ms, after, slice, done, position) = (None, None, Vec::new(), 0, String::new());
+        Self {
+            options,
+            since,
+            waits_until_ms,
+            has_begun,
+            after,
+            slice,
+            done,
+            position,
+            has_waited,
+            is_scanned,
+            system,
+        }
     }
 
     /// The rest is for another connection: it is looked for anew behind the last topic that was looked at. What of the tree was not sent is not: those messages
@@ -172,7 +196,7 @@ impl Replay {
         tenant: &Tenant,
         identity: &Identity,
         now_ms: u64,
-        (stretch, clock): (&Stretch, &dyn Clock),
+        (stretch, core): (&Stretch, &Core),
         has_room: &dyn Fn(usize) -> bool,
     ) -> Next {
         // The message, if the Client may get it.
@@ -210,10 +234,10 @@ impl Replay {
                 }
             } else if self.is_scanned {
                 return Next::None;
-            } else {
-                self.scan(filter, tenant, now_ms);
+            } else if let Err(turn) = self.scan(filter, tenant, now_ms, core) {
+                return Next::UnderWay(turn);
             }
-            if stretch.is_over(clock) {
+            if stretch.is_over(&*core.clock) {
                 return Next::NoTime;
             }
         }
@@ -230,20 +254,37 @@ impl Replay {
         self.has_waited = true;
     }
 
-    fn scan(&mut self, filter: &str, tenant: &Tenant, now_ms: u64) {
+    /// Looks up the next slice.
+    ///
+    /// # Errors
+    /// An unfinished turn that has a message of the slice, and was perhaps routed before the subscription was made. Those that are routed behind it do not hold it up, so it
+    /// waits for one turn of each thread at most.
+    fn scan(&mut self, filter: &str, tenant: &Tenant, now_ms: u64, core: &Core) -> Result<(), Stamp> {
         let retained = tenant.retained.read();
+        let mut open = retained.under_way.open(&core.turns);
         let found = retained.scan(filter, self.after.as_deref(), RETAINED_SCANNED_AT_ONCE);
         // They lie all over the memory: looked at one right behind the other, many of them come at once (replay is 1.4 × as fast with it and fewer looks at the clock).
         std::hint::black_box(found.entries.iter().fold(0, |all, (_, message)| all ^ message.first_byte()));
-        let wanted = found
-            .entries
-            .iter()
-            .filter(|(topic, message)| !message.is_expired(now_ms) && self.options.cover(topic));
+        let is_early = |routed: &&RoutedTurn| {
+            routed.generation < self.since && found.entries.iter().any(|(_, kept)| kept.is_of(routed))
+        };
+        if let Some(early) = open.iter().find(is_early) {
+            let until = self.waits_until_ms.get_or_insert(now_ms.saturating_add(RETAINED_UNDER_WAY_MS));
+            if now_ms < *until {
+                return Err(early.turn);
+            }
+            open.retain(|routed| routed.generation >= self.since);
+        }
+        let wanted = found.entries.iter().filter(|(topic, kept)| {
+            let comes_live = open.iter().any(|routed| kept.is_of(routed));
+            !comes_live && !kept.is_expired(now_ms) && self.options.cover(topic)
+        });
         self.has_waited = false;
         self.done = 0;
         self.slice.clear();
         self.slice.extend(wanted.map(|(_, message)| Arc::downgrade(message)));
         self.after = found.resume_after.as_deref().map(Into::into);
         self.is_scanned = found.resume_after.is_none();
+        Ok(())
     }
 }

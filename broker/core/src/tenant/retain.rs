@@ -11,11 +11,12 @@ use lotmq_config::Limits;
 use lotmq_router::RetainedIndex;
 use lotmq_store::KeeperRow;
 
-use crate::durable::changes::Stamps;
+use crate::durable::changes::{Stamp, Stamps};
 use crate::limits::Limit;
 use crate::message::Message;
 use crate::shares::part;
 use crate::tenant::client::Client;
+use crate::tenant::under_way::{RoutedTurn, UnderWay};
 
 /// Owner for whom a retained message counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +61,15 @@ impl Keeper {
 pub struct Kept {
     message: Arc<Message>,
     keeper: Keeper,
+    /// Stamp of the turn in which it was routed.
+    turn: Stamp,
+}
+
+impl Kept {
+    /// Whether it was routed in this turn.
+    pub(crate) fn is_of(&self, routed: &RoutedTurn) -> bool {
+        self.turn == routed.turn
+    }
 }
 
 impl Deref for Kept {
@@ -90,6 +100,8 @@ pub struct Retained {
     pub(crate) swept_at_ms: u64,
     /// Removals that may not be on the disk: the absence of a topic's message may rest on one of them.
     pub(crate) removals: Stamps,
+    /// Turns whose receivers may not have got what is retained.
+    pub(crate) under_way: UnderWay,
 }
 
 impl Deref for Retained {
@@ -108,12 +120,22 @@ impl Retained {
 
     /// Restores a message that was stored.
     pub fn insert(&mut self, message: &Arc<Message>, keeper: Keeper) {
+        self.put(message, keeper, Stamp::default());
+    }
+
+    /// Adds a message that is being routed, in place of the one of its topic.
+    pub(crate) fn insert_routed(&mut self, message: &Arc<Message>, keeper: Keeper, routed: RoutedTurn) {
+        self.under_way.note(routed);
+        self.put(message, keeper, routed.turn);
+    }
+
+    fn put(&mut self, message: &Arc<Message>, keeper: Keeper, turn: Stamp) {
         let bytes = message.size() as u64;
         self.bytes += bytes;
         let room = self.of.entry(keeper.clone()).or_default();
         room.messages += 1;
         room.bytes += bytes;
-        let kept = Kept { message: Arc::clone(message), keeper };
+        let kept = Kept { message: Arc::clone(message), keeper, turn };
         if let Some(replaced) = self.index.insert(message.topic(), kept) {
             self.give_back(&replaced);
         }

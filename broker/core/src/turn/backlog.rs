@@ -4,6 +4,7 @@
 //! nor is overtaken by what is published meanwhile.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use lotmq_auth::Decide as _;
 use lotmq_codec::{
@@ -15,6 +16,7 @@ use lotmq_store::rare::{Rare, is_taken};
 use lotmq_store::{Delivery, MessageRef, Op};
 
 use crate::arena::{Arena, Span};
+use crate::durable::changes::Stamp;
 use crate::fault::{Fault, is_planted};
 use crate::limits::{GIVEN_UP_AT_ONCE_MAX, QUEUE_QUESTIONS_PER_TURN, REPLAY_BYTES_MAX, SHARED_BYTES_MIN};
 use crate::message::Message;
@@ -220,6 +222,14 @@ fn replay(
     }
     match pause {
         Pause::NoTime => turn.time_shares.wait(connection.place),
+        Pause::UnderWay(ends) => {
+            // At the next tick anyway: that turn may last as long as the log is full.
+            turn.time_shares.wait_for_tick(connection.place);
+            connection.output_waits.store(true, Ordering::Release);
+            if !connection.waker().is_some_and(|waker| turn.core.turns.wake_at_end(ends, waker)) {
+                connection.call_owner();
+            }
+        }
         Pause::FullOutput => turn.time_shares.wait_for_tick(connection.place),
         Pause::NoRoom => return !state.replays.is_empty() && state.session.can_send(),
     }
@@ -233,6 +243,8 @@ enum Pause {
     /// The next one has no room beside what waits for all Clients together.
     FullOutput,
     NoTime,
+    /// Until this turn has ended.
+    UnderWay(Stamp),
 }
 
 fn replay_for(
@@ -266,7 +278,7 @@ fn replay_for(
         let options = granted.unwrap_or(replay.options);
         replay.options = options;
         let has_room = |bytes: usize| link.as_ref().is_none_or(|link| fits_all_output(link, bytes));
-        let time = (&share.stretch, clock);
+        let time = (&share.stretch, &**turn.core);
         let message = match replay.next(filter, &client.tenant, &identity, turn.lifetime_ms, time, &has_room)
         {
             Next::Message { message, was_asked } => {
@@ -275,6 +287,7 @@ fn replay_for(
             }
             Next::NoRoom => return Pause::FullOutput,
             Next::NoTime => return Pause::NoTime,
+            Next::UnderWay(turn) => return Pause::UnderWay(turn),
             Next::None => {
                 state.replays.end_first();
                 if share.stretch.is_over(clock) && !state.replays.is_empty() {

@@ -154,7 +154,7 @@ impl Turn {
         let mut fan_out = FanOutOf::new(publication, is_volatile);
         let receivers = fan_out.send_to_all(self, tenant, &route);
         let mut is_durable = fan_out.is_kept;
-        is_durable |= fan_out.retain(self, tenant);
+        is_durable |= fan_out.retain(self, tenant, &route);
         is_durable |= fan_out.tell_guests(self, tenant, &route);
         let starts_guests = route.triggers.is_some();
         self.work.steps += route.triggers.as_ref().map_or(0, |triggers| triggers.count());
@@ -430,14 +430,14 @@ impl<'a> FanOutOf<'a> {
     }
 
     /// Makes the message its topic's retained one. True when an acknowledgement must wait for that.
-    fn retain(&mut self, turn: &mut Turn, tenant: &Tenant) -> bool {
+    fn retain(&mut self, turn: &mut Turn, tenant: &Tenant, route: &Route) -> bool {
         if !self.is_retained() {
             return false;
         }
         let index = self.message(turn);
         let message = Arc::clone(turn.messages.shared(index, &turn.arena));
         let before = turn.batch.bytes();
-        let retained = tenant.retain(&message, self.publication.keeper(), turn);
+        let retained = tenant.retain_routed(&message, (self.publication.keeper(), route.generation), turn);
         self.feeds(turn, tenant, before);
         if let Err(limit) = retained {
             match self.publication.source {

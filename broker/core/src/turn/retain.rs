@@ -12,6 +12,7 @@ use crate::message::Message;
 use crate::tenant::Tenant;
 use crate::tenant::publication::Publication;
 use crate::tenant::retain::Keeper;
+use crate::tenant::under_way::RoutedTurn;
 use crate::turn::Turn;
 
 /// Whether a message can be retained, if it asks for that.
@@ -35,6 +36,16 @@ impl Tenant {
     /// # Errors
     /// The limit that leaves no room for it, for the caller to count: it is not retained.
     pub fn retain(&self, message: &Arc<Message>, keeper: Keeper, turn: &mut Turn) -> Result<(), Limit> {
+        self.retain_routed(message, (keeper, 0), turn)
+    }
+
+    /// Retains a message as [`Tenant::retain`] does, whose route is of this generation.
+    pub(crate) fn retain_routed(
+        &self,
+        message: &Arc<Message>,
+        (keeper, generation): (Keeper, u64),
+        turn: &mut Turn,
+    ) -> Result<(), Limit> {
         let topic = message.topic();
         let mut retained = self.retained.write();
         let version = turn.core.ids.next_message();
@@ -52,7 +63,8 @@ impl Tenant {
         } else {
             retained.has_room(&turn.core.config.limits, &keeper, topic, message.size())?;
             let row = self.retained_row(message, &keeper, (version, turn.wall_ms()));
-            retained.insert(&message.without_number(), keeper);
+            let routed = RoutedTurn { turn: turn.stamp(), generation };
+            retained.insert_routed(&message.without_number(), keeper, routed);
             drop(retained);
             turn.batch.push(Op::PutRetained(&row));
         }

@@ -531,3 +531,72 @@ fn what_a_new_connection_publishes_comes_behind_what_the_old_one_did() {
         assert_eq!(got, [first, second], "has ended: {has_ended}");
     }
 }
+
+/// Whether messages of one publisher came in the order in which it sent them; one may come again.
+fn are_in_order(got: &[Tag]) -> bool {
+    got.is_sorted_by_key(|tag| tag.sequence)
+}
+
+/// A Client subscribes, and before the answer leaves messages that are retained are under way to it, in the turn of its own thread or of another one: none of them comes
+/// behind a later one \[MQTT-4.6.0-6\].
+#[test]
+fn no_retained_message_comes_before_older_ones_that_are_under_way() {
+    for (publisher, qos) in
+        [(1, QoS::AtMostOnce), (1, QoS::AtLeastOnce), (4, QoS::AtMostOnce), (4, QoS::ExactlyOnce)]
+    {
+        let mut stage = Stage::new(2);
+        stage.receive_maximum = 8;
+        stage.connects(0, 2, true, 0);
+        stage.connects(1, publisher, true, 0);
+        stage.comes_to_rest();
+        stage.retains(1, "a", qos);
+        stage.comes_to_rest();
+        stage.subscribes(0, "#", qos);
+        stage.run(&[Task::Connection(2)]);
+        let sent = [stage.retains(1, "a", qos), stage.retains(1, "a", qos)];
+        stage.run(&[Task::Connection(publisher), Task::Flush(0)]);
+        stage.comes_to_rest();
+        let got = stage.got(0);
+        assert!(are_in_order(&got), "{publisher}, {qos:?}: {got:?}");
+        assert_eq!(got.last(), sent.last(), "{publisher}, {qos:?}");
+    }
+}
+
+/// Messages that are retained are under way to a Client when it subscribes once more, with the same filter or with another one.
+#[test]
+fn no_retained_message_of_a_further_subscription_comes_before_older_ones() {
+    for (publisher, filter) in [(1, "a"), (1, "#"), (4, "a"), (4, "#")] {
+        let mut stage = Stage::new(2);
+        stage.receive_maximum = 8;
+        stage.connects(0, 2, true, 0);
+        stage.connects(1, publisher, true, 0);
+        stage.comes_to_rest();
+        stage.subscribes(0, "a", QoS::AtLeastOnce);
+        stage.comes_to_rest();
+        let sent = [stage.retains(1, "a", QoS::AtLeastOnce), stage.retains(1, "a", QoS::AtLeastOnce)];
+        stage.run(&[Task::Connection(publisher)]);
+        stage.subscribes(0, filter, QoS::AtLeastOnce);
+        stage.run(&[Task::Connection(2), Task::Flush(0)]);
+        stage.comes_to_rest();
+        let got = stage.got(0);
+        assert!(are_in_order(&got), "{publisher}, {filter}: {got:?}");
+        assert_eq!(got.last(), sent.last(), "{publisher}, {filter}");
+    }
+}
+
+/// A message is routed before somebody subscribes and under way still: it comes as a retained one, once.
+#[test]
+fn a_retained_message_that_was_routed_before_a_subscription_comes_with_it() {
+    for publisher in [1, 4] {
+        let mut stage = Stage::new(2);
+        stage.connects(0, 2, true, 0);
+        stage.connects(1, publisher, true, 0);
+        stage.comes_to_rest();
+        let sent = stage.retains(1, "a", QoS::AtLeastOnce);
+        stage.run(&[Task::Connection(publisher)]);
+        stage.subscribes(0, "a", QoS::AtLeastOnce);
+        stage.run(&[Task::Connection(2), Task::Flush(0)]);
+        stage.comes_to_rest();
+        assert_eq!(stage.got(0), [sent], "{publisher}");
+    }
+}

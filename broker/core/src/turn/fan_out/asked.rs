@@ -127,7 +127,7 @@ pub fn wait(
     turn.call_flusher();
     let route = found.as_ref().unwrap_or_else(|asking| asking.route());
     let mut fan_out = FanOutOf::new(publication, system_topics::is_system(&route.topic));
-    fan_out.retain(turn, tenant);
+    fan_out.retain(turn, tenant, route);
     fan_out.tell_guests(turn, tenant, route);
     turn.work.steps += route.triggers.as_ref().map_or(0, |triggers| triggers.count());
     let index = fan_out.message(turn);

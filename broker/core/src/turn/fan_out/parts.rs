@@ -139,7 +139,7 @@ impl Remainder {
         fan_out.keep(turn, tenant);
         self.fan_out.is_durable |= fan_out.is_kept;
         if is_first && !self.is_told {
-            self.fan_out.is_durable |= fan_out.retain(turn, tenant);
+            self.fan_out.is_durable |= fan_out.retain(turn, tenant, &self.route);
             self.fan_out.is_stored |= fan_out.is_retained();
         }
         if is_last && !self.is_told {
