@@ -227,3 +227,33 @@ fn members_that_come_and_go_lose_no_message_of_their_group() {
     stays.expect_only(&[]);
     done.store(true, Ordering::Relaxed);
 }
+
+/// Clients that send DISCONNECT, close and connect anew at once leave no Will, although another thread sees the new connection before the DISCONNECT [MQTT-3.14.4-3],
+/// [3.1.1: MQTT-3.14.4-3].
+#[test]
+fn who_disconnects_and_is_back_at_once_leaves_no_will() {
+    let done = watchdog("restarts");
+    let broker = Arc::new(spread());
+    let mut watcher = Peer::clean(&broker, V5, "watcher");
+    watcher.subscribe("will/#", 0);
+    let restless: Vec<_> = (0..4)
+        .map(|n| {
+            let broker = Arc::clone(&broker);
+            std::thread::spawn(move || {
+                for round in 0..250 {
+                    let id = format!("restless {n}");
+                    let version = BOTH[(n + round) % 2];
+                    let begins =
+                        if round % 3 == 0 { Connect::kept(version, &id) } else { Connect::new(version, &id) };
+                    let mut peer = Peer::join(&broker, &begins.will("will/t", "gone", 0, false));
+                    // Something may lie in front of it.
+                    let before = publish(version, 0, "x", 0, "something");
+                    peer.send(&[before.repeat(round % 5), bytes::DISCONNECT.to_vec()].concat());
+                }
+            })
+        })
+        .collect();
+    restless.into_iter().for_each(|client| client.join().unwrap());
+    watcher.expect_only(&[]);
+    done.store(true, Ordering::Relaxed);
+}

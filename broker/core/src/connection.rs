@@ -55,6 +55,8 @@ pub struct Connection<T: ?Sized = dyn Transport> {
     pub(crate) has_to_wait: AtomicBool,
     /// Whether another thread has called the owner.
     is_wanted: AtomicBool,
+    /// Whether a new connection of the Client waits until what has come on this one was read.
+    has_successors: AtomicBool,
     asked: Mutex<Asked>,
     /// What has come on it.
     pub received: OwnTraffic,
@@ -71,7 +73,21 @@ pub struct Connection<T: ?Sized = dyn Transport> {
 struct Asked {
     /// Waker of the owner's task.
     waker: Option<Waker>,
-    close: Option<Box<CloseReason>>,
+    rare: Option<Box<RareRequests>>,
+}
+
+/// Requests that most connections get once at most.
+#[derive(Default)]
+struct RareRequests {
+    close: Option<CloseReason>,
+    successors: Vec<Successor>,
+}
+
+/// Connection that is to take a session over when what has come on this one was read.
+struct Successor {
+    waker: Waker,
+    /// Whether it was.
+    is_heard_out: Arc<AtomicBool>,
 }
 
 /// Terms that hold for all connections of one listener.
@@ -205,6 +221,7 @@ impl<T> Connection<T> {
             is_cut: AtomicBool::new(false),
             has_to_wait: AtomicBool::new(false),
             is_wanted: AtomicBool::new(false),
+            has_successors: AtomicBool::new(false),
             asked: Mutex::default(),
             received: OwnTraffic::default(),
             sent: OwnTraffic::default(),
@@ -227,18 +244,46 @@ impl Connection {
 impl<T: ?Sized> Connection<T> {
     /// Asks the owner to close the connection. The first reason wins. Callable from any thread.
     pub fn request_close(&self, reason: CloseReason) {
-        self.asked.lock().close.get_or_insert_with(|| Box::new(reason));
+        self.asked.lock().rare.get_or_insert_default().close.get_or_insert(reason);
         self.call_owner();
     }
 
     /// Whether somebody has asked for the connection to be closed.
     pub(crate) fn is_to_close(&self) -> bool {
-        self.asked.lock().close.is_some()
+        self.asked.lock().rare.as_ref().is_some_and(|rare| rare.close.is_some())
     }
 
     /// Takes the reason for which it is to close.
     pub(crate) fn take_close(&self) -> Option<CloseReason> {
-        self.asked.lock().close.take().map(|reason| *reason)
+        self.asked.lock().rare.as_mut()?.close.take()
+    }
+
+    /// Asks the owner to read what has come first, because another connection is to take its session over; says so there, and wakes that one, when it is done or the
+    /// connection has ended.
+    pub(crate) fn hear_out(&self, waker: Waker, is_heard_out: &Arc<AtomicBool>) {
+        let is_heard_out = Arc::clone(is_heard_out);
+        self.asked.lock().rare.get_or_insert_default().successors.push(Successor { waker, is_heard_out });
+        self.has_successors.store(true, Ordering::Release);
+        self.call_owner();
+    }
+
+    /// Lets those go on who wait until what has come was read, unless there `is_more`. Looked at after they have asked: it came before.
+    pub(crate) fn heard_out(&self, is_more: impl FnOnce() -> bool) {
+        if !self.has_successors.load(Ordering::Acquire) {
+            return;
+        }
+        self.has_successors.store(false, Ordering::Relaxed);
+        let asked = self.asked.lock().rare.as_mut().map(|rare| std::mem::take(&mut rare.successors));
+        let asked = asked.unwrap_or_default();
+        if is_more() {
+            self.asked.lock().rare.get_or_insert_default().successors.extend(asked);
+            self.has_successors.store(true, Ordering::Release);
+            return;
+        }
+        for Successor { waker, is_heard_out } in asked {
+            is_heard_out.store(true, Ordering::Release);
+            waker.wake();
+        }
     }
 
     /// Makes the owner's task look at the connection: to write, to close, or to go on after a login. Callable from any thread.

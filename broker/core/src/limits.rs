@@ -214,6 +214,10 @@ pub(crate) const ALIASED_HEAD_BYTES_MAX: usize = 2048;
 /// takes nothing.
 pub(crate) const RETAINED_UNDER_WAY_MS: u64 = 1_000;
 
+/// How long a new connection of a Client waits until what has come on the former one was read, so that a DISCONNECT in it counts. A Client that sends on both at once, or
+/// may send nothing more for a while, has it waiting so long.
+pub(crate) const HEARING_OUT_MAX: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// Members of a shared subscription that are tried for a message which is too large for others of them.
 pub(crate) const GROUP_TRIES_MAX: usize = 16;
 

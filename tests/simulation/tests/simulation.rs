@@ -10,7 +10,7 @@ use lotmq_simulation::{Failure, Fault, Settings, fuzz_hostile_clients, fuzz_two_
 const SEEDS: u64 = 200;
 
 /// Seeds within which a fault must be found.
-const SEEDS_TO_FIND: u64 = 600;
+const SEEDS_TO_FIND: u64 = 1_000;
 
 #[test]
 fn seeds_pass_and_reach_everything() {

@@ -3,6 +3,7 @@
 //! Everything about one user's Client Identifier happens under its tenant's lock of sessions, so two CONNECTs of it cannot both win.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lotmq_auth::Identity;
@@ -12,10 +13,11 @@ use lotmq_session::{Session, SessionOptions, Time, WillState};
 use lotmq_store::Op;
 
 use crate::client::connack::connack;
-use crate::client::request::Request;
+use crate::client::request::{Predecessor, Request};
 use crate::connection::Connection;
 use crate::durable::changes::Stamp;
 use crate::fault::{Fault, is_planted};
+use crate::limits::HEARING_OUT_MAX;
 use crate::reason::close::CloseReason;
 use crate::shares::{Holding, Share};
 use crate::tenant::Tenant;
@@ -44,6 +46,9 @@ pub enum NotAttached {
     /// The newest change of the session, or a message that it has published, is in another thread's unfinished turn and would be overtaken.
     #[error("the session changes on another thread")]
     InTurn(Stamp),
+    /// The owner of the connection that has the session has not read yet what has come on it.
+    #[error("the former connection is being read")]
+    NotHeardOut,
 }
 
 /// Attaches `connection` to the session that its CONNECT asks for.
@@ -51,15 +56,19 @@ pub enum NotAttached {
 /// # Errors
 /// [`NotAttached::AccountChanged`]: what ends the sessions of a removed user looks at those that there are, so none may be added behind it.
 /// [`NotAttached::InTurn`]: to be tried again when that turn has ended; the connection that has the session is being closed.
+/// [`NotAttached::NotHeardOut`]: to be tried again when the connection is called.
 pub fn attach(
     tenant: &Arc<Tenant>,
     connection: &Arc<Connection>,
-    request: &Request,
+    request: &mut Request,
     identity: &Arc<Identity>,
     turn: &mut Turn,
 ) -> Result<Attachment, NotAttached> {
     let key = SessionKey::from(&**identity);
     let former = tenant.sessions.lock().get(key).cloned();
+    if former.as_ref().is_some_and(|client| !is_heard_out(client, connection, request, turn)) {
+        return Err(NotAttached::NotHeardOut);
+    }
     if former.is_some_and(|client| turn.may_hold_for(&client)) {
         // It belongs to the session's former connection.
         turn.settle();
@@ -103,6 +112,30 @@ pub fn attach(
         crate::client::session_end::publish_will(&client, &identity, &will, turn);
     }
     Ok(attachment)
+}
+
+/// Whether what has come on the connection that has the session was read, as far as that does not take too long; else its owner is asked to, and calls `connection` then. A
+/// DISCONNECT that the Client has sent before it came back discards its Will \[MQTT-3.14.4-3\], and what it has published comes first \[MQTT-4.6.0-6\].
+fn is_heard_out(
+    client: &Client,
+    connection: &Arc<Connection>,
+    request: &mut Request,
+    turn: &mut Turn,
+) -> bool {
+    let (now, until) = (turn.now(), turn.now().plus(HEARING_OUT_MAX));
+    // Under the lock under which that connection lets go of the session: it has not ended without having been asked.
+    let state = client.state.lock();
+    let Some(Link { connection: old, .. }) = &state.link else { return true };
+    if let Some(known) = request.predecessor.as_ref().filter(|known| known.number == old.number) {
+        return known.is_heard_out.load(Ordering::Acquire) || now >= known.until;
+    }
+    let Some(waker) = connection.waker().filter(|_| !old.is_to_close()) else { return true };
+    let predecessor = Predecessor { number: old.number, is_heard_out: Arc::default(), until };
+    old.hear_out(waker, &predecessor.is_heard_out);
+    drop(state);
+    request.predecessor = Some(predecessor);
+    turn.throttle(connection, until);
+    false
 }
 
 /// Whether a session outlives its connection, and neither ends at this very moment nor is over but for housekeeping.

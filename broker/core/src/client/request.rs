@@ -3,11 +3,12 @@
 //! Not here: how it is read (`protocol`).
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use lotmq_auth::Method;
 use lotmq_codec::ProtocolVersion;
-use lotmq_session::SessionExpiry;
+use lotmq_session::{SessionExpiry, Time};
 use lotmq_zstd::Offer;
 
 use crate::reason::recipient::Recipient;
@@ -45,4 +46,16 @@ pub struct Request {
     /// The zstd stream, if it is asked for.
     pub(crate) zstd: Option<Offer>,
     pub(crate) will: Option<Box<WillMessage>>,
+    /// Connection that has the session, while what has come on it is read first.
+    pub(crate) predecessor: Option<Predecessor>,
+}
+
+/// Connection of a session that another one is to take over.
+pub(crate) struct Predecessor {
+    /// Number of the connection.
+    pub(crate) number: u32,
+    /// Whether what had come on it was read.
+    pub(crate) is_heard_out: Arc<AtomicBool>,
+    /// Time until which that is waited for.
+    pub(crate) until: Time,
 }

@@ -79,4 +79,5 @@ pub(super) fn end(
     // Dropping the last Arc closes the descriptor, which is cheaper when nobody else has one.
     source.close(&reason, Arc::strong_count(connection) > 1);
     turn.connection_left(connection);
+    connection.heard_out(|| false);
 }

@@ -219,6 +219,11 @@ impl Source for InMemory {
         Ok(Received { len, is_more: !wire.arrived.is_empty() })
     }
 
+    fn has_more(&self) -> bool {
+        let wire = self.wire.lock();
+        !wire.arrived.is_empty() || wire.is_ended
+    }
+
     fn hold(&self, _: usize) -> Result<(), Limit> {
         Ok(())
     }

@@ -43,6 +43,9 @@ pub trait Source: Transport {
     /// The end of the connection, whoever ended it.
     fn read(&self, target: &mut [u8]) -> Result<Received, CloseReason>;
 
+    /// Whether something lies there to be read, also where the owner has not been told yet.
+    fn has_more(&self) -> bool;
+
     /// Counts unhandled input that is kept: these bytes above the transport, and those that it keeps itself.
     ///
     /// # Errors

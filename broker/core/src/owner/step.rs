@@ -83,7 +83,10 @@ impl<T: Source> Driven<'_, T> {
             return self.go_on(input, turn);
         }
         match self.source.poll_readable(cx) {
-            Poll::Pending => return Ok(()),
+            Poll::Pending => {
+                self.connection.heard_out(|| self.source.has_more());
+                return Ok(());
+            }
             Poll::Ready(ready) => ready?,
         }
         let more = self.read(input, turn)?;
@@ -92,6 +95,8 @@ impl<T: Source> Driven<'_, T> {
         // Give others their turn after one read; readiness that is still there must not be waited for.
         if more || input.has_waiting() || self.source.poll_readable(cx).is_ready() {
             cx.waker().wake_by_ref();
+        } else if !self.connection.is_cut.load(Ordering::Relaxed) {
+            self.connection.heard_out(|| self.source.has_more());
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use crate::connection::Connection;
 use crate::connection::peer::Certified;
 use crate::connection::place_claim::PlaceClaim;
 use crate::connection::refusal::{answer_refusal, unstored_reason, unstored_words};
+use crate::durable::changes::Stamp;
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::{ClientRate, Limit, ZSTD_PACKET_BYTES_MIN};
 use crate::protocol::phase::{Authentication, Login, Open, Phase, Rare};
@@ -34,13 +35,13 @@ pub(super) fn accept(
     turn: &mut Turn,
 ) -> Result<Phase, CloseReason> {
     let attached = attach_allowed(connection, &mut request, login, turn);
-    if !matches!(attached, Ok(Attached::InTurn(_))) {
+    if !matches!(attached, Ok(Attached::Later(_))) {
         let took = turn.core.clock.elapsed().saturating_sub(request.came);
         turn.figures().login.observe_alone(took, 1);
     }
     let identity = match attached? {
         Attached::Open(open) => return Ok(Phase::Open(*open)),
-        Attached::InTurn(identity) => identity,
+        Attached::Later(identity) => identity,
     };
     Ok(Phase::LoggingIn(Login::decided(request, (*identity).clone())))
 }
@@ -48,8 +49,8 @@ pub(super) fn accept(
 /// Outcome of attaching an acceptable CONNECT to its session.
 enum Attached {
     Open(Box<Open>),
-    /// The session is in the turn of another thread: the connection is called when that has ended.
-    InTurn(Arc<Identity>),
+    /// The session is in the turn of another thread, or its former connection is read first: the connection is called when that has ended.
+    Later(Arc<Identity>),
 }
 
 /// Characters of a name in a certificate that are told; a common name has at most 64 (X.520).
@@ -113,17 +114,23 @@ fn attach_allowed(
     let Attachment { client, is_durable } = match attach(&tenant, connection, request, &identity, turn) {
         Ok(attachment) => attachment,
         Err(NotAttached::InTurn(stamp)) => {
-            let waker = connection.waker();
-            if !waker.is_some_and(|waker| turn.core.turns.wake_at_end(stamp, waker)) {
-                connection.call_owner();
-            }
-            return Ok(Attached::InTurn(identity));
+            call_at_end(stamp, connection, turn);
+            return Ok(Attached::Later(identity));
         }
+        Err(NotAttached::NotHeardOut) => return Ok(Attached::Later(identity)),
         Err(changed @ NotAttached::AccountChanged) => {
             return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &changed));
         }
     };
     Ok(Attached::Open(Box::new(opened(connection, request, turn, client, is_durable))))
+}
+
+/// Arranges for the connection to be called when the turn of the stamp has ended.
+fn call_at_end(stamp: Stamp, connection: &Connection, turn: &Turn) {
+    let waker = connection.waker();
+    if !waker.is_some_and(|waker| turn.core.turns.wake_at_end(stamp, waker)) {
+        connection.call_owner();
+    }
 }
 
 /// Whether the connection of who has logged in may stay among all that are open.

@@ -113,6 +113,7 @@ pub(super) fn read(
         authenticated: None,
         zstd: Offer::read(properties.user_properties()),
         will: will.map(Box::new),
+        predecessor: None,
     })
 }
 

@@ -287,6 +287,11 @@ impl Source for SocketSide {
         }
     }
 
+    fn has_more(&self) -> bool {
+        self.stream.waiting(&mut [0]) != Some(0)
+            || self.layers().is_some_and(|layers| layers.lock().has_more())
+    }
+
     fn hold(&self, bytes: usize) -> Result<(), Limit> {
         let below = self.layers().map_or(0, |layers| layers.lock().held_bytes());
         self.listener.hold(bytes + below)

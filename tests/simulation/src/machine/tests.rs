@@ -600,3 +600,87 @@ fn a_retained_message_that_was_routed_before_a_subscription_comes_with_it() {
         assert_eq!(stage.got(0), [sent], "{publisher}");
     }
 }
+
+/// Connects a Client with a Will on topic `a`.
+fn connects_with_will(stage: &mut Stage, who: usize, connection: ConnectionId, expiry: u32) -> Tag {
+    stage.machine.accept(connection);
+    let tag = stage.clients[who].will_tag(QoS::AtLeastOnce);
+    let will = WillOf { tag, topic: "a", qos: QoS::AtLeastOnce, retain: false, delay: 0 };
+    let hello = Hello {
+        version: ProtocolVersion::V5,
+        clean: true,
+        expiry,
+        keep_alive: 0,
+        receive_maximum: 1,
+        will: Some(will),
+    };
+    let connect = stage.clients[who].connect(connection, hello);
+    stage.send(who, &connect);
+    stage.comes_to_rest();
+    tag
+}
+
+/// A Client sends DISCONNECT, closes and connects anew, and the new connection is looked at first: its Will is discarded \[MQTT-3.14.4-3\].
+#[test]
+fn a_disconnect_counts_though_the_next_connection_is_seen_before_it() {
+    for (next, expiry, says_it) in
+        [(5, 0, true), (6, 0, true), (5, 60, true), (6, 60, true), (5, 0, false), (6, 60, false)]
+    {
+        let mut stage = Stage::new(2);
+        stage.connects(0, 2, true, 0);
+        stage.comes_to_rest();
+        stage.subscribes(0, "a", QoS::AtLeastOnce);
+        stage.comes_to_rest();
+        let will = connects_with_will(&mut stage, 1, 4, expiry);
+        let packet = stage.clients[1].disconnect(ReasonCode::Success, None);
+        let wire = stage.machine.wire(4).unwrap();
+        if says_it {
+            wire.lock().arrive(&packet);
+        }
+        wire.lock().end();
+        stage.connects(1, next, true, expiry);
+        stage.run(&[Task::Connection(next), Task::Connection(next)]);
+        stage.comes_to_rest();
+        let expected = if says_it { vec![] } else { vec![will] };
+        assert_eq!(stage.got(0), expected, "{next}, {expiry}");
+        assert_eq!(stage.present, [false; 3], "{next}, {expiry}");
+    }
+}
+
+/// What a Client has sent on the connection that it leaves for another one comes before what it sends on that.
+#[test]
+fn what_the_old_connection_has_sent_is_read_before_it_is_taken_over() {
+    for next in [5, 6] {
+        let mut stage = Stage::new(2);
+        stage.connects(0, 2, true, 0);
+        stage.connects(1, 4, true, 0);
+        stage.comes_to_rest();
+        stage.subscribes(0, "a", QoS::AtMostOnce);
+        stage.comes_to_rest();
+        let first = stage.publishes(1, "a", QoS::AtMostOnce);
+        stage.connects(1, next, true, 0);
+        stage.run(&[Task::Connection(next), Task::Connection(next)]);
+        stage.comes_to_rest();
+        let second = stage.publishes(1, "a", QoS::AtMostOnce);
+        stage.comes_to_rest();
+        assert_eq!(stage.got(0), [first, second], "{next}");
+    }
+}
+
+/// The thread of the connection that is to be taken over stands still: the next one does not wait for it without end.
+#[test]
+fn who_takes_over_waits_for_the_old_connection_for_a_while_only() {
+    let mut stage = Stage::new(1);
+    stage.connects(0, 4, true, 0);
+    stage.comes_to_rest();
+    stage.present.clear();
+    stage.connects(0, 5, true, 0);
+    let others = [Task::Connection(5), Task::Flush(1), Task::Store, Task::Commits(1), Task::Look(1)];
+    for _ in 0..16 {
+        stage.run(&others);
+        stage.hears(0);
+        stage.time.pass(Duration::from_millis(250));
+        stage.run(&[Task::Tick(1)]);
+    }
+    assert_eq!(stage.present, [false]);
+}
