@@ -533,7 +533,8 @@ impl Standing {
         match self.rate(now) {
             _ if is_away || fails || self.hangs(waits, LONG_STANDSTILL, now) => "Red",
             rate if rate > 0.5 => "Red",
-            rate if rate > 0.1 || lacks_tags || self.hangs(waits, STANDSTILL, now) => "Yellow",
+            rate if rate > 0.1 || lacks_tags || self.is_away() => "Yellow",
+            _ if self.hangs(waits, STANDSTILL, now) => "Yellow",
             _ => "Green",
         }
     }

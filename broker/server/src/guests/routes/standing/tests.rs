@@ -138,7 +138,7 @@ fn what_stands_still_is_red_and_says_why() {
     standing.passed(1, start);
     assert_eq!(standing.reason().as_deref(), None);
     standing.connection_is(0, Connection::Reconnecting, start);
-    assert_eq!((standing.health(&[], start), standing.reason().as_deref()), ("Green", Some("no")));
+    assert_eq!((standing.health(&[], start), standing.reason().as_deref()), ("Yellow", Some("no")));
     standing.connection_is(0, Connection::Disconnected, start);
     assert_eq!((standing.health(&[], start), standing.reason().as_deref()), ("Red", Some("no")));
 }
