@@ -101,10 +101,17 @@ fn routes_that_are_not_well_stand_in_the_first_line_and_what_is_over_is_marked()
     let shown = status(&broker.port(), &[]);
     let text = shown.output();
     assert!(text.contains(" is healthy, with 1 Red of 2 routes, up "), "{text}");
-    assert!(text.contains("NAME    TYPE      CONNECTION    HEALTH  WAITING  OLDEST  FAILED  DEAD"), "{text}");
+    assert!(
+        text.contains(
+            "NAME    TYPE      CONNECTION    HEALTH  DELIVERED  RECEIVED  FAILED  WAITING  OLDEST  DEAD  DROPPED"
+        ),
+        "{text}"
+    );
     let line = |beginning: &str| text.lines().find(|line| line.contains(beginning)).unwrap();
     assert!(line("Route  Well  ").contains("Z over  event `Save`: it was asked to fail"), "{text}");
-    assert!(line("Well    LOOPBACK").ends_with("1     1"), "{text}");
+    let well: Vec<&str> = line("Well    LOOPBACK").split_whitespace().skip(3).collect();
+    assert_eq!(well, ["Green", "1", "0", "1", "0", "1", "0"], "{text}");
+    assert!(text.contains("of routes    0 brought, 1 delivered to other systems since the start"), "{text}");
     assert!(text.contains("2 Route (1 with errors)"), "{text}");
 }
 

@@ -62,43 +62,47 @@ pub(crate) fn routes(args: &RoutesArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
+/// Heads of the columns of routes, of which [`row`] has the cells.
+pub(crate) const HEAD: [&str; 12] = [
+    "NAME",
+    "TYPE",
+    "CONNECTION",
+    "HEALTH",
+    "DELIVERED",
+    "RECEIVED",
+    "FAILED",
+    "WAITING",
+    "OLDEST",
+    "DEAD",
+    "DROPPED",
+    "",
+];
+
 /// Table of routes, each column as wide as it needs to be.
 pub(crate) fn table(routes: &[Value]) -> String {
-    const HEAD: [&str; 12] = [
-        "NAME",
-        "TYPE",
-        "CONNECTION",
-        "HEALTH",
-        "DELIVERED",
-        "RECEIVED",
-        "FAILED",
-        "WAITING",
-        "OLDEST",
-        "DEAD",
-        "DROPPED",
-        "",
-    ];
-    let row = |route: &Value| {
-        let text = |name: &str| route[name].as_str().unwrap_or_default().to_owned();
-        let number = |name: &str| route[name].as_u64().unwrap_or_default().to_string();
-        let oldest = route["oldestSeconds"].as_u64().map_or_else(String::new, age);
-        [
-            text("name"),
-            text("type"),
-            text("connection"),
-            text("health"),
-            number("delivered"),
-            number("received"),
-            number("failed"),
-            number("waiting"),
-            oldest,
-            number("deadLetters"),
-            number("deadLettersDropped"),
-            pasteable(&text("reason")),
-        ]
-    };
     let rows: Vec<[String; 12]> = routes.iter().map(row).collect();
     columns::table(HEAD, &rows, &[4, 5, 6, 7, 8, 9, 10])
+}
+
+/// Row of a route.
+pub(crate) fn row(route: &Value) -> [String; 12] {
+    let text = |name: &str| route[name].as_str().unwrap_or_default().to_owned();
+    let number = |name: &str| route[name].as_u64().unwrap_or_default().to_string();
+    let oldest = route["oldestSeconds"].as_u64().map_or_else(String::new, age);
+    [
+        text("name"),
+        text("type"),
+        text("connection"),
+        text("health"),
+        number("delivered"),
+        number("received"),
+        number("failed"),
+        number("waiting"),
+        oldest,
+        number("deadLetters"),
+        number("deadLettersDropped"),
+        pasteable(&text("reason")),
+    ]
 }
 
 #[cfg(test)]
