@@ -463,6 +463,56 @@ fn idle_connections_of_one_address_give_way_to_those_of_others() {
     assert!(is_let_in(&crowd[18], b'n'));
 }
 
+/// At two listeners, a thousand connections of a few addresses that say nothing, and then guesses whose passwords wait.
+#[test]
+fn who_says_nothing_leaves_places_to_those_who_log_in() {
+    let broker = options()
+        .variable("LOTMQ_LIMITS_CONNECTIONS", "200")
+        .variable("LOTMQ_LIMITS_CONNECT_TIMEOUT_SEC", "3600")
+        .variable("LOTMQ_LISTENER_WS_PORT", "0")
+        .variable("LOTMQ_LISTENER_WS_BIND", "127.0.0.1")
+        .start();
+    broker.command_ok("-addUser ann password");
+    let ports = [broker.address().port(), broker.port_of("ws")];
+    let crowd = || -> Vec<TcpStream> {
+        (0..1_000)
+            .map(|number| idle_from(&format!("127.0.0.{}", 2 + number % 4), ports[number / 4 % 2]))
+            .collect()
+    };
+    let _silent = crowd();
+    eventually("those beyond a quarter are closed", || {
+        let open = broker.metric("lotmq_connections")?;
+        (open <= 60.0).then_some(())
+    });
+    let connect = |source: &str, name: &str, password: &str| {
+        let mut stream = idle_from(source, ports[0]);
+        let mut packet = Vec::new();
+        ConnectOptions::new("").user(name, password).encode(&mut packet).unwrap();
+        let _ = stream.write_all(&packet);
+        stream
+    };
+    let enters = |source: &str, name: &str, password: &str| {
+        let mut stream = connect(source, name, password);
+        let mut answer = [0; 4];
+        (stream.read_exact(&mut answer).is_ok() && answer[3] == 0).then_some(stream)
+    };
+    let log_in = || {
+        for (source, name, password) in [
+            ("127.0.0.9", "ann", "password"),
+            ("127.0.0.10", "root", "coreflux"),
+            ("127.0.0.11", "ann", "password"),
+        ] {
+            assert!(enters(source, name, password).is_some(), "{name} from {source}");
+        }
+    };
+    log_in();
+    let _guesses: Vec<TcpStream> =
+        (0..400).map(|n| connect("127.0.0.3", &format!("no-{n}"), "guess")).collect();
+    let waiting = broker.metric("lotmq_logins_waiting").unwrap();
+    assert!(waiting <= 25.0, "an eighth waits: {waiting}");
+    log_in();
+}
+
 #[test]
 fn an_administrator_gets_in_though_others_of_this_machine_contest_the_spare_places() {
     let broker = options()
@@ -470,9 +520,10 @@ fn an_administrator_gets_in_though_others_of_this_machine_contest_the_spare_plac
         .variable("LOTMQ_LIMITS_CONNECT_TIMEOUT_SEC", "3600")
         .start();
     let port = broker.address().port();
-    let crowd: Vec<TcpStream> = (0..20).map(|_| idle_from("127.0.0.2", port)).collect();
     // Three quarters are for clients without a user; the others say nothing.
-    assert!((b'a'..).zip(&crowd[..15]).all(|(last, stream)| is_let_in(stream, last)));
+    let crowd: Vec<TcpStream> = (0..15).map(|_| idle_from("127.0.0.2", port)).collect();
+    assert!((b'a'..).zip(&crowd).all(|(last, stream)| is_let_in(stream, last)));
+    let _silent: Vec<TcpStream> = (0..5).map(|_| idle_from("127.0.0.2", port)).collect();
     let is_over = AtomicBool::new(false);
     let tried = AtomicU32::new(0);
     let let_in = thread::scope(|scope| {

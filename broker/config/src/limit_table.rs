@@ -21,7 +21,7 @@ macro_rules! limit_table {
                 /// Time in seconds from a connection to its CONNECT, all handshakes included; a connection without is closed then.
                 connect_timeout_sec: u32 = $crate::limit_table::CONNECT_TIMEOUT_SEC, range 1..=3_600, unit "s"
                     => ConnectTimeoutSec(QuotaExceeded, "no CONNECT in time"): "the connection is closed";
-                /// Connections of one listener that may be without CONNECT at once.
+                /// Connections of one listener that may be without CONNECT at once; never more than a quarter of its `connections`, nor those of all listeners of a quarter of the broker's.
                 half_open: u32 = $crate::limit_table::HALF_OPEN_MAX, range 1..=10_000_000, unit "connections"
                     => HalfOpen(QuotaExceeded, "too many connections without CONNECT"): "the oldest of these connections of the address with most of them is closed, if the new one's has fewer, else the new one at once; of those from this machine a few more are let in";
                 /// Bytes of CONNECT packets, TLS handshakes and WebSocket upgrades that have come in part, of all connections of one listener.
@@ -164,7 +164,7 @@ macro_rules! limit_table {
                 /// from there have failed: after five of them 1 s, after each further one twice as long. 0 for none.
                 login_wait_max_sec: u32 = $crate::limit_table::LOGIN_WAIT_MAX_SEC, range 0..=86_400, unit "s"
                     => LoginWaitMaxSec(ConnectionRateExceeded, "too many failed logins"): "a login that comes earlier is refused without a look at its password, with 0x9F, or return code 3; once a second one with the password of a login that succeeded before is let in";
-                /// Logins whose password waits to be checked.
+                /// Logins whose password waits to be checked; never more than an eighth of `connections`.
                 logins_waiting: u32 = $crate::limit_table::LOGINS_WAITING_MAX, range 1..=1_000_000, unit "logins"
                     => LoginsWaiting(ServerBusy, "too many passwords wait to be checked"): "the youngest one from the address, or else of the user, with most of them is refused with 0x89, or return code 3";
             }

@@ -12,6 +12,17 @@ pub(crate) const SPARE_CONNECTIONS_MAX: u32 = 16;
 /// Connections that there may be from which on they are shared out between users; of fewer, nobody's part would be as many as he needs.
 pub(crate) const PLACES_SHARED_MIN: u32 = 4;
 
+/// Part of `connections` that may be without CONNECT at once: one in so many, and one at least, so that whoever says nothing leaves places to those who log in.
+pub(crate) const HALF_OPEN_PART: u32 = 4;
+
+/// Connections that may be without CONNECT, of `connections` that there may be.
+pub(crate) fn half_open_part(connections: u32) -> u32 {
+    connections.div_ceil(HALF_OPEN_PART)
+}
+
+/// Part of `connections` whose passwords may wait to be checked, of those who come from where their users are known, and of all others: one in so many, and one at least.
+pub(crate) const LOGINS_WAITING_PART: u32 = 8;
+
 /// Time that such a connection has for its CONNECT.
 pub(crate) const SPARE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 

@@ -39,8 +39,10 @@ use parking_lot::Mutex;
 use self::accept::Listening;
 use self::certificates::Certificates;
 use self::gate::Gate;
+use self::half_open::HalfOpen;
 use self::not_opened::NotOpened;
 use self::shard::Shard;
+use crate::limits::{LOGINS_WAITING_PART, half_open_part};
 use crate::process::descriptors::Descriptors;
 use crate::process::watchdog::Watchdog;
 use lotmq_core::Core;
@@ -57,6 +59,8 @@ pub(crate) struct Net {
     pub(crate) shards: Vec<Arc<Shard>>,
     /// Connections that are open now, and the rate of new ones.
     pub(crate) gate: Gate,
+    /// Half-open connections of all listeners.
+    pub(crate) half_open: HalfOpen,
     pub(crate) listening: Listening,
     /// Listeners that are configured and not served.
     pub(crate) not_opened: Mutex<Vec<NotOpened>>,
@@ -93,6 +97,7 @@ impl Net {
             watchdog,
             shards,
             gate: Gate::default(),
+            half_open: HalfOpen::default(),
             listening: Listening::default(),
             not_opened: Mutex::default(),
             certificates: Certificates::default(),
@@ -137,6 +142,16 @@ impl Net {
     pub(crate) fn connections_max(&self) -> u32 {
         let descriptors = self.descriptors.get().map_or(u32::MAX, |shared| shared.connections);
         descriptors.min(self.config.limits.connections)
+    }
+
+    /// Most connections of all listeners that may be without CONNECT at once.
+    pub(crate) fn half_open_max(&self) -> u32 {
+        half_open_part(self.connections_max())
+    }
+
+    /// Most logins whose passwords may wait to be checked.
+    pub(crate) fn logins_waiting_max(&self) -> u32 {
+        self.config.limits.logins_waiting.min(self.connections_max().div_ceil(LOGINS_WAITING_PART))
     }
 
     /// Connections beyond these that are let in until it is known who comes.

@@ -482,6 +482,7 @@ impl Server {
         let is_quic = |plan: &ListenerPlan| matches!(plan.carrier, Carrier::Quic { .. });
         let per_connection = if config.listeners().iter().any(is_quic) { 2 } else { 1 };
         let shared = self.broker.net.descriptors.get_or_init(|| Descriptors::share_out(per_connection));
+        self.broker.logins.hold_to(self.broker.net.logins_waiting_max() as usize);
         self.broker.hosting.engine.bound_accepted(shared.accepted_connections.into());
         self.broker.hosting.engine.bound_opened(shared.opened_sockets.into());
         if !sockets.is_empty() {

@@ -109,6 +109,13 @@ impl Logins {
         Ok(Self(shared))
     }
 
+    /// Has room for so many checks from now on, and for as many from where their users are known.
+    pub(crate) fn hold_to(&self, waiting_max: usize) {
+        let State { familiar, others, .. } = &mut *self.0.state.lock();
+        familiar.hold_to(waiting_max);
+        others.hold_to(waiting_max);
+    }
+
     /// Queues a check for one of the threads.
     pub(crate) fn add(&self, origin: LoginOrigin, check: Check) {
         let displaced = self.0.state.lock().put((origin, check));

@@ -67,7 +67,7 @@ impl Admission {
         let spare = if is_local { listener.net.spare_connections() } else { 0 };
         let (own, all) = (&listener.limits, &listener.net.config.limits);
         let address = source.map_or(0, address_key);
-        let entered = listener.half_open.enter(address, own.half_open, spare / 2)?;
+        let entered = listener.net.half_open.enter(address, listener.net.half_open_max(), spare / 2)?;
         let mut place = Self {
             listener: Arc::clone(listener),
             address: AtomicU64::new(0),
@@ -78,6 +78,9 @@ impl Admission {
             is_spare: false,
             is_hurried: entered.is_spare,
         };
+        if let Some(waiting) = place.waiting() {
+            place.is_hurried |= listener.half_open.join(&waiting, listener.half_open_max(), spare / 2)?;
+        }
         let now = listener.net.clock.now();
         let is_beyond = listener.gate.enter(own.connections, spare, own.connections_per_sec, now)?;
         let connections = listener.net.connections_max();
@@ -172,7 +175,8 @@ impl Admission {
     /// The limit that keeps it out.
     pub(crate) fn count_address(&self, address: IpAddr, now: Time) -> Result<(), Limit> {
         if let Some(waiting) = self.waiting() {
-            self.listener.half_open.comes_from(&waiting, address_key(address));
+            let Listener { net, half_open, .. } = &*self.listener;
+            net.half_open.comes_from(half_open, &waiting, address_key(address));
         }
         let limits = &self.listener.limits;
         let (open_max, per_sec) = (limits.connections_per_address, limits.connections_per_sec_per_address);
@@ -270,6 +274,7 @@ impl Admission {
         let mut standing = self.standing.lock();
         if let Some(waiting) = standing.waiting.take() {
             self.listener.half_open.leave(&waiting);
+            self.listener.net.half_open.leave(&waiting);
             standing.waiting = self.is_spare.then_some(waiting);
         }
     }

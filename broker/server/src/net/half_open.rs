@@ -1,4 +1,4 @@
-//! Half-open connections of one listener, which are without CONNECT, by the address that they come from. At the bound, the address with most of them gives way to
+//! Half-open connections of one listener, or of all, which are without CONNECT, by the address that they come from. At the bound, the address with most of them gives way to
 //! a newcomer that has fewer: its oldest connection is closed. Where all have the same, and for more of the address that has most, the newcomer is
 //! closed instead, so that devices of one address which come back all at once do not end each other's handshakes.
 //!
@@ -21,7 +21,7 @@ use lotmq_core::connection::Connection;
 use lotmq_core::limits::Limit;
 use lotmq_core::reason::close::CloseReason;
 
-/// Half-open connections of one listener.
+/// Half-open connections of one listener, or of all.
 #[derive(Debug, Default)]
 pub(crate) struct HalfOpen(Mutex<Table>);
 
@@ -76,6 +76,30 @@ impl HalfOpen {
     /// [`Limit::HalfOpen`] when nobody gives way to it.
     pub(crate) fn enter(&self, address: u64, most: u32, spare: u32) -> Result<Entered, Limit> {
         let mut table = self.0.lock();
+        let number = table.next;
+        table.next += 1;
+        let state = Mutex::new(State { address, ..State::default() });
+        let waiting = Arc::new(Waiting { number, state, gave_way: Notify::new() });
+        let is_spare = Self::admit(table, &waiting, address, (most, spare))?;
+        Ok(Entered { waiting, is_spare })
+    }
+
+    /// Admits one that has entered the table of all connections to that of its listener. True when it is beyond the bound.
+    ///
+    /// # Errors
+    /// As for [`enter`](Self::enter).
+    pub(crate) fn join(&self, waiting: &Arc<Waiting>, most: u32, spare: u32) -> Result<bool, Limit> {
+        let table = self.0.lock();
+        let address = waiting.state.lock().address;
+        Self::admit(table, waiting, address, (most, spare))
+    }
+
+    fn admit(
+        mut table: MutexGuard<'_, Table>,
+        waiting: &Arc<Waiting>,
+        address: u64,
+        (most, spare): (u32, u32),
+    ) -> Result<bool, Limit> {
         table.keep_ranks(most);
         let is_full = table.count >= most;
         let giver = if is_full { table.take_from_busiest(address) } else { None };
@@ -83,16 +107,12 @@ impl HalfOpen {
         if is_spare && table.count >= most.saturating_add(spare) {
             return Err(Limit::HalfOpen);
         }
-        let number = table.next;
-        table.next += 1;
-        let state = Mutex::new(State { address, ..State::default() });
-        let waiting = Arc::new(Waiting { number, state, gave_way: Notify::new() });
-        table.insert(address, Arc::clone(&waiting));
+        table.insert(address, Arc::clone(waiting));
         drop(table);
         if let Some(giver) = giver {
             giver.give_way();
         }
-        Ok(Entered { waiting, is_spare })
+        Ok(is_spare)
     }
 
     /// Removes a connection on which CONNECT has come, or which has ended.
@@ -106,15 +126,17 @@ impl HalfOpen {
         table.remove(address, waiting.number);
     }
 
-    /// Counts a connection for the address that a proxy has told.
-    pub(crate) fn comes_from(&self, waiting: &Waiting, address: u64) {
-        let mut table = self.0.lock();
+    /// Counts a connection for the address that a proxy has told, here and in the table of `others`.
+    pub(crate) fn comes_from(&self, others: &Self, waiting: &Waiting, address: u64) {
+        let mut tables = (self.0.lock(), others.0.lock());
         let before = std::mem::replace(&mut waiting.state.lock().address, address);
         if before == address {
             return;
         }
-        if let Some(waiting) = table.remove(before, waiting.number) {
-            table.insert(address, waiting);
+        for table in [&mut tables.0, &mut tables.1] {
+            if let Some(waiting) = table.remove(before, waiting.number) {
+                table.insert(address, waiting);
+            }
         }
     }
 
@@ -271,16 +293,20 @@ mod tests {
 
     #[test]
     fn behind_a_proxy_the_told_address_counts() {
-        let half_open = HalfOpen::default();
+        let (half_open, listener) = (HalfOpen::default(), HalfOpen::default());
         let proxy = 9;
         let told: Vec<Entered> = (0..3).map(|_| half_open.enter(proxy, 3, 0).unwrap()).collect();
         for entered in &told {
-            half_open.comes_from(&entered.waiting, CROWD);
+            assert_eq!(listener.join(&entered.waiting, 3, 0), Ok(false));
+            half_open.comes_from(&listener, &entered.waiting, CROWD);
         }
-        assert!(half_open.enter(proxy, 3, 0).is_ok());
+        let newcomer = half_open.enter(proxy, 3, 0).unwrap();
         assert!(gave_way(&told[0]) && half_open.count() == 3);
-        half_open.comes_from(&told[0].waiting, 7);
-        assert_eq!(half_open.count(), 3, "what has given way is not counted again");
+        assert_eq!(listener.join(&newcomer.waiting, 3, 0), Ok(false));
+        assert!(!gave_way(&told[1]) && listener.count() == 3, "one gives way to one");
+        half_open.comes_from(&listener, &told[0].waiting, 7);
+        let counts = (half_open.count(), listener.count());
+        assert_eq!(counts, (3, 3), "what has given way is not counted again");
         let table = half_open.0.lock();
         assert_eq!((table.rows.len(), table.ranks.as_ref().map(BTreeSet::len)), (2, Some(2)));
     }

@@ -11,6 +11,7 @@ use super::Net;
 use super::certificates::ListenerTls;
 use super::gate::{Addresses, Gate};
 use super::half_open::HalfOpen;
+use crate::limits::half_open_part;
 use lotmq_core::connection::ListenerTerms;
 use lotmq_core::connection::peer::Peer;
 use lotmq_core::limits::unfinished::Unfinished;
@@ -79,6 +80,11 @@ impl Listener {
     /// Time until the first check of a new connection.
     pub(crate) fn first_look(&self) -> Duration {
         if self.has_layers() { self.handshake_patience() } else { self.connect_timeout() }
+    }
+
+    /// Most of its connections that may be without CONNECT at once.
+    pub(crate) fn half_open_max(&self) -> u32 {
+        self.limits.half_open.min(half_open_part(self.limits.connections))
     }
 
     /// Whether its connections have layers between socket and MQTT.

@@ -154,7 +154,7 @@ fn open(socket: UdpSocket, config: &ServerConfig) -> io::Result<Endpoint> {
 
 /// Decides about a first packet. The answer is never larger than the packet, but for the handshake.
 fn admit(listener: &Arc<Listener>, incoming: Incoming) -> Option<(Admission, Incoming)> {
-    let has_many = listener.half_open.count() >= listener.limits.half_open / 8;
+    let has_many = listener.half_open.count() >= listener.half_open_max() / 8;
     if has_many && !incoming.remote_address_validated() {
         listener.net.counters.quic_retries.add(1);
         // Refused only to those who have been asked before, and they have proved their address.

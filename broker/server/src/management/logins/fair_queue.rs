@@ -61,6 +61,11 @@ impl<S: Ord + Copy, U: Ord + Copy, T> FairQueue<S, U, T> {
         }
     }
 
+    /// Takes at most so many items from now on; those that wait stay.
+    pub(crate) fn hold_to(&mut self, max: usize) {
+        self.max = max;
+    }
+
     /// Adds an item from a network and an address; `is_known` says whether the user that it names exists. Returns the item that finds no place: another
     /// one, or this.
     pub(crate) fn push(
