@@ -79,7 +79,9 @@ impl Admission {
             is_hurried: entered.is_spare,
         };
         if let Some(waiting) = place.waiting() {
-            place.is_hurried |= listener.half_open.join(&waiting, listener.half_open_max(), spare / 2)?;
+            let most = listener.half_open_max();
+            let bound = (most, spare / 2, is_local && most < own.half_open);
+            place.is_hurried |= listener.half_open.join(&waiting, bound)?;
         }
         let now = listener.net.clock.now();
         let is_beyond = listener.gate.enter(own.connections, spare, own.connections_per_sec, now)?;

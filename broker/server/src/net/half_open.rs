@@ -2,7 +2,8 @@
 //! a newcomer that has fewer: its oldest connection is closed. Where all have the same, and for more of the address that has most, the newcomer is
 //! closed instead, so that devices of one address which come back all at once do not end each other's handshakes.
 //!
-//! Programs of this machine have some more places, for the case that strangers of very many addresses hold all others.
+//! Programs of this machine have some more places, for the case that strangers of very many addresses hold all others; where those are taken, too, the oldest of the newcomer's
+//! address gives way, or of the address with most, so that an administrator is let in whoever else is silent.
 //!
 //! Which address has most is kept track of only when there are many, so that it costs nothing as long as nobody has to give way.
 //!
@@ -80,32 +81,39 @@ impl HalfOpen {
         table.next += 1;
         let state = Mutex::new(State { address, ..State::default() });
         let waiting = Arc::new(Waiting { number, state, gave_way: Notify::new() });
-        let is_spare = Self::admit(table, &waiting, address, (most, spare))?;
+        let is_spare = Self::admit(table, &waiting, address, (most, spare, spare > 0))?;
         Ok(Entered { waiting, is_spare })
     }
 
-    /// Admits one that has entered the table of all connections to that of its listener. True when it is beyond the bound.
+    /// Admits one that has entered the table of all connections to that of its listener. True when it is beyond the bound. `is_sure`: another one gives way to it in any case.
     ///
     /// # Errors
     /// As for [`enter`](Self::enter).
-    pub(crate) fn join(&self, waiting: &Arc<Waiting>, most: u32, spare: u32) -> Result<bool, Limit> {
+    pub(crate) fn join(
+        &self,
+        waiting: &Arc<Waiting>,
+        (most, spare, is_sure): (u32, u32, bool),
+    ) -> Result<bool, Limit> {
         let table = self.0.lock();
         let address = waiting.state.lock().address;
-        Self::admit(table, waiting, address, (most, spare))
+        Self::admit(table, waiting, address, (most, spare, is_sure))
     }
 
     fn admit(
         mut table: MutexGuard<'_, Table>,
         waiting: &Arc<Waiting>,
         address: u64,
-        (most, spare): (u32, u32),
+        (most, spare, is_sure): (u32, u32, bool),
     ) -> Result<bool, Limit> {
         table.keep_ranks(most);
         let is_full = table.count >= most;
-        let giver = if is_full { table.take_from_busiest(address) } else { None };
+        let mut giver = if is_full { table.take_from_busiest(address) } else { None };
         let is_spare = is_full && giver.is_none();
         if is_spare && table.count >= most.saturating_add(spare) {
-            return Err(Limit::HalfOpen);
+            giver = is_sure.then(|| table.take_oldest(address)).flatten();
+            if giver.is_none() {
+                return Err(Limit::HalfOpen);
+            }
         }
         table.insert(address, Arc::clone(waiting));
         drop(table);
@@ -162,6 +170,13 @@ impl Table {
         let own = self.rows.get(&newcomer).map_or(0, BTreeMap::len);
         let (most, Reverse(oldest), busiest) = *self.ranks.as_ref()?.last()?;
         (most > own + 1).then(|| self.remove(busiest, oldest)).flatten()
+    }
+
+    /// The oldest connection of the newcomer's own address; where that has none, of the one with most.
+    fn take_oldest(&mut self, newcomer: u64) -> Option<Arc<Waiting>> {
+        let own = self.rows.get(&newcomer).and_then(|row| rank(newcomer, row));
+        let (_, Reverse(oldest), address) = own.or_else(|| self.ranks.as_ref()?.last().copied())?;
+        self.remove(address, oldest)
     }
 
     fn insert(&mut self, address: u64, waiting: Arc<Waiting>) {
@@ -286,8 +301,14 @@ mod tests {
         let half_open = HalfOpen::default();
         let strangers: Vec<_> = (10..14).map(|address| half_open.enter(address, 4, 0).unwrap()).collect();
         assert!(strangers.iter().all(|entered| !entered.is_spare));
-        assert!(half_open.enter(CROWD, 4, 1).unwrap().is_spare);
-        assert_eq!(half_open.enter(2, 4, 1).unwrap_err(), Limit::HalfOpen);
+        let local = half_open.enter(CROWD, 4, 1).unwrap();
+        assert!(local.is_spare);
+        let listener = HalfOpen::default();
+        assert_eq!(listener.join(&local.waiting, (0, 0, false)), Err(Limit::HalfOpen));
+        let second = half_open.enter(CROWD, 4, 1).unwrap();
+        assert!(second.is_spare && gave_way(&local), "its own give way");
+        assert!(half_open.enter(2, 4, 1).unwrap().is_spare);
+        assert!(gave_way(&strangers[0]) && !gave_way(&second), "the oldest does to one without");
         assert_eq!(half_open.count(), 5);
     }
 
@@ -297,12 +318,12 @@ mod tests {
         let proxy = 9;
         let told: Vec<Entered> = (0..3).map(|_| half_open.enter(proxy, 3, 0).unwrap()).collect();
         for entered in &told {
-            assert_eq!(listener.join(&entered.waiting, 3, 0), Ok(false));
+            assert_eq!(listener.join(&entered.waiting, (3, 0, false)), Ok(false));
             half_open.comes_from(&listener, &entered.waiting, CROWD);
         }
         let newcomer = half_open.enter(proxy, 3, 0).unwrap();
         assert!(gave_way(&told[0]) && half_open.count() == 3);
-        assert_eq!(listener.join(&newcomer.waiting, 3, 0), Ok(false));
+        assert_eq!(listener.join(&newcomer.waiting, (3, 0, false)), Ok(false));
         assert!(!gave_way(&told[1]) && listener.count() == 3, "one gives way to one");
         half_open.comes_from(&listener, &told[0].waiting, 7);
         let counts = (half_open.count(), listener.count());
