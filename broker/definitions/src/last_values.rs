@@ -5,23 +5,30 @@
 //!
 //! Invariants: live entries never exceed the bounds of topics and bytes for longer than one call; the entry that was
 //! written longest ago goes first; kept values are never evicted and have bounds of their own; neither are values of
-//! topics that a rule names, so that what others write does not decide for it. Not here: retained messages, writes of the running guest, its trigger payload (they come before and after this in the order of reading).
+//! topics that a rule names, so that what others write does not decide for it; those whose names it computes go when all others have. Not here: retained messages, writes of the running guest, its trigger payload (they come before and after this in the order of reading).
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use lot_facts::TopicFact;
 use parking_lot::{Mutex, RwLock};
 
-use crate::limits::{CACHE_BYTES_MAX, CACHE_SHARDS, CACHE_TOPICS_MAX, KEEP_BYTES_MAX, KEEP_TOPICS_MAX};
+use crate::definition::DefinitionId;
+use crate::limits::{
+    CACHE_BYTES_MAX, CACHE_SHARDS, CACHE_TOPICS_MAX, KEEP_BYTES_MAX, KEEP_TOPICS_MAX, SPARED_BEYOND_PART,
+    SPARED_BYTES, SPARED_PER_WRITE,
+};
 
+mod held;
 mod keeper;
 mod shard;
 
 pub use keeper::{KeepRefused, KeptSum, KeptValue, ValueKeeper};
 
+use held::HeldByRules;
 use keeper::KeptRooms;
 use shard::{Change, Shard};
 
@@ -89,8 +96,8 @@ pub struct LastValues {
     keep_topics: AtomicU64,
     keep_bytes: AtomicU64,
     rooms: KeptRooms,
-    /// Topics that do not give way, with how often they are named.
-    held: RwLock<HashMap<Box<str>, usize>>,
+    /// Topics that do not give way, or as the last ones.
+    held: RwLock<HeldByRules>,
     unsaved: Mutex<Unsaved>,
     /// Tells whoever saves kept values that the first one waits.
     tell_saver: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -136,7 +143,7 @@ impl LastValues {
         }
         let write = self.next_write.fetch_add(1, Ordering::Relaxed);
         self.change(topic, |shard, hash| shard.put_live(hash, topic, payload, write));
-        self.evict();
+        self.evict(Shard::cost(topic, payload.len()));
     }
 
     /// A retained delete, or any message on a topic that is not cached but may have a kept value: removes the entry.
@@ -335,38 +342,44 @@ impl LastValues {
         }
     }
 
-    /// Has the value of a topic stay, once for each call.
-    pub(crate) fn hold(&self, topic: &str) {
-        *self.held.write().entry(topic.into()).or_default() += 1;
+    /// Has the values that a rule reads stay.
+    pub(crate) fn hold(&self, rule: DefinitionId, reads: &[TopicFact]) {
+        self.held.write().add(rule, reads);
     }
 
-    /// Takes back one call of [`hold`](Self::hold).
-    pub(crate) fn let_go(&self, topic: &str) {
-        let mut held = self.held.write();
-        if let Some(count) = held.get_mut(topic) {
-            *count -= 1;
-            if *count == 0 {
-                held.remove(topic);
-            }
-        }
+    /// Takes back a call of [`hold`](Self::hold).
+    pub(crate) fn let_go(&self, rule: DefinitionId, reads: &[TopicFact]) {
+        self.held.write().remove(rule, reads);
     }
 
-    fn evict(&self) {
+    /// Whether there is more than may be, and `beyond` of it over and above: one in so many.
+    fn is_over(&self, beyond: Option<u64>) -> bool {
+        let is_more = |sum: &AtomicU64, max: u64| {
+            let above = beyond.map_or(0, |part| max / part + 1);
+            sum.load(Ordering::Relaxed) > max.saturating_add(above)
+        };
+        is_more(&self.topics, self.limits.topics_max as u64) || is_more(&self.bytes, self.limits.bytes_max)
+    }
+
+    /// Lets the oldest go until there is room again for what was `written`. Of values whose names rules compute, so many are passed over at a time; the bound gives way
+    /// by a part meanwhile, and beyond it they go, too: then there is little else.
+    fn evict(&self, written: u64) {
         let mut spared = 0;
-        while self.topics.load(Ordering::Relaxed) > self.limits.topics_max as u64
-            || self.bytes.load(Ordering::Relaxed) > self.limits.bytes_max
-        {
+        while self.is_over(None) {
             let oldest = self.oldest.iter().map(|write| write.load(Ordering::Relaxed)).enumerate();
             let Some((number, _)) = oldest.filter(|(_, w)| *w != u64::MAX).min_by_key(|(_, w)| *w) else {
                 return;
             };
             let held = self.held.read();
-            if spared > held.len() {
+            let patience = if held.has_computed() { SPARED_PER_WRITE + written / SPARED_BYTES } else { 0 };
+            if spared > held.named() as u64 + patience {
                 return;
             }
+            let spares_computed = !self.is_over(Some(SPARED_BEYOND_PART));
             let write = self.next_write.fetch_add(1, Ordering::Relaxed);
             let mut shard = self.shards[number].lock();
-            let change = shard.evict_oldest(|topic| held.contains_key(topic), write);
+            let is_held = |topic: &str| held.names(topic) || (spares_computed && held.may_name(topic));
+            let change = shard.evict_oldest(is_held, write);
             self.account(number, &shard, &change);
             match change.topics < 0 {
                 true => drop(self.evictions.fetch_add(1, Ordering::Relaxed)),

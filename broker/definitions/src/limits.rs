@@ -64,6 +64,15 @@ pub const CACHE_TOPICS_MAX: usize = 1_000_000;
 /// counted. LoT reference §6.
 pub const CACHE_BYTES_MAX: u64 = 256 << 20;
 
+/// Values of the cache whose names rules compute that one write passes over while it looks for another one to go: some 20 µs.
+pub(crate) const SPARED_PER_WRITE: u64 = 64;
+
+/// Bytes of a write for which it passes over one more of them, so that long values do not outrun it.
+pub(crate) const SPARED_BYTES: u64 = 64;
+
+/// Part of the bounds of the cache, one in so many, by which it may exceed them before such values go as well.
+pub(crate) const SPARED_BEYOND_PART: u64 = 8;
+
 /// What an entry of the cache costs beside its topic and payload, in bytes: slot, hash table, allocator. Measured with
 /// a million entries of 31 bytes, which took 170 each, and 8 more for whose it is.
 pub const CACHE_ENTRY_BYTES: u64 = 144;

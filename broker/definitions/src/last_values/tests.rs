@@ -80,23 +80,55 @@ fn bytes_are_bounded_and_a_giant_evicts_only_itself() {
 #[test]
 fn what_a_rule_names_does_not_give_way() {
     let values = LastValues::new(CacheLimits { topics_max: 3, ..CacheLimits::default() });
-    values.hold("locked");
-    values.hold("locked");
+    let reads = [TopicFact::Exact("locked".into())];
+    let [first, second] = [1, 2].map(DefinitionId);
+    values.hold(first, &reads);
+    values.hold(second, &reads);
     values.publish("locked", b"yes");
     (0..100).for_each(|number| values.publish(&format!("flood/{number}"), b"x"));
     assert_eq!(values.get("locked").as_deref(), Some(&b"yes"[..]));
     assert_eq!((values.figures().topics, values.figures().evictions), (3, 98));
-    values.let_go("locked");
+    values.let_go(first, &reads);
     (0..3).for_each(|number| values.publish(&format!("other/{number}"), b"x"));
     assert!(values.get("locked").is_some(), "another rule names it");
-    values.let_go("locked");
+    values.let_go(second, &reads);
     (3..6).for_each(|number| values.publish(&format!("other/{number}"), b"x"));
     assert_eq!(values.get("locked"), None);
     // Where all are held, the bound gives way.
     let held: Vec<String> = (0..5).map(|number| format!("held/{number}")).collect();
-    held.iter().for_each(|topic| values.hold(topic));
+    let reads: Vec<TopicFact> = held.iter().cloned().map(TopicFact::Exact).collect();
+    values.hold(first, &reads);
     held.iter().for_each(|topic| values.publish(topic, b"x"));
     assert!(held.iter().all(|topic| values.get(topic).is_some()));
+}
+
+#[test]
+fn what_a_rule_may_name_goes_when_nothing_else_is_left() {
+    const MAX: usize = 10_000;
+    let entry = Shard::cost("lock/1234", 1);
+    let values = LastValues::new(limits(MAX, MAX as u64 * entry));
+    let reads = [TopicFact::Pattern("lock/+".into()), TopicFact::Exact("named".into()), TopicFact::Any];
+    let rule = DefinitionId(1);
+    values.hold(rule, &reads);
+    values.publish("named", b"x");
+    let locks: Vec<String> = (0..2_000).map(|number| format!("lock/{number}")).collect();
+    let are_there = || locks.iter().filter(|topic| values.get(topic).is_some()).count();
+    locks.iter().for_each(|topic| values.publish(topic, b"1"));
+    (0..50_000).for_each(|number| values.publish(&format!("flood/{number}"), b"x"));
+    // Long ones, too, of which a few are the whole cache.
+    (0..1_000).for_each(|number| values.publish(&format!("flood/{number}"), &[0; 20_000]));
+    assert_eq!(are_there(), 2_000);
+    let figures = values.figures();
+    assert!(figures.topics <= MAX as u64 && figures.bytes <= MAX as u64 * entry / 8 * 9, "{figures:?}");
+    // Where all are such, some of them go, in no order, for they have been passed over.
+    (0..50_000).for_each(|number| values.publish(&format!("lock/of-{number}"), b"x"));
+    assert!(are_there() < 2_000);
+    assert!(values.figures().topics <= MAX as u64 / 8 * 9 + 1, "{:?}", values.figures());
+    assert!(values.get("named").is_some());
+    values.let_go(rule, &reads);
+    (0..20_000).for_each(|number| values.publish(&format!("flood/{number}"), b"x"));
+    assert_eq!((values.get("named"), values.get("lock/of-49999")), (None, None));
+    assert!(values.figures().topics <= MAX as u64);
 }
 
 #[test]

@@ -104,7 +104,7 @@ impl Registry {
         self.next_order = self.next_order.max(definition.order.saturating_add(1));
         self.names[definition.kind().index()].insert(Arc::clone(definition.name()), id);
         self.reads.add(id, &definition.facts().reads);
-        named_by_rule(definition).for_each(|topic| self.values.hold(topic));
+        self.values.hold(id, read_by_rule(definition));
         self.keeps.add(id, &definition.facts().keeps);
         for need in Need::all(definition.facts()) {
             self.dependents.entry(need).or_default().insert(id);
@@ -124,7 +124,7 @@ impl Registry {
         self.disarm(id, changed);
         let definition = self.entries.remove(&id)?.definition;
         self.reads.remove(id, &definition.facts().reads);
-        named_by_rule(&definition).for_each(|topic| self.values.let_go(topic));
+        self.values.let_go(id, read_by_rule(&definition));
         self.keeps.remove(id, &definition.facts().keeps);
         for need in Need::all(definition.facts()) {
             if let Some(ids) = self.dependents.get_mut(&need) {
@@ -264,11 +264,7 @@ fn check_filters(new: &NewDefinition) -> Result<(), InstallError> {
     Ok(())
 }
 
-/// Topics that a rule reads by their names; none of other definitions.
-fn named_by_rule(definition: &Definition) -> impl Iterator<Item = &str> {
-    let reads = definition.facts().reads.iter().filter(|_| definition.kind() == DefinitionKind::Rule);
-    reads.filter_map(|fact| match fact {
-        TopicFact::Exact(topic) => Some(&**topic),
-        TopicFact::Pattern(_) | TopicFact::Any => None,
-    })
+/// Topics that a rule reads; none of other definitions.
+fn read_by_rule(definition: &Definition) -> &[TopicFact] {
+    if definition.kind() == DefinitionKind::Rule { &definition.facts().reads } else { &[] }
 }
