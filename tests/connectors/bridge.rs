@@ -656,6 +656,34 @@ fn ten_thousand_messages_that_wait_arrive_in_order() {
     }
 }
 
+/// [MQTT-3.3.2-5]: what has expired while the other broker was away does not go there, nor does it hold up the others.
+#[test]
+fn what_has_expired_meanwhile_is_not_handed_on() {
+    let port = free_port();
+    let broker = broker();
+    broker.command_ok(&bridge(port, "", &mapping("M", "up/#", "up/#", "out")));
+    let mut publisher = broker.connect(&ConnectOptions::v5("short-lived"));
+    for number in 0..30 {
+        let message = Publication::new("up/x", number.to_string()).qos(QoS::AtLeastOnce);
+        let seconds = |seconds| PropertyValue::FourByte(seconds);
+        let message = match number % 3 {
+            0 => message.property(PropertyId::MessageExpiryInterval, seconds(1)),
+            1 => message.property(PropertyId::MessageExpiryInterval, seconds(1000)),
+            _ => message,
+        };
+        publisher.publish(&message).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(1100));
+    let far = options().listen(&format!("127.0.0.1:{port}")).start();
+    let mut there = watch(&far, "up/#");
+    for number in (0..30).filter(|number| number % 3 > 0) {
+        assert_eq!(next(&mut there), format!("up/x={number}"));
+    }
+    assert_eq!(broker.metric("lotmq_route_expired_total"), Some(10.0));
+    assert_eq!(broker.metric("lotmq_route_dead_letters_total"), Some(0.0));
+    eventually("nothing waits", || (broker.metric("lotmq_route_waiting") == Some(0.0)).then_some(()));
+}
+
 #[test]
 fn a_server_that_talks_nonsense_is_away() {
     let broker = broker();

@@ -154,6 +154,8 @@ pub(crate) struct DeliveryFigures {
     pub(crate) latency_ms: u64,
     /// Messages that nothing of it takes because of its policies.
     pub(crate) refused_by_policy: u64,
+    /// Messages whose Message Expiry Interval had passed before they could go on to another broker.
+    pub(crate) expired: u64,
     /// Messages that the guest has brought.
     pub(crate) brought: u64,
     /// How often its outbox became full.

@@ -7,6 +7,7 @@ use super::super::delivery::{delivery, placeholders};
 use super::Serving;
 use crate::guests::HasPrograms as _;
 use crate::guests::rights;
+use crate::guests::route_types;
 use crate::guests::routes::batch::PostBatch;
 use crate::guests::routes::mailbox::{Addressee, Post};
 use crate::limits::ROUTE_FILLED_BYTES_MAX;
@@ -14,10 +15,23 @@ use crate::limits::ROUTE_FILLED_BYTES_MAX;
 /// Reason of a message that is not for the owner of the route any more.
 const NO_RIGHT: &str = "the owner of the route may not read this topic any more";
 
-/// Finds the values of the placeholders of each message of a batch; one that cannot be filled is rejected when those before it are done.
+/// Finds the values of the placeholders of each message of a batch; one that cannot be filled is rejected when those before it are done. A bridge hands on nothing that has
+/// expired \[MQTT-3.3.2-5\].
 pub(super) fn fill(serving: &Serving<'_>, batch: &mut PostBatch) -> Vec<Vec<PlaceholderValues>> {
     let (mut values, mut bytes) = (Vec::with_capacity(batch.len()), 0);
+    let is_bridge = route_types::is_bridge(&serving.version.said().kind);
+    let now_ms = serving.driver.now_ms();
     while let Some(post) = batch.get(values.len()) {
+        if is_bridge && post.message.expires_at_ms.is_some_and(|at| at <= now_ms) {
+            match values.is_empty() {
+                true => {
+                    serving.driver.route.note(|deliveries| deliveries.expired += 1);
+                    batch.done();
+                }
+                false => batch.put_back_from(values.len()),
+            }
+            continue;
+        }
         let (said, names) = (serving.version.said(), serving.names());
         let filled = match may_have(serving, post) {
             true => placeholders(said, (&post.to, &post.message), &names),
