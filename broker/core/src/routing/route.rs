@@ -138,9 +138,12 @@ impl RouteCache {
         std::mem::take(&mut self.made)
     }
 
-    /// Puts a route back as the latest of its tenant.
+    /// Puts a route back as the latest of its tenant, unless others have subscribed since it was made: a message may hold it for several turns.
     pub fn put_back(&mut self, tenant: &Tenant, route: Arc<Route>) {
-        self.tenants[tenant.number as usize].last = Some(route);
+        let known = &mut self.tenants[tenant.number as usize];
+        if route.generation >= known.generation {
+            known.last = Some(route);
+        }
     }
 
     /// Lets go of the routes of tenants whose generation has passed, so that an idle thread does not keep closed Clients alive.
@@ -382,6 +385,22 @@ mod tests {
         let known = &cache.tenants[tenant.number as usize];
         assert_eq!(known.receivers, known.routes.iter().map(|route| route.kept()).sum::<usize>());
     }
+
+    #[test]
+    fn a_route_that_was_held_is_not_used_again_when_others_have_subscribed() {
+        let tenant = fixture::open_tenant();
+        let [first, second] =
+            [(0, "first"), (1, "second")].map(|(slot, name)| fixture::client(&tenant, slot, name));
+        tenant.subscribe(&first, "a", fixture::PLAIN);
+        let mut cache = RouteCache::new(Hashing::fixed(0));
+        let held = cache.take(&tenant, b"a");
+        tenant.subscribe(&second, "a", fixture::PLAIN);
+        let between = cache.take(&tenant, b"between");
+        cache.put_back(&tenant, between);
+        cache.put_back(&tenant, held);
+        assert_eq!(cache.take(&tenant, b"a").targets.len(), 2);
+    }
+
     #[test]
     fn routes_of_long_topics_are_not_remembered() {
         let tenant = fixture::open_tenant();
