@@ -51,6 +51,8 @@ pub struct Route {
     pub is_open: bool,
     /// Answers of rules about members of groups, for one message.
     answers: Answers,
+    /// Answers of rules about `targets` and those they deny it, for one message, where many had to be asked about.
+    asked: Answers,
     /// Whether the route is good for more than one message: no rule looked at anything that may change without a new generation.
     pub is_stable: bool,
     /// Generation of the tenant's subscriptions that it has at least: whoever is subscribed since then is in it.
@@ -116,7 +118,7 @@ impl RouteCache {
             known.forget();
         }
         // Most messages have the topic of the one before.
-        if let Some(last) = known.last.take().filter(|last| last.is_stable) {
+        if let Some(last) = known.last.take() {
             if last.topic.as_bytes() == topic {
                 return Ok(last);
             }
@@ -126,9 +128,9 @@ impl RouteCache {
     }
 
     /// Caches a route that was asked about over several turns, where that is of use.
-    fn remember(&mut self, tenant: &Tenant, (hash, generation): (u64, u64), route: &Arc<Route>) {
+    fn remember(&mut self, tenant: &Tenant, hash: u64, route: &Arc<Route>) {
         let known = &mut self.tenants[tenant.number as usize];
-        if known.generation == generation {
+        if known.generation == route.generation {
             known.remember(hash, route, &self.hasher);
         }
     }
@@ -138,10 +140,11 @@ impl RouteCache {
         std::mem::take(&mut self.made)
     }
 
-    /// Puts a route back as the latest of its tenant, unless others have subscribed since it was made: a message may hold it for several turns.
+    /// Puts a route back as the latest of its tenant, unless it is good for one message only, or others have subscribed since it was made: a message may hold it for
+    /// several turns.
     pub fn put_back(&mut self, tenant: &Tenant, route: Arc<Route>) {
         let known = &mut self.tenants[tenant.number as usize];
-        if route.generation >= known.generation {
+        if route.is_stable && route.generation >= known.generation {
             known.last = Some(route);
         }
     }
@@ -171,9 +174,57 @@ impl Route {
             caching: Caching::Skip,
             is_open: true,
             answers: Answers::default(),
+            asked: Answers::default(),
             is_stable: true,
             generation: 0,
         }
+    }
+
+    /// Replaces the route of one message by the present one, unless it has this generation of subscriptions: whoever has subscribed since is in it then. Of those
+    /// about whom rules were asked for this message such are asked about again as came back meanwhile.
+    pub(crate) fn bring_up_to(route: &mut Arc<Self>, generation: u64, tenant: &Tenant) {
+        if route.generation < generation {
+            // A route that others have as well is stable: its answers are remembered elsewhere.
+            let asked = Arc::get_mut(route).map(Self::take_answers).unwrap_or_default();
+            *route = Arc::new(Self::after(&route.topic, asked, tenant, true));
+        }
+    }
+
+    fn take_answers(&mut self) -> (Answers, Answers) {
+        (std::mem::take(&mut self.answers), std::mem::take(&mut self.asked))
+    }
+
+    /// Route of one message after subscriptions, sessions or rules have changed, with the answers about members of groups and about targets so far.
+    fn after(topic: &str, (answers, asked): (Answers, Answers), tenant: &Tenant, takes_late: bool) -> Self {
+        let mut now = Self::laid_out(topic, (answers, asked), tenant);
+        now.settle(tenant, takes_late);
+        now
+    }
+
+    /// Present route for one message, with these answers so far.
+    fn laid_out(topic: &str, (answers, asked): (Answers, Answers), tenant: &Tenant) -> Self {
+        let mut now = Self::empty();
+        tenant.lay_out(&mut now, topic, &mut Vec::new());
+        Self { answers, asked, is_stable: false, ..now }
+    }
+
+    /// Leaves those targets that rules allow the message. Such as came back since they were asked about are asked about again, and those who were not asked about if it
+    /// `takes_late` ones; else they do not get it.
+    fn settle(&mut self, tenant: &Tenant, takes_late: bool) {
+        let Self { targets, askers, asked, topic, is_open, is_stable, .. } = self;
+        if *is_open {
+            return;
+        }
+        targets.retain(|target| {
+            let client = &target.client;
+            let is_allowed = asked.of(client).unwrap_or_else(|| {
+                (takes_late || asked.has(client)) && asked.ask(tenant, client, topic, is_stable)
+            });
+            if !is_allowed && may_have_own_replies(&client.identity(), topic) {
+                askers.push(target.clone());
+            }
+            is_allowed
+        });
     }
 
     /// Number of receivers that it lists; a group counts once.
@@ -212,7 +263,7 @@ impl Route {
         self.triggers = None;
         self.listeners = None;
         self.caching = Caching::Skip;
-        self.answers = Answers::default();
+        (self.answers, self.asked) = (Answers::default(), Answers::default());
         (self.is_open, self.is_stable, self.generation) = (true, true, 0);
     }
 }
@@ -304,8 +355,7 @@ impl TenantRoutes {
         self.found.shrink_to(SPARE_TARGETS_MAX);
         let members = if bytes.is_some() { own.groups.iter().map(|group| group.len()).sum() } else { 0 };
         if !own.is_open && own.targets.len() + members > RECEIVERS_ASKED_AT_ONCE {
-            let kept = (self.generation, comes_again.then_some(hash));
-            return Err(Box::new(Asking::new(route, kept, bytes)));
+            return Err(Box::new(Asking::new(route, comes_again.then_some(hash), bytes)));
         }
         own.ask(tenant);
         if comes_again {
@@ -399,6 +449,20 @@ mod tests {
         cache.put_back(&tenant, between);
         cache.put_back(&tenant, held);
         assert_eq!(cache.take(&tenant, b"a").targets.len(), 2);
+    }
+
+    #[test]
+    fn a_route_is_brought_up_to_the_subscriptions_of_its_moment() {
+        let tenant = fixture::open_tenant();
+        let client = fixture::client(&tenant, 0, "late");
+        let mut route = RouteCache::new(Hashing::fixed(0)).take(&tenant, b"a");
+        let before = route.generation;
+        tenant.subscribe(&client, "a", fixture::PLAIN);
+        Route::bring_up_to(&mut route, before, &tenant);
+        assert_eq!(route.targets.len(), 0, "who came later has it as the retained one");
+        Route::bring_up_to(&mut route, before + 1, &tenant);
+        assert_eq!(route.targets.len(), 1);
+        assert!(route.generation > before && !route.is_stable);
     }
 
     #[test]

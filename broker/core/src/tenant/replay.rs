@@ -3,7 +3,7 @@
 //! Kept with the session until all have been sent; `backlog` asks for them one by one. A filter may match nothing of a million topics: looking for
 //! messages is work whose length the Client decides, and stops when the time for it is over.
 //!
-//! A retained message may be under way to the Client already, behind older ones, in a turn that has not ended. Where the subscription was made before it was routed, it
+//! A retained message may be under way to the Client already, behind older ones, in a turn that has not ended. Where the subscription was made before it was retained, it
 //! comes by that turn alone; else the replay waits until that turn has ended, and sends it then.
 //!
 //! Invariant: a replay keeps no retained message in memory. However slowly a Client takes them, what is replaced or cleared meanwhile is gone.

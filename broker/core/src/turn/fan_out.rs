@@ -145,16 +145,16 @@ impl Turn {
         &mut self,
         tenant: &Arc<Tenant>,
         publication: &Publication<'_>,
-        route: Arc<Route>,
+        mut route: Arc<Route>,
     ) -> FanOut {
         // Also a message without receivers has its counts, its last value and its guests.
         self.call_flusher();
         // Its topic is known to be UTF-8, as the range in the arena is not.
         let is_volatile = crate::tenant::system_topics::is_system(&route.topic);
         let mut fan_out = FanOutOf::new(publication, is_volatile);
+        let mut is_durable = fan_out.retain(self, tenant, &mut route);
         let receivers = fan_out.send_to_all(self, tenant, &route);
-        let mut is_durable = fan_out.is_kept;
-        is_durable |= fan_out.retain(self, tenant, &route);
+        is_durable |= fan_out.is_kept;
         is_durable |= fan_out.tell_guests(self, tenant, &route);
         let starts_guests = route.triggers.is_some();
         self.work.steps += route.triggers.as_ref().map_or(0, |triggers| triggers.count());
@@ -429,23 +429,30 @@ impl<'a> FanOutOf<'a> {
         }
     }
 
-    /// Makes the message its topic's retained one. True when an acknowledgement must wait for that.
-    fn retain(&mut self, turn: &mut Turn, tenant: &Tenant, route: &Route) -> bool {
+    /// Makes the message its topic's retained one, and its route that of the same moment. True when an acknowledgement must wait for that.
+    fn retain(&mut self, turn: &mut Turn, tenant: &Tenant, route: &mut Arc<Route>) -> bool {
         if !self.is_retained() {
             return false;
         }
+        if let Some(generation) = self.retain_only(turn, tenant) {
+            Route::bring_up_to(route, generation, tenant);
+        }
+        self.publication.message.qos != QoS::AtMostOnce
+    }
+
+    /// Makes the message its topic's retained one. The generation of subscriptions at that moment, if there was room for it.
+    fn retain_only(&mut self, turn: &mut Turn, tenant: &Tenant) -> Option<u64> {
         let index = self.message(turn);
         let message = Arc::clone(turn.messages.shared(index, &turn.arena));
         let before = turn.batch.bytes();
-        let retained = tenant.retain_routed(&message, (self.publication.keeper(), route.generation), turn);
+        let retained = tenant.retain_routed(&message, self.publication.keeper(), turn);
         self.feeds(turn, tenant, before);
-        if let Err(limit) = retained {
-            match self.publication.source {
-                Some(client) => client.limit_reached(limit, &turn.core, turn.now()),
-                None => turn.core.limits.elsewhere.note(limit, &message.topic(), turn.now()),
-            }
-        }
-        self.publication.message.qos != QoS::AtMostOnce
+        retained
+            .inspect_err(|limit| match self.publication.source {
+                Some(client) => client.limit_reached(*limit, &turn.core, turn.now()),
+                None => turn.core.limits.elsewhere.note(*limit, &message.topic(), turn.now()),
+            })
+            .ok()
     }
 
     fn is_retained(&self) -> bool {

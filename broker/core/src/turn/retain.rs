@@ -36,18 +36,34 @@ impl Tenant {
     /// # Errors
     /// The limit that leaves no room for it, for the caller to count: it is not retained.
     pub fn retain(&self, message: &Arc<Message>, keeper: Keeper, turn: &mut Turn) -> Result<(), Limit> {
-        self.retain_routed(message, (keeper, 0), turn)
+        self.retain_by(message, keeper, turn, |_| 0).map(drop)
     }
 
-    /// Retains a message as [`Tenant::retain`] does, whose route is of this generation.
+    /// Retains a message as [`Tenant::retain`] does, which is routed in this turn. Returns the generation of subscriptions at that moment: who was subscribed by then has
+    /// perhaps looked for retained messages already, and must get this one by its route; who subscribes later gets it as the retained one.
+    ///
+    /// # Errors
+    /// As [`Tenant::retain`].
     pub(crate) fn retain_routed(
         &self,
         message: &Arc<Message>,
-        (keeper, generation): (Keeper, u64),
+        keeper: Keeper,
         turn: &mut Turn,
-    ) -> Result<(), Limit> {
+    ) -> Result<u64, Limit> {
+        self.retain_by(message, keeper, turn, |tenant| tenant.generation.load(Ordering::Acquire))
+    }
+
+    /// Retains a message that reaches receivers of the generation which is asked for under the index's lock.
+    fn retain_by(
+        &self,
+        message: &Arc<Message>,
+        keeper: Keeper,
+        turn: &mut Turn,
+        generation: impl FnOnce(&Self) -> u64,
+    ) -> Result<u64, Limit> {
         let topic = message.topic();
         let mut retained = self.retained.write();
+        let generation = generation(self);
         let version = turn.core.ids.next_message();
         if message.payload_len() == 0 {
             let existed = retained.remove(topic);
@@ -69,7 +85,7 @@ impl Tenant {
             turn.batch.push(Op::PutRetained(&row));
         }
         turn.call_flusher();
-        Ok(())
+        Ok(generation)
     }
 
     fn retained_row(

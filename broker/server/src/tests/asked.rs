@@ -1,6 +1,7 @@
 //! Messages about whose receivers rules are asked later.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lot_facts::{RuleFacts, RuleInputs};
 use lotmq_auth::{Account, Answer, Ask, Opinion, Question, Rule, Validity};
@@ -15,16 +16,43 @@ use lotmq_core::tenant::publication::Publication;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::fan_out::{ask_later, resume_asked};
 
-/// A rule that lets everybody have everything, and is asked about each message.
-struct Allows;
+/// A rule that lets everybody have everything, and is asked about each message. An answer takes so long.
+struct Allows(Duration);
 
 impl Ask for Allows {
     fn ask(&self, _: &Question<'_>, _: Option<&Arc<Account>>) -> Answer {
+        std::thread::sleep(self.0);
         Answer { opinion: Opinion::Allow, validity: Validity::Never }
     }
 }
 
-fn publish_later(turn: &mut Turn, tenant: &Arc<Tenant>, (topic, payload): (&str, &str)) {
+fn put_rule(tenant: &Tenant, takes: Duration) {
+    let facts = RuleFacts {
+        priority: 1,
+        scope: "Subscribe".to_owned(),
+        topic: Some("asked/#".to_owned()),
+        inputs: RuleInputs { client_id: true, ..RuleInputs::default() },
+    };
+    let ask = Arc::new(Allows(takes));
+    tenant.permissions.put(vec![Rule { name: "Allows".into(), facts: Some(facts), ask }]);
+}
+
+fn receivers(running: &Running, count: usize) -> Vec<Client> {
+    let receiver = |number| {
+        let mut client = running.client(&format!("receiver-{number}"));
+        client.subscribe_to("asked/+", QoS::AtLeastOnce).unwrap();
+        client
+    };
+    (0..count).map(receiver).collect()
+}
+
+/// Leaves a message to later turns, with `between` after its route has been looked for.
+fn publish_later(
+    turn: &mut Turn,
+    tenant: &Arc<Tenant>,
+    (topic, payload): (&str, &str),
+    between: impl FnOnce(),
+) {
     let parts = MessageParts {
         topic,
         properties: &[],
@@ -35,6 +63,7 @@ fn publish_later(turn: &mut Turn, tenant: &Arc<Tenant>, (topic, payload): (&str,
     };
     let publication = Publication::copied(&mut turn.arena, parts, None);
     let found = turn.routes.begin(tenant, topic.as_bytes(), Some(1));
+    between();
     ask_later(turn, tenant, &publication, found);
 }
 
@@ -43,26 +72,14 @@ fn messages_reach_their_receivers_later_in_order_and_are_retained_at_once() {
     const RECEIVERS: usize = 40;
     const MESSAGES: usize = 20;
     let running = Running::start("none");
-    let mut receivers: Vec<Client> = (0..RECEIVERS)
-        .map(|number| {
-            let mut client = running.client(&format!("receiver-{number}"));
-            client.subscribe_to("asked/+", QoS::AtLeastOnce).unwrap();
-            client
-        })
-        .collect();
+    let mut receivers = receivers(&running, RECEIVERS);
     let broker = &running.server.broker;
     let tenant = broker.tenants.default_tenant();
-    let facts = RuleFacts {
-        priority: 1,
-        scope: "Subscribe".to_owned(),
-        topic: Some("asked/#".to_owned()),
-        inputs: RuleInputs { client_id: true, ..RuleInputs::default() },
-    };
-    tenant.permissions.put(vec![Rule { name: "Allows".into(), facts: Some(facts), ask: Arc::new(Allows) }]);
+    put_rule(&tenant, Duration::ZERO);
     this_turn::install(Arc::clone(&broker.context), None);
     this_turn::with(|turn| {
         for number in 0..MESSAGES {
-            publish_later(turn, &tenant, ("asked/x", &number.to_string()));
+            publish_later(turn, &tenant, ("asked/x", &number.to_string()), || ());
         }
         turn.flush();
         assert!(!turn.asked.is_empty());
@@ -84,6 +101,55 @@ fn messages_reach_their_receivers_later_in_order_and_are_retained_at_once() {
             assert_eq!(message.text(), number.to_string());
         }
     }
-    assert!(late.receive(std::time::Duration::ZERO).unwrap().is_none(), "it came after they were sent");
+    assert!(late.receive(Duration::ZERO).unwrap().is_none(), "it came after they were sent");
+    running.server.stop();
+}
+
+#[test]
+fn who_subscribes_before_a_routed_message_is_retained_gets_it() {
+    let running = Running::start("none");
+    let broker = &running.server.broker;
+    let tenant = broker.tenants.default_tenant();
+    let mut late = running.client("late");
+    this_turn::install(Arc::clone(&broker.context), None);
+    this_turn::with(|turn| {
+        publish_later(turn, &tenant, ("asked/x", "new"), || {
+            late.subscribe_to("asked/x", QoS::AtMostOnce).unwrap();
+            late.ping().unwrap();
+            assert!(late.receive(Duration::ZERO).unwrap().is_none(), "nothing is retained");
+        });
+        turn.flush();
+        while resume_asked(turn) {
+            turn.flush();
+        }
+    });
+    this_turn::uninstall();
+    assert_eq!(late.receive(PATIENCE).unwrap().expect("it was sent since").text(), "new");
+    running.server.stop();
+}
+
+#[test]
+fn who_subscribes_while_many_are_asked_about_gets_what_is_retained_then() {
+    const RECEIVERS: usize = 100;
+    let running = Running::start("none");
+    let _receivers = receivers(&running, RECEIVERS);
+    put_rule(&running.server.broker.tenants.default_tenant(), Duration::from_millis(1));
+    let mut publisher = running.client("publisher");
+    for round in 0..10 {
+        let text = round.to_string();
+        let publication = lotmq_client::Publication {
+            retain: true,
+            ..lotmq_client::Publication::new("asked/x", text.as_str())
+        };
+        publisher.send_publish(&publication).unwrap();
+        let mut late = running.client(&format!("late-{round}"));
+        late.subscribe_to("asked/x", QoS::AtMostOnce).unwrap();
+        publisher.ping().unwrap();
+        let mut last = String::new();
+        while last != text {
+            let next = late.receive(PATIENCE).unwrap();
+            last = next.expect("the message came after the subscription, or is retained").text();
+        }
+    }
     running.server.stop();
 }

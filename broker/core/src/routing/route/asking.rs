@@ -4,19 +4,18 @@
 //! meanwhile, as whole as it came; nothing of it is done before all have been asked. Of a group those are asked about who come into question before the one
 //! that may have it.
 //!
-//! Invariants: of the targets those before `kept` are allowed, and those from `next` on have not been asked about; both parts are ordered by session.
+//! Those who subscribe meanwhile are asked about as well, because a retained message is retained when its route is known: who has looked for retained ones before that
+//! must get it as a live one. Invariant: targets before `next` have been asked about.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use lotmq_auth::Identity;
 use lotmq_router::GroupId;
 
-use super::members::{Answers, PREFERENCES, preference};
-use super::{Route, RouteCache, Target, delivers};
+use super::members::{PREFERENCES, preference};
+use super::{Route, RouteCache};
 use crate::limits::{ANSWERS_PER_LOOK, STEPS_PER_LOOK};
 use crate::tenant::Tenant;
-use crate::tenant::system_topics::may_have_own_replies;
 
 /// Route under construction: rules have not been asked about all of its receivers.
 pub struct Asking {
@@ -24,15 +23,15 @@ pub struct Asking {
     route: Arc<Route>,
     /// Hash for the cache, if the route is to be cached.
     hash: Option<u64>,
-    /// Generation of the tenant when it was laid out.
-    generation: u64,
-    /// Identity under which each allowed receiver was asked about.
-    identities: Vec<Arc<Identity>>,
-    kept: usize,
+    /// Index of the first target that has not been asked about.
     next: usize,
     /// Bytes of the message, if members of groups are asked about too.
     bytes: Option<usize>,
     member: Member,
+    /// How often it may be laid out anew for those who have subscribed meanwhile, before the rest of them is asked about at once.
+    rounds: u8,
+    /// Whether those get the message at all.
+    takes_late: bool,
 }
 
 /// Member of a group about whom rules are asked next.
@@ -63,17 +62,24 @@ impl Member {
     }
 }
 
+/// How often a route is laid out anew while it is asked about: else changes that never end would keep its message for ever.
+const ROUNDS_MAX: u8 = 2;
+
 /// Steps that count for an answer, beside a look at a member.
 const STEPS_PER_ANSWER: usize = STEPS_PER_LOOK / ANSWERS_PER_LOOK;
 
 impl Asking {
-    pub(super) fn new(
-        route: Arc<Route>,
-        (generation, hash): (u64, Option<u64>),
-        bytes: Option<usize>,
-    ) -> Self {
-        let (identities, member) = (Vec::new(), Member::default());
-        Self { route, hash, generation, identities, kept: 0, next: 0, bytes, member }
+    pub(super) fn new(route: Arc<Route>, hash: Option<u64>, bytes: Option<usize>) -> Self {
+        let (member, rounds) = (Member::default(), ROUNDS_MAX);
+        Self { route, hash, next: 0, bytes, member, rounds, takes_late: true }
+    }
+
+    /// Leaves out who subscribes after this generation of subscriptions: they have the message as the retained one.
+    pub(crate) fn close_at(&mut self, generation: u64, tenant: &Tenant) {
+        if self.route.generation < generation {
+            self.lay_out_again(tenant);
+        }
+        self.takes_late = false;
     }
 
     /// Route for one message that goes to a member of this group alone: nobody has to be asked about in advance.
@@ -95,7 +101,7 @@ impl Asking {
         tenant: &Arc<Tenant>,
         is_over: impl Fn() -> bool,
     ) -> Result<Arc<Route>, Box<Self>> {
-        while !self.part(tenant) {
+        while !self.part(tenant) || self.has_others_now(tenant) {
             if is_over() {
                 return Err(self);
             }
@@ -116,16 +122,11 @@ impl Asking {
 
     /// Asks about a few receivers. True after the last.
     fn part(&mut self, tenant: &Tenant) -> bool {
-        let Route { targets, askers, topic, is_stable, .. } = own(&mut self.route);
+        let Route { targets, asked, topic, is_stable, .. } = own(&mut self.route);
         let end = targets.len().min(self.next + ANSWERS_PER_LOOK);
-        for at in self.next..end {
-            let identity = targets[at].client.identity();
-            if delivers(tenant, &identity, topic, is_stable) {
-                targets.swap(self.kept, at);
-                self.identities.push(identity);
-                self.kept += 1;
-            } else if may_have_own_replies(&identity, topic) {
-                askers.push(targets[at].clone());
+        for target in &targets[self.next..end] {
+            if asked.of(&target.client).is_none() {
+                asked.ask(tenant, &target.client, topic, is_stable);
             }
         }
         self.next = end;
@@ -158,48 +159,44 @@ impl Asking {
         false
     }
 
-    fn conclude(mut self, cache: &mut RouteCache, tenant: &Tenant) -> Arc<Route> {
-        let route = own(&mut self.route);
-        route.targets.truncate(self.kept);
-        if route.is_stable {
-            // These answers are remembered elsewhere.
-            route.answers = Answers::default();
+    /// Whether subscriptions have changed meanwhile, so that others may have to be asked about.
+    fn has_others_now(&mut self, tenant: &Tenant) -> bool {
+        if !self.takes_late || self.rounds == 0 || self.is_current(tenant) {
+            return false;
         }
-        if self.generation != tenant.generation.load(Ordering::Acquire) {
-            let mut now = self.brought_up_to_date(tenant);
-            now.answers = std::mem::take(&mut own(&mut self.route).answers);
-            return Arc::new(now);
-        }
-        if let Some(hash) = self.hash {
-            cache.remember(tenant, (hash, self.generation), &self.route);
-        }
-        self.route
+        self.rounds -= 1;
+        self.lay_out_again(tenant);
+        true
     }
 
-    /// Route for this one message after subscriptions, sessions or rules have changed. Receivers that have come since it was sent do not get it; of those that are
-    /// still subscribed only such are asked about again as came back meanwhile, perhaps from elsewhere: else changes that never end would keep it for ever.
-    fn brought_up_to_date(&self, tenant: &Tenant) -> Route {
-        let Route { targets: allowed, askers: asking, .. } = &*self.route;
-        let mut now = Route::empty();
-        tenant.lay_out(&mut now, &self.route.topic, &mut Vec::new());
-        if !now.is_open {
-            let Route { targets, askers, topic, is_stable, .. } = &mut now;
-            targets.retain(|target| {
-                let session = target.client.session_id;
-                let find =
-                    |among: &[Target]| among.binary_search_by_key(&session, |known| known.client.session_id);
-                if find(asking).is_ok() {
-                    askers.push(target.clone());
-                }
-                find(allowed).is_ok_and(|at| {
-                    let identity = target.client.identity();
-                    Arc::ptr_eq(&identity, &self.identities[at])
-                        || delivers(tenant, &identity, topic, is_stable)
-                })
-            });
+    fn is_current(&self, tenant: &Tenant) -> bool {
+        self.route.generation == tenant.generation.load(Ordering::Acquire)
+    }
+
+    /// Begins anew, with the answers so far.
+    fn lay_out_again(&mut self, tenant: &Tenant) {
+        let before = own(&mut self.route);
+        let answers = before.take_answers();
+        self.route = Arc::new(Route::laid_out(&before.topic, answers, tenant));
+        (self.hash, self.next, self.member) = (None, 0, Member::default());
+    }
+
+    fn conclude(mut self, cache: &mut RouteCache, tenant: &Tenant) -> Arc<Route> {
+        let is_current = self.is_current(tenant);
+        let route = own(&mut self.route);
+        if !is_current {
+            let answers = route.take_answers();
+            return Arc::new(Route::after(&route.topic, answers, tenant, self.takes_late));
         }
-        now.is_stable = false;
-        now
+        route.settle(tenant, self.takes_late);
+        if route.is_stable {
+            // These answers are remembered elsewhere.
+            route.take_answers();
+        }
+        if let Some(hash) = self.hash {
+            cache.remember(tenant, hash, &self.route);
+        }
+        self.route
     }
 }
 
@@ -294,15 +291,48 @@ mod tests {
         assert!(tenant.unsubscribe(&clients[0], "asked/#"));
         assert!(tenant.unsubscribe(&clients[RECEIVERS - 2], "asked/#"));
         let _late = client(&tenant, RECEIVERS, "asked/#");
+        let _late_and_denied = client(&tenant, RECEIVERS + 1, "asked/#");
         clients[2].state.lock().identity = fixture::identity(&name(2));
         let before = answers.load(Ordering::Relaxed);
         let route = asking.finish(&mut cache, &tenant);
-        let expected: Vec<String> = (2..RECEIVERS - 2).step_by(2).map(name).collect();
+        let expected: Vec<String> = (2..RECEIVERS - 2).step_by(2).chain([RECEIVERS]).map(name).collect();
         assert_eq!(receivers(&route), expected);
         assert!(!route.is_stable, "it is for one message");
-        // Once more about the one who was allowed and has come back since.
+        // Once more about the one who was allowed and has come back since, and about those who have come meanwhile.
         let left = RECEIVERS - ANSWERS_PER_LOOK;
-        assert_eq!(answers.load(Ordering::Relaxed) - before, left + 1);
+        assert_eq!(answers.load(Ordering::Relaxed) - before, left + 3);
+    }
+
+    #[test]
+    fn who_comes_while_many_are_asked_about_is_asked_about_while_there_is_time() {
+        let (tenant, _clients, answers) = asked(false, "asked/#");
+        let mut cache = RouteCache::new(Hashing::fixed(0));
+        let mut asking = cache.begin(&tenant, b"asked/x", Some(1)).err().expect("they are many");
+        let mut late = Vec::new();
+        // Some come each time that it goes on, for ever.
+        let route = loop {
+            late.push(client(&tenant, RECEIVERS + 2 * late.len(), "asked/#"));
+            match asking.go_on_until(&mut cache, &tenant, || true) {
+                Ok(route) => break route,
+                Err(rest) => asking = rest,
+            }
+        };
+        assert_eq!(route.targets.len(), RECEIVERS / 2 + late.len());
+        assert_eq!(answers.load(Ordering::Relaxed), RECEIVERS + late.len(), "about each once");
+        assert!(late.len() < 4 * RECEIVERS / ANSWERS_PER_LOOK, "{} turns", late.len());
+    }
+
+    #[test]
+    fn who_comes_after_a_message_was_retained_has_it_as_the_retained_one() {
+        let (tenant, _clients, _) = asked(false, "asked/#");
+        let mut cache = RouteCache::new(Hashing::fixed(0));
+        let mut asking = cache.begin(&tenant, b"asked/x", Some(1)).err().expect("they are many");
+        let early = client(&tenant, RECEIVERS, "asked/#");
+        asking.close_at(tenant.generation.load(Ordering::Acquire), &tenant);
+        let _late = client(&tenant, RECEIVERS + 2, "asked/#");
+        let route = asking.finish(&mut cache, &tenant);
+        assert_eq!(route.targets.len(), RECEIVERS / 2 + 1);
+        assert!(route.targets.iter().any(|target| Arc::ptr_eq(&target.client, &early)));
     }
 
     #[test]

@@ -56,6 +56,11 @@ impl Answers {
         Arc::ptr_eq(identity, &client.identity()).then_some(*is_allowed)
     }
 
+    /// Whether rules have been asked about this session, if perhaps before it came back.
+    pub(super) fn has(&self, client: &Client) -> bool {
+        self.0.contains_key(&client.session_id)
+    }
+
     /// Asks rules about a Client.
     pub(super) fn ask(
         &mut self,

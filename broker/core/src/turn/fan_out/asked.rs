@@ -122,12 +122,16 @@ pub fn wait(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,
     publication: &Publication<'_>,
-    found: Result<Arc<Route>, Box<Asking>>,
+    mut found: Result<Arc<Route>, Box<Asking>>,
 ) {
     turn.call_flusher();
+    let is_system = system_topics::is_system(turn.arena.text(publication.message.topic));
+    let mut fan_out = FanOutOf::new(publication, is_system);
+    match &mut found {
+        Ok(route) => drop(fan_out.retain(turn, tenant, route)),
+        Err(asking) => fan_out.retain_before(turn, tenant, asking),
+    }
     let route = found.as_ref().unwrap_or_else(|asking| asking.route());
-    let mut fan_out = FanOutOf::new(publication, system_topics::is_system(&route.topic));
-    fan_out.retain(turn, tenant, route);
     fan_out.tell_guests(turn, tenant, route);
     turn.work.steps += route.triggers.as_ref().map_or(0, |triggers| triggers.count());
     let index = fan_out.message(turn);
@@ -155,6 +159,17 @@ pub fn resume(turn: &mut Turn) -> bool {
         is_over = is_late || !turn.time_shares.may_resume(0);
     }
     has_any
+}
+
+impl FanOutOf<'_> {
+    /// Makes the message its topic's retained one before all receivers have been asked about.
+    fn retain_before(&mut self, turn: &mut Turn, tenant: &Tenant, asking: &mut Asking) {
+        if self.is_retained()
+            && let Some(generation) = self.retain_only(turn, tenant)
+        {
+            asking.close_at(generation, tenant);
+        }
+    }
 }
 
 impl Waiting {

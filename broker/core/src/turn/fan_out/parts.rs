@@ -122,6 +122,11 @@ impl Remainder {
             None => self.payload = turn.arena.elsewhere(payload).map(|(_, shared)| shared),
         }
         let mut fan_out = FanOutOf::new(&publication, system_topics::is_system(&self.route.topic));
+        let is_first = self.next == 0;
+        if is_first && !self.is_told {
+            self.fan_out.is_durable |= fan_out.retain(turn, tenant, &mut self.route);
+            self.fan_out.is_stored |= fan_out.is_retained();
+        }
         let left = &self.route.targets[self.next..];
         let part = &left[..left.len().min(at_once(publication.message.bytes()))];
         let is_taken = |fate: Disposition| usize::from(fate != Disposition::NotTheirs);
@@ -129,7 +134,7 @@ impl Remainder {
         for target in part {
             receivers += is_taken(fan_out.send(turn, target).counted(turn));
         }
-        let (is_first, is_last) = (self.next == 0, part.len() == left.len());
+        let is_last = part.len() == left.len();
         self.next += part.len();
         if is_last {
             for group in &self.route.groups {
@@ -138,10 +143,6 @@ impl Remainder {
         }
         fan_out.keep(turn, tenant);
         self.fan_out.is_durable |= fan_out.is_kept;
-        if is_first && !self.is_told {
-            self.fan_out.is_durable |= fan_out.retain(turn, tenant, &self.route);
-            self.fan_out.is_stored |= fan_out.is_retained();
-        }
         if is_last && !self.is_told {
             // What they start is not to be overtaken by what comes of it.
             self.fan_out.is_durable |= fan_out.tell_guests(turn, tenant, &self.route);
