@@ -63,6 +63,16 @@ pub(crate) fn route(route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
     Some(facts)
 }
 
+/// How the values of a mapping's tags are published, where they say nothing of it.
+fn defaults_of_tags(mapping: &mut RouteBlock) {
+    for key in ["QOS", "RETAIN"] {
+        let Some(value) = mapping.settings.remove(key) else { continue };
+        for tag in &mut mapping.tags {
+            tag.settings.entry(key.to_owned()).or_insert_with(|| value.clone());
+        }
+    }
+}
+
 /// Topics that it publishes to: answers of events, values of tags, and what a mapping brings.
 fn writes(said: &RouteFacts) -> Vec<TopicFact> {
     let brought = said.brought().filter_map(template::fact_of_filter);
@@ -218,6 +228,9 @@ impl RouteChecker<'_, '_> {
         let keys = of_type.map_or::<&[Key], _>(&[], |mapping| mapping.keys);
         let mut checked =
             self.content(block, name, BlockSchema { title: &title, keys, others, is_polled }, of_type);
+        if of_type.is_some_and(|mapping| mapping.tag.is_some()) {
+            defaults_of_tags(&mut checked);
+        }
         if of_type.is_some_and(|mapping| mapping.rewrites) {
             template::rewriting(block, &checked, self.sink);
         }

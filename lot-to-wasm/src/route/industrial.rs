@@ -1,6 +1,6 @@
 //! Industrial routes: mappings that are polled, with tags, routes reference §5.
 
-use super::key::{self, Key, QOS_0, RETAIN, Section, ValueKind};
+use super::key::{self, Key, QOS, QOS_0, RETAIN, Section, ValueKind};
 use super::{Mapping, RouteType};
 
 /// Tag types with their synonyms (§5.4).
@@ -50,11 +50,13 @@ macro_rules! tag_keys {
     };
 }
 
-/// What a mapping takes (§5.1).
+/// What a mapping takes (§5.1). Its QOS and RETAIN are those of tags that say nothing of them.
 const POLLED: &[Key] = &[
     Key::new("SOURCE_TOPIC", ValueKind::Topic),
     Key::new("DESTINATION_TOPIC", ValueKind::Filter),
     DIRECTION,
+    QOS,
+    RETAIN,
 ];
 
 /// The same of Modbus, where a mapping may be of another unit behind the same connection.
@@ -62,6 +64,8 @@ const MODBUS_POLLED: &[Key] = &[
     Key::new("SOURCE_TOPIC", ValueKind::Topic),
     Key::new("DESTINATION_TOPIC", ValueKind::Filter),
     DIRECTION,
+    QOS,
+    RETAIN,
     SLAVE_ID,
 ];
 
@@ -70,6 +74,8 @@ const SERIAL_POLLED: &[Key] = &[
     Key::new("SOURCE_TOPIC", ValueKind::Topic),
     Key::new("DESTINATION_TOPIC", ValueKind::Filter),
     DIRECTION,
+    QOS,
+    RETAIN,
     SERIAL_SLAVE_ID,
 ];
 
