@@ -109,7 +109,7 @@ fn figures(condition: &Value) -> String {
         format!(
             "{}, {} messages stored, {} retained",
             size(number(&store["bytes"])),
-            store["waitingMessages"],
+            store["storedMessages"],
             messages["retained"]
         ) + &damage(store),
     );
@@ -313,7 +313,7 @@ mod tests {
             "clients": {"connected": 2, "sessions": 3, "subscriptions": 4},
             "messages": {"received": 10, "sent": 20, "dropped": 0, "receivedPerSecond": 1.26, "sentPerSecond": 2.0,
                 "droppedPerSecond": 0.0, "retained": 5},
-            "store": {"bytes": 1_048_576, "waitingMessages": 6, "quarantinedRows": 0, "damagedFound": 0},
+            "store": {"bytes": 1_048_576, "storedMessages": 6, "quarantinedRows": 0, "damagedFound": 0},
             "process": {"memoryBytes": 1024, "cpuPercent": 1.5},
             "definitions": {"Action": {"count": 2, "withErrors": 1}, "Rule": {"count": 1, "withErrors": 0}},
             "listenersNotOpened": [], "pending": [],

@@ -68,7 +68,7 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
         },
         "store": {
             "bytes": store_bytes(broker),
-            "waitingMessages": store.deliveries,
+            "storedMessages": store.deliveries,
             "quarantinedRows": broker.quarantined.len(),
             "damagedFound": store.damaged(),
         },
