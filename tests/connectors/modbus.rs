@@ -248,6 +248,8 @@ fn a_tag_that_the_device_refuses_does_not_keep_back_the_others() {
     let broker = broker();
     let mut watcher = watch(&broker, "plc/#");
     let mut standing = Standing::of(&broker, "Plc");
+    let mut errors = broker.root("errors");
+    errors.subscribe_to("$SYS/Coreflux/Routes/Plc/Error", QoS::AtMostOnce).unwrap();
     let tags = r#"A ADDRESS "999"; DATA_TYPE "INT"
         Bad ADDRESS "1000"; DATA_TYPE "INT"
         C ADDRESS "998"; DATA_TYPE "INT""#;
@@ -266,6 +268,9 @@ fn a_tag_that_the_device_refuses_does_not_keep_back_the_others() {
     let shown = Program::run(env!("CARGO_BIN_EXE_lotmq"), &["routes", "-p", &broker.port()]).unwrap().stdout;
     assert!(shown.contains(reason), "{shown}");
     assert_eq!(broker.metric("lotmq_route_failing_tags"), Some(1.0));
+    let error = errors.receive(WAIT_MAX).unwrap().expect("it is told once").text();
+    assert!(error.contains(r#""code":"ROUTE_TAGS""#) && error.contains(reason), "{error}");
+    assert!(errors.receive(Duration::from_secs(1)).unwrap().is_none());
     let log = broker.log().all();
     let lines: Vec<_> = log.iter().filter(|line| line.contains("tags of a route have no value")).collect();
     assert_eq!(lines.len(), 1, "{lines:?}");

@@ -229,7 +229,8 @@ fn a_frozen_device_is_not_connected_whenever_it_takes_a_connection() {
         assert_eq!(row["connection"], "Reconnecting", "{row}");
         row["health"] == "Red"
     });
-    assert_eq!(red["reason"], "it took longer than 1 s");
+    let reason = red["reason"].as_str().unwrap();
+    assert!(reason.starts_with("no answer within 1 s (127.0.0.1:"), "{reason}");
     drop(frozen);
     let well = until("the message to pass", &|row: &Value| row["delivered"] == 2);
     assert_eq!((&well["connection"], &well["health"]), (&json!("Connected"), &json!("Green")));

@@ -103,7 +103,7 @@ fn routes_that_are_not_well_stand_in_the_first_line_and_what_is_over_is_marked()
     assert!(text.contains(" is healthy, with 1 Red of 2 routes, up "), "{text}");
     assert!(
         text.contains(
-            "NAME    TYPE      CONNECTION    HEALTH  DELIVERED  RECEIVED  FAILED  WAITING  OLDEST  DEAD  DROPPED"
+            "NAME    TYPE      CONNECTION    HEALTH  DELIVERED  RECEIVED  LAST  FAILED  WAITING  OLDEST  DEAD  DROPPED"
         ),
         "{text}"
     );

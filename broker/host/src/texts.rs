@@ -60,6 +60,7 @@ pub const RUN_CODES: &[&str] = &[
     "ROUTE_RUN",
     "ROUTE_STOPPED",
     "ROUTE_STORE",
+    "ROUTE_TAGS",
     "ROUTE_TIMEOUT",
     "ROUTE_UNKNOWN",
     "RULE_DENIED",

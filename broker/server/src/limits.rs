@@ -561,6 +561,9 @@ pub(crate) const ROUTE_PATH_CHARACTERS_MAX: usize = 200;
 /// Pause between two requests for the tags that have no value, while there are some: people look no more often.
 pub(crate) const ROUTE_TAGS_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// Pause between two times that whoever watches is told that tags of a route have lost their values: what comes and goes floods nobody.
+pub(crate) const ROUTE_TAGS_TOLD_PAUSE: std::time::Duration = std::time::Duration::from_mins(1);
+
 /// Tags without a value that the standing of a route names; of all of them it has the number.
 pub(crate) const ROUTE_FAILING_TAGS_TOLD_MAX: usize = 10;
 

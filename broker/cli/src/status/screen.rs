@@ -246,14 +246,14 @@ fn routes(routes: &Value) -> String {
         Some(_) | None => 2,
     });
     rows(&sorted.into(), "lotmq routes has them all", |route| {
-        let mut cells = <[String; 13]>::default();
+        let mut cells = <[String; 14]>::default();
         cells[1..].clone_from_slice(&crate::routes::row(route));
         cells
     })
     .map_or_else(String::new, |(rows, more)| {
-        let mut head = [""; 13];
+        let mut head = [""; 14];
         head[1..].copy_from_slice(&crate::routes::HEAD);
-        table(head, &rows, &[5, 6, 7, 8, 9, 10, 11]) + &more
+        table(head, &rows, &[5, 6, 7, 8, 9, 10, 11, 12]) + &more
     })
 }
 
@@ -321,7 +321,7 @@ mod tests {
             "routes": [
                 {"name": "Db", "type": "POSTGRESQL", "connection": "Reconnecting", "health": "Red", "delivered": 30, "received": 0, "waiting": 12, "oldestSeconds": 75,
                     "failed": 2, "deadLetters": 1, "reason": "no such table"},
-                {"name": "Up", "type": "MQTT_BRIDGE", "connection": "Connected", "health": "Green", "delivered": 40, "received": 5, "waiting": 0, "failed": 0, "deadLetters": 0},
+                {"name": "Up", "type": "MQTT_BRIDGE", "connection": "Connected", "health": "Green", "delivered": 40, "received": 5, "lastReceivedSeconds": 13, "waiting": 0, "failed": 0, "deadLetters": 0},
             ],
             "loginWaits": [{"user": "ann", "from": "192.0.2.1", "failures": 6, "secondsLeft": 2, "until": "2026-11-25T22:11:24.553Z"},
                 {"user": null, "from": "unix", "failures": 12, "secondsLeft": 1, "until": "2026-11-25T22:11:23.553Z"}],
@@ -367,9 +367,9 @@ WARNINGS OF DEFINITIONS (of each place the last one)
   Action  Hot   LOT601  line.lot:4:9      2  a number was compared with something else as text (2 times so far)
 
 ROUTES
-  NAME  TYPE         CONNECTION    HEALTH  DELIVERED  RECEIVED  FAILED  WAITING  OLDEST  DEAD  DROPPED
-  Db    POSTGRESQL   Reconnecting  Red            30         0       2       12   1m15s     1        0  no such table
-  Up    MQTT_BRIDGE  Connected     Green          40         5       0        0             0        0
+  NAME  TYPE         CONNECTION    HEALTH  DELIVERED  RECEIVED  LAST  FAILED  WAITING  OLDEST  DEAD  DROPPED
+  Db    POSTGRESQL   Reconnecting  Red            30         0             2       12   1m15s     1        0  no such table
+  Up    MQTT_BRIDGE  Connected     Green          40         5   13s       0        0             0        0
 ";
         assert_eq!(screen(&condition, "127.0.0.1:1883", Paint::none()), expected);
     }

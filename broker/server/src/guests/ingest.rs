@@ -203,7 +203,11 @@ fn publish(
             of_route(arrival).publish(turn, tenant, sender);
         }
         turn.flush();
-        runner.note(|figures| figures.brought += messages.len() as u64);
+        let now = runner.now();
+        runner.note(|figures| {
+            figures.brought += messages.len() as u64;
+            figures.brought_at = Some(now);
+        });
         Ok((acknowledged > 0).then_some(stored))
     })
 }

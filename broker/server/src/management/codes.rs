@@ -174,6 +174,8 @@ codes! {
             "The route failed in a way that trying again does not mend, such as a wrong password. What comes for it waits. When the reason is gone, `lotmq cmd -run ROUTE` opens it again; so does a new version of it."
         ROUTE_STORE "a row was not stored"
             "STORE of a route named another route that is not there or took no more. The message says which."
+        ROUTE_TAGS "tags of a route have no value"
+            "What the route reads answered, and some tags got no value: an address that is not there, a unit that is silent, a device that refuses. The message names the first and why; `lotmq routes` and the status of the route have the others. They are asked for again. Told once until all have values again, and once a minute at most."
         ROUTE_TIMEOUT "a route did not answer in time"
             "A run asked a route for rows and had no answer within the time that it may wait."
         ROUTE_UNKNOWN "route does not exist"

@@ -789,5 +789,5 @@ fn text_of(failure: Failure) -> String {
 }
 
 fn too_long(time: Duration) -> String {
-    format!("it took longer than {} s", time.as_secs())
+    format!("{}{} s", means::NO_ANSWER, time.as_secs())
 }

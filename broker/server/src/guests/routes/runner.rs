@@ -227,7 +227,7 @@ impl RouteRunner {
         shared.is_listened_for
     }
 
-    fn now(&self) -> Timestamp {
+    pub(in crate::guests) fn now(&self) -> Timestamp {
         definitions_now(&*self.clock).wall
     }
 

@@ -20,6 +20,9 @@ const RECENT: SignedDuration = SignedDuration::from_secs(60);
 /// Time without a connection, or for which all fails that is tried of an event, after which the health is `Red`.
 const AWAY_MAX: SignedDuration = SignedDuration::from_secs(60);
 
+/// Time after which it is told that nothing is heard of what was handed over: some calls take that long, and people ask sooner than a route is `Yellow`.
+const UNANSWERED: SignedDuration = SignedDuration::from_secs(10);
+
 /// Time for which the oldest message of an event may wait, and nothing of that event pass, before the health is `Yellow`: a beat of the status topic.
 const STANDSTILL: SignedDuration = SignedDuration::from_secs(30);
 
@@ -158,6 +161,8 @@ pub(crate) struct DeliveryFigures {
     pub(crate) expired: u64,
     /// Messages that the guest has brought.
     pub(crate) brought: u64,
+    /// When it brought the last.
+    pub(crate) brought_at: Option<Timestamp>,
     /// How often its outbox became full.
     pub(crate) full_times: u64,
     /// Connections after the first.
@@ -543,10 +548,31 @@ impl Standing {
 
     /// Whether the oldest message of an event has waited for longer than this, and nothing of that event has passed for as long.
     fn hangs(&self, waits: &[EventWait], time: SignedDuration, now: Timestamp) -> bool {
-        let passed_lately = |event: &Addressee| {
-            self.events.last_success(event).is_some_and(|at| now.duration_since(at) <= time)
+        self.hanging(waits, time, now).next().is_some()
+    }
+
+    /// Events of which that is so, with the time for which nothing of them has passed.
+    fn hanging<'a>(
+        &'a self,
+        waits: &'a [EventWait],
+        time: SignedDuration,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (&'a Addressee, SignedDuration)> {
+        let quiet = move |(event, wait): &'a EventWait| {
+            let since = self.events.last_success(event).map(|at| now.duration_since(at));
+            (event, since.map_or(*wait, |since| since.min(*wait)))
         };
-        waits.iter().any(|(event, wait)| *wait > time && !passed_lately(event))
+        waits.iter().map(quiet).filter(move |(_, quiet)| *quiet > time)
+    }
+
+    /// What is waited for, where it is connected, nothing is known to be wrong, and nothing has been heard of what was handed over for a while: a far side that is frozen takes
+    /// all and answers nothing.
+    pub(crate) fn unanswered(&self, waits: &[EventWait], now: Timestamp) -> Option<String> {
+        if self.connection() != Connection::Connected || self.trouble().is_some() {
+            return None;
+        }
+        let (event, quiet) = self.hanging(waits, UNANSWERED, now).max_by_key(|(_, quiet)| *quiet)?;
+        Some(format!("{}: nothing has passed for {} s", event.described(), quiet.as_secs()))
     }
 
     /// Time for which it has not been connected.

@@ -16,6 +16,7 @@ use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
 use crate::guests::routes::RouteRunner;
+use crate::guests::routes::standing::DeliveryFigures;
 
 /// Time that `-checkRouteConnection` waits for the far side. Commands reference §1.10.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
@@ -98,8 +99,8 @@ struct Row {
     failing_tags: Option<u64>,
     delivered: u64,
     failed: u64,
-    /// Messages that came from the other side.
-    received: u64,
+    #[serde(flatten)]
+    received: Received,
     waiting: u64,
     waiting_bytes: u64,
     /// Most bytes that may wait.
@@ -115,6 +116,23 @@ struct Row {
     /// Figures of the requests that it serves, where it has served any.
     #[serde(skip_serializing_if = "Option::is_none")]
     served: Option<Value>,
+}
+
+/// Messages that came from the other side.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Received {
+    received: u64,
+    /// Time since the last of them.
+    last_received_seconds: Option<u64>,
+}
+
+impl Received {
+    fn of(deliveries: &DeliveryFigures, now: Timestamp) -> Self {
+        let ago =
+            deliveries.brought_at.map(|at| u64::try_from(now.duration_since(at).as_secs()).unwrap_or(0));
+        Self { received: deliveries.brought, last_received_seconds: ago }
+    }
 }
 
 fn rows(call: &Call<'_>) -> Vec<Row> {
@@ -146,11 +164,16 @@ fn row(call: &Call<'_>, route: &RouteRunner, now: Timestamp) -> Row {
         project,
         errors: standing.errors,
         since: standing.connected_since(),
-        reason: reason([beside.full, beside.waits_to_publish, told(call, route, standing.trouble())]),
+        reason: reason([
+            beside.full,
+            beside.waits_to_publish,
+            told(call, route, standing.trouble()),
+            standing.unanswered(&beside.waits, now),
+        ]),
         failing_tags: standing.failing_tags(),
         delivered,
         failed,
-        received: standing.deliveries.brought,
+        received: Received::of(&standing.deliveries, now),
         waiting,
         waiting_bytes,
         waiting_bytes_max: route.outbox_bytes_max(),
@@ -171,7 +194,7 @@ fn told(call: &Call<'_>, route: &RouteRunner, trouble: Option<String>) -> Option
 }
 
 /// Why a route is not as it should be: first that nobody can hand in more.
-fn reason(reasons: [Option<String>; 3]) -> Option<String> {
+fn reason(reasons: [Option<String>; 4]) -> Option<String> {
     let all: Vec<String> = reasons.into_iter().flatten().collect();
     (!all.is_empty()).then(|| all.join("; "))
 }

@@ -172,11 +172,20 @@ pub(super) fn far(spec: &RouteSpec) -> Vec<String> {
     places
 }
 
-/// A reason with the places at which nothing listens, which a guest is not told.
+/// Beginning of the reason that no answer came in time.
+pub(super) const NO_ANSWER: &str = "no answer within ";
+
+/// A reason with the places at which nothing listens or answers, of which a guest is not told.
 pub(super) fn with_places<'a>(reason: &'a str, places: &[String]) -> Cow<'a, str> {
     /// Words of the SDK.
     const REFUSED: &str = "nothing listens there";
-    if places.is_empty() || !reason.contains(REFUSED) {
+    if places.is_empty() {
+        return reason.into();
+    }
+    if reason.starts_with(NO_ANSWER) {
+        return format!("{reason} ({})", places.join(" or ")).into();
+    }
+    if !reason.contains(REFUSED) {
         return reason.into();
     }
     reason.replacen(REFUSED, &format!("{REFUSED} ({})", places.join(" or ")), 1).into()
@@ -212,6 +221,7 @@ mod tests {
             with_places("unit 1: nothing listens there", &places),
             "unit 1: nothing listens there (10.0.0.1:502)"
         );
+        assert_eq!(with_places("no answer within 60 s", &places), "no answer within 60 s (10.0.0.1:502)");
         assert_eq!(with_places("it took too long", &places), "it took too long");
     }
 }

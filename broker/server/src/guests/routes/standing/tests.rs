@@ -58,6 +58,9 @@ fn who_answers_nothing_is_not_green_while_messages_wait() {
     assert_eq!(standing.health(&waits("A", 30), start), "Green");
     assert_eq!(standing.health(&waits("A", 31), start), "Yellow");
     assert_eq!(standing.health(&waits("A", 301), start), "Red");
+    assert_eq!(standing.unanswered(&waits("A", 10), start), None);
+    let told = standing.unanswered(&waits("A", 11), start);
+    assert_eq!(told.as_deref(), Some("event `A`: nothing has passed for 11 s"));
     standing.passed(1, start);
     standing.event_passed(&event("A"), start);
     assert_eq!(standing.health(&waits("A", 3600), start), "Green", "a backlog passes");

@@ -5,15 +5,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use lotmq_definitions::RunError;
 use lotmq_host::route::RouteInstance;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::super::asking::told_when_asked;
 use super::super::{Driver, Ended};
 use crate::guests::route_modules::ModuleFigures;
 use crate::guests::routes::failing_tags::FailingTags;
 use crate::guests::routes::version::Version;
-use crate::limits::ROUTE_TAGS_PAUSE;
+use crate::limits::{ROUTE_TAGS_PAUSE, ROUTE_TAGS_TOLD_PAUSE};
 
 /// Request by which a guest is asked.
 const OPERATION: &str = "tags";
@@ -26,12 +27,16 @@ pub(super) struct TagsAsked {
     has_none: bool,
     /// Number of times that tags had begun to fail.
     news: u64,
+    /// Whether it was told that tags have no value, and not yet that they have them again.
+    is_told: bool,
+    /// When it was told last.
+    told_at: Option<Instant>,
 }
 
 impl TagsAsked {
     /// A guest that is asked behind its first run.
     pub(super) fn at_once() -> TagsAsked {
-        TagsAsked { due: Some(Instant::now()), has_none: false, news: 0 }
+        TagsAsked { due: Some(Instant::now()), has_none: false, news: 0, is_told: false, told_at: None }
     }
 
     /// Asks the guest behind a run, when it is time: at once when that has failed.
@@ -72,8 +77,24 @@ impl TagsAsked {
                 warn!(target: "routes", route, tag, failing = tags.count(), times = self.news, "tags of a route have no value");
             }
         }
+        self.tells(driver, version, told.as_deref());
         if driver.route.standing().failing_tags != told {
             driver.route.update(|standing| standing.failing_tags = told);
+        }
+    }
+
+    /// Tells whoever watches that tags have lost their values, when none lacked one before, and in the log that all have them again. What comes and goes is told now and then.
+    fn tells(&mut self, driver: &Driver, version: &Version, told: Option<&FailingTags>) {
+        let Some(text) = told.and_then(FailingTags::text) else {
+            if std::mem::take(&mut self.is_told) {
+                info!(target: "routes", route = &**version.definition.name(), "all tags of a route have values again");
+            }
+            return;
+        };
+        let is_quiet = self.told_at.is_none_or(|at| at.elapsed() >= ROUTE_TAGS_TOLD_PAUSE);
+        if !self.is_told && is_quiet {
+            (self.is_told, self.told_at) = (true, Some(Instant::now()));
+            driver.record(version, &RunError { code: "ROUTE_TAGS", message: text, ..RunError::default() }, 0);
         }
     }
 }
