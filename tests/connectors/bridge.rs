@@ -1,8 +1,10 @@
 //! `MQTT_BRIDGE`: to mosquitto, to another lotmq, to itself, between two others, and to a server that talks nonsense.
 
-use std::collections::BTreeMap;
+mod exchanges;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use lotmq_client::{Client, ConnectOptions, Message, PropertyId, PropertyValue, Publication, QoS};
@@ -402,7 +404,7 @@ fn two_other_brokers_are_joined_and_members_of_a_group_share() {
 
 /// Numbers of messages that a client has received, until all are there.
 fn all_come(client: &mut Client, count: usize) {
-    let mut missing: std::collections::BTreeSet<usize> = (0..count).collect();
+    let mut missing: BTreeSet<usize> = (0..count).collect();
     while !missing.is_empty() {
         let message = client.receive(WAIT_MAX).unwrap();
         let message =
@@ -705,8 +707,8 @@ fn a_server_that_talks_nonsense_is_away() {
         });
         Standing::of(&broker, "Up").until(expected);
         broker.command_ok("-removeRoute Up");
-        drop(std::net::TcpStream::connect(("127.0.0.1", port)));
-        drop(std::net::TcpStream::connect(("127.0.0.1", port)));
+        drop(TcpStream::connect(("127.0.0.1", port)));
+        drop(TcpStream::connect(("127.0.0.1", port)));
         server.join().unwrap();
     }
 }

@@ -78,9 +78,6 @@ impl Bridge {
             has_worked |= self.send_retained(number, now);
         }
         has_worked |= self.forward(now)?;
-        for far in &mut self.fars {
-            far.keep();
-        }
         Ok(self.flush(ambient::monotonic_ms())? || has_worked)
     }
 

@@ -75,13 +75,14 @@ impl Far {
         let snapshot =
             if session_present || is_probe { Snapshot::default() } else { Snapshot::of(flows, number) };
         let mut far = Far { config, tcp, link, subscriptions, kept, echoes, snapshot, is_blocked: false };
-        far.resume(session_present)?;
+        let sends_twos = flows.iter().any(|flow| flow.to == End::Far(number) && flow.qos == 2);
+        far.resume(session_present, sends_twos)?;
         far.subscribe()?;
         Ok(far)
     }
 
     /// Goes on with a session that the broker has kept.
-    fn resume(&mut self, session_present: bool) -> Result<(), Failure> {
+    fn resume(&mut self, session_present: bool, sends_twos: bool) -> Result<(), Failure> {
         let filters = self.filters();
         let Some(kept) = &mut self.kept else { return Ok(()) };
         if session_present {
@@ -89,7 +90,7 @@ impl Far {
             let left: Vec<&str> =
                 former.iter().filter(|it| !filters.contains(it)).map(String::as_str).collect();
             self.link.unsubscribe(&left).map_err(|broken| self.away(broken))?;
-            self.link.resume(exchanges);
+            self.link.resume(exchanges, sends_twos);
         }
         if let Some(kept) = &self.kept {
             kept.write(&filters, &self.link.exchanges());
@@ -176,8 +177,9 @@ impl Far {
         Ok(has_come)
     }
 
-    /// Sends what can be sent now; whether that was anything.
+    /// Sends what can be sent now, when what of the session must last is kept; whether that was anything.
     pub(crate) fn flush(&mut self, now: u64) -> Result<bool, Failure> {
+        self.keep();
         let mut has_gone = false;
         self.is_blocked = false;
         while !self.link.output().is_empty() {
@@ -204,8 +206,8 @@ impl Far {
         self.is_blocked.then_some(Interest::Writable(&self.tcp))
     }
 
-    /// Keeps what of the session must last. Before anything of it is told to the broker.
-    pub(crate) fn keep(&mut self) {
+    /// Keeps what of the session must last.
+    fn keep(&mut self) {
         if self.kept.is_none() {
             return;
         }
@@ -245,7 +247,6 @@ impl Far {
     }
 
     pub(crate) fn close(&mut self) {
-        self.keep();
         self.link.disconnect();
         // How it says goodbye does not matter.
         let _ = self.flush(ambient::monotonic_ms());

@@ -3,7 +3,7 @@
 use lotmq_guest::route::{ambient, state};
 use serde_json::{Value as Json, json};
 
-use crate::link::Exchanges;
+use crate::link::{Exchanges, SentExchange};
 
 /// Key of the name.
 const NAME: &str = "bridge";
@@ -52,22 +52,35 @@ impl KeptSession {
 
     /// Keeps them in any case.
     pub(crate) fn write(&self, filters: &[String], exchanges: &Exchanges) {
-        // What cannot be kept costs doubles of QoS 2, and no message.
+        // What cannot be kept, or is lost because the broker ends before it is on the disk, costs doubles of QoS 2, and no message.
         let _ = state::set(&self.key, written(filters, exchanges).to_string().as_bytes());
     }
 }
 
 fn written(filters: &[String], exchanges: &Exchanges) -> Json {
-    let sent: Vec<Json> = exchanges.sent.iter().map(|(fingerprint, id)| json!([fingerprint, id])).collect();
-    json!({ "filters": filters, "sent": sent, "received": exchanges.received })
+    let sent = |it: &SentExchange| json!([it.fingerprint, it.id, u8::from(it.is_released)]);
+    let sent: Vec<Json> = exchanges.sent.iter().map(sent).collect();
+    let received: Vec<_> = exchanges.received.iter().collect();
+    json!({ "filters": filters, "sent": sent, "received": received })
 }
 
 fn parsed(saved: &Json) -> (Vec<String>, Exchanges) {
     let list = |member: &str| saved[member].as_array().into_iter().flatten();
     let id = |value: &Json| value.as_u64().and_then(|id| u16::try_from(id).ok());
     let filters = list("filters").filter_map(|filter| Some(filter.as_str()?.to_owned())).collect();
-    let sent = list("sent").filter_map(|pair| Some((pair[0].as_u64()?, id(&pair[1])?))).collect();
-    (filters, Exchanges { sent, received: list("received").filter_map(id).collect() })
+    let sent = |it: &Json| {
+        Some(SentExchange {
+            fingerprint: it[0].as_u64()?,
+            id: id(&it[1])?,
+            is_released: it[2].as_u64() == Some(1),
+        })
+    };
+    let received = |it: &Json| Some((id(&it[0])?, u32::try_from(it[1].as_u64()?).ok()?));
+    let exchanges = Exchanges {
+        sent: list("sent").filter_map(sent).collect(),
+        received: list("received").filter_map(received).collect(),
+    };
+    (filters, exchanges)
 }
 
 #[cfg(test)]
@@ -76,7 +89,11 @@ mod tests {
 
     #[test]
     fn sessions_are_read_as_they_were_written() {
-        let exchanges = Exchanges { sent: vec![(u64::MAX, 7), (1, 65_535)], received: [3, 9].into() };
+        let sent = |(fingerprint, id, is_released)| SentExchange { fingerprint, id, is_released };
+        let exchanges = Exchanges {
+            sent: [(u64::MAX, 7, true), (1, 65_535, false)].map(sent).into(),
+            received: [(3, 7), (9, u32::MAX)].into(),
+        };
         let filters = vec!["a/#".to_owned(), "$share/g/b".to_owned()];
         assert_eq!(parsed(&written(&filters, &exchanges)), (filters, exchanges));
         assert_eq!(parsed(&Json::Null), (Vec::new(), Exchanges::default()));

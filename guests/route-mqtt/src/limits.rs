@@ -6,6 +6,9 @@ pub(crate) const WINDOW_MAX: usize = 1_000;
 /// The same to a broker that cannot say how many it takes. Brokers that end connections with more allow a hundred.
 pub(crate) const WINDOW_V3_MAX: usize = 100;
 
+/// Largest packet identifier of a message: some four times as many as are in use at once, and few enough to release them all when a session goes on, which takes 16 KB.
+pub(crate) const MESSAGE_ID_MAX: u16 = 4_096;
+
 /// Messages of QoS 1 and 2 that a broker may have on their way to us: a few of its turns, for one commit here.
 pub(crate) const RECEIVE_MAXIMUM: u16 = 1_000;
 

@@ -3,6 +3,10 @@
 //! In: [`Link::receive`], then [`Link::next_event`] until there is none. Out: [`Link::output`]. What was published and is not acknowledged is in the window of
 //! the broker; when it is, [`Event::Settled`] says so.
 //!
+//! Exchanges of QoS 2 of a kept session outlive the connection, and what is known of them here may be older than what the broker has: after the end of this broker, by the
+//! time until it is on the disk. So messages have few identifiers, and of a session that goes on all are released that are not known to be in use, before anything is sent: a
+//! message with one that the broker has not released would be taken for a repeat, and lost. Likewise one that is received is a repeat only if it says so, and is the same.
+//!
 //! Invariants: a packet identifier is in use at most once; never more messages of QoS 1 and 2 are unfinished than the broker takes.
 
 use std::borrow::Cow;
@@ -19,10 +23,14 @@ use lotmq_codec::{
 
 use crate::config::FarConfig;
 use crate::limits::{
-    OUTPUT_BYTES_MAX, PACKET_BYTES_MAX, PIECE_BYTES, RECEIVE_MAXIMUM, WINDOW_MAX, WINDOW_V3_MAX,
+    MESSAGE_ID_MAX, OUTPUT_BYTES_MAX, PACKET_BYTES_MAX, PIECE_BYTES, RECEIVE_MAXIMUM, WINDOW_MAX,
+    WINDOW_V3_MAX,
 };
 use crate::message::{self, Passing};
 use crate::numbers::ByNumber;
+
+/// First identifier of a SUBSCRIBE or UNSUBSCRIBE, from which they go down.
+const ASKING_ID_FIRST: PacketId = PacketId::new(u16::MAX).expect("it is not 0");
 
 /// Bit of the protocol level by which a bridge says that it is one: such brokers as know it send it nothing back, and leave RETAIN as it is.
 const BRIDGE_BIT: u8 = 0x80;
@@ -118,13 +126,29 @@ pub(crate) enum Unsendable {
     Never(String),
 }
 
-/// What of a session lasts over its connections: identifiers of exchanges of QoS 2.
+/// Exchange of QoS 2 with a message that was sent and is not finished.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct SentExchange {
+    pub(crate) fingerprint: u64,
+    pub(crate) id: u16,
+    /// Whether the broker has the message, which must not be sent again.
+    pub(crate) is_released: bool,
+}
+
+/// What of a session lasts over its connections: exchanges of QoS 2.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Exchanges {
-    /// Fingerprints and identifiers of messages that were sent and are not finished.
-    pub(crate) sent: Vec<(u64, u16)>,
-    /// Identifiers of messages that were received and are not released.
-    pub(crate) received: BTreeSet<u16>,
+    pub(crate) sent: Vec<SentExchange>,
+    /// Identifiers and fingerprints of messages that were received and are not released.
+    pub(crate) received: BTreeMap<u16, u32>,
+}
+
+/// Message of QoS 2 that was received and is not released.
+#[derive(Debug)]
+struct Received {
+    fingerprint: u32,
+    /// Whether it is acknowledged.
+    is_acknowledged: bool,
 }
 
 #[derive(Debug)]
@@ -142,12 +166,16 @@ pub(crate) struct Link {
     properties: PropertyBuf,
     /// The bridges that they name, where there is nothing else: most messages have the same.
     plain: Option<Rc<str>>,
-    next_id: PacketId,
+    /// Identifier of the next message.
+    next_id: u16,
+    /// Identifier of the next SUBSCRIBE or UNSUBSCRIBE.
+    next_asking_id: PacketId,
     unfinished: ByNumber<u16, Unfinished>,
     /// Exchanges that the broker has of a former connection.
-    former: Vec<(u64, u16)>,
-    /// Messages of QoS 2 that were received and not released, and whether each is acknowledged.
-    received: BTreeMap<u16, bool>,
+    former: Vec<SentExchange>,
+    /// Identifiers that the broker has not confirmed to be released, where it may have exchanges that are not known here.
+    unreleased: BTreeSet<u16>,
+    received: BTreeMap<u16, Received>,
     /// Whether exchanges of QoS 2 may be others than when they were asked for last.
     has_exchanged: bool,
     limits: Limits,
@@ -157,7 +185,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(dialect: Dialect, first_id: u16, now: u64) -> Link {
+    pub(crate) fn new(dialect: Dialect, now: u64) -> Link {
         let window = if dialect.version == ProtocolVersion::V5 { WINDOW_MAX } else { WINDOW_V3_MAX };
         Link {
             dialect,
@@ -168,9 +196,11 @@ impl Link {
             sent: 0,
             properties: PropertyBuf::new(),
             plain: None,
-            next_id: PacketId::new(first_id).unwrap_or(PacketId::MIN),
+            next_id: 1,
+            next_asking_id: ASKING_ID_FIRST,
             unfinished: ByNumber::default(),
             former: Vec::new(),
+            unreleased: BTreeSet::new(),
             received: BTreeMap::new(),
             has_exchanged: true,
             limits: Limits {
@@ -238,21 +268,32 @@ impl Link {
         Ok(())
     }
 
-    /// Goes on with the exchanges of a session that the broker has kept.
-    pub(crate) fn resume(&mut self, exchanges: Exchanges) {
+    /// Goes on with the exchanges of a session that the broker has kept. Where it sends messages of QoS 2, it begins by releasing all that are not known.
+    pub(crate) fn resume(&mut self, exchanges: Exchanges, sends_twos: bool) {
         self.former = exchanges.sent;
-        self.received = exchanges.received.into_iter().map(|id| (id, true)).collect();
+        let received = |(id, fingerprint)| (id, Received { fingerprint, is_acknowledged: true });
+        self.received = exchanges.received.into_iter().map(received).collect();
         self.has_exchanged = true;
+        if sends_twos {
+            self.unreleased = (1..=MESSAGE_ID_MAX).collect();
+            self.former.iter().for_each(|it| _ = self.unreleased.remove(&it.id));
+            for id in self.unreleased.clone() {
+                self.ack(AckType::Pubrel, id, ReasonCode::Success);
+            }
+        }
     }
 
     /// What of the session is to last over this connection.
     pub(crate) fn exchanges(&self) -> Exchanges {
         let mut twos: Vec<_> = self.unfinished.iter().filter(|(_, it)| it.qos == 2).collect();
         twos.sort_unstable_by_key(|(id, _)| **id);
-        let twos = twos.into_iter().map(|(id, it)| (it.fingerprint, *id));
+        let twos = twos.into_iter().map(|(id, it)| {
+            let Unfinished { is_released, fingerprint, .. } = *it;
+            SentExchange { fingerprint, id: *id, is_released }
+        });
         let sent = twos.chain(self.former.iter().copied()).collect();
-        let received = self.received.iter().filter(|(_, is_done)| **is_done).map(|(id, _)| *id).collect();
-        Exchanges { sent, received }
+        let received = self.received.iter().filter(|(_, it)| it.is_acknowledged);
+        Exchanges { sent, received: received.map(|(id, it)| (*id, it.fingerprint)).collect() }
     }
 
     /// The same, if it may have changed since this was called.
@@ -268,7 +309,7 @@ impl Link {
                 .push(PropertyId::SubscriptionIdentifier, PropertyValue::VarInt(number))
                 .map_err(unencodable)?;
         }
-        let id = self.free_id();
+        let id = self.asking_id();
         encode_subscribe(&mut self.output, self.dialect.version, id, properties.properties(), &[filter])
             .map_err(unencodable)?;
         Ok(id.get())
@@ -278,14 +319,17 @@ impl Link {
         if filters.is_empty() {
             return Ok(());
         }
-        let id = self.free_id();
+        let id = self.asking_id();
         encode_unsubscribe(&mut self.output, self.dialect.version, id, Properties::EMPTY, filters)
             .map_err(unencodable)
     }
 
     /// Whether a message more can be encoded now.
     pub(crate) fn has_room(&self) -> bool {
-        self.unfinished.len() < self.limits.window && self.output.len() - self.sent < OUTPUT_BYTES_MAX
+        let is_ready = self.unreleased.is_empty();
+        is_ready
+            && self.unfinished.len() < self.limits.window
+            && self.output.len() - self.sent < OUTPUT_BYTES_MAX
     }
 
     /// Sends a message, whose fingerprint is asked for where its exchange has to be known again; gives its identifier if it will be acknowledged.
@@ -303,7 +347,11 @@ impl Link {
         let (id, dup) = match qos {
             0 => (None, false),
             1 => (Some(self.free_id()), false),
-            _ => self.id_of_exchange(fingerprint),
+            _ => match self.known_exchange(fingerprint) {
+                Some(SentExchange { id, is_released: true, .. }) => return Ok(Some(id)),
+                Some(SentExchange { id, is_released: false, .. }) => (PacketId::new(id), true),
+                None => (Some(self.free_id()), false),
+            },
         };
         let never = |error: EncodeError| Unsendable::Never(error.to_string());
         if self.is_v5() {
@@ -329,7 +377,7 @@ impl Link {
             )));
         }
         let Some(id) = id else { return Ok(None) };
-        self.former.retain(|(_, former)| *former != id.get());
+        self.former.retain(|former| former.id != id.get());
         self.unfinished.insert(id.get(), Unfinished { qos, is_released: false, fingerprint });
         Ok(Some(id.get()))
     }
@@ -347,18 +395,27 @@ impl Link {
         Ok(())
     }
 
-    /// The identifier of an exchange of QoS 2: the one that it had on a former connection, or a new one. The first new one ends what the broker still has of
-    /// former ones, because messages come again in their order.
-    fn id_of_exchange(&mut self, fingerprint: u64) -> (Option<PacketId>, bool) {
-        let known = self.former.iter().find(|(former, _)| *former == fingerprint);
-        if let Some(id) = known.and_then(|(_, id)| PacketId::new(*id)) {
-            return (Some(id), true);
+    /// The exchange that a message of QoS 2 had on a former connection; one that the broker has is finished. A message without one ends what the broker still has of former
+    /// ones, because messages come again in their order.
+    fn known_exchange(&mut self, fingerprint: u64) -> Option<SentExchange> {
+        if let Some(at) = self.former.iter().position(|former| former.fingerprint == fingerprint) {
+            let known = self.former[at];
+            if known.is_released {
+                self.former.remove(at);
+                self.release(known);
+            }
+            return Some(known);
         }
-        for (fingerprint, id) in std::mem::take(&mut self.former) {
-            self.unfinished.insert(id, Unfinished { qos: 2, is_released: true, fingerprint });
-            self.ack(AckType::Pubrel, id, ReasonCode::Success);
+        for former in std::mem::take(&mut self.former) {
+            self.release(former);
         }
-        (Some(self.free_id()), false)
+        None
+    }
+
+    /// Lets the broker forget a message that it has.
+    fn release(&mut self, SentExchange { fingerprint, id, .. }: SentExchange) {
+        self.unfinished.insert(id, Unfinished { qos: 2, is_released: true, fingerprint });
+        self.ack(AckType::Pubrel, id, ReasonCode::Success);
     }
 
     /// Says that a message is here, and everything of it is done.
@@ -378,8 +435,8 @@ impl Link {
         self.has_exchanged = true;
         if reason.is_failure() {
             self.received.remove(&id);
-        } else {
-            self.received.insert(id, true);
+        } else if let Some(received) = self.received.get_mut(&id) {
+            received.is_acknowledged = true;
         }
         self.ack(AckType::Pubrec, id, reason);
     }
@@ -422,7 +479,7 @@ impl Link {
 
     /// Does what is due: a sign of life in time. Gives when to ask again.
     pub(crate) fn tick(&mut self, now: u64, patience_ms: u64) -> Result<u64, Broken> {
-        if !self.unfinished.is_empty() {
+        if !self.unfinished.is_empty() || !self.unreleased.is_empty() {
             self.asked_at.get_or_insert(now);
         }
         let silence = self.asked_at.map(|since| since.saturating_add(patience_ms));
@@ -507,7 +564,7 @@ impl Link {
     }
 
     fn handle(&mut self, said: Said) -> Result<Option<Event>, Broken> {
-        if !matches!(said, Said::Message(_)) {
+        if !matches!(said, Said::Message(..)) {
             self.asked_at = None;
         }
         Ok(match said {
@@ -516,7 +573,7 @@ impl Link {
                 Some(Event::Connected(granted))
             }
             Said::Refused(reason) => Some(Event::Refused(reason)),
-            Said::Message(inbound) => self.came(inbound).map(Event::Message),
+            Said::Message(inbound, dup) => self.came(inbound, dup).map(Event::Message),
             Said::Ack(ack_type, id, reason) => self.acknowledged(ack_type, id, reason),
             Said::Subscribed(id, code) => Some(Event::Subscribed { id, code }),
             Said::Alive => Some(Event::Alive),
@@ -525,16 +582,19 @@ impl Link {
         })
     }
 
-    /// A message, unless it is one of QoS 2 that is here already.
-    fn came(&mut self, inbound: Inbound) -> Option<Inbound> {
+    /// A message, unless it is one of QoS 2 that is here already. Another one with the same identifier is new: the broker knows that the former one is released.
+    fn came(&mut self, inbound: Inbound, dup: bool) -> Option<Inbound> {
         if let Some(Receipt { id, qos: 2 }) = inbound.receipt {
+            #[allow(clippy::cast_possible_truncation, reason = "half of it tells as much")]
+            let fingerprint = inbound.message.fingerprint(0) as u32;
             match self.received.get(&id) {
-                Some(true) => {
-                    self.ack(AckType::Pubrec, id, ReasonCode::Success);
+                Some(known) if dup && known.fingerprint == fingerprint => {
+                    if known.is_acknowledged {
+                        self.ack(AckType::Pubrec, id, ReasonCode::Success);
+                    }
                     return None;
                 }
-                Some(false) => return None,
-                None => self.received.insert(id, false),
+                _ => self.received.insert(id, Received { fingerprint, is_acknowledged: false }),
             };
         }
         Some(inbound)
@@ -560,25 +620,36 @@ impl Link {
                 self.unfinished.remove(&id)?;
                 Some(Event::Settled { id, refusal })
             }
+            AckType::Pubcomp if self.unreleased.remove(&id) => None,
             // That it did not know the identifier any more is no refusal.
             AckType::Pubcomp => {
-                self.unfinished.remove(&id)?;
+                self.unfinished.get(&id).filter(|it| it.is_released)?;
+                self.unfinished.remove(&id);
                 Some(Event::Settled { id, refusal: None })
             }
         }
     }
 
-    /// An identifier that is not in use.
+    /// An identifier for a message that is not in use.
     fn free_id(&mut self) -> PacketId {
         loop {
             let id = self.next_id;
-            self.next_id = id.next();
-            let is_former = self.former.iter().any(|(_, former)| *former == id.get());
+            self.next_id = id % MESSAGE_ID_MAX + 1;
+            let is_former = self.former.iter().any(|former| former.id == id);
             // The window is smaller than the number of identifiers.
-            if !is_former && !self.unfinished.contains_key(&id.get()) {
-                return id;
+            if !is_former && !self.unfinished.contains_key(&id) {
+                return PacketId::new(id).unwrap_or(PacketId::MIN);
             }
         }
+    }
+
+    /// An identifier for a SUBSCRIBE or UNSUBSCRIBE, which no message has.
+    fn asking_id(&mut self) -> PacketId {
+        let id = self.next_asking_id;
+        let next = id.get() - 1;
+        self.next_asking_id =
+            PacketId::new(next).filter(|_| next > MESSAGE_ID_MAX).unwrap_or(ASKING_ID_FIRST);
+        id
     }
 }
 
@@ -614,9 +685,13 @@ impl Limits {
 
 /// A packet of the broker, without its bytes.
 enum Said {
-    Connected { granted: Granted, limits: Limits },
+    Connected {
+        granted: Granted,
+        limits: Limits,
+    },
     Refused(ReasonCode),
-    Message(Inbound),
+    /// A message, and whether it may have been sent before.
+    Message(Inbound, bool),
     Ack(AckType, u16, ReasonCode),
     Subscribed(u16, ReasonCode),
     Alive,
@@ -635,7 +710,7 @@ impl Said {
                 limits: Limits::said_by(&connack),
             },
             ServerPacket::Connack(connack) => Said::Refused(connack.reason),
-            ServerPacket::Publish(publish) => Said::Message(inbound(&publish)),
+            ServerPacket::Publish(publish) => Said::Message(inbound(&publish), publish.dup),
             ServerPacket::Ack(ack) => Said::Ack(ack.ack_type, ack.packet_id.get(), ack.reason),
             // A SUBSCRIBE of ours has one filter.
             ServerPacket::Suback(suback) => Said::Subscribed(
@@ -661,7 +736,8 @@ fn inbound(publish: &Publish<'_>) -> Inbound {
     };
     let subscriptions =
         publish.properties.subscription_identifiers().map(std::num::NonZeroU32::get).collect();
-    Inbound { message, subscriptions, receipt: publish.packet_id.map(|id| Receipt { id: id.get(), qos }) }
+    let receipt = publish.packet_id.map(|id| Receipt { id: id.get(), qos });
+    Inbound { message, subscriptions, receipt }
 }
 
 fn unencodable(error: EncodeError) -> Broken {

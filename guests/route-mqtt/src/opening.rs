@@ -41,9 +41,7 @@ pub(crate) fn connect(config: &FarConfig) -> Result<(net::Tcp, Link, bool), Fail
 fn connect_as(config: &FarConfig, dialect: Dialect) -> Result<(net::Tcp, Link, bool), NotOpen> {
     let began = ambient::monotonic_ms();
     let tcp = net::Tcp::connect(config.endpoint, OPEN_MS).map_err(|error| not_open(config, &error))?;
-    // Another connection begins elsewhere, so that what the broker may still have of the former one is not taken for a new message.
-    let first_id = u16::try_from(ambient::random() % 0xffff).unwrap_or(0) + 1;
-    let mut opening = Opening { config, dialect, tcp, link: Link::new(dialect, first_id, began), began };
+    let mut opening = Opening { config, dialect, tcp, link: Link::new(dialect, began), began };
     let asked = opening.link.connect(config, &config.client_id, config.clean_session);
     asked.map_err(|Broken(reason)| {
         NotOpen::Failed(Failure::Fatal(format!("{}: {reason}", config.endpoint)))

@@ -20,7 +20,7 @@ fn far(version: Option<ProtocolVersion>) -> FarConfig {
 
 /// A link whose broker has taken the connection, with these properties.
 fn connected(version: ProtocolVersion, said: &[(PropertyId, PropertyValue<'_>)]) -> Link {
-    let mut link = Link::new(Dialect { version, says_bridge: false }, 1, 0);
+    let mut link = Link::new(Dialect { version, says_bridge: false }, 0);
     link.connect(&far(Some(version)), "bridge", true).unwrap();
     sent(&mut link);
     let mut properties = PropertyBuf::new();
@@ -73,10 +73,10 @@ fn message(qos: u8) -> Passing<'static> {
     Passing { topic: "t".into(), payload: b"x".into(), qos, ..Passing::default() }
 }
 
-fn incoming(link: &mut Link, qos: QoS, id: u16, payload: &[u8]) {
+fn incoming(link: &mut Link, (qos, dup): (QoS, bool), id: u16, payload: &[u8]) {
     let mut bytes = Vec::new();
     let head = PublishHead {
-        dup: false,
+        dup,
         qos,
         retain: false,
         topic: "t",
@@ -153,41 +153,98 @@ fn exactly_once_goes_on_over_connections() {
         link.publish(&message(2), || fingerprint).unwrap();
     }
     sent(&mut link);
-    // The first is with the broker, and finished there when it is asked for again.
+    // The broker has the first, which must not be sent again.
     assert!(ack(&mut link, AckType::Pubrec, 1, ReasonCode::Success).is_none());
     assert_eq!(sent(&mut link), ["Pubrel 1"]);
     let exchanges = link.exchanges();
-    assert_eq!(exchanges.sent, [(11, 1), (12, 2), (13, 3)]);
+    let expected = [(11, 1, true), (12, 2, false), (13, 3, false)];
+    assert_eq!(
+        exchanges.sent,
+        expected.map(|(fingerprint, id, is_released)| SentExchange { fingerprint, id, is_released })
+    );
 
     let mut link = connected(ProtocolVersion::V3_1_1, &[]);
-    link.resume(exchanges);
+    link.resume(exchanges, false);
+    assert_eq!(link.publish(&message(2), || 11), Ok(Some(1)));
     assert_eq!(link.publish(&message(2), || 12), Ok(Some(2)));
-    assert_eq!(sent(&mut link), ["t 2 Some(2) dup"]);
+    assert_eq!(sent(&mut link), ["Pubrel 1", "t 2 Some(2) dup"]);
     // A new message has an identifier of its own, and ends what does not come again.
     assert_eq!(link.publish(&message(2), || 99), Ok(Some(4)));
-    assert_eq!(sent(&mut link), ["Pubrel 1", "Pubrel 3", "t 2 Some(4)"]);
+    assert_eq!(sent(&mut link), ["Pubrel 3", "t 2 Some(4)"]);
+    assert!(ack(&mut link, AckType::Pubcomp, 2, ReasonCode::Success).is_none(), "it is not released");
     assert!(ack(&mut link, AckType::Pubrec, 2, ReasonCode::Success).is_none());
-    let settled = ack(&mut link, AckType::Pubcomp, 2, ReasonCode::Success);
-    assert!(matches!(settled, Some(Event::Settled { id: 2, refusal: None })));
+    for id in [1, 2] {
+        let settled = ack(&mut link, AckType::Pubcomp, id, ReasonCode::Success);
+        assert!(matches!(settled, Some(Event::Settled { refusal: None, .. })), "{id}");
+    }
+}
+
+#[test]
+fn identifiers_that_a_broker_may_have_are_released_before_they_are_used() {
+    let mut link = connected(ProtocolVersion::V5, &[]);
+    let known = SentExchange { fingerprint: 11, id: 7, is_released: false };
+    link.resume(Exchanges { sent: vec![known], ..Exchanges::default() }, true);
+    let released = sent(&mut link);
+    assert_eq!((released.len(), &*released[0]), (usize::from(MESSAGE_ID_MAX) - 1, "Pubrel 1"));
+    assert!(!released.contains(&"Pubrel 7".to_owned()));
+    let asked = link.subscribe(SubscribeFilter { filter: "a", options: Default::default() }, 1).unwrap();
+    assert!(asked > MESSAGE_ID_MAX, "{asked}");
+    sent(&mut link);
+    for id in (1..=MESSAGE_ID_MAX).filter(|id| *id != 7) {
+        assert_eq!(link.publish(&message(2), || 11), Err(Unsendable::NoRoom));
+        assert!(ack(&mut link, AckType::Pubcomp, id, ReasonCode::PacketIdentifierNotFound).is_none());
+    }
+    assert_eq!(link.publish(&message(2), || 11), Ok(Some(7)));
+    for round in 0..=u64::from(MESSAGE_ID_MAX) {
+        let id = link.publish(&message(2), || round + 100).unwrap().unwrap();
+        assert!(id != 7 && id <= MESSAGE_ID_MAX);
+        ack(&mut link, AckType::Pubrec, id, ReasonCode::Success);
+        assert!(ack(&mut link, AckType::Pubcomp, id, ReasonCode::Success).is_some());
+        sent(&mut link);
+    }
+    link.tick(0, 5_000).unwrap();
+    assert!(link.tick(5_000, 5_000).is_err(), "one is not answered");
 }
 
 #[test]
 fn a_message_of_exactly_once_comes_once() {
+    let (first, again) = ((QoS::ExactlyOnce, false), (QoS::ExactlyOnce, true));
     let mut link = connected(ProtocolVersion::V5, &[]);
-    incoming(&mut link, QoS::ExactlyOnce, 5, b"x");
+    incoming(&mut link, first, 5, b"x");
     let Some(Event::Message(inbound)) = link.next_event().unwrap() else { panic!("no message") };
     // The same again before it is acknowledged, and behind that.
-    incoming(&mut link, QoS::ExactlyOnce, 5, b"x");
+    incoming(&mut link, again, 5, b"x");
     assert!(link.next_event().unwrap().is_none());
     link.acknowledge(inbound.receipt.unwrap());
-    incoming(&mut link, QoS::ExactlyOnce, 5, b"x");
+    incoming(&mut link, again, 5, b"x");
     assert!(link.next_event().unwrap().is_none());
     assert_eq!(sent(&mut link), ["Pubrec 5", "Pubrec 5"]);
-    assert_eq!(link.exchanges().received, [5].into());
+    assert_eq!(link.exchanges().received.keys().collect::<Vec<_>>(), [&5]);
     assert!(ack(&mut link, AckType::Pubrel, 5, ReasonCode::Success).is_none());
     assert_eq!(sent(&mut link), ["Pubcomp 5"]);
-    incoming(&mut link, QoS::ExactlyOnce, 5, b"x");
+    incoming(&mut link, first, 5, b"x");
     assert!(matches!(link.next_event().unwrap(), Some(Event::Message(_))));
+}
+
+#[test]
+fn what_is_known_of_exchanges_may_be_old() {
+    let mut before = connected(ProtocolVersion::V5, &[]);
+    incoming(&mut before, (QoS::ExactlyOnce, false), 5, b"x");
+    let Some(Event::Message(inbound)) = before.next_event().unwrap() else { panic!("no message") };
+    before.acknowledge(inbound.receipt.unwrap());
+    let old = before.exchanges();
+    // The identifier was released since, and the broker has used it again.
+    for (dup, payload) in [(false, b"x"), (false, b"y"), (true, b"y")] {
+        let mut link = connected(ProtocolVersion::V5, &[]);
+        link.resume(old.clone(), false);
+        incoming(&mut link, (QoS::ExactlyOnce, dup), 5, payload);
+        assert!(matches!(link.next_event().unwrap(), Some(Event::Message(_))), "{dup} {payload:?}");
+    }
+    let mut link = connected(ProtocolVersion::V5, &[]);
+    link.resume(old, false);
+    incoming(&mut link, (QoS::ExactlyOnce, true), 5, b"x");
+    assert!(link.next_event().unwrap().is_none());
+    assert_eq!(sent(&mut link), ["Pubrec 5"]);
 }
 
 #[test]
@@ -235,7 +292,7 @@ fn who_is_silent_is_asked_and_then_away() {
 #[test]
 fn a_bridge_says_that_it_is_one_before_5_0() {
     for (version, level) in [(ProtocolVersion::V3_1_1, 0x84), (ProtocolVersion::V3_1, 0x83)] {
-        let mut link = Link::new(Dialect { version, says_bridge: true }, 1, 0);
+        let mut link = Link::new(Dialect { version, says_bridge: true }, 0);
         link.connect(&far(Some(version)), &"x".repeat(200), true).unwrap();
         let name = 3 + 2 + version.protocol_name().len();
         assert_eq!(link.output[name], level);
@@ -259,7 +316,7 @@ fn what_is_no_mqtt_ends_the_connection() {
 
 #[test]
 fn what_comes_behind_a_granted_zstd_is_packed_and_taken_out() {
-    let mut link = Link::new(Dialect { version: ProtocolVersion::V5, says_bridge: false }, 1, 0);
+    let mut link = Link::new(Dialect { version: ProtocolVersion::V5, says_bridge: false }, 0);
     let wanting = FarConfig { wants_zstd: true, ..far(None) };
     link.connect(&wanting, "bridge", true).unwrap();
     let asked = b"\x26\0\x0alotmq-zstd\0\x011";
