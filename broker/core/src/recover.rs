@@ -181,7 +181,7 @@ fn session(core: &Core, recovered: &RecoveredSession, messages: &mut Messages) -
     let mut state = DurableState { resting: Resting { messages: resting, bytes }, ..DurableState::default() };
     for (packet_id, _) in &recovered.pubrel {
         let (packet_id, step) = (PacketId(*packet_id), InflightStep::AwaitsPubcomp);
-        state.inflight.push(InflightMessage { packet_id, step, bytes: 0, message: None });
+        state.inflight.push(InflightMessage { packet_id, step, bytes: 0, message: None, has_left: true });
     }
     // The store was asked for those that were sent; the others rest there.
     for delivery in &recovered.queue {
@@ -193,7 +193,13 @@ fn session(core: &Core, recovered: &RecoveredSession, messages: &mut Messages) -
             QoS::ExactlyOnce => InflightStep::AwaitsPubrec,
             QoS::AtLeastOnce | QoS::AtMostOnce => InflightStep::AwaitsPuback,
         };
-        state.inflight.push(InflightMessage { packet_id, step, bytes, message: Some(queued) });
+        state.inflight.push(InflightMessage {
+            packet_id,
+            step,
+            bytes,
+            message: Some(queued),
+            has_left: true,
+        });
     }
     let last_used = state.inflight.iter().map(|inflight| inflight.packet_id).max();
     state.next_packet_id = last_used.map_or(PacketId::MIN, PacketId::next);

@@ -50,6 +50,8 @@ pub struct InflightMessage<M> {
     pub bytes: u32,
     /// The message; `None` once PUBREC has come.
     pub message: Option<M>,
+    /// Whether the Client may have it: its PUBLISH went out on a connection.
+    pub has_left: bool,
 }
 
 /// The state of a session that outlives its connection. See [`Session::export`](crate::Session::export).

@@ -459,6 +459,14 @@ impl<M: Clone> Session<M> {
         self.release_idle();
     }
 
+    /// A message that got this identifier on the present connection was held back by its caller, and does not go out on it any more. An identifier that is not in use is no matter.
+    pub fn has_not_left(&mut self, packet_id: PacketId) {
+        if let Some(flows) = &mut self.flows {
+            // It may be finished.
+            let _ = flows.window.has_not_left(packet_id);
+        }
+    }
+
     /// The Client is back on a new connection, possibly while the old one was still there, possibly with another
     /// version. All bounds are those of the new connection, for what is sent again too \[MQTT-4.9.0-2\].
     pub fn resume(&mut self, options: SessionOptions) {

@@ -68,6 +68,8 @@ struct Entry<M> {
     step: InflightStep,
     /// Whether its PUBLISH or PUBREL went out on this connection.
     is_sent: bool,
+    /// Whether its PUBLISH went out on any.
+    has_left: bool,
 }
 
 /// See the module's description.
@@ -143,7 +145,7 @@ impl<M: Clone> Window<M> {
         let step = InflightStep::after_publish(qos);
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        self.put(Entry { message, sequence, bytes, packet_id, step, is_sent: true });
+        self.put(Entry { message, sequence, bytes, packet_id, step, is_sent: true, has_left: true });
         packet_id
     }
 
@@ -216,6 +218,12 @@ impl<M: Clone> Window<M> {
             self.slots.emptied(packet_id);
         }
         Ok(Acked { message: entry.message, qos: entry.step.qos() })
+    }
+
+    /// A message did not go out on this connection, after all.
+    pub(crate) fn has_not_left(&mut self, packet_id: PacketId) -> Result<(), AckRefusal> {
+        self.entry(packet_id)?.has_left = false;
+        Ok(())
     }
 
     /// The connection is gone: all that is in flight will be sent again, what was not kept is forgotten.
@@ -303,10 +311,10 @@ impl<M: Clone> Window<M> {
                 && let Some(message) = entry.message.clone()
             {
                 entry.is_sent = true;
-                let qos = entry.step.qos();
+                let (qos, dup) = (entry.step.qos(), std::mem::replace(&mut entry.has_left, true));
                 self.unsent -= 1;
                 self.was_sent_again(packet_id);
-                return Some(Outbound::Publish { packet_id, qos, message, dup: true });
+                return Some(Outbound::Publish { packet_id, qos, message, dup });
             }
         }
         None
@@ -325,6 +333,7 @@ impl<M: Clone> Window<M> {
             step: entry.step,
             bytes: entry.bytes,
             message: entry.message.clone(),
+            has_left: entry.has_left,
         };
         self.in_order().into_iter().map(record).collect()
     }
@@ -332,7 +341,7 @@ impl<M: Clone> Window<M> {
     /// A window as a store kept it, before its Client is back.
     pub(crate) fn restore(records: Vec<InflightMessage<M>>, next: PacketId) -> Result<Self, ImportError> {
         let mut window = Self::new(next);
-        for InflightMessage { packet_id, step, bytes, message } in records {
+        for InflightMessage { packet_id, step, bytes, message, has_left } in records {
             if window.entry(packet_id).is_ok() {
                 return Err(ImportError::PacketIdRepeated { packet_id });
             }
@@ -342,7 +351,7 @@ impl<M: Clone> Window<M> {
             let sequence = window.next_sequence;
             window.next_sequence += 1;
             window.make_slot_for(packet_id);
-            window.put(Entry { message, sequence, bytes, packet_id, step, is_sent: true });
+            window.put(Entry { message, sequence, bytes, packet_id, step, is_sent: true, has_left });
         }
         window.disconnect();
         Ok(window)

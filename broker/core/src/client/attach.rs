@@ -164,11 +164,10 @@ fn take_over(client: &Client, request: &Request, turn: &Turn) -> Result<Option<L
         }
         return Err(NotAttached::InTurn(stamp));
     }
-    if let Some(mut old) = state.link.take() {
+    if let Some(mut old) = state.lose_link() {
         client.set_wire(None);
         old.tell(&CloseReason::TakenOver);
         old.connection.request_close(CloseReason::TakenOver);
-        state.session.disconnect();
         state.replays.rest();
     }
     let has_expired = state.has_expired(Time::from_millis(turn.lifetime_ms()));

@@ -73,9 +73,8 @@ fn leave(
     if client.is_durable() {
         turn.changes(client);
     }
-    state.link = None;
+    state.lose_link();
     client.set_wire(None);
-    state.session.disconnect();
     if state.expiry.ends_with_connection() {
         state.replays = Replays::default();
     } else {
@@ -189,11 +188,10 @@ pub fn end_now(client: &Arc<Client>, turn: &mut Turn) {
     {
         let mut sessions = client.tenant.sessions.lock();
         let mut state = client.state.lock();
-        if let Some(mut link) = state.link.take() {
+        if let Some(mut link) = state.lose_link() {
             client.set_wire(None);
             link.tell(&CloseReason::Administrative);
             link.connection.request_close(CloseReason::Administrative);
-            state.session.disconnect();
         }
         remove(&mut sessions, client, turn);
     }

@@ -103,6 +103,14 @@ impl ClientState {
         self.link.as_ref().is_some_and(|link| std::ptr::addr_eq(&*link.connection, connection))
     }
 
+    /// Takes the link away, whose connection is gone. What was held back on it has not left.
+    pub(crate) fn lose_link(&mut self) -> Option<Link> {
+        let link = self.link.take()?;
+        link.held.packet_ids().for_each(|packet_id| self.session.has_not_left(packet_id));
+        self.session.disconnect();
+        Some(link)
+    }
+
     /// Counts what the session takes of its owner's share, as it is now.
     pub fn count(&mut self, client_id: &str, is_stored: bool) {
         self.holding.set(is_stored && !self.is_over, self.kept_bytes(client_id));

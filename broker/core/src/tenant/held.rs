@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use lotmq_codec::PacketId;
 
 /// Held packets. Most connections never hold anything back, so that only the others have memory for it.
 #[derive(Debug, Default)]
@@ -22,6 +23,7 @@ struct Packets {
 #[derive(Debug)]
 struct Packet {
     bytes: PacketBytes,
+    packet_id: PacketId,
     may_leave: bool,
 }
 
@@ -43,19 +45,19 @@ impl Held {
     }
 
     /// Keeps a packet back until [`Held::let_go`] is called with the number that is returned.
-    pub fn hold(&mut self, bytes: PacketBytes) -> u64 {
-        self.append(bytes, false)
+    pub fn hold(&mut self, bytes: PacketBytes, packet_id: PacketId) -> u64 {
+        self.append(Packet { bytes, packet_id, may_leave: false })
     }
 
     /// Keeps a packet behind those that are held.
-    pub fn follow(&mut self, bytes: PacketBytes) {
-        self.append(bytes, true);
+    pub fn follow(&mut self, bytes: PacketBytes, packet_id: PacketId) {
+        self.append(Packet { bytes, packet_id, may_leave: true });
     }
 
-    fn append(&mut self, bytes: PacketBytes, may_leave: bool) -> u64 {
+    fn append(&mut self, packet: Packet) -> u64 {
         let held = self.0.get_or_insert_default();
-        held.bytes += len(&bytes);
-        held.packets.push_back(Packet { bytes, may_leave });
+        held.bytes += len(&packet.bytes);
+        held.packets.push_back(packet);
         held.first + held.packets.len() as u64 - 1
     }
 
@@ -66,6 +68,11 @@ impl Held {
         if let Some(packet) = at.and_then(|at| held.packets.get_mut(at)) {
             packet.may_leave = true;
         }
+    }
+
+    /// Packet Identifiers of all packets.
+    pub(crate) fn packet_ids(&self) -> impl Iterator<Item = PacketId> {
+        self.0.iter().flat_map(|held| held.packets.iter().map(|packet| packet.packet_id))
     }
 
     /// Takes out the next packet, if it may leave.
@@ -87,6 +94,10 @@ mod tests {
         std::iter::from_fn(|| held.pop()).map(|(head, _)| head[0]).collect()
     }
 
+    fn id(number: u16) -> PacketId {
+        PacketId::new(number).unwrap()
+    }
+
     fn packet(number: u8) -> PacketBytes {
         ([number].into(), Bytes::new())
     }
@@ -94,16 +105,17 @@ mod tests {
     #[test]
     fn packets_leave_in_the_order_in_which_they_were_sent() {
         let mut held = Held::default();
-        let first = held.hold(packet(1));
-        held.follow(packet(2));
-        let third = held.hold(packet(3));
-        held.follow(packet(4));
+        let first = held.hold(packet(1), id(1));
+        held.follow(packet(2), id(2));
+        let third = held.hold(packet(3), id(3));
+        held.follow(packet(4), id(4));
         assert_eq!((leaving(&mut held), held.bytes()), (vec![], 4));
+        assert_eq!(held.packet_ids().collect::<Vec<_>>(), [1, 2, 3, 4].map(id));
         held.let_go(third);
         assert!(leaving(&mut held).is_empty(), "what is behind the first one waits for it");
         held.let_go(first);
         assert_eq!((leaving(&mut held), held.bytes()), (vec![1, 2, 3, 4], 0));
-        let fifth = held.hold(packet(5));
+        let fifth = held.hold(packet(5), id(5));
         held.let_go(first);
         assert!(leaving(&mut held).is_empty(), "an old number lets nothing go");
         held.let_go(fifth);

@@ -70,11 +70,11 @@ impl Sent {
         }
         let packet = turn.arena.kept(spans);
         if is_held {
-            let number = link.held.hold(packet);
+            let number = link.held.hold(packet, self.packet_id);
             let (client, connection) = (Arc::clone(client), Arc::clone(&link.connection));
             turn.on_commit.push(Release::Message { client, connection, number });
         } else {
-            link.held.follow(packet);
+            link.held.follow(packet, self.packet_id);
         }
         true
     }

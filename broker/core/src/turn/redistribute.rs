@@ -1,14 +1,14 @@
 //! Redistribution of undelivered messages among the members of shared subscriptions when a member's session ends (§4.8.2).
 //!
 //! Redistributed is what waited for it, and QoS 1 messages that it has not acknowledged. A QoS 2 message that was sent to it goes to nobody else
-//! \[MQTT-4.8.2-5\], and nothing goes to others that came by a subscription of the session's own, or by a group that it had left: each message remembers its
+//! \[MQTT-4.8.2-5\], but one that was held back until its identifier was stored; and nothing goes to others that came by a subscription of the session's own, or by a group that it had left: each message remembers its
 //! membership. Here is how another member gets it; when that happens is up to [`SessionDrain`](crate::turn::session_drain::SessionDrain).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use lotmq_router::GroupId;
-use lotmq_session::{InflightStep, Session};
+use lotmq_session::{InflightMessage, InflightStep, Session};
 use lotmq_store::{MembershipId, MessageId, Op, SessionId};
 
 use crate::message::Message;
@@ -31,8 +31,12 @@ impl Undelivered {
     /// Collects the undelivered messages of a session. Cost: O(messages in memory).
     pub(crate) fn of(session: &Session<Queued>) -> Self {
         let left = session.export();
-        let unacknowledged = left.inflight.into_iter().filter(|sent| sent.step == InflightStep::AwaitsPuback);
-        let sent = unacknowledged.filter_map(|sent| sent.message);
+        let may_have_others = |sent: &InflightMessage<_>| match sent.step {
+            InflightStep::AwaitsPuback => true,
+            InflightStep::AwaitsPubrec => !sent.has_left,
+            InflightStep::AwaitsPubcomp => false,
+        };
+        let sent = left.inflight.into_iter().filter(may_have_others).filter_map(|sent| sent.message);
         let all = sent.chain(left.queue.into_iter().map(|queued| queued.message));
         Self {
             messages: all.filter_map(|queued| Some((queued.message, queued.membership?))).collect(),

@@ -361,12 +361,44 @@ fn state_survives_export_and_import() {
 }
 
 #[test]
+fn what_was_held_back_is_not_sent_again() {
+    let mut session = Session::new(options(10));
+    for number in 1..=3 {
+        assert_eq!(
+            session.offer(ExactlyOnce, 1, || number),
+            Offer::Send(pid(u16::try_from(number).unwrap()))
+        );
+    }
+    for held in [2, 3, 4] {
+        session.has_not_left(pid(held));
+    }
+    session.disconnect();
+    let left = |session: &Session<u32>| -> Vec<bool> {
+        session.export().inflight.iter().map(|message| message.has_left).collect()
+    };
+    assert_eq!(left(&session), [true, false, false]);
+    session.resume(options(10));
+    assert_eq!(session.next_outbound(), Some(publish(1, ExactlyOnce, 1, true)));
+    assert_eq!(session.next_outbound(), Some(publish(2, ExactlyOnce, 2, false)));
+    assert_eq!(left(&session), [true, true, false]);
+    session.disconnect();
+    session.resume(options(10));
+    let again = [
+        publish(1, ExactlyOnce, 1, true),
+        publish(2, ExactlyOnce, 2, true),
+        publish(3, ExactlyOnce, 3, false),
+    ];
+    assert_eq!(drain(&mut session), again);
+}
+
+#[test]
 fn damaged_state_is_refused() {
     let record = |id, message| InflightMessage {
         packet_id: pid(id),
         step: InflightStep::AwaitsPuback,
         bytes: 1,
         message,
+        has_left: true,
     };
     for (inflight, expected) in [
         (vec![record(1, Some(1)), record(1, Some(2))], ImportError::PacketIdRepeated { packet_id: pid(1) }),

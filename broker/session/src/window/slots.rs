@@ -135,7 +135,7 @@ mod tests {
 
     fn message(number: u16) -> Entry<u16> {
         let (packet_id, step) = (id(number), InflightStep::AwaitsPuback);
-        Entry { message: Some(number), sequence: 0, bytes: 1, packet_id, step, is_sent: true }
+        Entry { message: Some(number), sequence: 0, bytes: 1, packet_id, step, is_sent: true, has_left: true }
     }
 
     #[test]
