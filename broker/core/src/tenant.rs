@@ -124,13 +124,13 @@ impl Tenant {
         }
     }
 
-    /// Makes every thread compute its routes anew.
-    pub fn routes_changed(&self) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
+    /// Makes every thread compute its routes anew. The generation that follows.
+    pub fn routes_changed(&self) -> u64 {
+        self.generation.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// Adds or replaces a subscription; the options that were there before.
-    pub fn subscribe(&self, client: &Arc<Client>, filter: &str, options: Options) -> Option<Options> {
+    /// Adds or replaces a subscription; the options that were there before, and the generation of subscriptions that has it.
+    pub fn subscribe(&self, client: &Arc<Client>, filter: &str, options: Options) -> (Option<Options>, u64) {
         let subscriber = Subscriber { client: Arc::clone(client), options };
         let mut index = self.index.write();
         let replaced = match lotmq_router::parse_shared(filter) {
@@ -143,8 +143,7 @@ impl Tenant {
         if replaced.is_none() && is_shared(filter) {
             self.shared.fetch_add(1, Ordering::Relaxed);
         }
-        self.routes_changed();
-        replaced.map(|subscriber| subscriber.options)
+        (replaced.map(|subscriber| subscriber.options), self.routes_changed())
     }
 
     /// Ends a subscription. False when there was none.

@@ -192,7 +192,7 @@ fn add(
     granted: &mut Granted,
 ) {
     let client = &open.client;
-    let (options, former) = {
+    let (options, (former, since)) = {
         // All under the lock: a session that ends meanwhile leaves no subscription behind, and one that was taken over is not changed any more.
         let mut state = client.state.lock();
         if state.is_over || !state.is_on(connection) {
@@ -224,7 +224,6 @@ fn add(
         let of_tree = |above: &dyn Above| above.retained_of_tree(&client.tenant, &asked.filter, options);
         let system = turn.context.tell(of_tree).unwrap_or_default();
         if !system.is_empty() || client.tenant.may_retain_for(&asked.filter) {
-            let since = client.tenant.generation.load(Ordering::Acquire);
             granted.replays.add(asked.filter.clone(), Box::new(Replay::new(options, since, system)));
         }
     }

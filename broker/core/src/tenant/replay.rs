@@ -4,7 +4,8 @@
 //! messages is work whose length the Client decides, and stops when the time for it is over.
 //!
 //! A retained message may be under way to the Client already, behind older ones, in a turn that has not ended. Where the subscription was made before it was retained, it
-//! comes by that turn alone; else the replay waits until that turn has ended, and sends it then.
+//! comes by that turn alone; else the replay waits until that turn has ended, and sends it then. So does one whose receivers get it in a later turn, because rules are
+//! asked about them: who was subscribed by then gets it there, behind older ones.
 //!
 //! Invariant: a replay keeps no retained message in memory. However slowly a Client takes them, what is replaced or cleared meanwhile is gone.
 
@@ -276,7 +277,7 @@ impl Replay {
             open.retain(|routed| routed.generation >= self.since);
         }
         let wanted = found.entries.iter().filter(|(topic, kept)| {
-            let comes_live = open.iter().any(|routed| kept.is_of(routed));
+            let comes_live = kept.comes_later(self.since) || open.iter().any(|routed| kept.is_of(routed));
             !comes_live && !kept.is_expired(now_ms) && self.options.cover(topic)
         });
         self.has_waited = false;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hashbrown::HashMap;
 use lotmq_config::Limits;
 use lotmq_router::RetainedIndex;
-use lotmq_store::KeeperRow;
+use lotmq_store::{KeeperRow, MessageId};
 
 use crate::durable::changes::{Stamp, Stamps};
 use crate::limits::Limit;
@@ -63,12 +63,28 @@ pub struct Kept {
     keeper: Keeper,
     /// Stamp of the turn in which it was routed.
     turn: Stamp,
+    /// When it was retained, where its receivers get it in a later turn: rules are asked about them.
+    later: Option<RetainedAt>,
+}
+
+/// Moment at which a message was retained.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RetainedAt {
+    /// Generation of subscriptions that has the receivers of the message.
+    pub(crate) generation: u64,
+    /// Version of the message among all that are retained.
+    pub(crate) version: MessageId,
 }
 
 impl Kept {
     /// Whether it was routed in this turn.
     pub(crate) fn is_of(&self, routed: &RoutedTurn) -> bool {
         self.turn == routed.turn
+    }
+
+    /// Whether those who have subscribed by this generation get it as a live message, later.
+    pub(crate) fn comes_later(&self, since: u64) -> bool {
+        self.later.is_some_and(|later| later.generation >= since)
     }
 }
 
@@ -120,22 +136,37 @@ impl Retained {
 
     /// Restores a message that was stored.
     pub fn insert(&mut self, message: &Arc<Message>, keeper: Keeper) {
-        self.put(message, keeper, Stamp::default());
+        self.put(message, keeper, (Stamp::default(), None));
     }
 
     /// Adds a message that is being routed, in place of the one of its topic.
-    pub(crate) fn insert_routed(&mut self, message: &Arc<Message>, keeper: Keeper, routed: RoutedTurn) {
+    pub(crate) fn insert_routed(
+        &mut self,
+        message: &Arc<Message>,
+        keeper: Keeper,
+        (routed, later): (RoutedTurn, Option<RetainedAt>),
+    ) {
         self.under_way.note(routed);
-        self.put(message, keeper, routed.turn);
+        self.put(message, keeper, (routed.turn, later));
     }
 
-    fn put(&mut self, message: &Arc<Message>, keeper: Keeper, turn: Stamp) {
+    /// Notes that the receivers of a message get it in this turn, if it is still the one of its topic.
+    pub(crate) fn reaches_receivers(&mut self, topic: &str, later: RetainedAt, turn: Stamp) {
+        let is_it = |kept: &&Kept| kept.later.is_some_and(|known| known.version == later.version);
+        if let Some(kept) = self.index.get(topic).filter(is_it) {
+            let (message, keeper) = (Arc::clone(&kept.message), kept.keeper.clone());
+            let routed = RoutedTurn { turn, generation: later.generation };
+            self.insert_routed(&message, keeper, (routed, None));
+        }
+    }
+
+    fn put(&mut self, message: &Arc<Message>, keeper: Keeper, (turn, later): (Stamp, Option<RetainedAt>)) {
         let bytes = message.size() as u64;
         self.bytes += bytes;
         let room = self.of.entry(keeper.clone()).or_default();
         room.messages += 1;
         room.bytes += bytes;
-        let kept = Kept { message: Arc::clone(message), keeper, turn };
+        let kept = Kept { message: Arc::clone(message), keeper, turn, later };
         if let Some(replaced) = self.index.insert(message.topic(), kept) {
             self.give_back(&replaced);
         }

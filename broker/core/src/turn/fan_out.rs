@@ -26,6 +26,7 @@ use crate::routing::route::{Asking, Route};
 use crate::tenant::Tenant;
 use crate::tenant::client::Client;
 use crate::tenant::publication::Publication;
+use crate::tenant::retain::RetainedAt;
 use crate::tenant::subscriber::SharedGroup;
 use crate::tenant::subscriber::Target;
 use crate::tenant::subscription::Identifiers;
@@ -434,18 +435,18 @@ impl<'a> FanOutOf<'a> {
         if !self.is_retained() {
             return false;
         }
-        if let Some(generation) = self.retain_only(turn, tenant) {
-            Route::bring_up_to(route, generation, tenant);
+        if let Some(retained) = self.retain_only(turn, tenant, false) {
+            Route::bring_up_to(route, retained.generation, tenant);
         }
         self.publication.message.qos != QoS::AtMostOnce
     }
 
-    /// Makes the message its topic's retained one. The generation of subscriptions at that moment, if there was room for it.
-    fn retain_only(&mut self, turn: &mut Turn, tenant: &Tenant) -> Option<u64> {
+    /// Makes the message its topic's retained one. The generation of subscriptions at that moment, if there was room for it. `is_later`: its receivers get it in a later turn.
+    fn retain_only(&mut self, turn: &mut Turn, tenant: &Tenant, is_later: bool) -> Option<RetainedAt> {
         let index = self.message(turn);
         let message = Arc::clone(turn.messages.shared(index, &turn.arena));
         let before = turn.batch.bytes();
-        let retained = tenant.retain_routed(&message, self.publication.keeper(), turn);
+        let retained = tenant.retain_routed(&message, self.publication.keeper(), is_later, turn);
         self.feeds(turn, tenant, before);
         retained
             .inspect_err(|limit| match self.publication.source {

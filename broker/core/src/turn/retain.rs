@@ -11,7 +11,7 @@ use crate::limits::{Limit, RETAINED_SWEEP_MS};
 use crate::message::Message;
 use crate::tenant::Tenant;
 use crate::tenant::publication::Publication;
-use crate::tenant::retain::Keeper;
+use crate::tenant::retain::{Keeper, RetainedAt};
 use crate::tenant::under_way::RoutedTurn;
 use crate::turn::Turn;
 
@@ -28,6 +28,16 @@ pub(crate) fn can_retain(turn: &Turn, tenant: &Tenant, publication: &Publication
     tenant.retained.read().has_room(&turn.core.config.limits, &keeper, topic, bytes)
 }
 
+/// When the receivers of a message that is retained get it.
+#[derive(Clone, Copy)]
+enum Routed {
+    /// It has none.
+    NotAtAll,
+    /// In this turn.
+    Now,
+    Later,
+}
+
 impl Tenant {
     /// Replaces or, with an empty payload, clears the retained message of a topic \[MQTT-3.3.1-5, -6\], which counts for its keeper.
     ///
@@ -36,11 +46,12 @@ impl Tenant {
     /// # Errors
     /// The limit that leaves no room for it, for the caller to count: it is not retained.
     pub fn retain(&self, message: &Arc<Message>, keeper: Keeper, turn: &mut Turn) -> Result<(), Limit> {
-        self.retain_by(message, keeper, turn, |_| 0).map(drop)
+        self.retain_by(message, keeper, turn, Routed::NotAtAll).map(drop)
     }
 
-    /// Retains a message as [`Tenant::retain`] does, which is routed in this turn. Returns the generation of subscriptions at that moment: who was subscribed by then has
-    /// perhaps looked for retained messages already, and must get this one by its route; who subscribes later gets it as the retained one.
+    /// Retains a message as [`Tenant::retain`] does, which is routed in this turn, or whose receivers get it in a later one. Returns the generation of subscriptions at that
+    /// moment: who was subscribed by then has perhaps looked for retained messages already, and must get this one by its route; who subscribes later gets it as the retained
+    /// one.
     ///
     /// # Errors
     /// As [`Tenant::retain`].
@@ -48,23 +59,28 @@ impl Tenant {
         &self,
         message: &Arc<Message>,
         keeper: Keeper,
+        is_later: bool,
         turn: &mut Turn,
-    ) -> Result<u64, Limit> {
-        self.retain_by(message, keeper, turn, |tenant| tenant.generation.load(Ordering::Acquire))
+    ) -> Result<RetainedAt, Limit> {
+        self.retain_by(message, keeper, turn, if is_later { Routed::Later } else { Routed::Now })
     }
 
-    /// Retains a message that reaches receivers of the generation which is asked for under the index's lock.
     fn retain_by(
         &self,
         message: &Arc<Message>,
         keeper: Keeper,
         turn: &mut Turn,
-        generation: impl FnOnce(&Self) -> u64,
-    ) -> Result<u64, Limit> {
+        routed: Routed,
+    ) -> Result<RetainedAt, Limit> {
         let topic = message.topic();
         let mut retained = self.retained.write();
-        let generation = generation(self);
+        // Under the lock: who looks for retained messages behind this finds it.
+        let generation = match routed {
+            Routed::NotAtAll => 0,
+            Routed::Now | Routed::Later => self.generation.load(Ordering::Acquire),
+        };
         let version = turn.core.ids.next_message();
+        let at = RetainedAt { generation, version };
         if message.payload_len() == 0 {
             let existed = retained.remove(topic);
             // Where nothing is to be removed, because that is done and not on the disk yet, it is removed again: the answer rests on that.
@@ -79,13 +95,14 @@ impl Tenant {
         } else {
             retained.has_room(&turn.core.config.limits, &keeper, topic, message.size())?;
             let row = self.retained_row(message, &keeper, (version, turn.wall_ms()));
+            let later = matches!(routed, Routed::Later).then_some(at);
             let routed = RoutedTurn { turn: turn.stamp(), generation };
-            retained.insert_routed(&message.without_number(), keeper, routed);
+            retained.insert_routed(&message.without_number(), keeper, (routed, later));
             drop(retained);
             turn.batch.push(Op::PutRetained(&row));
         }
         turn.call_flusher();
-        Ok(generation)
+        Ok(at)
     }
 
     fn retained_row(

@@ -153,3 +153,38 @@ fn who_subscribes_while_many_are_asked_about_gets_what_is_retained_then() {
     }
     running.server.stop();
 }
+
+#[test]
+fn who_gets_messages_later_does_not_get_the_last_of_them_before() {
+    const MESSAGES: usize = 5;
+    let running = Running::start("none");
+    let _receivers = receivers(&running, 40);
+    let broker = &running.server.broker;
+    let tenant = broker.tenants.default_tenant();
+    put_rule(&tenant, Duration::ZERO);
+    let mut late = running.client("late");
+    this_turn::install(Arc::clone(&broker.context), None);
+    this_turn::with(|turn| {
+        for number in 0..MESSAGES {
+            let subscribes = || {
+                if number == 0 {
+                    late.subscribe_to("asked/x", QoS::ExactlyOnce).unwrap();
+                }
+            };
+            publish_later(turn, &tenant, ("asked/x", &number.to_string()), subscribes);
+        }
+        turn.flush();
+    });
+    late.ping().unwrap();
+    assert!(late.receive(Duration::from_millis(100)).unwrap().is_none(), "all of them come later");
+    this_turn::with(|turn| {
+        while resume_asked(turn) {
+            turn.flush();
+        }
+    });
+    this_turn::uninstall();
+    for number in 0..MESSAGES {
+        assert_eq!(late.receive(PATIENCE).unwrap().expect("each comes").text(), number.to_string());
+    }
+    running.server.stop();
+}

@@ -19,6 +19,7 @@ use crate::routing::route::{Asking, Route};
 use crate::tenant::Tenant;
 use crate::tenant::client::Client;
 use crate::tenant::publication::Publication;
+use crate::tenant::retain::RetainedAt;
 use crate::tenant::system_topics;
 use crate::turn::Turn;
 use crate::turn::fan_out::FanOutOf;
@@ -45,6 +46,8 @@ struct Waiting {
     found: Result<Arc<Route>, Box<Asking>>,
     /// Whether it is a Will that stays in its session's row until it is published.
     is_in_row: bool,
+    /// Whether it is retained already.
+    retained: Option<RetainedAt>,
 }
 
 impl AskedMessages {
@@ -127,10 +130,7 @@ pub fn wait(
     turn.call_flusher();
     let is_system = system_topics::is_system(turn.arena.text(publication.message.topic));
     let mut fan_out = FanOutOf::new(publication, is_system);
-    match &mut found {
-        Ok(route) => drop(fan_out.retain(turn, tenant, route)),
-        Err(asking) => fan_out.retain_before(turn, tenant, asking),
-    }
+    let retained = fan_out.retain_before(turn, tenant, &mut found);
     let route = found.as_ref().unwrap_or_else(|asking| asking.route());
     fan_out.tell_guests(turn, tenant, route);
     turn.work.steps += route.triggers.as_ref().map_or(0, |triggers| triggers.count());
@@ -139,7 +139,15 @@ pub fn wait(
     turn.asked.bytes += message.size();
     let (source, owner) = (publication.source.map(Arc::clone), publication.owner.map(Arc::clone));
     let tenant = Arc::clone(tenant);
-    turn.asked.waiting.push_back(Waiting { tenant, message, source, owner, found, is_in_row: false });
+    turn.asked.waiting.push_back(Waiting {
+        tenant,
+        message,
+        source,
+        owner,
+        found,
+        is_in_row: false,
+        retained,
+    });
 }
 
 /// Begins a turn by asking about receivers of earlier messages, while there is time. True when there were any.
@@ -162,22 +170,32 @@ pub fn resume(turn: &mut Turn) -> bool {
 }
 
 impl FanOutOf<'_> {
-    /// Makes the message its topic's retained one before all receivers have been asked about.
-    fn retain_before(&mut self, turn: &mut Turn, tenant: &Tenant, asking: &mut Asking) {
-        if self.is_retained()
-            && let Some(generation) = self.retain_only(turn, tenant)
-        {
-            asking.close_at(generation, tenant);
+    /// Makes the message its topic's retained one before its receivers get it, who are those of this moment.
+    fn retain_before(
+        &mut self,
+        turn: &mut Turn,
+        tenant: &Tenant,
+        found: &mut Result<Arc<Route>, Box<Asking>>,
+    ) -> Option<RetainedAt> {
+        let retained = if self.is_retained() { self.retain_only(turn, tenant, true) } else { None };
+        let RetainedAt { generation, .. } = retained?;
+        match found {
+            Ok(route) => Route::bring_up_to(route, generation, tenant),
+            Err(asking) => asking.close_at(generation, tenant),
         }
+        retained
     }
 }
 
 impl Waiting {
     /// Delivers the message, however long the remaining questions take.
     fn finish(self, turn: &mut Turn) {
-        let Self { tenant, message, source, owner, found, is_in_row } = self;
+        let Self { tenant, message, source, owner, found, is_in_row, retained } = self;
         let route = found.unwrap_or_else(|asking| asking.finish(&mut turn.routes, &tenant));
         turn.in_one_batch(|turn| {
+            if let Some(later) = retained {
+                tenant.retained.write().reaches_receivers(message.topic(), later, turn.stamp());
+            }
             if is_in_parts(message.qos, (message.payload_len(), message.size()), &route) {
                 turn.routes.put_back(&tenant, Arc::clone(&route));
                 Remainder::new(message, route, true).leave(turn, &tenant, source.as_ref());
