@@ -33,7 +33,19 @@ fn deploy_replaces_no_other_project_unasked() {
         ("NoSecrets".to_owned(), "a/rule.lot".to_owned()),
     ];
     assert_eq!(origins(&broker), both);
-    let done = deploy(&broker, folder.path(), &["--replace-project"]);
+    let asks = "Rules that go: NoSecrets.";
+    let plan = deploy(&broker, folder.path(), &["--replace-project", "--dry-run"]);
+    assert!(plan.stdout.contains(asks), "{}", plan.stdout);
+    let port = broker.port();
+    let by_command = |more: &[&str]| {
+        Program::run(LOTMQ, &[&["cmd", "-p", &port, "-loadProject", "b"][..], more].concat()).unwrap()
+    };
+    for refused in [deploy(&broker, folder.path(), &["--replace-project"]), by_command(&[])] {
+        assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
+        assert!(refused.stderr.contains(asks) && origins(&broker) == both, "{}", refused.stderr);
+    }
+    assert!(by_command(&["-beside"]).status.success() && origins(&broker) == both);
+    let done = deploy(&broker, folder.path(), &["--replace-project", "--yes"]);
     assert_eq!(done.status.code(), Some(0), "{}", done.stderr);
     assert!(done.stdout.contains("- Rule   NoSecrets"), "{}", done.stdout);
     assert!(done.stdout.contains("what it denied may be allowed now"), "{}", done.stdout);
@@ -62,6 +74,12 @@ fn a_project_with_rules_goes_only_when_somebody_agrees() {
         assert!(told.stderr.contains("NoSecrets. Nothing was changed; --yes goes on"), "{}", told.stderr);
         assert!(has_rule(), "{refused:?}");
     }
+    let plan = lotmq(&["undeploy", "site", "--dry-run"]);
+    assert_eq!(plan.status.code(), Some(0), "{}", plan.stderr);
+    let shown =
+        ["- Rule   NoSecrets ", "- Model  Reading ", "NoSecrets. This is asked about, or needs --yes"];
+    assert!(shown.iter().all(|shown| plan.stdout.contains(shown)) && has_rule(), "{}", plan.stdout);
+    assert_eq!(lotmq(&["undeploy", "other", "--dry-run"]).status.code(), Some(1));
     for agreed in [&["undeploy", "site", "--yes"][..], &["cmd", "-unloadProject", "site", "--yes"]] {
         let told = lotmq(agreed);
         assert_eq!(told.status.code(), Some(0), "{agreed:?} {} {}", told.stdout, told.stderr);
@@ -264,6 +282,17 @@ fn deploy_tells_which_messages_go_with_a_route_and_asks() {
     let left = "1 waiting message(s) and 2 dead letter(s)";
     let plan = deploy(&broker, folder.path(), &["--dry-run"]);
     assert_eq!(plan.status.code(), Some(0), "{}", plan.stderr);
+    let port = broker.port();
+    for kept in [
+        &["undeploy", "b", "-p", &port][..],
+        &["cmd", "-p", &port, "-unloadProject", "b"],
+        &["cmd", "-p", &port, "-removeRoute", "Line"],
+    ] {
+        let refused = Program::run(LOTMQ, kept).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
+        let asks = format!("Routes that go with messages: Line ({left}). Nothing was changed; --yes goes on");
+        assert!(refused.stderr.contains(&asks), "{}", refused.stderr);
+    }
     let row = plan.stdout.lines().find(|line| line.starts_with("- Route  Line")).unwrap();
     assert!(row.ends_with(&format!("{left} go with it")), "{row}");
     // Nobody is there to be asked.
@@ -362,6 +391,10 @@ fn a_rule_that_changes_is_shown_and_asked_about() {
     assert_eq!(deploy(&broker, folder.path(), &["--yes"]).status.code(), Some(0));
     assert!(may_publish(&mut client));
     let port = broker.port();
-    let back = Program::run(LOTMQ, &["rollback", "b", "-p", &port]).unwrap();
-    assert!(back.status.code() == Some(1) && back.stderr.contains("Rules that change"), "{}", back.stderr);
+    let rollback = || Program::run(LOTMQ, &["rollback", "b", "-p", &port]).unwrap();
+    // What only denies takes no protection away; back to what allows it does.
+    let back = rollback();
+    assert!(back.status.success() && !may_publish(&mut client), "{} {}", back.stdout, back.stderr);
+    let again = rollback();
+    assert!(again.status.code() == Some(1) && again.stderr.contains("Rules that change"), "{}", again.stderr);
 }

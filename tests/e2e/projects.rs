@@ -621,6 +621,13 @@ fn a_file_of_a_project_is_deployed_on_its_own_only_when_told_so() {
     let refused = deploy(&file, &[]);
     assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
     assert!(refused.stderr.contains("Rule 'NoSecrets' is of project 'plant'"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("cannot be deployed until it is removed"), "{}", refused.stderr);
+    let model = folder.path().join("model.lot");
+    fs::write(&model, MODEL).unwrap();
+    assert_eq!(deploy(folder.path(), &["--name", "plant"]).status.code(), Some(0));
+    let refused = deploy(&model, &[]);
+    let told = "Model 'Reading' is of project 'plant': added by hand it is no part of that any more, which takes its place again, having asked, the next time it is deployed. Deploy the folder instead. Nothing was changed; --yes goes on";
+    assert!(refused.status.code() == Some(1) && refused.stderr.contains(told), "{}", refused.stderr);
     let misused = deploy(&file, &["--no-load"]);
     assert!(misused.stderr.contains("--no-load is for the project in a folder"), "{}", misused.stderr);
     assert_eq!(deploy(folder.path(), &["--name", "plant"]).status.code(), Some(0), "it is whole as before");

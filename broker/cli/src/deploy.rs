@@ -48,7 +48,7 @@ pub(crate) struct DeployArgs {
     /// Show what differs in the definitions that change, too; --dry-run shows it alone
     #[arg(long)]
     diff: bool,
-    /// Do not ask before a rule of the project goes or changes or what was added by hand is taken over
+    /// Do not ask before a rule goes or changes, a route goes with messages, or what was added by hand is taken over
     #[arg(long, short = 'y')]
     yes: bool,
     /// Take the place of all projects that are loaded, instead of being loaded beside them
@@ -152,7 +152,7 @@ fn project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit> {
         }
         plan::show(&reply, args.diff || args.dry_run)?;
         if args.dry_run {
-            if let Some(concern) = plan::concern(&reply, (!args.replace_project, !args.replace)) {
+            if let Some(concern) = plan::concern(&reply, !args.replace) {
                 output::line(&format!("{concern} This is asked about, or needs --yes"))?;
             }
             return Ok(Exit::Success);
@@ -166,7 +166,7 @@ fn project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit> {
 
 /// Whether what would change may: nothing of it has to be asked about, or somebody has agreed.
 fn is_agreed_to(args: &DeployArgs, plan: &Value) -> anyhow::Result<bool> {
-    let Some(concern) = plan::concern(plan, (!args.replace_project, !args.replace)) else {
+    let Some(concern) = plan::concern(plan, !args.replace) else {
         return Ok(true);
     };
     let is_agreed = args.yes || is_confirmed(&format!("{concern} Go on?"))?;
@@ -186,14 +186,17 @@ fn file(broker: &mut Broker, args: &DeployArgs, commands: &[AddCommand]) -> anyh
             let (kind, name) = command.entity()?;
             let entity = known.iter().find(|entity| entity["type"] == kind && entity["name"] == name)?;
             let (project, _) = entity["origin"].as_str()?.split_once('/')?;
-            Some(format!("{kind} '{name}' is of project '{}'", printable(project)))
+            let project = printable(project);
+            // No project takes the place of a rule that was added by hand.
+            let then = match kind {
+                "Rule" => "which cannot be deployed until it is removed",
+                _ => "which takes its place again, having asked, the next time it is deployed",
+            };
+            Some(format!("{kind} '{name}' is of project '{project}': added by hand it is no part of that any more, {then}."))
         })
         .collect();
     if !of_projects.is_empty() && !args.yes {
-        let concern = format!(
-            "{}: added by hand it is no part of that any more, which cannot be deployed until it is removed. Deploy the folder instead.",
-            of_projects.join(", ")
-        );
+        let concern = format!("{} Deploy the folder instead.", of_projects.join(" "));
         if !is_confirmed(&format!("{concern} Go on all the same?"))? {
             output::note(&format!("{concern} Nothing was changed; --yes goes on"));
             return Ok(Exit::Failure);

@@ -62,7 +62,7 @@ pub(crate) fn rollback(args: &RollbackArgs) -> anyhow::Result<Exit> {
         output::line("the project is not loaded: nothing that runs changes")?;
     }
     if args.dry_run {
-        if let Some(concern) = plan::concern(&told, (true, !args.replace)) {
+        if let Some(concern) = plan::concern(&told, !args.replace) {
             output::line(&format!("{concern} This is asked about, or needs --yes"))?;
         }
         return Ok(Exit::Success);
@@ -76,14 +76,20 @@ pub(crate) fn rollback(args: &RollbackArgs) -> anyhow::Result<Exit> {
     Ok(if is_success(&reply) { Exit::Success } else { Exit::Failure })
 }
 
-/// Whether a command is one that goes back to a version before, and not only says what that would change.
+/// Whether a command is one that loads a project, or a version of it, and not only says what that would change.
 fn is_meant_by(command: &str) -> bool {
     let mut words = command.split_whitespace();
-    let verb = words.next().unwrap_or_default().replace(['-', '_'], "");
-    verb.eq_ignore_ascii_case("rollbackProject") && !words.any(|word| word.eq_ignore_ascii_case("-dryRun"))
+    let verb = words.next().unwrap_or_default().replace(['-', '_'], "").to_ascii_lowercase();
+    let has = |wanted: &str| words.clone().any(|word| word.eq_ignore_ascii_case(wanted));
+    let loads = match &*verb {
+        "loadproject" | "rollbackproject" => true,
+        "addproject" => has("load"),
+        _ => false,
+    };
+    loads && !has("-dryRun")
 }
 
-/// Whether a command of `lotmq cmd` may be sent: it does not go back to a version before, takes no protection away by that, or somebody has agreed.
+/// Whether a command of `lotmq cmd` may be sent: it does not load a project or an earlier version of it, takes no protection away by that, or somebody has agreed.
 pub(crate) fn may_be_sent(client: &mut Client, command: &str, timeout: Duration) -> anyhow::Result<bool> {
     if !is_meant_by(command) {
         return Ok(true);
@@ -92,7 +98,7 @@ pub(crate) fn may_be_sent(client: &mut Client, command: &str, timeout: Duration)
     // What is wrong with it is told when it is sent.
     let Some(told) = told.filter(is_success) else { return Ok(true) };
     let takes_over = command.split_whitespace().any(|word| word.eq_ignore_ascii_case("-replace"));
-    if plan::concern(&told, (true, !takes_over)).is_some() {
+    if plan::concern(&told, !takes_over).is_some() {
         plan::lines(&told, None).iter().for_each(|line| output::note(line));
     }
     is_agreed_to(&told, false, !takes_over)
@@ -100,7 +106,7 @@ pub(crate) fn may_be_sent(client: &mut Client, command: &str, timeout: Duration)
 
 /// Whether nothing of it has to be asked about, or somebody has agreed.
 fn is_agreed_to(told: &Value, is_forced: bool, by_hand_too: bool) -> anyhow::Result<bool> {
-    let Some(concern) = plan::concern(told, (true, by_hand_too)) else { return Ok(true) };
+    let Some(concern) = plan::concern(told, by_hand_too) else { return Ok(true) };
     let is_agreed = is_forced || is_confirmed(&format!("{concern} Go on?"))?;
     if !is_agreed {
         output::note(&format!("{concern} Nothing was changed; --yes goes on"));

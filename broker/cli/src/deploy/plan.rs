@@ -31,9 +31,7 @@ pub(crate) fn lines(reply: &Value, differences: Option<Paint>) -> Vec<String> {
                 ("removed", "Route") => {
                     left(row).map(|left| format!("{left} go with it")).unwrap_or_default()
                 }
-                ("changed", "Rule") if says_something_else(row) => {
-                    "what it denied may be allowed then".to_owned()
-                }
+                ("changed", "Rule") if may_allow_more(row) => "what it denied may be allowed then".to_owned(),
                 _ => remark.to_owned(),
             };
             let text = format!("{sign} {:<6} {:<24} {}{remark}", kind(row), name(row), place(row));
@@ -66,16 +64,16 @@ pub(crate) fn is_empty(reply: &Value) -> bool {
     LISTS.iter().all(|(key, _, _)| rows(reply, key).next().is_none())
 }
 
-/// What should not happen unasked: rules of the project that go or say something else, routes with what waits for them, what was added by hand and is taken over, and what
-/// waits for a route and is for events that go. `None` if there is nothing of that. Whether a rule allows more than before cannot be told from its text, so that every
-/// change of one is asked about.
-pub(crate) fn concern(reply: &Value, (removed_too, by_hand_too): (bool, bool)) -> Option<String> {
-    let removed = || rows(reply, "removed").filter(|_| removed_too);
+/// What should not happen unasked: rules that go or say something else, routes with what waits for them, what was added by hand and is taken over, and what
+/// waits for a route and is for events that go. `None` if there is nothing of that. Whether a rule allows more than before cannot be told from its text in general, so that
+/// every change of one is asked about, but that to one that only denies.
+pub(crate) fn concern(reply: &Value, by_hand_too: bool) -> Option<String> {
+    let removed = || rows(reply, "removed");
     let gone: Vec<&str> = removed().filter(|row| kind(row) == "Rule").map(name).collect();
     let routes = removed().filter_map(|row| Some(format!("{} ({})", name(row), left(row)?)));
     let routes: Vec<String> = routes.collect();
     let rules = rows(reply, "changed").filter(|row| kind(row) == "Rule");
-    let changed: Vec<&str> = rules.filter(|row| says_something_else(row)).map(name).collect();
+    let changed: Vec<&str> = rules.filter(|row| may_allow_more(row)).map(name).collect();
     let taken: Vec<&str> = rows(reply, "takesOver").filter(|_| by_hand_too).map(name).collect();
     let mut parts = Vec::new();
     if !gone.is_empty() {
@@ -99,23 +97,38 @@ pub(crate) fn concern(reply: &Value, (removed_too, by_hand_too): (bool, bool)) -
 }
 
 /// Messages that go with a route, where there are any.
-fn left(row: &Value) -> Option<String> {
+pub(crate) fn left(row: &Value) -> Option<String> {
     let count = |key: &str| row[key].as_u64().unwrap_or_default();
     let (waiting, dead) = (count("waiting"), count("deadLetters"));
     (waiting + dead > 0).then(|| format!("{waiting} waiting message(s) and {dead} dead letter(s)"))
 }
 
+/// Whether the changed rule of a row may allow something that it did not before. What only denies, in the same header, does not.
+fn may_allow_more(row: &Value) -> bool {
+    let header =
+        |text: &'_ str| code(text).first().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    let only_denies = || {
+        let (before, after) = (row["before"].as_str()?, row["after"].as_str()?);
+        let after_code = code(after);
+        let denies = matches!(after_code.as_slice(), [_, verdict] if verdict.trim() == "DENY");
+        Some(denies && header(before) == header(after))
+    };
+    says_something_else(row) && only_denies() != Some(true)
+}
+
 /// Whether the two texts of a row differ in more than lines of comments and blanks at the ends of lines. Of texts that the broker has left out, it is taken for granted.
 fn says_something_else(row: &Value) -> bool {
     let (Some(before), Some(after)) = (row["before"].as_str(), row["after"].as_str()) else { return true };
+    code(before) != code(after)
+}
+
+/// The lines of a text that are more than comments and blanks, without those at their ends.
+fn code(text: &str) -> Vec<&str> {
     let is_code = |line: &&str| {
         let start = line.trim_start();
         !(start.is_empty() || start.starts_with("--") || start.starts_with("//"))
     };
-    let code = |text: &'_ str| -> Vec<String> {
-        text.lines().filter(is_code).map(|line| line.trim_end().to_owned()).collect()
-    };
-    code(before) != code(after)
+    text.lines().filter(is_code).map(str::trim_end).collect()
 }
 
 fn rows<'a>(reply: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
@@ -146,20 +159,46 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_rule_that_only_denies_is_no_concern() {
+        let header = "DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"a/#\"";
+        let condition = "    IF USER IS \"ann\" THEN\n        ALLOW\n";
+        for (before, after, is_concern) in [
+            (format!("{header}\n{condition}"), format!("-- nobody\n{header}\n    DENY\n"), false),
+            (format!("{header}\n    ALLOW\n"), format!("{header}  \n\n    DENY"), false),
+            // It denies less than before: other topics, or behind other rules.
+            (format!("{header}\n    DENY\n"), format!("{}\n    DENY\n", header.replace("a/#", "a/b")), true),
+            (format!("{header}\n    DENY\n"), format!("{}\n    DENY\n", header.replace("100", "200")), true),
+            (format!("{header}\n    DENY\n"), format!("{header}\n{condition}"), true),
+            (
+                format!("{header}\n{condition}"),
+                format!("{header}\n{condition}    ELSE\n        DENY\n"),
+                true,
+            ),
+        ] {
+            let row = json!({ "type": "Rule", "name": "R", "before": before, "after": after });
+            let reply = json!({ "data": { "changed": [row] } });
+            assert_eq!(concern(&reply, false).is_some(), is_concern, "{after}");
+            let shown = lines(&reply, None);
+            assert_eq!(shown[0].contains("may be allowed"), is_concern, "{shown:?}");
+            assert!(shown.len() > 1, "it is shown all the same");
+        }
+    }
+
+    #[test]
     fn a_rule_that_says_something_else_is_a_concern_and_shown() {
         let deny = "DEFINE RULE R\n    DENY\n";
         for (after, kind, is_concern) in [
             ("DEFINE RULE R\n    ALLOW\n", "Rule", true),
             ("-- why\nDEFINE RULE R\n\n    DENY  \n// end\n", "Rule", false),
-            ("  DEFINE RULE R\n    DENY\n", "Rule", true),
+            ("  DEFINE RULE R\n    DENY\n", "Rule", false),
             ("DEFINE RULE R\n    ALLOW\n", "Action", false),
         ] {
             let row = json!({ "type": kind, "name": "R", "before": deny, "after": after });
             let reply = json!({ "data": { "changed": [row] } });
-            assert_eq!(concern(&reply, (false, false)).is_some(), is_concern, "{kind} {after}");
+            assert_eq!(concern(&reply, false).is_some(), is_concern, "{kind} {after}");
             assert_eq!(lines(&reply, None).len() > 1, kind == "Rule", "{after}");
         }
         let untold = json!({ "data": { "changed": [{ "type": "Rule", "name": "R" }] } });
-        assert!(concern(&untold, (true, true)).is_some_and(|text| text.contains("allowed: R.")));
+        assert!(concern(&untold, true).is_some_and(|text| text.contains("allowed: R.")));
     }
 }
