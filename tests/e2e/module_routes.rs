@@ -235,7 +235,7 @@ fn what_does_not_fit_the_world_route_is_refused() {
         (
             format!("m -world route -net 127.0.0.1 wasm64:{echo}"),
             "GRANT_INVALID",
-            "'endpoint:127.0.0.1' is not a grant: it is not host:port, where a host may begin with '*.' and a port may be '*'.",
+            "'endpoint:127.0.0.1' is not a grant: it is not host:port, where a host may be '*.suffix', a network such as 10.0.0.0/24 or '*', and a port a range or '*'; IPv6 in brackets.",
         ),
         (
             format!("m -world route -grant action:A wasm64:{echo}"),

@@ -79,6 +79,11 @@ pub(super) fn host_name(text: &str) -> Option<String> {
 }
 
 impl HostPattern {
+    /// Whether it covers all places of another one.
+    pub fn includes(&self, other: &HostPattern) -> bool {
+        self.ports.0 <= other.ports.0 && other.ports.1 <= self.ports.1 && self.host.includes(&other.host)
+    }
+
     /// Whether a guest may connect there; the host is a [`host_name`].
     pub(super) fn covers(&self, host: &str, port: u16) -> bool {
         (self.ports.0..=self.ports.1).contains(&port) && self.host.covers(host)
@@ -103,6 +108,21 @@ impl HostRule {
             }
             (Err(_), None) if !text.contains(':') => host_name(text).map(HostRule::Name),
             (Err(_), _) => None,
+        }
+    }
+
+    fn includes(&self, other: &HostRule) -> bool {
+        match (self, other) {
+            (HostRule::Any, _) => true,
+            (HostRule::Network(network, bits), HostRule::Network(other, other_bits)) => {
+                bits <= other_bits && is_within(*other, (*network, *bits))
+            }
+            (HostRule::Name(name), HostRule::Name(other)) => name == other,
+            (HostRule::Suffix(suffix), HostRule::Name(name)) => {
+                name.len() > suffix.len() && name.ends_with(suffix)
+            }
+            (HostRule::Suffix(suffix), HostRule::Suffix(other)) => other.ends_with(suffix),
+            (HostRule::Network(..) | HostRule::Name(_) | HostRule::Suffix(_), _) => false,
         }
     }
 

@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use lotmq_host::fiber::HostPattern;
 use lotmq_host::{Grants, NameGrant, TopicGrant, ValueGrant};
 
 /// Grants of a route that runs a module: what its text names and the module was granted, both; state and configuration are the module's.
@@ -93,28 +94,22 @@ pub(crate) fn have_common_topics(one: &str, other: &str) -> bool {
     common_filter(one, other).is_some()
 }
 
-/// Whether a granted place, as `host:port`, covers one that a route names: a host, `*.suffix` or a network, and a port, a range of them or `*`. A granted host
-/// may begin with `*.`, a granted port may be `*`.
+/// Whether a granted place covers one that a route names: both are a host, `*.suffix`, a network or `*`, with a port, a range of them or `*`.
 pub(crate) fn reaches(granted: &str, place: &str) -> bool {
-    let (Some((granted_host, granted_port)), Some((host, port))) =
-        (granted.rsplit_once(':'), place.trim().rsplit_once(':'))
-    else {
-        return false;
-    };
-    (granted_port == "*" || granted_port == port) && covers_host(&plain_host(granted_host), &plain_host(host))
+    pattern(granted).zip(pattern(place)).is_some_and(|(granted, place)| granted.includes(&place))
 }
 
-fn covers_host(granted: &str, host: &str) -> bool {
-    let address = |text: &str| text.parse::<IpAddr>().ok().map(|address| address.to_canonical());
-    match (address(granted), address(host)) {
-        (Some(granted), Some(host)) => granted == host,
-        (Some(_), None) | (None, Some(_)) => false,
-        (None, None) => match granted.strip_prefix('*') {
-            // `*.a.example` is covered by `*.example`.
-            Some(suffix) => granted == host || (host.len() > suffix.len() && host.ends_with(suffix)),
-            None => granted == host,
-        },
-    }
+/// A pattern of places; an address of IPv4 may be written as one of IPv6.
+fn pattern(text: &str) -> Option<HostPattern> {
+    let (host, ports) = text.trim().rsplit_once(':')?;
+    let host = plain_host(host);
+    let host = match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(address) if address.is_ipv4() => address.to_string(),
+        Ok(address) => format!("[{address}]"),
+        Err(_) if host.contains(':') => format!("[{host}]"),
+        Err(_) => host,
+    };
+    format!("{host}:{ports}").parse().ok()
 }
 
 /// A host in lower case, without brackets, and without the dot at the end.
@@ -205,6 +200,17 @@ mod tests {
             ("[2001:db8::1]:502", "[2001:db8::2]:502", false),
             ("*.example:*", "*:1", false),
             ("plc.example:502", "plc.example", false),
+            ("*:9092", "*:9092", true),
+            ("*:*", "10.0.0.0/8:1-9", true),
+            ("*:9092", "b.example:9092", true),
+            ("*.example:*", "*:*", false),
+            ("10.0.0.0/8:2000-2010", "10.1.0.0/16:2001-2010", true),
+            ("10.0.0.0/8:2000-2010", "10.1.0.7:2000", true),
+            ("10.0.0.0/8:2000-2010", "10.1.0.7:2000-2011", false),
+            ("10.0.0.0/8:2000", "11.0.0.7:2000", false),
+            ("10.0.0.0/8:2000", "a.example:2000", false),
+            ("[2001:db8::/32]:502", "[2001:db8:7::/48]:502", true),
+            ("[2001:db8::/32]:502", "[2001::/16]:502", false),
         ] {
             assert_eq!(reaches(granted, place), expected, "{granted} and {place}");
         }

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use lotmq_config::is_device_path;
+use lotmq_host::fiber::HostPattern;
 use lotmq_host::{Capability, Grants, NameGrant, TopicGrant, ValueGrant, World, custom_sections};
 use lotmq_router::{filter_includes, topic_filter_valid};
 use serde::{Deserialize, Serialize};
@@ -139,9 +140,10 @@ fn check_name(capability: Capability, name: &str) -> Result<(), &'static str> {
         | Capability::CallScript
         | Capability::CallModule
         | Capability::AskRoute => (is_plain(name), "it names no definition"),
-        Capability::Connect => {
-            (is_endpoint(name), "it is not host:port, where a host may begin with '*.' and a port may be '*'")
-        }
+        Capability::Connect => (
+            name.parse::<HostPattern>().is_ok(),
+            "it is not host:port, where a host may be '*.suffix', a network such as 10.0.0.0/24 or '*', and a port a range or '*'; IPv6 in brackets",
+        ),
         Capability::ReadFile | Capability::WriteFile => (is_path(name), "it names no path without '..'"),
         Capability::OpenSerialPort => {
             (name == ALL || is_device_path(name), "it is no path such as '/dev/ttyUSB0'")
@@ -176,19 +178,6 @@ fn is_invisible(character: char) -> bool {
 /// Whether a text is a path, or stands for all of them.
 fn is_path(text: &str) -> bool {
     is_plain(text) && text.split('/').all(|name| name != "..")
-}
-
-/// Whether a text is `host:port`; a host may begin with `*.`, a port may be `*`.
-fn is_endpoint(text: &str) -> bool {
-    let Some((host, port)) = text.rsplit_once(':') else { return false };
-    let is_port = port == ALL || port.parse::<u16>().is_ok_and(|port| port > 0);
-    let plain = host.strip_prefix("*.").unwrap_or(host);
-    let is_address = plain
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .is_some_and(|inside| inside.parse::<std::net::Ipv6Addr>().is_ok());
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    is_port && (is_address || (!plain.is_empty() && plain.bytes().all(is_name)))
 }
 
 /// What a component says of itself.
@@ -405,6 +394,9 @@ mod tests {
             "endpoint:db.example:5432",
             "endpoint:*.example:*",
             "endpoint:[::1]:80",
+            "endpoint:10.0.0.0/24:2000-2010",
+            "endpoint:*:9092",
+            "endpoint:[2001:db8::/32]:*",
             "file-read:/data/x",
             "file-write:logs",
             "file-read:*",
@@ -430,7 +422,9 @@ mod tests {
             ("endpoint:db", "it is not host:port"),
             ("endpoint:db:0", "it is not host:port"),
             ("endpoint:a b:1", "it is not host:port"),
-            ("endpoint:*:1", "it is not host:port"),
+            ("endpoint:10.0.0.0/33:1", "it is not host:port"),
+            ("endpoint:::1:1", "it is not host:port"),
+            ("endpoint:db:9-1", "it is not host:port"),
             ("serial:ttyUSB0", "it is no path such as"),
             ("serial:/dev/../x", "it is no path such as"),
             ("file:/data", "begins with none of"),
