@@ -295,15 +295,17 @@ fn no_record_leads_out_of_the_folder_and_bad_ones_are_told() {
     let broker = broker();
     broker.command_ok(&route("APPEND TRUE", &event("CLEAN:{table: {payload.json.t}, data: {value.json}}")));
     let mut errors = watch(&broker, "error/+");
+    std::fs::create_dir_all(path(&broker, "taken.csv")).unwrap();
+    std::fs::write(path(&broker, "file.txt"), "").unwrap();
+    let long = format!(r#"{{"t":"{}"}}"#, "x".repeat(300));
     for (record, expected) in [
         (r#"{"t":"../../x"}"#, "is no path of a file below STORAGE_DIR"),
         (r#"{"t":"/etc/x"}"#, "is no path of a file below STORAGE_DIR"),
         (r#"["#, "the payload is not JSON"),
-        (r#"{"t":""}"#, ""),
+        (&long, "has a name of more than 240 bytes"),
+        (r#"{"t":"taken"}"#, "'taken.csv': a folder is in its place"),
+        (r#"{"t":"file.txt/x"}"#, "'file.txt/x.csv': a file is in the place of its folder"),
     ] {
-        if expected.is_empty() {
-            continue;
-        }
         send(&broker, "rows/1", record);
         let told = next(&mut errors);
         assert!(told.contains(expected), "{told}");

@@ -109,6 +109,8 @@ fn what_the_server_answers_decides_what_becomes_of_a_message() {
     let mut errors = watch(&broker, "error/+");
     let refused = next_of(&broker, &mut errors, "get/gone", "");
     assert!(refused.contains("the server answered 404"), "{refused}");
+    let refused = next_of(&broker, &mut errors, "get/..", "");
+    assert!(refused.contains("ENDPOINT gives '/..', which is the address of something else"), "{refused}");
     let refused = next_of(&broker, &mut errors, "get/large", "");
     assert!(refused.contains("1048576"), "{refused}");
     assert_eq!(next_of(&broker, &mut watcher, "get/end", ""), "answer/end=GET /end");

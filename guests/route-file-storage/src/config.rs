@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lotmq_guest::route::{Delivery, Failure, QoS, Template};
 use route_settings::{Configuration, Settings};
 
-use crate::limits::{PATH_BYTES_MAX, PATH_NAMES_MAX, RECORDS_MAX};
+use crate::limits::{NAME_BYTES_MAX, PATH_BYTES_MAX, PATH_NAMES_MAX, RECORDS_MAX};
 use crate::query::Query;
 use crate::time::Time;
 
@@ -143,6 +143,9 @@ impl FileConfig {
 pub(crate) fn checked(path: String) -> Result<String, String> {
     let is_plain =
         |name: &str| !name.is_empty() && name != "." && name != ".." && !name.contains(['\0', '\\']);
+    if path.split('/').any(|name| name.len() > NAME_BYTES_MAX) {
+        return Err(format!("'{path}' has a name of more than {NAME_BYTES_MAX} bytes"));
+    }
     let is_path = path.len() <= PATH_BYTES_MAX && path.split('/').count() <= PATH_NAMES_MAX;
     if is_path && path.split('/').all(is_plain) {
         return Ok(path);
@@ -169,6 +172,8 @@ mod tests {
         for table in ["../x", "a/../../x", "/etc/x/..", "a//b", "a\0"] {
             assert!(config.files.path(table, at).is_err(), "{table}");
         }
+        let long = config.files.path(&"x".repeat(NAME_BYTES_MAX), at).unwrap_err();
+        assert!(long.contains("has a name of more than 240 bytes"), "{long}");
         let absolute = parsed("", "").unwrap().files.path("/etc/passwd", at);
         assert_eq!(absolute.unwrap_err(), "'/etc/passwd.csv', which is no path of a file below STORAGE_DIR");
     }

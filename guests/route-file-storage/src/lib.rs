@@ -69,6 +69,8 @@ impl State {
                 Err(Failure::Reject(reason)) => {
                     receipt.rejected.push(Rejection { index: receipt.accepted, reason });
                 }
+                // What is before it goes by itself, so that it fails for itself the next time.
+                Err(_) if receipt.accepted > 0 => break,
                 Err(failure) => {
                     self.store.forget();
                     return Err(failure);

@@ -9,6 +9,9 @@ pub(crate) const JSON_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Files whose ends are known without looking.
 pub(crate) const FILES_MAX: usize = 16;
 
+/// Bytes of a name in a path: file systems have 255, and full files have a number.
+pub(crate) const NAME_BYTES_MAX: usize = 240;
+
 /// Bytes of a path, and its names. From the interface `files`.
 pub(crate) const PATH_BYTES_MAX: usize = 1024;
 /// See [`PATH_BYTES_MAX`].

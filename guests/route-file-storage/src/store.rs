@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
 
-use lotmq_guest::route::files::{FileError, Folder};
+use lotmq_guest::route::files::{FileError, FileKind, Folder};
 use lotmq_guest::route::{Failure, state};
 use serde_json::{Map, Value as Json};
 
@@ -139,6 +139,7 @@ impl Store {
     /// Looks at the end of a file.
     fn look(&self, path: &str, is_text: bool) -> Result<OpenFile, FileError> {
         let length = match self.folder.stat(path) {
+            Ok(known) if known.kind == FileKind::Folder => return Err(FileError::Exists),
             Ok(known) => known.length,
             Err(FileError::NotFound) => 0,
             Err(error) => return Err(error),
@@ -309,7 +310,7 @@ fn of_io(error: std::io::Error) -> FileError {
     }
 }
 
-/// The class of failure that an error of a file is: what is not allowed only people can correct; a folder that is gone is made when the route is opened
+/// The class of failure that an error of a file is: what is not allowed only people can correct; what has a folder or a file in its place can never be written; a folder that is gone is made when the route is opened
 /// again; a disk that is full or fails may take it later.
 fn failure(path: &str, error: FileError) -> Failure {
     match error {
@@ -318,7 +319,11 @@ fn failure(path: &str, error: FileError) -> Failure {
         FileError::NoSpace => Failure::Retry(format!("'{path}': the disk is full")),
         FileError::LimitReached => Failure::Retry(format!("'{path}': too many files are open")),
         FileError::Exists | FileError::NotEmpty => {
-            Failure::Fatal(format!("'{path}': a folder is in its place"))
+            Failure::Reject(format!("'{path}': a folder is in its place"))
+        }
+        // ENOTDIR, which the interface has no word for.
+        FileError::Other(reason) if reason.starts_with("Not a directory") => {
+            Failure::Reject(format!("'{path}': a file is in the place of its folder"))
         }
         FileError::Other(reason) => Failure::Retry(format!("'{path}': {reason}")),
     }

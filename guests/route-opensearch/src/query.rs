@@ -25,12 +25,17 @@ pub(crate) fn index_of(table: &str) -> String {
     table.to_lowercase()
 }
 
+/// Whether a name is none of an index but a step of a path, to the same or the folder above.
+pub(crate) fn is_step(name: &str) -> bool {
+    ["", ".", ".."].contains(&name)
+}
+
 impl Question {
     pub(crate) fn parse(body: &[u8]) -> Result<Question, String> {
         let question: Json =
             serde_json::from_slice(body).map_err(|error| format!("the query is not JSON: {error}"))?;
         match question["table"].as_str() {
-            Some(table) if !table.is_empty() => Ok(Question(question)),
+            Some(table) if !is_step(table) => Ok(Question(question)),
             _ => Err("a query names a table".to_owned()),
         }
     }

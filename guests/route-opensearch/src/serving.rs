@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use crate::bulk::{self, Outcome};
 use crate::config::{Answer, Config, Target};
 use crate::far::{Far, encoded};
-use crate::query::{Fields, Question, index_of, sources};
+use crate::query::{Fields, Question, index_of, is_step, sources};
 use crate::statement::{Document, Search, Statement};
 
 /// Milliseconds of a delivery after which the host is told how far it has come.
@@ -186,7 +186,7 @@ impl Serving {
 
     /// The documents that a search finds, as an array.
     fn search(&self, search: &Search) -> Result<Vec<u8>, Failure> {
-        let target = format!("/{}/_search", search_index(&search.index));
+        let target = format!("/{}/_search", search_index(&search.index)?);
         let answer = self.far.post(&target, "application/json", search.body.clone())?;
         let found = sources(&answer).map_err(Failure::Reconnect)?;
         let (result, left_out) = bounded(&found);
@@ -225,9 +225,12 @@ impl Serving {
 }
 
 /// The indices of a search as a path: several have commas between them, and patterns stars.
-fn search_index(indices: &str) -> String {
+fn search_index(indices: &str) -> Result<String, Failure> {
+    if is_step(indices) {
+        return Err(Failure::Reject(format!("no index is called '{indices}'")));
+    }
     let one = |index: &str| index.split('*').map(encoded).collect::<Vec<_>>().join("*");
-    indices.split(',').map(one).collect::<Vec<_>>().join(",")
+    Ok(indices.split(',').map(one).collect::<Vec<_>>().join(","))
 }
 
 /// As many documents as a result may have bytes, as an array, and how many are left out.
@@ -259,6 +262,9 @@ mod tests {
         let (result, left_out) = bounded(&[&document, &document, &document, &document]);
         assert_eq!((result.len(), left_out), (800_007, 2));
         assert_eq!(serde_json::from_slice::<Json>(&result).unwrap().as_array().map(Vec::len), Some(2));
-        assert_eq!(search_index("a b,c-*"), "a%20b,c-*");
+        assert_eq!(search_index("a b,c-*").unwrap(), "a%20b,c-*");
+        for step in ["", ".", ".."] {
+            assert!(matches!(search_index(step), Err(Failure::Reject(_))), "{step}");
+        }
     }
 }

@@ -183,7 +183,10 @@ fn call(event: &Settings<'_>) -> Result<Call, Failure> {
 
 impl Call {
     /// What is asked for, with values that become no part of the address.
-    pub(crate) fn endpoint(&self, delivery: &Delivery) -> String {
+    ///
+    /// # Errors
+    /// A reject where values make a step of the path that servers take for the folder above or the same (RFC 3986 §5.2.4), however it is written.
+    pub(crate) fn endpoint(&self, delivery: &Delivery) -> Result<String, Failure> {
         let values = self.endpoint.values(delivery);
         let value = |place: usize| values.get(place - 1).map(text_of).unwrap_or_default();
         let mut texts = self.endpoint.texts().iter();
@@ -192,7 +195,13 @@ impl Call {
             endpoint.push_str(&address::encoded(&value(index + 1)));
             endpoint.push_str(&address::plain(text));
         }
-        endpoint
+        let path = endpoint.split(['?', '#']).next().unwrap_or_default();
+        if path.split('/').any(|step| step == "." || step == "..") {
+            return Err(Failure::Reject(format!(
+                "ENDPOINT gives '{endpoint}', which is the address of something else"
+            )));
+        }
+        Ok(endpoint)
     }
 
     /// The body: `BODY`, or the payload where the method has one.

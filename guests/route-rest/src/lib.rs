@@ -114,7 +114,7 @@ fn asked(config: &Asking, call: &Call, delivery: &Delivery) -> Result<HttpRespon
     let mut method = call.method.clone();
     let mut body = call.body(delivery);
     let fields = config.fields(call, delivery, &body);
-    let mut target = config.base.target(&call.endpoint(delivery));
+    let mut target = config.base.target(&call.endpoint(delivery)?);
     for _ in 0..=REDIRECTS_MAX {
         let with_field = |request: HttpRequest, (name, value): &(String, String)| request.header(name, value);
         // A request without a body does not say what its body is.
