@@ -13,7 +13,7 @@ use crate::pasteable::pasteable;
 ///
 /// As in: lotmq routes.
 ///
-/// DELIVERED are messages that the other side has got, RECEIVED those that came from there, answers included, LAST the time since the last of these, FAILED those that never pass or found no room, WAITING those that the other side does not have yet, OLDEST the time for which the first of them has waited, DEAD those that were given up and are kept
+/// DELIVERED are messages that the other side has got, /S how many in a second lately, LATENCY the mean time that took them, RECEIVED those that came from there, answers included, LAST the time since the last of these, FAILED those that never pass or found no room, WAITING those that the other side does not have yet, OLDEST the time for which the first of them has waited, DEAD those that were given up and are kept
 /// (`lotmq cmd -listDeadLetters NAME`), DROPPED those that are not kept because there were too many. Behind a route that is not connected stands the reason. `lotmq cmd -skipWaiting NAME` takes the oldest that waits out and makes a dead letter of it.
 ///
 /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
@@ -63,13 +63,16 @@ pub(crate) fn routes(args: &RoutesArgs) -> anyhow::Result<Exit> {
 }
 
 /// Heads of the columns of routes, of which [`row`] has the cells.
-pub(crate) const HEAD: [&str; 13] = [
+pub(crate) const HEAD: [&str; 16] = [
     "NAME",
     "TYPE",
     "CONNECTION",
     "HEALTH",
     "DELIVERED",
+    "/S",
+    "LATENCY",
     "RECEIVED",
+    "/S",
     "LAST",
     "FAILED",
     "WAITING",
@@ -81,12 +84,12 @@ pub(crate) const HEAD: [&str; 13] = [
 
 /// Table of routes, each column as wide as it needs to be.
 pub(crate) fn table(routes: &[Value]) -> String {
-    let rows: Vec<[String; 13]> = routes.iter().map(row).collect();
-    columns::table(HEAD, &rows, &[4, 5, 6, 7, 8, 9, 10, 11])
+    let rows: Vec<[String; 16]> = routes.iter().map(row).collect();
+    columns::table(HEAD, &rows, &[4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14])
 }
 
 /// Row of a route.
-pub(crate) fn row(route: &Value) -> [String; 13] {
+pub(crate) fn row(route: &Value) -> [String; 16] {
     let text = |name: &str| route[name].as_str().unwrap_or_default().to_owned();
     let number = |name: &str| route[name].as_u64().unwrap_or_default().to_string();
     let time = |name: &str| route[name].as_u64().map_or_else(String::new, age);
@@ -96,7 +99,10 @@ pub(crate) fn row(route: &Value) -> [String; 13] {
         text("connection"),
         text("health"),
         number("delivered"),
+        rate(&route["deliveredPerSecond"]),
+        latency(&route["latencyMs"]),
         number("received"),
+        rate(&route["receivedPerSecond"]),
         time("lastReceivedSeconds"),
         number("failed"),
         number("waiting"),
@@ -105,6 +111,24 @@ pub(crate) fn row(route: &Value) -> [String; 13] {
         number("deadLettersDropped"),
         pasteable(&text("reason")),
     ]
+}
+
+/// A rate; those below 10 with a digit behind the point.
+fn rate(value: &Value) -> String {
+    match value.as_f64().unwrap_or_default() {
+        0.0 => "0".to_owned(),
+        rate if rate < 10.0 => format!("{rate:.1}"),
+        rate => format!("{rate:.0}"),
+    }
+}
+
+/// A time of so many milliseconds; nothing where there is none.
+fn latency(value: &Value) -> String {
+    match value.as_u64() {
+        None => String::new(),
+        Some(ms) if ms < 10_000 => format!("{ms}ms"),
+        Some(ms) => age(ms / 1000),
+    }
 }
 
 #[cfg(test)]
@@ -116,14 +140,14 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_they_need_to_be() {
         let routes = [
-            json!({"name":"Line","type":"MODBUS_TCP","connection":"Connected","health":"Green","delivered":0,"received":12345,"lastReceivedSeconds":0,"failed":0,"waiting":0,"oldestSeconds":null,"deadLetters":0,"deadLettersDropped":0,"reason":null}),
-            json!({"name":"ToTheCloud","type":"MQTT_BRIDGE","connection":"Reconnecting","health":"Red","delivered":7,"received":0,"failed":2,"waiting":1200,"oldestSeconds":93784,"deadLetters":2,"deadLettersDropped":17,"reason":"it is stopped; -run starts it"}),
+            json!({"name":"Line","type":"MODBUS_TCP","connection":"Connected","health":"Green","delivered":0,"received":12345,"receivedPerSecond":80.2,"deliveredPerSecond":0.0,"latencyMs":null,"lastReceivedSeconds":0,"failed":0,"waiting":0,"oldestSeconds":null,"deadLetters":0,"deadLettersDropped":0,"reason":null}),
+            json!({"name":"ToTheCloud","type":"MQTT_BRIDGE","connection":"Reconnecting","health":"Red","delivered":7,"deliveredPerSecond":0.4,"latencyMs":12,"received":0,"failed":2,"waiting":1200,"oldestSeconds":93784,"deadLetters":2,"deadLettersDropped":17,"reason":"it is stopped; -run starts it"}),
         ];
         assert_eq!(
             table(&routes),
-            "NAME        TYPE         CONNECTION    HEALTH  DELIVERED  RECEIVED  LAST  FAILED  WAITING  OLDEST  DEAD  DROPPED\n\
-             Line        MODBUS_TCP   Connected     Green           0     12345    0s       0        0             0        0\n\
-             ToTheCloud  MQTT_BRIDGE  Reconnecting  Red             7         0             2     1200   1d02h     2       17  it is stopped; lotmq cmd -run starts it\n"
+            "NAME        TYPE         CONNECTION    HEALTH  DELIVERED   /S  LATENCY  RECEIVED  /S  LAST  FAILED  WAITING  OLDEST  DEAD  DROPPED\n\
+             Line        MODBUS_TCP   Connected     Green           0    0              12345  80    0s       0        0             0        0\n\
+             ToTheCloud  MQTT_BRIDGE  Reconnecting  Red             7  0.4     12ms         0   0             2     1200   1d02h     2       17  it is stopped; lotmq cmd -run starts it\n"
         );
     }
 }

@@ -98,9 +98,16 @@ fn figures(condition: &Value) -> String {
     if !routes.is_empty() {
         let sum = |figure: &str| routes.iter().map(|route| number(&route[figure])).sum::<u64>();
         let (brought, delivered) = (sum("received"), sum("delivered"));
+        let rate = |figure: &str| {
+            routes.iter().filter_map(|route| route[figure].as_f64()).fold(0.0, |all, of| all + of)
+        };
         line(
             "of routes",
-            format!("{brought} brought, {delivered} delivered to other systems since the start"),
+            format!(
+                "{:.1}/s brought, {:.1}/s delivered to other systems; since the start {brought} brought, {delivered} delivered",
+                rate("receivedPerSecond"),
+                rate("deliveredPerSecond")
+            ),
         );
     }
     line("definitions", definitions(&condition["definitions"]));
@@ -246,14 +253,14 @@ fn routes(routes: &Value) -> String {
         Some(_) | None => 2,
     });
     rows(&sorted.into(), "lotmq routes has them all", |route| {
-        let mut cells = <[String; 14]>::default();
+        let mut cells = <[String; 17]>::default();
         cells[1..].clone_from_slice(&crate::routes::row(route));
         cells
     })
     .map_or_else(String::new, |(rows, more)| {
-        let mut head = [""; 14];
+        let mut head = [""; 17];
         head[1..].copy_from_slice(&crate::routes::HEAD);
-        table(head, &rows, &[5, 6, 7, 8, 9, 10, 11, 12]) + &more
+        table(head, &rows, &[5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]) + &more
     })
 }
 
@@ -321,7 +328,7 @@ mod tests {
             "routes": [
                 {"name": "Db", "type": "POSTGRESQL", "connection": "Reconnecting", "health": "Red", "delivered": 30, "received": 0, "waiting": 12, "oldestSeconds": 75,
                     "failed": 2, "deadLetters": 1, "reason": "no such table"},
-                {"name": "Up", "type": "MQTT_BRIDGE", "connection": "Connected", "health": "Green", "delivered": 40, "received": 5, "lastReceivedSeconds": 13, "waiting": 0, "failed": 0, "deadLetters": 0},
+                {"name": "Up", "type": "MQTT_BRIDGE", "connection": "Connected", "health": "Green", "delivered": 40, "received": 5, "receivedPerSecond": 0.1, "lastReceivedSeconds": 13, "waiting": 0, "failed": 0, "deadLetters": 0},
             ],
             "loginWaits": [{"user": "ann", "from": "192.0.2.1", "failures": 6, "secondsLeft": 2, "until": "2026-11-25T22:11:24.553Z"},
                 {"user": null, "from": "unix", "failures": 12, "secondsLeft": 1, "until": "2026-11-25T22:11:23.553Z"}],
@@ -338,7 +345,7 @@ lotmq 1.0 at 127.0.0.1:1883 is failing, with 1 Red of 2 routes, up 1m01s
 
 clients      2 connected with this one, 3 sessions, 4 subscriptions
 messages     1.3/s in, 2.0/s out, 0.0/s dropped; since the start 10 in, 20 out, 0 dropped
-of routes    5 brought, 70 delivered to other systems since the start
+of routes    0.1/s brought, 0.0/s delivered to other systems; since the start 5 brought, 70 delivered
 definitions  2 Action (1 with errors), 1 Rule
 store        1.0 MiB, 6 messages stored, 5 retained
 process      1.0 KiB of memory, 1.5 % of a core
@@ -367,9 +374,9 @@ WARNINGS OF DEFINITIONS (of each place the last one)
   Action  Hot   LOT601  line.lot:4:9      2  a number was compared with something else as text (2 times so far)
 
 ROUTES
-  NAME  TYPE         CONNECTION    HEALTH  DELIVERED  RECEIVED  LAST  FAILED  WAITING  OLDEST  DEAD  DROPPED
-  Db    POSTGRESQL   Reconnecting  Red            30         0             2       12   1m15s     1        0  no such table
-  Up    MQTT_BRIDGE  Connected     Green          40         5   13s       0        0             0        0
+  NAME  TYPE         CONNECTION    HEALTH  DELIVERED  /S  LATENCY  RECEIVED   /S  LAST  FAILED  WAITING  OLDEST  DEAD  DROPPED
+  Db    POSTGRESQL   Reconnecting  Red            30   0                  0    0             2       12   1m15s     1        0  no such table
+  Up    MQTT_BRIDGE  Connected     Green          40   0                  5  0.1   13s       0        0             0        0
 ";
         assert_eq!(screen(&condition, "127.0.0.1:1883", Paint::none()), expected);
     }

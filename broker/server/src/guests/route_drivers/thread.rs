@@ -202,6 +202,7 @@ async fn tell(hosting: Arc<Hosting>, tenant: Arc<Tenant>, route: Arc<RouteRunner
         let definition = &version.definition;
         let now = hosting.definitions_now().wall;
         let (names, dead) = ((&**definition.name(), &*version.said().kind), route.dead_letters.figures());
+        route.mark_pace(now);
         let status = route.standing().to_json(names, &route.beside(), now).to_string();
         let topic = format!("{}/status", definition.sys_topic());
         this_turn::with(|turn| {

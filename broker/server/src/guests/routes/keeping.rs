@@ -409,7 +409,10 @@ impl RouteRunner {
         let waits = oldest.into_iter().map(wait).collect();
         let waits_to_publish = self.ingest_waits.told().map(|why| format!("what it brings waits: {why}"));
         let full = self.fullness();
+        let (waiting, oldest_ms) = (self.waiting(), self.oldest_age_ms());
         Beside {
+            waiting,
+            oldest_ms,
             waits_to_publish,
             dead_letters: dead.waiting.messages,
             dead_letters_dropped: dead.dropped,

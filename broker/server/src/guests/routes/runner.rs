@@ -444,6 +444,11 @@ impl RouteRunner {
         }
     }
 
+    /// Marks how far it has come, for its rates. Nobody is told.
+    pub(in crate::guests) fn mark_pace(&self, now: Timestamp) {
+        self.shared.lock().standing.mark_pace(now);
+    }
+
     /// Number of messages that its guest has brought.
     pub(in crate::guests) fn brought(&self) -> u64 {
         self.shared.lock().standing.deliveries.brought

@@ -29,6 +29,9 @@ const STANDSTILL: SignedDuration = SignedDuration::from_secs(30);
 /// The same before it is `Red`.
 const LONG_STANDSTILL: SignedDuration = SignedDuration::from_mins(5);
 
+/// Time between two marks of how far it has come.
+const PACE: SignedDuration = SignedDuration::from_secs(10);
+
 /// Time for which it counts that a route could not publish what it brought.
 const REFUSED_WRITE_COUNTS: SignedDuration = SignedDuration::from_mins(5);
 
@@ -125,6 +128,10 @@ struct FailedOperation {
 /// What a status tells besides the standing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Beside {
+    /// Number and bytes of the messages that wait.
+    pub(crate) waiting: (u64, u64),
+    /// Time for which the oldest message has waited, as far as any was read.
+    pub(crate) oldest_ms: Option<u64>,
     pub(crate) dead_letters: u64,
     /// Dead letters that are not kept any more.
     pub(crate) dead_letters_dropped: u64,
@@ -168,6 +175,33 @@ pub(crate) struct DeliveryFigures {
     /// Connections after the first.
     pub(crate) reconnects: u64,
     pub(crate) http: HttpFigures,
+    pace: Pace,
+}
+
+/// How far a route had come at two times.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pace {
+    last: Option<Mark>,
+    before: Option<Mark>,
+}
+
+/// How far a route had come at a time.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    at: Timestamp,
+    delivered: u64,
+    brought: u64,
+    latency_ms: u64,
+}
+
+/// What a route has done lately: since 10 to 70 s, or since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Rates {
+    pub(crate) delivered_per_second: f64,
+    pub(crate) received_per_second: f64,
+    /// Mean time from the reception of messages until the far side had them, in milliseconds; `None` where none has passed.
+    pub(crate) latency_ms: Option<u64>,
 }
 
 impl Standing {
@@ -190,7 +224,10 @@ impl Standing {
             runs: RunTrouble::default(),
             away_since: Some(now),
             started: now,
-            deliveries: DeliveryFigures::default(),
+            deliveries: DeliveryFigures {
+                pace: Pace { last: Some(Mark::beginning(now)), before: None },
+                ..DeliveryFigures::default()
+            },
             paths: Arc::default(),
             failing_tags: None,
         }
@@ -462,6 +499,26 @@ impl Standing {
         !is_made_good && now.duration_since(operation.at) < RECENT
     }
 
+    /// Marks how far it has come, if that was not done just now.
+    pub(super) fn mark_pace(&mut self, now: Timestamp) {
+        let mark = self.mark(now);
+        let pace = &mut self.deliveries.pace;
+        if pace.last.is_none_or(|last| now.duration_since(last.at) >= PACE) {
+            pace.before = pace.last.replace(mark);
+        }
+    }
+
+    fn mark(&self, at: Timestamp) -> Mark {
+        let DeliveryFigures { brought, latency_ms, .. } = self.deliveries;
+        Mark { at, delivered: self.succeeded, brought, latency_ms }
+    }
+
+    /// What it has done lately.
+    pub(crate) fn rates(&self, now: Timestamp) -> Rates {
+        let Pace { last, before } = self.deliveries.pace;
+        before.or(last).map_or_else(Rates::default, |since| Rates::between(since, self.mark(now)))
+    }
+
     /// Numbers of messages that passed, and of those that never will.
     pub(crate) fn done(&self) -> (u64, u64) {
         (self.succeeded, self.failed)
@@ -609,6 +666,16 @@ impl Standing {
             "connectedSince": self.connected_since(),
             "timestamp": text(now),
         });
+        let rates = self.rates(now);
+        let own = [
+            ("waiting", json!(beside.waiting.0)),
+            ("waitingBytes", json!(beside.waiting.1)),
+            ("oldestSeconds", json!(beside.oldest_ms.map(|ms| ms / 1000))),
+            ("deliveredPerSecond", json!(rates.delivered_per_second)),
+            ("receivedPerSecond", json!(rates.received_per_second)),
+            ("latencyMs", json!(rates.latency_ms)),
+        ];
+        own.into_iter().for_each(|(key, value)| status[key] = value);
         if let Some(full) = &beside.full {
             status["outbox"] = full.as_str().into();
         }
@@ -625,6 +692,27 @@ impl Standing {
             status["served"] = served;
         }
         status
+    }
+}
+
+impl Mark {
+    fn beginning(at: Timestamp) -> Self {
+        Self { at, delivered: 0, brought: 0, latency_ms: 0 }
+    }
+}
+
+impl Rates {
+    fn between(since: Mark, now: Mark) -> Self {
+        let delivered = now.delivered.saturating_sub(since.delivered);
+        // Of less than a second nothing can be told.
+        let seconds = now.at.duration_since(since.at).as_secs_f64().max(1.0);
+        #[allow(clippy::cast_precision_loss, reason = "rates for people")]
+        let per_second = |count: u64| (count as f64 / seconds * 10.0).round() / 10.0;
+        Self {
+            delivered_per_second: per_second(delivered),
+            received_per_second: per_second(now.brought.saturating_sub(since.brought)),
+            latency_ms: now.latency_ms.saturating_sub(since.latency_ms).checked_div(delivered),
+        }
     }
 }
 

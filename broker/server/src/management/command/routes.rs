@@ -16,7 +16,7 @@ use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
 use crate::guests::routes::RouteRunner;
-use crate::guests::routes::standing::DeliveryFigures;
+use crate::guests::routes::standing::{DeliveryFigures, Rates};
 
 /// Time that `-checkRouteConnection` waits for the far side. Commands reference §1.10.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
@@ -101,12 +101,10 @@ struct Row {
     failed: u64,
     #[serde(flatten)]
     received: Received,
-    waiting: u64,
-    waiting_bytes: u64,
-    /// Most bytes that may wait.
-    waiting_bytes_max: u64,
-    /// Time for which the oldest message has waited, as far as it was read.
-    oldest_seconds: Option<u64>,
+    #[serde(flatten)]
+    rates: Rates,
+    #[serde(flatten)]
+    waiting: Waiting,
     dead_letters: u64,
     /// Dead letters that are not kept any more.
     dead_letters_dropped: u64,
@@ -125,6 +123,18 @@ struct Received {
     received: u64,
     /// Time since the last of them.
     last_received_seconds: Option<u64>,
+}
+
+/// Messages that wait for the other side.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Waiting {
+    waiting: u64,
+    waiting_bytes: u64,
+    /// Most bytes that may wait.
+    waiting_bytes_max: u64,
+    /// Time for which the oldest message has waited, as far as it was read.
+    oldest_seconds: Option<u64>,
 }
 
 impl Received {
@@ -154,8 +164,8 @@ fn row(call: &Call<'_>, route: &RouteRunner, now: Timestamp) -> Row {
         Origin::Project { project, .. } => Some(Arc::clone(project)),
         Origin::AdHoc => None,
     };
-    let ((delivered, failed), (waiting, waiting_bytes)) = (standing.done(), route.waiting());
-    let (waited_ms, beside) = (route.oldest_age_ms(), route.beside());
+    let ((delivered, failed), beside) = (standing.done(), route.beside());
+    let (waiting, waiting_bytes) = beside.waiting;
     Row {
         name: Arc::clone(version.definition.name()),
         kind: version.said().kind.clone(),
@@ -174,10 +184,13 @@ fn row(call: &Call<'_>, route: &RouteRunner, now: Timestamp) -> Row {
         delivered,
         failed,
         received: Received::of(&standing.deliveries, now),
-        waiting,
-        waiting_bytes,
-        waiting_bytes_max: route.outbox_bytes_max(),
-        oldest_seconds: waited_ms.map(|ms| ms / 1000),
+        rates: standing.rates(now),
+        waiting: Waiting {
+            waiting,
+            waiting_bytes,
+            waiting_bytes_max: route.outbox_bytes_max(),
+            oldest_seconds: beside.oldest_ms.map(|ms| ms / 1000),
+        },
         dead_letters: beside.dead_letters,
         dead_letters_dropped: beside.dead_letters_dropped,
         paths: BTreeMap::clone(&standing.paths),

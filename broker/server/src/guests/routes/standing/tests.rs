@@ -18,7 +18,8 @@ fn status_has_the_fields_of_the_reference_in_order() {
         r#"{"name":"PLC1","type":"MODBUS_TCP","connection":"Connected","health":"Green","#.to_owned()
             + r#""errors":{"total":0,"consecutive":0,"rate":0.0},"messages":{"total":12,"succeeded":12,"failed":0,"received":0},"#
             + r#""deadLetters":3,"deadLettersDropped":0,"lastActivity":"2026-11-20T09:18:25.000Z","lastSuccess":"2026-11-20T09:18:25.000Z","lastError":null,"lastErrorIsOver":false,"#
-            + r#""uptime":"00:01:30","connectedSince":"2026-11-20T09:18:25.000Z","timestamp":"2026-11-20T09:19:55.000Z"}"#
+            + r#""uptime":"00:01:30","connectedSince":"2026-11-20T09:18:25.000Z","timestamp":"2026-11-20T09:19:55.000Z","#
+            + r#""waiting":0,"waitingBytes":0,"oldestSeconds":null,"deliveredPerSecond":0.1,"receivedPerSecond":0.0,"latencyMs":0}"#
     );
 }
 
@@ -40,6 +41,28 @@ fn health_follows_the_errors_and_the_absence() {
         standing.passed(1, start);
     }
     assert_eq!(standing.health(&[], start), "Green");
+}
+
+#[test]
+fn rates_are_those_of_the_last_minute() {
+    let start = Timestamp::UNIX_EPOCH;
+    let after = |seconds| start + SignedDuration::from_secs(seconds);
+    let mut standing = Standing::new(start);
+    assert_eq!(standing.rates(start), Rates::default());
+    standing.passed(100, after(5));
+    standing.deliveries.latency_ms += 1_500;
+    standing.deliveries.brought += 7;
+    let rates = |delivered_per_second, received_per_second, latency_ms| Rates {
+        delivered_per_second,
+        received_per_second,
+        latency_ms,
+    };
+    assert_eq!(standing.rates(after(10)), rates(10.0, 0.7, Some(15)));
+    for second in 10..=30 {
+        standing.mark_pace(after(second));
+    }
+    // Nothing since the mark of the 20th second.
+    assert_eq!(standing.rates(after(35)), rates(0.0, 0.0, None));
 }
 
 fn event(name: &str) -> Addressee {
