@@ -10,7 +10,7 @@ use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests;
 use crate::guests::HasPrograms as _;
-use crate::limits::KEPT_LISTED_MAX;
+use crate::limits::{KEPT_CHARACTERS_SHOWN, KEPT_LISTED_MAX};
 
 pub(super) static LIST: Verb = Verb {
     name: "listKept",
@@ -19,7 +19,7 @@ pub(super) static LIST: Verb = Verb {
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
     work: Work::Answers,
-    summary: "Lists topics with a value written by KEEP, at most 1,000 of them, and in whose share they count; without a filter also the states of definitions, below $LOT/.",
+    summary: "Lists topics with a value written by KEEP, at most 1,000 of them, the beginning of the value, and in whose share they count; without a filter also the states of definitions, below $LOT/.",
     example: "-listKept plant/#",
     execute: list,
 };
@@ -44,13 +44,29 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
         if filter.as_ref().is_none_or(|filter| filter_matches(filter, topic)) {
             count += 1;
             if rows.len() < KEPT_LISTED_MAX {
-                // Of a state, the key stands behind a NUL.
+                // Of a state, the key stands behind a NUL, and the value is in its definition's own form.
+                let value = (!topic.contains('\0')).then(|| beginning(kept.payload));
                 let (topic, user) = (topic.replace('\0', ""), kept.keeper.user);
-                rows.push(json!({ "topic": topic, "bytes": kept.payload.len(), "user": user }));
+                let value =
+                    value.map(|value| call.tenant.programs().variables.masked_text(&value).into_owned());
+                rows.push(
+                    json!({ "topic": topic, "value": value, "bytes": kept.payload.len(), "user": user }),
+                );
             }
         }
     });
     Ok(Done::new(format!("{count} kept value(s).")).with_data(rows))
+}
+
+/// The first characters of a value, of which an ellipsis says that there are more.
+fn beginning(payload: &[u8]) -> String {
+    // A character has 4 bytes at most.
+    let text = String::from_utf8_lossy(&payload[..payload.len().min(4 * KEPT_CHARACTERS_SHOWN)]);
+    let mut shown: String = text.chars().take(KEPT_CHARACTERS_SHOWN).collect();
+    if shown.len() < payload.len() && text.chars().count() >= KEPT_CHARACTERS_SHOWN {
+        shown.push('…');
+    }
+    shown
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
