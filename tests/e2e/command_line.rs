@@ -562,6 +562,23 @@ fn test_runs_the_cases_of_the_manual() {
 }
 
 #[test]
+fn test_tells_the_warnings_of_a_case_that_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = "DEFINE ACTION Hot\nON TOPIC \"in\" DO\n    IF PAYLOAD >= 80 THEN\n        PUBLISH TOPIC \"out\" WITH 1\n";
+    std::fs::write(folder.path().join("hot.lot"), program).unwrap();
+    let step = "when = [{ topic = \"in\", payload = \"garbage\" }]\n";
+    let cases = format!(
+        "[[case]]\nname = \"passes\"\n{step}then = [{{ topic = \"out\" }}]\n[[case]]\nname = \"fails\"\n{step}[[case]]\nname = \"keeps\"\n{step}then = [{{ topic = \"out\" }}]\nkept = {{ k = 1 }}\n"
+    );
+    std::fs::write(folder.path().join("hot.test.toml"), cases).unwrap();
+    let run = lotmq(&["test", folder.path().to_str().unwrap()]);
+    let warned = "\n      warnings of its runs:\n        warning Hot:3:5: a number was compared with something else as text (LOT601)\n";
+    let (before, after) = run.stdout.split_once("all that happened:\n        out 1").unwrap();
+    assert!(!before.contains("warning"), "{}", run.stdout);
+    assert_eq!(after.matches(warned).count(), 2, "of a value that was kept too: {}", run.stdout);
+}
+
+#[test]
 fn test_judges_calls_errors_json_and_time() {
     let folder = tempfile::tempdir().unwrap();
     let program = "DEFINE ACTION Add\nINPUT a\nINPUT b\nDO\n    SET \"sum\" WITH {a} + {b}\nRETURN\n    OUTPUT sum\n\n\

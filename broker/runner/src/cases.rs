@@ -13,7 +13,7 @@ use lotmq_terminal::output;
 
 use crate::case::{Case, CaseUser, Cases, Step};
 use crate::far::{Recordings, RunningFarSide};
-use crate::judge::{Seen, judge};
+use crate::judge::{Seen, judge, warned};
 use crate::payload::{Compared, compared};
 use crate::program::{Program, Start, inputs};
 use crate::told::{ToldOnce, told};
@@ -167,6 +167,9 @@ fn run(
         }
     }
     complaints.extend(far_sides.into_iter().filter_map(RunningFarSide::judged));
+    if !complaints.is_empty() {
+        complaints.extend(warned(&seen));
+    }
     Ok(complaints)
 }
 

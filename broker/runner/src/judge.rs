@@ -36,10 +36,12 @@ pub(crate) enum Seen {
     Said(String),
     /// What would have gone to the route of this name, which is not connected; not among that either.
     Routed(String, Forwarded),
+    /// Warning of a run, which is shown where a case fails.
+    Warned(String),
 }
 
 impl Seen {
-    /// Remembers what happened, without warnings.
+    /// Remembers what happened.
     pub(crate) fn note(
         Happening { definition, what }: Happening,
         seen: &mut Vec<Self>,
@@ -53,7 +55,7 @@ impl Seen {
             What::Reported(report) if report.is_error => {
                 seen.push(Self::Error(format!("{definition}{report}")));
             }
-            What::Reported(_) => {}
+            What::Reported(report) => seen.push(Self::Warned(format!("{definition}{report}"))),
             What::Printed(text) => {
                 tell_printed(&text);
                 seen.push(Self::Said(text));
@@ -139,6 +141,7 @@ impl fmt::Display for Seen {
             Self::Routed(route, Forwarded { to, topic, payload }) => {
                 write!(f, "to route {route}, {to}: {topic} {}", String::from_utf8_lossy(payload))
             }
+            Self::Warned(text) => write!(f, "warning {text}"),
         }
     }
 }
@@ -202,7 +205,7 @@ pub(crate) fn judge(case: &Case, seen: &[Seen]) -> Vec<String> {
     unsaid.extend(misrouted(case, seen));
     let is_ignored = |seen: &&Seen| match seen {
         Seen::Message { topic, .. } => case.ignore.iter().any(|filter| filter_matches(filter, topic)),
-        Seen::Said(_) | Seen::Routed(..) => true,
+        Seen::Said(_) | Seen::Routed(..) | Seen::Warned(_) => true,
         Seen::Denied(_) | Seen::Returned(_) | Seen::Error(_) => false,
     };
     let seen: Vec<&Seen> = seen.iter().filter(|seen| !is_ignored(seen)).collect();
@@ -248,9 +251,12 @@ fn differing(expected: &Expected, found: &Seen) -> Vec<String> {
 fn unsaid(case: &Case, seen: &[Seen]) -> Vec<String> {
     let mut said = seen.iter().filter_map(|seen| match seen {
         Seen::Said(text) => Some(text),
-        Seen::Message { .. } | Seen::Denied(_) | Seen::Returned(_) | Seen::Error(_) | Seen::Routed(..) => {
-            None
-        }
+        Seen::Message { .. }
+        | Seen::Denied(_)
+        | Seen::Returned(_)
+        | Seen::Error(_)
+        | Seen::Routed(..)
+        | Seen::Warned(_) => None,
     });
     let Some(part) = case.logs.iter().find(|part| !said.any(|text| text.contains(&***part))) else {
         return Vec::new();
@@ -260,6 +266,21 @@ fn unsaid(case: &Case, seen: &[Seen]) -> Vec<String> {
         .into_iter()
         .chain(lines.take(LINES_SHOWN_MAX))
         .collect()
+}
+
+/// Warnings of the runs of a case that failed, each once: they often say why.
+pub(crate) fn warned(seen: &[Seen]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for warning in seen.iter().filter(|seen| matches!(seen, Seen::Warned(_))) {
+        let line = format!("  {warning}");
+        if lines.len() < LINES_SHOWN_MAX && !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    if !lines.is_empty() {
+        lines.insert(0, "warnings of its runs:".to_owned());
+    }
+    lines
 }
 
 /// The first difference in what goes to routes that are not connected, and all that went there, where the case looks at it.
@@ -283,7 +304,12 @@ fn never_published(expected: &Expected, seen: &[&Seen]) -> Option<String> {
     let topics = || {
         seen.iter().filter_map(|seen| match seen {
             Seen::Message { topic, .. } => Some(topic.as_str()),
-            Seen::Denied(_) | Seen::Returned(_) | Seen::Error(_) | Seen::Said(_) | Seen::Routed(..) => None,
+            Seen::Denied(_)
+            | Seen::Returned(_)
+            | Seen::Error(_)
+            | Seen::Said(_)
+            | Seen::Routed(..)
+            | Seen::Warned(_) => None,
         })
     };
     if topics().any(|topic| topic == &**wanted) {
