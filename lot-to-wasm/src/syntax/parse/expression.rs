@@ -1,7 +1,8 @@
 //! Expressions with operators, by precedence (LoT reference §3, §5.1).
 //!
 //! ```text
-//! value   = ( inlineIf | expr ) { "AND_THEN" transform } ;
+//! value   = choice { "AND_THEN" transform } ;
+//! choice  = "IF" expr "THEN" value [ "ELSE" choice ] | expr ;
 //! expr    = OR < AND < NOT < comparison (does not chain) < + - < * / % < AS < unary - ;
 //! ```
 
@@ -61,16 +62,21 @@ impl Parser<'_, '_> {
     /// A value: an expression or an inline IF, and transforms after it.
     pub(crate) fn value(&mut self) -> Parsed<Expression> {
         self.deeper(|parser| {
-            let mut value =
-                if parser.is_word("IF") { parser.inline_if()? } else { parser.binary(Level::Or)? };
-            if parser.is_keyword("IF") && !parser.begins_line() {
-                return parser.python_choice(value);
-            }
+            let mut value = parser.choice()?;
             while parser.eat_word("AND_THEN") {
                 value = parser.chained_transform(value)?;
             }
             Ok(value)
         })
+    }
+
+    /// An inline IF or an expression, without transforms after it.
+    fn choice(&mut self) -> Parsed<Expression> {
+        let value = if self.is_word("IF") { self.inline_if()? } else { self.binary(Level::Or)? };
+        if self.is_keyword("IF") && !self.begins_line() {
+            return self.python_choice(value);
+        }
+        Ok(value)
     }
 
     /// A condition.
@@ -126,7 +132,8 @@ impl Parser<'_, '_> {
         let condition = Box::new(self.condition()?);
         self.expect_then("the condition of the inline IF")?;
         let then = Box::new(self.value()?);
-        let otherwise = if self.eat_keyword("ELSE") { Some(Box::new(self.value()?)) } else { None };
+        let has_otherwise = self.eat_keyword("ELSE");
+        let otherwise = has_otherwise.then(|| self.deeper(Self::choice)).transpose()?.map(Box::new);
         self.node(start, ExpressionKind::If { condition, then, otherwise })
     }
 
