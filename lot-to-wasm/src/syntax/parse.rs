@@ -428,10 +428,21 @@ impl Parser<'_, '_> {
         result
     }
 
-    /// Reports that something is nested more than `bound` deep.
+    /// Reports that a value is nested more than `bound` deep, operators that follow each other included.
     pub(crate) fn too_deep<T>(&mut self, span: Span, bound: usize) -> Parsed<T> {
         let message = format!("nested more than {bound} levels deep");
         self.fail(Draft::error(codes::NESTED_TOO_DEEP, span, message).suggest("split it with SET"))
+    }
+
+    /// Reports that blocks are nested more than `bound` deep.
+    pub(crate) fn blocks_too_deep<T>(&mut self, bound: usize) -> Parsed<T> {
+        let message = format!("nested more than {bound} levels deep");
+        let draft = Draft::error(codes::NESTED_TOO_DEEP, self.span(), message);
+        self.fail(
+            draft.suggest(
+                "join conditions with AND, or write an action for the blocks inside, and CALL ACTION",
+            ),
+        )
     }
 
     /// Runs a parse function inside brackets, where options of PUBLISH cannot follow.

@@ -1,6 +1,6 @@
 //! `DEFINE ACTION`: trigger or inputs, `DO`, statements, outputs, description (LoT reference §3, §7).
 
-use lot_facts::InputKind;
+use lot_facts::{InputKind, Trigger};
 
 use super::{Parsed, Parser, Reported, kind_of};
 use crate::diagnostic::{Draft, codes};
@@ -385,7 +385,13 @@ impl Parser<'_, '_> {
             (codes::NO_TRIGGER, "action without a trigger".to_owned())
         };
         let draft = Draft::error(code, self.here(), message).expected(&["DO"]);
-        self.sink.push(if code == codes::EXPECTED_DO && self.is_keyword("AND") {
+        let fact = draught.trigger.as_ref().map(|trigger| &trigger.fact);
+        self.sink.push(if self.is_keyword("AND") && matches!(fact, Some(Trigger::Calendar { .. })) {
+            let gap = Span { start: self.previous().end, ..self.span() };
+            draft.suggest("a comma stands between days, and between times of day").fix(gap, ",")
+        } else if self.is_keyword("OR") && fact.is_some() && !self.begins_line() {
+            draft.suggest("only ON TOPIC and ON SILENCE take several topics, with OR between them: write a second action for the other")
+        } else if code == codes::EXPECTED_DO && self.is_keyword("AND") {
             draft.suggest("write OR, or a comma, between topics that start it: ON TOPIC \"a\" OR \"b\" DO")
         } else if code == codes::EXPECTED_DO && matches!(self.word(), "WHEN" | "IF" | "WHERE" | "HAVING") {
             draft.suggest("a trigger has no condition: write DO, and IF condition THEN below it")

@@ -44,7 +44,7 @@ impl Parser<'_, '_> {
     fn indented_statements(&mut self, end: Option<&str>) -> Parsed<Vec<Statement>> {
         self.advance();
         if self.blocks >= BLOCK_DEPTH_MAX {
-            let result = self.too_deep(self.span(), BLOCK_DEPTH_MAX);
+            let result = self.blocks_too_deep(BLOCK_DEPTH_MAX);
             self.skip_block();
             return result;
         }
@@ -161,7 +161,7 @@ impl Parser<'_, '_> {
     /// A statement on the line of THEN or ELSE; its line's end is left.
     pub(crate) fn nested_statement(&mut self) -> Parsed<Statement> {
         if self.blocks >= BLOCK_DEPTH_MAX {
-            return self.too_deep(self.span(), BLOCK_DEPTH_MAX);
+            return self.blocks_too_deep(BLOCK_DEPTH_MAX);
         }
         self.blocks += 1;
         let start = self.span();

@@ -71,6 +71,10 @@ impl Parser<'_, '_> {
         }
         let message = format!("expected a value, found {}", self.found());
         let draft = Draft::error(codes::EXPECTED_EXPRESSION, self.here(), message);
+        if self.is_word("IF") {
+            return self
+                .fail(draft.suggest("put the IF in parentheses: (IF condition THEN value ELSE value)"));
+        }
         self.fail(draft.expected(&["number", "STRING", "{variable}", "PAYLOAD", "TOPIC", "GET", "`(`"]))
     }
 
