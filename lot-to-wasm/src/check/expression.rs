@@ -7,7 +7,7 @@ use super::tree::{
     Arithmetic, Candidate, CastKind, Comparison, Constant, Expression, ExpressionKind, JsonPath,
     LocalTimestampFormat, RESULT, SettingStore, TimestampFormat,
 };
-use super::{Checker, TopicUse, fold, infer, json_path, text, timestamp};
+use super::{Checker, TopicUse, empty, fold, infer, json_path, text, timestamp};
 use crate::diagnostic::{Draft, codes};
 use crate::function;
 use crate::identifier::{identifier_like, is_identifier};
@@ -376,7 +376,13 @@ impl Checker<'_, '_, '_> {
         match (&left.kind, &right.kind) {
             (_, Source::Empty) => ExpressionKind::IsEmpty(Box::new(self.value(left))),
             (Source::Empty, _) => ExpressionKind::IsEmpty(Box::new(self.value(right))),
-            _ => self.compare(Comparison::Equal, left, right),
+            _ => {
+                let kind = self.compare(Comparison::Equal, left, right);
+                if let ExpressionKind::Compare { left: a, right: b, .. } = &kind {
+                    empty::warn_of_zero(self, [(a, left.span), (b, right.span)]);
+                }
+                kind
+            }
         }
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct Entry {
     constants: usize,
     /// The text of the program that was assigned, if the last assignment so far had one.
     text: Option<String>,
+    /// The last assignment so far was a cast that leaves Empty as it is, of what may be that.
+    stays_empty: bool,
     /// Some read may give Empty.
     pub(crate) may_be_unset: bool,
     pub(crate) is_read: bool,
@@ -94,6 +96,7 @@ impl Scope {
             assignments: 1,
             constants: 0,
             text: None,
+            stays_empty: false,
             may_be_unset: false,
             is_read: true,
             is_given: true,
@@ -119,6 +122,7 @@ impl Scope {
             assignments: 1,
             constants: 0,
             text: None,
+            stays_empty: false,
             may_be_unset: false,
             is_read: false,
             is_given: name == RESULT,
@@ -169,6 +173,19 @@ impl Scope {
         if let Some(entry) = self.entry(id) {
             entry.text = Some(text.to_owned());
         }
+    }
+
+    /// Notes that what was just assigned is a cast that may give Empty.
+    pub(crate) fn set_cast(&mut self, id: VariableId) {
+        if let Some(entry) = self.entry(id) {
+            entry.stays_empty = true;
+        }
+    }
+
+    /// What a variable was cast to that may hold Empty all the same, by its only assignment.
+    pub(crate) fn only_cast(&self, id: VariableId) -> Option<KindSet> {
+        let entry = self.entries.get(id.0 as usize).filter(|entry| entry.assignments == 1)?;
+        entry.stays_empty.then_some(entry.kinds)
     }
 
     /// Notes that what was just assigned is a constant of the program.

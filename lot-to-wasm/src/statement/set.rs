@@ -9,9 +9,9 @@
 use super::value::insert_with;
 use super::word::Use::{BeginsStatement, EndsWithValue, WantsMore};
 use super::{CheckedKind, Construct, Executable, Form, Part, StatementKind, Word};
-use crate::check::Checker;
 use crate::check::tree::walk::{self, parts};
 use crate::check::tree::{self, VariableId};
+use crate::check::{Checker, empty};
 use crate::diagnostic::{Draft, codes};
 use crate::lower::{Generator, Representation, UnrollBudget};
 use crate::source::Span;
@@ -85,6 +85,9 @@ impl Construct for Set {
         }
         if let tree::ExpressionKind::Constant(tree::Constant::Text(text)) = &value.kind {
             checker.scope.set_text(variable, text);
+        }
+        if empty::stays_empty(&value) {
+            checker.scope.set_cast(variable);
         }
         Some(Checked { variable, value }.into())
     }
