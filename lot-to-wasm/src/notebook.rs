@@ -26,9 +26,9 @@ pub struct Cell {
 /// The languages of cells that are deployed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
-    /// `lot`: any number of entities.
+    /// `lot`, in any case: any number of entities.
     Lot,
-    /// `python`: one script.
+    /// `python`, in any case: one script.
     Python,
 }
 
@@ -59,7 +59,7 @@ pub fn cells(notebook: &str) -> Result<Vec<Cell>, NotebookError> {
     let notebook = notebook.strip_prefix('\u{feff}').unwrap_or(notebook);
     let stored: Vec<Stored> = serde_json::from_str(notebook)?;
     let cells = (1..).zip(stored).filter_map(|(number, Stored { kind, language, script_name, value })| {
-        let language = match language.as_str() {
+        let language = match language.to_ascii_lowercase().as_str() {
             "lot" => Language::Lot,
             "python" => Language::Python,
             _ => return None,
@@ -87,6 +87,8 @@ mod tests {
             cell(2, "shellscript", "ls"),
             cell(2, "lot", " \n"),
             cell(2, "lot", "DEFINE"),
+            cell(2, "LoT", "DEFINE"),
+            cell(2, "Python", "# Script Name: T"),
             serde_json::json!({"kind": 2, "language": "python", "scriptName": null, "value": "", "metadata": [[1]]}),
         ]);
         let found: Vec<_> = cells(&notebook.to_string())
@@ -94,7 +96,10 @@ mod tests {
             .into_iter()
             .map(|cell| (cell.number, cell.language))
             .collect();
-        assert_eq!(found, [(2, Language::Python), (5, Language::Lot)]);
+        assert_eq!(
+            found,
+            [(2, Language::Python), (5, Language::Lot), (6, Language::Lot), (7, Language::Python)]
+        );
         assert_eq!(cells("\u{feff}[]").unwrap(), []);
     }
 
@@ -107,6 +112,10 @@ mod tests {
             (
                 "[{\"kind\":\"x\",\"language\":\"lot\",\"value\":\"\"}]",
                 "invalid type: string \"x\", expected 1 for text or 2 for code at line 1 column 12",
+            ),
+            (
+                "[{\"kind\":3,\"language\":\"lot\",\"value\":\"\"}]",
+                "invalid value: integer `3`, expected 1 for text",
             ),
             ("[{\"kind\":999,\"language\":\"lot\",\"value\":\"\"}]", "expected 1 for text or 2 for code"),
             ("[{\"kind\":2,\"language\":\"lot\",\"value\":5}]", "integer `5`, expected a text in quotes at"),

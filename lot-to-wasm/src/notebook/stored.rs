@@ -93,7 +93,7 @@ impl Visitor<'_> for OfKind {
     }
 
     fn visit_u64<E: de::Error>(self, kind: u64) -> Result<CellKind, E> {
-        let known = u8::try_from(kind).map(CellKind);
-        known.map_err(|_| E::invalid_value(de::Unexpected::Unsigned(kind), &self))
+        let known = u8::try_from(kind).ok().filter(|kind| matches!(kind, 1 | 2));
+        known.map(CellKind).ok_or_else(|| E::invalid_value(de::Unexpected::Unsigned(kind), &self))
     }
 }
