@@ -18,6 +18,7 @@ use crate::syntax::sexpr;
 use crate::token::TokenKind;
 use crate::{ParsedEntity, parse};
 use pieces::Piece;
+use spacing::Minus;
 
 /// Spaces of one level.
 const LEVEL: usize = 4;
@@ -53,27 +54,29 @@ pub fn format(text: &str) -> Result<String, FormatError> {
         return Err(FormatError::Invalid(errors));
     }
     let before = pieces_of(text, &entities);
-    let formatted = written(text, &before);
-    let (again, _) = parse(&formatted);
-    let after = pieces_of(&formatted, &again);
-    let is_same = errors_in(&again, &[]).next().is_none()
-        && trees(&again).eq(trees(&entities))
-        && comments(&formatted, &after).eq(comments(text, &before));
-    if is_same { Ok(formatted) } else { Err(FormatError::Unsure) }
+    let mut pages = [Minus::Operator, Minus::OfName].into_iter().map(|minus| written(text, &before, minus));
+    let is_same = |formatted: &String| {
+        let (again, _) = parse(formatted);
+        let after = pieces_of(formatted, &again);
+        errors_in(&again, &[]).next().is_none()
+            && trees(&again).eq(trees(&entities))
+            && comments(formatted, &after).eq(comments(text, &before))
+    };
+    pages.find(is_same).ok_or(FormatError::Unsure)
 }
 
 fn pieces_of(text: &str, entities: &[ParsedEntity]) -> Vec<Piece> {
     pieces::of(text, entities.iter().map(|entity| entity.range.clone()))
 }
 
-fn written(text: &str, pieces: &[Piece]) -> String {
+fn written(text: &str, pieces: &[Piece], minus: Minus) -> String {
     let mut page = String::with_capacity(text.len());
     for row in rows::of(text, pieces) {
         if row.follows_blank {
             page.push('\n');
         }
         page.extend(std::iter::repeat_n(' ', row.indentation));
-        page.push_str(&spacing::spaced(text, row.pieces));
+        page.push_str(&spacing::spaced(text, row.pieces, minus));
         page.push('\n');
     }
     page

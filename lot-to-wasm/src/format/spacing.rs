@@ -8,11 +8,23 @@ use crate::token::{Sign, TokenKind};
 const BEFORE_VALUES: [&str; 11] =
     ["AND", "AND_THEN", "CONTAINS", "EQUAL", "EQUALS", "IN", "IS", "NOT", "OR", "TO", "WITH"];
 
+/// Words in front of a `-` that is an operator; behind others it may go on with a name.
+const BEFORE_MINUS: [&str; 5] = ["DOUBLE", "FLOAT", "INT", "PAYLOAD", "RESULT"];
+
+/// What a `-` behind an operand is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Minus {
+    /// An operator, which has spaces around it.
+    Operator,
+    /// Part of a name, such as a value of a route: left as it is.
+    OfName,
+}
+
 /// The line anew: one space where there was any, none inside brackets, one around operators between operands and behind commas, and one around
 /// comments; those at the end stay as far off as they were.
-pub(super) fn spaced(text: &str, pieces: &[Piece]) -> String {
+pub(super) fn spaced(text: &str, pieces: &[Piece], minus: Minus) -> String {
     let mut line = String::new();
-    let mut is_prefix = false;
+    let mut follows_operator = false;
     let mut code_before: Option<&Piece> = None;
     let code_end = pieces.iter().rposition(|piece| !piece.is_comment()).map_or(0, |last| last + 1);
     for (number, piece) in pieces.iter().enumerate() {
@@ -22,7 +34,9 @@ pub(super) fn spaced(text: &str, pieces: &[Piece]) -> String {
             let space = match (&before.what, &piece.what) {
                 (_, What::Comment) if number >= code_end => gap,
                 (What::Code(_), What::Code(_)) => {
-                    if wants_space(text, before, piece, is_prefix, !gap.is_empty()) { " " } else { "" }
+                    let is_apart =
+                        !gap.is_empty() || follows_operator || is_operator(text, Some(before), piece, minus);
+                    if wants_space(text, before, piece, is_apart) { " " } else { "" }
                 }
                 (What::Code(_), What::Comment) if opens(before) => "",
                 (What::Comment, What::Code(_)) if is_tight(piece) => "",
@@ -33,7 +47,7 @@ pub(super) fn spaced(text: &str, pieces: &[Piece]) -> String {
         match piece.what {
             What::Comment => line.push_str(&comment(piece.text(text))),
             What::Code(_) => {
-                is_prefix = is_operator(piece) && !code_before.is_some_and(is_operand_end);
+                follows_operator = is_operator(text, code_before, piece, minus);
                 code_before = Some(piece);
                 line.push_str(piece.text(text));
             }
@@ -48,26 +62,21 @@ pub(super) fn comment(comment: &str) -> String {
     comment.split('\n').map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-/// `before_is_prefix`: the token before is a sign of the number or operand that follows it.
-fn wants_space(text: &str, before: &Piece, piece: &Piece, before_is_prefix: bool, had_space: bool) -> bool {
+/// `is_apart`: there was a space, or one of them is an operator between operands.
+fn wants_space(text: &str, before: &Piece, piece: &Piece, is_apart: bool) -> bool {
     if opens(before) || is_tight(piece) {
         return false;
     }
     if is_sign(before, &[Sign::Comma, Sign::Colon]) {
         return true;
     }
-    let is_binary = is_operator(piece) && is_operand_end(before);
     let begins_value =
         is_sign(piece, &[Sign::OpenParen, Sign::OpenBrace]) && is_before_value(before.text(text));
-    is_binary
-        || (is_operator(before) && !before_is_prefix)
-        || begins_value
-        || is_apart(before, piece)
-        || had_space
+    is_apart || begins_value || are_operands(before, piece)
 }
 
 /// Whether one of two neighbours is a string, or the first is a closing bracket. Words and numbers that touch are one name.
-fn is_apart(before: &Piece, piece: &Piece) -> bool {
+fn are_operands(before: &Piece, piece: &Piece) -> bool {
     let is_text = |piece: &Piece| matches!(piece.code().map(|code| &code.kind), Some(TokenKind::Text(_)));
     let is_plain = |piece: &Piece| is_operand_end(piece) && !closes(piece);
     is_plain(piece) && (closes(before) || (is_plain(before) && (is_text(before) || is_text(piece))))
@@ -90,15 +99,17 @@ fn is_sign(piece: &Piece, signs: &[Sign]) -> bool {
     matches!(piece.code().map(|code| &code.kind), Some(TokenKind::Sign(sign)) if signs.contains(sign))
 }
 
-/// Operators that never stand in a name; `-` does.
-fn is_operator(piece: &Piece) -> bool {
+/// Whether it is an operator between operands, not the sign of one.
+fn is_operator(text: &str, before: Option<&Piece>, piece: &Piece, minus: Minus) -> bool {
     use Sign::{
         Equal, EqualEqual, Greater, GreaterEqual, Less, LessEqual, NotEqual, Percent, Plus, Slash, Star,
     };
-    is_sign(
-        piece,
-        &[Plus, Star, Slash, Percent, EqualEqual, Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual],
-    )
+    let signs =
+        [Plus, Star, Slash, Percent, EqualEqual, Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual];
+    let Some(before) = before.filter(|before| is_operand_end(before)) else { return false };
+    let is_word = matches!(before.code().map(|code| &code.kind), Some(TokenKind::Word));
+    let is_minus = || minus == Minus::Operator && is_sign(piece, &[Sign::Minus]);
+    is_sign(piece, &signs) || (is_minus() && (!is_word || BEFORE_MINUS.contains(&before.text(text))))
 }
 
 /// Whether an operand may end with this token.
