@@ -412,7 +412,11 @@ fn commands_have_scopes_that_rules_widen_and_narrow() {
         publish(&mut ann, "$SYS/Coreflux/Command", command);
         serde_json::from_slice::<Value>(&ann.receive(WAIT_MAX).unwrap().unwrap().payload).unwrap()
     };
-    assert_eq!(ask("-setEnv A=1")["success"], false);
+    let refused = ask("-setEnv A=1");
+    assert_eq!(refused["success"], false);
+    let need =
+        "it needs SystemConfiguration, which a rule FOR SystemConfiguration may give to a user or a group";
+    assert_eq!(refused["errors"][0]["suggestions"][0], need);
     broker.command_ok("-addRule DEFINE RULE Config WITH PRIORITY 100 FOR SystemConfiguration\n    IF USER IS \"ann\" THEN\n        ALLOW\n");
     assert_eq!(ask("-setEnv A=1")["success"], true);
     assert_eq!(ask("-addUser eve pw")["success"], true);

@@ -342,6 +342,8 @@ const MEANT: &[(&str, &str)] = &[
     ("deleteProject", "removeProject"),
     ("deleteModule", "removeModule"),
     ("restore", "restoreBackup"),
+    ("kick", "kickClient"),
+    ("disconnect", "kickClient"),
     ("stopRoute", "stop"),
     ("disableRoute", "stop"),
     ("pauseRoute", "stop"),

@@ -117,6 +117,15 @@ impl Refusal {
         let message = format!("Permission denied: You are not allowed to execute -{verb}");
         Self::new("PERMISSION_DENIED", message)
     }
+
+    /// As [`Refusal::permission_denied`], to who has not the permission of the verb, with its name.
+    pub(crate) fn lacks_permission(verb: &Verb) -> Self {
+        let refusal = Self::permission_denied(verb.name);
+        match verb.permission.need() {
+            Some(need) => refusal.with_suggestion(need),
+            None => refusal,
+        }
+    }
 }
 
 impl From<ArgumentError> for Refusal {

@@ -197,7 +197,7 @@ pub(super) fn allow(call: &Call<'_>, change: UserChange<'_>) -> Result<(), Refus
     let checked = check_user_change(&*tenant.permissions, directory, call.identity, change);
     checked.map_err(|refusal| {
         if matches!(refusal, UserChangeRefusal::ScopeDenied { .. }) {
-            return Refusal::permission_denied(call.verb.name);
+            return Refusal::lacks_permission(call.verb);
         }
         Refusal::new("PERMISSION_DENIED", refusal.to_string())
     })

@@ -73,6 +73,18 @@ impl Permission {
         }
     }
 
+    /// What who lacks it is told; `None` when CommandCall is enough.
+    pub(crate) fn need(self) -> Option<String> {
+        match self {
+            Self::CommandCall => None,
+            Self::Root => Some("only root may".to_owned()),
+            Self::Scope(scope) | Self::ScopeOrOwn(scope) => {
+                let name = scope.name();
+                Some(format!("it needs {name}, which a rule FOR {name} may give to a user or a group"))
+            }
+        }
+    }
+
     /// Whether the verb may be tried.
     pub(crate) fn admits(self, tenant: &Tenant, identity: &Identity) -> bool {
         match self {
@@ -206,9 +218,12 @@ impl Call<'_> {
                 || is_own_password(self.identity, &self.job.payload)
         };
         let is_current = self.tenant.users.is_current(self.identity);
-        match is_current && may_call() && self.verb.permission.admits(self.tenant, self.identity) {
+        if !(is_current && may_call()) {
+            return Err(Refusal::permission_denied(self.verb.name));
+        }
+        match self.verb.permission.admits(self.tenant, self.identity) {
             true => Ok(()),
-            false => Err(Refusal::permission_denied(self.verb.name)),
+            false => Err(Refusal::lacks_permission(self.verb)),
         }
     }
 
