@@ -46,7 +46,7 @@ fn errors_denials_and_values_are_shown_as_they_happen() {
     // Its reply topic aside: errors and five of logs, four of denials, traces, three of sources, and what Ratio publishes.
     wait_for_watcher(&broker, 15);
     send(&broker, "in/a", "4");
-    line_with(&watch, &[" value ", "Ratio out/a = 0.25"]);
+    line_with(&watch, &[" value ", "Ratio? out/a = 0.25"]);
     send(&broker, "in/a", "0");
     line_with(&watch, &[" error ", "Ratio LOT602 at 3:5: division by zero", "first time", "in/a = 0"]);
     // Each denial is seen, not only those at doubled counts.
@@ -204,7 +204,7 @@ fn values_of_a_definition_that_comes_later_are_shown_and_floods_are_not() {
     }
     let ended = watch.wait();
     let lines: Vec<&str> = ended.output().lines().collect();
-    assert!(lines[0].ends_with("value  Ratio out/a = 1"), "{ended:?}");
+    assert!(lines[0].ends_with("value  Ratio? out/a = 1"), "{ended:?}");
     assert!(lines[1].contains("before it not shown"), "{ended:?}");
 }
 

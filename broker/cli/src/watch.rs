@@ -43,7 +43,7 @@ const REPLY_SEC: f64 = 15.0;
 /// As in: lotmq watch, or of two definitions: lotmq watch Overheat ShiftReport, or in a script: lotmq watch --only errors,denials --json. Kinds are: errors of
 /// programs, with code, line and column in the definition, count, and what started the run, and their warnings; denials, which are publishes and subscriptions that rules refused
 /// and logins that were; traces, each run of an action with its trigger, what it published and how long it took; values, what comes on the topics to which
-/// definitions publish, of each topic at most one a second and the last one.
+/// definitions publish, whoever sent it, of each topic at most one a second and the last one; a ? stands behind the names of definitions whose topics it may be one of, where none names it.
 ///
 /// With names only these definitions are shown, and their actions are traced until the end (`-actionTrace`). Without, traces are shown of those that somebody
 /// else has armed. Denials are not of one definition: with names they are shown with --only denials. The last error of each definition and the last warning of each place come first, marked as earlier. A connection
@@ -329,8 +329,8 @@ impl<'a> Watch<'a> {
     }
 
     fn value(&mut self, message: &Message) -> anyhow::Result<()> {
-        let Some(name) = self.outputs.publisher(&message.topic) else { return Ok(()) };
-        let value = event::value(&name, message);
+        let Some(publisher) = self.outputs.publisher(&message.topic) else { return Ok(()) };
+        let value = event::value(&publisher, message);
         let value = self.throttle.admit(Instant::now(), value);
         self.show_if(value)
     }

@@ -6,6 +6,7 @@ use lotmq_client::Message;
 use lotmq_terminal::{Colour, Paint};
 use serde_json::{Value, json};
 
+use super::outputs::LikelyPublisher;
 use super::parsed;
 use crate::columns::{place, printable};
 use crate::pasteable::pasteable;
@@ -43,7 +44,9 @@ impl WatchedEvent {
         let text = printable(&self.text);
         // What a value or a trace says is a message.
         let text = if matches!(self.kind, "error" | "warning") { pasteable(&text) } else { text };
-        format!("{} {kind} {} {earlier}{}", paint.text(Colour::Dim, &time), printable(&self.name), text)
+        let guess = if self.kind == "value" && self.details["guessed"] == true { "?" } else { "" };
+        let (time, name) = (paint.text(Colour::Dim, &time), printable(&self.name));
+        format!("{time} {kind} {name}{guess} {earlier}{text}")
     }
 
     /// The event for machines.
@@ -238,16 +241,16 @@ pub(super) fn trace(payload: &[u8]) -> Option<WatchedEvent> {
 }
 
 /// Event of a message on a topic to which a definition publishes.
-pub(super) fn value(name: &str, message: &Message) -> WatchedEvent {
+pub(super) fn value(LikelyPublisher { names, is_guess }: &LikelyPublisher, message: &Message) -> WatchedEvent {
     let payload = message.text();
     let retained = if message.retain { " (retained)" } else { "" };
     WatchedEvent {
         at: Timestamp::now(),
         kind: "value",
-        name: name.to_owned(),
+        name: names.clone(),
         text: format!("{} = {}{retained}", message.topic, cut(&payload)),
         is_earlier: false,
-        details: json!({ "topic": message.topic, "payload": payload, "retained": message.retain }),
+        details: json!({ "topic": message.topic, "payload": payload, "retained": message.retain, "guessed": is_guess }),
     }
 }
 

@@ -9,6 +9,15 @@ use lotmq_router::{filter_matches, topic_filter_valid};
 /// Most filters that are subscribed to; what further definitions publish is not shown.
 const FILTERS_MAX: usize = 1_000;
 
+/// Definitions that may have published a message, whose publisher the broker does not tell.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LikelyPublisher {
+    /// Their names, with commas between them.
+    pub(super) names: String,
+    /// None of them names the topic; it only fits what they publish to.
+    pub(super) is_guess: bool,
+}
+
 /// Filters of what definitions publish.
 #[derive(Debug, Default)]
 pub(super) struct Outputs {
@@ -34,12 +43,18 @@ impl Outputs {
         new
     }
 
-    /// Names of the definitions that may have published to this topic, with commas between them; `None` when there is none.
-    pub(super) fn publisher(&self, topic: &str) -> Option<String> {
-        let publishes = |filters: &[String]| filters.iter().any(|filter| filter_matches(filter, topic));
-        let names: BTreeSet<&str> =
-            self.of.values().filter(|(_, filters)| publishes(filters)).map(|(name, _)| &**name).collect();
-        (!names.is_empty()).then(|| names.into_iter().collect::<Vec<_>>().join(","))
+    /// Definitions that may have published to this topic: those that name it, else those that publish to topics which it may be one of. `None` when there is none.
+    pub(super) fn publisher(&self, topic: &str) -> Option<LikelyPublisher> {
+        let names = |publishes: &dyn Fn(&String) -> bool| {
+            let of = self.of.values().filter(|(_, filters)| filters.iter().any(publishes));
+            let names: BTreeSet<&str> = of.map(|(name, _)| &**name).collect();
+            (!names.is_empty()).then(|| names.into_iter().collect::<Vec<_>>().join(","))
+        };
+        let named = names(&|filter| filter == topic).map(|names| LikelyPublisher { names, is_guess: false });
+        named.or_else(|| {
+            let names = names(&|filter| filter_matches(filter, topic))?;
+            Some(LikelyPublisher { names, is_guess: true })
+        })
     }
 
     /// A new connection has no subscriptions.
@@ -75,8 +90,16 @@ mod tests {
         assert_eq!(new, ["alarms/+", "all"]);
         let other = "DEFINE ACTION Other\nON TOPIC \"x\" DO\n    PUBLISH TOPIC \"all\" WITH 1\n";
         assert!(outputs.define("$SYS/Coreflux/Actions/Other", "Other", other).is_empty());
-        assert_eq!(outputs.publisher("all").as_deref(), Some("Hot,Other"));
-        assert_eq!(outputs.publisher("alarms/p1").as_deref(), Some("Hot"));
+        let of = |outputs: &Outputs, topic: &str| {
+            outputs.publisher(topic).map(|publisher| (publisher.names, publisher.is_guess))
+        };
+        assert_eq!(of(&outputs, "all"), Some(("Hot,Other".to_owned(), false)));
+        assert_eq!(of(&outputs, "alarms/p1"), Some(("Hot".to_owned(), true)));
+        // Who names a topic is more likely than whose filter has it.
+        let exact = "DEFINE ACTION One\nON TOPIC \"x\" DO\n    PUBLISH TOPIC \"alarms/p1\" WITH 1\n";
+        outputs.define("$SYS/Coreflux/Actions/One", "One", exact);
+        assert_eq!(of(&outputs, "alarms/p1"), Some(("One".to_owned(), false)));
+        outputs.define("$SYS/Coreflux/Actions/One", "One", "");
         outputs.define("$SYS/Coreflux/Actions/Hot", "Hot", "");
         assert_eq!(outputs.publisher("alarms/p1"), None);
         let anywhere = "DEFINE ACTION Any\nON TOPIC \"x\" DO\n    PUBLISH TOPIC PAYLOAD WITH 1\n";

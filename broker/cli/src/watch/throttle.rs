@@ -66,6 +66,7 @@ mod tests {
     use lotmq_client::{Message, PropertyBuf, QoS};
 
     use super::super::event;
+    use super::super::outputs::LikelyPublisher;
     use super::*;
 
     fn value(payload: &str) -> WatchedEvent {
@@ -78,7 +79,7 @@ mod tests {
             packet_id: None,
             properties: PropertyBuf::new(),
         };
-        event::value("A", &message)
+        event::value(&LikelyPublisher { names: "A".to_owned(), is_guess: false }, &message)
     }
 
     #[test]
