@@ -2,8 +2,6 @@
 
 mod names;
 
-use std::io::Write as _;
-
 use clap::{Args, Command, ValueEnum};
 use clap_complete::Shell;
 use lotmq_server::verb_names;
@@ -160,7 +158,7 @@ pub(crate) fn completion(args: &CompletionArgs, definition: &mut Command) -> any
             script.push_str(&line);
         }
     }
-    std::io::stdout().lock().write_all(script.as_bytes())?;
+    output::line(script.trim_end_matches('\n'))?;
     Ok(Exit::Success)
 }
 
