@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use lotmq_client::{ConnectOptions, Publication, QoS};
+use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_test_support::{Finished, Program, WAIT_MAX, eventually};
 use serde_json::Value;
 
@@ -175,4 +175,21 @@ fn the_status_is_for_who_may_configure_the_system() {
     assert_eq!(wrong.status.code(), Some(1), "{wrong:?}");
     assert!(broker.connect(&ConnectOptions::new("bob").user("bob", "pw")).ping().is_ok());
     assert_eq!(status(&broker.port(), &["--nonsense"]).status.code(), Some(2));
+}
+
+#[test]
+fn logins_that_are_refused_are_told() {
+    let broker = broker();
+    assert!(!status(&broker.port(), &[]).stdout.contains("\nlogins "));
+    broker.command_ok("-addUser ann password");
+    broker.command_ok("-addRule DEFINE RULE Nobody WITH PRIORITY 100 FOR Connect\n    DENY\n");
+    for password in ["password", "wrong"] {
+        let mut login = ConnectOptions::new("gw1");
+        (login.user_name, login.password) = (Some("ann".to_owned()), Some(password.into()));
+        assert!(Client::connect(broker.address(), &login).is_err(), "{password}");
+    }
+    let text = status(&broker.port(), &[]).stdout;
+    let line = text.lines().find(|line| line.starts_with("logins ")).unwrap_or_else(|| panic!("{text}"));
+    let begins = "logins       2 refused since the start; the last one: client gw1 from 127.0.0.1:";
+    assert!(line.starts_with(begins), "{line}");
 }

@@ -24,6 +24,7 @@ pub(crate) mod managed;
 pub(crate) mod module_catalog;
 pub(crate) mod modules;
 pub mod projects;
+pub(crate) mod refused_logins;
 mod removed_names;
 pub(crate) mod sys;
 pub(crate) mod system_state;

@@ -125,6 +125,9 @@ fn figures(condition: &Value) -> String {
     if number(&condition["denials"]["count"]) > 0 {
         line("denied", denials(&condition["denials"]));
     }
+    if number(&condition["refusedLogins"]["count"]) > 0 {
+        line("logins", refused_logins(&condition["refusedLogins"]));
+    }
     if let Some(zone) = condition["timeZone"].as_str() {
         line("time zone", printable(zone));
     }
@@ -140,6 +143,17 @@ fn denials(denials: &Value) -> String {
     format!(
         "{} since the start; the last one: {user}, {what}, {at} (lotmq watch shows who denies)",
         denials["count"]
+    )
+}
+
+/// Refused logins: their number, and the last one.
+fn refused_logins(refused: &Value) -> String {
+    let last = &refused["last"];
+    let [client, from, why, at] =
+        ["clientId", "endpoint", "reason", "timestamp"].map(|key| shown(&last[key]));
+    format!(
+        "{} refused since the start; the last one: client {client} from {from}, {why}, {at} (lotmq watch shows them)",
+        refused["count"]
     )
 }
 
@@ -325,6 +339,7 @@ mod tests {
             "definitions": {"Action": {"count": 2, "withErrors": 1}, "Rule": {"count": 1, "withErrors": 0}},
             "listenersNotOpened": [], "pending": [],
             "denials": {"count": 3, "last": {"user": null, "scope": "Publish", "topic": "valve/1", "timestamp": "2026-11-25T22:11:20.000Z"}},
+            "refusedLogins": {"count": 2, "last": {"clientId": "c1", "endpoint": "192.0.2.1:5", "reason": "not allowed", "timestamp": "2026-11-25T22:11:21.000Z"}},
             "routes": [
                 {"name": "Db", "type": "POSTGRESQL", "connection": "Reconnecting", "health": "Red", "delivered": 30, "received": 0, "waiting": 12, "oldestSeconds": 75,
                     "failed": 2, "deadLetters": 1, "reason": "no such table"},
@@ -350,6 +365,7 @@ definitions  2 Action (1 with errors), 1 Rule
 store        1.0 MiB, 6 messages stored, 5 retained
 process      1.0 KiB of memory, 1.5 % of a core
 denied       3 since the start; the last one: (anonymous), Publish valve/1, 2026-11-25T22:11:20.000Z (lotmq watch shows who denies)
+logins       2 refused since the start; the last one: client c1 from 192.0.2.1:5, not allowed, 2026-11-25T22:11:21.000Z (lotmq watch shows them)
 time zone    Europe/Berlin
 
 FAILURES

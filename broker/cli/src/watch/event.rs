@@ -241,7 +241,10 @@ pub(super) fn trace(payload: &[u8]) -> Option<WatchedEvent> {
 }
 
 /// Event of a message on a topic to which a definition publishes.
-pub(super) fn value(LikelyPublisher { names, is_guess }: &LikelyPublisher, message: &Message) -> WatchedEvent {
+pub(super) fn value(
+    LikelyPublisher { names, is_guess }: &LikelyPublisher,
+    message: &Message,
+) -> WatchedEvent {
     let payload = message.text();
     let retained = if message.retain { " (retained)" } else { "" };
     WatchedEvent {

@@ -73,6 +73,8 @@ impl Above for Broker {
             let wait_sec = user.and_then(|user| self.login_wait_sec(tenant, user, connection));
             warn!(target: "client", peer = %connection.peer(), client_id, user, reason = cause.to_string(), not_local, wait_sec, suppressed, "login refused");
         }
+        let refused = &tenant.managed().refused_logins;
+        refused.note(client_id, &connection.peer(), cause, self.clock.wall_ms());
         let (audit, who) = (&tenant.managed().audit, (user, client_id));
         audit.refused(&self.counters, self.clock.wall_ms(), who, connection.peer(), cause);
     }

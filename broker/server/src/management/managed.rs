@@ -6,6 +6,7 @@ use crate::management::audit::Audit;
 use crate::management::denials::Denials;
 use crate::management::module_catalog::Modules;
 use crate::management::projects::Projects;
+use crate::management::refused_logins::RefusedLogins;
 use crate::management::removed_names::RemovedNames;
 use crate::management::system_state::{BridgeStates, Counted};
 use lotmq_core::tenant::Tenant;
@@ -20,6 +21,7 @@ pub(crate) struct Managed {
     pub(crate) projects: Projects,
     pub(crate) audit: Audit,
     pub(crate) denials: Denials,
+    pub(crate) refused_logins: RefusedLogins,
     pub(crate) removed_names: RemovedNames,
 }
 
@@ -33,6 +35,7 @@ impl Managed {
             projects: Projects::default(),
             audit,
             denials: Denials::default(),
+            refused_logins: RefusedLogins::default(),
             removed_names: RemovedNames::default(),
         }
     }

@@ -77,6 +77,7 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
         "limitsNear": near(&limits(broker, tenant)),
         "loginWaits": login_waits(broker, tenant),
         "denials": denials(tenant),
+        "refusedLogins": refused_logins(tenant),
         "lockedSecrets": tenant.programs().variables.locked_secrets(),
         "errors": errors(tenant),
         "warnings": warnings(tenant),
@@ -108,6 +109,20 @@ fn denials(tenant: &Tenant) -> Value {
             "scope": denial.scope,
             "topic": denial.topic,
             "timestamp": utc_text(denial.at_ms),
+        })
+    });
+    json!({ "count": count, "last": last })
+}
+
+/// Number of refused logins since the start, and the last one: who, from where, why, when. Its user is left out: who is not known may have typed a password there.
+fn refused_logins(tenant: &Tenant) -> Value {
+    let (count, last) = tenant.managed().refused_logins.so_far();
+    let last = last.map(|login| {
+        json!({
+            "clientId": login.client_id,
+            "endpoint": login.endpoint,
+            "reason": login.reason,
+            "timestamp": utc_text(login.at_ms),
         })
     });
     json!({ "count": count, "last": last })
