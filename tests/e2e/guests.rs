@@ -418,7 +418,7 @@ fn other_language(language: &str, prepare: impl FnOnce(&Path, &mut Command)) {
     let (raises, exception) = match language {
         "js" => (
             RAISING_JS,
-            "TypeError: can't access property \"toString\", given.value is undefined (guest.js:9:",
+            "TypeError: can't access property \"toString\", given.value is undefined (guest.js:10:",
         ),
         _ => (RAISING_PYTHON, "KeyError: 'value' (guest.py:17 in ActionHandler.on_message)"),
     };
@@ -438,11 +438,13 @@ fn other_language(language: &str, prepare: impl FnOnce(&Path, &mut Command)) {
     std::fs::write(folder.join(format!("guest.{}", if language == "js" { "js" } else { "py" })), raises)
         .unwrap();
     let cases = RAISING.replace("EXCEPTION_TEXT", &exception.replace('"', "\\\""));
-    std::fs::write(folder.join("cases.test.toml"), cases).unwrap();
+    let more = if language == "js" { NO_BYTES } else { "" };
+    std::fs::write(folder.join("cases.test.toml"), cases + more).unwrap();
     let output = test.output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
     let printed = String::from_utf8_lossy(&output.stderr);
-    assert!(told.contains("3 passed, 0 failed"), "{told}{printed}");
+    let passed = if language == "js" { "5 passed, 0 failed" } else { "3 passed, 0 failed" };
+    assert!(told.contains(passed), "{told}{printed}");
     for line in ["printed raw/a", "at guest."] {
         assert!(printed.contains(line), "{line}: {told}{printed}");
     }
@@ -466,6 +468,19 @@ when = [{ topic = "raw/c", payload = '{"own": 1}' }, { topic = "raw/c", payload 
 then = [{ error = "mine" }, { topic = "scaled/x", payload = "4" }]
 "#;
 
+/// Values where bytes are wanted, which JavaScript would take for none.
+const NO_BYTES: &str = r#"
+[[case]]
+name = "a text"
+when = [{ topic = "raw/d", payload = '{"bytes": "warm"}' }]
+then = [{ error = "TypeError: bytes are a Uint8Array, and not the text 'warm': new TextEncoder().encode(text)" }]
+
+[[case]]
+name = "an object"
+when = [{ topic = "raw/d", payload = '{"bytes": {}}' }]
+then = [{ error = "TypeError: bytes are a Uint8Array, and not a value of type object" }]
+"#;
+
 const RAISING_JS: &str = r#"import { publish } from 'lotmq:guest/messages@0.2.0';
 
 export const actionHandler = {
@@ -473,6 +488,7 @@ export const actionHandler = {
     console.log('printed', message.topic);
     const given = JSON.parse(new TextDecoder().decode(message.payload));
     if (given.refused) publish('a/#', new Uint8Array(1), 'at-most-once', false);
+    if (given.bytes) publish('scaled/x', given.bytes, 'at-most-once', false);
     if (given.own) throw { code: 'OWN', message: 'mine' };
     publish('scaled/x', new TextEncoder().encode(given.value.toString()), 'at-most-once', false);
   },

@@ -28,15 +28,21 @@ globalThis.Date = class Date extends EngineDate {
 globalThis.performance = { now: () => Number(monotonicMs()) };
 Math.random = () => Number(random() >> 11n) / 2 ** 53;
 
-// A text that is given where bytes are wanted would be none, without a word.
-globalThis.Uint8Array = new Proxy(Uint8Array, {
-  construct(made, given, as) {
-    if (typeof given[0] === 'string') {
-      throw new TypeError(`bytes are a Uint8Array, and not the text '${given[0].slice(0, 40)}': new TextEncoder().encode(text)`);
-    }
-    return Reflect.construct(made, given, as);
-  },
-});
+// What is given where bytes are wanted and is none would be taken for no bytes, without a word. The bindings of the contract have a global of their own, to which their functions lead; what they
+// copy has no length there.
+const bindings = Object.getPrototypeOf(log).constructor('return globalThis')();
+for (const realm of new Set([globalThis, bindings])) {
+  realm.Uint8Array = new Proxy(realm.Uint8Array, {
+    construct(made, given, as) {
+      const isText = typeof given[0] === 'string';
+      if (isText || (given.length === 3 && Number.isNaN(given[2]))) {
+        const what = isText ? `the text '${given[0].slice(0, 40)}'` : `a value of type ${typeof given[0]}`;
+        throw new TypeError(`bytes are a Uint8Array, and not ${what}: new TextEncoder().encode(text)`);
+      }
+      return Reflect.construct(made, given, as);
+    },
+  });
+}
 
 function getRandomValues(view) {
   const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
