@@ -125,7 +125,7 @@ pub(super) fn unknown<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
         let draft = Draft::error(codes::UNKNOWN_STATEMENT, parser.here(), message);
         return parser.fail(draft.suggest(format!("write CALL ACTION {word} WITH input = value")));
     }
-    let near = nearest(parser.word(), first_of_each());
+    let near = parser.misspelt_else().or_else(|| nearest(parser.word(), first_of_each()));
     let message = format!("expected a statement, found {}", parser.found());
     let mut first_words: Vec<&str> = first_words().filter_map(|words| words.first().copied()).collect();
     first_words.dedup();

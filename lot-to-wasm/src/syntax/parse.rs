@@ -388,7 +388,10 @@ impl Parser<'_, '_> {
         let message = format!("expected {} after {after}, found {}", listing(what), self.found());
         let keywords =
             what.iter().copied().filter(|text| text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'));
-        let hint = nearest(self.word(), keywords.filter(|word| *word != "STRING"));
+        let hint = match what {
+            [LINE_END] => self.misspelt_clause(),
+            _ => nearest(self.word(), keywords.filter(|word| *word != "STRING")),
+        };
         let draft = Draft::error(code, self.here(), message).expected(what);
         self.fail(draft.did_you_mean(hint))
     }

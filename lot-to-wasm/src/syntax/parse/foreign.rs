@@ -1,5 +1,7 @@
 //! What people write who come from other languages: reported with what it is here, and read as that.
 
+use lot_nearest::nearest_within;
+
 use super::{Parsed, Parser};
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
@@ -19,6 +21,10 @@ const FOREIGN_TYPES: [(&str, &[&str]); 7] = [
     ("ARRAY", &["LIST"]),
     ("OBJECT", &["DICT", "MAP", "RECORD"]),
 ];
+
+/// Words that go on with a line.
+const CLAUSES: [&str; 10] =
+    ["AND", "AND_THEN", "ELSE", "QOS", "RETAIN", "RETURN", "THEN", "USING", "WHERE", "WITH"];
 
 /// Keywords that stand where a text is missing, rather than a text without its quotes.
 const NO_TEXTS: [&str; 9] = ["DO", "THEN", "WITH", "AS", "IN", "AND", "OR", "AT", "ELSE"];
@@ -261,10 +267,29 @@ impl Parser<'_, '_> {
         !is_layout && self.peek_at(ahead).span.start == before.end
     }
 
+    /// Which of these words the next one is, with letters that have changed places or one that is wrong.
+    pub(crate) fn misspelt(&self, words: &[&'static str]) -> Option<&'static str> {
+        let word = self.word();
+        nearest_within(1, word, words.iter().copied()).filter(|near| word.len() > 2 && *near != word)
+    }
+
+    /// As [`misspelt`](Self::misspelt) of ELSE.
+    pub(crate) fn misspelt_else(&self) -> Option<&'static str> {
+        self.misspelt(&["ELSE"])
+    }
+
+    /// As [`misspelt`](Self::misspelt) of the words that go on with a line.
+    pub(crate) fn misspelt_clause(&self) -> Option<&'static str> {
+        self.misspelt(&CLAUSES)
+    }
+
     /// Reports what follows a whole statement on its line.
     pub(crate) fn after_statement<T>(&mut self) -> Parsed<T> {
         let message = format!("expected the end of the line after the statement, found {}", self.found());
         let draft = Draft::error(codes::AFTER_LINE, self.span(), message).expected(&[super::LINE_END]);
+        if let Some(near) = self.misspelt_clause() {
+            return self.fail(draft.did_you_mean(Some(near)));
+        }
         let place = Span { end: self.span().start, ..self.span() };
         let begins_value = match &self.peek().kind {
             TokenKind::Text(_) | TokenKind::Int(_) | TokenKind::Double(_) => true,

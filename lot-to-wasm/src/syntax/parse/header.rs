@@ -159,7 +159,8 @@ impl Parser<'_, '_> {
             let draft = Draft::error(codes::AFTER_BODY, span, message);
             let is_flat = self.column(span) == 1;
             let hint = "indent the lines below DEFINE by 4 spaces".to_owned();
-            self.sink.push(draft.suggest_if(is_flat.then_some(hint)));
+            let near = self.misspelt_else();
+            self.sink.push(draft.did_you_mean(near).suggest_if(is_flat.then_some(hint)));
         }
     }
 }

@@ -241,7 +241,9 @@ impl Parser<'_, '_> {
                 let draft = self.turned_condition(draft);
                 let what =
                     ["USER", "CLIENTID", "ENDPOINT", "TOPIC", "PAYLOAD", "GET TOPIC", "MODULE", "NOT", "`(`"];
-                return self.fail(draft.expected(&what));
+                let near =
+                    self.misspelt(&["USER", "CLIENTID", "ENDPOINT", "TOPIC", "PAYLOAD", "MODULE", "NOT"]);
+                return self.fail(draft.expected(&what).did_you_mean(near));
             }
         };
         self.rule_node(start, kind)

@@ -29,12 +29,18 @@ pub(super) const BODIES: &[(&str, &[&str])] = &[
     ("IF PAYLOAD > \"80\" THEN\n    KEEP TOPIC \"k\" WITH 1", &[]),
     ("(* the limit *)\nKEEP TOPIC \"k\" WITH 1 (* it *)", &["LOT220 3 =>     /* the limit */", "LOT220 4 =>     KEEP TOPIC \"k\" WITH 1 /* it */"]),
     ("(* of several\n   lines *)\nKEEP TOPIC \"k\" WITH (2)", &["LOT220 3 =>     /* of several\n       lines */"]),
+    ("KEEP TOPIC \"k\" WTIH 1 + 2", &["LOT215 3 =>     KEEP TOPIC \"k\" WITH 1 + 2"]),
+    ("PUBLISH TOPIC \"o\" WITH 1 QSO 1", &["LOT247 3 =>     PUBLISH TOPIC \"o\" WITH 1 QOS 1"]),
+    ("KEEP TOPIC \"k\" WITH \" a \" ADN_THEN TRIM", &["LOT247 3 =>     KEEP TOPIC \"k\" WITH \" a \" AND_THEN TRIM"]),
+    ("IF PAYLOAD > 1 THEN\n    KEEP TOPIC \"k\" WITH 1\nESLE\n    KEEP TOPIC \"k\" WITH 2", &["LOT230 5 =>     ELSE"]),
     ("REJECT", &["LOT220 3: an action refuses nothing: who may publish what says a rule, DEFINE RULE Name WITH PRIORITY 100 FOR Publish TO TOPIC \"a/#\""]),
 ];
 
 /// Whole texts.
 #[rustfmt::skip]
 pub(super) const TEXTS: &[(&str, &[&str])] = &[
+    ("DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"x/#\"\n    IF UESR IS \"a\" THEN\n        ALLOW\n    ELSE\n        DENY\n", &["LOT235 2 =>     IF USER IS \"a\" THEN"]),
+    ("DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"x/#\"\n    IF USER IS \"a\" THEN\n        ALLOW\n    ESLE\n        DENY\n", &["LOT251 4 =>     ELSE"]),
     ("DEFINE ACTION A\nON TOPIC \"a\" DO KEEP TOPIC \"k\" WITH 1\n", &["LOT207 2: write the statements on the next lines, indented by 4 spaces"]),
     ("DEFINE ROUTE R WITH TYPE MQTT_BRIDGE\n    ADD SOURCE_CONFIG\n        WITH BROKER SELF\n    ADD DESTINATION_CONFIG\n        WITH BROKER_ADRESS \"h\"\n", &["LOT322 5 =>         WITH BROKER_ADDRESS \"h\""]),
     ("DEFINE ROUTE R WITH TYPE MQTT_BRIDGE\n    ADD SOURCE_CONFIG\n        WITH BROKER SELF\n    ADD DESTINATION_CONFIG\n        WITH BROKER_PORT 1883\n", &["LOT322 4: add a line WITH BROKER_ADDRESS …"]),
