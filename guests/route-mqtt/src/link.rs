@@ -275,11 +275,10 @@ impl Link {
         self.received = exchanges.received.into_iter().map(received).collect();
         self.has_exchanged = true;
         if sends_twos {
-            self.unreleased = (1..=MESSAGE_ID_MAX).collect();
-            self.former.iter().for_each(|it| _ = self.unreleased.remove(&it.id));
-            for id in self.unreleased.clone() {
-                self.ack(AckType::Pubrel, id, ReasonCode::Success);
-            }
+            let mut unreleased: BTreeSet<u16> = (1..=MESSAGE_ID_MAX).collect();
+            self.former.iter().for_each(|it| _ = unreleased.remove(&it.id));
+            unreleased.iter().for_each(|id| self.ack(AckType::Pubrel, *id, ReasonCode::Success));
+            self.unreleased = unreleased;
         }
     }
 
