@@ -132,6 +132,9 @@ pub(crate) const PLAN_TEXT_BYTES_MAX: usize = 256 * 1024;
 /// Shortest time between two writes of the last errors of a tenant's definitions: errors that go on cost flash six writes an hour.
 pub(crate) const ERRORS_KEPT_EVERY: std::time::Duration = std::time::Duration::from_secs(600);
 
+/// Characters of each text of the last refused login: whoever knocks chooses them.
+pub(crate) const REFUSED_LOGIN_CHARACTERS_SHOWN: usize = 100;
+
 /// Characters of a kept value that `-listKept` shows: enough for a counter, a mark or a short JSON.
 pub(crate) const KEPT_CHARACTERS_SHOWN: usize = 200;
 

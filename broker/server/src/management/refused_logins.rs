@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-/// Characters that are kept of what a Client says of itself.
-const SHOWN_CHARS_MAX: usize = 100;
+use crate::limits::REFUSED_LOGIN_CHARACTERS_SHOWN;
 
 /// Count of refused logins, and the last one.
 #[derive(Debug, Default)]
@@ -32,7 +31,7 @@ impl RefusedLogins {
     /// Counts a refusal at this time.
     pub(crate) fn note(&self, client_id: &str, endpoint: &dyn Display, reason: &dyn Display, at_ms: u64) {
         self.all.fetch_add(1, Ordering::Relaxed);
-        let shown = |text: &str| text.chars().take(SHOWN_CHARS_MAX).collect();
+        let shown = |text: &str| text.chars().take(REFUSED_LOGIN_CHARACTERS_SHOWN).collect();
         *self.last.lock() = Some(RefusedLogin {
             client_id: shown(client_id),
             endpoint: endpoint.to_string(),
