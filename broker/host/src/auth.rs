@@ -17,7 +17,7 @@ pub use bindings::{
         Will,
     },
     lotmq::guest::{
-        message_properties::UserProperty,
+        message_properties::{PayloadFormat, Properties, UserProperty},
         principals::{Actions, Effect, Grant, Permission, Principal, Property, Selector, SessionLimits},
         types::Qos,
     },

@@ -99,7 +99,7 @@ impl World {
                 "ambient",
                 "state",
             ],
-            World::Auth => &["principals", "net", "environment", "ambient", "state"],
+            World::Auth => &["principals", "net", "http", "environment", "ambient", "state"],
         }
     }
 

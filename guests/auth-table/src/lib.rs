@@ -1,12 +1,13 @@
 //! A small authentication guest: users from the table in its configuration, and orders that another system sends.
 //!
 //! It exists to prove the interface of the world `auth`. Its configuration is `{"users": {"ann": {"password": "…", "groups": ["staff"], "publish": "a/#"}}}`. The method
-//! `REVERSE` lets in whoever answers its challenge backwards. The endpoint `orders` sends lines: `revoke USER` and `widen USER FILTER`.
+//! `REVERSE` lets in whoever answers its challenge backwards. The endpoint `orders` sends lines: `revoke USER` and `widen USER FILTER`. With `"tokens": true` whoever is not in the
+//! table is asked about at the HTTP server that is the endpoint `tokens`: it gets the password and gives the name of the user.
 
 use lotmq_guest::auth::{
     Acceptance, Actions, Answer, Authenticator, BAD_USER_NAME_OR_PASSWORD, Connection, Description, Grant,
     Hooks, Interest, IoError, Login, Permission, Principal, Property, QoS, Selector, Subscription,
-    UserProperty, allow, ambient, config, deny, metrics, net, revoke, state, update,
+    UserProperty, Will, allow, ambient, config, deny, http::{self, HttpClient}, metrics, net, revoke, state, update,
 };
 use lotmq_guest::println;
 use serde_json::Value as Json;
@@ -14,6 +15,9 @@ use std::{cell::RefCell, collections::BTreeMap};
 
 /// Longest wait for the other system, in milliseconds.
 const TIMEOUT_MS: u32 = 5_000;
+
+/// Reason Code of CONNACK: who could say it cannot be asked.
+const SERVER_UNAVAILABLE: u8 = 0x88;
 
 /// Reason Code of DISCONNECT: administrative action.
 const ADMINISTRATIVE_ACTION: u8 = 0x98;
@@ -51,7 +55,7 @@ impl Authenticator for Table {
 
     fn authenticate(login: Login) -> Answer {
         let Some(user) = &login.user else { return Answer::Continue };
-        let Some(entry) = entry(user) else { return Answer::Continue };
+        let Some(entry) = entry(user) else { return by_token(&login) };
         let is_right = login.password.as_deref() == entry["password"].as_str().map(str::as_bytes);
         if !is_right {
             return deny(BAD_USER_NAME_OR_PASSWORD, format!("the password of '{user}' is wrong"));
@@ -131,8 +135,36 @@ impl Authenticator for Table {
 
 /// What the table says of a user.
 fn entry(user: &str) -> Option<Json> {
-    let table: Json = serde_json::from_str(&config::get()).ok()?;
-    table.get("users")?.get(user).cloned()
+    configured("users")?.get(user).cloned()
+}
+
+/// A member of the configuration.
+fn configured(member: &str) -> Option<Json> {
+    let mut config: Json = serde_json::from_str(&config::get()).ok()?;
+    config.get_mut(member).map(Json::take)
+}
+
+/// What the server of tokens says of a client that is not in the table.
+fn by_token(login: &Login) -> Answer {
+    if configured("tokens") != Some(Json::Bool(true)) {
+        return Answer::Continue;
+    }
+    let token = login.password.clone().unwrap_or_default();
+    match HttpClient::new("tokens").timeout_ms(TIMEOUT_MS).post("/introspect", token).send() {
+        Ok(response) if response.is_success() => {
+            allow(Principal::named(String::from_utf8_lossy(&response.body)))
+        }
+        Ok(response) => deny(BAD_USER_NAME_OR_PASSWORD, format!("the server answered {}", response.status)),
+        Err(error) => deny(SERVER_UNAVAILABLE, http::described(&error)),
+    }
+}
+
+/// A Will in words.
+fn in_words(will: &Will) -> String {
+    let properties = will.properties.as_ref();
+    let content_type = properties.and_then(|it| it.content_type.as_deref()).unwrap_or("-");
+    let payload = String::from_utf8_lossy(&will.payload);
+    format!("{} {payload} {content_type} after {} s", will.topic, will.delay_seconds)
 }
 
 fn principal(user: &str, entry: &Json, login: &Login) -> Principal {
@@ -141,6 +173,8 @@ fn principal(user: &str, entry: &Json, login: &Login) -> Principal {
     let mut principal = Principal::named(user);
     principal.groups = words.map(str::to_owned).collect();
     principal.properties = vec![property("ClientVersion", &login.protocol_version.to_string())];
+    principal.properties.push(property("ReceiveMaximum", &login.receive_maximum.to_string()));
+    principal.properties.extend(login.will.iter().map(|will| property("Will", &in_words(will))));
     principal.properties.extend(login.user_properties.iter().map(|it| property(&it.name, &it.value)));
     if let Some(filter) = entry["publish"].as_str() {
         let grant =

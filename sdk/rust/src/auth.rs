@@ -23,7 +23,7 @@ pub use bindings::exports::lotmq::guest::auth_handler::{
 pub use host::{
     ambient, config, diagnostics, environment,
     logging::{Level, log},
-    message_properties::UserProperty,
+    message_properties::{PayloadFormat, Properties, UserProperty},
     metrics,
     net::{self, Interest, IoError, Peer},
     principals::{
@@ -42,6 +42,11 @@ use bindings::lotmq::guest as host;
 #[allow(missing_docs, reason = "the contract documents them")]
 pub mod double;
 #[cfg(not(target_arch = "wasm32"))]
+#[path = "double/http.rs"]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "the contract documents them")]
+pub mod double_http;
+#[cfg(not(target_arch = "wasm32"))]
 #[path = "double/net.rs"]
 #[doc(hidden)]
 #[allow(missing_docs, reason = "the contract documents them")]
@@ -56,6 +61,7 @@ pub mod double_principals;
 pub mod host {
     pub use super::bindings::lotmq::guest::*;
     pub use super::double::{ambient, config, diagnostics, environment, logging, metrics, state};
+    pub use super::double_http as http;
     pub use super::double_net as net;
     pub use super::double_principals as principals;
 }
@@ -63,6 +69,7 @@ pub mod host {
 /// What tests of authentication guests on the machine itself need besides [`testing`](crate::testing).
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing {
+    pub use super::double_http::{Request, response, serve as serve_http};
     use super::{Login, Principal, Selector, double_principals};
 
     /// What the guest has done to clients that are logged in.
@@ -110,6 +117,11 @@ pub mod testing {
             clean_start: true,
             keep_alive_seconds: 60,
             session_expiry_seconds: None,
+            receive_maximum: u16::MAX,
+            packet_bytes_max: None,
+            topic_alias_maximum: 0,
+            request_response_information: false,
+            request_problem_information: true,
             user: Some(user.to_owned()),
             password: Some(password.as_bytes().to_vec()),
             will: None,
@@ -120,6 +132,8 @@ pub mod testing {
 
 #[path = "connection.rs"]
 mod connection;
+#[path = "http.rs"]
+pub mod http;
 pub use connection::{Connection, described};
 
 /// Reason Code of CONNACK for a user name or a password that is wrong.

@@ -14,7 +14,6 @@
 //! A server is an endpoint of the route's definition, so its module needs the grant `endpoint:HOST:PORT`. Calls that wait suspend the guest. Several requests go on at once
 //! when all are [started](HttpRequest::start) before the first response is read.
 
-use super::Failure;
 use super::host::http as host;
 pub use super::host::http::{Header, HttpError, ResponseHead};
 use std::io;
@@ -214,36 +213,6 @@ impl HttpResponse {
     /// Whether the status is one of success, 2xx.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
-    }
-
-    /// The response of a server that took the request; else the class of failure that the status usually is: of 5xx, of 408, 425 and 429 to try
-    /// again, of all others, redirects among them, that the data can never pass.
-    pub fn accepted(self) -> Result<HttpResponse, Failure> {
-        match self.status {
-            200..300 => Ok(self),
-            408 | 425 | 429 | 500.. => Err(Failure::Retry(format!("the server answered {}", self.status))),
-            status => Err(Failure::Reject(format!("the server answered {status}"))),
-        }
-    }
-}
-
-/// The class of failure that an error usually is: what is not granted is fatal, what cannot be sent or is too large can never pass, and a server that is away is
-/// waited for.
-impl From<HttpError> for Failure {
-    fn from(error: HttpError) -> Failure {
-        let reason = described(&error);
-        match error {
-            HttpError::Denied(_) => Failure::Fatal(reason),
-            HttpError::Invalid(_) | HttpError::TooLarge(_) => Failure::Reject(reason),
-            HttpError::LimitReached => Failure::Retry(reason),
-            HttpError::Refused
-            | HttpError::Unreachable(_)
-            | HttpError::Tls(_)
-            | HttpError::TimedOut
-            | HttpError::Closed
-            | HttpError::Protocol(_)
-            | HttpError::Other(_) => Failure::Reconnect(reason),
-        }
     }
 }
 

@@ -82,12 +82,10 @@ pub mod host {
 /// Doubles of what routes alone have, for tests on the machine itself; see [`testing`](crate::testing).
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing {
-    pub use super::bindings::lotmq::guest::http::Request;
     pub use super::bindings::lotmq::guest::ingest::IngestError;
-    use super::http::{HttpError, HttpResponse};
+    pub use super::double_http::{Request, response, serve as serve_http};
     use super::{
-        Addressee, Arrival, Delivery, Message, QoS, RetainedMessage, double_http, double_ingest,
-        double_retained,
+        Addressee, Arrival, Delivery, Message, QoS, RetainedMessage, double_ingest, double_retained,
     };
 
     /// A message for the event `event`, as the host hands it over.
@@ -119,19 +117,6 @@ pub mod testing {
     pub fn retain(messages: Vec<RetainedMessage>) {
         double_retained::set(messages);
     }
-
-    /// Lets a function answer the requests to an endpoint.
-    pub fn serve_http(
-        endpoint: &str,
-        server: impl Fn(&Request) -> Result<HttpResponse, HttpError> + 'static,
-    ) {
-        double_http::serve(endpoint, server);
-    }
-
-    /// A response without header fields.
-    pub fn response(status: u16, body: impl Into<Vec<u8>>) -> HttpResponse {
-        HttpResponse { status, headers: Vec::new(), body: body.into() }
-    }
 }
 #[path = "batch.rs"]
 mod batch;
@@ -142,6 +127,8 @@ mod connection;
 pub mod files;
 #[path = "http.rs"]
 pub mod http;
+#[path = "http_failure.rs"]
+mod http_failure;
 #[path = "http_server.rs"]
 pub mod http_server;
 pub use connection::{Connection, described};

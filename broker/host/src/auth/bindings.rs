@@ -15,6 +15,7 @@ wasmtime::component::bindgen!({
     exports: { default: async },
     with: {
         "lotmq:guest/net": crate::fiber::bindings::lotmq::guest::net,
+        "lotmq:guest/http": crate::fiber::bindings::lotmq::guest::http,
         "lotmq:guest/environment": crate::fiber::bindings::lotmq::guest::environment,
         "lotmq:guest/ambient": crate::fiber::bindings::lotmq::guest::ambient,
         "lotmq:guest/config": crate::fiber::bindings::lotmq::guest::config,

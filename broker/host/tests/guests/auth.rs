@@ -7,14 +7,14 @@ use lotmq_host::{
     RunError, Services, Severity, StateRefused, Value,
     auth::{
         Acceptance, Actions, Answer, AuthGuest, AuthInstance, AuthServices, AuthSpec, Denial, Hooks, Login,
-        Permission, Principal, Qos, Selector, Subscription, UserProperty,
+        PayloadFormat, Permission, Principal, Properties, Qos, Selector, Subscription, UserProperty, Will,
     },
     fiber::{Endpoint, FiberServices, HttpEvent},
 };
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
-    io::Write as _,
+    io::{Read as _, Write as _},
     net::{IpAddr, TcpListener},
     sync::Arc,
     time::Duration,
@@ -155,7 +155,26 @@ fn login(user: Option<&str>, password: &str) -> Login {
         session_expiry_seconds: Some(3600),
         user: user.map(str::to_owned),
         password: Some(password.as_bytes().to_vec()),
-        will: None,
+        will: Some(Will {
+            topic: "a/gone".to_owned(),
+            payload: b"lost".to_vec(),
+            qos: Qos::AtLeastOnce,
+            retain: true,
+            delay_seconds: 30,
+            properties: Some(Properties {
+                payload_format: PayloadFormat::Utf8,
+                expiry_seconds: None,
+                content_type: Some("text/plain".to_owned()),
+                response_topic: None,
+                correlation_data: None,
+                user_properties: Vec::new(),
+            }),
+        }),
+        receive_maximum: 20,
+        packet_bytes_max: Some(4096),
+        topic_alias_maximum: 10,
+        request_response_information: true,
+        request_problem_information: false,
         user_properties: vec![UserProperty { name: "Line".to_owned(), value: "7".to_owned() }],
     }
 }
@@ -174,7 +193,15 @@ async fn a_login_is_allowed_denied_or_left_to_the_next_guest() {
             ("ann", vec!["staff".to_owned(), "night".to_owned()])
         );
         let properties: Vec<_> = principal.properties.iter().map(|it| (&*it.name, &*it.value)).collect();
-        assert_eq!(properties, [("ClientVersion", "5"), ("Line", "7")]);
+        assert_eq!(
+            properties,
+            [
+                ("ClientVersion", "5"),
+                ("ReceiveMaximum", "20"),
+                ("Will", "a/gone lost text/plain after 30 s"),
+                ("Line", "7"),
+            ]
+        );
         let Permission::Grants(grants) = principal.permission else { panic!("{:?}", principal.permission) };
         let [grant] = &*grants else { panic!("{grants:?}") };
         assert_eq!((&*grant.filter, grant.actions, grant.retain), ("a/#", Actions::PUBLISH, false));
@@ -292,6 +319,45 @@ async fn orders_from_the_network_revoke_and_change_principals() {
 #[tokio::test]
 async fn an_action_is_no_authentication_guest() {
     let component = wrapped("sdk/examples/action-scale");
+#[tokio::test]
+async fn a_server_of_tokens_is_asked_over_http() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = server.accept().unwrap();
+        let mut asked = Vec::new();
+        for answer in ["200 OK\r\ncontent-length: 3\r\n\r\neve", "401 No\r\ncontent-length: 0\r\n\r\n"] {
+            let mut request = Vec::new();
+            while !request.ends_with(b"token") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                request.push(byte[0]);
+            }
+            asked.push(String::from_utf8(request).unwrap());
+            write!(stream, "HTTP/1.1 {answer}").unwrap();
+        }
+        asked
+    });
+    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port, ..Endpoint::default() };
+    let endpoints = HashMap::from([("tokens".to_owned(), endpoint)]);
+    let config = Some(r#"{"tokens": true}"#.into());
+    let (mut instance, _clerk) = table(endpoints, Grants { config, ..grants() }).await;
+    let bearer = login(Some("anybody"), "token");
+    let answer = instance.authenticate(&bearer).await.unwrap().unwrap();
+    assert!(
+        matches!(&answer, Answer::Allow(Acceptance { principal, .. }) if principal.user == "eve"),
+        "{answer:?}"
+    );
+    let answer = instance.authenticate(&bearer).await.unwrap().unwrap();
+    let Answer::Deny(Denial { reason_code, log, .. }) = answer else { panic!("{answer:?}") };
+    assert_eq!((reason_code, log.as_str()), (0x86, "the server answered 401"));
+    let asked = answering.join().unwrap();
+    assert!(asked.iter().all(|request| request.starts_with("POST /introspect HTTP/1.1\r\n")), "{asked:?}");
+    let answer = instance.authenticate(&bearer).await.unwrap().unwrap();
+    let Answer::Deny(Denial { reason_code, .. }) = answer else { panic!("{answer:?}") };
+    assert_eq!(reason_code, 0x88, "the server is gone");
+}
+
     let error = AuthGuest::compile(engine(), &component, ComponentSource::Upload).unwrap_err();
     assert_eq!(error.code(), "IMPORT_FORBIDDEN");
 }

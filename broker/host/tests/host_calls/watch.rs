@@ -279,6 +279,11 @@ pub(crate) fn login(connection: u64) -> Login {
         user: Some("ann".to_owned()),
         password: None,
         will: None,
+        receive_maximum: u16::MAX,
+        packet_bytes_max: None,
+        topic_alias_maximum: 0,
+        request_response_information: false,
+        request_problem_information: true,
         user_properties: Vec::new(),
     }
 }

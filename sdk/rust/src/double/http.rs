@@ -15,9 +15,14 @@ thread_local! {
     static SERVERS: RefCell<BTreeMap<String, Server>> = RefCell::default();
 }
 
-/// Lets a function answer what is asked of an endpoint.
-pub(super) fn serve(endpoint: &str, server: impl Fn(&Request) -> Result<HttpResponse, HttpError> + 'static) {
+/// Lets a function answer the requests to an endpoint.
+pub fn serve(endpoint: &str, server: impl Fn(&Request) -> Result<HttpResponse, HttpError> + 'static) {
     SERVERS.with_borrow_mut(|servers| drop(servers.insert(endpoint.to_owned(), Rc::new(server))));
+}
+
+/// A response without header fields.
+pub fn response(status: u16, body: impl Into<Vec<u8>>) -> HttpResponse {
+    HttpResponse { status, headers: Vec::new(), body: body.into() }
 }
 
 /// A request that was answered when it began.
