@@ -338,26 +338,27 @@ impl RunOutput {
         self.write(Kind::Forget, writer, topic, (&[], &[]))
     }
 
-    /// What this run wrote last to a topic: `None` when nothing, `Some(None)` when it forgot it.
-    pub(crate) fn last_written(&self, topic: &str) -> Option<Option<&[u8]>> {
+    /// What this run wrote last to a topic, and who did: `None` when nothing, no value when it forgot it.
+    pub(crate) fn last_written(&self, topic: &str) -> Option<(Writer, Option<&[u8]>)> {
         let topic = topic.as_bytes();
         let record = self.0.records.iter().rev().find(|record| {
             let head = self.0.text.as_bytes().get(record.head.0 as usize..record.head.1 as usize);
             !matches!(record.kind, Kind::Report { .. } | Kind::Log { .. } | Kind::Metric { .. })
                 && head == Some(topic)
         })?;
-        Some(match record.kind {
+        let value = match record.kind {
             Kind::Forget => None,
             Kind::Publish { .. }
             | Kind::Keep
             | Kind::Report { .. }
             | Kind::Log { .. }
             | Kind::Metric { .. } => Some(self.payload(record.body)),
-        })
+        };
+        Some((self.writer(record), value))
     }
 
-    /// The topics that this run has written, in order, and whether each has a value afterwards.
-    pub(crate) fn written_topics(&self) -> impl Iterator<Item = (&str, bool)> {
+    /// The topics that this run has written, in order, each with who did, and whether it has a value afterwards.
+    pub(crate) fn written_topics(&self) -> impl Iterator<Item = (Writer, &str, bool)> {
         self.0.records.iter().filter_map(|record| {
             let is_there = match record.kind {
                 Kind::Report { .. } | Kind::Log { .. } | Kind::Metric { .. } => return None,
@@ -365,7 +366,7 @@ impl RunOutput {
                 Kind::Publish { .. } | Kind::Keep => true,
             };
             let topic = self.0.text.get(record.head.0 as usize..record.head.1 as usize)?;
-            Some((topic, is_there))
+            Some((self.writer(record), topic, is_there))
         })
     }
 
@@ -529,9 +530,9 @@ mod tests {
         assert_eq!(output.last_written("t"), None);
         output.keep(ID, "t", b"1").unwrap();
         output.publish(ID, "t", b"2", (Qos::AtMostOnce, false)).unwrap();
-        assert_eq!(output.last_written("t"), Some(Some(&b"2"[..])));
+        assert_eq!(output.last_written("t"), Some((ID, Some(&b"2"[..]))));
         output.forget(ID, "t").unwrap();
-        assert_eq!(output.last_written("t"), Some(None));
+        assert_eq!(output.last_written("t"), Some((ID, None)));
     }
 
     #[test]

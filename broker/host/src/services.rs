@@ -152,6 +152,9 @@ pub trait Services: Send + Sync {
     /// Writes of the same run and the triggering message were looked at before (language reference §6).
     fn topic_value(&self, run: &RunContext, topic: &str, value: &mut Vec<u8>) -> bool;
 
+    /// Whether the definition may read a topic that others have written in its run; where it may not, this notes that.
+    fn may_read(&self, run: &RunContext, topic: &str) -> bool;
+
     /// Whether a topic has a retained message. Kept values do not count.
     fn retained_exists(&self, run: &RunContext, topic: &str) -> bool;
 

@@ -211,6 +211,12 @@ impl RunState {
         Writer { definition: self.run.definition, authority: self.authority }
     }
 
+    /// Whether what a writer wrote is this code's own: of its account, or of itself where it acts for nobody.
+    pub(crate) fn is_own(&self, writer: Writer) -> bool {
+        let account = self.authority.account;
+        writer.authority.account == account && (account != 0 || writer.definition == self.run.definition)
+    }
+
     /// Notes what a read gave, where that matters; what has no topic, once in a row.
     pub(crate) fn note_read(&self, read: impl FnOnce() -> Read) {
         let Some(reads) = &self.reads else { return };

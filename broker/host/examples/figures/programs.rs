@@ -149,6 +149,9 @@ impl Services for Nobody {
     fn topic_value(&self, _: &RunContext, _: &str, _: &mut Vec<u8>) -> bool {
         false
     }
+    fn may_read(&self, _run: &RunContext, _topic: &str) -> bool {
+        true
+    }
     fn retained_exists(&self, _: &RunContext, _: &str) -> bool {
         false
     }

@@ -13,6 +13,10 @@ impl Services for BrokerOfNobody {
         false
     }
 
+    fn may_read(&self, _run: &RunContext, _topic: &str) -> bool {
+        false
+    }
+
     fn retained_exists(&self, _run: &RunContext, _topic: &str) -> bool {
         false
     }

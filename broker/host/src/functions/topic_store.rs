@@ -1,6 +1,7 @@
 //! `topic-store`: reading last values. Capability: [`Grants::read`](crate::Grants). Never waits.
 
 use crate::{
+    Writer,
     grants::Capability,
     limits::{LISTED_TOPICS_BYTES_MAX, LISTED_TOPICS_MAX},
     services::TooManyTopics,
@@ -58,7 +59,7 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     })
 }
 
-/// The topics with a value that a filter matches: those that the broker has, and what the run has written and was started with.
+/// The topics with a value that a filter matches: those that the broker has, and what the run has written and was started with. What others have written in it is asked about.
 fn topics(state: &RunState, filter: &str) -> Result<Vec<String>, TopicsError> {
     if topic_filter_valid(filter).is_err() {
         return Err(TopicsError::InvalidFilter);
@@ -73,10 +74,10 @@ fn topics(state: &RunState, filter: &str) -> Result<Vec<String>, TopicsError> {
     found.extend(
         state.trigger().map(|trigger| trigger.topic).filter(|topic| matches(topic)).map(str::to_owned),
     );
-    for (topic, is_there) in state.output.borrow().written_topics() {
+    for (writer, topic, is_there) in state.output.borrow().written_topics() {
         if !is_there {
             found.remove(topic);
-        } else if matches(topic) {
+        } else if matches(topic) && may_read(state, writer, topic) {
             found.insert(topic.to_owned());
         }
     }
@@ -87,9 +88,17 @@ fn topics(state: &RunState, filter: &str) -> Result<Vec<String>, TopicsError> {
     Ok(found.into_iter().collect())
 }
 
-/// Looks in the order of the language reference §6: writes of this run, the trigger, then what the broker has.
+/// Whether what was written in this run may be read: one's own, and of others' what the owner may read.
+fn may_read(state: &RunState, writer: Writer, topic: &str) -> bool {
+    state.is_own(writer) || state.services.may_read(&state.run, topic)
+}
+
+/// Looks in the order of the language reference §6: writes of this run, the trigger, then what the broker has. The trigger is handed on with a call.
 fn last_value(state: &RunState, topic: &str, value: &mut Vec<u8>) -> bool {
-    if let Some(written) = state.output.borrow().last_written(topic) {
+    if let Some((writer, written)) = state.output.borrow().last_written(topic) {
+        if !may_read(state, writer, topic) {
+            return false;
+        }
         value.extend_from_slice(written.unwrap_or_default());
         return written.is_some();
     }

@@ -48,6 +48,9 @@ impl Services for Clerk {
     fn topic_value(&self, run: &RunContext, topic: &str, value: &mut Vec<u8>) -> bool {
         self.broker.topic_value(run, topic, value)
     }
+    fn may_read(&self, _run: &RunContext, _topic: &str) -> bool {
+        true
+    }
     fn retained_exists(&self, run: &RunContext, topic: &str) -> bool {
         self.broker.retained_exists(run, topic)
     }
@@ -153,6 +156,11 @@ fn login(user: Option<&str>, password: &str) -> Login {
         clean_start: true,
         keep_alive_seconds: 30,
         session_expiry_seconds: Some(3600),
+        receive_maximum: 20,
+        packet_bytes_max: Some(4096),
+        topic_alias_maximum: 10,
+        request_response_information: true,
+        request_problem_information: false,
         user: user.map(str::to_owned),
         password: Some(password.as_bytes().to_vec()),
         will: Some(Will {
@@ -170,11 +178,6 @@ fn login(user: Option<&str>, password: &str) -> Login {
                 user_properties: Vec::new(),
             }),
         }),
-        receive_maximum: 20,
-        packet_bytes_max: Some(4096),
-        topic_alias_maximum: 10,
-        request_response_information: true,
-        request_problem_information: false,
         user_properties: vec![UserProperty { name: "Line".to_owned(), value: "7".to_owned() }],
     }
 }
@@ -317,9 +320,6 @@ async fn orders_from_the_network_revoke_and_change_principals() {
 }
 
 #[tokio::test]
-async fn an_action_is_no_authentication_guest() {
-    let component = wrapped("sdk/examples/action-scale");
-#[tokio::test]
 async fn a_server_of_tokens_is_asked_over_http() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = server.local_addr().unwrap().port();
@@ -358,6 +358,9 @@ async fn a_server_of_tokens_is_asked_over_http() {
     assert_eq!(reason_code, 0x88, "the server is gone");
 }
 
+#[tokio::test]
+async fn an_action_is_no_authentication_guest() {
+    let component = wrapped("sdk/examples/action-scale");
     let error = AuthGuest::compile(engine(), &component, ComponentSource::Upload).unwrap_err();
     assert_eq!(error.code(), "IMPORT_FORBIDDEN");
 }

@@ -49,6 +49,9 @@ impl Services for Taker {
     fn topic_value(&self, run: &RunContext, topic: &str, value: &mut Vec<u8>) -> bool {
         self.broker.topic_value(run, topic, value)
     }
+    fn may_read(&self, _run: &RunContext, _topic: &str) -> bool {
+        true
+    }
     fn retained_exists(&self, run: &RunContext, topic: &str) -> bool {
         self.broker.retained_exists(run, topic)
     }

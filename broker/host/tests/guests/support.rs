@@ -187,6 +187,9 @@ impl Services for Broker {
             true
         })
     }
+    fn may_read(&self, _run: &RunContext, _topic: &str) -> bool {
+        true
+    }
     fn retained_exists(&self, _run: &RunContext, _topic: &str) -> bool {
         false
     }

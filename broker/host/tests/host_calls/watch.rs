@@ -91,6 +91,9 @@ impl Services for Watch {
         value.extend_from_slice(topic.as_bytes());
         !topic.ends_with('b')
     }
+    fn may_read(&self, _run: &RunContext, _topic: &str) -> bool {
+        true
+    }
     fn retained_exists(&self, _run: &RunContext, topic: &str) -> bool {
         assert!(self.grants.read.covers(topic), "{topic:?} was not granted");
         true
@@ -276,14 +279,14 @@ pub(crate) fn login(connection: u64) -> Login {
         clean_start: true,
         keep_alive_seconds: 0,
         session_expiry_seconds: None,
-        user: Some("ann".to_owned()),
-        password: None,
-        will: None,
         receive_maximum: u16::MAX,
         packet_bytes_max: None,
         topic_alias_maximum: 0,
         request_response_information: false,
         request_problem_information: true,
+        user: Some("ann".to_owned()),
+        password: None,
+        will: None,
         user_properties: Vec::new(),
     }
 }

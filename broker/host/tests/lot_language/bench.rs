@@ -104,6 +104,9 @@ impl Services for State {
         value.extend(found.iter().flatten());
         found.is_some()
     }
+    fn may_read(&self, _run: &RunContext, _topic: &str) -> bool {
+        true
+    }
     fn retained_exists(&self, _run: &RunContext, topic: &str) -> bool {
         self.retained.lock().contains_key(topic)
     }

@@ -183,8 +183,7 @@ fn retained_topics(
 impl Services for TenantServices {
     fn topic_value(&self, run: &RunContext, topic: &str, value: &mut Vec<u8>) -> bool {
         let (Some(tenant), Some(hosting)) = (self.tenant(), self.hosting.upgrade()) else { return false };
-        if !self.rights.may_read(&tenant, topic) {
-            self.denied(run, &format!("to read topic '{topic}'"));
+        if !self.may_read(run, topic) {
             return false;
         }
         let is_live = tenant.programs().guests.values.read(topic, |live| {
@@ -203,10 +202,18 @@ impl Services for TenantServices {
         true
     }
 
+    fn may_read(&self, run: &RunContext, topic: &str) -> bool {
+        let Some(tenant) = self.tenant() else { return false };
+        let may = self.rights.may_read(&tenant, topic);
+        if !may {
+            self.denied(run, &format!("to read topic '{topic}'"));
+        }
+        may
+    }
+
     fn retained_exists(&self, run: &RunContext, topic: &str) -> bool {
         let (Some(tenant), Some(hosting)) = (self.tenant(), self.hosting.upgrade()) else { return false };
-        if !self.rights.may_read(&tenant, topic) {
-            self.denied(run, &format!("to read topic '{topic}'"));
+        if !self.may_read(run, topic) {
             return false;
         }
         tenant.has_retained(topic, hosting.clock.lifetime_ms())
