@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use lotmq_auth::Rule;
-use lotmq_definitions::{Changed, Definition, DefinitionKind, Installed, NewDefinition, NotFound, Removed};
+use lotmq_definitions::{
+    Changed, Definition, DefinitionKind, Installed, NewDefinition, NotFound, Removed, ValueKeeper,
+};
 use lotmq_host::{Acting, Executor, Grants, MailboxOptions, OwnedEvent, RunnerSpec};
 use lotmq_store::{Batch, DefinitionRow, Op};
 use tracing::warn;
@@ -15,7 +17,7 @@ use super::compile::{Code, CompiledDefinition, CompiledProgram, DeployError, Exe
 use super::guest_id::guest_id;
 use super::scripts::{CompiledScript, ScriptError};
 use super::services::TenantServices;
-use super::{Guests, authority, outboxes, rules};
+use super::{Guests, authority, outboxes, rights, rules};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
@@ -205,6 +207,24 @@ impl Guests {
             self.clear_state(tenant, taken_over, batch);
             self.metrics.clear(taken_over.id);
         }
+        if installed.replaced.as_deref().is_none_or(|former| former.id != id) {
+            self.clear_memory_of_others(tenant, &installed.definition, batch);
+        }
+    }
+
+    /// Removes what models of this name remembered for other owners; it stays when a model is removed, and is for whoever kept it.
+    fn clear_memory_of_others(&self, tenant: &Tenant, definition: &Definition, batch: &mut Batch) {
+        if definition.kind() != DefinitionKind::Model {
+            return;
+        }
+        let (memory, owner) = (rights::memory_of_model(definition.name()), ValueKeeper::of(definition).user);
+        let mut topics = Vec::new();
+        self.values.each_kept(|topic, kept| {
+            if topic.starts_with(&memory) && kept.keeper.user != owner {
+                topics.push(topic.to_owned());
+            }
+        });
+        self.clear(tenant, topics, &mut self.saving.lock(), batch);
     }
 
     /// Removes the state of a definition, for good with `batch`: the next definition of its name, perhaps another user's, must not find it after a crash either.
@@ -212,7 +232,13 @@ impl Guests {
         // What is on its way to the store is in front of the batch then.
         let mut cleared = self.saving.lock();
         let topics = self.states.clear(&self.values, definition);
+        self.clear(tenant, topics, &mut cleared, batch);
+    }
+
+    /// Removes kept values; `cleared` are those whose removal goes to the store with a batch.
+    fn clear(&self, tenant: &Tenant, topics: Vec<String>, cleared: &mut Vec<String>, batch: &mut Batch) {
         for topic in &topics {
+            self.values.forget(topic);
             batch.push(Op::DeleteKeep { tenant: tenant.id, topic });
         }
         cleared.extend(topics);

@@ -67,7 +67,7 @@ impl Rights {
             true => Reach::Of(owner.cloned()),
         };
         let is_model = definition.kind() == DefinitionKind::Model;
-        let memory = is_model.then(|| format!("$LOT/Models/{}/", definition.name()).into());
+        let memory = is_model.then(|| memory_of_model(definition.name()).into());
         Rights { reach, key: NEXT.fetch_add(1, Ordering::Relaxed), memory }
     }
 
@@ -164,6 +164,11 @@ impl Rights {
         }
         is_allowed
     }
+}
+
+/// Beginning of the topics at which a model keeps its fields that name themselves.
+pub(super) fn memory_of_model(name: &str) -> String {
+    format!("$LOT/Models/{name}/")
 }
 
 /// Whether the rules are asked about what belongs to this owner.

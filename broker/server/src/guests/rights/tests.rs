@@ -115,6 +115,75 @@ fn topics_are_read_as_far_as_the_owner_may() {
 }
 
 #[test]
+fn what_a_model_remembers_is_not_for_the_next_owner_of_its_name() {
+    let mut world = World::new(&[]);
+    let mut watcher = world.running.client("of sums");
+    watcher.subscribe_to("sum/+", QoS::AtMostOnce).unwrap();
+    let model = |name: &str, from: &str| {
+        format!(
+            "DEFINE MODEL {name} COLLAPSED WITH TOPIC \"sum/+\"\n    ADD STRING \"last\" WITH TOPIC \"{from}/+/x\" AS TRIGGER\n    ADD STRING \"all\" WITH all + last\n"
+        )
+    };
+    let mut sum = |world: &mut World, topic: &str| {
+        world.root.publish(&Publication::new(topic, "s").qos(QoS::AtLeastOnce)).unwrap();
+        receive(&mut watcher).1
+    };
+    for (name, command, removal) in
+        [("Replaced", "-addModel -replace", None), ("Again", "-addModel", Some("-removeModel Again"))]
+    {
+        ok(&mut world.root, &format!("-addModel {}", model(name, "private")));
+        sum(&mut world, "private/d/x");
+        assert!(sum(&mut world, "private/d/x").contains("\"ss\""));
+        // Its owner finds it again.
+        if let Some(removal) = removal {
+            ok(&mut world.root, removal);
+            ok(&mut world.root, &format!("-addModel {}", model(name, "private")));
+            assert!(sum(&mut world, "private/d/x").contains("\"sss\""));
+            ok(&mut world.root, removal);
+        }
+        ok(&mut world.dep, &format!("{command} {}", model(name, "open")));
+        assert!(sum(&mut world, "open/d/x").contains("\"s\""), "{name}");
+        ok(&mut world.root, &format!("-removeModel {name} -force"));
+    }
+    world.running.server.stop();
+}
+
+#[test]
+fn what_others_write_in_a_run_is_read_as_far_as_the_owner_may() {
+    for (mut world, is_open) in modes() {
+        ok(
+            &mut world.root,
+            "-addRule DEFINE RULE Runs WITH PRIORITY 5 FOR ActionManagementRun\n    IF USER IS \"dep\" THEN\n        ALLOW\n",
+        );
+        ok(
+            &mut world.root,
+            "-addAction DEFINE ACTION Rep\nDO\n    KEEP TOPIC \"private/copy\" WITH \"k\"\n    PUBLISH TOPIC \"private/said\" WITH \"p\"\n    PUBLISH TOPIC \"open/said\" WITH \"o\"\n",
+        );
+        let called = [
+            "    PUBLISH TOPIC \"own\" WITH \"m\"\n    CALL ACTION \"Rep\"\n".to_owned(),
+            shown("GET TOPIC \"private/copy\""),
+            shown("GET TOPIC \"private/said\""),
+            shown("GET TOPIC \"open/said\""),
+            shown("GET TOPIC \"own\""),
+        ];
+        let read = format!(
+            "{}    FOR EACH {{topic}} IN TOPICS \"private/+\" DO\n        PUBLISH TOPIC \"out\" WITH {{topic}}\n",
+            called.concat()
+        );
+        let all = "[k],[p],[o],[m],private/copy,private/kept,private/said";
+        assert_eq!(world.says("dep", &read), if is_open { all } else { "[],[],[o],[m]" });
+        assert_eq!(world.says("root", &read), all);
+        // The other way round: what is called reads nothing of who calls it, but for what he was started by.
+        let body = format!("{}{}", shown("GET TOPIC \"private/mine\""), shown("PAYLOAD"));
+        ok(&mut world.dep, &format!("-addAction DEFINE ACTION Library\nDO\n{body}"));
+        let said = world
+            .says("root", "    PUBLISH TOPIC \"private/mine\" WITH \"r\"\n    CALL ACTION \"Library\"\n");
+        assert_eq!(said, if is_open { "[r],[1]" } else { "[],[1]" });
+        world.running.server.stop();
+    }
+}
+
+#[test]
 fn messages_start_what_their_readers_have_deployed() {
     for (mut world, is_open) in modes() {
         ok(
