@@ -6,7 +6,7 @@ use crate::assert_none;
 use crate::files::{Source, sources};
 
 /// Upper-case words in quotes that are no codes: keys of routes, environment variables.
-const NO_CODES: [&str; 65] = [
+const NO_CODES: [&str; 66] = [
     "ACTIVITY_TIMEOUT",
     "ALLOW_HOSTS",
     "ALLOW_UNTRUSTED_CERTS",
@@ -39,6 +39,7 @@ const NO_CODES: [&str; 65] = [
     "MQTT_CONFIG",
     "NOTIFY_SOCKET",
     "NO_COLOR",
+    "ORDER_KEY",
     "OVERLOAD_CAPACITY",
     "OVERLOAD_POLICY",
     "OVERLOAD_TIMEOUT",

@@ -70,6 +70,8 @@ pub(crate) enum ValueKind {
     Rewritten,
     /// A text with placeholders.
     Template,
+    /// A text with placeholders of the topic alone.
+    OfTopic,
 }
 
 /// A TCP port.

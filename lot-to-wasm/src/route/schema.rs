@@ -111,7 +111,8 @@ fn of_value(kind: ValueKind) -> Json {
         | ValueKind::Filter
         | ValueKind::Topic
         | ValueKind::Rewritten
-        | ValueKind::Template => json!({ "type": "string" }),
+        | ValueKind::Template
+        | ValueKind::OfTopic => json!({ "type": "string" }),
     }
 }
 
@@ -127,6 +128,7 @@ fn meaning(kind: ValueKind) -> Option<&'static str> {
             Some("a topic; may have the wildcards of the filter that it is rewritten from")
         }
         ValueKind::Template => Some("a text; may have placeholders"),
+        ValueKind::OfTopic => Some("a text; may have {topic} and {topic.N}"),
         ValueKind::Text
         | ValueKind::Int(..)
         | ValueKind::Number
@@ -152,7 +154,8 @@ fn value(kind: ValueKind, text: &str) -> Json {
         | ValueKind::Filter
         | ValueKind::Topic
         | ValueKind::Rewritten
-        | ValueKind::Template => text.into(),
+        | ValueKind::Template
+        | ValueKind::OfTopic => text.into(),
     }
 }
 
@@ -235,7 +238,8 @@ mod tests {
                 | ValueKind::Filter
                 | ValueKind::Topic
                 | ValueKind::Rewritten
-                | ValueKind::Template => true,
+                | ValueKind::Template
+                | ValueKind::OfTopic => true,
             };
             assert!(is_one, "{}: {default}", key.name);
         }

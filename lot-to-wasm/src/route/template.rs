@@ -262,7 +262,8 @@ fn type_of(value: ValueKind) -> &'static str {
         | ValueKind::Filter
         | ValueKind::Topic
         | ValueKind::Rewritten
-        | ValueKind::Template => "string",
+        | ValueKind::Template
+        | ValueKind::OfTopic => "string",
     }
 }
 
@@ -282,7 +283,8 @@ fn validation(value: ValueKind) -> String {
         | ValueKind::Filter
         | ValueKind::Topic
         | ValueKind::Rewritten
-        | ValueKind::Template => String::new(),
+        | ValueKind::Template
+        | ValueKind::OfTopic => String::new(),
     }
 }
 

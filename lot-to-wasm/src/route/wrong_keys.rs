@@ -24,6 +24,7 @@ fn wrong_values(kind: ValueKind) -> Vec<String> {
         ValueKind::Topic => &["\"a/+\""],
         ValueKind::Rewritten => &["\"a/#/b\""],
         ValueKind::Template => &["\"{topic.0}\""],
+        ValueKind::OfTopic => &["\"{topic.0}\"", "\"{payload}\""],
     };
     texts.iter().map(|text| (*text).to_owned()).collect()
 }

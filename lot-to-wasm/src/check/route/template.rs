@@ -26,7 +26,7 @@ pub(super) fn of_setting(text: &str, span: Span, key: &Key, sink: &mut Sink<'_>)
             }
             Some(RouteValue::Text(text.to_owned()))
         }
-        ValueKind::Topic | ValueKind::Template => {
+        ValueKind::Topic | ValueKind::Template | ValueKind::OfTopic => {
             let parts = match parse(text) {
                 Ok(parts) => parts,
                 Err(problem) => return refused(&problem, codes::PLACEHOLDER, sink),
@@ -39,6 +39,12 @@ pub(super) fn of_setting(text: &str, span: Span, key: &Key, sink: &mut Sink<'_>)
                 if text.is_empty() {
                     return refused("it is empty", codes::TOPIC_NAME, sink);
                 }
+            }
+            let is_of_topic = |part: &TemplatePart| {
+                matches!(part, TemplatePart::Text(_) | TemplatePart::Topic | TemplatePart::TopicLevel(_))
+            };
+            if key.value == ValueKind::OfTopic && !parts.iter().all(is_of_topic) {
+                return refused("only {topic} and {topic.N} are filled there", codes::PLACEHOLDER, sink);
             }
             misspelt::warn(key.name, text, span, sink);
             Some(RouteValue::Template(parts))

@@ -143,7 +143,11 @@ fn of_kind(text: &str, kind: ValueKind) -> Result<Option<RouteValue>, String> {
             }
             Some(_) | None => return Err("an address that begins with mongodb://".to_owned()),
         },
-        ValueKind::Filter | ValueKind::Topic | ValueKind::Rewritten | ValueKind::Template => None,
+        ValueKind::Filter
+        | ValueKind::Topic
+        | ValueKind::Rewritten
+        | ValueKind::Template
+        | ValueKind::OfTopic => None,
     };
     Ok(value)
 }
@@ -191,6 +195,7 @@ fn word_of_others(text: &str, words: &[&'static str]) -> Option<&'static str> {
 fn example(kind: ValueKind) -> String {
     match kind {
         ValueKind::Text | ValueKind::Template => "\"text\"".to_owned(),
+        ValueKind::OfTopic => "\"{topic.1}\"".to_owned(),
         ValueKind::Int(least, most) => 1000.clamp(least, most).to_string(),
         ValueKind::Number => "0.1".to_owned(),
         ValueKind::Bool => "TRUE".to_owned(),

@@ -57,6 +57,7 @@ impl FreshPost {
             panics: 0,
             retries: None,
             stored_bytes: Some(self.stored_bytes),
+            order_hash: None,
         }
     }
 }

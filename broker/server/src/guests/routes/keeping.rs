@@ -303,6 +303,7 @@ impl RouteRunner {
                     panics: 0,
                     retries: None,
                     stored_bytes: Some(bytes),
+                    order_hash: None,
                 }),
                 None => unreadable.push((id, bytes)),
             }

@@ -6,16 +6,17 @@
 //!                └────────────────────────────────────┘
 //! ```
 //!
-//! What has the same key (topic, or table) must not overtake each other. As long as a message of a key is not done, all further ones of it go to its lane; where
+//! What has the same key (topic, or what `ORDER_KEY` says, or table) must not overtake each other. As long as a message of a key is not done, all further ones of it go to its lane; where
 //! there is none, the next goes to the emptiest lane whose instance is connected. So an instance has nothing to do with what another one works on.
 //! Within a lane an event, mapping or table that has failed rests, and the messages of others pass ([`rests`]).
 //!
 //! Invariants: never more messages or bytes than the bounds say, but for what is put back; each message is in one lane, waiting or taken, until it is done; all
-//! of a key are in the same lane; a lane has what is ready in the order of the sequence numbers, which need not be without gaps, and so what stands aside; the number of lanes changes only while
+//! of a key are in the same lane; a lane has what is ready in the order of the sequence numbers, which need not be without gaps, and so what stands aside; the number of lanes and what is the key change only while
 //! nothing is taken. Messages of several lanes are done in any order. Policy when full: the arriving message is refused, counted and told. What waits survives a
 //! replacement of the route; of a restart what was promised (`promised`), which each message holds as long as it waits or is on its way. What waits in memory counts in the sum of all mailboxes ([`MailboxRoom`]); of what is in the store, only as much comes here as finds room there.
 
 mod lane;
+mod order_key;
 mod post;
 mod rests;
 
@@ -32,6 +33,7 @@ use lane::Lane;
 use post::size;
 
 pub(in crate::guests) use lane::BatchDue;
+pub(in crate::guests) use order_key::OrderKey;
 pub(crate) use post::{Addressee, Post};
 pub(in crate::guests) use post::{Batches, Retries, Takers};
 
@@ -41,6 +43,10 @@ pub(crate) struct Mailbox {
     lanes: Vec<Lane>,
     /// Number of lanes that there are to be.
     lanes_wanted: usize,
+    /// What the key of a message is; `None` for its topic.
+    order: Option<OrderKey>,
+    /// What it is to be.
+    order_wanted: Option<OrderKey>,
     /// Lanes whose instances are connected.
     open: BTreeSet<usize>,
     /// Keys of messages that are not done, by their hashes: two of the same hash only go the same way. Empty while there is one lane.
@@ -73,6 +79,8 @@ impl Mailbox {
         Self {
             lanes: vec![Lane::default()],
             lanes_wanted: 1,
+            order: None,
+            order_wanted: None,
             open: BTreeSet::new(),
             keys: HashMap::new(),
             hasher: RandomState::new(),
@@ -107,6 +115,12 @@ impl Mailbox {
     /// Sets the number of lanes. Until nothing is taken any more they stay as they are, and nothing more can be taken.
     pub(in crate::guests) fn lanes_are(&mut self, lanes: usize) {
         self.lanes_wanted = lanes.max(1);
+        self.distribute();
+    }
+
+    /// Sets what the key of a message is, of those that wait already as well; as [`lanes_are`](Self::lanes_are) does it.
+    pub(in crate::guests) fn order_by(&mut self, order: Option<OrderKey>) {
+        self.order_wanted = order;
         self.distribute();
     }
 
@@ -194,10 +208,18 @@ impl Mailbox {
         self.next_sequence += 1;
         let linger = self.batches.linger;
         let ripe_at = if linger.is_zero() { None } else { Some(Instant::now() + linger) };
-        let stored_bytes = None;
-        let (panics, retries) = (0, None);
-        let post =
-            Post { to, message, waits_since_ms, hops, sequence, ripe_at, panics, retries, stored_bytes };
+        let post = Post {
+            to,
+            message,
+            waits_since_ms,
+            hops,
+            sequence,
+            ripe_at,
+            panics: 0,
+            retries: None,
+            stored_bytes: None,
+            order_hash: None,
+        };
         Ok(self.put(post).0)
     }
 
@@ -273,7 +295,8 @@ impl Mailbox {
     }
 
     /// Puts a message behind the others of its lane, which this gives, and whether all there have lower numbers.
-    fn put(&mut self, post: Post) -> (usize, bool) {
+    fn put(&mut self, mut post: Post) -> (usize, bool) {
+        post.order_hash = self.order.as_ref().map(|order| order.hash(&post.message.topic, &self.hasher));
         let lane = if self.lanes.len() == 1 { 0 } else { self.lane_of_key(&post) };
         let is_last = self.lanes[lane].push(post);
         (lane, is_last)
@@ -428,9 +451,9 @@ impl Mailbox {
         has_any
     }
 
-    /// Whether there are as many lanes as there are to be.
+    /// Whether there are as many lanes as there are to be, and each message in that of its key.
     pub(in crate::guests) fn is_distributed(&self) -> bool {
-        self.lanes.len() == self.lanes_wanted
+        self.lanes.len() == self.lanes_wanted && self.order == self.order_wanted
     }
 
     /// Makes as many lanes as there are to be, if nothing is taken. What was refused is tried as a whole again.
@@ -441,6 +464,7 @@ impl Mailbox {
         let mut posts: Vec<Post> = self.lanes.iter_mut().flat_map(Lane::empty).collect();
         posts.sort_by_key(|post| post.sequence);
         self.lanes.resize_with(self.lanes_wanted, Lane::default);
+        self.order.clone_from(&self.order_wanted);
         self.keys.clear();
         for post in posts {
             self.put(post);

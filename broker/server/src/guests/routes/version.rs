@@ -10,7 +10,7 @@ use lotmq_host::route::{Description, RouteGuest};
 use lotmq_router::filter_matches;
 
 use super::buffering::Buffering;
-use super::mailbox::{Addressee, Batches, Mailbox};
+use super::mailbox::{Addressee, Batches, Mailbox, OrderKey};
 use crate::guests::Guests;
 use crate::guests::policies::Policies;
 use crate::limits::{ROUTE_CALL_TIME, ROUTE_INSTANCES_MAX, ROUTE_MAILBOX_BYTES_MAX};
@@ -116,6 +116,7 @@ impl Version {
         let bytes = usize::try_from(self.buffering.bytes_max).unwrap_or(usize::MAX);
         mailbox.bound(self.buffering.memory_messages_max(), bytes.min(ROUTE_MAILBOX_BYTES_MAX));
         mailbox.batch_by(self.batches());
+        mailbox.order_by(OrderKey::of(self.said()));
     }
 
     /// Bounds of batches by `BATCH_SIZE`, `BATCH_BYTES` and `BATCH_LINGER`, as far as the broker's own allow.

@@ -29,10 +29,20 @@ pub(crate) struct Post {
     pub(in crate::guests) retries: Option<Retries>,
     /// Bytes that it counts for in the outbox, where it waits in the store.
     pub(in crate::guests) stored_bytes: Option<u64>,
+    /// Hash of its key, where the route names one; its mailbox notes it.
+    pub(in crate::guests) order_hash: Option<u64>,
 }
 
-/// Key of a message: whether it is a row, with its topic or table.
-pub(super) type PostKey = (bool, Box<str>);
+/// Key of a message: messages of one key do not overtake each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum PostKey<Name> {
+    /// That of a row: its table.
+    Table(Name),
+    /// Its topic.
+    Topic(Name),
+    /// That of `ORDER_KEY`, by its hash: two of the same hash only go the same way.
+    Said(u64),
+}
 
 /// Retries of a message with which a guest has failed for a while: their number and since when.
 #[derive(Clone, Copy, Debug)]
@@ -58,17 +68,25 @@ pub(crate) enum Addressee {
 pub(in crate::guests) type Takers = SmallVec<[Addressee; 1]>;
 
 impl Post {
-    /// What must not overtake each other: messages of one topic, and rows of one table.
-    pub(super) fn owned_key(&self) -> PostKey {
-        let (is_table, name) = self.key();
-        (is_table, name.into())
+    /// What must not overtake each other: messages of one topic or of one `ORDER_KEY`, and rows of one table.
+    pub(super) fn owned_key(&self) -> PostKey<Box<str>> {
+        match self.key() {
+            PostKey::Table(table) => PostKey::Table(table.into()),
+            PostKey::Topic(topic) => PostKey::Topic(topic.into()),
+            PostKey::Said(hash) => PostKey::Said(hash),
+        }
     }
 
     /// The same by reference.
-    pub(super) fn key(&self) -> (bool, &str) {
-        match &self.to {
-            Addressee::Table(table) => (true, table),
-            Addressee::Event(_) | Addressee::Mapping(_) | Addressee::Tag(..) => (false, &self.message.topic),
+    pub(super) fn key(&self) -> PostKey<&str> {
+        match (&self.to, self.order_hash) {
+            (Addressee::Table(table), _) => PostKey::Table(table),
+            (Addressee::Event(_) | Addressee::Mapping(_) | Addressee::Tag(..), Some(hash)) => {
+                PostKey::Said(hash)
+            }
+            (Addressee::Event(_) | Addressee::Mapping(_) | Addressee::Tag(..), None) => {
+                PostKey::Topic(&self.message.topic)
+            }
         }
     }
 

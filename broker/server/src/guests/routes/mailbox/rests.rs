@@ -20,7 +20,7 @@ pub(super) struct Rests {
     /// Bytes of them.
     bytes: usize,
     /// Their keys, and those of some that have stood there since the lane has settled last.
-    keys: HashSet<PostKey>,
+    keys: HashSet<PostKey<Box<str>>>,
 }
 
 /// Rest of an event, a mapping or a table.

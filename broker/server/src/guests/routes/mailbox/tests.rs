@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use lot_facts::{RouteBlock, RouteFacts, RouteValue, TemplatePart};
 use lotmq_host::{Engine, EngineOptions};
 use proptest::prelude::*;
 
@@ -404,4 +405,47 @@ proptest! {
         }
         model.finish(&mut mailbox);
     }
+}
+
+#[test]
+fn what_has_the_same_order_key_goes_to_the_same_lane() {
+    let by = |parts: &[TemplatePart]| {
+        let said = RouteFacts {
+            kind: "T".into(),
+            sections: vec![RouteBlock {
+                name: "ROUTE_CONFIG".into(),
+                settings: [("ORDER_KEY".to_owned(), RouteValue::Template(parts.to_vec()))].into(),
+                ..RouteBlock::default()
+            }],
+            events: Vec::new(),
+            mappings: Vec::new(),
+            stores: Vec::new(),
+        };
+        OrderKey::of(&said).unwrap()
+    };
+    let mut mailbox = Mailbox::new();
+    mailbox.lanes_are(2);
+    let device = by(&[TemplatePart::TopicLevel(2)]);
+    mailbox.order_by(Some(device));
+    let first = post(&mut mailbox, "p/a/t");
+    let other = post(&mut mailbox, "p/b/t");
+    assert_ne!(first, other);
+    for topic in ["p/a/u", "q/a", "p/a/t"] {
+        assert_eq!(post(&mut mailbox, topic), first, "{topic}");
+    }
+    assert_eq!(post(&mut mailbox, "q/b/x/y"), other);
+
+    // A batch is out: the key stays what it was, and nothing more is taken.
+    let batch = mailbox.take(first, u64::MAX);
+    assert_eq!(sequences(&batch), [1, 3, 4, 5]);
+    mailbox.order_by(None);
+    assert!(mailbox.take(other, u64::MAX).is_empty());
+    assert_eq!(post(&mut mailbox, "p/a/v"), first);
+    mailbox.done(first, &batch);
+    // Then what waits is dealt out by topic.
+    assert_ne!(post(&mut mailbox, "p/b/t"), post(&mut mailbox, "q/b/x/y"));
+    mailbox.order_by(Some(by(&[TemplatePart::Text("all".into())])));
+    let (one, two) = (mailbox.take(0, u64::MAX), mailbox.take(1, u64::MAX));
+    assert!(one.is_empty() || two.is_empty());
+    assert_eq!(sequences(&one).len() + sequences(&two).len(), 5);
 }
