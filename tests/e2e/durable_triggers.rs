@@ -87,6 +87,31 @@ fn a_message_whose_runs_a_stop_interrupts_starts_them_again() {
 }
 
 #[test]
+fn what_runs_keep_is_there_when_their_messages_are_done() {
+    const EACH: usize = 20;
+    let mut broker = broker(
+        "-addAction DEFINE ACTION Count\nON TOPIC \"in\" DO\n    KEEP TOPIC \"n\" WITH (GET TOPIC \"n\" AS INT) + 1\n    KEEP ENV \"N\" WITH (GET ENV \"N\" AS INT) + 1\n",
+    );
+    broker.command_ok(
+        "-addAction DEFINE ACTION Tell\nON TOPIC \"ask\" DO\n    PUBLISH TOPIC \"told\" WITH (GET TOPIC \"n\") + \" \" + (GET ENV \"N\")\n",
+    );
+    for round in 1..=6 {
+        let mut publisher = broker.client("gauge");
+        for _ in 0..EACH {
+            publisher.publish(&Publication::new("in", "x").qos(QoS::AtLeastOnce)).unwrap();
+        }
+        broker.kill();
+        broker.start_again();
+        let mut client = broker.client("reader");
+        client.subscribe_to("told", QoS::AtMostOnce).unwrap();
+        client.publish(&Publication::new("ask", "x").qos(QoS::AtLeastOnce)).unwrap();
+        let told = client.receive(WAIT_MAX).unwrap().expect("it is told").text();
+        let counts = told.split(' ').map(|count| count.parse::<usize>().unwrap_or_default());
+        assert!(counts.clone().count() == 2 && counts.min() >= Some(round * EACH), "round {round}: {told}");
+    }
+}
+
+#[test]
 fn a_chain_of_actions_keeps_its_order_over_a_kill() {
     let mut broker = broker(
         &SLOW.replace("Slow", "First").replace("\"out\" WITH TOPIC POSITION 2 + \" \" +", "\"mid/b\" WITH"),

@@ -519,10 +519,17 @@ impl Turn {
 
     /// Releases messages whose runs have ended, once the effects of these are with the store: a message leaves behind them.
     fn end_runs(&mut self) {
-        if self.batch.is_empty() {
-            if self.asked.is_empty() {
-                self.guests.ended_runs.clear();
-            }
+        if !self.batch.is_empty() {
+            return;
+        }
+        if self.asked.is_empty() {
+            self.guests.ended_runs.clear();
+        }
+        if !self.core.ended_runs.has_ended() {
+            return;
+        }
+        // They let go when they had kept what they keep, so that is among it.
+        if self.context.tell(|above| above.hand_over_kept(&self.core)) == Some(true) {
             self.core.ended_runs.take_ended(&mut self.batch);
         }
     }

@@ -86,7 +86,9 @@ pub(crate) use hosting::Hosting;
 pub(crate) use install::{install, install_script, row};
 pub(crate) use noted::hand_to_route;
 pub(crate) use programs::{HasPrograms, Programs};
-pub(crate) use restore::{KEPT_PER_GROUP, definitions, install_stored, run_starts, save_all_kept, save_kept};
+pub(crate) use restore::{
+    KEPT_PER_GROUP, definitions, hand_over_kept, install_stored, run_starts, save_all_kept, save_kept,
+};
 pub(crate) use run_action::{RunActionError, RunReport, RunRequest};
 pub(crate) use silences::run_silences;
 pub(crate) use sink::GuestSink;

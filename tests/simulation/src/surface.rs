@@ -8,6 +8,7 @@ use lot_facts::{RuleFacts, RuleInputs};
 use lotmq_auth::{Account, Answer, Ask, Denier, Identity, Opinion, PendingLogin, Question, Rule, Validity};
 use lotmq_codec::{QoS, ReasonCode};
 use lotmq_core::Above;
+use lotmq_core::Core;
 use lotmq_core::arena::Span;
 use lotmq_core::connection::Connection;
 use lotmq_core::reason::NotTaken;
@@ -22,6 +23,7 @@ use lotmq_core::turn::release::Release;
 use lotmq_store::Ticket;
 use parking_lot::Mutex;
 
+use crate::guests;
 use crate::machine::{ConnectionId, Task, Tasks};
 
 /// The end of a Client's connection as the core tells it.
@@ -90,6 +92,11 @@ impl Above for Surface {
         _: Span,
     ) -> Result<(), NotTaken> {
         Ok(())
+    }
+
+    fn hand_over_kept(&self, core: &Core) -> bool {
+        guests::save(&*core.log, core.clock.wall_ms());
+        !guests::has_unsaved()
     }
 
     fn bridge_state(&self, _: &mut Turn, _: &Client, _: &str, _: &[u8]) {}

@@ -17,6 +17,7 @@ use crate::arena::Span;
 use crate::connection::Connection;
 use crate::reason::NotTaken;
 use crate::reason::close::CloseReason;
+use crate::shared::Core;
 use crate::tenant::Tenant;
 use crate::tenant::client::Client;
 use crate::tenant::replay::Pending;
@@ -105,6 +106,9 @@ pub trait Above: Send + Sync {
 
     /// Whether a payload is the command by which users set their own password, which everybody may give.
     fn is_own_password(&self, identity: &Identity, payload: &[u8]) -> bool;
+
+    /// Hands what runs have kept so far to the log, before promised messages leave whose runs have ended. False when not all of it was taken.
+    fn hand_over_kept(&self, core: &Core) -> bool;
 
     /// Wakes the housekeeper: a timer was set that may be the earliest, or there is other work for it.
     fn has_work(&self);

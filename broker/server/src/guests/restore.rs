@@ -288,6 +288,17 @@ pub(crate) fn save_kept(
     kept_values::save(&programs.guests.values, &*hosting.store, of_now, topics_max)
 }
 
+/// Hands all that runs have kept so far (values, variables and secrets) to the store; false when it takes no more.
+pub(crate) fn hand_over_kept(hosting: &Hosting, tenant: &Tenant) -> bool {
+    loop {
+        match save_kept(hosting, tenant, KEPT_PER_GROUP) {
+            Ok(None) => return tenant.programs().variables.hand_over(&hosting.store).is_ok(),
+            Ok(Some(_)) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
 /// Hands all kept values that have changed to the store, waiting for room where there is none; the ticket with which they are durable, if there were any.
 ///
 /// # Errors

@@ -376,6 +376,18 @@ impl Variables {
         }
     }
 
+    /// Hands all changes by runs to the store, also those for which somebody else is about to do so.
+    ///
+    /// # Errors
+    /// When it does not take them: then they stay.
+    pub(crate) fn hand_over(&self, store: &Store) -> Result<(), StoreError> {
+        let mut saving = self.saving.lock();
+        while self.has_unsaved() {
+            *saving = Some(self.offer(store)?);
+        }
+        Ok(())
+    }
+
     /// Stores all changes by runs, as the broker stops.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use lotmq_store::Ticket;
 use tracing::{debug, info, warn};
 
 use crate::guests::witness::Denial;
-use crate::guests::{AboveGuests, GuestCommand, HasPrograms as _};
+use crate::guests::{self, AboveGuests, GuestCommand, HasPrograms as _};
 use crate::management::broker::Broker;
 use crate::management::client_lines::Written;
 use crate::management::command;
@@ -19,6 +19,7 @@ use crate::management::logins;
 use crate::management::managed::Managing as _;
 use crate::management::sys;
 use lotmq_core::Above;
+use lotmq_core::Core;
 use lotmq_core::arena::Span;
 use lotmq_core::connection::Connection;
 use lotmq_core::reason::NotTaken;
@@ -172,6 +173,10 @@ impl Above for Broker {
         payload: Span,
     ) -> Result<(), NotTaken> {
         command::published(self, turn, client, (topic, properties, payload))
+    }
+
+    fn hand_over_kept(&self, _core: &Core) -> bool {
+        self.tenants.all().iter().all(|tenant| guests::hand_over_kept(self, tenant))
     }
 
     fn bridge_state(&self, turn: &mut Turn, client: &Client, topic: &str, payload: &[u8]) {
