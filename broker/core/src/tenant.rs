@@ -179,12 +179,13 @@ impl Tenant {
     /// Groups of these shared subscriptions, each with the number of a session's membership in it.
     pub(crate) fn groups_of(&self, subscriptions: &Subscriptions) -> Vec<(MembershipId, GroupId)> {
         let index = self.index.read();
-        let group_of = |filter: &str| {
-            let shared = lotmq_router::parse_shared(filter).ok()??;
-            Some(index.group(shared.share_name, shared.filter)?.id())
-        };
         let memberships = subscriptions.memberships();
-        memberships.filter_map(|(filter, number)| Some((number, group_of(filter)?))).collect()
+        memberships.filter_map(|(filter, number)| Some((number, group_of(&index, filter)?))).collect()
+    }
+
+    /// Group of a shared subscription; `None` where it has no members.
+    pub(crate) fn group_of(&self, filter: &str) -> Option<GroupId> {
+        group_of(&self.index.read(), filter)
     }
 
     /// Whether a filter is that of a shared subscription with several members.
@@ -258,6 +259,11 @@ impl Tenant {
     pub fn subscriptions(&self) -> usize {
         self.index.read().len()
     }
+}
+
+fn group_of(index: &Index, filter: &str) -> Option<GroupId> {
+    let shared = lotmq_router::parse_shared(filter).ok()??;
+    Some(index.group(shared.share_name, shared.filter)?.id())
 }
 
 /// The tenants of a broker. There are few, and they change rarely.

@@ -75,7 +75,7 @@ use crate::shares::Share;
 use crate::tenant::client::Client;
 use crate::tenant::triggers::TurnGuests;
 use crate::turn::fan_out::AskedMessages;
-use crate::turn::redistribute::redistribute_to;
+use crate::turn::redistribute::redistribute_left;
 use crate::turn::release::{Release, Releases};
 use crate::turn::session_drain::SessionDrain;
 use crate::{Above, Core};
@@ -457,9 +457,7 @@ impl Turn {
             self.start_guests();
             self.deliver();
             self.post_guests();
-            for (former, message, group) in std::mem::take(&mut self.messages.orphaned) {
-                redistribute_to(&former.tenant, group, &message, Some(former.stored_id()), self);
-            }
+            redistribute_left(self);
             self.submit();
             self.end_runs();
         }
@@ -531,6 +529,8 @@ impl Turn {
         // They let go when they had kept what they keep, so that is among it.
         if self.context.tell(|above| above.hand_over_kept(&self.core)) == Some(true) {
             self.core.ended_runs.take_ended(&mut self.batch);
+        } else {
+            self.log.is_full = true;
         }
     }
 

@@ -167,6 +167,12 @@ impl Subscriptions {
         shared.filter_map(|(filter, options)| Some((&**filter, options.membership?)))
     }
 
+    /// Filter of the shared subscription with this number of a membership.
+    pub(crate) fn filter_of(&self, membership: Option<MembershipId>) -> Option<Box<str>> {
+        let (filter, _) = self.memberships().find(|(_, number)| Some(*number) == membership)?;
+        Some(filter.into())
+    }
+
     fn all_shared(&self) -> &[(Box<str>, Options)] {
         let first = self.list.partition_point(|(filter, _)| &**filter < SHARED);
         let behind = &self.list[first..];

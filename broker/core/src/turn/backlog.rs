@@ -100,7 +100,7 @@ pub(super) fn send_backlog(
                 let sending =
                     Sending { message, qos, retain, dup: dup_said, packet_id: Some(packet_id), identifiers };
                 let Some(packet) = encode(turn, version, &sending, packet_max) else {
-                    give_up(client, state, packet_id, &queued, turn);
+                    pass_on(client, state, (packet_id, qos, dup), queued, turn);
                     given_up += 1;
                     continue;
                 };
@@ -180,6 +180,22 @@ fn pubrel(arena: &mut Arena, version: ProtocolVersion, packet_id: PacketId) -> S
     let (span, result) = arena.encode(|out| encode_ack(out, version, &ack));
     result.expect("PUBREL with success is legal in every version");
     span
+}
+
+/// Ends the exchange of a message that is larger than the Client takes: another member of its group may take it.
+fn pass_on(
+    client: &Arc<Client>,
+    state: &mut ClientState,
+    (packet_id, qos, was_sent): (PacketId, QoS, bool),
+    queued: Queued,
+    turn: &mut DeliveryContext<'_>,
+) {
+    // One of QoS 2 that was sent goes to nobody else [MQTT-4.8.2-5].
+    if queued.membership.is_none() || (was_sent && qos == QoS::ExactlyOnce) {
+        give_up(client, state, packet_id, &queued, turn);
+    } else if state.session.drop_outbound(packet_id).is_ok() {
+        turn.messages.too_large.push((Arc::clone(client), queued));
+    }
 }
 
 /// Ends the exchange of a message that is not sent after all, which frees its place in the window.

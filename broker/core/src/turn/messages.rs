@@ -8,7 +8,7 @@ use lotmq_store::MessageId;
 use crate::arena::Arena;
 use crate::message::Message;
 use crate::message::spans::MessageSpans;
-use crate::tenant::client::Client;
+use crate::tenant::client::{Client, Queued};
 use crate::tenant::triggers::KeepsMessages;
 
 /// Slot of no Client, which marks a copy that went to another one: slots are given in order.
@@ -26,6 +26,8 @@ pub struct Messages {
     found: usize,
     /// Messages of groups whose receiver was gone when they were delivered.
     pub(super) orphaned: Vec<(Arc<Client>, Arc<Message>, GroupId)>,
+    /// Messages of groups that waited for a receiver, and are larger than it takes now.
+    pub(super) too_large: Vec<(Arc<Client>, Queued)>,
 }
 
 /// Message of a turn, as ranges; made into a shared [`Message`] only when it is kept.

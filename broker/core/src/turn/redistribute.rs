@@ -13,7 +13,7 @@ use lotmq_store::{MembershipId, MessageId, Op, SessionId};
 
 use crate::message::Message;
 use crate::tenant::Tenant;
-use crate::tenant::client::Queued;
+use crate::tenant::client::{Client, Queued};
 use crate::tenant::publication::Publication;
 use crate::tenant::subscription::Subscriptions;
 use crate::turn::Turn;
@@ -60,6 +60,29 @@ impl Memberships {
     pub(crate) fn group(&self, membership: MembershipId) -> Option<GroupId> {
         let at = self.0.binary_search_by_key(&membership, |(number, _)| *number).ok()?;
         Some(self.0[at].1)
+    }
+}
+
+/// Gives what members of groups did not get in this turn to others: their sessions are over, or they do not take packets as large.
+pub(crate) fn redistribute_left(turn: &mut Turn) {
+    for (former, message, group) in std::mem::take(&mut turn.messages.orphaned) {
+        redistribute_to(&former.tenant, group, &message, Some(former.stored_id()), turn);
+    }
+    for (former, queued) in std::mem::take(&mut turn.messages.too_large) {
+        pass_on(&former, &queued, turn);
+    }
+}
+
+/// Gives a message that waited for a member of a group, and is larger than it takes, to another one; without one it is lost. The member has given it up.
+fn pass_on(former: &Client, queued: &Queued, turn: &mut Turn) {
+    let queue = queued.stored_id().map(|_| former.stored_id());
+    let filter = former.state.lock().subscriptions.filter_of(queued.membership);
+    match filter.and_then(|filter| former.tenant.group_of(&filter)) {
+        Some(group) => redistribute_to(&former.tenant, group, &queued.message, queue, turn),
+        None => {
+            let left = queued.stored_id().map(|message| Op::Dequeue { session: former.stored_id(), message });
+            left.into_iter().for_each(|left| turn.batch.push(left));
+        }
     }
 }
 
