@@ -358,3 +358,50 @@ fn a_message_that_a_member_refuses_goes_to_no_other() {
         second.expect_only(&[]);
     }
 }
+
+/// [MQTT-3.1.2-25]: the one that does not take packets as large is not sent them, another member may.
+#[test]
+fn what_is_too_large_for_a_member_that_comes_back_goes_to_another() {
+    let broker = broker();
+    for qos in [1, 2] {
+        for name in ["small", "large"] {
+            let mut member = Peer::join(&broker, &Connect::kept(V5, name));
+            member.subscribe("$share/g/s", qos);
+            member.vanish();
+        }
+        let mut writer = Peer::clean(&broker, V5, "writer");
+        let text = "x".repeat(300);
+        for _ in 0..10 {
+            writer.publish(qos, "s", &text);
+        }
+        let mut small = Peer::join(&broker, &Connect::kept(V5, "small").property(&four(0x27, 150)));
+        small.expect_only(&[]);
+        let mut large = Peer::join(&broker, &Connect::kept(V5, "large"));
+        for _ in 0..10 {
+            assert!(large.next().starts_with(&format!("PUBLISH s q{qos} ")));
+        }
+        large.expect_only(&[]);
+        for name in ["small", "large"] {
+            Peer::clean(&broker, V5, name).leave();
+        }
+    }
+}
+
+/// [MQTT-3.3.2-6]
+#[test]
+fn what_another_member_gets_later_has_less_time_to_live() {
+    let broker = broker();
+    let mut first = Peer::join(&broker, &Connect::kept(V5, "first"));
+    first.subscribe("$share/g/s", 1);
+    let mut second = Peer::join(&broker, &Connect::kept(V5, "second"));
+    let mut writer = Peer::clean(&broker, V5, "writer");
+    writer.publish_with(0b0010, "s", &four(0x02, 10), "x");
+    assert_eq!(first.next(), "PUBLISH s q1 #1 [expiry 10]: x");
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    second.subscribe("$share/g/s", 1);
+    first.vanish();
+    Peer::clean(&broker, V5, "first").leave();
+    let line = second.next();
+    let left: u32 = line.split("[expiry ").nth(1).unwrap().split(']').next().unwrap().parse().unwrap();
+    assert!(left < 9, "{line}");
+}

@@ -5,6 +5,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use lotmq_codec::{Properties, PropertyBuf, PropertyId, PropertyPlace, PropertyValue};
 use lotmq_definitions::DefinitionId;
 
 use crate::arena::{Arena, Span};
@@ -29,16 +30,34 @@ pub struct Publication<'a> {
     pub hops: u8,
 }
 
+/// Properties of a message with this Message Expiry Interval, in seconds.
+fn with_expiry(properties: &[u8], seconds: u32) -> PropertyBuf {
+    let mut list = PropertyBuf::new();
+    let received = Properties::from_raw(properties, PropertyPlace::PublishFromClient)
+        .expect("properties were validated when the message came");
+    list.extend(received, |id| id != PropertyId::MessageExpiryInterval)
+        .push(PropertyId::MessageExpiryInterval, PropertyValue::FourByte(seconds))
+        .expect("every number of seconds is one");
+    list
+}
+
 impl<'a> Publication<'a> {
     /// For whom the message counts where it is retained.
     pub(crate) fn keeper(&self) -> Keeper {
         Keeper::of(self.source, self.owner)
     }
 
-    /// A message that was kept somewhere; a large payload is read where it lies.
-    pub(crate) fn of(arena: &mut Arena, message: &Message, source: Option<&'a Arc<Client>>) -> Self {
+    /// A message that was kept somewhere; a large payload is read where it lies. Its Message Expiry Interval is what is left of it at this time \[MQTT-3.3.2-6\].
+    pub(crate) fn of(
+        arena: &mut Arena,
+        message: &Message,
+        source: Option<&'a Arc<Client>>,
+        now_ms: u64,
+    ) -> Self {
         let parts = message.parts();
-        let head = Self::copied(arena, MessageParts { payload: &[], ..parts }, source);
+        let left = message.expiry_left(|| now_ms).map(|left| with_expiry(parts.properties, left));
+        let properties = left.as_ref().map_or(parts.properties, |left| left.properties().raw());
+        let head = Self::copied(arena, MessageParts { payload: &[], properties, ..parts }, source);
         let payload = arena.borrow(message.payload());
         Self { message: MessageSpans { payload, ..head.message }, ..head }
     }

@@ -103,6 +103,6 @@ pub(crate) fn redistribute_to(
         turn.core.counters.messages_expired.add(1);
         return;
     }
-    let publication = Publication::of(&mut turn.arena, message, None);
+    let publication = Publication::of(&mut turn.arena, message, None, turn.moment.lifetime_ms);
     turn.publish_to_group(tenant, &publication, group);
 }

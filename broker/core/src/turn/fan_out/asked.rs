@@ -215,7 +215,7 @@ impl Waiting {
         (source, owner): (Option<&Arc<Client>>, Option<&Arc<str>>),
         route: Arc<Route>,
     ) {
-        let copied = Publication::of(&mut turn.arena, message, source);
+        let copied = Publication::of(&mut turn.arena, message, source, turn.moment.lifetime_ms);
         let publication = Publication { owner, ..copied };
         let mut fan_out = FanOutOf::new(&publication, system_topics::is_system(&route.topic));
         fan_out.send_to_all(turn, tenant, &route);

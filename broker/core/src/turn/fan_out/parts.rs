@@ -115,7 +115,7 @@ impl Remainder {
     /// Routes one part. True when that was the last one.
     fn part(&mut self, turn: &mut Turn, tenant: &Arc<Tenant>, source: Option<&Arc<Client>>) -> bool {
         turn.call_flusher();
-        let publication = Publication::of(&mut turn.arena, &self.message, source);
+        let publication = Publication::of(&mut turn.arena, &self.message, source, turn.moment.lifetime_ms);
         let payload = publication.message.payload;
         match &self.payload {
             Some(same) => turn.arena.lies_there(payload, same),
