@@ -35,7 +35,7 @@ use crate::tenant::triggers::Publisher;
 use crate::turn::Turn;
 use crate::turn::capacity;
 use crate::turn::context::TurnContext;
-use crate::turn::fan_out::{COPIED_PAYLOAD_BYTES, FanOut, Remainder, publish_in_parts};
+use crate::turn::fan_out::{FanOut, Remainder, is_large, publish_in_parts};
 use crate::turn::piece::packet_id_offset;
 use crate::turn::postponed;
 use crate::turn::release::Release;
@@ -125,10 +125,11 @@ pub(super) fn handle(
 /// Whether a large message waits for a turn that has less to write; one of QoS 1 or 2 for many until those have theirs who were to get one before. Else they
 /// would have more and more to get.
 fn must_wait(turn: &Turn, received: &Received, route: &Route) -> bool {
-    if received.message.payload.len() <= COPIED_PAYLOAD_BYTES {
+    let each = received.message.bytes();
+    if !is_large(received.message.payload.len(), each) {
         return false;
     }
-    let bytes = route.receivers() * received.message.payload.len();
+    let bytes = route.receivers() * each;
     let is_behind = || received.message.qos != QoS::AtMostOnce && postponed::is_behind(turn);
     !turn.time_shares.may_owe(bytes) || (bytes > WRITTEN_BYTES_MAX / 2 && is_behind())
 }

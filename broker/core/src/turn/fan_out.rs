@@ -43,7 +43,13 @@ pub use parts::resume as resume_parts;
 pub(crate) use parts::{Remainder, publish_in_parts};
 
 /// Payloads up to this many bytes are copied behind a new head, so that the packet is one range; longer ones stay where they are.
-pub(crate) const COPIED_PAYLOAD_BYTES: usize = 1024;
+const COPIED_PAYLOAD_BYTES: usize = 1024;
+
+/// Whether a message of so many bytes takes longer to be written to a receiver than to be routed to it: its payload is not [copied](COPIED_PAYLOAD_BYTES), or what stands before
+/// that, as its properties, is as long.
+pub(crate) fn is_large(payload_len: usize, bytes: usize) -> bool {
+    payload_len.max(bytes.saturating_sub(payload_len)) > COPIED_PAYLOAD_BYTES
+}
 
 /// Result of the fan-out of a message.
 #[derive(Clone, Copy, Debug, Default)]
@@ -231,8 +237,8 @@ impl<'a> FanOutOf<'a> {
 
     /// Adds the message to the items of all receivers, and puts it into the batch for those that keep it; returns their number.
     fn send_to_all(&mut self, turn: &mut Turn, tenant: &Tenant, route: &Route) -> usize {
-        let is_large = self.publication.message.payload.len() >= SHARED_BYTES_MIN;
-        if is_large && route.targets.len() > SHARED_RECEIVERS_MIN {
+        let has_large_payload = self.publication.message.payload.len() >= SHARED_BYTES_MIN;
+        if has_large_payload && route.targets.len() > SHARED_RECEIVERS_MIN {
             self.share(turn);
         }
         let mut receivers = 0;
@@ -244,15 +250,16 @@ impl<'a> FanOutOf<'a> {
             receivers += usize::from(fate != Disposition::NotTheirs);
         }
         self.keep(turn, tenant);
-        if is_large && self.message.is_some() {
+        if has_large_payload && self.message.is_some() {
             // Sessions keep it, so it has a memory that what waits for sockets can have as well.
             self.share(turn);
         }
         // Also who does not get it was looked at, as the members of groups that were passed over.
         turn.work.steps += route.targets.len();
-        if self.publication.message.payload.len() > COPIED_PAYLOAD_BYTES {
+        let spans = &self.publication.message;
+        if is_large(spans.payload.len(), spans.bytes()) {
             // To route shorter ones takes as long as to write them, and that is counted.
-            turn.time_shares.owe(receivers * self.publication.message.bytes());
+            turn.time_shares.owe(receivers * spans.bytes());
         }
         receivers
     }
@@ -587,4 +594,18 @@ fn payload_bytes(publication: &Publication<'_>) -> u32 {
 fn received(properties: &[u8]) -> Properties<'_> {
     Properties::from_raw(properties, PropertyPlace::PublishFromClient)
         .expect("properties were validated when the message came")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_large;
+
+    #[test]
+    fn a_message_is_large_by_its_payload_or_by_what_stands_before_it() {
+        for (payload, before, expected) in
+            [(0, 20, false), (1024, 1024, false), (1025, 0, true), (1, 1025, true), (0, 250_000, true)]
+        {
+            assert_eq!(is_large(payload, payload + before), expected, "{payload} behind {before}");
+        }
+    }
 }

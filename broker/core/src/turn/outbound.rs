@@ -23,7 +23,7 @@ use crate::tenant::kept;
 use crate::turn::Receiver;
 use crate::turn::backlog::{needs_copy, send_backlog, store_copy};
 use crate::turn::delivery::{DeliveryContext, Sent};
-use crate::turn::fan_out::COPIED_PAYLOAD_BYTES;
+use crate::turn::fan_out::is_large;
 use crate::turn::paging::{self, stored_for};
 use crate::turn::piece::{Item, Items, Piece, Tracked};
 use crate::turn::postponed::Postponed;
@@ -189,7 +189,7 @@ impl Delivery {
             return client.queue_full(state, number, turn);
         }
         let is_postponed = passage.is_late
-            && piece.payload_bytes as usize > COPIED_PAYLOAD_BYTES
+            && is_large(piece.payload_bytes as usize, bytes)
             && may_be_postponed(state, bytes, (passage.must_buffer, stored.is_some(), turn.core));
         let queued = || {
             let message = copy.as_ref().unwrap_or_else(|| turn.messages.shared(*message, turn.arena));

@@ -18,7 +18,7 @@ use crate::tenant::client::Client;
 use crate::tenant::publication::Publication;
 use crate::tenant::system_topics;
 use crate::turn::Turn;
-use crate::turn::fan_out::{COPIED_PAYLOAD_BYTES, Disposition, FanOut, FanOutOf};
+use crate::turn::fan_out::{Disposition, FanOut, FanOutOf, is_large};
 
 /// Remainder of a message: the receivers that have not got it yet. Clients that subscribe meanwhile do not get it.
 pub struct Remainder {
@@ -36,7 +36,7 @@ pub struct Remainder {
 
 /// Whether a message of this size is the work of several turns.
 pub(super) fn is_in_parts(qos: QoS, (payload_len, bytes): (usize, usize), route: &Route) -> bool {
-    payload_len > COPIED_PAYLOAD_BYTES && qos == QoS::AtMostOnce && route.targets.len() > at_once(bytes)
+    is_large(payload_len, bytes) && qos == QoS::AtMostOnce && route.targets.len() > at_once(bytes)
 }
 
 /// Routes a message on the route of its topic as [`Turn::publish_on`] does, or the first parts of one that is too much for a turn.
