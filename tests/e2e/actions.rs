@@ -3,10 +3,10 @@
 use std::io::Write as _;
 use std::net::TcpStream;
 
-use lotmq_client::{ConnectOptions, Publication, QoS};
+use lotmq_client::{Client, ConnectOptions, Message, Publication, QoS};
 use lotmq_test_support::WAIT_MAX;
 
-use crate::broker;
+use crate::{broker, options};
 
 /// What an Action publishes comes behind the message that started it, also when the Action runs beside the thread that delivers that message.
 #[test]
@@ -147,4 +147,72 @@ fn a_poisonous_message_holds_up_nobody_else() {
     assert!(began.elapsed() < WAIT_MAX, "{:?}", began.elapsed());
     // The last error is the one or the other: the message is tried again whenever its pause is over.
     broker.log().expect("MESSAGE_PAUSED");
+}
+
+fn received(watcher: &mut Client) -> Message {
+    watcher.receive(WAIT_MAX).unwrap().expect("a message")
+}
+
+/// Runs of one definition come one after the other on whatever threads: each reads what those before have kept and published.
+#[test]
+fn counters_lose_nothing_where_clients_of_several_threads_raise_them() {
+    const CLIENTS: usize = 4;
+    const EACH: usize = 1_500;
+    let broker = options().variable("LOTMQ_BROKER_PLACEMENT", "spread").start();
+    broker.command_ok("-addAction DEFINE ACTION Kept\nON TOPIC \"in/+\" DO\n    KEEP TOPIC \"kept\" WITH (GET TOPIC \"kept\" AS INT) + 1\n");
+    broker.command_ok("-addAction DEFINE ACTION Said\nON TOPIC \"in/+\" DO\n    PUBLISH TOPIC \"said\" WITH (GET TOPIC \"said\" AS INT) + 1\n");
+    let mut watcher = broker.client("watcher");
+    watcher.subscribe_to("said", QoS::AtMostOnce).unwrap();
+    std::thread::scope(|scope| {
+        for number in 0..CLIENTS {
+            let mut client = broker.client(&format!("client {number}"));
+            scope.spawn(move || {
+                let publication = Publication::new(format!("in/{number}"), "x").qos(QoS::AtLeastOnce);
+                for _ in 0..EACH {
+                    client.publish(&publication).unwrap();
+                }
+            });
+        }
+    });
+    for expected in 1..=CLIENTS * EACH {
+        assert_eq!(received(&mut watcher).text(), expected.to_string());
+    }
+    broker.command_ok("-addAction DEFINE ACTION Tell\nON TOPIC \"ask\" DO\n    PUBLISH TOPIC \"said\" WITH GET TOPIC \"kept\"\n");
+    broker.client("asking").publish(&Publication::new("ask", "x").qos(QoS::AtLeastOnce)).unwrap();
+    assert_eq!(received(&mut watcher).text(), (CLIENTS * EACH).to_string());
+}
+
+/// A chain keeps the order of each client's messages, also where several threads have its definitions busy.
+#[test]
+fn a_chain_of_actions_keeps_the_order_of_each_client() {
+    const CLIENTS: usize = 4;
+    const BURSTS: usize = 20;
+    const EACH: usize = 100;
+    let broker = options().variable("LOTMQ_BROKER_PLACEMENT", "spread").start();
+    for (name, from, to) in [("First", "in", "mid"), ("Second", "mid", "out")] {
+        broker.command_ok(&format!("-addAction DEFINE ACTION {name}\nON TOPIC \"{from}/+\" DO\n    KEEP TOPIC \"{name}\" WITH PAYLOAD\n    PUBLISH TOPIC \"{to}/\" + TOPIC POSITION 2 WITH PAYLOAD\n"));
+    }
+    let mut watcher = broker.client("watcher");
+    watcher.subscribe_to("out/+", QoS::AtMostOnce).unwrap();
+    std::thread::scope(|scope| {
+        for number in 0..CLIENTS {
+            let mut client = broker.client(&format!("client {number}"));
+            scope.spawn(move || {
+                for burst in 0..BURSTS {
+                    for message in 0..EACH {
+                        let text = (burst * EACH + message).to_string();
+                        client.publish(&Publication::new(format!("in/{number}"), text)).unwrap();
+                    }
+                    client.ping().unwrap();
+                }
+            });
+        }
+    });
+    let mut expected = [0; CLIENTS];
+    for _ in 0..CLIENTS * BURSTS * EACH {
+        let message = received(&mut watcher);
+        let of: usize = message.topic.strip_prefix("out/").unwrap().parse().unwrap();
+        assert_eq!(message.text(), expected[of].to_string(), "{}", message.topic);
+        expected[of] += 1;
+    }
 }

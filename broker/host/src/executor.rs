@@ -16,6 +16,7 @@ mod queue;
 mod runner;
 mod spare;
 mod stand_in;
+mod starts;
 mod worker;
 
 pub use errand::Errand;
@@ -25,6 +26,7 @@ pub(crate) use owner::RunOwner;
 pub use poison::MESSAGE_PAUSED;
 pub use runner::{Runner, RunnerMetrics, RunnerSpec, RunnerState};
 pub use stand_in::away;
+pub use starts::RunnerStarts;
 
 use crate::{OwnedEvent, RunOutcome, RunOutput, Trap, heap, limits};
 use lotmq_pulse::{Pulse, Pulses};

@@ -1,7 +1,8 @@
 //! Runs of a definition on the thread that has the event, in short slices.
 //!
 //! A run needs the definition for itself, unless it is [pure](super::RunnerSpec::is_pure): then each thread has an instance of its own for
-//! as long as it has events for it, and threads neither wait for one another nor write to the same memory.
+//! as long as it has events for it, and threads neither wait for one another nor write to the same memory. What has it for itself keeps it until
+//! these runs [end](InlineRuns::end), when their effects are in force and with their receivers: the next run, on whatever thread, reads what they wrote.
 //!
 //! Where many messages wait for a pure definition, one call of its guest runs for all of them: most of what a small run costs is the way in and
 //! out.
@@ -36,10 +37,18 @@ pub enum Inline {
     Post,
 }
 
-/// Runs definitions inline for one thread, and holds instances of pure ones meanwhile.
+/// Runs definitions inline for one thread, and holds instances of pure ones meanwhile, and the others themselves.
 #[derive(Default)]
 pub struct InlineRuns {
     held: Vec<Held>,
+    alone: Vec<Alone>,
+}
+
+/// A definition that a thread has for itself.
+struct Alone {
+    runner: Arc<Runner>,
+    instance: Option<ActionInstance>,
+    version: u64,
 }
 
 /// An instance of a pure definition that a thread holds.
@@ -51,7 +60,7 @@ struct Held {
 impl InlineRuns {
     /// Runs the event here and now, in a slice of [`INLINE_SLICE`](crate::limits::INLINE_SLICE), when nothing is ahead of it. The server decides for
     /// which definitions it asks for this: bounded ones with a mean run time far below the slice. The thread should have
-    /// [registered its stack](crate::register_stack), [ends](Self::end) these runs soon, and before it posts anything.
+    /// [registered its stack](crate::register_stack), [ends](Self::end) these runs soon: when their effects are with their receivers, and before it posts anything.
     pub fn run(
         &mut self,
         runner: &Arc<Runner>,
@@ -68,8 +77,39 @@ impl InlineRuns {
         }
         match self.held(runner) {
             Some(held) => held.run(event, hops, output),
-            None => runner.run_alone(event, hops, output),
+            None => self.run_alone(runner, event, hops, output),
         }
+    }
+
+    /// One run that has the definition for itself.
+    fn run_alone(
+        &mut self,
+        runner: &Arc<Runner>,
+        event: &Event<'_>,
+        hops: u8,
+        output: &mut RunOutput,
+    ) -> Inline {
+        let found = self.alone.iter().position(|alone| Arc::ptr_eq(&alone.runner, runner));
+        let at = match found {
+            Some(at) if self.alone[at].is_good() => at,
+            Some(at) => {
+                self.alone.remove(at);
+                return Inline::Post;
+            }
+            None => {
+                if self.alone.len() >= INLINE_HELD_MAX {
+                    self.alone.remove(0);
+                }
+                let Some(alone) = Alone::begin(runner) else { return Inline::Post };
+                self.alone.push(alone);
+                self.alone.len() - 1
+            }
+        };
+        let inline = self.alone[at].run(event, hops, output);
+        if self.alone[at].instance.is_none() {
+            self.alone.remove(at);
+        }
+        inline
     }
 
     /// An instance for this thread alone, where the definition is pure and not busy otherwise.
@@ -112,6 +152,62 @@ impl InlineRuns {
     /// Lets go of what is held.
     pub fn end(&mut self) {
         self.held.clear();
+        self.alone.clear();
+    }
+}
+
+impl Alone {
+    /// Has a definition that does nothing, and waits for nothing.
+    fn begin(runner: &Arc<Runner>) -> Option<Alone> {
+        let (instance, version) = runner.begin_alone()?;
+        let mut alone = Alone { runner: Arc::clone(runner), instance, version };
+        if alone.instance.is_none() {
+            alone.instance = runner.instance().ok();
+        }
+        alone.is_good().then_some(alone)
+    }
+
+    /// Whether there is an instance, and of the code in force.
+    fn is_good(&self) -> bool {
+        self.instance.is_some() && self.runner.may_run(self.version)
+    }
+
+    /// One run. There is no instance behind it when the definition was let go of.
+    fn run(&mut self, event: &Event<'_>, hops: u8, output: &mut RunOutput) -> Inline {
+        let runner = &self.runner;
+        let Some(mut instance) = self.instance.take() else { return Inline::Post };
+        let unwinding = EndsUnwinding(runner);
+        let measured = runner.is_measured(0).then(Instant::now);
+        let outcome = instance.run_sliced(event, context(runner, hops), output);
+        runner.account(&outcome, measured, &instance);
+        drop(unwinding);
+        match outcome {
+            RunOutcome::SliceExpired => return Inline::Post,
+            RunOutcome::Trapped(_) => runner.end_trapped(Poison::of(event), INLINE_SLICE),
+            RunOutcome::Done(_) | RunOutcome::Failed(_) => self.instance = Some(instance),
+        }
+        Inline::Finished(outcome)
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        // With a panic in what it has written as well, it is as one of a worker.
+        let _unwinding = EndsUnwinding(&self.runner);
+        if !thread::panicking() {
+            self.runner.end_turn(self.instance.take(), self.version);
+        }
+    }
+}
+
+/// Ends an inline run that a panic of the broker's own code has interrupted, as one of a worker is ended.
+struct EndsUnwinding<'a>(&'a Runner);
+
+impl Drop for EndsUnwinding<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.end_trapped(None, Duration::ZERO);
+        }
     }
 }
 
@@ -210,42 +306,8 @@ impl Runner {
         mailbox.is_pure && mailbox.activity == Activity::Idle
     }
 
-    /// One run that has the definition for itself.
-    fn run_alone(&self, event: &Event<'_>, hops: u8, output: &mut RunOutput) -> Inline {
-        let Some((instance, version)) = self.begin_alone() else { return Inline::Post };
-        let unwinding = EndsUnwinding(self);
-        let Ok(mut instance) = instance.map_or_else(|| self.instance(), Ok) else {
-            self.end_turn(None, version);
-            return Inline::Post;
-        };
-        let measured = self.is_measured(0).then(Instant::now);
-        let outcome = instance.run_sliced(event, context(self, hops), output);
-        self.account(&outcome, measured, &instance);
-        drop(unwinding);
-        match outcome {
-            RunOutcome::SliceExpired => {
-                self.end_turn(None, version);
-                return Inline::Post;
-            }
-            RunOutcome::Trapped(_) => self.end_trapped(Poison::of(event), INLINE_SLICE),
-            RunOutcome::Done(_) | RunOutcome::Failed(_) => self.end_turn(Some(instance), version),
-        }
-        Inline::Finished(outcome)
-    }
-
     fn begin_alone(&self) -> Option<(Option<ActionInstance>, u64)> {
         let mut mailbox = self.mailbox.lock();
         (mailbox.activity == Activity::Idle).then(|| Self::begin(&mut mailbox))
-    }
-}
-
-/// Ends an inline run that a panic of the broker's own code has interrupted, as one of a worker is ended.
-struct EndsUnwinding<'a>(&'a Runner);
-
-impl Drop for EndsUnwinding<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.end_trapped(None, Duration::ZERO);
-        }
     }
 }

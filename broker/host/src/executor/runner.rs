@@ -8,6 +8,7 @@ use super::{
     mailbox::{Activity, Job, Mailbox, MailboxOptions, PostError, Posted, TrappedRun},
     poison::{self, Poison},
     spare::{Spares, Taken},
+    starts::RunnerStarts,
 };
 use crate::{
     ActionInstance, Argument, Event, Grants, Guest, GuestId, GuestLimits, MailboxRoom, NestedCall,
@@ -292,16 +293,31 @@ impl Runner {
 
     /// Puts an event at the end of the mailbox. `tag` comes back with the [`FinishedRun`](crate::FinishedRun).
     pub fn post(&self, event: OwnedEvent, hops: u8, tag: u64) -> Result<Posted, PostError> {
-        self.put(Job { event, hops, tag }, false)
+        self.put(Job { event, hops, tag }, false, &mut RunnerStarts::default())
     }
 
-    /// Like [`post`](Self::post) for an event whose sender waits when the mailbox is [crowded](Posted::Crowded): while the definition
+    /// Like [`post`](Self::post) for one of several events: none of them runs before the `starts` are dropped.
+    pub fn post_one_of(
+        &self,
+        event: OwnedEvent,
+        hops: u8,
+        starts: &mut RunnerStarts,
+    ) -> Result<Posted, PostError> {
+        self.put(Job { event, hops, tag: 0 }, false, starts)
+    }
+
+    /// The same for an event whose sender waits when the mailbox is [crowded](Posted::Crowded): while the definition
     /// runs, what was under way by then is taken up to [`HELD_BACK_FACTOR`] times the mailbox's bounds.
-    pub fn post_held_back(&self, event: OwnedEvent, hops: u8) -> Result<Posted, PostError> {
-        self.put(Job { event, hops, tag: 0 }, true)
+    pub fn post_held_back(
+        &self,
+        event: OwnedEvent,
+        hops: u8,
+        starts: &mut RunnerStarts,
+    ) -> Result<Posted, PostError> {
+        self.put(Job { event, hops, tag: 0 }, true, starts)
     }
 
-    fn put(&self, job: Job, sender_waits: bool) -> Result<Posted, PostError> {
+    fn put(&self, job: Job, sender_waits: bool, starts: &mut RunnerStarts) -> Result<Posted, PostError> {
         let hops = job.hops;
         if hops > HOPS_MAX {
             return Err(PostError::TooManyHops { hops });
@@ -314,8 +330,7 @@ impl Runner {
         let posted = mailbox.push(job, &self.mailbox_options, factor)?;
         if mailbox.activity == Activity::Idle {
             mailbox.activity = Activity::Ready;
-            drop(mailbox);
-            self.enqueue();
+            starts.add(self.me.upgrade());
         }
         Ok(posted)
     }
@@ -730,7 +745,7 @@ impl Runner {
         }
     }
 
-    fn enqueue(&self) {
+    pub(super) fn enqueue(&self) {
         if let Some(me) = self.me.upgrade() {
             self.executor.queue.push(me);
         }

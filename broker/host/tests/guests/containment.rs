@@ -6,7 +6,8 @@ use crate::support::{
 };
 use lotmq_host::{
     Acting, Executor, ExecutorOptions, FinishedRun, Grants, GuestLimits, MESSAGE_PAUSED, MailboxOptions,
-    PostError, Posted, RunOutcome, RunOutput, Runner, RunnerSpec, RunnerState, Sink, Trap, TrapKind,
+    PostError, Posted, RunOutcome, RunOutput, Runner, RunnerSpec, RunnerStarts, RunnerState, Sink, Trap,
+    TrapKind,
     limits::{CALL_BYTES_MAX, CALL_DEPTH_MAX, EXECUTOR_SILENCE_MAX, HOPS_MAX, WRITES_PER_RUN_MAX},
 };
 use lotmq_pulse::Pulses;
@@ -424,7 +425,11 @@ fn who_crowds_a_mailbox_is_called_when_there_is_room() {
     assert_eq!(posted, [Posted::Roomy, Posted::Roomy, Posted::Roomy, Posted::Roomy, Posted::Crowded].map(Ok));
     assert_eq!([room(), room()], [Poll::Pending; 2]);
     for tag in 9..13 {
-        assert_eq!(runner.post_held_back(owned("in", b"x"), 0), Ok(Posted::Crowded), "{tag}");
+        assert_eq!(
+            runner.post_held_back(owned("in", b"x"), 0, &mut RunnerStarts::default()),
+            Ok(Posted::Crowded),
+            "{tag}"
+        );
     }
     assert_eq!(runner.post(owned("in", b"x"), 0, 13), Err(PostError::Full { messages: 9 }));
     assert_eq!(called.0.load(Ordering::Relaxed), 0);

@@ -1,7 +1,9 @@
 //! Runs on the thread that has the event: beside one another where that makes no difference, one after the other elsewhere.
 
 use crate::support::{Broker, PUBLISH_PAYLOAD, Text, executor, message, owned, published, spec};
-use lotmq_host::{Guest, GuestLimits, Inline, InlineRuns, RunOutcome, RunOutput, Runner, RunnerSpec};
+use lotmq_host::{
+    Guest, GuestLimits, Inline, InlineRuns, RunOutcome, RunOutput, Runner, RunnerSpec, RunnerStarts,
+};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -110,6 +112,38 @@ fn other_code_that_is_not_pure_has_the_definition_for_itself() {
         answer.send(()).unwrap();
         assert_eq!(first.join().unwrap(), done());
     });
+}
+
+#[test]
+fn a_thread_has_a_definition_until_its_runs_have_ended() {
+    let (executor, seen) = executor(1);
+    let runner = executor.add(RunnerSpec { is_pure: false, ..spec(1, asking()) });
+    let mut runs = InlineRuns::default();
+    let mut output = RunOutput::new();
+    for _ in 0..2 {
+        assert_eq!(runs.run(&runner, &message("in", b"x"), 0, &mut output), done());
+    }
+    // What those runs have written may not be in force.
+    assert_eq!(run(&runner), (Inline::Post, 0));
+    runner.post(owned("in", b"x"), 0, 7).unwrap();
+    assert!(seen.recv_timeout(Duration::from_millis(50)).is_err());
+    runs.end();
+    assert_eq!(seen.recv_timeout(LONG).unwrap().tag, 7);
+}
+
+#[test]
+fn what_is_posted_together_begins_together() {
+    let (executor, seen) = executor(1);
+    let runner = executor.add(spec(1, asking()));
+    let mut starts = RunnerStarts::default();
+    for _ in 0..2 {
+        runner.post_one_of(owned("in", b"x"), 0, &mut starts).unwrap();
+    }
+    assert!(seen.recv_timeout(Duration::from_millis(50)).is_err());
+    drop(starts);
+    for _ in 0..2 {
+        seen.recv_timeout(LONG).unwrap();
+    }
 }
 
 #[test]

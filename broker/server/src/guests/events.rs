@@ -20,7 +20,7 @@ use lotmq_definitions::{Caching, Definition, Ear, State};
 use lotmq_host::limits::BATCH_BYTES_MAX;
 use lotmq_host::{
     BatchRuns, BorrowedMessage, Event, Inline, MessageBatch, OwnedEvent, PostError, Posted, RunOutcome,
-    RunOutput,
+    RunOutput, RunnerStarts,
 };
 
 use super::effects;
@@ -280,8 +280,9 @@ impl GuestRunner for ThreadGuests {
     }
 
     fn has_work(&self, turn: &Turn) -> bool {
-        let GuestEvents { posts, others, relayed, for_routes, .. } = look(turn);
-        let may_post = turn.asked.is_empty() && !(posts.is_empty() && relayed.is_empty());
+        let GuestEvents { events, posts, others, relayed, for_routes, .. } = look(turn);
+        let has_posts = !(posts.is_empty() && relayed.is_empty());
+        let may_post = turn.asked.is_empty() && events.is_empty() && has_posts;
         may_post || has_guests_to_start(turn) || !others.is_empty() || !for_routes.is_empty()
     }
 
@@ -477,13 +478,27 @@ fn post_guests(turn: &mut Turn) {
     if turn.asked.is_empty() {
         noted(&mut turn.guests).asking.clear();
     }
+    // Else what is posted could start a definition down the chain before what is left here for it.
+    if look(turn).events.is_empty() {
+        post_all(turn);
+    }
+    while let Some((tenant, for_route)) = noted(&mut turn.guests).for_routes.pop_front() {
+        let Err(not_posted) = for_route.post(turn, &tenant) else { continue };
+        let NotPosted { definition, error, payload } = not_posted;
+        effects::event_not_taken(turn, &tenant, &definition, &error, ("", &payload));
+    }
+}
+
+/// Posts what this thread has handed over. None of it runs before all are in their mailboxes, and so in front of what any of them publishes.
+fn post_all(turn: &mut Turn) {
+    let mut starts = RunnerStarts::default();
     let mut waiting = VecDeque::new();
     // One by one: what is published about one that is not taken may end a turn of its own, with all that are left.
     while let Some(event) = noted(&mut turn.guests).posts.pop_front() {
         if look(turn).asking.contains(&event.trigger.definition.id) {
             waiting.push_back(event);
         } else {
-            post(turn, &event);
+            post(turn, &event, &mut starts);
         }
     }
     let GuestEvents { posts, posted, .. } = noted(&mut turn.guests);
@@ -496,11 +511,6 @@ fn post_guests(turn: &mut Turn) {
         && let Some((relay, relayed)) = noted(&mut turn.guests).relayed.pop_front()
     {
         relay.put(relayed);
-    }
-    while let Some((tenant, for_route)) = noted(&mut turn.guests).for_routes.pop_front() {
-        let Err(not_posted) = for_route.post(turn, &tenant) else { continue };
-        let NotPosted { definition, error, payload } = not_posted;
-        effects::event_not_taken(turn, &tenant, &definition, &error, ("", &payload));
     }
 }
 
@@ -555,7 +565,7 @@ fn ran(turn: &mut Turn, event: &GuestEvent, outcome: &RunOutcome, output: &RunOu
     turn.guests.ended_runs.extend(event.promise.clone().map(|promise| promise as _));
 }
 
-pub(super) fn post(turn: &mut Turn, event: &GuestEvent) {
+pub(super) fn post(turn: &mut Turn, event: &GuestEvent, starts: &mut RunnerStarts) {
     if let (Some(error), Starts::Route(route)) = (&event.refused, &event.trigger.starts) {
         return shed(turn, event, route, error);
     }
@@ -573,8 +583,8 @@ pub(super) fn post(turn: &mut Turn, event: &GuestEvent) {
     let waits = event.trigger.is_bounded && turn.serves_clients();
     let waiting = event.source.as_ref().filter(|_| waits && event.holds_up);
     let posted = match waiting {
-        Some(_) => runner.post_held_back(event_for_host, event.hops),
-        None => runner.post(event_for_host, event.hops, 0),
+        Some(_) => runner.post_held_back(event_for_host, event.hops, starts),
+        None => runner.post_one_of(event_for_host, event.hops, starts),
     };
     match posted {
         Ok(Posted::Roomy) => {}

@@ -16,6 +16,8 @@ use lotmq_store::{
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
+use lotmq_host::RunnerStarts;
+
 use super::events::{fired, permitted_triggers, post};
 use super::noted::GuestEvent;
 use super::promised::{Promise, PromisedMessage};
@@ -219,8 +221,9 @@ impl Unfinished {
             let message = delivery.message.id;
             let runs = Arc::clone(&turn.core.ended_runs);
             let promise = Arc::new(Promise { runs, session: self.session, message });
+            let mut starts = RunnerStarts::default();
             for event in self.events(&delivery, &triggers, &promise).filter_map(fired) {
-                post(turn, &event);
+                post(turn, &event, &mut starts);
             }
             turn.core.counters.guest_messages_again.add(1);
             self.read.pop_front();
