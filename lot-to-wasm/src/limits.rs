@@ -3,6 +3,10 @@
 /// Longest text that is compiled, in bytes. A LoT program of this size would have about 25,000 lines; the largest public one has 600.
 pub const SOURCE_BYTES_MAX: usize = 1024 * 1024;
 
+/// Statements that publish or keep something with which a definition still counts as short. With more it does not run in the turn of a thread that serves Clients: what each
+/// of them publishes goes to any number of receivers.
+pub const SHORT_WRITES_MAX: usize = 64;
+
 /// Most entities of one text; a project may have many texts. Making native code of the smallest takes some 2 ms.
 pub const ENTITIES_MAX: usize = 2_000;
 

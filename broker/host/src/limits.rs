@@ -201,6 +201,9 @@ pub const MAILBOX_ROOM_STEP: u64 = 64 << 10;
 /// 10,000 of the smallest messages.
 pub const HELD_BACK_FACTOR: usize = 8;
 
+/// Writes of a run on an executor from which on the time of its turn is looked at behind it: to carry them out may take longer than the run.
+pub(crate) const WRITES_PER_LOOK: u32 = 16;
+
 /// Runs of one definition before the executor turns to the next one that waits.
 pub const RUNS_PER_TURN_MAX: usize = 64;
 

@@ -52,6 +52,9 @@ pub(crate) const INLINE_TIME_MAX: std::time::Duration = std::time::Duration::fro
 /// Runs of guests between two looks at the clock, which takes a twentieth of a small run.
 pub(crate) const INLINE_RUNS_PER_CLOCK: usize = 16;
 
+/// Receivers and writes of an inline run that count as one run more when its time is looked at.
+pub(crate) const STEPS_PER_INLINE_RUN: usize = 16;
+
 /// Part of all time that a thread has for definitions whose owners are neither the publisher nor administrators: one in so many. What is not used is saved, up to
 /// [`INLINE_TIME_MAX`]; beyond it what they have to do is handed over to executors, where their owners take turns.
 pub(crate) const OTHERS_TIME_PART: i64 = 4;

@@ -11,6 +11,7 @@ use super::topic;
 use super::tree::walk::{Need, PartMut};
 use super::tree::{Action, Entry, Expression, ExpressionKind, SettingStore, Statement, Topic, TopicPart};
 use crate::identifier::module_of;
+use crate::limits::SHORT_WRITES_MAX;
 
 /// What a body looks at of the message, or of the question of a rule, that starts it.
 pub(super) struct Looks {
@@ -52,6 +53,8 @@ struct Collector {
     retained_reads: BTreeSet<TopicFact>,
     writes: BTreeSet<TopicFact>,
     keeps: BTreeSet<TopicFact>,
+    /// Statements that publish or keep something.
+    written: usize,
     payload: bool,
     positions: BTreeSet<u32>,
     env: BTreeSet<String>,
@@ -71,6 +74,7 @@ impl Default for Collector {
             retained_reads: BTreeSet::new(),
             writes: BTreeSet::new(),
             keeps: BTreeSet::new(),
+            written: 0,
             payload: false,
             positions: BTreeSet::new(),
             env: BTreeSet::new(),
@@ -86,6 +90,7 @@ impl Default for Collector {
 impl Collector {
     fn finish(self) -> Facts {
         let mut facts = self.facts;
+        facts.bounded &= self.written <= SHORT_WRITES_MAX;
         facts.reads = settled(self.reads);
         facts.retained_reads = settled(self.retained_reads);
         facts.writes = settled(self.writes);
@@ -127,6 +132,7 @@ impl Collector {
                 }
                 PartMut::Topic(topic, topic_use) => {
                     let fact = self.topic(topic);
+                    self.written += usize::from(matches!(topic_use, TopicUse::Publish | TopicUse::Keep));
                     match topic_use {
                         TopicUse::Read | TopicUse::List => self.reads.extend(fact),
                         TopicUse::Publish => self.writes.extend(fact),

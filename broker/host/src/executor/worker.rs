@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     ActionInstance, RunContext, RunOutcome, RunOutput, TrapKind,
-    limits::{EXECUTOR_STACK_BYTES, RUNS_PER_TURN_MAX},
+    limits::{EXECUTOR_STACK_BYTES, RUNS_PER_TURN_MAX, WRITES_PER_LOOK},
     stack::register_stack,
 };
 use std::{
@@ -125,7 +125,9 @@ fn run_jobs(
         if !run_job(runner, &job, instance, sink, output, &mut taken.tally) {
             return Err(Trapped { poison: Poison::of(&job.event.as_event()), took: began.elapsed() });
         }
-        if (number.is_multiple_of(8) || instance.was_long()) && began.elapsed() > runner.turn_time_max() {
+        // What is written takes its time as well, when it is carried out.
+        let may_be_long = instance.was_long() || output.writes() > WRITES_PER_LOOK;
+        if (number.is_multiple_of(8) || may_be_long) && began.elapsed() > runner.turn_time_max() {
             break;
         }
     }

@@ -37,7 +37,7 @@ use super::routes::keeping::RoomQuery;
 use super::run::{Run, Started};
 use super::{Programs, Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
-use crate::limits::GUEST_EVENTS_LEFT_MAX;
+use crate::limits::{GUEST_EVENTS_LEFT_MAX, STEPS_PER_INLINE_RUN};
 use crate::process::clock::timestamp;
 use lotmq_core::connection::Connection;
 use lotmq_core::message::{Message, MessageParts};
@@ -557,8 +557,12 @@ fn ran(turn: &mut Turn, event: &GuestEvent, outcome: &RunOutcome, output: &RunOu
         timing: None,
     };
     noted(&mut turn.guests).guests_pay = event.holds_up;
+    let steps_before = turn.work.steps;
     effects::carry_out(turn, &event.trigger.definition, &run, output);
     noted(&mut turn.guests).guests_pay = false;
+    // What it has written to many takes longer than to have run.
+    let steps = turn.work.steps.saturating_sub(steps_before) + output.writes() as usize;
+    noted(&mut turn.guests).budget.spend(steps / STEPS_PER_INLINE_RUN, &*turn.core.clock);
     if !turn.asked.is_empty() {
         noted(&mut turn.guests).asking.insert(event.trigger.definition.id);
     }
