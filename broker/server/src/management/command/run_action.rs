@@ -1,6 +1,6 @@
 //! `-runAction`: one run of an Action, with inputs or a simulated message, and its report. Commands reference §4.
 
-use lotmq_auth::Scope;
+use lotmq_auth::{Decide as _, Question, Scope};
 use lotmq_definitions::{Definition, DefinitionKind};
 use lotmq_host::Argument;
 use serde_json::{Map, Value, json};
@@ -34,6 +34,7 @@ fn run(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let definition =
         definition.ok_or_else(|| Refusal::not_found(RunActionError::NotFound(name.clone()).to_string()))?;
     let (request, warning) = request(&definition, json.trim())?;
+    check_message(call, &request)?;
     let report = call
         .tenant
         .programs()
@@ -62,6 +63,21 @@ fn run(call: &mut Call<'_>) -> Result<Done, Refusal> {
         Some(text) => done.with_warning("NO_MESSAGE", &text),
         None => done,
     })
+}
+
+/// Refuses a message that the asker may not publish: what runs takes its payload for the value of its topic.
+fn check_message(call: &Call<'_>, request: &RunRequest) -> Result<(), Refusal> {
+    let RunRequest::Message { topic, payload } = request else { return Ok(()) };
+    // A made-up one of an action without a topic has none, and a filter is nobody's topic.
+    if lotmq_router::topic_name_valid(topic).is_err() {
+        return Ok(());
+    }
+    let question = Question { payload: Some(payload), ..Question::publish(call.identity, topic) };
+    if call.tenant.permissions.decide(&question).is_allowed() {
+        return Ok(());
+    }
+    let message = format!("You may not publish to '{topic}', and so simulate no message there.");
+    Err(Refusal::new("PERMISSION_DENIED", message))
 }
 
 /// Parses the request for a run, with a warning where it was made up.
