@@ -11,6 +11,15 @@ use names::NameKind;
 
 /// What bash completes beyond options: verbs of commands, and names of contexts, projects and definitions.
 const NAMES_IN_BASH: &str = r#"
+# Fills COMPREPLY with the names of a kind that begin with the current word. They come from a folder, so bash must not expand them: no compgen -W.
+_lotmq_reply_with() {
+    local name
+    COMPREPLY=()
+    while IFS= read -r name; do
+        [[ $name == "$2"* ]] && COMPREPLY+=("$name")
+    done < <(lotmq completion names "$1" 2>/dev/null)
+}
+
 _lotmq_names() {
     local current="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" kind="" reply
     # Between an option and its value it is a word.
@@ -26,7 +35,7 @@ _lotmq_names() {
         "watch watch" | "cmd -"*) kind=definitions ;;
     esac
     if [[ -n $kind && $current != -* ]]; then
-        COMPREPLY=($(compgen -W "$(lotmq completion names "$kind" 2>/dev/null)" -- "$current"))
+        _lotmq_reply_with "$kind" "$current"
         return 0
     fi
     if [[ "${COMP_WORDS[1]} $before" == "cmd cmd" && -z $current ]]; then
@@ -37,7 +46,7 @@ _lotmq_names() {
     if [[ ${COMP_WORDS[1]} == cmd && $current == -* ]]; then
         COMPREPLY+=($(compgen -W "VERBS" -- "$current"))
     elif [[ ${COMP_WORDS[1]} == deploy && $current != -* ]]; then
-        COMPREPLY=($(compgen -W "$(lotmq completion names projects 2>/dev/null)" -- "$current"))
+        _lotmq_reply_with projects "$current"
         compopt -o filenames 2>/dev/null
     elif [[ $current != -* ]]; then
         # Options are for who has begun one; where nothing else is left, bash takes files.

@@ -37,8 +37,13 @@ pub(super) fn names(kind: NameKind) -> BTreeSet<String> {
         NameKind::Projects => projects(here),
         NameKind::Definitions => definitions(here),
     };
-    // A shell would take them for several.
-    names.into_iter().filter(|name| !name.contains(char::is_whitespace)).collect()
+    names.into_iter().filter(|name| is_word(name)).collect()
+}
+
+/// Whether a shell takes a name for one word and for nothing else, whatever its script does with it: the folder may be anybody's.
+fn is_word(name: &str) -> bool {
+    let may_be = |character: char| character.is_alphanumeric() || "_-.@+".contains(character);
+    !name.is_empty() && !name.starts_with('-') && name.chars().all(may_be)
 }
 
 fn projects(folder: &Path) -> BTreeSet<String> {
