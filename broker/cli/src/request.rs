@@ -152,6 +152,6 @@ impl RequestArgs {
 
     fn format(&self) -> Format {
         let format = self.format.clone().unwrap_or_else(|| Format::plain(false, true));
-        if self.pretty { format.pretty() } else { format }
+        if self.pretty { format.pretty() } else { format }.shown()
     }
 }

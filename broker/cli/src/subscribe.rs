@@ -253,7 +253,7 @@ impl SubArgs {
             Some(format) => format.clone(),
             None => Format::plain(self.verbose, !self.no_line_break),
         };
-        if self.pretty { format.pretty() } else { format }
+        if self.pretty { format.pretty() } else { format }.shown()
     }
 
     fn wants(&self, message: &Message) -> bool {

@@ -2,7 +2,7 @@
 
 mod handshake;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::ToSocketAddrs;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use lotmq_codec::{
 use lotmq_zstd::Offer;
 
 use crate::outbound::{Awaited, Outbound};
+use crate::unread::UnreadMessages;
 use crate::{AckMode, ClientError, ConnectOptions, Connection, Endpoint, Message, Packet, Publication};
 
 /// A connected client.
@@ -30,7 +31,7 @@ pub struct Client {
     reply_timeout: Duration,
     ack_mode: AckMode,
     outbound: Outbound,
-    inbox: VecDeque<Message>,
+    inbox: UnreadMessages,
     /// QoS 2 messages given out and not yet released by PUBREL.
     unreleased: BTreeSet<PacketId>,
     aliases: BTreeMap<u16, String>,
@@ -111,7 +112,7 @@ impl Client {
             reply_timeout: options.reply_timeout,
             ack_mode: options.ack_mode,
             outbound: Outbound::default(),
-            inbox: VecDeque::new(),
+            inbox: UnreadMessages::default(),
             unreleased: BTreeSet::new(),
             aliases: BTreeMap::new(),
             pings_awaited: 0,
@@ -285,7 +286,7 @@ impl Client {
         let now = Instant::now();
         let deadline = now.checked_add(timeout).unwrap_or(now + Duration::from_secs(86_400 * 365));
         loop {
-            if let Some(message) = self.inbox.pop_front() {
+            if let Some(message) = self.inbox.pop() {
                 return Ok(Some(message));
             }
             let Some(packet) = self.next_packet(deadline)? else { return Ok(None) };

@@ -78,10 +78,12 @@ pub enum ClientError {
     #[error("all 65535 packet identifiers are in use")]
     PacketIdsUsedUp,
     /// Messages came faster than they were received.
-    #[error("{limit} messages wait to be received")]
+    #[error("{limit} {unit} wait to be received")]
     InboxFull {
-        /// The limit, in messages.
+        /// The limit.
         limit: usize,
+        /// What it counts.
+        unit: &'static str,
     },
 }
 

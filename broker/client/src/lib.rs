@@ -5,7 +5,7 @@
 //! socket, for whoever has sockets of his own.
 //!
 //! Invariants: no call waits longer than its timeout; a message is given out once, repeats of QoS 2 included; what waits to be
-//! taken is bounded ([`limits::INBOX_MESSAGES_MAX`]). Not here: storage of a session beyond the [`Client`].
+//! taken is bounded ([`limits::INBOX_MESSAGES_MAX`], [`limits::INBOX_BYTES_MAX`]). Not here: storage of a session beyond the [`Client`].
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -33,6 +33,7 @@ mod received;
 mod socket;
 mod tls;
 mod transport;
+mod unread;
 mod websocket;
 mod zstd;
 

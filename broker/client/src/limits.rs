@@ -6,6 +6,9 @@ use std::time::Duration;
 /// fails: a program that does not read has lost its purpose, and dropping would hide that.
 pub const INBOX_MESSAGES_MAX: usize = 1_000_000;
 
+/// Most bytes of them, topics, payloads and properties together, beside one message that may be of any size.
+pub const INBOX_BYTES_MAX: usize = 128 * 1024 * 1024;
+
 /// Time for the TCP connection and CONNACK unless the options say otherwise.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 

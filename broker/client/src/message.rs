@@ -77,6 +77,11 @@ impl Message {
         String::from_utf8_lossy(&self.payload).into_owned()
     }
 
+    /// Bytes of its topic, payload and properties.
+    pub(crate) fn bytes(&self) -> usize {
+        self.topic.len() + self.payload.len() + self.properties().raw().len()
+    }
+
     /// The properties, to read from.
     #[must_use]
     pub fn properties(&self) -> Properties<'_> {

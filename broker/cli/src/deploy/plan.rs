@@ -5,6 +5,8 @@ mod difference;
 use lotmq_terminal::{Paint, output};
 use serde_json::Value;
 
+use crate::columns::printable;
+
 /// Lists of the broker's answer, with the sign and the remark of their lines.
 const LISTS: [(&str, char, &str); 5] = [
     ("added", '+', ""),
@@ -35,8 +37,8 @@ pub(crate) fn lines(reply: &Value, differences: Option<Paint>) -> Vec<String> {
                 _ => remark.to_owned(),
             };
             let text = format!("{sign} {:<6} {:<24} {}{remark}", kind(row), name(row), place(row));
-            lines.push(text.trim_end().to_owned());
-            lines.extend(row["waiting"].as_str().map(|told| format!("    {told}")));
+            lines.push(printable(text.trim_end()));
+            lines.extend(row["waiting"].as_str().map(|told| printable(&format!("    {told}"))));
             // Of rules it is what is asked about.
             let paint = differences.or_else(|| (kind(row) == "Rule").then(Paint::none));
             if let (Some(paint), "changed") = (paint, key) {
@@ -93,7 +95,7 @@ pub(crate) fn concern(reply: &Value, by_hand_too: bool) -> Option<String> {
             parts.push(format!("Route {}: {told}.", name(row)));
         }
     }
-    (!parts.is_empty()).then(|| parts.join(" "))
+    (!parts.is_empty()).then(|| printable(&parts.join(" ")))
 }
 
 /// Messages that go with a route, where there are any.

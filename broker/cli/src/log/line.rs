@@ -14,6 +14,8 @@ use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{Format, FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::columns::is_order;
+
 /// See the module's documentation.
 #[derive(Default)]
 pub(super) struct LineFormat(Format);
@@ -199,10 +201,10 @@ impl fmt::Write for Clean<'_, '_> {
         let cut = &text[..text.floor_char_boundary(self.left)];
         let is_whole = cut.len() == text.len();
         self.left = if is_whole { self.left - cut.len() } else { 0 };
-        if !cut.contains(char::is_control) {
+        if !cut.contains(is_order) {
             self.writer.write_str(cut)?;
         } else {
-            cut.chars().try_for_each(|char| match char.is_control() {
+            cut.chars().try_for_each(|char| match is_order(char) {
                 true => write!(self.writer, "{}", char.escape_default()),
                 false => self.writer.write_char(char),
             })?;

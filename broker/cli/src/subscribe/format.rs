@@ -1,15 +1,20 @@
 //! The format of `lotmq sub -F`: text with `%` placeholders and `\` escapes, as `mosquitto_sub` has them.
 
+use std::io::IsTerminal as _;
+
 use jiff::Timestamp;
 use lotmq_client::{Message, PropertyId};
 use serde_json::{Map, Value, json};
 
 use super::pretty::pretty;
+use crate::columns::printable_lines;
 
 /// A format, read and checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Format {
     parts: Vec<Part>,
+    /// Whether a terminal shows it, to which a message must give no orders.
+    is_shown: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +83,12 @@ impl Format {
         if with_line_break {
             parts.push(Part::Text("\n".to_owned()));
         }
-        Self { parts }
+        Self { parts, is_shown: false }
+    }
+
+    /// The same where it goes to a terminal: control characters of messages are shown as `?`, those of the format stay.
+    pub(crate) fn shown(self) -> Self {
+        Self { is_shown: std::io::stdout().is_terminal(), ..self }
     }
 
     /// The same with JSON over several lines: payloads, and what `%j` stands for.
@@ -115,7 +125,7 @@ impl Format {
         literal.push('\n');
         parts.push(Part::Text(literal));
         parts.retain(|part| *part != Part::Text(String::new()));
-        Ok(Self { parts })
+        Ok(Self { parts, is_shown: false })
     }
 
     /// The bytes to print for a message that arrived at `now`.
@@ -124,15 +134,28 @@ impl Format {
         for part in &self.parts {
             match part {
                 Part::Text(text) => out.extend_from_slice(text.as_bytes()),
-                Part::Field(Field::Payload) => out.extend_from_slice(&message.payload),
+                Part::Field(Field::Payload) => self.add(&mut out, &message.payload),
                 Part::Field(Field::PayloadPretty) => match pretty(&message.payload) {
-                    Some(text) => out.extend_from_slice(text.as_bytes()),
-                    None => out.extend_from_slice(&message.payload),
+                    Some(text) => self.add(&mut out, text.as_bytes()),
+                    None => self.add(&mut out, &message.payload),
                 },
-                Part::Field(field) => out.extend_from_slice(show(*field, message, now).as_bytes()),
+                Part::Field(field) => self.add(&mut out, show(*field, message, now).as_bytes()),
             }
         }
         out
+    }
+
+    /// Adds what a message has.
+    fn add(&self, out: &mut Vec<u8>, value: &[u8]) {
+        if !self.is_shown {
+            return out.extend_from_slice(value);
+        }
+        let text = String::from_utf8_lossy(value);
+        let lines: Vec<String> = printable_lines(&text).collect();
+        out.extend_from_slice(lines.join("\n").as_bytes());
+        if text.ends_with('\n') {
+            out.push(b'\n');
+        }
     }
 }
 
@@ -290,6 +313,15 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         assert_eq!(Format::plain(false, true).render(&message(), now), b"{\"v\":1}\xab\n");
         assert_eq!(Format::plain(true, false).render(&message(), now), b"t/1 {\"v\":1}\xab");
+    }
+
+    #[test]
+    fn a_message_gives_no_orders_to_a_terminal() {
+        let mut message = message();
+        message.payload = b"a\x1b[31m\xc2\x9b\tb\r\nc\n".to_vec();
+        let format = Format { is_shown: true, ..Format::parse("\\e[1m%p\\e[0m").unwrap() };
+        let text = String::from_utf8(format.render(&message, Timestamp::UNIX_EPOCH)).unwrap();
+        assert_eq!(text, "\u{1b}[1ma?[31m?\tb\nc\n\u{1b}[0m\n");
     }
 
     #[test]

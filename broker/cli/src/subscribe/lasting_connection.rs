@@ -167,7 +167,7 @@ mod tests {
             (ended(ReasonCode::ProtocolError), false),
             (refused(ReasonCode::ServerBusy), true),
             (refused(ReasonCode::BadUserNameOrPassword), false),
-            (ClientError::InboxFull { limit: 1 }, false),
+            (ClientError::InboxFull { limit: 1, unit: "messages" }, false),
         ] {
             assert_eq!(may_pass(&error), expected, "{error}");
         }

@@ -3,7 +3,6 @@
 use lotmq_codec::{Ack, AckType, PacketId, Properties, Publish, QoS, ReasonCode, ServerPacket, encode_ack};
 
 use super::Client;
-use crate::limits::INBOX_MESSAGES_MAX;
 use crate::{AckMode, ClientError, Message, Packet};
 
 impl Client {
@@ -70,11 +69,7 @@ impl Client {
         if is_repeat {
             return Ok(());
         }
-        if self.inbox.len() >= INBOX_MESSAGES_MAX {
-            return Err(ClientError::InboxFull { limit: INBOX_MESSAGES_MAX });
-        }
-        self.inbox.push_back(message);
-        Ok(())
+        self.inbox.push(message)
     }
 
     /// The topic, by its alias if it has one; an alias without a topic that was never given stays empty.
