@@ -518,6 +518,31 @@ fn loading_says_what_goes_and_spares_another_project_when_told_so() {
     assert!(upload(&broker, "b", &other, " load -keepLoaded").success());
 }
 
+/// What a project does not say because of a mistake stays as the version before had it.
+#[test]
+fn a_mistake_takes_nothing_away() {
+    let broker = broker();
+    let archive = |rule: &str, route: &str| zip(&[("rest.lot", format!("{rule}\n{route}").as_bytes())]);
+    let unsaid = |text: &str, from: &str, to: &str| text.replacen(from, to, 1);
+    assert!(upload(&broker, "p", &archive(RULE, ROUTE), " load").success());
+    let has_both = || {
+        let rules = format!("{:?}", broker.command_ok("-listRules").data());
+        rules.contains("NoSecrets")
+            && format!("{:?}", broker.command_ok("-listRoutes").data()).contains("Store")
+    };
+    for (rule, route) in [
+        (unsaid(RULE, "DENY", "DENIED"), ROUTE.to_owned()),
+        (unsaid(RULE, "DEFINE RULE NoSecrets", "DEFNE RULE NoSecrets"), ROUTE.to_owned()),
+        (RULE.to_owned(), unsaid(ROUTE, "TYPE", "TYP")),
+        (unsaid(RULE, "NoSecrets", ""), ROUTE.to_owned()),
+    ] {
+        let loaded = upload(&broker, "p", &archive(&rule, &route), " load");
+        assert!(!loaded.success() && has_both(), "{loaded:?}");
+    }
+    let loaded = upload(&broker, "p", &archive("", ROUTE), " load");
+    assert_eq!(named_rows(&loaded, "removed"), ["Rule NoSecrets"], "{loaded:?}");
+}
+
 #[test]
 fn what_a_project_has_displaced_is_given_back_after_a_kill_too() {
     const BY_HAND: &str =

@@ -375,7 +375,8 @@ fn gone_row(tenant: &Tenant, kind: &str, name: &str) -> Value {
     }
 }
 
-/// Installs a project in the place of those that it `ends`, its own version before among them: what comes again is replaced in one step, what does not is removed. The caller holds the
+/// Installs a project in the place of those that it `ends`, its own version before among them: what comes again is replaced in one step, what does not is removed, rules at the end, so that
+/// at no moment less is denied than before or afterwards. Where a text of the project has errors, nothing that it had is removed: that may be what the text was to say. The caller holds the
 /// lock of changes.
 pub(crate) fn install(
     call: &mut Call<'_>,
@@ -384,17 +385,20 @@ pub(crate) fn install(
     ends: &dyn Fn(&str) -> bool,
     batch: &mut Batch,
 ) -> Report {
-    let gone = remove_owned(call, ends, &compiled.coming(), batch);
+    let coming: BTreeSet<(&'static str, String)> =
+        compiled.coming().into_iter().map(|(kind, name)| (kind, name.to_owned())).collect();
+    let coming: BTreeSet<(&'static str, &str)> =
+        coming.iter().map(|(kind, name)| (*kind, name.as_str())).collect();
+    let has_errors = compiled.problems.errors_total > 0;
+    let leaves = |name: &str| ends(name) && !(has_errors && *name == *project.name);
+    let mut gone = Gone::default();
+    let (rules, others) = owned(call.tenant, &leaves).into_iter().partition(|(kind, _)| is_rule(kind));
+    remove_some(call, others, &coming, batch, &mut gone);
+    // No rule is among these.
+    give_back(call, &coming, batch, &mut gone);
     let CompiledProject { items, mut problems, existing } = compiled;
     let mut entities = Vec::with_capacity(items.len());
     let mut installed = Vec::new();
-    for row in gone.removed.iter().filter(|row| row["type"] == "Rule") {
-        let text = format!(
-            "Rule '{}' is gone: what it denied may be allowed now.",
-            row["name"].as_str().unwrap_or_default()
-        );
-        problems.outside_warning(problem("RULE_REMOVED", &text));
-    }
     for Item { title, name, place, source: _, compiled } in items {
         let was_ad_hoc = is_ad_hoc(call.tenant, title, &name);
         let displaced = was_ad_hoc.then(|| stored(call.tenant, title, &name)).flatten();
@@ -433,9 +437,22 @@ pub(crate) fn install(
         }
         entities.push(place.mark(json!({ "type": title, "name": name, "success": is_there })));
     }
+    remove_some(call, rules, &coming, batch, &mut gone);
+    // What matters most is told first.
+    gone.removed.sort_by_key(|row| row["type"] != "Rule");
+    warn_of_removed(&gone, &mut problems);
     warn_of_pending(call.tenant, &installed, &mut problems);
     listings_changed(call);
     Report { problems: problems.closed(), entities, gone }
+}
+
+/// Warns of rules that are gone.
+fn warn_of_removed(gone: &Gone, problems: &mut Problems) {
+    for row in gone.removed.iter().filter(|row| row["type"] == "Rule") {
+        let name = row["name"].as_str().unwrap_or_default();
+        let text = format!("Rule '{name}' is gone: what it denied may be allowed now.");
+        problems.outside_warning(problem("RULE_REMOVED", &text));
+    }
 }
 
 /// Refuses what may not come: what another project has that stays loaded, what its owner may not deploy, what belongs to others, and rules that were added by
@@ -555,8 +572,40 @@ pub(super) fn owned(tenant: &Tenant, ends: &dyn Fn(&str) -> bool) -> Vec<(&'stat
     let scripts = tenant.programs().scripts.origins().into_iter().filter(|(_, origin)| is_owned(origin));
     let scripts = scripts.map(|(name, _)| (scripts::KIND, Arc::from(name)));
     let mut owned: Vec<(&'static str, Arc<str>)> = definitions.chain(scripts).collect();
-    owned.sort_by_key(|(kind, _)| *kind != DefinitionKind::Rule.key());
+    owned.sort_by_key(|(kind, _)| !is_rule(kind));
     owned
+}
+
+fn is_rule(kind: &str) -> bool {
+    kind == DefinitionKind::Rule.key()
+}
+
+/// Removes of what projects own what does not come again.
+fn remove_some(
+    call: &mut Call<'_>,
+    mut owned: Vec<(&'static str, Arc<str>)>,
+    coming: &BTreeSet<(&'static str, &str)>,
+    batch: &mut Batch,
+    gone: &mut Gone,
+) {
+    owned.retain(|(kind, name)| !coming.contains(&(*kind, &**name)));
+    for (kind, name) in owned {
+        gone.removed.push(gone_row(call.tenant, kind, &name));
+        remove_one(call, kind, &name, batch);
+    }
+}
+
+/// Gives back what projects had displaced and define no more.
+fn give_back(
+    call: &mut Call<'_>,
+    coming: &BTreeSet<(&'static str, &str)>,
+    batch: &mut Batch,
+    gone: &mut Gone,
+) {
+    let is_coming =
+        |kind: &str, name: &str| coming.iter().any(|(other, same)| *other == kind && *same == name);
+    let given = given_back::give_back(call, is_coming, batch);
+    gone.given_back = given.iter().map(|(kind, name)| entity_row(kind, name)).collect();
 }
 
 /// Removes what the projects that it `ends` own and what does not come again, and gives back what they had displaced. The caller holds the lock of changes.
@@ -566,18 +615,10 @@ pub(crate) fn remove_owned(
     coming: &BTreeSet<(&'static str, &str)>,
     batch: &mut Batch,
 ) -> Gone {
-    let is_coming =
-        |kind: &str, name: &str| coming.iter().any(|(other, same)| *other == kind && *same == name);
     let mut gone = Gone::default();
-    for (kind, name) in owned(call.tenant, ends) {
-        if coming.contains(&(kind, &*name)) {
-            continue;
-        }
-        gone.removed.push(gone_row(call.tenant, kind, &name));
-        remove_one(call, kind, &name, batch);
-    }
-    let given = given_back::give_back(call, is_coming, batch);
-    gone.given_back = given.iter().map(|(kind, name)| entity_row(kind, name)).collect();
+    let owned = owned(call.tenant, ends);
+    remove_some(call, owned, coming, batch, &mut gone);
+    give_back(call, coming, batch, &mut gone);
     gone
 }
 
