@@ -420,7 +420,7 @@ fn other_language(language: &str, prepare: impl FnOnce(&Path, &mut Command)) {
             RAISING_JS,
             "TypeError: can't access property \"toString\", given.value is undefined (guest.js:10:",
         ),
-        _ => (RAISING_PYTHON, "KeyError: 'value' (guest.py:17 in ActionHandler.on_message)"),
+        _ => (RAISING_PYTHON, "KeyError: 'value' (guest.py:28 in ActionHandler.on_message)"),
     };
     let place = tempfile::tempdir().unwrap();
     let (told, code) = guest(place.path(), &format!("new heater --lang {language}"));
@@ -438,12 +438,12 @@ fn other_language(language: &str, prepare: impl FnOnce(&Path, &mut Command)) {
     std::fs::write(folder.join(format!("guest.{}", if language == "js" { "js" } else { "py" })), raises)
         .unwrap();
     let cases = RAISING.replace("EXCEPTION_TEXT", &exception.replace('"', "\\\""));
-    let more = if language == "js" { NO_BYTES } else { "" };
+    let more = if language == "js" { NO_BYTES } else { LIBRARY };
     std::fs::write(folder.join("cases.test.toml"), cases + more).unwrap();
     let output = test.output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
     let printed = String::from_utf8_lossy(&output.stderr);
-    let passed = if language == "js" { "5 passed, 0 failed" } else { "3 passed, 0 failed" };
+    let passed = "5 passed, 0 failed";
     assert!(told.contains(passed), "{told}{printed}");
     for line in ["printed raw/a", "at guest."] {
         assert!(printed.contains(line), "{line}: {told}{printed}");
@@ -481,6 +481,20 @@ when = [{ topic = "raw/d", payload = '{"bytes": {}}' }]
 then = [{ error = "TypeError: bytes are a Uint8Array, and not a value of type object" }]
 "#;
 
+/// What the library of Python has of clocks and files.
+const LIBRARY: &str = r#"
+[[case]]
+name = "the time"
+at = "2026-03-04T05:06:07Z"
+when = [{ topic = "raw/e", payload = '{"time": 1}' }]
+then = [{ topic = "scaled/x", payload = "2026-03-04 05:06:07 2026-03-04T05:06:07 2026-03-04 1772600767 05 63 True True" }]
+
+[[case]]
+name = "files"
+when = [{ topic = "raw/e", payload = '{"files": 1}' }]
+then = [{ error = "OSError: os.listdir is not there in a guest: a route has `files` of the contract" }]
+"#;
+
 const RAISING_JS: &str = r#"import { publish } from 'lotmq:guest/messages@0.2.0';
 
 export const actionHandler = {
@@ -498,6 +512,10 @@ export const actionHandler = {
 "#;
 
 const RAISING_PYTHON: &str = r#"import json
+import os
+import time
+from datetime import date, datetime, timedelta, timezone
+from time import time as seconds
 
 from componentize_py_types import Err
 from wit_world import exports
@@ -513,6 +531,13 @@ class ActionHandler(exports.ActionHandler):
             publish("a/#", b"x", Qos.AT_MOST_ONCE, False)
         if "own" in given:
             raise Err(RunError("OWN", "mine", 0, 0))
+        if "files" in given:
+            os.listdir("/")
+        if "time" in given:
+            now = datetime.now(timezone.utc)
+            kinds = isinstance(now, date), isinstance(now - timedelta(1), datetime)
+            parts = now.strftime("%F %T"), datetime.utcnow().isoformat(), date.today(), int(seconds()), time.strftime("%H"), time.gmtime().tm_yday, *kinds
+            given["value"] = " ".join(map(str, parts))
         publish("scaled/x", str(given["value"]).encode(), Qos.AT_MOST_ONCE, False)
 
     def on_event(self, event):

@@ -1,14 +1,15 @@
 """What the component of a guest in Python begins with, made by `lotmq guest build`: what it prints, and what it does not catch, is told in its log."""
 
 import builtins
+import datetime
 import functools
+import io
 import linecache
 import os
 import sys
 import time
 from enum import Enum
 
-import guest
 from componentize_py_types import Err
 from wit_world.imports import ambient
 from wit_world.imports.logging import Level, log
@@ -18,6 +19,9 @@ linecache.checkcache = lambda filename=None: None
 linecache.updatecache = lambda filename, module_globals=None: []
 
 TEXT_MAX = 4_096
+
+# Functions of `os` that look at files, or change them.
+FILES = "access", "chdir", "listdir", "lstat", "mkdir", "open", "remove", "rename", "replace", "rmdir", "scandir", "stat", "unlink", "utime"
 
 CALLS = "wit_world.imports"
 
@@ -58,6 +62,66 @@ def absent(what, instead):
     return call
 
 
+def clock(of_machine, of_broker):
+    """A clock that is the broker's while the guest runs, and that of the machine while it is built."""
+    return lambda: of_broker() if NotBuiltIn in sys.meta_path else of_machine()
+
+
+def at_present(function, present, before=0):
+    """A function of `time` whose input behind so many is the present where none is given."""
+
+    def call(*inputs):
+        is_given = len(inputs) > before and inputs[before] is not None
+        return function(*(inputs if is_given else (*inputs[:before], present())))
+
+    return call
+
+
+class LikeItsBase(type):
+    """What the base made is an instance as well: functions written in C make nothing else."""
+
+    def __instancecheck__(cls, value):
+        return isinstance(value, cls.__mro__[1])
+
+    def __subclasscheck__(cls, other):
+        return issubclass(other, cls.__mro__[1])
+
+
+def begin_clocks():
+    """Puts the clocks in place, before any module of the guest takes one by its name."""
+    time.time = clock(time.time, lambda: ambient.now_ms() / 1_000)
+    time.time_ns = clock(time.time_ns, lambda: ambient.now_ms() * 1_000_000)
+    time.monotonic = time.perf_counter = clock(time.monotonic, lambda: ambient.monotonic_ms() / 1_000)
+    time.monotonic_ns = time.perf_counter_ns = clock(time.monotonic_ns, lambda: ambient.monotonic_ms() * 1_000_000)
+    time.sleep = absent("time.sleep", "a route waits by `net.wait`, or returns from `run` when it wants to be called again")
+    for name in "gmtime", "localtime", "ctime":
+        setattr(time, name, at_present(getattr(time, name), time.time))
+    time.asctime = at_present(time.asctime, time.gmtime)
+    time.strftime = at_present(time.strftime, time.gmtime, before=1)
+
+    class Date(datetime.date, metaclass=LikeItsBase):
+        @classmethod
+        def today(cls):
+            return cls.fromtimestamp(time.time())
+
+    class DateTime(datetime.datetime, metaclass=LikeItsBase):
+        @classmethod
+        def now(cls, tz=None):
+            return cls.fromtimestamp(time.time(), tz)
+
+        @classmethod
+        def today(cls):
+            return cls.now()
+
+        @classmethod
+        def utcnow(cls):
+            return cls.now(datetime.timezone.utc).replace(tzinfo=None)
+
+    for kind in Date, DateTime:
+        kind.__module__, kind.__name__, kind.__qualname__ = "datetime", kind.__name__.lower(), kind.__name__.lower()
+        setattr(datetime, kind.__name__, kind)
+
+
 class NotBuiltIn:
     """What is imported while the guest runs, and was not when it was built, is not in the component."""
 
@@ -71,13 +135,21 @@ def begin():
     if NotBuiltIn in sys.meta_path:
         return
     sys.meta_path.insert(2, NotBuiltIn)
-    builtins.open = absent("open", "a route has `files` of the contract, and what the guest needs it imports or reads by `config`")
-    time.time = lambda: ambient.now_ms() / 1_000
-    time.time_ns = lambda: ambient.now_ms() * 1_000_000
-    time.monotonic = time.perf_counter = lambda: ambient.monotonic_ms() / 1_000
-    time.sleep = absent("time.sleep", "a route waits by `net.wait`, or returns from `run` when it wants to be called again")
+    files = "a route has `files` of the contract, and what the guest needs it imports or reads by `config`"
+    builtins.open = io.open = absent("open", files)
+    for name in FILES:
+        setattr(os, name, absent(f"os.{name}", files))
+    if socket := sys.modules.get("socket"):
+        for name in "socket", "create_connection", "getaddrinfo":
+            setattr(socket, name, absent(f"socket.{name}", "a route has `net` of the contract"))
     check_calls(guest)
     begin_chance()
+
+
+begin_clocks()
+
+# Behind the clocks, so that `from time import time` and `from datetime import datetime` give those.
+import guest  # noqa: E402
 
 
 def begin_chance():
