@@ -104,7 +104,7 @@ pub fn described(error: &IoError) -> String {
         IoError::Closed => "the connection has ended".to_owned(),
         IoError::WouldBlock => "it is not ready".to_owned(),
         IoError::Tls(reason) => format!("TLS: {reason}"),
-        IoError::LimitReached => "there are as many connections as there may be".to_owned(),
+        IoError::LimitReached => "this instance has as many connections, sockets and listeners as it may, 64".to_owned(),
     }
 }
 

@@ -245,7 +245,7 @@ impl Default for Properties {
 pub fn failure(error: &IoError) -> Failure {
     let reason = described(error);
     match error {
-        IoError::Denied(_) | IoError::LimitReached => Failure::Fatal(reason),
+        IoError::Denied(_) => Failure::Fatal(reason),
         _ => Failure::Reconnect(reason),
     }
 }
