@@ -152,7 +152,8 @@ fn header(rule: &DefineRule, compat: Compat, sink: &mut Sink<'_>) {
             None => draft.suggest(scopes),
         });
     }
-    if (0..100).contains(&rule.priority) {
+    // The built-in rule about commands answers whoever comes behind it, so a rule about them needs a lower number.
+    if (0..100).contains(&rule.priority) && scope != "CommandCall" {
         // The words of the commands reference §8.
         let message = "Priorities 0-99 are meant for system rules.";
         let draft = Draft::warning(codes::BUILT_IN_PRIORITY, rule.name.span, message);
