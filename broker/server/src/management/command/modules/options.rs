@@ -337,7 +337,13 @@ fn config_json(text: &str) -> Result<Value, Refusal> {
         return Err(Refusal::new("TOO_LARGE", message));
     }
     serde_json::from_str(text).map_err(|error| {
-        Refusal::new("JSON_INVALID", format!("The JSON of -config cannot be read: {error}."))
+        let refusal = Refusal::new("JSON_INVALID", format!("The JSON of -config cannot be read: {error}."));
+        match error.is_eof() {
+            true => refusal.with_suggestion(
+                "a text with blanks stands in quotation marks, with \\\" for each of its own".to_owned(),
+            ),
+            false => refusal,
+        }
     })
 }
 
