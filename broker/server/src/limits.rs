@@ -52,6 +52,9 @@ pub(crate) const INLINE_TIME_MAX: std::time::Duration = std::time::Duration::fro
 /// Runs of guests between two looks at the clock, which takes a twentieth of a small run.
 pub(crate) const INLINE_RUNS_PER_CLOCK: usize = 16;
 
+/// Writes of a run on an executor beyond which another thread stands in for the one that carries them out.
+pub(crate) const WRITES_AT_ONCE_MAX: u32 = 64;
+
 /// Receivers and writes of an inline run that count as one run more when its time is looked at.
 pub(crate) const STEPS_PER_INLINE_RUN: usize = 16;
 

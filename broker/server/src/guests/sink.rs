@@ -18,6 +18,7 @@ use super::run::{Run, Started};
 use super::run_action::RunReport;
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
+use crate::limits::WRITES_AT_ONCE_MAX;
 use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
@@ -82,15 +83,19 @@ impl Sink for GuestSink {
             outcome: &run.outcome,
             timing: run.timing,
         };
-        let undone = self.turn(|turn| {
-            // A run may have taken long since the turn before.
-            turn.tick();
-            let undone = effects::carry_out(turn, &definition, &finished, output);
-            if let OwnedEvent::Message(message) = run.event {
-                turn.guests.ended_runs.extend(message.lease.clone().map(Lease::into_held));
-            }
-            undone
-        });
+        let mut carry_out = || {
+            self.turn(|turn| {
+                // A run may have taken long since the turn before.
+                turn.tick();
+                let undone = effects::carry_out(turn, &definition, &finished, output);
+                if let OwnedEvent::Message(message) = run.event {
+                    turn.guests.ended_runs.extend(message.lease.clone().map(Lease::into_held));
+                }
+                undone
+            })
+        };
+        // Much that goes to many takes longer than a run may: others have their turns on another thread meanwhile.
+        let undone = if output.writes() > WRITES_AT_ONCE_MAX { host::away(carry_out) } else { carry_out() };
         if run.tag != 0 {
             let report = RunReport {
                 trace_id,
