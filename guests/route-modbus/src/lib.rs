@@ -23,7 +23,7 @@ use limits::EVERYBODY;
 use line::Line;
 use lotmq_guest::route::{Abilities, Delivery, Description, Failure, Receipt, Route};
 use route_settings::Configuration;
-use route_tags::Plant;
+use route_tags::{Plant, RouteTags};
 use serial::SerialLine;
 use tcp::TcpLine;
 
@@ -42,14 +42,13 @@ impl Route for Modbus {
     fn open(configuration: String) -> Result<(), Failure> {
         let configuration = Configuration::parse(&configuration)?;
         let config = Config::read(&configuration);
-        let line = line(&configuration, &config)?;
-        let byte_order = config.byte_order;
-        let (unit, registers_max) = (config.unit, config.registers_max);
-        let mut plant = Plant::new(Client::new(line, config), &configuration, |mapping, tag, settings| {
-            address::read(mapping, tag, settings, (unit, byte_order), registers_max)
+        let (defaults, registers_max) = ((config.unit, config.byte_order), config.registers_max);
+        let tags = RouteTags::read(&configuration, |mapping, tag, settings| {
+            address::read(mapping, tag, settings, defaults, registers_max)
         })?;
-        let units: Vec<u8> = plant.tags().iter().map(|tag| tag.address.unit).collect();
-        plant.device().know_units(units);
+        let mut client = Client::new(line(&configuration, &config)?, config);
+        client.know_units(tags.addresses().map(|address| address.unit));
+        let mut plant = Plant::new(client, tags);
         // A gateway, or the kernel of a device that hangs, takes connections for units that are not there.
         plant.probe()?;
         PLANT.set(Some(plant));

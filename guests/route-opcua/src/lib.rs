@@ -23,8 +23,8 @@ use client::Client;
 use config::Config;
 use lotmq_guest::route::{Abilities, Delivery, Description, Failure, Receipt, Route};
 use route_settings::Configuration;
-use route_tags::Plant;
 use route_tags::limits::PERIOD_MS;
+use route_tags::{Plant, RouteTags};
 
 thread_local!(static PLANT: RefCell<Option<Plant<Client>>> = const { RefCell::new(None) });
 
@@ -47,11 +47,11 @@ impl Route for OpcUa {
         periods.sort_unstable();
         periods.dedup();
         let by_path = config.browse_root.is_some();
-        let client = Client::open(&config, configuration.route(), &periods)?;
-        let plant = Plant::new(client, &configuration, |mapping, _, settings| {
+        let tags = RouteTags::read(&configuration, |mapping, _, settings| {
             address::read(settings, by_path, mapping.number("EVERY_MS").unwrap_or(PERIOD_MS))
         })?;
-        PLANT.set(Some(plant));
+        let client = Client::open(&config, configuration.route(), &periods)?;
+        PLANT.set(Some(Plant::new(client, tags)));
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use client::{Client, Config};
 use lotmq_guest::route::{Abilities, Delivery, Description, Failure, Receipt, Route};
 use route_settings::Configuration;
-use route_tags::Plant;
+use route_tags::{Plant, RouteTags};
 
 thread_local!(static PLANT: RefCell<Option<Plant<Client>>> = const { RefCell::new(None) });
 
@@ -30,8 +30,9 @@ impl Route for S7 {
 
     fn open(configuration: String) -> Result<(), Failure> {
         let configuration = Configuration::parse(&configuration)?;
-        let client = Client::connect(Config::read(&configuration)?)?;
-        PLANT.set(Some(Plant::new(client, &configuration, |_, _, settings| address::read(settings))?));
+        let config = Config::read(&configuration)?;
+        let tags = RouteTags::read(&configuration, |_, _, settings| address::read(settings))?;
+        PLANT.set(Some(Plant::new(Client::connect(config)?, tags)));
         Ok(())
     }
 

@@ -73,29 +73,26 @@ pub trait Device {
     fn write(&mut self, tag: &Tag<Self::Address>, value: &Value) -> Result<(), Failure>;
 }
 
-/// A device with the tags that a route has of it.
-pub struct Plant<D: Device> {
-    device: D,
-    tags: Vec<Tag<D::Address>>,
-    /// Positions of the tags by mapping and name.
-    places: HashMap<(String, String), usize>,
-    polls: Polls<D::Request>,
+/// Tags that a route has, as its settings name them: read before the device is reached, so that what is wrong with one is told whether it is there or not.
+pub struct RouteTags<A> {
+    tags: Vec<Tag<A>>,
+    /// Period in milliseconds and tags of each mapping.
+    mappings: Vec<(u64, Vec<usize>)>,
 }
 
-impl<D: Device> Plant<D> {
+impl<A> RouteTags<A> {
     /// Reads all tags of a configuration.
     ///
     /// # Errors
     /// What is wrong with one, as [`Failure::Fatal`].
-    pub fn new(
-        device: D,
+    pub fn read(
         configuration: &Configuration,
         address: impl Fn(
             &route_settings::Settings<'_>,
             &route_settings::Settings<'_>,
             &TagSettings,
-        ) -> Result<D::Address, Failure>,
-    ) -> Result<Plant<D>, Failure> {
+        ) -> Result<A, Failure>,
+    ) -> Result<RouteTags<A>, Failure> {
         let mut tags = Vec::new();
         let mut mappings = Vec::new();
         for mapping in configuration.mappings() {
@@ -111,13 +108,35 @@ impl<D: Device> Plant<D> {
                     format!("mapping {}: EVERY is at least {PERIOD_MS_MIN} milliseconds", mapping.name());
                 return Err(Failure::Fatal(told));
             }
-            mappings.push((period_ms, (first..tags.len()).collect::<Vec<_>>()));
+            mappings.push((period_ms, (first..tags.len()).collect()));
         }
+        Ok(RouteTags { tags, mappings })
+    }
+
+    /// Their addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = &A> {
+        self.tags.iter().map(|tag| &tag.address)
+    }
+}
+
+/// A device with the tags that a route has of it.
+pub struct Plant<D: Device> {
+    device: D,
+    tags: Vec<Tag<D::Address>>,
+    /// Positions of the tags by mapping and name.
+    places: HashMap<(String, String), usize>,
+    polls: Polls<D::Request>,
+}
+
+impl<D: Device> Plant<D> {
+    /// A device that has been reached, with its tags.
+    pub fn new(device: D, tags: RouteTags<D::Address>) -> Plant<D> {
+        let RouteTags { tags, mappings } = tags;
         let planned = mappings.iter().map(|(period_ms, which)| (*period_ms, device.plan(&tags, which)));
         let polls = Polls::new(planned.collect(), ambient::monotonic_ms());
         let name = |tag: &Tag<_>| (tag.settings.mapping.clone(), tag.settings.name.clone());
         let places = tags.iter().map(name).zip(0..).collect();
-        Ok(Plant { device, tags, places, polls })
+        Plant { device, tags, places, polls }
     }
 
     /// The device.
@@ -128,11 +147,6 @@ impl<D: Device> Plant<D> {
     /// The device alone, to part with it.
     pub fn into_device(self) -> D {
         self.device
-    }
-
-    /// All tags.
-    pub fn tags(&self) -> &[Tag<D::Address>] {
-        &self.tags
     }
 
     /// Reads the first tag and forgets its value: any answer shows that the device is there.

@@ -17,7 +17,7 @@ mod tag;
 mod ticks;
 mod value;
 
-pub use drive::{Device, Fault, Plant};
+pub use drive::{Device, Fault, Plant, RouteTags};
 pub use kind::DataType;
 pub use number::Number;
 pub use planned::{Planned, Reading};
