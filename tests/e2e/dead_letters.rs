@@ -121,9 +121,17 @@ fn what_waited_for_too_long_is_a_dead_letter() {
     let nowhere = free_address();
     broker.command_ok(&format!(
         "-addRoute DEFINE ROUTE Line WITH TYPE REST_API\n    ADD ROUTE_CONFIG\n        WITH BUFFER_TTL_SEC 1\n    ADD REST_API_CONFIG\n        \
-         WITH BASE_ADDRESS \"http://{nowhere}\"\n    ADD EVENT Save\n        WITH SOURCE_TOPIC \"in/+\"\n        WITH METHOD \"POST\"\n        WITH REQUEST_PATH \"/a\"\n"
+         WITH BASE_ADDRESS \"http://{nowhere}\"\n    ADD EVENT Save\n        WITH SOURCE_TOPIC \"in/+\"\n        WITH METHOD \"POST\"\n        WITH REQUEST_PATH \"/a\"\n        \
+         WITH ERROR_TOPIC \"failed/{{topic.2}}\"\n"
     ));
+    let mut told = broker.client("reader of failed");
+    told.subscribe_to("failed/#", QoS::AtMostOnce).unwrap();
     publish(&broker, "in/a", vec![0xff, 0x00]);
+    let failed = told.receive(WAIT_MAX).unwrap().expect("a report");
+    assert_eq!(&*failed.topic, "failed/a");
+    let report: Value = serde_json::from_str(&failed.text()).unwrap();
+    assert_eq!((&report["event"], &report["topic"]), (&"Save".into(), &"in/a".into()));
+    assert_eq!(report["error"], "it waited for longer than BUFFER_TTL_SEC");
     broker.wait_until_metric_is("lotmq_route_dead_letters", 1.0);
     let found = list(&broker);
     let letter = &found["letters"][0];

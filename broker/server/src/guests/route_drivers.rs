@@ -9,6 +9,7 @@ mod driver;
 mod endpoints;
 mod fair_tasks;
 pub(crate) mod folders;
+mod giving_up;
 mod places;
 mod schema;
 mod serial_lines;

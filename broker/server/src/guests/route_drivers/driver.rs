@@ -19,13 +19,14 @@ use std::time::{Duration, Instant};
 
 use lotmq_definitions::RunError;
 use lotmq_host::route::{Abilities, Failure, Receipt, RouteInstance};
-use lotmq_host::{BorrowedMessage, RunContext, Services as _, Trap};
+use lotmq_host::{RunContext, Trap};
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
 use super::asset_configuration::laid_under;
 use super::configuration::{about, without_delay};
-use super::delivery::{contradiction, told_of_error};
+use super::delivery::contradiction;
+use super::giving_up::give_up;
 use super::schema;
 use super::template::OfRoute;
 use crate::guests::HasPrograms as _;
@@ -41,7 +42,7 @@ use crate::guests::routes::runner::RouteRunner;
 use crate::guests::routes::seat::{RouteSeat, Work};
 use crate::guests::routes::version::{RouteCode, Version};
 use crate::guests::services::TenantServices;
-use crate::guests::{dead_letter_queue, effects, outgoing, records};
+use crate::guests::{outgoing, records};
 use crate::limits::{ROUTE_PANICS_MAX, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
 use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
@@ -707,46 +708,11 @@ impl Serving<'_> {
         self.driver.route.note(|deliveries| deliveries.retried += count);
     }
 
-    /// Rejects a message that can never pass: it is counted and reported, and becomes a dead letter.
+    /// Rejects a message that can never pass.
     fn reject(&self, post: &Post, reason: &str) {
-        let reason = self.driver.masked(reason);
         let Driver { hosting, tenant, route, .. } = self.driver;
-        dead_letter_queue::bury(hosting, tenant, route, (post, &reason));
-        let now = self.driver.now();
-        self.driver.route.update(|standing| standing.event_failed(&post.to, 1, &reason, now));
-        let topic = &*post.message.topic;
-        let message = format!("{}: {reason}", post.to.described());
-        let error = RunError {
-            code: "ROUTE_REJECTED",
-            message: &message,
-            topic,
-            payload: &post.message.payload,
-            ..RunError::default()
-        };
-        self.driver.record(&self.version, &error, post.hops);
-        let (said, names) = (self.version.said(), self.names());
-        let told = (&**self.version.definition.name(), reason.as_str());
-        let Some((topic, payload)) = told_of_error(said, (&post.to, &post.message), now, &names, told) else {
-            return;
-        };
-        let message = BorrowedMessage::new(&topic, payload.as_bytes());
-        if !self.services.message_bounds().include_topic(&topic)
-            || !self.services.may_write(&self.run(), &message)
-        {
-            return;
-        }
-        let definition = &self.version.definition;
-        let answer = effects::GuestMessage::new(&topic, payload.as_bytes());
-        let sender = effects::Sender {
-            owner: definition.owner().map(|owner| &owner.name),
-            origin: Some(definition.id),
-            hops: post.hops.saturating_add(1),
-        };
-        this_turn::with(|turn| {
-            turn.tick();
-            answer.publish(turn, &self.driver.tenant, sender);
-            turn.flush();
-        });
+        let reason = self.driver.masked(reason);
+        give_up((hosting, tenant, route), (&self.version, &self.services), (post, &reason));
     }
 }
 

@@ -5,15 +5,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lotmq_definitions::RunError;
 use lotmq_store::{Op, QueueSlice, StoreError};
 use tracing::{error, warn};
 
+use super::giving_up::give_up;
 use crate::guests::dead_letter_queue;
 use crate::guests::hosting::Hosting;
-use crate::guests::records;
 use crate::guests::routes::RouteRunner;
 use crate::guests::routes::outbox::OutboxStretch;
+use crate::guests::services::TenantServices;
 use crate::limits::{ROUTE_SLICE_BYTES, ROUTE_SLICE_MESSAGES};
 use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
@@ -35,7 +35,7 @@ pub(super) async fn tend(hosting: Arc<Hosting>, tenant: Arc<Tenant>, route: Arc<
 }
 
 /// Does what there is to do; the time until there may be more without a call.
-fn look(hosting: &Hosting, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) -> Option<Duration> {
+fn look(hosting: &Arc<Hosting>, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) -> Option<Duration> {
     let is_in_doubt = route.settle_doubts(hosting.store_failure().is_none());
     route.take_fresh();
     give_up_expired(hosting, tenant, route);
@@ -49,26 +49,17 @@ fn look(hosting: &Hosting, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) -> Op
     due.into_iter().chain(is_in_doubt.then_some(DOUBT_PAUSE)).min()
 }
 
-/// Gives up what has waited for longer than `BUFFER_TTL_SEC`: it is counted and told, and becomes a dead letter.
-fn give_up_expired(hosting: &Hosting, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) {
+/// Gives up what has waited for longer than `BUFFER_TTL_SEC`.
+fn give_up_expired(hosting: &Arc<Hosting>, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) {
     const REASON: &str = "it waited for longer than BUFFER_TTL_SEC";
     let expired = route.take_expired();
     if expired.is_empty() {
         return;
     }
-    let (definition, now) = (Arc::clone(&route.version().definition), hosting.definitions_now().wall);
+    let version = route.version();
+    let services = TenantServices::new(tenant, hosting, &version.definition);
     for post in &expired {
-        dead_letter_queue::bury(hosting, tenant, route, (post, REASON));
-        route.update(|standing| standing.event_failed(&post.to, 1, REASON, now));
-        let message = format!("{}: {REASON}", post.to.described());
-        let error = RunError {
-            code: "ROUTE_REJECTED",
-            message: &message,
-            topic: &post.message.topic,
-            payload: &post.message.payload,
-            ..RunError::default()
-        };
-        this_turn::with(|turn| records::record(turn, tenant, &definition, &error, post.hops));
+        give_up((hosting, tenant, route), (&version, &services), (post, REASON));
     }
     route.leave_outbox(&expired);
 }

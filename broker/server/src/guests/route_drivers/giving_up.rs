@@ -1,0 +1,58 @@
+//! Giving up a message of a route, because it can never pass or has waited for too long: it becomes a dead letter, and is counted and told, at `ERROR_TOPIC` too.
+
+use std::sync::Arc;
+
+use lotmq_core::tenant::Tenant;
+use lotmq_definitions::RunError;
+use lotmq_host::{BorrowedMessage, RunContext, Services as _};
+
+use super::delivery::told_of_error;
+use super::template::OfRoute;
+use crate::guests::guest_id::guest_id;
+use crate::guests::hosting::Hosting;
+use crate::guests::routes::mailbox::Post;
+use crate::guests::routes::runner::RouteRunner;
+use crate::guests::routes::version::Version;
+use crate::guests::services::TenantServices;
+use crate::guests::{dead_letter_queue, effects, records};
+use crate::process::this_turn;
+
+/// Gives up a message for a reason, in which no secret stands.
+pub(super) fn give_up(
+    (hosting, tenant, route): (&Hosting, &Arc<Tenant>, &Arc<RouteRunner>),
+    (version, services): (&Version, &TenantServices),
+    (post, reason): (&Post, &str),
+) {
+    dead_letter_queue::bury(hosting, tenant, route, (post, reason));
+    let now = hosting.definitions_now().wall;
+    route.update(|standing| standing.event_failed(&post.to, 1, reason, now));
+    let message = format!("{}: {reason}", post.to.described());
+    let error = RunError {
+        code: "ROUTE_REJECTED",
+        message: &message,
+        topic: &post.message.topic,
+        payload: &post.message.payload,
+        ..RunError::default()
+    };
+    let definition = &version.definition;
+    this_turn::with(|turn| records::record(turn, tenant, definition, &error, post.hops));
+    let run = || RunContext::new(guest_id(tenant, definition.id));
+    let (names, of) = (OfRoute(services, run()), (&post.to, &*post.message));
+    let told = told_of_error(version.said(), of, now, &names, (definition.name(), reason));
+    let Some((topic, payload)) = told else { return };
+    let message = BorrowedMessage::new(&topic, payload.as_bytes());
+    if !services.message_bounds().include_topic(&topic) || !services.may_write(&run(), &message) {
+        return;
+    }
+    let answer = effects::GuestMessage::new(&topic, payload.as_bytes());
+    let sender = effects::Sender {
+        owner: definition.owner().map(|owner| &owner.name),
+        origin: Some(definition.id),
+        hops: post.hops.saturating_add(1),
+    };
+    this_turn::with(|turn| {
+        turn.tick();
+        answer.publish(turn, tenant, sender);
+        turn.flush();
+    });
+}
