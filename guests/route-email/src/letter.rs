@@ -2,8 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use lettre::message::header::ContentType;
-use lettre::message::{Mailbox, SinglePart};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MessageBuilder, SinglePart};
 use lettre::{Address, Message};
 use lotmq_guest::route::{Delivery, Template, text_of};
 
@@ -12,6 +14,12 @@ use crate::html::escaped;
 
 /// Recipients of one mail; servers take at least so many (RFC 5321, §4.5.3.1.8).
 const RECIPIENTS_MAX: usize = 100;
+
+/// Bytes that a line of a head may have without a blank to fold it at, of the 998 that a line of a mail may have (RFC 5322, §2.1.1).
+const UNFOLDED_BYTES_MAX: usize = 900;
+
+/// Bytes of a text that go into one encoded word, which has 75 characters at most in a line of 76 (RFC 2047, §2), behind the name of the field.
+const ENCODED_BYTES_MAX: usize = 39;
 
 /// A mail that can be handed over.
 #[derive(Debug)]
@@ -38,11 +46,42 @@ pub(crate) fn letter(
         builder = builder.to(recipient.clone());
     }
     if let Some(subject) = &form.subject {
-        builder = builder.subject(on_one_line(&subject.filled(delivery)));
+        builder = with_subject(builder, on_one_line(&subject.filled(delivery)));
     }
     let message = builder.singlepart(part(&form.body, delivery)?).map_err(|error| error.to_string())?;
     let recipients = recipients.into_iter().map(|recipient| recipient.email).collect();
     Ok(Letter { from: from.email.clone(), recipients, bytes: message.formatted() })
+}
+
+/// A mail with this subject: as it is where blanks divide it into lines that servers take, else in encoded words.
+fn with_subject(builder: MessageBuilder, subject: String) -> MessageBuilder {
+    if is_foldable(&subject) {
+        return builder.subject(subject);
+    }
+    let encoded = encoded_words(&subject);
+    let name = HeaderName::new_from_ascii_str("Subject");
+    builder.raw_header(HeaderValue::dangerous_new_pre_encoded(name, subject, encoded))
+}
+
+/// Whether a text can be folded, before blanks, into lines of a head.
+fn is_foldable(text: &str) -> bool {
+    let (mut unfolded, mut last) = (0, b' ');
+    text.bytes().all(|byte| {
+        unfolded = if byte == b' ' && last != b' ' { 1 } else { unfolded + 1 };
+        last = byte;
+        unfolded <= UNFOLDED_BYTES_MAX
+    })
+}
+
+/// A text as encoded words of RFC 2047, each on a line of its own; what is between them is no part of the text.
+fn encoded_words(text: &str) -> String {
+    let (mut words, mut rest) = (Vec::new(), text);
+    while !rest.is_empty() {
+        let (word, behind) = rest.split_at(rest.floor_char_boundary(ENCODED_BYTES_MAX));
+        words.push(format!("=?utf-8?b?{}?=", STANDARD.encode(word)));
+        rest = behind;
+    }
+    words.join("\r\n ")
 }
 
 fn part(body: &Body, delivery: &Delivery) -> Result<SinglePart, String> {
@@ -170,6 +209,22 @@ mod tests {
         assert!(!text.contains("\nBcc"), "{text}");
         assert!(text.contains("<p>&lt;b&gt;&amp;&lt;/b&gt;</p>"), "{text}");
         assert!(text.contains("Content-Type: text/html"), "{text}");
+    }
+
+    #[test]
+    fn no_subject_makes_a_line_that_servers_refuse() {
+        for subject in ["x".repeat(2_000), format!("a{}b", " ".repeat(2_000)), "ü".repeat(2_000)] {
+            let text = made(Body::Payload, &[("RECIPIENT", " c@d.org"), ("SUBJECT", &subject)]).unwrap();
+            let longest = text.lines().map(str::len).max().unwrap();
+            assert!(longest <= 76, "a line of {longest} bytes: {text}");
+            let (_, field) = text.split_once("Subject: ").unwrap();
+            let words = field.split("\r\n").map_while(|line| line.trim_start().strip_prefix("=?utf-8?b?"));
+            let decoded = words.map(|word| STANDARD.decode(word.strip_suffix("?=").unwrap()).unwrap());
+            let decoded = decoded.map(|bytes| String::from_utf8(bytes).unwrap());
+            assert_eq!(decoded.collect::<String>(), format!("Alert {subject}"));
+        }
+        let text = made(Body::Payload, &[("RECIPIENT", " c@d.org"), ("SUBJECT", &"x".repeat(800))]).unwrap();
+        assert!(text.contains(&format!("\r\n {}\r\n", "x".repeat(800))), "as it is: {text}");
     }
 
     #[test]
