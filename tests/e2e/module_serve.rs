@@ -141,7 +141,8 @@ fn what_a_route_serves_is_counted() {
     let broker = serving(address, "        WITH BODY_BYTES 8\n");
     assert_eq!(asked(address, "PUT", "/echo", "12345"), (200, "PUT /echo None\n12345".to_owned()));
     assert_eq!(asked(address, "GET", "/last/seen/1", ""), (404, "no value".to_owned()));
-    assert_eq!(asked(address, "PUT", "/echo", "far too long").0, 413);
+    const TOO_LONG: &str = r#"{"success":false,"error":"the body is too long"}"#;
+    assert_eq!(asked(address, "PUT", "/echo", "far too long"), (413, TOO_LONG.to_owned()));
     let mut nonsense = connected(address);
     nonsense.write_all(b"nonsense\r\n\r\n").unwrap();
     let mut answer = String::new();
@@ -153,7 +154,7 @@ fn what_a_route_serves_is_counted() {
     drop(client);
     broker.wait_until_metric_is("lotmq_route_served_open", 0.0);
     broker.wait_until_metric_is("lotmq_route_served_refused_total", 2.0);
-    let sent = "PUT /echo None\n12345".len() + "no value".len() + "the body is too long".len();
+    let sent = "PUT /echo None\n12345".len() + "no value".len() + TOO_LONG.len();
     for (name, value) in
         [("requests_total", 1.0), ("received_bytes_total", 5.0), ("sent_bytes_total", sent as f64)]
     {

@@ -96,6 +96,9 @@ fn asked(port: u16, method: &str, target: &str, body: &str) -> String {
     raw(port, format!("{head}content-length: {length}\r\n\r\n{body}").as_bytes())
 }
 
+/// What the host says when the route has ended.
+const ENDED: &str = r#"{"success":false,"error":"the route has ended"}"#;
+
 /// Status and body of an answer.
 fn told(answer: &str) -> (u16, &str) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
@@ -116,11 +119,11 @@ async fn requests_are_answered_by_the_guest_and_mistakes_by_the_host() {
         ("POST", "/publish/in/a", "1", 200, "{\"success\":true}"),
         ("POST", "/publish/out/a", "1", 403, "not-allowed"),
         ("GET", "/last/hidden/a", "", 404, "no value"),
-        ("POST", "/echo", "12345678901", 413, "the body is too long"),
-        ("GET", "/drop", "", 500, "the route gave no answer"),
+        ("POST", "/echo", "12345678901", 413, r#"{"success":false,"error":"the body is too long"}"#),
+        ("GET", "/drop", "", 500, r#"{"success":false,"error":"the route gave no answer"}"#),
         ("GET", "/bad", "", 500, "the answer cannot be sent"),
-        ("GET", "/keep", "", 504, "the route took too long"),
-        ("CONNECT", "a:1", "", 501, "this is no proxy"),
+        ("GET", "/keep", "", 504, r#"{"success":false,"error":"the route took too long"}"#),
+        ("CONNECT", "a:1", "", 501, r#"{"success":false,"error":"this is no proxy"}"#),
     ] {
         let answer = guest.serves(move |port| asked(port, method, target, body)).await;
         assert_eq!(told(&answer), (status, expected), "{method} {target}");
@@ -192,7 +195,7 @@ async fn what_is_too_much_is_refused_and_what_waits_is_told_of_the_end() {
         let answer = client.join().unwrap();
         let (status, body) = told(&answer);
         assert_eq!(status, 503, "{answer}");
-        ended += usize::from(body == "the route has ended");
+        ended += usize::from(body == ENDED);
     }
     assert_eq!(ended, HTTP_SERVER_REQUESTS_MAX);
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "it does not listen any more");
@@ -211,7 +214,7 @@ async fn who_waits_for_an_instance_that_ends_is_told() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let answer = kept.join().unwrap();
-    assert_eq!(told(&answer), (503, "the route has ended"));
+    assert_eq!(told(&answer), (503, ENDED));
 }
 
 #[tokio::test]

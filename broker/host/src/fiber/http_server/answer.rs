@@ -103,13 +103,13 @@ impl AsRef<[u8]> for SentBody {
     }
 }
 
-/// An answer of the host, for want of one of the guest.
+/// An answer of the host, for want of one of the guest: JSON, as programs ask. The reason is ASCII, which Rust quotes as JSON does.
 pub(super) fn of_host(status: StatusCode, reason: &'static str) -> ServedAnswer {
-    let mut answer =
-        ServedAnswer::new(ServedBody { bytes: Bytes::from_static(reason.as_bytes()), room: None });
+    let body = format!(r#"{{"success":false,"error":{reason:?}}}"#);
+    let mut answer = ServedAnswer::new(ServedBody { bytes: body.into(), room: None });
     *answer.status_mut() = status;
     let fields = answer.headers_mut();
-    fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if status == StatusCode::SERVICE_UNAVAILABLE {
         fields.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
