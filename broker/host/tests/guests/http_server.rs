@@ -133,13 +133,22 @@ async fn requests_are_answered_by_the_guest_and_mistakes_by_the_host() {
     assert_eq!(told(&answer), (200, "POST /echo None\nabc"));
     let too_long = b"POST /echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\nb\r\n12345678901\r\n0\r\n\r\n";
     assert_eq!(told(&guest.serves(move |port| raw(port, too_long)).await).0, 413);
-    for nonsense in ["GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "\x16\x03\x01\r\n\r\n"] {
+    // Who is meant must be said, once, from HTTP/1.1 on: RFC 9112, §3.2.
+    for nonsense in [
+        "GET\r\n\r\n",
+        "GET / HTTP/9.9\r\n\r\n",
+        "\x16\x03\x01\r\n\r\n",
+        "GET /echo HTTP/1.1\r\nconnection: close\r\n\r\n",
+        "GET /echo HTTP/1.1\r\nhost: x\r\nhost: y\r\nconnection: close\r\n\r\n",
+    ] {
         assert_eq!(
             told(&guest.serves(move |port| raw(port, nonsense.as_bytes())).await).0,
             400,
             "{nonsense:?}"
         );
     }
+    let older = b"GET /echo HTTP/1.0\r\n\r\n";
+    assert_eq!(told(&guest.serves(move |port| raw(port, older)).await), (200, "GET /echo None\n"));
     let head = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(100_000));
     assert_eq!(told(&guest.serves(move |port| raw(port, head.as_bytes())).await).0, 431);
 }

@@ -22,8 +22,9 @@ use crate::{
 };
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
-    Method, Request, StatusCode,
+    Method, Request, StatusCode, Version,
     body::{Body as _, Bytes, Incoming},
+    header::HOST,
     server::conn::http1,
     service::service_fn,
 };
@@ -170,6 +171,9 @@ impl Client {
         if request.method() == Method::CONNECT {
             return of_host(StatusCode::NOT_IMPLEMENTED, "this is no proxy");
         }
+        if !names_host(&request) {
+            return of_host(StatusCode::BAD_REQUEST, "HTTP/1.1 wants one Host");
+        }
         let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
         if target > HTTP_TARGET_BYTES_MAX {
             return of_host(StatusCode::URI_TOO_LONG, "the target is too long");
@@ -259,4 +263,11 @@ impl Client {
         }
         Ok((bytes, room))
     }
+}
+
+/// Whether a request says once whom it is for, as HTTP/1.1 wants it (RFC 9112, §3.2); of older ones nothing is known.
+fn names_host(request: &Request<Incoming>) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let count = hosts.by_ref().take(2).count();
+    count == 1 || count == 0 && request.version() < Version::HTTP_11
 }
