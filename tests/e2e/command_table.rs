@@ -213,8 +213,8 @@ fn what_this_build_cannot_run_is_refused_by_name() {
     assert_eq!(reply.code(), "ROUTE_TYPE_UNAVAILABLE", "{reply:?}");
     assert_eq!(reply.message(), "Route type 'SNOWFLAKE' is not available in this build.");
     let reply =
-        broker.command("-addRoute DEFINE ROUTE R WITH TYPE ADS\n    ADD ADS_CONFIG\n        WITH X 1");
-    assert_eq!(reply.message(), "Route type 'ADS' is not available in this build.");
+        broker.command("-addRoute DEFINE ROUTE R WITH TYPE GRPC\n    ADD GRPC_CONFIG\n        WITH X 1");
+    assert_eq!(reply.message(), "Route type 'GRPC' is not available in this build.");
     let reply = broker.command("-addRoute DEFINE ROUTE R WITH TYPE MODBUS_TPC\n");
     assert_eq!(reply.code(), "LOT319", "{reply:?}");
     let asks = "-addAction DEFINE ACTION A\nON TOPIC \"a\" DO\n    CALL LLM \"L\" METHOD \"generate\" WITH prompt = PAYLOAD RETURN AS {r}\n    PUBLISH TOPIC \"o\" WITH {r}";

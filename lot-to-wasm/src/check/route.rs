@@ -286,7 +286,10 @@ impl RouteChecker<'_, '_> {
             return self.sink.push(Draft::error(codes::DUPLICATE_BLOCK, block.kind.span, message));
         }
         let (title, keys) = (section.name, section.keys);
-        let schema = BlockSchema { title, keys, others: Others::Unknown, is_polled: false };
+        // What every route may have is known whole.
+        let is_own = self.kind.sections.iter().any(|own| own.name == word);
+        let others = if is_own { self.others(Others::Taken) } else { Others::Unknown };
+        let schema = BlockSchema { title, keys, others, is_polled: false };
         let mut checked = self.content(block, section.name.to_owned(), schema, None);
         self.overload(block, &mut checked);
         self.said.sections.push(checked);

@@ -90,6 +90,20 @@ const SERIAL_TAG: &[Key] = tag_keys!(MODBUS_AREA, Key::new("BYTE_ORDER", BYTE_OR
 
 const PLAIN_TAG: &[Key] = tag_keys!(AREA_OF_ADDRESS);
 
+/// Tag of a server, whose clients read what is published here.
+const SERVED_TAG: &[Key] = &[
+    Key::new("SOURCE_TOPIC", ValueKind::Filter).required(),
+    Key::new("ADDRESS", ValueKind::Text).required(),
+    Key::new("DATA_TYPE", DATA_TYPES).required(),
+    Key::new("DESTINATION_TOPIC", ValueKind::Topic),
+];
+
+/// A server of a protocol of machines, of which nothing is public but the name (§5.9); what it takes is ours.
+const fn server(name: &'static str, sections: &'static [Section]) -> RouteType {
+    let mapping = Mapping { keys: &[], tag: Some(SERVED_TAG), rewrites: false };
+    RouteType { sections, mapping: Some(mapping), ..RouteType::named(name) }
+}
+
 const FINS_TAG: &[Key] = tag_keys!(AREA_OF_ADDRESS, Key::new("MEMORY_TYPE", ValueKind::Text));
 
 /// Unit of a serial line, where 0 stands for all of them.
@@ -276,4 +290,31 @@ pub(super) const TYPES: &[RouteType] = &[
         mapping: polled(PLAIN_TAG),
         ..RouteType::new("BACNET")
     },
+    // How discovery and time-outs are called is not public.
+    RouteType {
+        sections: &[Section::required(
+            "ADS_CONFIG",
+            &[
+                Key::new("LOCAL_NET_ID", ValueKind::Text).required(),
+                Key::new("LOCAL_ROUTE_TO_TARGET", ValueKind::Text).required(),
+                Key::new("LOCAL_HOST_NAME", ValueKind::Text),
+                Key::new("TARGET_NET_ID", ValueKind::Text).required(),
+                Key::new("TARGET_IP", ValueKind::Text).required(),
+                Key::new("TARGET_PORT", key::PORT).by_default("851"),
+                Key::new("TARGET_ROUTE_TO_LOCAL", ValueKind::Text).required(),
+                Key::new("USERNAME", ValueKind::Text).or(&["USER"]),
+                Key::new("PASSWORD", ValueKind::Text),
+            ],
+        )],
+        mapping: polled(PLAIN_TAG),
+        ..RouteType::named("ADS")
+    },
+    server(
+        "MODBUS_SERVER",
+        &[Section::optional("MODBUS_SERVER_CONFIG", &[Key::new("LISTEN_PORT", key::PORT)])],
+    ),
+    server(
+        "OPCUA_SERVER",
+        &[Section::optional("OPCUA_SERVER_CONFIG", &[Key::new("LISTEN_PORT", key::PORT)])],
+    ),
 ];

@@ -1,7 +1,10 @@
 //! Types that need more than a connector (routes reference §6.1, §8a), and those of which little more than the name is public (§5.9).
 
 use super::RouteType;
-use super::key::{self, Key, Section, ValueKind};
+use super::key::{self, DESTINATION, Key, SOURCE, Section, ValueKind};
+
+/// How a node of Sparkplug is called (ours, §5.9).
+const NODE: &[Key] = &[Key::new("GROUP_ID", ValueKind::Text), Key::new("EDGE_NODE_ID", ValueKind::Text)];
 
 pub(super) const TYPES: &[RouteType] = &[
     RouteType {
@@ -66,13 +69,26 @@ pub(super) const TYPES: &[RouteType] = &[
         ..RouteType::new("MCP")
     },
     RouteType::named("MCP_SERVER"),
-    RouteType::named("ADS"),
-    RouteType::named("MODBUS_SERVER"),
-    RouteType::named("OPCUA_SERVER"),
-    RouteType::named("SPARKPLUG_B"),
-    RouteType::named("SPARKPLUG_HOST"),
+    RouteType {
+        sections: &[Section::optional("SPARKPLUG_B_CONFIG", NODE)],
+        ..RouteType::named("SPARKPLUG_B")
+    },
+    RouteType {
+        sections: &[Section::optional("SPARKPLUG_HOST_CONFIG", NODE)],
+        ..RouteType::named("SPARKPLUG_HOST")
+    },
+    RouteType {
+        sections: &[Section::optional("BARCODE_CONFIG", &[Key::new("SUPPORTED_FORMATS", ValueKind::Text)])],
+        event: Some(&[
+            SOURCE,
+            DESTINATION,
+            Key::new("MODE", ValueKind::Words(&["ENCODE", "DECODE"])),
+            Key::new("ENABLE_ANNOTATION", ValueKind::Bool),
+            Key::new("ANNOTATED_IMAGE_TOPIC", ValueKind::Topic),
+        ]),
+        ..RouteType::named("BARCODE")
+    },
     RouteType::named("GRPC"),
-    RouteType::named("BARCODE"),
     RouteType::named("AUDIO_INPUT"),
     RouteType::named("VIDEO_INPUT"),
     RouteType::named("VIDEO_OUTPUT"),

@@ -28,7 +28,13 @@ const USUAL: &[&str] = &[
     "CPU_TYPE",
     "RACK",
     "SLOT",
+    "DEVICE_FAMILY",
     "DEVICE_ID",
+    "TARGET_PORT",
+    "LISTEN_PORT",
+    "EDGE_NODE_ID",
+    "SUPPORTED_FORMATS",
+    "MODE",
     "PROTOCOL",
     "FORMAT",
     "FROM",
@@ -83,18 +89,23 @@ const DESCRIPTIONS: &[(&str, &str)] = &[
     ("DEVICE_FAMILY", "Family of the PLC by number"),
     ("DEVICE_ID", "Number of the device"),
     ("DIRECTION", "Way that messages take"),
+    ("EDGE_NODE_ID", "Name of the edge node"),
     ("ENDPOINT", "Path behind the address of the service"),
     ("ENDPOINT_URL", "Address of the server with opc.tcp://"),
     ("FIELDS", "Fields of a point such as t={payload.json.t}"),
     ("FORMAT", "Format of the files"),
     ("FROM", "Address of the sender"),
-    ("GROUP_ID", "Consumer group that reads together"),
+    ("GROUP_ID", "Group that the route belongs to"),
     ("HOST", "Name or address of the device or server"),
     ("IP", "Address of the device"),
+    ("LISTEN_PORT", "Port that clients connect to"),
+    ("LOCAL_NET_ID", "AMS Net ID of this broker"),
+    ("LOCAL_ROUTE_TO_TARGET", "Name of the route from here to the PLC"),
     ("MAX_ROWS", "Rows that each table keeps"),
     ("MEASUREMENT", "Measurement that the points are of"),
     ("MEMORY_TYPE", "Memory area of the PLC"),
     ("METHOD", "Method of the request"),
+    ("MODE", "Whether codes are made or read"),
     ("MODEL", "Name of the language model"),
     ("MODULE", "Name of the module that runs the route"),
     ("PARITY", "Parity of the line"),
@@ -117,8 +128,13 @@ const DESCRIPTIONS: &[(&str, &str)] = &[
     ("SOURCE_TOPIC", "Topic or filter that messages come from"),
     ("STORAGE_DIR", "Folder of the files"),
     ("SUBJECT", "Subject of the mail"),
+    ("SUPPORTED_FORMATS", "Kinds of codes such as QR_CODE"),
     ("TABLE", "Table or index that takes the rows"),
     ("TAGS", "Tags of a point such as line={topic.2}"),
+    ("TARGET_IP", "Address of the PLC"),
+    ("TARGET_NET_ID", "AMS Net ID of the PLC"),
+    ("TARGET_PORT", "ADS port of the PLC"),
+    ("TARGET_ROUTE_TO_LOCAL", "Name of the route from the PLC to here"),
     ("USERNAME", "User name"),
     ("USE_SSL", "Whether the connection is encrypted"),
     ("USE_TLS", "Whether the connection is encrypted"),
@@ -138,13 +154,15 @@ pub fn route_template(name: &str) -> Option<(&'static str, String)> {
     let kind = find(name)?;
     let mut template = Template::default();
     template.line(0, &format!("DEFINE ROUTE {} WITH TYPE {}", example_name(kind.name), kind.name));
-    if kind.is_open {
+    // Of which nothing but the name is known.
+    let is_bare = kind.is_open && kind.sections.is_empty();
+    if is_bare {
         template.open(kind);
     }
     for section in kind.sections {
         template.section(section.name, section.keys);
     }
-    if kind.is_open {
+    if is_bare {
     } else if let Some(keys) = kind.event {
         template.line(4, "ADD EVENT Example");
         template.fields(8, keys, false);
@@ -200,9 +218,11 @@ impl Template {
         self.line(4, "ADD MAPPING Example");
         let keys = mapping.keys.iter();
         let Some(tag) = mapping.tag else { return self.fields(8, mapping.keys, false) };
-        // Only what is polled has tags.
-        keys.filter(|key| key.name == "SOURCE_TOPIC").for_each(|key| self.field(8, key, false));
-        self.line(8, "WITH EVERY 1 SECONDS");
+        // Beside tags that are polled stand those of servers.
+        for key in keys.filter(|key| key.name == "SOURCE_TOPIC") {
+            self.field(8, key, false);
+            self.line(8, "WITH EVERY 1 SECONDS");
+        }
         self.line(8, "ADD TAG Value");
         self.fields(12, tag.iter().filter(|key| key.name != "DESTINATION_TOPIC"), false);
     }
@@ -346,6 +366,38 @@ pub(super) mod tests {
             assert!(told.is_empty() && compilation.diagnostics.is_empty(), "{program}\n{told:#?}");
             assert!(compilation.entities[0].output.is_some(), "{program}");
         }
+    }
+
+    /// What the routes reference has as required, or as the surface, of types that are only checked (§5.9, §8a).
+    #[test]
+    fn types_that_are_only_checked_have_what_is_known_of_them() {
+        for (kind, fields) in [
+            (
+                "ADS",
+                "LOCAL_NET_ID LOCAL_ROUTE_TO_TARGET TARGET_NET_ID TARGET_IP TARGET_PORT TARGET_ROUTE_TO_LOCAL ADDRESS DATA_TYPE",
+            ),
+            ("ALLEN_BRADLEY", "IP DEVICE_FAMILY PORT SLOT ADDRESS DATA_TYPE"),
+            ("FINS", "IP PORT PROTOCOL MEMORY_TYPE"),
+            ("BACNET", "PORT DEVICE_ID ADDRESS"),
+            ("MODBUS_SERVER", "LISTEN_PORT SOURCE_TOPIC ADDRESS DATA_TYPE"),
+            ("OPCUA_SERVER", "LISTEN_PORT SOURCE_TOPIC ADDRESS DATA_TYPE"),
+            ("SPARKPLUG_B", "GROUP_ID EDGE_NODE_ID"),
+            ("SPARKPLUG_HOST", "GROUP_ID EDGE_NODE_ID"),
+            ("BARCODE", "SUPPORTED_FORMATS SOURCE_TOPIC DESTINATION_TOPIC MODE"),
+            ("MQTT_CLUSTER", "BROKER_ADDRESS BROKER_PORT CLIENT_ID"),
+        ] {
+            let (_, template) = route_template(kind).unwrap();
+            for field in fields.split(' ') {
+                assert!(template.contains(&format!("WITH {field} #{field},")), "{field}: {template}");
+            }
+        }
+        let (_, served) = route_template("MODBUS_SERVER").unwrap();
+        assert!(!served.contains("EVERY") && !served.contains("HOST"), "{served}");
+        // What is not public of a type is taken.
+        let further = filled(&route_template("ADS").unwrap().1)
+            .replace("    ADD MAPPING", "        WITH DISCOVERY_DEPTH 3\n    ADD MAPPING");
+        let compilation = compile(&further, &CompileOptions::default());
+        assert!(compilation.entities[0].diagnostics.is_empty(), "{further}");
     }
 
     #[test]
