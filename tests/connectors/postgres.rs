@@ -351,6 +351,38 @@ fn a_row_that_waited_has_the_time_of_its_message() {
     server.until("SELECT written - at > interval '1 s' FROM t", "t");
 }
 
+/// A lock of others is waited for as long as a statement may take, told, and waited for again: it costs no message and no connection.
+#[test]
+fn a_lock_of_others_is_told_and_passes() {
+    let Some(server) = PostgresServer::start() else { return };
+    server.sql("CREATE TABLE t (n int)");
+    let broker = broker();
+    let put = event("Put", "in", "QUERY \"INSERT INTO t VALUES ({payload})\"");
+    for (number, (setting, told)) in [
+        ("0", "canceling statement due to statement timeout (SQLSTATE 57014)"),
+        ("'200ms'", "canceling statement due to lock timeout (SQLSTATE 55P03)"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        server.sql(&format!("ALTER ROLE {USER} SET lock_timeout = {setting}"));
+        let mut standing = Standing::of(&broker, "Db");
+        broker.command_ok(&route(&server, "QUERY_TIMEOUT 1\nPOOL_SIZE 1", &put));
+        standing.until("\"Connected\"");
+        let reconnects = broker.metric("lotmq_route_reconnects_total");
+        std::thread::scope(|scope| {
+            scope.spawn(|| server.sql("BEGIN; LOCK TABLE t; SELECT pg_sleep(6); COMMIT"));
+            let locks = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 't'::regclass AND granted";
+            server.until(locks, "1");
+            send(&broker, "in", &number.to_string());
+            standing.until(told);
+        });
+        server.until(&format!("SELECT count(*) FROM t WHERE n = {number}"), "1");
+        assert_eq!(broker.metric("lotmq_route_reconnects_total"), reconnects);
+    }
+    assert_eq!(broker.metric("lotmq_route_dead_letters_total"), Some(0.0));
+}
+
 #[test]
 fn what_the_server_says_decides_what_becomes_of_the_route() {
     let Some(server) = PostgresServer::start_with(&["max_connections=9"], None) else { return };
