@@ -597,6 +597,23 @@ pub(crate) const ROWS_BYTES_MAX: usize = 1 << 20;
 /// A message on which the driver of its route, alone with it, has ended by a panic so often counts as rejected.
 pub(crate) const ROUTE_PANICS_MAX: u8 = 2;
 
+/// Bounds of the buckets of times until the far side of a route has a message: a bridge on the same machine takes some ms, a database that commits some 10, one message in doubt a
+/// pause of seconds, and what waited for a far side that was away minutes or hours. Few, because each route has them.
+pub(crate) const ROUTE_DELIVERY_BOUNDS: &[std::time::Duration] = &[
+    std::time::Duration::from_millis(5),
+    std::time::Duration::from_millis(25),
+    std::time::Duration::from_millis(100),
+    std::time::Duration::from_millis(500),
+    std::time::Duration::from_secs(2),
+    std::time::Duration::from_secs(10),
+    std::time::Duration::from_secs(60),
+    std::time::Duration::from_secs(600),
+    std::time::Duration::from_secs(3_600),
+];
+
+/// How many buckets these are.
+pub(crate) const ROUTE_DELIVERY_BUCKETS: usize = ROUTE_DELIVERY_BOUNDS.len() + 1;
+
 /// Bytes of the schema that a route guest gives of its settings: it is read whenever a route is opened. Those of our own have some kilobytes.
 pub(crate) const ROUTE_SCHEMA_BYTES_MAX: usize = 256 << 10;
 

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lotmq_definitions::RunError;
+use lotmq_histogram::DurationCounts;
 use lotmq_host::route::{Abilities, Failure, Receipt, RouteInstance};
 use lotmq_host::{RunContext, Trap};
 use parking_lot::Mutex;
@@ -43,7 +44,7 @@ use crate::guests::routes::seat::{RouteSeat, Work};
 use crate::guests::routes::version::{RouteCode, Version};
 use crate::guests::services::TenantServices;
 use crate::guests::{outgoing, records};
-use crate::limits::{ROUTE_PANICS_MAX, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
+use crate::limits::{ROUTE_DELIVERY_BOUNDS, ROUTE_PANICS_MAX, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
 use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
 use paths::Paths;
@@ -529,7 +530,7 @@ impl Serving<'_> {
             return Some(Ended::Away(reason));
         }
         let accepted = receipt.accepted as usize;
-        let (mut passed, mut bytes, mut latency_ms) = (0, 0, 0);
+        let (mut passed, mut bytes, mut latency) = (0, 0, DurationCounts::default());
         // What has got something done, and whether anything of it has passed.
         let mut done: Vec<(Addressee, bool)> = Vec::new();
         let now_ms = self.driver.now_ms();
@@ -546,7 +547,8 @@ impl Serving<'_> {
                 None => {
                     passed += 1;
                     bytes += post.message.payload.len() as u64;
-                    latency_ms += now_ms.saturating_sub(post.waits_since_ms);
+                    let took = Duration::from_millis(now_ms.saturating_sub(post.waits_since_ms));
+                    latency.observe(ROUTE_DELIVERY_BOUNDS, took, 1);
                     if let Some((_, has_passed)) = done.last_mut() {
                         *has_passed = true;
                     }
@@ -563,7 +565,7 @@ impl Serving<'_> {
                 let passed = done.iter().filter(|(_, has_passed)| *has_passed);
                 passed.for_each(|(event, _)| standing.event_passed(event, now));
                 standing.deliveries.bytes += bytes;
-                standing.deliveries.latency_ms += latency_ms;
+                standing.deliveries.latency.add(&latency);
             });
             self.pause = Pause::retrying();
         }

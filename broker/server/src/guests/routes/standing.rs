@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use lotmq_histogram::DurationCounts;
 use serde_json::{Value as Json, json};
 
 use super::event_standing::{EventStandings, EventWait};
 use super::failing_tags::FailingTags;
 use super::http_figures::HttpFigures;
 use super::mailbox::Addressee;
+use crate::limits::ROUTE_DELIVERY_BUCKETS;
 
 /// Number of operations in the error rate.
 const WINDOW: usize = 20;
@@ -160,8 +162,8 @@ pub(crate) struct DeliveryFigures {
     pub(crate) bytes: u64,
     /// Messages that did not pass and were to come again.
     pub(crate) retried: u64,
-    /// Milliseconds from the reception of messages until the far side had them, all together.
-    pub(crate) latency_ms: u64,
+    /// Times from the reception of messages until the far side had them, by [`ROUTE_DELIVERY_BOUNDS`](crate::limits::ROUTE_DELIVERY_BOUNDS).
+    pub(crate) latency: DurationCounts<ROUTE_DELIVERY_BUCKETS>,
     /// Messages that nothing of it takes because of its policies.
     pub(crate) refused_by_policy: u64,
     /// Messages whose Message Expiry Interval had passed before they could go on to another broker.
@@ -509,7 +511,8 @@ impl Standing {
     }
 
     fn mark(&self, at: Timestamp) -> Mark {
-        let DeliveryFigures { brought, latency_ms, .. } = self.deliveries;
+        let DeliveryFigures { brought, latency, .. } = self.deliveries;
+        let latency_ms = u64::try_from(latency.sum().as_millis()).unwrap_or(u64::MAX);
         Mark { at, delivered: self.succeeded, brought, latency_ms }
     }
 

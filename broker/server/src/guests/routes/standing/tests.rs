@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use super::*;
+use crate::limits::ROUTE_DELIVERY_BOUNDS;
 
 #[test]
 fn status_has_the_fields_of_the_reference_in_order() {
@@ -50,7 +53,7 @@ fn rates_are_those_of_the_last_minute() {
     let mut standing = Standing::new(start);
     assert_eq!(standing.rates(start), Rates::default());
     standing.passed(100, after(5));
-    standing.deliveries.latency_ms += 1_500;
+    standing.deliveries.latency.observe(ROUTE_DELIVERY_BOUNDS, Duration::from_millis(15), 100);
     standing.deliveries.brought += 7;
     let rates = |delivered_per_second, received_per_second, latency_ms| Rates {
         delivered_per_second,

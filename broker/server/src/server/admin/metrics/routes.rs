@@ -11,6 +11,7 @@ use crate::guests::routes::RouteRunner;
 use crate::guests::routes::dead_letters::DeadFigures;
 use crate::guests::routes::http_figures::HttpFigures;
 use crate::guests::routes::standing::Standing;
+use crate::limits::ROUTE_DELIVERY_BOUNDS;
 use crate::management::broker::Broker;
 
 /// Families about routes.
@@ -49,8 +50,10 @@ pub(super) static ROUTES: &[FamilyRow] = families! {
         |it, to| each(it, to, |of| Some(of.standing.deliveries.full_times));
     Gauge "lotmq_route_oldest_seconds" ["tenant", "route", "type"] "Time for which the oldest message of a route has waited."
         |it, to| each(it, to, |of| Some(of.waited.as_secs_f64()));
-    Counter "lotmq_route_delivery_seconds_total" ["tenant", "route", "type"] "Time from the reception of messages until the other side of a route had them, all together."
-        |it, to| each(it, to, |of| Some(Duration::from_millis(of.standing.deliveries.latency_ms).as_secs_f64()));
+    Histogram "lotmq_route_delivery_seconds" ["tenant", "route", "type"] "Times from the reception of messages until the other side of a route had them."
+        |it, to| for of in &it.routes {
+            to.histogram(&[&of.tenant, &of.route, &of.kind], ROUTE_DELIVERY_BOUNDS, &of.standing.deliveries.latency);
+        };
     Gauge "lotmq_route_failing_tags" ["tenant", "route", "type"] "Tags of a route that have no value, which its status names; none where its guest tells nothing of tags."
         |it, to| each(it, to, |of| of.standing.failing_tags());
     Gauge "lotmq_route_dead_letters" ["tenant", "route", "type"] "Messages that a route has given up and that are kept with the reason."
