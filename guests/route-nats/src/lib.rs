@@ -14,15 +14,16 @@ use std::cell::RefCell;
 
 use config::Config;
 use lotmq_guest::route::{Abilities, Delivery, Description, Failure, Receipt, Route};
+use route_frames::Subscriber;
 use serving::Serving;
-use subscriber::Subscriber;
+use subscriber::Subjects;
 
 struct Nats;
 
 /// What is open: what serves messages, and what listens to subjects where the definition names some.
 struct Open {
     serving: Serving,
-    subscriber: Option<Subscriber>,
+    subscriber: Option<Subscriber<Subjects>>,
 }
 
 thread_local!(static OPEN: RefCell<Option<Open>> = const { RefCell::new(None) });
@@ -41,9 +42,12 @@ impl Route for Nats {
     }
 
     fn open(configuration: String) -> Result<(), Failure> {
-        let serving = Serving::open(Config::parse(&configuration)?)?;
-        let listens = !serving.config.inward.is_empty();
-        let subscriber = listens.then(|| Subscriber::open(&serving.config)).transpose()?;
+        let mut config = Config::parse(&configuration)?;
+        let inward = std::mem::take(&mut config.inward);
+        let serving = Serving::open(config)?;
+        let listens = !inward.is_empty();
+        let listener = listens.then(|| Subjects::open(&serving.config, inward)).transpose()?;
+        let subscriber = listener.map(|listener| Subscriber::new(listener, serving.config.timeout_ms));
         OPEN.set(Some(Open { serving, subscriber }));
         Ok(())
     }
@@ -54,7 +58,7 @@ impl Route for Nats {
 
     fn run(until_ms: u32) -> Result<u32, Failure> {
         opened(|open| match &mut open.subscriber {
-            Some(subscriber) => subscriber.run(&open.serving.config, until_ms).map(|()| 0),
+            Some(subscriber) => subscriber.run(until_ms).map(|()| 0),
             None => open.serving.rest(until_ms).map(|()| 0),
         })
     }

@@ -12,11 +12,5 @@ pub(crate) const OPEN_MS: u32 = 15_000;
 /// Seconds until a server that has not answered is away, where `TIMEOUT` does not say it.
 pub(crate) const TIMEOUT_SECONDS: u64 = 10;
 
-/// Milliseconds between two signs of life of a connection that only listens.
-pub(crate) const PING_MS: u64 = 15_000;
-
-/// Messages of subjects that are published with one call.
-pub(crate) const PUBLISHED_AT_ONCE: usize = 256;
-
 /// User properties and headers of one message that are carried.
 pub(crate) const HEADERS_MAX: usize = 256;

@@ -15,15 +15,16 @@ use std::cell::RefCell;
 
 use config::Config;
 use lotmq_guest::route::{Abilities, Delivery, Description, Failure, Receipt, Route};
+use route_frames::Subscriber;
 use serving::Serving;
-use subscriber::Subscriber;
+use subscriber::Channels;
 
 struct Redis;
 
 /// What is open: what serves messages, and what listens to channels where the definition names some.
 struct Open {
     serving: Serving,
-    subscriber: Option<Subscriber>,
+    subscriber: Option<Subscriber<Channels>>,
 }
 
 thread_local!(static OPEN: RefCell<Option<Open>> = const { RefCell::new(None) });
@@ -42,9 +43,12 @@ impl Route for Redis {
     }
 
     fn open(configuration: String) -> Result<(), Failure> {
-        let serving = Serving::open(Config::parse(&configuration)?)?;
-        let listens = !serving.config.subscriptions.is_empty();
-        let subscriber = listens.then(|| Subscriber::open(&serving.config)).transpose()?;
+        let mut config = Config::parse(&configuration)?;
+        let subscriptions = std::mem::take(&mut config.subscriptions);
+        let serving = Serving::open(config)?;
+        let listens = !subscriptions.is_empty();
+        let listener = listens.then(|| Channels::open(&serving.config, subscriptions)).transpose()?;
+        let subscriber = listener.map(|listener| Subscriber::new(listener, serving.config.timeout_ms));
         OPEN.set(Some(Open { serving, subscriber }));
         Ok(())
     }
@@ -55,7 +59,7 @@ impl Route for Redis {
 
     fn run(until_ms: u32) -> Result<u32, Failure> {
         opened(|open| match &mut open.subscriber {
-            Some(subscriber) => subscriber.run(&open.serving.config, until_ms).map(|()| 0),
+            Some(subscriber) => subscriber.run(until_ms).map(|()| 0),
             None => open.serving.rest(until_ms).map(|()| 0),
         })
     }

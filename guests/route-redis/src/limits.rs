@@ -14,9 +14,3 @@ pub(crate) const TIMEOUT_SECONDS: u64 = 10;
 
 /// Bytes of a published result (routes reference §4.1).
 pub(crate) const RESULT_BYTES_MAX: usize = 1024 * 1024;
-
-/// Milliseconds between two signs of life of a connection that only listens.
-pub(crate) const PING_MS: u64 = 15_000;
-
-/// Messages of channels that are published with one call.
-pub(crate) const PUBLISHED_AT_ONCE: usize = 256;

@@ -1,8 +1,12 @@
 //! A connection on which frames come, whole or in pieces, and how long the other side is waited for. What a frame is knows the guest.
 
+mod subscriber;
+
 use std::io::{ErrorKind, Read as _, Write as _};
 
 use lotmq_guest::route::{Connection, Failure, IoError, failure, net};
+
+pub use subscriber::{Listener, Subscriber, left_out};
 
 /// Bytes of one read.
 const PIECE_BYTES: usize = 64 * 1024;
