@@ -280,6 +280,7 @@ fn who_is_not_let_in_stands_still_and_tells_no_secret() {
     let broker = broker();
     broker.command_ok("-setSecret REDIS=hidden-password");
     let events = event("Set", "set", "COMMAND \"SET dev:a {payload}\"")
+        + &event("Other", "other/+", "COMMAND \"SET {topic.2}:a {payload}\"\nERROR_TOPIC \"failed\"")
         + &event("Drop", "drop", "COMMAND \"FLUSHALL\"");
     for (section, told) in [
         ("", "NOAUTH"),
@@ -299,6 +300,13 @@ fn who_is_not_let_in_stands_still_and_tells_no_secret() {
     broker.command_ok(&route(server.port, "USERNAME \"app\"\nPASSWORD \"app-password\"", &events));
     send(&broker, "set", "2");
     server.until(&["GET", "dev:a"], "2");
+    // A key that he may not use costs only its message.
+    let mut failed = watch(&broker, "failed");
+    send(&broker, "other/x", "1");
+    let told = failure(&mut failed);
+    assert!(told.starts_with("NOPERM") && told.contains("access"), "{told}");
+    send(&broker, "set", "behind it");
+    server.until(&["GET", "dev:a"], "behind it");
     let mut standing = Standing::of(&broker, "Cache");
     server.cli(&["ACL", "SETUSER", "app", "-set"]);
     send(&broker, "set", "3");

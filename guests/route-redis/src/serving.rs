@@ -98,7 +98,7 @@ impl Serving {
         }
         for delivery in asked {
             let done = match self.link.reply()? {
-                Reply::Error(text) => match failures::of(&text) {
+                Reply::Error(text) => match failures::of_message(&text) {
                     Failure::Reject(reason) => Done::Rejected(reason),
                     failure => {
                         failed = failed.and(Err(failure));
