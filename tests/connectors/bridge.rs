@@ -713,6 +713,30 @@ fn a_server_that_talks_nonsense_is_away() {
     }
 }
 
+/// Before 5.0 a broker says that a packet is too large by ending the connection, each time.
+#[test]
+fn a_message_that_ends_every_connection_is_set_aside_and_no_other() {
+    let Some(mosquitto) = Mosquitto::start(&format!("{ANYBODY}\nmax_packet_size 2000")) else { return };
+    let broker = broker();
+    let mut there = mosquitto.watch("up/#");
+    broker.command_ok(&bridge(
+        mosquitto.port,
+        "PROTOCOL_VERSION \"3.1.1\"",
+        &mapping("M", "up/#", "up/#", "out"),
+    ));
+    send(&broker, "up/x", "small");
+    assert_eq!(next(&mut there), "up/x=small");
+    send(&broker, "up/x", &"x".repeat(5_000));
+    send(&broker, "up/x", "behind it");
+    // With the pauses between connections that takes a minute.
+    let behind = there.receive(WAIT_MAX * 4).unwrap().expect("the message behind it");
+    assert_eq!(behind.text(), "behind it");
+    let letters = broker.command_ok("-listDeadLetters Up");
+    let reason = letters.data()["letters"][0]["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("has ended the connection 5 times right behind this message"), "{reason}");
+    assert_eq!(broker.metric("lotmq_route_dead_letters_total"), Some(1.0));
+}
+
 #[test]
 fn a_definition_that_makes_no_bridge_is_told() {
     let broker = broker();

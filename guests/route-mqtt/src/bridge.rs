@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use lotmq_codec::ReasonCode;
 use lotmq_guest::route::{Arrival, Failure, Interest, ambient, diagnostics, ingest, metrics, net};
 
+use crate::closes::Closes;
 use crate::config::{Config, End, FarConfig, Flow};
 use crate::far::Far;
 use crate::hops::{BridgeId, FarId, Loop, Way};
@@ -45,6 +46,7 @@ pub(crate) struct Bridge {
     owners: ByNumber<(usize, u16), Owner>,
     /// When to publish again what could not be stored.
     store_at: u64,
+    pub(crate) closes: Closes,
     /// Failure that the host does not know of yet.
     pub(crate) failed: Option<Failure>,
 }
@@ -53,6 +55,7 @@ impl Bridge {
     pub(crate) fn open(config: Config) -> Result<Bridge, Failure> {
         let open = |(number, far)| Far::open(far, &config.flows, number, config.is_probe);
         let fars = config.fars.iter().enumerate().map(open).collect::<Result<Vec<Far>, _>>()?;
+        let closes = Closes::load(config.fars.iter().map(|far| &*far.place));
         Ok(Bridge {
             ways: ways(&config, &fars),
             config,
@@ -62,6 +65,7 @@ impl Bridge {
             sent: ByNumber::default(),
             owners: ByNumber::default(),
             store_at: 0,
+            closes,
             failed: None,
         })
     }
@@ -354,6 +358,17 @@ impl Bridge {
             (None, _) => {}
         }
         Ok(())
+    }
+
+    /// Whether other brokers have not acknowledged something besides this delivery.
+    pub(crate) fn has_others(&self, sequence: u64) -> bool {
+        let is_it = |owner: &Owner| matches!(owner, Owner::Delivery(number) if *number == sequence);
+        self.owners.values().any(|owner| !is_it(owner))
+    }
+
+    /// Whether the delivery is all that other brokers have not acknowledged.
+    pub(crate) fn has_only(&self, sequence: u64) -> bool {
+        !self.owners.is_empty() && !self.has_others(sequence)
     }
 
     fn done(&mut self, token: u64) {

@@ -1,10 +1,10 @@
 //! Deliveries of the host: many are on their way at once, and the host is told of those that the other side has taken, in order.
 
-use lotmq_guest::route::{AddresseeRef, DeliveryRef, Failure, Receipt, Rejection, ambient};
+use lotmq_guest::route::{AddresseeRef, DeliveryRef, Failure, QoS, Receipt, Rejection, ambient};
 
 use crate::bridge::{Bridge, Stand};
 use crate::failures;
-use crate::limits::DELIVER_MS;
+use crate::limits::{DELIVER_MS, RIGHT_BEHIND_MS};
 use crate::message::Passing;
 
 /// A batch while it is delivered.
@@ -17,44 +17,80 @@ struct Batch<'a> {
     receipt: Receipt,
     /// Failure of the first that is not accepted.
     stopped: Option<Failure>,
+    /// When the last was sent.
+    sent_at: Option<u64>,
 }
 
 /// Hands a batch over. What is on its way when the time is over is waited for by the next call, and not sent again.
 pub(crate) fn deliver(bridge: &mut Bridge, deliveries: &[DeliveryRef<'_>]) -> Result<Receipt, Failure> {
-    let began = ambient::monotonic_ms();
-    let receipt = Receipt { accepted: 0, rejected: Vec::new() };
-    let mut batch = Batch { deliveries, tried: 0, refused: Vec::new(), receipt, stopped: None };
-    loop {
-        batch.send(bridge);
-        let worked = bridge.work();
-        batch.settle(bridge);
-        let is_late = ambient::monotonic_ms().saturating_sub(began) >= DELIVER_MS;
-        if batch.is_over() || (is_late && batch.receipt.accepted > 0) {
-            bridge.failed = worked.err();
-            return batch.result();
-        }
-        let waited = match worked {
-            Ok(true) => continue,
-            Ok(false) => bridge.wait(DELIVER_MS, false).map(|_| ()),
-            Err(failure) => Err(failure),
-        };
-        if let Err(failure) = waited {
-            if batch.receipt.accepted == 0 {
-                return Err(failure);
-            }
-            // What was taken must not be sent again; the failure is told by the next call.
-            bridge.failed = Some(failure);
-            return batch.result();
-        }
+    if let [delivery] = deliveries
+        && let Some(reason) = bridge.closes.verdict(delivery.sequence, bytes_of(delivery))
+    {
+        bridge.closes.keep();
+        return Ok(Receipt { accepted: 1, rejected: vec![Rejection { index: 0, reason }] });
     }
+    let mut batch = Batch::new(deliveries);
+    let delivered = batch.deliver(bridge);
+    if delivered.is_err() || bridge.failed.is_some() {
+        batch.note_end(bridge);
+    }
+    delivered
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
+    fn new(deliveries: &'a [DeliveryRef<'a>]) -> Batch<'a> {
+        let receipt = Receipt { accepted: 0, rejected: Vec::new() };
+        Batch { deliveries, tried: 0, refused: Vec::new(), receipt, stopped: None, sent_at: None }
+    }
+
+    fn deliver(&mut self, bridge: &mut Bridge) -> Result<Receipt, Failure> {
+        let began = ambient::monotonic_ms();
+        loop {
+            self.send(bridge);
+            let worked = bridge.work();
+            self.settle(bridge);
+            let is_late = ambient::monotonic_ms().saturating_sub(began) >= DELIVER_MS;
+            if self.is_over() || (is_late && self.receipt.accepted > 0) {
+                bridge.failed = worked.err();
+                return self.result();
+            }
+            let waited = match worked {
+                Ok(true) => continue,
+                Ok(false) => bridge.wait(DELIVER_MS, false).map(|_| ()),
+                Err(failure) => Err(failure),
+            };
+            if let Err(failure) = waited {
+                if self.receipt.accepted == 0 {
+                    return Err(failure);
+                }
+                // What was taken must not be sent again; the failure is told by the next call.
+                bridge.failed = Some(failure);
+                return self.result();
+            }
+        }
+    }
+
+    /// Notes that the connection has ended: right behind a message that was alone on its way, or not.
+    fn note_end(&self, bridge: &mut Bridge) {
+        if let ([delivery], Some(sent_at)) = (self.deliveries, self.sent_at) {
+            let is_soon = ambient::monotonic_ms().saturating_sub(sent_at) <= RIGHT_BEHIND_MS;
+            match is_soon && bridge.has_only(delivery.sequence) {
+                true => bridge.closes.ended_behind(delivery.sequence),
+                false => bridge.closes.ended_beside(delivery.sequence),
+            }
+        }
+        bridge.closes.keep();
+    }
+
     /// Sends as many as there is room for.
     fn send(&mut self, bridge: &mut Bridge) {
+        // One that is handed over alone goes alone, so that it is known whose fault the end of the connection is.
+        if self.deliveries.len() == 1 && self.tried == 0 && bridge.has_others(self.deliveries[0].sequence) {
+            return;
+        }
         while let Some(delivery) = self.deliveries.get(self.tried) {
             match begin(bridge, delivery) {
-                Ok(true) => {}
+                Ok(true) => self.sent_at = Some(ambient::monotonic_ms()),
                 Ok(false) => return,
                 Err(reason) => self.refused.push((self.tried, reason)),
             }
@@ -81,8 +117,15 @@ impl Batch<'_> {
                         break;
                     }
                 },
+                (None, Some(Stand::Done)) => {
+                    let delivery = &self.deliveries[accepted];
+                    if delivery.message.qos != QoS::AtMostOnce {
+                        bridge.closes.passed(sequence, bytes_of(delivery));
+                    }
+                    None
+                }
                 // What was not sent came round and is done.
-                (None, Some(Stand::Done) | None) => None,
+                (None, None) => None,
             };
             let index = self.receipt.accepted;
             self.receipt.rejected.extend(rejected.map(|reason| Rejection { index, reason }));
@@ -95,12 +138,20 @@ impl Batch<'_> {
         self.stopped.is_some() || self.receipt.accepted as usize >= self.deliveries.len()
     }
 
-    fn result(self) -> Result<Receipt, Failure> {
-        match self.stopped {
+    fn result(&mut self) -> Result<Receipt, Failure> {
+        match self.stopped.take() {
             Some(failure) if self.receipt.accepted == 0 => Err(failure),
-            _ => Ok(self.receipt),
+            _ => {
+                let rejected = std::mem::take(&mut self.receipt.rejected);
+                Ok(Receipt { accepted: self.receipt.accepted, rejected })
+            }
         }
     }
+}
+
+/// Bytes by which messages are compared: those of topic and payload.
+fn bytes_of(delivery: &DeliveryRef<'_>) -> u64 {
+    (delivery.message.topic.len() + delivery.message.payload.len()) as u64
 }
 
 /// Begins with a delivery, unless it is on its way already; whether there was room.

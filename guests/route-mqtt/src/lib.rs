@@ -3,6 +3,7 @@
 //! A delivery is accepted when the other broker has acknowledged it, and another broker's message is acknowledged when it is published here, or taken by the other side.
 
 mod bridge;
+mod closes;
 mod config;
 mod delivery;
 mod echoes;

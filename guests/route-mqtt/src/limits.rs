@@ -60,3 +60,12 @@ pub(crate) const ECHOES_MAX: usize = 10_000;
 
 /// Milliseconds after which an echo is none any more.
 pub(crate) const ECHO_MS: u64 = 60_000;
+
+/// Ends of connections right behind a message that was sent alone, after which it is given up: with the pauses between them they take half a minute.
+pub(crate) const CLOSES_MAX: u32 = 5;
+
+/// Milliseconds from a message until the end of the connection that is right behind it: a broker sees from the first bytes of a packet how long it is.
+pub(crate) const RIGHT_BEHIND_MS: u64 = 5_000;
+
+/// Messages behind which such ends are counted at a time: as many mappings as may each have one that blocks it.
+pub(crate) const CLOSING_MESSAGES_MAX: usize = 16;
