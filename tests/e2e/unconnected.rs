@@ -183,6 +183,10 @@ DEFINE MODEL Row COLLAPSED
     ADD STRING "serial"
     STORE IN "Db" WITH TABLE "rows"
 
+DEFINE ACTION Keep
+ON TOPIC "keep" DO
+    PUBLISH MODEL Row TO "row" WITH serial = PAYLOAD
+
 DEFINE ACTION Ask
 ON TOPIC "ask" DO
     SET "r" WITH GET MODEL "Row" FROM "Db" WHERE serial EQUALS PAYLOAD
@@ -205,6 +209,18 @@ routed = [{ route = "Office", topic = "orders", payload = 5 }]
 name = "who asks is told"
 when = [{ topic = "ask", payload = "p7" }]
 then = [{ error = "Route Db is not connected here: --network connects it" }, { topic = "answer" }]
+
+[[case]]
+name = "rows of models are seen by their table"
+when = [{ topic = "keep", payload = "p7" }]
+then = [{ topic = "row", payload = { serial = "p7" } }]
+routed = [{ route = "Db", table = "rows", contains = "p7" }]
+
+[[case]]
+name = "one of another table fails"
+when = [{ topic = "keep", payload = "p7" }]
+ignore = ["row"]
+routed = [{ route = "Db", table = "row" }]
 "#;
 
 #[test]
@@ -216,6 +232,12 @@ fn servers_of_a_case_are_reached_and_questions_are_refused() {
     std::fs::write(folder.path().join("ask.lot"), ASKING).unwrap();
     std::fs::write(folder.path().join("ask.test.toml"), ASKING_CASES.replace("<port>", &port)).unwrap();
     let tested = Program::run(LOTMQ, &["test", folder.path().to_str().unwrap()]).unwrap();
-    assert!(tested.output().ends_with("3 passed, 0 failed"), "{}{}", tested.stdout, tested.stderr);
+    let told = format!("{}{}", tested.stdout, tested.stderr);
+    for part in [
+        "4 passed, 1 failed",
+        "expected to route Db: table `row`, found to route Db, table `rows`: {\"serial\":\"p7\"}",
+    ] {
+        assert!(told.contains(part), "{part} in:\n{told}");
+    }
     assert!(server.accept().is_err(), "nobody else was connected to");
 }

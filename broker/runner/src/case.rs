@@ -251,12 +251,21 @@ impl Expected {
     }
 }
 
+/// What something for a route is told by.
+#[derive(Debug)]
+pub(crate) enum RoutedPlace {
+    /// Topic of the message.
+    Topic(Topic),
+    /// Table of the row of a model.
+    Table(String),
+}
+
 /// What is to go to a route that is not connected.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "toml::Spanned<toml::Table>")]
 pub(crate) struct Routed {
     pub(crate) route: String,
-    pub(crate) topic: Topic,
+    pub(crate) place: RoutedPlace,
     pub(crate) payload: Option<Payload>,
     pub(crate) contains: Option<String>,
 }
@@ -273,13 +282,21 @@ impl TryFrom<toml::Spanned<toml::Table>> for Routed {
 
 impl Routed {
     fn read(mut keys: Keys) -> Result<Self, String> {
+        let place = match keys.first_of(&["topic", "table"])? {
+            "topic" => RoutedPlace::Topic(keys.text("topic")?.try_into()?),
+            _ => RoutedPlace::Table(keys.text("table")?),
+        };
         let routed = Self {
             route: keys.text("route")?,
-            topic: keys.text("topic")?.try_into()?,
             payload: keys.has("payload").then(|| keys.payload("payload")).transpose()?,
             contains: keys.has("contains").then(|| keys.text("contains")).transpose()?,
+            place,
         };
-        keys.finish(&[&["route", "topic", "payload", "contains"]])?;
+        let key = match routed.place {
+            RoutedPlace::Topic(_) => "topic",
+            RoutedPlace::Table(_) => "table",
+        };
+        keys.finish(&[&["route", key, "payload", "contains"]])?;
         Ok(routed)
     }
 }

@@ -7,7 +7,7 @@ use lotmq_router::filter_matches;
 use lotmq_server::embedded::{Happening, What};
 use lotmq_server::{Denial, Forwarded, Published};
 
-use crate::case::{Case, Expected, Routed};
+use crate::case::{Case, Expected, Routed, RoutedPlace};
 use crate::payload::{Compared, compared};
 use crate::player::tell_printed;
 use crate::properties::StatedProperties;
@@ -117,9 +117,14 @@ impl Seen {
 
     /// Whether it went to a route as it should.
     fn goes_as(&self, wanted: &Routed) -> bool {
-        let Self::Routed(route, Forwarded { topic, payload, .. }) = self else { return false };
+        let Self::Routed(route, Forwarded { to, topic, payload }) = self else { return false };
+        let is_there = match &wanted.place {
+            RoutedPlace::Topic(wanted) => **topic == **wanted,
+            // A row has no topic.
+            RoutedPlace::Table(_) => topic.is_empty() && *to == wanted.place.to_string(),
+        };
         *route == wanted.route
-            && **topic == *wanted.topic
+            && is_there
             && wanted.payload.as_ref().is_none_or(|says| says.is_like(payload))
             && wanted.contains.as_ref().is_none_or(|part| String::from_utf8_lossy(payload).contains(part))
     }
@@ -139,16 +144,26 @@ impl fmt::Display for Seen {
             Self::Error(text) => write!(f, "error {text}"),
             Self::Said(text) => write!(f, "log {}", text.trim_end()),
             Self::Routed(route, Forwarded { to, topic, payload }) => {
-                write!(f, "to route {route}, {to}: {topic} {}", String::from_utf8_lossy(payload))
+                let gap = if topic.is_empty() { "" } else { " " };
+                write!(f, "to route {route}, {to}: {topic}{gap}{}", String::from_utf8_lossy(payload))
             }
             Self::Warned(text) => write!(f, "warning {text}"),
         }
     }
 }
 
+impl fmt::Display for RoutedPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Topic(topic) => f.write_str(topic),
+            Self::Table(table) => write!(f, "table `{table}`"),
+        }
+    }
+}
+
 impl fmt::Display for Routed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "to route {}: {}", self.route, &*self.topic)?;
+        write!(f, "to route {}: {}", self.route, self.place)?;
         self.payload.iter().try_for_each(|payload| write!(f, " {payload}"))?;
         self.contains.iter().try_for_each(|part| write!(f, " … {part} …"))
     }

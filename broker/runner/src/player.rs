@@ -235,7 +235,9 @@ impl Printer {
             What::Forwarded(message) if self.json => output::line(&forwarded_as_json(definition, message))?,
             What::Forwarded(Forwarded { to, topic, payload }) => {
                 let payload = String::from_utf8_lossy(payload);
-                output::note(&format!("to route {definition}, {to}: {topic} {payload}"));
+                // A row has no topic.
+                let gap = if topic.is_empty() { "" } else { " " };
+                output::note(&format!("to route {definition}, {to}: {topic}{gap}{payload}"));
             }
         }
         Ok(())
