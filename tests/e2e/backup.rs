@@ -212,6 +212,29 @@ fn a_restore_replaces_what_is_in_the_backup_and_keeps_the_rest() {
 }
 
 #[test]
+fn a_backup_has_the_errors_of_the_last_moments() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("errors.zip");
+    let broker = broker();
+    let last_error = |name: &str| {
+        let reply = broker.command_ok(&format!("-lotDiagnostic action {name}"));
+        reply.data()["lastError"]["code"].as_str().map(str::to_owned)
+    };
+    let mut sender = broker.client("sender");
+    // The first one is stored soon, those after it only every ten minutes.
+    for name in ["First", "Second"] {
+        broker.command_ok(&format!(
+            "-addAction DEFINE ACTION {name}\nON TOPIC \"{name}\" DO\n    PUBLISH TOPIC \"out\" WITH 1 / PAYLOAD"
+        ));
+        sender.publish(&Publication::new(name, "0").qos(QoS::AtLeastOnce)).unwrap();
+        lotmq_test_support::eventually("the error", || last_error(name));
+    }
+    run_ok("backup", &broker, &file, &[]);
+    restore(&broker, &file);
+    assert_eq!(["First", "Second"].map(last_error), [(); 2].map(|()| Some("LOT602".to_owned())));
+}
+
+#[test]
 fn what_is_no_good_backup_is_refused_and_nobody_notices() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("b.zip");

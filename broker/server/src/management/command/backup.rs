@@ -14,8 +14,10 @@ use tracing::{info, warn};
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::guests::{self, HasPrograms as _};
 use crate::limits::{
-    BACKUP_FREE_BYTES_MIN, BACKUP_NAME_BYTES_MAX, RESTORE_DISK_FACTOR, RESTORE_UNPACKED_BYTES_MAX,
+    BACKUP_FREE_BYTES_MIN, BACKUP_NAME_BYTES_MAX, COMMIT_PATIENCE, RESTORE_DISK_FACTOR,
+    RESTORE_UNPACKED_BYTES_MAX,
 };
 use crate::management::backup::{
     self, Archive, ArchiveError, Contents, DownloadError, Manifest, Part, Spool, WriteError,
@@ -69,6 +71,7 @@ fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
     };
     let (broker, place_of_file) = (Arc::clone(call.broker), place.clone());
     let write = move || {
+        keep_the_last(&broker)?;
         broker.store.in_snapshot(WriteError::is_lost, |snapshot| {
             let mut out = BufWriter::new(Spool::new(&place_of_file)?);
             let manifest = backup::write(&mut out, snapshot, &contents)?;
@@ -97,6 +100,19 @@ fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
             "tables": tables(&manifest),
         }),
     ))
+}
+
+/// Stores kept values, windows and last errors of definitions as they are, so that a backup has those of the last minutes.
+fn keep_the_last(broker: &Broker) -> Result<(), StoreError> {
+    for tenant in broker.tenants.all().iter() {
+        let guests = &tenant.programs().guests;
+        guests::keep_windows(guests);
+        guests.kept_errors.keep_all(guests);
+        if let Some(ticket) = guests::save_all_kept(broker, tenant)? {
+            broker.store.wait_for(ticket, COMMIT_PATIENCE)?;
+        }
+    }
+    Ok(())
 }
 
 /// Chunks of a backup that is read back, on a thread beside that of its command: also a disk that was written to may hang.
