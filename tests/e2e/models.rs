@@ -160,6 +160,19 @@ fn actions_publish_models_and_unknown_fields_are_errors() {
 }
 
 #[test]
+fn a_model_says_who_published_the_message() {
+    let broker = broker();
+    broker.command_ok("-addUser ann s3cret-pw");
+    broker.command_ok(
+        "-addModel DEFINE MODEL Who COLLAPSED WITH TOPIC \"who/+\"\n    ADD STRING \"by\" WITH USER\n    ADD INT \"v\" WITH TOPIC \"raw/+\" AS TRIGGER",
+    );
+    let mut watcher = watch(&broker, "who/#");
+    let mut ann = broker.connect(&ConnectOptions::v5("ann-1").user("ann", "s3cret-pw"));
+    ann.publish(&Publication::new("raw/a", "1").qos(QoS::AtLeastOnce)).unwrap();
+    assert_eq!(next(&mut watcher), r#"who/a={"by":"ann","v":1}"#);
+}
+
+#[test]
 fn received_json_is_split_once() {
     let broker = broker();
     broker.command_ok("-addModel DEFINE MODEL In WITH TOPIC \"m/+\"\n    ADD INT \"n\"");

@@ -80,10 +80,11 @@ impl Host {
     ];
 
     /// Those of the world `model`.
-    pub(super) const OF_MODELS: [Host; 22] = [
+    pub(super) const OF_MODELS: [Host; 23] = [
         Host::Publish,
         Host::Keep,
         Host::Forget,
+        Host::GetUser,
         Host::GetUserProperty,
         Host::GetExpirySeconds,
         Host::GetContentType,
