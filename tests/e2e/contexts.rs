@@ -62,6 +62,21 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
+fn the_url_of_a_context_is_that_of_a_broker_alone() {
+    let user = User::new();
+    let (code, _, stderr) = user.run(&["context", "add", "x", "--url", "127.0.0.1"]);
+    assert_eq!(code, 2, "{stderr}");
+    let told =
+        "--url: expected mqtt://host[:port], or mqtts://, ws://, wss://; did you mean mqtt://127.0.0.1?";
+    assert!(stderr.contains(told), "{stderr}");
+    let (code, stdout, stderr) = user.run(&["context", "list"]);
+    assert!(
+        code == 0 && stdout.is_empty() && stderr.contains("there is no context; lotmq context add"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn commands_use_the_broker_and_login_of_a_context() {
     let (plant, other, user) = (demo_broker(), broker(), User::new());
     user.add("plant", &plant, "coreflux");

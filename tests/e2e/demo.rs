@@ -50,6 +50,12 @@ fn demo_can_end_by_itself_and_start_again_on_its_data() {
     // The count is kept: written with the next group commit, at the latest when the broker stops.
     let second = Program::run(LOTMQ, &arguments).unwrap();
     assert!(second.output().contains(r#""count":2"#), "{}", second.stdout);
+    // The rule is there already.
+    assert!(
+        second.stdout.contains("from the time before") && !second.stdout.contains("error["),
+        "{}",
+        second.stdout
+    );
 }
 
 #[test]

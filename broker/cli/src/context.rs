@@ -97,6 +97,9 @@ pub(crate) fn context(args: &ContextArgs) -> anyhow::Result<Exit> {
 }
 
 fn list(contexts: &Contexts) -> anyhow::Result<Exit> {
+    if contexts.named.is_empty() {
+        output::note("there is no context; lotmq context add NAME --url mqtt://host adds one");
+    }
     let width = contexts.named.keys().map(String::len).max().unwrap_or(0);
     for (name, context) in &contexts.named {
         let star = if contexts.current.as_ref() == Some(name) { '*' } else { ' ' };
@@ -120,7 +123,18 @@ impl AddArgs {
         if !self.replace && contexts.named.contains_key(&self.name) {
             bail!("there is a context `{0}`; --replace takes its place", self.name);
         }
-        let url = Url::parse(&self.url).map_err(|told| Misuse(format!("--url: {told}")))?;
+        let url = Url::parse(&self.url).map_err(|told| {
+            let meant = format!("mqtt://{}", self.url);
+            let is_host = !self.url.contains("://") && Url::parse(&meant).is_ok();
+            let hint = if is_host { format!("; did you mean {meant}?") } else { String::new() };
+            // What a URL may have besides is given with options of its own here.
+            let told = if self.url.contains("://") {
+                &*told
+            } else {
+                "expected mqtt://host[:port], or mqtts://, ws://, wss://"
+            };
+            Misuse(format!("--url: {told}{hint}"))
+        })?;
         if url.user.is_some() || url.password.is_some() {
             return Err(Misuse("--url names the broker only; give the user with --user".to_owned()).into());
         }

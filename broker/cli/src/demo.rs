@@ -168,9 +168,13 @@ fn upload(root: &mut Client, verb: &str, text: &str) -> anyhow::Result<()> {
             output::line("Machine code for Python is made, once; this takes some seconds.")?;
         }
     };
-    output::line(&cmd::render_reply(&reply))?;
     // A rule, which is not replaced, is there when the demo has run on this data before.
-    if reply["success"] != true && reply["errors"][0]["code"] != "EXISTS" {
+    if reply["success"] != true && reply["errors"][0]["code"] == "EXISTS" {
+        output::line("It is there from the time before, and stays as it is.\n")?;
+        return Ok(());
+    }
+    output::line(&cmd::render_reply(&reply))?;
+    if reply["success"] != true {
         bail!("the program was not accepted");
     }
     output::line(&format!("Running in its sandbox after {} ms.\n", start.elapsed().as_millis()))?;

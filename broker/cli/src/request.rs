@@ -90,7 +90,10 @@ impl Question {
     /// What is said when no answer has come: whether anybody got the request, as far as the broker tells, and where an answer was waited for.
     fn unanswered(&self, told: ReasonCode, args: &RequestArgs) -> String {
         let heard = if told == ReasonCode::NoMatchingSubscribers {
-            format!("nobody is subscribed to `{}`, so nobody got the request", self.publication.topic)
+            format!(
+                "no client is subscribed to `{}`, so none got the request; of an action that answers it, lotmq watch shows what failed",
+                self.publication.topic
+            )
         } else if args.qos == Quality::AtMostOnce {
             "whether anybody got the request is told with -q 1 only".to_owned()
         } else {

@@ -66,12 +66,15 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     if let Err(error) = lotmq_server::survive_file_size_limit() {
         tracing::warn!(%error, "a write beyond the limit on the size of files would end the process");
     }
+    let data = config.data.path.display().to_string();
+    let is_new = if config.store_path().exists() { "" } else { "new " };
     let new_password = config.initial_root_password.clone().filter(|_| args.secure);
     let server = Server::start(&config)?;
     let signals = Signals::catch()?;
     for (name, address) in server.addresses() {
         output::line(&format!("listening {name} {address}"))?;
     }
+    output::line(&format!("{is_new}data in {data}"))?;
     if let Some(password) = new_password.filter(|password| server.is_password_of_root(password)) {
         output::line(&format!("password of root (shown only now): {}", password.reveal()))?;
     }
