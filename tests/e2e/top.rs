@@ -133,6 +133,7 @@ fn it_fits_the_terminal_and_ends_in_order_at_a_signal() {
         let width = |line: &str| line.replace("\u{1b}[2m", "").replace("\u{1b}[0m", "").chars().count();
         assert!(lines.iter().all(|line| width(line) <= 40), "{lines:?}");
         assert!(lines.iter().any(|line| line.ends_with('…')), "{lines:?}");
+        assert!(lines.iter().any(|line| line.contains("a-client-with-a-rather-long-name-")), "{lines:?}");
     }
 }
 

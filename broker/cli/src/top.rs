@@ -227,7 +227,11 @@ impl TopArgs {
         let paint = Paint::of_stdout();
         let summary = format!("{} of {all} {}, {:.1} s", rows.len(), self.what.word(), elapsed.as_secs_f64());
         let width = size.map_or(usize::MAX, |(columns, _)| columns);
-        let table: String = self.table(&rows, columns).lines().map(|line| cut(line, width) + "\n").collect();
+        let table = self.table(&rows, columns, false);
+        // What has no room is cut off at the right, where the names are not to be then.
+        let is_narrow = table.lines().any(|line| line.chars().count() > width);
+        let table = if is_narrow { self.table(&rows, columns, true) } else { table };
+        let table: String = table.lines().map(|line| cut(line, width) + "\n").collect();
         let screen = format!("{}\n{table}", paint.text(Colour::Dim, &cut(&summary, width)));
         // To the upper left corner, and everything away that was there.
         let clear = if !self.once && io::stdout().is_terminal() { "\u{1b}[H\u{1b}[2J" } else { "" };
@@ -238,25 +242,25 @@ impl TopArgs {
         Ok(())
     }
 
-    fn table(&self, rows: &[Rated], columns: &[RatedColumn]) -> String {
+    /// The rows with their figures, and their names behind them or in front.
+    fn table(&self, rows: &[Rated], columns: &[RatedColumn], names_first: bool) -> String {
         let (name, of) = self.what.names();
-        let (name, of) = (name.to_uppercase(), of.to_uppercase());
-        let mut head = [""; rates::COLUMNS_MAX + 2];
-        for (title, column) in head.iter_mut().zip(columns) {
-            *title = column.title;
-        }
-        (head[columns.len()], head[columns.len() + 1]) = (&name, &of);
-        let cells: Vec<[String; rates::COLUMNS_MAX + 2]> = rows
-            .iter()
-            .map(|row| {
-                let mut cells = row.cells(columns);
-                cells.extend([row.name.clone(), row.of.clone()]);
-                cells.resize(rates::COLUMNS_MAX + 2, String::new());
-                cells.try_into().unwrap_or_default()
-            })
-            .collect();
-        let right: Vec<usize> = (0..columns.len()).collect();
-        table(head, &cells, &right)
+        let names = [name.to_uppercase(), of.to_uppercase()];
+        let line = |figures: Vec<String>, names: [String; 2]| {
+            let mut cells = if names_first {
+                [names.to_vec(), figures].concat()
+            } else {
+                [figures, names.to_vec()].concat()
+            };
+            cells.resize(rates::COLUMNS_MAX + 2, String::new());
+            <[String; rates::COLUMNS_MAX + 2]>::try_from(cells).unwrap_or_default()
+        };
+        let head = line(columns.iter().map(|column| column.title.to_owned()).collect(), names);
+        let cells: Vec<_> =
+            rows.iter().map(|row| line(row.cells(columns), [row.name.clone(), row.of.clone()])).collect();
+        let first = if names_first { 2 } else { 0 };
+        let right: Vec<usize> = (first..first + columns.len()).collect();
+        table(head.each_ref().map(String::as_str), &cells, &right)
     }
 }
 

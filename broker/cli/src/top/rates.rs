@@ -158,9 +158,14 @@ pub(super) fn rated(
     let seconds = elapsed.as_secs_f64().max(1e-3);
     let rated = |row: &CountedRow| {
         let former = known.get(&(&*row.name, &*row.of)).copied().unwrap_or_default();
-        let values = columns.iter().zip(&row.values).enumerate().map(|(place, (column, value))| {
-            let former = former.get(place).copied().filter(|former| former <= value).unwrap_or_default();
-            if column.measure == Measure::Now { *value } else { (value - former) / seconds }
+        let counted =
+            || columns.iter().zip(&row.values).zip(former.iter().copied().chain(std::iter::repeat(0.0)));
+        let counts_anew =
+            counted().any(|((column, value), former)| column.measure == Measure::Rate && *value < former);
+        let values = counted().map(|((column, value), former)| {
+            let former = if counts_anew { 0.0 } else { former };
+            // An estimate may become less.
+            if column.measure == Measure::Now { *value } else { (value - former).max(0.0) / seconds }
         });
         Rated::new(row.name.clone(), row.of.clone(), values.collect(), columns)
     };
@@ -184,6 +189,9 @@ mod tests {
         assert_eq!(rows[0].cells(RATES_OF_DEFINITIONS), ["10.0", "25.0 %", "0.0", "0.0", "0.0", "7"]);
         assert_eq!(rows[1].cells(RATES_OF_DEFINITIONS)[..2], ["5.0", "25.0 %"]);
         assert_eq!(rows[2].cells(RATES_OF_DEFINITIONS)[..2], ["2.0", "0.0 %"]);
+        let less =
+            rated(&before[..1], &[row("A", 101, 0.5, 0)], RATES_OF_DEFINITIONS, Duration::from_secs(1));
+        assert_eq!(less[0].cells(RATES_OF_DEFINITIONS)[..2], ["1.0", "0.0 %"]);
         assert!(rows[0].rank() > rows[1].rank() && rows[1].rank() > rows[2].rank());
         let told = rows[0].json("kind", RATES_OF_DEFINITIONS);
         assert_eq!(

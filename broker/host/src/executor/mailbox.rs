@@ -109,6 +109,8 @@ pub(crate) enum Activity {
 /// The part of a definition that changes, behind its one lock.
 pub(crate) struct Mailbox {
     pub(crate) activity: Activity,
+    /// When the turn of a worker that is under way, or was the last one, has begun; `None` of inline runs, which are short.
+    pub(crate) turn_began: Option<Instant>,
     /// The instance; taken out while it runs.
     pub(crate) instance: Option<ActionInstance>,
     /// Counts the versions of the guest: an instance of an older one is not put back.
@@ -136,6 +138,7 @@ impl Mailbox {
         Mailbox {
             room,
             activity: Activity::Idle,
+            turn_began: None,
             instance: None,
             version: 0,
             is_pure,

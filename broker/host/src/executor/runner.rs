@@ -87,6 +87,8 @@ pub struct RunnerMetrics {
     pub run_times: DurationCounts<RUN_BUCKETS>,
     /// Time of all runs: of each that was stopped, and for the others the mean of those that were measured.
     pub time: Duration,
+    /// How long the turn of a worker lasts by now that is under way; turns of runs that end are short.
+    pub turn: Duration,
 }
 
 /// Pause of a runner that does not begin again by itself: longer than any broker runs. It is in no queue meanwhile.
@@ -441,9 +443,10 @@ impl Runner {
 
     /// Its figures.
     pub fn metrics(&self) -> RunnerMetrics {
-        let (dropped, waiting) = {
+        let (dropped, waiting, began) = {
             let mailbox = self.mailbox.lock();
-            (mailbox.dropped, mailbox.len())
+            let began = mailbox.turn_began.filter(|_| mailbox.activity == Activity::Running);
+            (mailbox.dropped, mailbox.len(), began)
         };
         let load = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
         RunnerMetrics {
@@ -456,6 +459,7 @@ impl Runner {
             mean_run_time: self.mean_run_time(),
             run_times: self.figures.run_times.read(),
             time: self.time(),
+            turn: began.map_or(Duration::ZERO, |began| began.elapsed()),
         }
     }
 
@@ -502,12 +506,15 @@ impl Runner {
     /// A worker takes it over: gives the instance, if there is one. `None` when it was closed meanwhile.
     pub(super) fn begin_turn(&self) -> Option<(Option<ActionInstance>, u64)> {
         let mut mailbox = self.mailbox.lock();
-        (mailbox.activity == Activity::Ready).then(|| Self::begin(&mut mailbox))
+        let begun = (mailbox.activity == Activity::Ready).then(|| Self::begin(&mut mailbox))?;
+        mailbox.turn_began = Some(Instant::now());
+        Some(begun)
     }
 
     /// The calling thread has it for itself from now on.
     pub(super) fn begin(mailbox: &mut Mailbox) -> (Option<ActionInstance>, u64) {
         mailbox.activity = Activity::Running;
+        mailbox.turn_began = None;
         (mailbox.instance.take(), mailbox.version)
     }
 

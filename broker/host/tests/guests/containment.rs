@@ -68,6 +68,23 @@ fn the_time_of_a_run_that_was_stopped_is_counted_though_it_was_not_to_be_measure
     assert!(metrics.time >= Duration::from_millis(150), "{:?}", metrics.time);
 }
 
+#[test]
+fn a_run_that_goes_on_is_seen_in_the_figures() {
+    let (executor, seen) = executor(1);
+    let limits = GuestLimits { time: Duration::from_millis(500), ..GuestLimits::default() };
+    let text = Text { on_message: LOOP, ..Text::default() };
+    let runner = executor.add(RunnerSpec { limits, ..spec(1, text.guest()) });
+    assert_eq!(runner.metrics().turn, Duration::ZERO);
+    runner.post(owned("in", b"x"), 0, 0).unwrap();
+    while runner.metrics().turn < Duration::from_millis(50) {
+        assert_eq!(runner.metrics().runs, 0, "it was not seen while it ran");
+        std::thread::yield_now();
+    }
+    drop(seen.recv().unwrap());
+    until_pausing(&runner);
+    assert_eq!(runner.metrics().turn, Duration::ZERO);
+}
+
 /// The sink hears of a trap a moment before the pause begins.
 fn until_pausing(runner: &Runner) {
     while !matches!(runner.state(), RunnerState::Pausing(_)) {

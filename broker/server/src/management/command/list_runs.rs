@@ -13,6 +13,9 @@ use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::limits::LISTING_ROWS_MAX;
 
+/// Time from which on a turn is one long run: turns of several end earlier.
+const LONG_RUN: Duration = Duration::from_secs(1);
+
 pub(super) static LIST: Verb = Verb {
     name: "listRuns",
     usage: "",
@@ -20,7 +23,7 @@ pub(super) static LIST: Verb = Verb {
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
     work: Work::Answers,
-    summary: "Lists definitions with runs, errors, runs that were stopped by force, dropped and waiting events, and the seconds that all runs took, which are estimated; at most 1,000.",
+    summary: "Lists definitions with runs, errors, runs that were stopped by force, dropped and waiting events, and the seconds that all runs took, which are estimated, one that goes on for a second or longer with them; at most 1,000.",
     example: "-listRuns",
     execute: list,
 };
@@ -34,9 +37,9 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done::new(format!("{} definition(s).", all.len())).with_data(data))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "runs beyond 2^53 need no last digit")]
 fn row(definition: &Definition, figures: &RunnerMetrics) -> Value {
-    let mean = figures.mean_run_time.unwrap_or(Duration::ZERO);
+    // The runs of a turn that lasts shorter are counted when it ends.
+    let under_way = if figures.turn >= LONG_RUN { figures.turn } else { Duration::ZERO };
     json!({
         "name": &**definition.name(),
         "type": definition.kind().title(),
@@ -45,6 +48,6 @@ fn row(definition: &Definition, figures: &RunnerMetrics) -> Value {
         "traps": figures.traps,
         "dropped": figures.dropped,
         "waiting": figures.waiting,
-        "seconds": mean.as_secs_f64() * figures.runs as f64,
+        "seconds": (figures.time + under_way).as_secs_f64(),
     })
 }
