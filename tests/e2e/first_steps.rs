@@ -104,6 +104,18 @@ fn a_wrong_configuration_leads_to_its_check() {
     assert!(stderr.ends_with(&format!("; `lotmq config check {wrong}` shows all 2 mistakes")), "{stderr}");
     let (code, stdout, _) = run(&["config", "check", &wrong], &home);
     assert_eq!((code, stdout.lines().count()), (Some(1), 2), "{stdout}");
+    // What the right values name is looked at in the same round.
+    let all = file(
+        "all.toml",
+        "[tls]\ncertificate = \"/nonexistent/c.pem\"\n[listener.mqtt]\nbind = \"300.1.1.1\"\n",
+    );
+    let (code, stdout, _) = run(&["config", "check", &all], &home);
+    let told: Vec<&str> = stdout.lines().collect();
+    assert!(code == Some(1) && told.len() == 2, "{stdout}");
+    assert!(
+        told[0].contains(":4: `listener.mqtt.bind`") && told[1].contains("/nonexistent/c.pem"),
+        "{stdout}"
+    );
     let twice = run(&["config", "check", &wrong, "--config", &wrong], &home);
     assert_eq!(twice.0, Some(2), "{}", twice.2);
 

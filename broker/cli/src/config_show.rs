@@ -143,11 +143,11 @@ fn check(place: &PlaceArgs) -> anyhow::Result<Exit> {
             _ => error.to_string(),
         })?;
     }
-    if !mistakes.is_empty() {
-        return Ok(Exit::Failure);
-    }
-    let config = Config::load(sources)?;
-    let refused = preflight::refused(&config);
+    let has_mistakes = !mistakes.is_empty();
+    let config = if has_mistakes { Config::without_mistakes(&sources) } else { Config::load(sources)? };
+    let mut refused = preflight::refused(&config);
+    // A port may be another one without the mistakes.
+    refused.retain(|refused| !has_mistakes || !refused.key.ends_with("port"));
     for preflight::RefusedAtStart { key, reason } in &refused {
         output::line(&match config.origin(key) {
             ValueOrigin::File { path, line: Some(line) } => {
@@ -160,7 +160,7 @@ fn check(place: &PlaceArgs) -> anyhow::Result<Exit> {
             | ValueOrigin::Flag(_)) => format!("`{key}` ({origin}): {reason}"),
         })?;
     }
-    if !refused.is_empty() {
+    if has_mistakes || !refused.is_empty() {
         return Ok(Exit::Failure);
     }
     if let Some(fault) = LocalZone::of_process().fault {

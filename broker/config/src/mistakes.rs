@@ -30,6 +30,17 @@ impl Config {
         mistakes
     }
 
+    /// The configuration without what is wrong in its sources: for who looks for further mistakes, in what the values name.
+    #[must_use]
+    pub fn without_mistakes(sources: &Sources) -> Self {
+        let mut config = Self::default();
+        for assignment in Self::assignments(sources).flatten() {
+            // What is refused stays as it was.
+            drop(config.assign(&assignment));
+        }
+        config
+    }
+
     fn errors(sources: &Sources) -> Vec<ConfigError> {
         let mut config = Self::default();
         let mut errors = Vec::new();
@@ -68,9 +79,26 @@ fn malformed(file: &ConfigFile) -> Vec<Mistake> {
     let (_, errors) = DeTable::parse_recoverable(&file.text);
     let malformed = errors.iter().map(|error| Mistake {
         line: error.span().map(|span| line_at(&file.text, span.start)),
-        error: ConfigError::FileMalformed { path: file.path.clone(), reason: error.message().to_owned() },
+        error: ConfigError::FileMalformed {
+            path: file.path.clone(),
+            reason: malformation(&file.text, error.message(), error.span()),
+        },
     });
     malformed.collect()
+}
+
+/// Text of the parser with what is meant, or with the key that it does not name.
+fn malformation(text: &str, message: &str, span: Option<std::ops::Range<usize>>) -> String {
+    let written = span.and_then(|span| text.get(span.start..)).and_then(|rest| rest.lines().next());
+    let word = written.unwrap_or_default().split(['#', '=', ' ']).next().unwrap_or_default();
+    let is_truth = ["yes", "no", "on", "off", "true", "false"].iter().any(|of| word.eq_ignore_ascii_case(of));
+    if message == "duplicate key" {
+        format!("{message} `{word}`")
+    } else if is_truth {
+        format!("{message}; `{word}` is none of its words: write true or false")
+    } else {
+        message.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -112,6 +140,18 @@ mod tests {
         assert_eq!(both.iter().map(|line| &line[..2]).collect::<Vec<_>>(), ["2:", "4:"], "{both:?}");
         let explained = found("[listener.mqtts]\nport = 8883\n[tls]\ncertifcate = \"c.pem\"\n", &[]);
         assert_eq!(explained.len(), 1, "{explained:?}");
+        for word in ["yes", "Off"] {
+            let told = found(&format!("[routes]\nallow_loopback = {word} # here\n"), &[]);
+            assert!(
+                told[0].ends_with(&format!("`{word}` is none of its words: write true or false")),
+                "{told:?}"
+            );
+        }
+        let twice = found("[sys]\ninterval_sec = 3\ninterval_sec = 4\n", &[]);
+        assert!(
+            twice[0].starts_with("3: ") && twice[0].ends_with("duplicate key `interval_sec`"),
+            "{twice:?}"
+        );
         let malformed = found("[sys]\ninterval_sec = \n[listener\nport = 1\n", &[]);
         assert!(
             malformed.len() >= 2 && malformed[0].starts_with("2: lotmq.toml is not valid TOML"),

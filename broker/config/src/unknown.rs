@@ -23,6 +23,9 @@ const MEANT: &[(&str, &str)] = &[
     ("certfile", "tls.certificate"),
     ("keyfile", "tls.key"),
     ("cert", "tls.certificate"),
+    ("admin.port", "admin.health_port"),
+    ("health.port", "admin.health_port"),
+    ("listener.health.port", "admin.health_port"),
     ("max_connections", "limits.connections"),
     ("max_message_size", "limits.max_packet_size"),
     ("max_packet_bytes", "limits.max_packet_size"),
@@ -41,7 +44,7 @@ const MEANT: &[(&str, &str)] = &[
 /// The key that is meant by a name of [`MEANT`], or that is called so in another section, or in one whose name is almost this.
 fn meant(name: &str) -> Option<&'static str> {
     let (section, last) = name.rsplit_once('.').unwrap_or(("", name));
-    if let Some((_, key)) = MEANT.iter().find(|(written, _)| *written == last) {
+    if let Some((_, key)) = MEANT.iter().find(|(written, _)| *written == last || *written == name) {
         return Some(key);
     }
     let mut of_name = KEYS.iter().map(|key| key.path).filter(|path| leaf(path) == last);
@@ -100,6 +103,8 @@ mod tests {
             ("limits.message_bytes", "limits.max_packet_size"),
             ("allow_anonymous", "auth.anonymous"),
             ("anonymous", "auth.anonymous"),
+            ("admin.port", "admin.health_port"),
+            ("listener.health.port", "admin.health_port"),
             ("limit.queue_bytes", "limits.queue_bytes"),
             ("sys.intervall_sec", "sys.interval_sec"),
         ] {
