@@ -61,8 +61,10 @@ struct RunWarning {
     line: u32,
     column: u32,
     message: Box<str>,
-    /// How often it was told.
+    /// How often it happened.
     count: u64,
+    /// What the instance that told it last had counted by then.
+    told: u64,
     /// When it was told last.
     at: Timestamp,
 }
@@ -84,9 +86,9 @@ pub struct WarningAt {
     pub line: u32,
     /// Column in that line.
     pub column: u32,
-    /// The last text.
+    /// The last text, without a count.
     pub message: String,
-    /// How often it was told since the deploy.
+    /// How often it happened since the deploy, as far as runs have told.
     pub count: u64,
     /// When it was told last.
     pub at: Timestamp,
@@ -238,30 +240,36 @@ impl Activity {
         self.errors.lock().by_sort.clone()
     }
 
-    /// Keeps what a run warned of, the last text of each code and place; of at most 16, others are only counted. Returns how many there were of that place.
-    pub fn note_warning(&self, warning: &RunError<'_>, at: Timestamp) -> u64 {
+    /// Keeps what a run warned of, the last text of each code and place; of at most 16, others are only counted. Returns how many there were of that place, and
+    /// whether that is the first one or has doubled since one was returned so.
+    ///
+    /// Programs tell a warning at doubled counts and say which; an instance that begins anew counts anew.
+    pub fn note_warning(&self, warning: &RunError<'_>, at: Timestamp) -> (u64, bool) {
         let mut warnings = self.warnings.lock();
         let Warnings { kept, late, total } = &mut **warnings;
-        *total += 1;
+        let (message, told) = counted(warning.message);
         let place = (warning.code, warning.line, warning.column);
-        let message = warning.message.into();
-        let known = kept.iter_mut().find(|known| (&*known.code, known.line, known.column) == place);
-        if let Some(known) = known {
-            known.message = message;
-            known.count += 1;
-            known.at = at;
+        let known = kept.iter().position(|known| (&*known.code, known.line, known.column) == place);
+        let before = known.map_or(0, |at| kept[at].told);
+        let more = if told > before { told - before } else { told };
+        *total += more;
+        let count = if let Some(known) = known.map(|at| &mut kept[at]) {
+            known.message = message.into();
+            known.count += more;
+            (known.told, known.at) = (told, at);
             known.count
         } else if kept.len() < WARNINGS_MAX {
-            let (line, column) = (warning.line, warning.column);
-            kept.push(RunWarning { code: warning.code.into(), line, column, message, count: 1, at });
-            1
+            let (code, line, column) = (warning.code.into(), warning.line, warning.column);
+            kept.push(RunWarning { code, line, column, message: message.into(), count: more, told, at });
+            more
         } else {
-            *late += 1;
+            *late += more;
             *late
-        }
+        };
+        (count, count.checked_ilog2() > (count - more).checked_ilog2())
     }
 
-    /// How many warnings were told since the deploy.
+    /// How many warnings there were since the deploy, as far as runs have told.
     pub fn warning_count(&self) -> u64 {
         self.warnings.lock().total
     }
@@ -269,23 +277,27 @@ impl Activity {
     /// What runs warned of, by place.
     pub fn warnings_by_place(&self) -> Vec<WarningAt> {
         let warnings = self.warnings.lock();
-        let of_place = |RunWarning { code, line, column, message, count, at }: &RunWarning| WarningAt {
-            code: code.to_string(),
-            line: *line,
-            column: *column,
-            message: message.to_string(),
-            count: *count,
-            at: *at,
-        };
+        let of_place =
+            |RunWarning { code, line, column, message, count, told: _, at }: &RunWarning| WarningAt {
+                code: code.to_string(),
+                line: *line,
+                column: *column,
+                message: message.to_string(),
+                count: *count,
+                at: *at,
+            };
         warnings.kept.iter().map(of_place).collect()
     }
 
     /// What runs warned of, as people read it: `3:5: a number was compared with something else as text (4 times so far) (LOT601)`.
     pub fn warnings(&self) -> Vec<String> {
         let warnings = self.warnings.lock();
-        let shown = warnings.kept.iter().map(|RunWarning { code, line, column, message, .. }| match line {
-            0 => format!("{message} ({code})"),
-            _ => format!("{line}:{column}: {message} ({code})"),
+        let shown = warnings.kept.iter().map(|RunWarning { code, line, column, message, count, .. }| {
+            let times = if *count > 1 { format!(" ({count}{TIMES}") } else { String::new() };
+            match line {
+                0 => format!("{message}{times} ({code})"),
+                _ => format!("{line}:{column}: {message}{times} ({code})"),
+            }
         });
         shown.collect()
     }
@@ -395,6 +407,16 @@ impl Activity {
     pub(crate) fn differs(&self, topic: &str, payload: &[u8]) -> bool {
         self.change.as_ref().is_none_or(|memory| memory.lock().differs(topic, payload))
     }
+}
+
+/// What stands behind the number in the text of a warning that was told before.
+const TIMES: &str = " times so far)";
+
+/// Text of a warning without the count at its end, and the count.
+fn counted(message: &str) -> (&str, u64) {
+    let parts = message.strip_suffix(TIMES).and_then(|text| text.rsplit_once(" ("));
+    let counted = parts.and_then(|(text, count)| Some((text, count.parse().ok()?)));
+    counted.filter(|(_, count)| *count > 0).unwrap_or((message, 1))
 }
 
 /// Count of a code; of one that came late, of all such.
@@ -553,8 +575,26 @@ mod tests {
         let warnings = activity.warnings();
         assert_eq!(
             (warnings.len(), &*warnings[0], &*warnings[3]),
-            (16, "odd (0) (LOT601)", "3:5: odd (3) (LOT601)")
+            (16, "odd (0) (2 times so far) (LOT601)", "3:5: odd (3) (2 times so far) (LOT601)")
         );
+    }
+
+    #[test]
+    fn a_warning_counts_what_happened_and_not_what_was_told() {
+        let activity = Activity::default();
+        let note = |message: &str| {
+            let warning = RunError { code: "LOT601", message, line: 3, column: 5, ..RunError::default() };
+            activity.note_warning(&warning, Timestamp::UNIX_EPOCH)
+        };
+        assert_eq!(note("odd"), (1, true));
+        assert_eq!(note("odd (2 times so far)"), (2, true));
+        assert_eq!(note("odd (4 times so far)"), (4, true));
+        // An instance that begins anew.
+        assert_eq!([note("odd"), note("odd (2 times so far)")], [(5, false), (6, false)]);
+        assert_eq!(note("odd (4 times so far)"), (8, true));
+        assert_eq!((activity.warning_count(), activity.warnings_by_place()[0].count), (8, 8));
+        assert_eq!(activity.warnings_by_place()[0].message, "odd");
+        assert_eq!(activity.warnings(), ["3:5: odd (8 times so far) (LOT601)"]);
     }
 
     #[test]

@@ -27,7 +27,11 @@ pub(super) fn screen(condition: &Value, endpoint: &str, paint: Paint) -> String 
             locked(&condition["lockedSecrets"]),
         ),
         ("LOGINS THAT WAIT AFTER WRONG PASSWORDS", Colour::Yellow, login_waits(&condition["loginWaits"])),
-        ("ERRORS OF DEFINITIONS (of each code the last one)", Colour::Red, errors(&condition["errors"])),
+        (
+            "ERRORS OF DEFINITIONS (of each code the last one, of routes of each message)",
+            Colour::Red,
+            errors(&condition["errors"]),
+        ),
         (
             "WARNINGS OF DEFINITIONS (of each place the last one)",
             Colour::Yellow,
@@ -85,7 +89,7 @@ fn figures(condition: &Value) -> String {
     line(
         "messages",
         format!(
-            "{:.1}/s in, {:.1}/s out, {:.1}/s dropped; since the start {} in, {} out, {} dropped",
+            "{:.1}/s in, {:.1}/s out, {:.1}/s dropped (means of a minute); since the start {} in, {} out, {} dropped",
             rate("receivedPerSecond"),
             rate("sentPerSecond"),
             rate("droppedPerSecond"),
@@ -353,13 +357,13 @@ mod tests {
                 {"kind": "Route", "name": "Up", "code": "ROUTE_AWAY", "count": 1, "over": true,
                 "timestamp": "2026-11-25T22:00:00.000Z", "message": "connection refused"}],
             "warnings": [{"kind": "Action", "name": "Hot", "code": "LOT601", "file": "line.lot", "line": 4, "column": 9, "count": 2,
-                "message": "a number was compared with something else as text (2 times so far)"}],
+                "message": "a number was compared with something else as text"}],
         });
         let expected = "\
 lotmq 1.0 at 127.0.0.1:1883 is failing, with 1 Red of 2 routes, up 1m01s
 
 clients      2 connected with this one, 3 sessions, 4 subscriptions
-messages     1.3/s in, 2.0/s out, 0.0/s dropped; since the start 10 in, 20 out, 0 dropped
+messages     1.3/s in, 2.0/s out, 0.0/s dropped (means of a minute); since the start 10 in, 20 out, 0 dropped
 of routes    0.1/s brought, 0.0/s delivered to other systems; since the start 5 brought, 70 delivered
 definitions  2 Action (1 with errors), 1 Rule
 store        1.0 MiB, 6 messages stored, 5 retained
@@ -380,14 +384,14 @@ LOGINS THAT WAIT AFTER WRONG PASSWORDS
   ann             192.0.2.1         6  2026-11-25T22:11:24.553Z
   (no such user)  unix             12  2026-11-25T22:11:23.553Z
 
-ERRORS OF DEFINITIONS (of each code the last one)
+ERRORS OF DEFINITIONS (of each code the last one, of routes of each message)
   KIND    NAME  CODE        PLACE         COUNT  LAST                           MESSAGE
   Action  Hot   LOT602      line.lot:3:5      7  2026-11-25T22:11:24.553Z       division by zero
   Route   Up    ROUTE_AWAY                    1  2026-11-25T22:00:00.000Z over  connection refused
 
 WARNINGS OF DEFINITIONS (of each place the last one)
   KIND    NAME  CODE    PLACE         COUNT  MESSAGE
-  Action  Hot   LOT601  line.lot:4:9      2  a number was compared with something else as text (2 times so far)
+  Action  Hot   LOT601  line.lot:4:9      2  a number was compared with something else as text
 
 ROUTES
   NAME  TYPE         CONNECTION    HEALTH  DELIVERED  /S  LATENCY  RECEIVED   /S  LAST  FAILED  WAITING  OLDEST  DEAD  DROPPED

@@ -225,13 +225,15 @@ fn ended(
     run: &Run<'_>,
     (output, undone): (&RunOutput, &Undone),
 ) {
-    let now = timestamp(turn.wall_ms());
-    definition.activity.run_ended(now);
     let error = match run.outcome {
         RunOutcome::Done(_) | RunOutcome::SliceExpired => None,
         RunOutcome::Failed(error) => Some(error.clone()),
         RunOutcome::Trapped(trap) => Some(trap.clone().into()),
     };
+    // Beside an error, which has the time of the clock, one that is a tick older looks as if it were of a run before.
+    let is_clean = error.is_none() && failed.0.is_empty();
+    let now = if is_clean { timestamp(turn.wall_ms()) } else { definitions_now(&*turn.core.clock).wall };
+    definition.activity.run_ended(now);
     // Neither the message of an error nor what was published: both may hold payloads.
     trace!(
         target: "lot",

@@ -166,7 +166,7 @@ fn show_witness(tenant: &Tenant, definition: &Definition, text: &str) {
 /// Notes a warning, without the values of secrets. Of modules and routes each is a line in the log and at their topics, as far as there are not too many; of LoT
 /// programs the first one of a place, and then one whenever their number has doubled.
 pub(super) fn warn(turn: &mut Turn, tenant: &Arc<Tenant>, definition: &Definition, warning: &RunError<'_>) {
-    if let Some(line) = warned(tenant, definition, warning, timestamp(turn.wall_ms())) {
+    if let Some(line) = warned(tenant, definition, warning, definitions_now(&*turn.core.clock).wall) {
         publish_line(turn, tenant, &line);
     }
 }
@@ -188,12 +188,12 @@ fn warned(
     warning: &RunError<'_>,
     at: Timestamp,
 ) -> Option<HeardLine> {
-    let count = note_warning(tenant, definition, warning, at);
+    let (count, is_told) = note_warning(tenant, definition, warning, at);
     if matches!(definition.kind(), DefinitionKind::Module | DefinitionKind::Route) {
         let text = format!("{} ({})", warning.message, warning.code);
         return written(tenant, definition, (LogLevel::Warn, &text), Some(warning.code), at);
     }
-    if !count.is_power_of_two() {
+    if !is_told {
         return None;
     }
     let variables = &tenant.programs().variables;
@@ -373,8 +373,13 @@ pub(super) fn record_masked(
     definition.activity.record_error(definition.name(), &error, now)
 }
 
-/// Notes a warning without the values of secrets; returns how many there were of its place.
-fn note_warning(tenant: &Tenant, definition: &Definition, warning: &RunError<'_>, at: Timestamp) -> u64 {
+/// Notes a warning without the values of secrets; returns how many there were of its place, and whether that has doubled.
+fn note_warning(
+    tenant: &Tenant,
+    definition: &Definition,
+    warning: &RunError<'_>,
+    at: Timestamp,
+) -> (u64, bool) {
     let message = tenant.programs().variables.masked_text(warning.message);
     let line = definition.line_of_file(warning.line);
     let warning = RunError { message: &message, line, ..*warning };
