@@ -324,7 +324,7 @@ impl WindowWatch {
         let ended_ms = table.ended_ms(now);
         // Where it has several steps, their own ends are not remembered.
         let length_ms = i64::try_from(last_ms).unwrap_or(i64::MAX);
-        let nominal_ms = ended_ms.saturating_sub(length_ms).max(table.since_ms);
+        let nominal_ms = self.start_before(ended_ms, length_ms, every_ms).max(table.since_ms);
         let start_ms = if steps == 1 { table.began_ms } else { nominal_ms };
         let ends = (start_ms, ended_ms);
         let told: Vec<(Arc<str>, Vec<u8>)> = table
@@ -494,6 +494,18 @@ impl WindowWatch {
             return rest;
         }
         u64::try_from(signed.saturating_sub(change)).ok().filter(|rest| *rest > 0).unwrap_or(rest)
+    }
+
+    /// When a window of this length began, on the wall clock, whose steps ended as [`over_change_of_clocks`](Self::over_change_of_clocks) has it.
+    fn start_before(&self, ended_ms: i64, length_ms: i64, every_ms: u64) -> i64 {
+        let offset_ms = |ms: i64| {
+            let at = Timestamp::from_millisecond(ms);
+            at.map_or(0, |at| i64::from(self.zone.to_offset(at).seconds()) * 1000)
+        };
+        let start_ms = ended_ms.saturating_sub(length_ms);
+        let change = offset_ms(ended_ms) - offset_ms(start_ms);
+        let every = i64::try_from(every_ms).unwrap_or(i64::MAX).max(1);
+        if change % every == 0 { start_ms } else { start_ms.saturating_add(change) }
     }
 
     fn note_next(&self, table: &WindowTable) {

@@ -79,6 +79,13 @@ fn length(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<Length> {
         let draft = Draft::error(codes::BAD_INTERVAL, parser.peek_at(1).span, message);
         return parser.fail(draft.suggest("write MESSAGES, or a unit of time such as SECONDS"));
     }
+    if let word @ ("MONTH" | "MONTHS" | "YEAR" | "YEARS") = parser.word_at(1) {
+        let message = format!(
+            "{word} is no length of a window: it would count 30 or 365 days, and begin with no month"
+        );
+        let draft = Draft::error(codes::BAD_INTERVAL, parser.peek_at(1).span, message).unless_stored();
+        parser.sink.push(draft.suggest("write DAYS, or keep a sum and report it ON EVERY DAY 1 OF MONTH"));
+    }
     if !is_of_messages {
         return Ok(Length::Milliseconds(every::fixed_interval(parser)?.max(INTERVAL_MS_MIN)));
     }

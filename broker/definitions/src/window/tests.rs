@@ -205,6 +205,40 @@ fn windows_say_from_when_to_when_in_local_time_over_a_change_of_the_clocks() {
 }
 
 #[test]
+fn a_sliding_window_over_a_change_of_the_clocks_says_when_it_began() {
+    for (wall, last_days, expected) in [
+        ("2026-10-24T20:30:00Z", 2, "2026-10-25T00:00:00+02:00 2026-10-27T00:00:00+01:00"),
+        ("2026-03-28T20:30:00Z", 2, "2026-03-29T00:00:00+01:00 2026-03-31T00:00:00+02:00"),
+    ] {
+        let mut world = World::loading(RegistryOptions::new(TimeZone::get("Europe/Berlin").unwrap()));
+        world.now.wall = wall.parse().unwrap();
+        let days = WindowExtent::Time { last_ms: last_days * 86_400_000, every_ms: 86_400_000, from_ms: 0 };
+        world.add(action("W", trigger(&["t/a"], days)));
+        let mut told = Vec::new();
+        for _ in 0..60 {
+            watch(&world).take("t/a", b"1", 0);
+            world.pass(3_600);
+            told.extend(ends(&closed(&world)));
+        }
+        let (start, end) = told.pop().unwrap();
+        assert_eq!(format!("{start} {end}"), expected);
+    }
+    // Steps of an hour end each hour that passes, also where one comes twice.
+    let mut world = World::loading(RegistryOptions::new(TimeZone::get("Europe/Berlin").unwrap()));
+    world.now.wall = "2026-10-24T22:00:00Z".parse().unwrap();
+    let hours = WindowExtent::Time { last_ms: 3 * 3_600_000, every_ms: 3_600_000, from_ms: 0 };
+    world.add(action("W", trigger(&["t/a"], hours)));
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        watch(&world).take("t/a", b"1", 0);
+        world.pass(3_600);
+        told.extend(ends(&closed(&world)));
+    }
+    let (start, end) = told.pop().unwrap();
+    assert_eq!(format!("{start} {end}"), "2026-10-25T01:00:00+02:00 2026-10-25T03:00:00+01:00");
+}
+
+#[test]
 fn ends_of_sliding_windows_and_of_windows_of_messages() {
     let mut sliding = world(WindowExtent::Time { last_ms: 30_000, every_ms: 10_000, from_ms: 0 });
     let mut told = Vec::new();
