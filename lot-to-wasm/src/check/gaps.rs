@@ -1,4 +1,4 @@
-//! What a Rule leaves open, though it does not look so: whom it does not name, and who is not logged in (LoT reference §10.3, §10.4).
+//! What a Rule leaves open, though it does not look so: whom it does not name, and who is not logged in; and that it closes all (LoT reference §10.3, §10.4).
 
 use crate::check::tree::SessionWord;
 use crate::diagnostic::{Draft, Sink, codes};
@@ -52,6 +52,7 @@ impl PossibleVerdicts {
 pub(crate) fn warn_of_gaps(rule: &DefineRule, all: &[Option<Entity>], sink: &mut Sink<'_>) {
     let Some(body) = &rule.body else { return };
     warn_of_open(rule, body, all, sink);
+    warn_of_lock_out(rule, body, all, sink);
     warn_of_anonymous(body, sink);
 }
 
@@ -68,14 +69,7 @@ fn warn_of_open(rule: &DefineRule, body: &RuleBody, all: &[Option<Entity>], sink
             && other.priority >= rule.priority
             && covers(other, rule)
     };
-    let mut others = all.iter().filter_map(|entity| match entity {
-        Some(Entity::Rule(other)) => Some(other),
-        Some(
-            Entity::Action(_) | Entity::Model(_) | Entity::Route(_) | Entity::Panel(_) | Entity::Theme(_),
-        )
-        | None => None,
-    });
-    if !is_open || others.any(is_closed_by) {
+    if !is_open || rules(all).any(is_closed_by) {
         return;
     }
     let span = branches.first().map_or(rule.name.span, |(condition, _)| condition.span);
@@ -85,6 +79,33 @@ fn warn_of_open(rule: &DefineRule, body: &RuleBody, all: &[Option<Entity>], sink
     sink.push(draft.suggest(
         "write ELSE in the column of IF and DENY below it, or a second rule with a higher number that denies",
     ));
+}
+
+/// A rule for logins that denies whoever is left, where no other one lets anybody in before.
+fn warn_of_lock_out(rule: &DefineRule, body: &RuleBody, all: &[Option<Entity>], sink: &mut Sink<'_>) {
+    let outcomes = PossibleVerdicts::of(body);
+    let lets_in = |other: &DefineRule| {
+        let allows = other.body.as_ref().is_some_and(|body| PossibleVerdicts::of(body).allow);
+        allows && other.scope.text == rule.scope.text && other.priority <= rule.priority
+    };
+    let denies_all = outcomes.deny && !outcomes.allow && !outcomes.nothing;
+    if rule.scope.text != "Connect" || !denies_all || rules(all).any(lets_in) {
+        return;
+    }
+    let message = "nobody but root can log in whom no rule with a lower number lets in";
+    let draft = Draft::warning(codes::LOCKED_OUT, rule.name.span, message);
+    sink.push(draft.suggest("say who is meant: IF CLIENTID STARTS_WITH \"x\" THEN, and DENY below it"));
+}
+
+/// The rules among entities.
+fn rules(all: &[Option<Entity>]) -> impl Iterator<Item = &DefineRule> {
+    all.iter().filter_map(|entity| match entity {
+        Some(Entity::Rule(rule)) => Some(rule),
+        Some(
+            Entity::Action(_) | Entity::Model(_) | Entity::Route(_) | Entity::Panel(_) | Entity::Theme(_),
+        )
+        | None => None,
+    })
 }
 
 /// Whether every topic of `narrow` is one of `wide`.

@@ -111,7 +111,26 @@ impl Checker<'_, '_, '_> {
             rest = after;
         }
         kept.push_str(rest);
+        self.warn_of_members(&kept, span);
         pieces.push(Piece::Text(kept, span));
+    }
+
+    /// A member of a variable in braces, or blanks round its name: that is not filled in.
+    fn warn_of_members(&mut self, text: &str, span: Span) {
+        let braces = text.match_indices('{').find_map(|(open, _)| {
+            let (inside, after) = text.get(open + 1..)?.split_once('}')?;
+            let name = inside.trim();
+            let end = name.find(['.', '[']).unwrap_or(name.len());
+            let is_known = self.scope.find(name.get(..end)?).is_some();
+            is_known.then(|| (text.get(..open).unwrap_or_default(), name, after))
+        });
+        let Some((before, name, after)) = braces else { return };
+        let quoted = |text: &str| (!text.is_empty()).then(|| format!("{text:?}"));
+        let value = format!("{{{name}}}");
+        let sum: Vec<String> = [quoted(before), Some(value), quoted(after)].into_iter().flatten().collect();
+        let message = format!("`{{{name}}}` in a topic is no name of a variable alone, and stays as it is");
+        let draft = Draft::warning(codes::TOPIC_PLACEHOLDER, span, message);
+        self.error(draft.suggest(format!("join it: {}", sum.join(" + "))));
     }
 
     /// Replaces whole-level wildcards in literals by what the trigger matched.

@@ -18,6 +18,13 @@ pub(crate) fn warn_of_foreign_wildcard(filter: &str, span: Span, sink: &mut Sink
 
 /// Refuses such wildcards in the pattern of a rule: it would be about one topic that nobody uses, and protect nothing.
 pub(super) fn refuse_foreign_wildcard(pattern: &str, span: Span, sink: &mut Sink<'_>) {
+    if let Some(braces) = braces(pattern) {
+        let message = format!("`{braces}` in the filter of a rule is text: nothing is filled in");
+        let draft = Draft::error(codes::FOREIGN_WILDCARD, span, message).unless_stored();
+        let hint = "write + for the level, and ask for it: IF USER IS TOPIC POSITION 2 THEN";
+        return sink
+            .push(draft.note("the rule would be about a topic with these very braces in it").suggest(hint));
+    }
     let Some(found) = foreign_wildcard(pattern) else { return };
     let draft = Draft::error(codes::FOREIGN_WILDCARD, span, message(found))
         .unless_stored()
@@ -42,4 +49,11 @@ fn message(found: ForeignWildcard<'_>) -> String {
 fn with_fix(draft: Draft, filter: &str, own: &str, span: Span, sink: &mut Sink<'_>) {
     let is_plain = sink.source().slice(span).get(1..).is_some_and(|inside| inside.starts_with(filter));
     sink.push(if is_plain { draft.fix(span, format!("\"{own}\"")) } else { draft });
+}
+
+/// The first name in braces.
+fn braces(pattern: &str) -> Option<&str> {
+    let start = pattern.find('{')?;
+    let rest = pattern.get(start..)?;
+    rest.get(..=rest.find('}')?)
 }

@@ -349,6 +349,8 @@ codes! {
         "TRIGGER hands its value to an event as if SOURCE_TOPIC had received it, and that is no topic where it has wildcards: {topic} is the filter, and {topic.n} at a wildcard is + or #. Give the event what it needs in the value, as {payload.json.line}, or PUBLISH to a topic that the filter matches."
     451 EMPTY_IN_CAST "cast of what may never have been written, compared with zero"
         "A cast leaves Empty as it is: a topic that was never written gives Empty AS INT too, which does not equal 0, nor FALSE AS BOOL. (GET TOPIC \"n\" AS INT) + 0 is 0 then; or ask == EMPTY beside it, and this is told no more."
+    452 LOCKED_OUT "rule by which nobody can log in"
+        "A rule for Connect that denies without a condition refuses every client, but root, whom no rule with a lower number lets in. Where it closes what others open, those stand in its text or project, and this is not told."
     501 NOT_YET_COMPILED "this build does not compile it yet"
         "The text is understood, but the code generator for this construct is not part of this build."
     502 NESTED_TOO_DEEP "nested too deeply"
