@@ -26,8 +26,10 @@ pub fn to_text(file: &str, diagnostic: &Diagnostic) -> String {
     line(format!("{}[{code}]: {message}", severity.as_str()));
     line(format!("{gutter}--> {file}:{}:{}", span.start.line, span.start.column));
     line(format!("{gutter} |"));
-    line(format!("{} | {}", span.start.line, source_line));
-    line(format!("{gutter} | {}{} {}", pad(span), marks(span, source_line), diagnostic.label));
+    let shown = ShownLine::of(source_line, span);
+    line(format!("{} | {}", span.start.line, shown.line));
+    let marks = marks(span, source_line);
+    line(format!("{gutter} | {}{marks} {}", " ".repeat(shown.before), diagnostic.label));
     for Label { file, span, text } in &diagnostic.labels {
         let file =
             file.as_ref().filter(|file| !file.is_empty()).map_or(String::new(), |file| format!("{file}:"));
@@ -85,8 +87,29 @@ fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-fn pad(span: &TextSpan) -> String {
-    " ".repeat(span.start.column.saturating_sub(1) as usize)
+/// Characters of a line that are shown before the place, and from it on; of a longer line `…` stands for the rest.
+const SHOWN_BEFORE: usize = 200;
+const SHOWN_BEHIND: usize = 500;
+
+/// A source line as it is shown.
+struct ShownLine {
+    line: String,
+    /// Characters in front of the place.
+    before: usize,
+}
+
+impl ShownLine {
+    fn of(source_line: &str, span: &TextSpan) -> ShownLine {
+        let before = span.start.column.saturating_sub(1) as usize;
+        let skipped = before.saturating_sub(SHOWN_BEFORE);
+        let mut characters = source_line.chars().skip(skipped);
+        let mut line = String::from(if skipped > 0 { "…" } else { "" });
+        line.extend(characters.by_ref().take(before - skipped + SHOWN_BEHIND));
+        if characters.next().is_some() {
+            line.push('…');
+        }
+        ShownLine { line, before: before - skipped + usize::from(skipped > 0) }
+    }
 }
 
 /// Carets under the span; to the end of the line when it goes on below.

@@ -433,7 +433,8 @@ impl Parser<'_, '_> {
 
     /// Reports that a value is nested more than `bound` deep, operators that follow each other included.
     pub(crate) fn too_deep<T>(&mut self, span: Span, bound: usize) -> Parsed<T> {
-        let message = format!("nested more than {bound} levels deep");
+        let row = if bound > EXPRESSION_DEPTH_MAX { ", operators in a row included" } else { "" };
+        let message = format!("nested more than {bound} levels deep{row}");
         self.fail(Draft::error(codes::NESTED_TOO_DEEP, span, message).suggest("split it with SET"))
     }
 

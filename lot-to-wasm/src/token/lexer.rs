@@ -128,7 +128,7 @@ impl Scanner<'_, '_, '_> {
         let span = Span::new(start, self.at);
         let word = self.sink.source().slice(span);
         if let Some(letter) = word.chars().find(|c| !c.is_ascii()) {
-            let message = format!("unexpected character `{letter}` in the name `{}`", shown(word));
+            let message = format!("unexpected character `{letter}` in the name `{}`", first_letters(word));
             let draft = Draft::error(codes::UNEXPECTED_CHARACTER, span, message)
                 .note("names have letters from a to z, digits and _; any others only in quotes");
             self.sink.push(match identifier_like(word) {
@@ -561,6 +561,11 @@ fn hint_of_quotes(text: &str) -> &'static str {
         return "write texts in straight quotes and join them with values: \"a = \" + {a}";
     }
     "write strings in straight quotes: \"text\""
+}
+
+/// The first letters of a name, for a message.
+fn first_letters(name: &str) -> &str {
+    name.char_indices().nth(60).map_or(name, |(end, _)| &name[..end])
 }
 
 /// The first characters of a text, for a message.

@@ -231,3 +231,19 @@ fn entities_of_another_kind_than_the_wanted_one_are_read_alone() {
     assert!(rule.output.is_some(), "{rule:?}");
     assert_eq!(count.get(), 22, "a sign of life before each");
 }
+
+#[test]
+fn of_a_long_line_what_is_round_the_mistake_is_shown() {
+    let text = on_topic(&format!(
+        "    PUBLISH TOPIC \"o\" WITH \"{0}\" + {{nothing}} + \"{0}\"\n",
+        "a".repeat(100_000)
+    ));
+    let found = check_project(&[&text], &CompileOptions::default()).remove(0).all_diagnostics().remove(0);
+    let shown = lot_to_wasm::diagnostic::render::to_text("a.lot", &found);
+    assert!(shown.len() < 2000, "{} bytes", shown.len());
+    let lines: Vec<&str> = shown.lines().collect();
+    let column = |line: &str, part: &str| line.find(part).map(|at| line[..at].chars().count());
+    let place = column(lines[3], "{nothing}");
+    assert!(place.is_some() && place == column(lines[4], "^"), "{shown}");
+    assert!(lines[3].ends_with('…'), "{shown}");
+}
