@@ -2,6 +2,7 @@
 //!
 //! Each entity is compiled on its own, so that a bad one does not prevent the others (LoT reference §1.4).
 
+mod misspelt;
 mod stray;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use crate::lower::TooLarge;
 use crate::source::{Position, Source, Span};
 use crate::split::{Slices, split};
 use crate::syntax;
+use misspelt::with_keywords_meant;
 use stray::{Stray, declared, without_consequences};
 
 /// How to compile.
@@ -159,7 +161,7 @@ fn parse_entity(whole: &Source<'_>, range: Range<usize>) -> ParsedEntity {
     let mut sink = Sink::new(&source);
     let tree = tree(&mut sink);
     let lines_before = lines_before(whole, range.start);
-    ParsedEntity { range, lines_before, tree, diagnostics: sink.finish() }
+    ParsedEntity { range, lines_before, tree, diagnostics: with_keywords_meant(sink.finish()) }
 }
 
 /// Compiles every entity of a text, each on its own. Callable Actions and Models of the text are known to each other.
@@ -254,7 +256,7 @@ fn compile_slices(
             name: tree.as_ref().map_or(String::new(), |tree| tree.name().text.clone()),
             range,
             lines_before,
-            diagnostics: sink.finish(),
+            diagnostics: with_keywords_meant(sink.finish()),
             output,
         });
     }

@@ -4,19 +4,20 @@
 //! editor are the caller's.
 
 mod grammar;
-mod keyword;
 mod kinds;
 mod outline;
 mod proposal;
 mod reference;
 mod tokens;
+mod words;
 
+pub use crate::keyword::{Family, Keyword};
 pub use grammar::grammar;
-pub use keyword::{Family, Keyword, first_words, keyword, keywords};
 pub use kinds::{Kinds, kinds};
 pub use outline::{Symbol, SymbolKind, outline};
 pub use proposal::{Names, Proposals, proposals};
 pub use reference::{Reference, Target, reference, references};
+pub use words::{first_words, keyword, keywords};
 
 #[cfg(test)]
 mod tests;

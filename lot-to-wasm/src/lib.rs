@@ -15,6 +15,7 @@ mod format;
 pub mod function;
 mod fuzz;
 mod identifier;
+mod keyword;
 pub mod limits;
 pub mod lower;
 pub mod notebook;

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::keyword::{Family, keywords};
+use super::words::keywords;
+use crate::keyword::Family;
 
 /// The grammar as JSON text, made from the [`keywords`].
 pub fn grammar() -> String {

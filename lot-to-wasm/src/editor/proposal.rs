@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use lot_facts::Kind;
 
-use super::keyword::keyword;
 use super::tokens::{Tokens, entity_at};
+use super::words::keyword;
 use crate::check::RULE_SCOPES;
 use crate::statement::{self, Use};
 use crate::{function, route, trigger};

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use lot_facts::Kind;
 
-use super::keyword::{Keyword, keyword};
 use super::tokens::Tokens;
+use super::words::keyword;
+use crate::keyword::Keyword;
 
 /// What stands at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -268,6 +268,17 @@ impl Parser<'_, '_> {
         if matches!(self.word(), "OUTPUT" | "RETURN") && self.begins_line() {
             return self.output_before_body();
         }
+        if draught.trigger.is_none()
+            && self.begins_line()
+            && self.word_at(2) == "AS"
+            && self.misspelt(&["INPUT"]).is_some()
+        {
+            let message = format!("expected INPUT, found {}", self.word());
+            self.sink
+                .push(Draft::error(codes::EXPECTED_WORD, self.span(), message).did_you_mean(Some("INPUT")));
+            self.advance();
+            return self.input_line(draught);
+        }
         let is_input = draught.trigger.is_none() && self.word_at(1) == "AS";
         if !is_input && (draught.trigger.is_some() || !draught.inputs.is_empty()) {
             self.missing_do(draught);
@@ -389,8 +400,10 @@ impl Parser<'_, '_> {
         self.sink.push(if self.is_keyword("AND") && matches!(fact, Some(Trigger::Calendar { .. })) {
             let gap = Span { start: self.previous().end, ..self.span() };
             draft.suggest("a comma stands between days, and between times of day").fix(gap, ",")
+        } else if self.is_keyword("TO") && matches!(fact, Some(Trigger::Calendar { .. })) {
+            draft.suggest("name the days with commas between them; WEEKDAY is Monday to Friday")
         } else if self.is_keyword("OR") && fact.is_some() && !self.begins_line() {
-            draft.suggest("only ON TOPIC and ON SILENCE take several topics, with OR between them: write a second action for the other")
+            draft.suggest("only ON TOPIC, ON SILENCE and ON WINDOW take several topics, with OR between them: write a second action for the other")
         } else if code == codes::EXPECTED_DO && self.is_keyword("AND") {
             draft.suggest("write OR, or a comma, between topics that start it: ON TOPIC \"a\" OR \"b\" DO")
         } else if code == codes::EXPECTED_DO && matches!(self.word(), "WHEN" | "IF" | "WHERE" | "HAVING") {
@@ -494,6 +507,18 @@ impl Parser<'_, '_> {
             return self.without_define();
         }
         let place = if draught.outputs.is_empty() { "the statements" } else { "the outputs" };
+        if kind_of(self.word_at(1)).is_some()
+            && let Some(near) = self.misspelt(&["DEFINE"])
+        {
+            let message = format!("unexpected {} in column 1 after {place}", self.word());
+            let draft = Draft::error(codes::AFTER_BODY, self.span(), message);
+            self.sink.push(draft.did_you_mean(Some(near)));
+            // The rest is another definition.
+            while !self.is_end() {
+                self.advance();
+            }
+            return Ok(());
+        }
         if self.is_foreign_line() {
             self.foreign_lines(place);
             return Ok(());

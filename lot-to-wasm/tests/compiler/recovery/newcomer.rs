@@ -33,6 +33,15 @@ pub(super) const BODIES: &[(&str, &[&str])] = &[
     ("PUBLISH TOPIC \"o\" WITH 1 QSO 1", &["LOT247 3 =>     PUBLISH TOPIC \"o\" WITH 1 QOS 1"]),
     ("KEEP TOPIC \"k\" WITH \" a \" ADN_THEN TRIM", &["LOT247 3 =>     KEEP TOPIC \"k\" WITH \" a \" AND_THEN TRIM"]),
     ("IF PAYLOAD > 1 THEN\n    KEEP TOPIC \"k\" WITH 1\nESLE\n    KEEP TOPIC \"k\" WITH 2", &["LOT230 5 =>     ELSE"]),
+    ("KEEP TOPIC \"k\" WITH (GTE TOPIC \"s\" AS INT) + 1", &["LOT246 3 =>     KEEP TOPIC \"k\" WITH (GET TOPIC \"s\" AS INT) + 1"]),
+    ("KEEP TOPIC \"k\" WITH TPOIC POSITION 2", &["LOT247 3 =>     KEEP TOPIC \"k\" WITH TOPIC POSITION 2"]),
+    ("KEEP TOPIC \"k\" WITH TIMETSAMP \"ISO\"", &["LOT247 3 =>     KEEP TOPIC \"k\" WITH TIMESTAMP \"ISO\""]),
+    ("KEEP TOPIC \"k\" WITH LOCL TIMESTAMP \"HH\"", &["LOT247 3 =>     KEEP TOPIC \"k\" WITH LOCAL TIMESTAMP \"HH\""]),
+    ("KEEP TOPIC \"k\" WITH LENGTH(RANOM UUID)", &["LOT246 3 =>     KEEP TOPIC \"k\" WITH LENGTH(RANDOM UUID)"]),
+    ("IF PAYLOAD > 1 ADN PAYLOAD < 5 THEN\n    KEEP TOPIC \"k\" WITH 1", &["LOT203 3 =>     IF PAYLOAD > 1 AND PAYLOAD < 5 THEN"]),
+    ("IF PAYLOAD MATCES REGEX \"x\" THEN\n    KEEP TOPIC \"k\" WITH 1", &["LOT203 3 =>     IF PAYLOAD MATCHES REGEX \"x\" THEN"]),
+    ("PUBLISH TOPIC \"o\" WITH 1 WITH CONTENT TYE \"t\"", &["LOT247 3 =>     PUBLISH TOPIC \"o\" WITH 1 WITH CONTENT TYPE \"t\""]),
+    ("SET j = {\"b\": 1}\nPUBLISH TOPIC \"part/{j.b}/x\" WITH {j}", &["LOT314 4: join it: \"part/\" + {j.b} + \"/x\""]),
     ("REJECT", &["LOT220 3: an action refuses nothing: who may publish what says a rule, DEFINE RULE Name WITH PRIORITY 100 FOR Publish TO TOPIC \"a/#\""]),
 ];
 
@@ -41,6 +50,9 @@ pub(super) const BODIES: &[(&str, &[&str])] = &[
 pub(super) const TEXTS: &[(&str, &[&str])] = &[
     ("DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"x/#\"\n    IF UESR IS \"a\" THEN\n        ALLOW\n    ELSE\n        DENY\n", &["LOT235 2 =>     IF USER IS \"a\" THEN"]),
     ("DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"x/#\"\n    IF USER IS \"a\" THEN\n        ALLOW\n    ESLE\n        DENY\n", &["LOT251 4 =>     ELSE"]),
+    ("DEFINE ACTION A\nINPUT a AS INT\nINPT b AS INT\nDO\n    KEEP TOPIC \"k\" WITH {a} + {b}\n", &["LOT242 3 => INPUT b AS INT"]),
+    ("DEFINE ACTION A\nON TOPIC \"a\" DO\n    KEEP TOPIC \"k\" WITH 1\n\nDEFNE ACTION B\nON TOPIC \"b\" DO\n    KEEP TOPIC \"k\" WITH 2\n", &["LOT251 5 => DEFINE ACTION B"]),
+    ("DEFINE MODEL M COLLAPSED\n    ADD DOUBLE \"t\" WITH TOPIC \"a\" AS TRGGER\n", &["LOT234 2 =>     ADD DOUBLE \"t\" WITH TOPIC \"a\" AS TRIGGER"]),
     ("DEFINE ACTION A\nON TOPIC \"a\" DO KEEP TOPIC \"k\" WITH 1\n", &["LOT207 2: write the statements on the next lines, indented by 4 spaces"]),
     ("DEFINE ROUTE R WITH TYPE MQTT_BRIDGE\n    ADD SOURCE_CONFIG\n        WITH BROKER SELF\n    ADD DESTINATION_CONFIG\n        WITH BROKER_ADRESS \"h\"\n", &["LOT322 5 =>         WITH BROKER_ADDRESS \"h\""]),
     ("DEFINE ROUTE R WITH TYPE MQTT_BRIDGE\n    ADD SOURCE_CONFIG\n        WITH BROKER SELF\n    ADD DESTINATION_CONFIG\n        WITH BROKER_PORT 1883\n", &["LOT322 4: add a line WITH BROKER_ADDRESS …"]),
@@ -53,6 +65,7 @@ pub(super) const TEXTS: &[(&str, &[&str])] = &[
     ("DEFINE RULE R WITH PRIORITY 100 FOR Publsh TO TOPIC \"x/#\"\n    IF USER IS \"a\" THEN\n        ALLOW\n    ELSE\n        DENY\n", &["LOT309 1 => DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"x/#\""]),
     ("DEFINE RULE R WITH PRIORITY 100 FOR Everything TO TOPIC \"x/#\"\n    IF USER IS \"a\" THEN\n        ALLOW\n    ELSE\n        DENY\n", &["LOT309 1: write Publish, Subscribe, Connect, or one of those for commands in docs/lot/rules.md"]),
     ("DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"x/#\"\n    IF USER IS \"a\" THEN\n        ALLOW\n    ELSE\n        REJECT\n", &["LOT220 5 =>         DENY"]),
+    ("DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"site/{USER}/#\"\n    IF USER IS \"a\" THEN\n        ALLOW\n    ELSE\n        DENY\n", &["LOT444 1: write + for the level, and ask for it: IF USER IS TOPIC POSITION 2 THEN"]),
     ("DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"x/*\"\n    IF USER IS \"a\" THEN\n        ALLOW\n    ELSE\n        DENY\n", &["LOT444 1 => DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"x/#\""]),
     ("DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"*/x\"\n    IF USER IS \"a\" THEN\n        ALLOW\n    ELSE\n        DENY\n", &["LOT444 1 => DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"+/x\""]),
     ("DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"x*\"\n    IF USER IS \"a\" THEN\n        ALLOW\n    ELSE\n        DENY\n", &["LOT444 1: a wildcard is a whole level: write +, and ask for a part of it by IF TOPIC POSITION 1 STARTS_WITH \"a\""]),

@@ -1,8 +1,6 @@
-//! The words of the language with what they mean: for editors, which show it, and for their grammars, which colour them.
+//! The words of the language with what they mean: for editors, which show it, for their grammars, which colour them, and for who looks for a misspelt one.
 //!
 //! Those of one statement stand in its file. The parser does not read this table; the test `the_table_has_the_words_of_the_parser` compares them.
-
-use crate::{statement, trigger};
 
 /// A word that means something in some place of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,24 +37,9 @@ macro_rules! keywords {
     };
 }
 
-/// Every keyword.
-pub fn keywords() -> impl Iterator<Item = Keyword> {
-    let of_statements = statement::words().map(|word| Keyword {
-        word: word.word,
-        family: Family::Statement,
-        text: word.text,
-    });
-    of_statements.chain(SHARED.iter().copied())
-}
-
-/// The words that begin statements of an action, and those behind `ON`.
-pub fn first_words() -> impl Iterator<Item = &'static str> {
-    statement::first_words().filter_map(|words| words.first().copied()).chain(trigger::words())
-}
-
-/// The keyword that is written like this.
-pub fn keyword(word: &str) -> Option<Keyword> {
-    keywords().find(|keyword| keyword.word == word)
+/// The keywords that no statement has for itself.
+pub(crate) fn shared() -> impl Iterator<Item = Keyword> {
+    SHARED.iter().copied()
 }
 
 keywords! {
