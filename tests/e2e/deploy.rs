@@ -53,6 +53,35 @@ fn deploy_replaces_no_other_project_unasked() {
 }
 
 #[test]
+fn a_file_is_deployed_with_its_own_lines() {
+    let mut broker = broker();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("two.lot");
+    let program = "-- both\n\nDEFINE ACTION One\nON TOPIC \"one\" DO\n    PUBLISH TOPIC \"o\" WITH 1\n\nDEFINE ACTION Two\nON TOPIC \"two\" DO\n    PUBLISH TOPIC \"o\" WITH 1 / PAYLOAD\n";
+    fs::write(&file, program).unwrap();
+    let done = Program::run(LOTMQ, &["deploy", file.to_str().unwrap(), "-p", &broker.port()]).unwrap();
+    assert_eq!(done.status.code(), Some(0), "{} {}", done.stdout, done.stderr);
+    let line_of_error = |broker: &Broker| {
+        broker.client("sender").publish(&Publication::new("two", "0").qos(QoS::AtLeastOnce)).unwrap();
+        lotmq_test_support::eventually("the error", || {
+            broker.command_ok("-lotDiagnostic action Two").data()["lastError"]["line"].as_u64()
+        })
+    };
+    assert_eq!(line_of_error(&broker), 9);
+    broker.stop();
+    broker.start_again();
+    assert_eq!(line_of_error(&broker), 9);
+}
+
+#[test]
+fn a_root_is_no_project() {
+    let broker = broker();
+    let refused = Program::run(LOTMQ, &["deploy", "/", "-p", &broker.port()]).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
+    assert!(refused.stderr.contains("/ is all of this machine"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_project_with_rules_goes_only_when_somebody_agrees() {
     let broker = broker();
     let port = broker.port();

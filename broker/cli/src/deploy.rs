@@ -72,6 +72,12 @@ pub(crate) struct DeployArgs {
 }
 
 pub(crate) fn deploy(args: &DeployArgs) -> anyhow::Result<Exit> {
+    let is_root = args.path.canonicalize().is_ok_and(|path| path.parent().is_none());
+    anyhow::ensure!(
+        !is_root,
+        "{} is all of this machine; give the folder of the project, which is . where one is in it",
+        args.path.display()
+    );
     let compiled = Project::read(&args.path)?.compile(Form::Linked, runs_route_type)?;
     if compiled.has_diagnostics() || compiled.has_idle_routes() {
         output::note(&pasteable(&compiled.to_text()));

@@ -30,6 +30,9 @@ const SCRIPTS_AT: usize = 7;
 /// Most files that a project has (commands reference §12.2).
 const FILES_MAX: usize = 2000;
 
+/// Most files and folders that are looked at for its programs: more are in no project, but in a home or on a whole machine.
+const ENTRIES_MAX: usize = 100_000;
+
 /// The programs of a path, in the order of their files' names and, in notebooks, of their cells.
 pub struct Project {
     /// Of a folder also what cannot be read, so that the rest is not hidden by it.
@@ -177,17 +180,25 @@ impl Unreadable {
 /// # Errors
 /// When a folder cannot be read, or there are too many files.
 pub fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let mut left = ENTRIES_MAX;
+    collect_below(folder, files, &mut left)
+}
+
+fn collect_below(folder: &Path, files: &mut Vec<PathBuf>, left: &mut usize) -> anyhow::Result<()> {
     let name = folder.display();
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {name}"))?;
     let mut inside = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
     inside.sort();
+    *left = left.checked_sub(inside.len()).with_context(|| {
+        format!("{name}: more than {ENTRIES_MAX} files and folders; give the folder of the project alone")
+    })?;
     for path in inside {
         let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         if is_hidden || path.is_symlink() {
             continue;
         }
         if path.is_dir() {
-            collect(&path, files)?;
+            collect_below(&path, files, left)?;
         } else if path.is_file() && path.file_name().is_some_and(|name| is_program(&name.to_string_lossy())) {
             anyhow::ensure!(files.len() < FILES_MAX, "{name}: a project has at most {FILES_MAX} files");
             files.push(path);
@@ -361,7 +372,9 @@ impl Compiled {
                     commands.extend(compilation.entities.iter().filter_map(|entity| {
                         let kind = entity.kind?;
                         let place = Kind::LOAD_ORDER.iter().position(|known| *known == kind)?;
-                        let text = part.text.get(entity.range.clone())?.to_owned();
+                        // Behind as many lines as in its file, so that the broker counts those of the file.
+                        let lines = "\n".repeat(entity.lines_before as usize);
+                        let text = lines + part.text.get(entity.range.clone())?;
                         // Of all kinds rules alone are not replaced unless told so.
                         let replaces = if kind == Kind::Rule { "-replaceOwn " } else { "" };
                         let verb = format!("-add{}", kind.title());

@@ -181,6 +181,10 @@ pub(crate) fn entity_body(body: &str) -> (&str, Option<OnExisting>) {
     let mut existing = None;
     while let Some((word, rest)) = body.split_once(char::is_whitespace) {
         let option = replacing(word);
+        // Lines in front of a definition are counted.
+        if word.is_empty() && body.starts_with(['\n', '\r']) && starts_entity(rest) {
+            break;
+        }
         if option.is_none() && (!is_bare_name(word) || is_define(word) || !starts_entity(rest)) {
             break;
         }
@@ -389,6 +393,8 @@ mod tests {
     fn a_stray_name_before_define_is_skipped() {
         for (body, expected, replaces) in [
             ("DEFINE MODEL A", "DEFINE MODEL A", None),
+            ("\n\nDEFINE MODEL A", "\n\nDEFINE MODEL A", None),
+            ("-replaceOwn \n\nDEFINE RULE R", "\n\nDEFINE RULE R", Some(OnExisting::ReplaceOwn)),
             ("A DEFINE MODEL A", "DEFINE MODEL A", None),
             ("A  DEFINE MODEL A", " DEFINE MODEL A", None),
             ("-replace DEFINE RULE R", "DEFINE RULE R", Some(OnExisting::Replace)),

@@ -55,6 +55,10 @@ pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) ->
         return Err(missing_argument(call.verb, "LoT text"));
     }
     without_request_id(text)?;
+    // Lines in front are counted, as those of the file that the text is of; blank ones need not be kept.
+    let blank = text.len() - text.trim_start_matches(['\n', '\r']).len();
+    let (blank, text) = text.split_at(blank);
+    let lines = u32::try_from(blank.matches('\n').count()).unwrap_or(u32::MAX);
     let compat = call.broker.compat();
     let options = CompileOptions {
         form: Form::Linked,
@@ -65,12 +69,15 @@ pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) ->
         ..CompileOptions::default()
     };
     let compilation = lot_to_wasm::compile(text, &options);
-    let (outside, outside_warnings) = split(&compilation.diagnostics);
     let Compilation { entities, diagnostics, .. } = compilation;
+    let diagnostics: Vec<Diagnostic> =
+        diagnostics.into_iter().map(|diagnostic| diagnostic.moved_down(lines)).collect();
+    let (outside, outside_warnings) = split(&diagnostics);
     // With text beside it, the reply must tell that the one entity was added all the same.
     let is_alone = entities.len() == 1 && outside.is_empty();
     let mut outcomes = Vec::with_capacity(entities.len());
-    for entity in entities {
+    for mut entity in entities {
+        entity.lines_before = entity.lines_before.saturating_add(lines);
         let source = if is_alone { text } else { text.get(entity.range.clone()).unwrap_or_default() };
         goes_on(Instant::now());
         outcomes.push(add_one(call, (kind, existing), entity, source));
