@@ -470,7 +470,8 @@ impl Checker<'_, '_, '_> {
         self.node(span, KindSet::NONE, kind)
     }
 
-    fn cast(&mut self, value: &syntax::Expression, to: CastType, span: Span) -> Expression {
+    /// What a value is as another type.
+    pub(crate) fn cast(&mut self, value: &syntax::Expression, to: CastType, span: Span) -> Expression {
         if to == CastType::Bytes && value.kind == Source::Payload {
             return self.payload(span, ExpressionKind::PayloadBytes, KindSet::BYTES);
         }

@@ -25,7 +25,7 @@ use crate::lower::{ADDRESS_BYTES, Generator, Representation, Runtime, memory};
 use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::sexpr::{Writer, block, text, topic};
-use crate::syntax::{Expression, Name, Position, TopicOperand};
+use crate::syntax::{CastType, Expression, ExpressionKind, Name, Position, TopicOperand};
 
 /// `FOR EACH item WITH INDEX index IN list DO body`.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,7 +128,12 @@ impl Construct for ForEach {
     fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<CheckedKind> {
         let list = match &self.list {
             LoopMembers::List(value) => {
-                let list = checker.operand(value);
+                // One row is an object, as it is wherever rows are read.
+                let list = if matches!(value.kind, ExpressionKind::GetModel(_)) {
+                    checker.cast(value, CastType::Array, value.span)
+                } else {
+                    checker.operand(value)
+                };
                 Self::check_list(value.span, &list, checker);
                 CheckedMembers::List(list)
             }
