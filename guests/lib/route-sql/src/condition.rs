@@ -47,13 +47,15 @@ impl Question {
         let is_numbered = columns.iter().any(|column| column.name == number);
         let descends = |is| if is { " DESC" } else { "" };
         match order["column"].as_str() {
-            Some(column) => {
+            // By what no row has there is no order, and some databases refuse a constant.
+            Some(column) if writer.has(column) => {
                 let name = writer.column(column);
                 writer.write(&format!(
                     " ORDER BY {name}{}",
                     descends(order["descending"].as_bool().unwrap_or(false))
                 ));
             }
+            Some(_) => {}
             None if is_numbered => writer.write(&format!(" ORDER BY {} DESC", dialect.name(number))),
             None => {}
         }
@@ -93,13 +95,17 @@ impl Writer<'_> {
         self.filled.sql.push_str(sql);
     }
 
-    /// A column; NULL where the table does not have it, as in a row without such a member.
-    fn column(&self, name: &str) -> String {
+    /// Whether the table has a column.
+    fn has(&self, name: &str) -> bool {
         let is_it = |known: &str| {
             if self.dialect.ignores_case() { known.eq_ignore_ascii_case(name) } else { known == name }
         };
-        let found = self.columns.iter().any(|column| is_it(&column.name));
-        if found { self.dialect.name(name) } else { "NULL".to_owned() }
+        self.columns.iter().any(|column| is_it(&column.name))
+    }
+
+    /// A column; NULL where the table does not have it, as in a row without such a member.
+    fn column(&self, name: &str) -> String {
+        if self.has(name) { self.dialect.name(name) } else { "NULL".to_owned() }
     }
 
     fn bind(&mut self, value: Parameter) {
@@ -299,6 +305,7 @@ mod tests {
     fn questions_become_queries_with_bound_values() {
         for (question, expected) in [
             (r#"{"table":"t"}"#, r#"* ORDER BY "lotmq_row" DESC <- 0"#),
+            (r#"{"table":"t","order":{"column":"none"}}"#, "* <- 0"),
             (
                 r#"{"table":"t","order":{"column":"a","descending":true},"limit":2}"#,
                 r#"* ORDER BY "a" DESC LIMIT 2 <- 0"#,
