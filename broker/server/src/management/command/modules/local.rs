@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use super::options::{self, MODULE_NAME_RULE, is_module_name};
 use crate::management::command::reply::Refusal;
 use crate::management::command_text;
-use crate::management::module_catalog::grants;
+use crate::management::module_catalog::grants::{self, GrantSet};
 use crate::management::module_catalog::{Module, ModuleOptions};
 
 /// Options in a text, as `-addModule` has them.
@@ -38,9 +38,12 @@ pub(crate) fn module(
     let world = options::world_without_command(&asked, &component)?;
     asked.check(world)?;
     asked.grant_all_unless_named();
-    let manifest = grants::asked(&component).map_err(|error| {
+    let manifest = grants::manifest(&component).map_err(|error| {
         Refusal::new("MANIFEST_INVALID", format!("The manifest of the module cannot be used: {error}."))
     })?;
+    let schema = manifest.as_ref().and_then(|manifest| manifest.configuration.as_ref());
+    asked.options.config = super::configured(world, schema, asked.options.config.take())?;
+    let manifest: Option<GrantSet> = manifest.map(|manifest| manifest.asks.into_iter().collect());
     let (granted, warnings) = options::granted(world, &asked, manifest.as_ref());
     let told = asked.warnings.iter().chain(&warnings).map(|(_, warning)| warning.clone()).collect();
     let module = Module {
