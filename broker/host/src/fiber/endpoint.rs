@@ -159,11 +159,14 @@ impl FromStr for HostPattern {
             let host = HostRule::parse(bracketed.unwrap_or(host))?;
             let is_v6 = matches!(host, HostRule::Network(IpAddr::V6(_), _));
             let ports = match (ports, ports.split_once('-')) {
-                ("*", _) => (1, u16::MAX),
-                (_, Some((first, last))) => (first.parse().ok()?, last.parse().ok()?),
+                // Of one that listens 0 is any free one.
+                ("*", _) => (0, u16::MAX),
+                (_, Some((first, last))) => {
+                    (first.parse().ok().filter(|first| *first > 0)?, last.parse().ok()?)
+                }
                 (port, None) => port.parse().ok().map(|port| (port, port))?,
             };
-            let is_fit = bracketed.is_some() == is_v6 && ports.0 > 0 && ports.0 <= ports.1;
+            let is_fit = bracketed.is_some() == is_v6 && ports.1 > 0 && ports.0 <= ports.1;
             is_fit.then_some(HostPattern { host, ports })
         };
         parse().ok_or_else(|| NotAPattern(text.to_owned()))
