@@ -173,6 +173,15 @@ def described(value):
     return f"{text}: {said}" if isinstance(said, str) else text
 
 
+def misfit_of(value):
+    """What of an error of the contract has another type than it takes, which would end the guest without a word."""
+    for name, kind in type(value).__annotations__.items():
+        given = getattr(value, name, None)
+        if isinstance(kind, type) and not isinstance(given, kind):
+            return f"{type(value).__name__}: {name} is {type(given).__name__}, and has to be {kind.__name__}"
+    return None
+
+
 class Lines:
     """An output whose lines are those of the log."""
 
@@ -232,7 +241,9 @@ def told(method, is_own, failed, answers=object):
         except Exception as error:
             value = error.value if isinstance(error, Err) else None
             if is_own(value):
-                raise
+                if not (misfit := misfit_of(value)):
+                    raise
+                error, value = TypeError(misfit).with_traceback(error.__traceback__), None
             raise Err(failed(*uncaught(error), value)) from None
         except BaseException as error:
             uncaught(error)
