@@ -47,6 +47,13 @@ enum StreamError {
 #[error("the guest ended itself with exit")]
 struct Exit;
 
+/// Wants to sleep.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "a guest cannot sleep: a route waits by `net::wait`, or returns from `run` when it wants to be called again"
+)]
+struct NoSleep;
+
 /// A linker for a component with these imports: `linker` itself, unless it asks for the inert set, which is then added at the versions that
 /// the component names.
 pub(crate) fn link<T: Perceives + 'static>(
@@ -57,14 +64,31 @@ pub(crate) fn link<T: Perceives + 'static>(
     if !imports.iter().any(|import| is_inert(import)) {
         return Ok(linker.clone());
     }
-    link_all(linker, component)
+    link_with(linker, component, Waits::AreOver)
+}
+
+/// What a guest gets that wants to wait by WASI.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    /// What it waits for is there, and it cannot sleep.
+    AreOver,
+    /// Somebody else's: nothing from here.
+    AreNotOurs,
 }
 
 /// Like [`link`], for a component of our own whose libraries import more of WASI than they call: all of it is there, and what is not of
-/// the inert set traps.
+/// the inert set traps. What waits is provided by the caller.
 pub(crate) fn link_all<T: Perceives + 'static>(
     linker: &Linker<T>,
     component: &Component,
+) -> wasmtime::Result<Linker<T>> {
+    link_with(linker, component, Waits::AreNotOurs)
+}
+
+fn link_with<T: Perceives + 'static>(
+    linker: &Linker<T>,
+    component: &Component,
+    waits: Waits,
 ) -> wasmtime::Result<Linker<T>> {
     let mut linker = linker.clone();
     let engine = component.engine().clone();
@@ -83,6 +107,9 @@ pub(crate) fn link_all<T: Perceives + 'static>(
         }
         let interface = import.split_once('@').map_or(import, |(interface, _)| interface);
         provide(&mut instance, interface)?;
+        if waits == Waits::AreOver {
+            provide_waits(&mut instance, interface)?;
+        }
     }
     // The rest of these interfaces: functions that trap.
     linker.define_unknown_imports_as_traps(component)?;
@@ -127,6 +154,32 @@ fn provide<T: Perceives + 'static>(
         }
         "wasi:filesystem/preopens" => instance
             .func_wrap("get-directories", |_, (): ()| Ok((Vec::<(Resource<Nothing>, String)>::new(),))),
+        _ => Ok(()),
+    }
+}
+
+/// What a guest waits for is there already, as output is always taken; it cannot sleep.
+fn provide_waits<T: Perceives + 'static>(
+    instance: &mut LinkerInstance<'_, T>,
+    interface: &str,
+) -> wasmtime::Result<()> {
+    match interface {
+        "wasi:io/streams" => instance
+            .func_wrap("[method]output-stream.subscribe", |_, (_own,): (Resource<Nothing>,)| {
+                Ok((nothing(),))
+            }),
+        "wasi:io/poll" => {
+            instance.func_wrap("[method]pollable.block", |_, (_own,): (Resource<Nothing>,)| Ok(()))?;
+            instance.func_wrap("[method]pollable.ready", |_, (_own,): (Resource<Nothing>,)| Ok((true,)))?;
+            instance.func_wrap("poll", |_, (all,): (Vec<Resource<Nothing>>,)| {
+                Ok(((0..u32::try_from(all.len())?).collect::<Vec<u32>>(),))
+            })
+        }
+        "wasi:clocks/monotonic-clock" => {
+            ["subscribe-duration", "subscribe-instant"].into_iter().try_for_each(|name| {
+                instance.func_wrap(name, |_, (_when,): (u64,)| Err::<(Resource<Nothing>,), _>(NoSleep.into()))
+            })
+        }
         _ => Ok(()),
     }
 }

@@ -317,26 +317,40 @@ fn further_exports_are_ignored_and_named() {
 
 /// What a standard library of `wasm32-wasip2` asks for: at another 0.2 version than the list names.
 const WASI: [&str; 5] = [
+    "package wasi:io@0.2.3;
+     interface poll { resource pollable { block: func(); } }
+     interface streams {
+        use poll.{pollable};
+        resource output-stream {
+            subscribe: func() -> pollable;
+            blocking-write-and-flush: func(contents: list<u8>) -> result;
+        }
+     }",
     "package wasi:cli@0.2.3;
      interface environment {
         get-environment: func() -> list<tuple<string, string>>;
         something-new: func(name: string) -> option<string>;
      }
-     interface exit { exit: func(status: result); }",
-    "package wasi:io@0.2.3;
-     interface streams {
-        resource output-stream { blocking-write-and-flush: func(contents: list<u8>) -> result; }
+     interface exit { exit: func(status: result); }
+     interface stdout {
+        use wasi:io/streams@0.2.3.{output-stream};
+        get-stdout: func() -> output-stream;
      }",
     "package wasi:random@0.2.3;
      interface random { get-random-u64: func() -> u64; }",
     "package wasi:clocks@0.2.3;
      interface wall-clock { record datetime { seconds: u64, nanoseconds: u32 } now: func() -> datetime; }
-     interface monotonic-clock { now: func() -> u64; }",
+     interface monotonic-clock {
+        use wasi:io/poll@0.2.3.{pollable};
+        now: func() -> u64;
+        subscribe-duration: func(when: u64) -> pollable;
+     }",
     "package test:wasi;
      world uses-wasi {
         include lotmq:guest/action@0.2.0;
         import wasi:cli/environment@0.2.3;
         import wasi:cli/exit@0.2.3;
+        import wasi:cli/stdout@0.2.3;
         import wasi:random/random@0.2.3;
         import wasi:clocks/wall-clock@0.2.3;
         import wasi:clocks/monotonic-clock@0.2.3;
@@ -350,6 +364,10 @@ fn run_with_wasi(on_message: &str, ambient: Option<StandingStill>) -> (RunOutcom
         r#"(import "wasi:cli/environment@0.2.3" "get-environment" (func $environment (param i32)))
   (import "wasi:cli/environment@0.2.3" "something-new" (func $new (param i32 i32 i32)))
   (import "wasi:cli/exit@0.2.3" "exit" (func $exit (param i32)))
+  (import "wasi:cli/stdout@0.2.3" "get-stdout" (func $stdout (result i32)))
+  (import "wasi:io/streams@0.2.3" "[method]output-stream.subscribe" (func $subscribe (param i32) (result i32)))
+  (import "wasi:io/poll@0.2.3" "[method]pollable.block" (func $block (param i32)))
+  (import "wasi:clocks/monotonic-clock@0.2.3" "subscribe-duration" (func $sleep (param i64) (result i32)))
   (import "wasi:random/random@0.2.3" "get-random-u64" (func $random (result i64)))
   (import "wasi:clocks/wall-clock@0.2.3" "now" (func $wall (param i32)))
   (import "wasi:clocks/monotonic-clock@0.2.3" "now" (func $elapsed (result i64)))
@@ -362,6 +380,17 @@ fn run_with_wasi(on_message: &str, ambient: Option<StandingStill>) -> (RunOutcom
     let mut output = RunOutput::new();
     let outcome = instance.run(&message("in", b"x"), RunContext::new(GuestId(1)), &mut output);
     (outcome, published(&output).len())
+}
+
+#[test]
+fn who_prints_waits_for_nothing_and_who_sleeps_is_told_what_there_is() {
+    let prints = format!("(call $block (call $subscribe (call $stdout))) {PUBLISH_PAYLOAD}");
+    assert_eq!(run_with_wasi(&prints, None), (RunOutcome::Done(Vec::new()), 1));
+    let (slept, _) = run_with_wasi("(drop (call $sleep (i64.const 1)))", None);
+    assert!(
+        matches!(&slept, RunOutcome::Trapped(trap) if trap.message.contains("a guest cannot sleep")),
+        "{slept:?}"
+    );
 }
 
 #[test]
