@@ -23,6 +23,29 @@ fn instant(local: DateTime, zone: &TimeZone) -> Option<Timestamp> {
     Some(at)
 }
 
+/// The instant at which the clock on the wall shows so much more, or less, than at another one; in milliseconds, instants since 1970.
+///
+/// Steps that divide the change of the clocks go on as time passes, through an hour that is skipped or comes twice; for others the local time counts.
+pub(crate) fn on_the_wall(zone: &TimeZone, from_ms: i64, by_ms: i64, every_ms: i64) -> i64 {
+    let passed_ms = from_ms.saturating_add(by_ms);
+    let shown = || {
+        let from = Timestamp::from_millisecond(from_ms).ok()?;
+        let local = zone.to_datetime(from).checked_add(SignedDuration::from_millis(by_ms)).ok()?;
+        Some(instant(local, zone)?.as_millisecond())
+    };
+    let Some(shown_ms) = shown() else { return passed_ms };
+    let change_ms = offset_ms(zone, passed_ms) - offset_ms(zone, from_ms);
+    let every_ms = every_ms.max(1);
+    let is_divisor = change_ms % every_ms == 0 && (passed_ms - shown_ms) % every_ms == 0;
+    if is_divisor { passed_ms } else { shown_ms }
+}
+
+/// How far local time is ahead of UTC, in milliseconds, at this instant since 1970.
+pub(crate) fn offset_ms(zone: &TimeZone, at_ms: i64) -> i64 {
+    let at = Timestamp::from_millisecond(at_ms);
+    at.map_or(0, |at| i64::from(zone.to_offset(at).seconds()) * 1000)
+}
+
 /// Days to look at for the next one that is meant: 62 at most lie between two months with a 31st.
 const DAYS_AHEAD_MAX: usize = 64;
 

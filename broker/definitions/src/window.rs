@@ -17,12 +17,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lot_facts::{Trigger, WindowExtent};
 use lotmq_shares::AccountShares;
 use parking_lot::Mutex;
 
+use crate::calendar;
 use crate::definition::{Definition, DefinitionId};
 use crate::last_values::{LastValues, ValueKeeper};
 use crate::limits::{
@@ -39,6 +39,15 @@ const NEVER: u64 = u64::MAX;
 
 /// Milliseconds from a Monday, midnight, to the beginning of 1970, a Thursday.
 const MONDAY_TO_1970_MS: i64 = 3 * 86_400_000;
+
+/// A wall clock that is off by less was not set: timers are late, and the two clocks do not change their millisecond together.
+const CLOCK_SET_MS: u64 = 1_000;
+
+/// By how much clocks change at most, for what a step may have besides its length.
+const CLOCK_CHANGE_MS: u64 = 2 * 3_600_000;
+
+/// Ends to look at for one that is ahead when clocks change.
+const ENDS_LOOKED_AT: i64 = 4;
 
 /// The watches of all armed Actions of a tenant.
 pub(crate) struct Windows {
@@ -233,7 +242,14 @@ impl WindowTable {
     fn ended_ms(&self, now: Now) -> i64 {
         let late = i64::try_from(milliseconds(now.elapsed) - self.end_ms).unwrap_or(0);
         let ended = now.wall.as_millisecond().saturating_sub(late.saturating_add(self.overdue_ms));
-        if ended.abs_diff(self.end_wall_ms) < 1_000 { self.end_wall_ms } else { ended }
+        if ended.abs_diff(self.end_wall_ms) < CLOCK_SET_MS { self.end_wall_ms } else { ended }
+    }
+
+    /// When the table was seen last, so long before its end, on the wall clock: reckoned from the end as planned, unless that clock was set.
+    fn seen_before_end_ms(&self, rest_ms: u64) -> i64 {
+        let rest_ms = i64::try_from(rest_ms).unwrap_or(i64::MAX);
+        let (seen, planned) = (self.seen.wall.as_millisecond(), self.end_wall_ms.saturating_sub(rest_ms));
+        if seen.abs_diff(planned) < CLOCK_SET_MS { planned } else { seen }
     }
 
     /// Notes a window that has closed; the oldest one gives way when too many wait.
@@ -316,16 +332,14 @@ impl WindowWatch {
         let mut table = self.table.lock();
         let table = &mut *table;
         table.seen = now;
-        let WindowExtent::Time { every_ms, last_ms, .. } = self.extent else { return };
+        let WindowExtent::Time { every_ms, .. } = self.extent else { return };
         if table.end_ms > now_ms {
             return;
         }
         let (steps, pane) = (self.extent.steps(), table.pane);
         let ended_ms = table.ended_ms(now);
-        // Where it has several steps, their own ends are not remembered.
-        let length_ms = i64::try_from(last_ms).unwrap_or(i64::MAX);
-        let nominal_ms = self.start_before(ended_ms, length_ms, every_ms).max(table.since_ms);
-        let start_ms = if steps == 1 { table.began_ms } else { nominal_ms };
+        let start_ms =
+            if steps == 1 { table.began_ms } else { self.start_before(ended_ms).max(table.since_ms) };
         let ends = (start_ms, ended_ms);
         let told: Vec<(Arc<str>, Vec<u8>)> = table
             .topics
@@ -353,7 +367,9 @@ impl WindowWatch {
             !is_over
         });
         table.room.give_back(left);
-        (table.end_ms, table.end_wall_ms) = self.end_after(now, every_ms / 2);
+        let wall_ms = now.wall.as_millisecond();
+        let from_ms = if wall_ms.abs_diff(ended_ms) < CLOCK_SET_MS { ended_ms } else { wall_ms };
+        (table.end_ms, table.end_wall_ms) = self.end_after(now, from_ms, every_ms / 2);
         table.is_clockwork_changed = true;
         self.note_next(table);
     }
@@ -409,10 +425,11 @@ impl WindowWatch {
         let is_changed = table.is_clockwork_changed || !table.changed.is_empty();
         if is_changed && table.end_ms != NEVER {
             table.is_clockwork_changed = false;
+            let rest_ms = table.end_ms.saturating_sub(milliseconds(table.seen.elapsed));
             let clockwork = WindowClock {
                 pane: table.pane,
-                rest_ms: table.end_ms.saturating_sub(milliseconds(table.seen.elapsed)),
-                at_ms: table.seen.wall.as_millisecond(),
+                rest_ms,
+                at_ms: table.seen_before_end_ms(rest_ms),
                 began_ms: table.began_ms,
                 since_ms: table.since_ms,
             };
@@ -441,13 +458,14 @@ impl WindowWatch {
             match clockwork {
                 None => {
                     windows.clear();
-                    (table.end_ms, table.end_wall_ms) = self.end_after(now, 0);
+                    (table.end_ms, table.end_wall_ms) = self.end_after(now, now.wall.as_millisecond(), 0);
                 }
                 Some(clockwork) => {
                     let now_ms = milliseconds(now.elapsed);
                     let away = now.wall.as_millisecond().saturating_sub(clockwork.at_ms);
                     let away = u64::try_from(away).unwrap_or(0);
-                    let rest = clockwork.rest_ms.min(every_ms.saturating_mul(2));
+                    let longest = every_ms.saturating_mul(2).saturating_add(CLOCK_CHANGE_MS);
+                    let rest = clockwork.rest_ms.min(longest);
                     table.pane = clockwork.pane;
                     table.end_ms = now_ms.saturating_add(rest.saturating_sub(away));
                     let overdue = away.saturating_sub(rest);
@@ -469,43 +487,40 @@ impl WindowWatch {
         self.note_next(&table);
     }
 
-    /// The next end of a step that is not nearer than this, on both clocks.
-    fn end_after(&self, now: Now, nearest_ms: u64) -> (u64, i64) {
-        let WindowExtent::Time { every_ms, from_ms, .. } = self.extent else { return (NEVER, 0) };
-        let from = i64::try_from(from_ms).unwrap_or(0);
+    /// The next end of a step behind this instant on the wall clock that is not nearer than this, on both clocks.
+    fn end_after(&self, now: Now, from_ms: i64, nearest_ms: u64) -> (u64, i64) {
+        let WindowExtent::Time { every_ms, .. } = self.extent else { return (NEVER, 0) };
+        let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+        let (every, nearest) = (signed(every_ms), signed(nearest_ms));
+        let rest = every - self.into_step_ms(from_ms);
+        let rest = if rest < nearest { rest.saturating_add(every) } else { rest };
+        // Clocks that change bring ends nearer, down to the same instant, or leave them behind.
+        let end =
+            |steps: i64| calendar::on_the_wall(&self.zone, from_ms, rest + steps.saturating_mul(every), every);
+        let is_ahead = |end: &i64| end.saturating_sub(from_ms) > nearest / 2;
+        let end_wall_ms =
+            (0..ENDS_LOOKED_AT).map(end).find(is_ahead).unwrap_or(from_ms.saturating_add(rest));
+        let rest = u64::try_from(end_wall_ms.saturating_sub(now.wall.as_millisecond())).unwrap_or(0);
+        (milliseconds(now.elapsed).saturating_add(rest), end_wall_ms)
+    }
+
+    /// How far the clock on the wall is, at this instant, past the last end of a step.
+    fn into_step_ms(&self, at_ms: i64) -> i64 {
+        let WindowExtent::Time { every_ms, from_ms, .. } = self.extent else { return 0 };
+        let (every, from) = (i64::try_from(every_ms).unwrap_or(i64::MAX), i64::try_from(from_ms).unwrap_or(0));
+        let local_ms = at_ms.saturating_add(calendar::offset_ms(&self.zone, at_ms));
+        local_ms.saturating_add(MONDAY_TO_1970_MS - from).rem_euclid(every.max(1))
+    }
+
+    /// When a window of several steps began, whose own ends are not remembered, on the wall clock.
+    fn start_before(&self, ended_ms: i64) -> i64 {
+        let WindowExtent::Time { every_ms, last_ms, .. } = self.extent else { return ended_ms };
         let every = i64::try_from(every_ms).unwrap_or(i64::MAX);
-        let offset_ms = i64::from(self.zone.to_offset(now.wall).seconds()) * 1000;
-        let local = now.wall.as_millisecond().saturating_add(offset_ms + MONDAY_TO_1970_MS - from);
-        let rest = u64::try_from(every - local.rem_euclid(every)).unwrap_or(every_ms);
-        let rest = if rest < nearest_ms { rest.saturating_add(every_ms) } else { rest };
-        let rest = self.over_change_of_clocks(now, rest, every);
-        let wall_ms = now.wall.as_millisecond().saturating_add(i64::try_from(rest).unwrap_or(i64::MAX));
-        (milliseconds(now.elapsed).saturating_add(rest), wall_ms)
-    }
-
-    /// The time up to an end, where the clocks change before it by what is no multiple of a step: the end stays where the clock on the wall has it.
-    fn over_change_of_clocks(&self, now: Now, rest: u64, every: i64) -> u64 {
-        let seconds = |at: Timestamp| i64::from(self.zone.to_offset(at).seconds());
-        let signed = i64::try_from(rest).unwrap_or(i64::MAX);
-        let end_ms = now.wall.as_millisecond().saturating_add(signed);
-        let Ok(end) = Timestamp::from_millisecond(end_ms) else { return rest };
-        let change = (seconds(end) - seconds(now.wall)) * 1000;
-        if change % every.max(1) == 0 {
-            return rest;
-        }
-        u64::try_from(signed.saturating_sub(change)).ok().filter(|rest| *rest > 0).unwrap_or(rest)
-    }
-
-    /// When a window of this length began, on the wall clock, whose steps ended as [`over_change_of_clocks`](Self::over_change_of_clocks) has it.
-    fn start_before(&self, ended_ms: i64, length_ms: i64, every_ms: u64) -> i64 {
-        let offset_ms = |ms: i64| {
-            let at = Timestamp::from_millisecond(ms);
-            at.map_or(0, |at| i64::from(self.zone.to_offset(at).seconds()) * 1000)
-        };
-        let start_ms = ended_ms.saturating_sub(length_ms);
-        let change = offset_ms(ended_ms) - offset_ms(start_ms);
-        let every = i64::try_from(every_ms).unwrap_or(i64::MAX).max(1);
-        if change % every == 0 { start_ms } else { start_ms.saturating_add(change) }
+        let length = i64::try_from(last_ms).unwrap_or(i64::MAX);
+        // An end that the clocks jump over comes with the jump.
+        let is_jump = calendar::offset_ms(&self.zone, ended_ms) > calendar::offset_ms(&self.zone, ended_ms - 1);
+        let jumped = if is_jump { self.into_step_ms(ended_ms) } else { 0 };
+        calendar::on_the_wall(&self.zone, ended_ms, length.saturating_add(jumped).saturating_neg(), every)
     }
 
     fn note_next(&self, table: &WindowTable) {

@@ -283,6 +283,131 @@ fn ends_are_those_of_before_a_restart() {
 }
 
 #[test]
+fn ends_in_the_hour_that_is_skipped_or_comes_twice() {
+    let minute = 60_000;
+    for (wall, (every_ms, from_ms), expected) in [
+        // What the clocks jump over ends at the jump.
+        (
+            "2026-03-28T23:00:00Z",
+            (120 * minute, 0),
+            [
+                "2026-03-29T00:00:00+01:00 2026-03-29T03:00:00+02:00",
+                "2026-03-29T03:00:00+02:00 2026-03-29T04:00:00+02:00",
+                "2026-03-29T04:00:00+02:00 2026-03-29T06:00:00+02:00",
+            ],
+        ),
+        (
+            "2026-03-28T17:30:00Z",
+            (480 * minute, 150 * minute),
+            [
+                "2026-03-28T18:30:00+01:00 2026-03-29T03:00:00+02:00",
+                "2026-03-29T03:00:00+02:00 2026-03-29T10:30:00+02:00",
+                "2026-03-29T10:30:00+02:00 2026-03-29T18:30:00+02:00",
+            ],
+        ),
+        // Two ends at one jump are one.
+        (
+            "2026-03-29T00:30:00Z",
+            (45 * minute, 0),
+            [
+                "2026-03-29T01:30:00+01:00 2026-03-29T03:00:00+02:00",
+                "2026-03-29T03:00:00+02:00 2026-03-29T03:45:00+02:00",
+                "2026-03-29T03:45:00+02:00 2026-03-29T04:30:00+02:00",
+            ],
+        ),
+        // What comes twice ends the first time.
+        (
+            "2026-10-24T16:30:00Z",
+            (480 * minute, 150 * minute),
+            [
+                "2026-10-24T18:30:00+02:00 2026-10-25T02:30:00+02:00",
+                "2026-10-25T02:30:00+02:00 2026-10-25T10:30:00+01:00",
+                "2026-10-25T10:30:00+01:00 2026-10-25T18:30:00+01:00",
+            ],
+        ),
+        (
+            "2026-10-25T01:20:00Z",
+            (480 * minute, 150 * minute),
+            [
+                "2026-10-25T02:20:00+01:00 2026-10-25T10:30:00+01:00",
+                "2026-10-25T10:30:00+01:00 2026-10-25T18:30:00+01:00",
+                "2026-10-25T18:30:00+01:00 2026-10-26T02:30:00+01:00",
+            ],
+        ),
+        // Steps that an hour is a multiple of end as time passes.
+        (
+            "2026-10-25T00:30:00Z",
+            (30 * minute, 0),
+            [
+                "2026-10-25T02:30:00+02:00 2026-10-25T02:00:00+01:00",
+                "2026-10-25T02:00:00+01:00 2026-10-25T02:30:00+01:00",
+                "2026-10-25T02:30:00+01:00 2026-10-25T03:00:00+01:00",
+            ],
+        ),
+    ] {
+        // Timers may be late, and the clock on the wall a millisecond behind.
+        for late_ms in [-1, 0, 3] {
+            let mut world = World::loading(RegistryOptions::new(TimeZone::get("Europe/Berlin").unwrap()));
+            world.now.wall = wall.parse().unwrap();
+            let extent = WindowExtent::Time { last_ms: every_ms, every_ms, from_ms };
+            world.add(action("W", trigger(&["t/a"], extent)));
+            world.now.wall += SignedDuration::from_millis(late_ms);
+            let mut shown = Vec::new();
+            while shown.len() < 3 {
+                watch(&world).take("t/a", b"1", 0);
+                world.pass(300);
+                shown.extend(ends(&closed(&world)).iter().map(|(start, end)| format!("{start} {end}")));
+            }
+            assert_eq!(shown, expected, "{wall} {late_ms}");
+        }
+    }
+}
+
+#[test]
+fn sliding_windows_that_begin_in_the_hour_that_is_skipped_or_comes_twice() {
+    let hour = 3_600_000;
+    for (wall, expected) in [
+        ("2026-03-28T19:00:00Z", "2026-03-28T22:00:00+01:00 2026-03-29T03:00:00+02:00"),
+        ("2026-03-28T19:00:00Z", "2026-03-29T03:00:00+02:00 2026-03-29T06:00:00+02:00"),
+        ("2026-10-24T20:00:00Z", "2026-10-25T02:00:00+02:00 2026-10-25T06:00:00+01:00"),
+    ] {
+        let mut world = World::loading(RegistryOptions::new(TimeZone::get("Europe/Berlin").unwrap()));
+        world.now.wall = wall.parse().unwrap();
+        let extent = WindowExtent::Time { last_ms: 4 * hour, every_ms: 2 * hour, from_ms: 0 };
+        world.add(action("W", trigger(&["t/a"], extent)));
+        let mut told = Vec::new();
+        for _ in 0..20 {
+            watch(&world).take("t/a", b"1", 0);
+            world.pass(1_800);
+            told.extend(ends(&closed(&world)));
+        }
+        let shown: Vec<String> = told.iter().map(|(start, end)| format!("{start} {end}")).collect();
+        assert!(shown.iter().any(|shown| shown == expected), "{expected}: {shown:#?}");
+    }
+}
+
+#[test]
+fn ends_are_not_a_millisecond_off_after_a_restart() {
+    // The two clocks do not change their millisecond together.
+    for (elapsed_us, wall_us) in [(900, 100), (100, 900), (500, 500)] {
+        let mut before = World::loading(RegistryOptions::new(TimeZone::UTC));
+        before.now.elapsed += Duration::from_micros(elapsed_us);
+        before.now.wall += SignedDuration::from_micros(wall_us);
+        before.add(action("W", trigger(&["t/+"], MINUTE)));
+        before.now.elapsed += Duration::from_micros(20_000_400);
+        before.now.wall += SignedDuration::from_micros(20_000_400);
+        watch(&before).take("t/a", b"1", 0);
+        watch(&before).close_due(before.now);
+        watch(&before).save_all();
+        let mut after = restarted(&before, MINUTE, 10);
+        after.now.wall += SignedDuration::from_micros(70);
+        after.pass(31);
+        let told = ends(&closed(&after));
+        assert_eq!(told[0].1, "2026-11-20T09:01:00+00:00", "{elapsed_us} {wall_us}");
+    }
+}
+
+#[test]
 fn there_are_so_many_topics_and_so_many_steps() {
     let world = world(MINUTE);
     let few = topics_max(WindowExtent::Messages { last: 1_000, every: 1 });
