@@ -114,8 +114,9 @@ impl PermissionTable {
 /// Built-in `AllowPublishBridgeState`: a bridge may tell whether it is connected.
 fn publish_bridge_state(question: &Question<'_>) -> Option<Authorization> {
     let topic = question.topic.filter(|_| question.scope == Scope::PublishSys)?;
-    let is_own =
-        covers(BRIDGE_STATE, topic) && topic.split('/').nth(3) == Some(&*question.identity.client_id);
+    let is_own = covers(BRIDGE_STATE, topic)
+        && !question.identity.client_id.is_empty()
+        && topic.split('/').nth(3) == Some(&*question.identity.client_id);
     is_own.then_some(Authorization::Allow)
 }
 

@@ -314,8 +314,34 @@ impl Checker<'_, '_, '_> {
             (left, right)
         };
         let mentions_user = mentions_user(&left) || mentions_user(&right);
-        let compared = self.by_operator(span, operator, left, right, value);
+        let compared = if is_client_id_computed(&left, &right) {
+            self.of_a_client(span, operator, (left, right), value)
+        } else {
+            self.by_operator(span, operator, left, right, value)
+        };
         if mentions_user { self.of_a_user(span, compared, false) } else { compared }
+    }
+
+    /// A comparison of a Client Identifier with what is not known before, which holds for no program: theirs is empty, as a level or a value may be.
+    fn of_a_client(
+        &mut self,
+        span: Span,
+        operator: BinaryOperator,
+        (left, right): (Expression, Expression),
+        source: &syntax::Expression,
+    ) -> Expression {
+        let (operator, is_negated) = match operator {
+            BinaryOperator::NotEqual => (BinaryOperator::Equal, true),
+            BinaryOperator::NotContains => (BinaryOperator::Contains, true),
+            other => (other, false),
+        };
+        let client_id = ExpressionKind::Session(SessionWord::ClientId);
+        let client_id = self.node(span, infer::kinds_of(&client_id), client_id);
+        let is_empty = self.truth(span, ExpressionKind::IsEmpty(Box::new(client_id)));
+        let is_a_client = self.not(span, is_empty);
+        let compared = self.by_operator(span, operator, left, right, source);
+        let holds = self.both(span, is_a_client, compared);
+        if is_negated { self.not(span, holds) } else { holds }
     }
 
     /// A comparison by the operator of the source.
@@ -424,13 +450,44 @@ fn is_equality(operator: BinaryOperator) -> bool {
 
 /// Whether `USER` is a part of it, as of a topic that is read.
 fn mentions_user(value: &Expression) -> bool {
+    mentions(value, SessionWord::User)
+}
+
+fn mentions(value: &Expression, word: SessionWord) -> bool {
     let mut found = false;
     let mut copy = value.clone();
     each(&mut copy, &mut |node| {
-        found |= matches!(node.kind, ExpressionKind::Session(SessionWord::User));
+        found |= matches!(node.kind, ExpressionKind::Session(of) if of == word);
         true
     });
     found
+}
+
+/// Whether `CLIENTID` is compared with anything but what the rule says itself.
+fn is_client_id_computed(left: &Expression, right: &Expression) -> bool {
+    let mentions = mentions(left, SessionWord::ClientId) || mentions(right, SessionWord::ClientId);
+    mentions && !(is_client_id(left) && is_said(right))
+}
+
+/// Whether a value is the Client Identifier itself.
+#[allow(clippy::wildcard_enum_match_arm, reason = "nothing else is")]
+fn is_client_id(value: &Expression) -> bool {
+    match &value.kind {
+        ExpressionKind::Session(SessionWord::ClientId) => true,
+        ExpressionKind::Cast { to: CastKind::String, value } => is_client_id(value),
+        _ => false,
+    }
+}
+
+/// Whether a value is a constant, or a list of such.
+#[allow(clippy::wildcard_enum_match_arm, reason = "nothing else is")]
+fn is_said(value: &Expression) -> bool {
+    match &value.kind {
+        ExpressionKind::Constant(_) => true,
+        ExpressionKind::Array(members) => members.iter().all(is_said),
+        ExpressionKind::Cast { value, .. } => is_said(value),
+        _ => false,
+    }
 }
 
 /// What in a value is not among the inputs of a rule.

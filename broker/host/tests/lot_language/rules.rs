@@ -218,6 +218,16 @@ fn conditions_about_client_address_and_topic_hold_as_the_table_says() {
         // Names are texts, not numbers.
         ("CLIENTID IS TOPIC POSITION 2", ask("1", "dev/01/x"), false),
         ("CLIENTID IS TOPIC POSITION 2", ask("0", "dev//x"), false),
+        // That of a program is empty.
+        ("CLIENTID IS TOPIC POSITION 2", ask("", "dev//x"), false),
+        ("CLIENTID IS NOT TOPIC POSITION 2", ask("", "dev//x"), true),
+        ("TOPIC POSITION 2 IS CLIENTID", ask("", "dev//x"), false),
+        ("CLIENTID IS GET TOPIC \"owner/of/nobody\"", ask("", "dev/a/x"), false),
+        ("TOPIC CONTAINS CLIENTID", ask("", "dev/a/x"), false),
+        ("TOPIC CONTAINS CLIENTID", ask("a", "dev/a/x"), true),
+        ("CLIENTID == \"\"", ask("", "dev//x"), true),
+        ("CLIENTID IN [\"\", \"a\"]", ask("", "dev//x"), true),
+        ("CLIENTID != \"a\"", ask("", "dev//x"), true),
         ("CLIENTID IS TOPIC POSITION 4", ask("0", "dev/c1/x"), false),
         ("TOPIC POSITION 2 IS CLIENTID", ask("1e0", "dev/1/x"), false),
         ("CLIENTID IS 1", ask("1.0", "a"), false),
