@@ -69,17 +69,24 @@ pub fn square_root(value: Value) -> Value {
     if number < 0.0 { Value::Null } else { Value::Double(number.sqrt()) }
 }
 
-/// `MIN(a, b)`.
+/// `MIN(a, b)`. What is Null or Empty is left out: then the other one as it is.
 pub fn minimum(a: Value, b: Value) -> Value {
     pick(a, b, |a, b| a <= b)
 }
 
-/// `MAX(a, b)`.
+/// `MAX(a, b)`, likewise.
 pub fn maximum(a: Value, b: Value) -> Value {
     pick(a, b, |a, b| a >= b)
 }
 
 fn pick(a: Value, b: Value, first: fn(f64, f64) -> bool) -> Value {
+    let is_missing = |value| matches!(value, Value::Null | Value::Empty);
+    if is_missing(a) {
+        return b;
+    }
+    if is_missing(b) {
+        return a;
+    }
     let (a, b) = (operand(a), operand(b));
     if first(a.as_f64(), b.as_f64()) { a.into() } else { b.into() }
 }
@@ -106,6 +113,9 @@ mod tests {
             (square_root(Value::Int(-9)), Value::Null),
             (minimum(Value::Int(2), Value::data("1.5")), Value::Double(1.5)),
             (maximum(Value::Int(2), Value::data("1.5")), Value::Int(2)),
+            (minimum(Value::Int(2), Value::Null), Value::Int(2)),
+            (maximum(Value::Empty, Value::Int(-2)), Value::Int(-2)),
+            (minimum(Value::Empty, Value::Null), Value::Null),
         ] {
             assert_eq!(result, expected);
         }

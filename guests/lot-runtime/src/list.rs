@@ -1,6 +1,6 @@
 //! Lists: APPEND, LAST, SUM, MEAN.
 //!
-//! A list is what `AS ARRAY` makes of a value; Empty and Null have no members.
+//! A list is what `AS ARRAY` makes of a value; Empty and Null have no members. A member that is Null is left out of sums and means.
 
 use crate::arithmetic::{add, operand};
 use crate::cast::to_array;
@@ -31,15 +31,22 @@ pub fn last(list: Value, count: i64) -> Value {
 
 /// `SUM(list)`: whole while all members are and their sum fits; 0 of none.
 pub fn sum(list: Value) -> Value {
-    members(list).into_iter().fold(Value::Int(0), |sum, member| add(sum, operand(member).into()))
+    present(list).into_iter().fold(Value::Int(0), |sum, member| add(sum, operand(member).into()))
 }
 
 /// `MEAN(list)`: a floating-point number; Null of none.
 pub fn mean(list: Value) -> Value {
-    let members = members(list);
+    let members = present(list);
     let count = members.len();
     let sum: f64 = members.into_iter().map(|member| operand(member).as_f64()).sum();
     if count == 0 { Value::Null } else { Value::Double(sum / count as f64) }
+}
+
+/// Members that are not Null.
+fn present(list: Value) -> Vec<Value> {
+    let mut members = members(list);
+    members.retain(|member| *member != Value::Null);
+    members
 }
 
 fn members(list: Value) -> Vec<Value> {
@@ -96,6 +103,8 @@ mod tests {
             ("5", Value::Int(5), Value::Double(5.0)),
             ("[]", Value::Int(0), Value::Null),
             ("x", Value::Int(0), Value::Null),
+            ("[1,null,2,null]", Value::Int(3), Value::Double(1.5)),
+            ("[null,null]", Value::Int(0), Value::Null),
         ] {
             assert_eq!((sum(Value::data(list)), mean(Value::data(list))), (of_sum, of_mean), "{list}");
         }

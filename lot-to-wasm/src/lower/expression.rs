@@ -423,13 +423,13 @@ impl Generator<'_> {
             Function::Sqrt => Runtime::Sqrt,
             Function::Round if rest.is_empty() => Runtime::Round,
             Function::Round => return self.fold(Runtime::RoundTo, rest),
-            // Of one operand: the number that it counts as.
-            Function::Min | Function::Max if rest.is_empty() => {
+            // What is missing among several is left out; in the end it is the number that it counts as.
+            Function::Min | Function::Max => {
+                let of_two = if function == Function::Min { Runtime::Min } else { Runtime::Max };
+                self.fold(of_two, rest);
                 self.push_constant(&Constant::Int(1));
                 Runtime::Multiply
             }
-            Function::Min => return self.fold(Runtime::Min, rest),
-            Function::Max => return self.fold(Runtime::Max, rest),
             Function::Append => return self.fold(Runtime::Append, rest),
             Function::Last => return self.fold(Runtime::Last, rest),
             Function::Sum => Runtime::Sum,

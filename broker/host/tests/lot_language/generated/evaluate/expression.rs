@@ -234,6 +234,13 @@ impl<'a> Run<'a> {
         for argument in arguments {
             values.push(self.value(argument, frame)?);
         }
+        if matches!(function, Function::Min | Function::Max) {
+            let last = values[values.len() - 1].clone();
+            values.retain(|value| !matches!(value, Value::Empty | Value::Null));
+            if values.is_empty() {
+                values.push(last);
+            }
+        }
         let first = &values[0];
         match function {
             Function::Upper | Function::Lower => Ok(letters(function == Function::Upper, &first.text())),
