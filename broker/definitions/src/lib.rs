@@ -28,6 +28,7 @@ mod report;
 mod schedule;
 mod silence;
 mod trace;
+mod watch_rows;
 mod watched_room;
 mod window;
 
@@ -42,6 +43,6 @@ pub use registry::{
     Removed, State, Warning,
 };
 pub use report::{DependencyReport, EntityRow, ListingRow, PendingRow, Report};
-pub use silence::{Ear, SilenceWatch};
+pub use silence::{Ear, SilenceTrouble, SilenceWatch};
 pub use trace::TraceStatus;
 pub use window::{ClosedWindow, Sampled, WindowTrouble, WindowWatch};

@@ -180,10 +180,12 @@ impl Registry {
         if let Some(taken_over) = replaced.as_ref().filter(|before| before.id != id) {
             taken_over.activity.retire();
             self.windows.forget(taken_over, &self.values);
+            Silences::forget(taken_over, &self.values);
         }
         let definition = Arc::new(self.new_version(id, new, replaced.as_deref(), now));
         if let Some(before) = replaced.as_ref().filter(|before| before.trigger() != definition.trigger()) {
             self.windows.forget(before, &self.values);
+            Silences::forget(before, &self.values);
         }
         self.put_in(&definition);
         self.settle(id, now, &mut changed);
@@ -213,6 +215,7 @@ impl Registry {
         let definition = self.take_out(id, &mut changed).expect("its name led to it");
         definition.activity.retire();
         self.windows.forget(&definition, &self.values);
+        Silences::forget(&definition, &self.values);
         self.names[kind.index()].remove(name);
         self.settle_dependents(&definition.as_need(), Some(id), now, &mut changed);
         self.prune_cache(Some(&definition), None);

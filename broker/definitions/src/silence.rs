@@ -2,11 +2,14 @@
 //!
 //! One [`SilenceWatch`] for each armed Action. Threads that route messages have an [`Ear`] for each of its topics, which writes down the time; the thread of the
 //! timers asks the watches, only, for what is [due](SilenceWatch::due). A deadline is looked at when it comes, not moved by each message.
+//!
+//! Topics that only a wildcard matches are kept while they are not silent, as rows below `$LOT/Silence/` among the last values, so that one that does not come
+//! back behind a restart is told: its silence counts from there on. When they were heard is not kept, so that a topic that is heard writes nothing.
 //! Invariants: a topic is in the table exactly as long as it is not silent, and then has one deadline that is not later than its silence; never more topics than
 //! its bound, nor more bytes of them than there is room. All times are monotonic, in milliseconds.
 //! Not here: who may know of the topic, and what runs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,11 +20,18 @@ use lotmq_shares::AccountShares;
 use parking_lot::Mutex;
 
 use crate::definition::{Definition, DefinitionId};
-use crate::limits::{INTERVAL_MIN, SILENCE_TOPIC_BYTES, WATCHED_TOPIC_BYTES_MAX};
+use crate::last_values::{LastValues, ValueKeeper};
+use crate::limits::{
+    INTERVAL_MIN, SILENCE_TOPIC_BYTES, WATCHED_TOPIC_BYTES_MAX, WINDOW_SAVE_BYTES, WINDOW_SAVE_PERIOD,
+};
+use crate::watch_rows::WatchRows;
 use crate::watched_room::WatchedRoom;
 
 /// Time of a topic that is silent, and of a watch without a deadline.
 const NEVER: u64 = u64::MAX;
+
+/// Version of the form of the rows.
+const VERSION: u8 = 1;
 
 /// The watches of all armed Actions of a tenant.
 pub(crate) struct Silences {
@@ -33,18 +43,21 @@ pub(crate) struct Silences {
 }
 
 /// Topics that one Action with `ON SILENCE` hears of.
-#[derive(Debug)]
 pub struct SilenceWatch {
     /// The Action.
     pub definition: Arc<Definition>,
     filters: Vec<String>,
     after_ms: u64,
     topics_max: usize,
+    values: Arc<LastValues>,
+    rows: WatchRows,
     table: Mutex<Table>,
     /// The first deadline, to be read without the lock.
     first_deadline_ms: AtomicU64,
     /// Messages on topics for which there was no room, since the last question.
     refused: AtomicU64,
+    /// Rows for which there was no room, likewise.
+    unkept: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -54,6 +67,11 @@ struct Table {
     /// Each topic once, by its deadline and a number that makes it unique.
     deadlines: BTreeMap<(u64, u64), Arc<Heard>>,
     next_number: u64,
+    /// Topics of the table that have no row yet.
+    fresh: BTreeSet<Arc<str>>,
+    /// Topics with a row that are silent by now.
+    gone: BTreeSet<Arc<str>>,
+    saved_ms: u64,
 }
 
 /// A topic that is not silent yet.
@@ -64,8 +82,16 @@ struct Heard {
     at_ms: AtomicU64,
 }
 
+/// What went wrong since the last question.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct SilenceTrouble {
+    /// Messages on topics for which there was no room, or that are too long.
+    pub refused: u64,
+    /// Topics that are not remembered over a restart because the kept values are full, or those of their owner.
+    pub unkept: u64,
+}
+
 /// A topic of a watch, for a thread that routes its messages.
-#[derive(Debug)]
 pub struct Ear {
     watch: Arc<SilenceWatch>,
     topic: Arc<str>,
@@ -80,10 +106,10 @@ impl Silences {
     }
 
     /// Watches for the definition if its trigger is silence.
-    pub(crate) fn arm(&mut self, definition: &Arc<Definition>, now: Duration) {
+    pub(crate) fn arm(&mut self, definition: &Arc<Definition>, now: Duration, values: &Arc<LastValues>) {
         let Some(Trigger::Silence { filters, after_ms }) = definition.trigger() else { return };
-        let watch =
-            Arc::new(SilenceWatch::new(definition, filters, (*after_ms, self.topics_max), &self.room));
+        let bounds = (self.topics_max, &self.room);
+        let watch = Arc::new(SilenceWatch::new(definition, (filters, *after_ms), bounds, values));
         watch.begin(now);
         for filter in filters {
             self.index.insert(filter, definition.id, Arc::clone(&watch));
@@ -91,11 +117,19 @@ impl Silences {
         self.watches.insert(definition.id, watch);
     }
 
-    /// Ends the watch of a definition, if it has one.
+    /// Ends the watch of a definition, if it has one. What it has heard of stays among the kept values.
     pub(crate) fn disarm(&mut self, id: DefinitionId) {
         let Some(watch) = self.watches.remove(&id) else { return };
+        watch.save_all();
         for filter in &watch.filters {
             self.index.remove(filter, &id);
+        }
+    }
+
+    /// Forgets what the watch of a definition that is not armed has heard of.
+    pub(crate) fn forget(definition: &Definition, values: &LastValues) {
+        if let Some(trigger @ Trigger::Silence { .. }) = definition.trigger() {
+            WatchRows::new(("Silence", VERSION), definition.name(), trigger).forget_all(values);
         }
     }
 
@@ -128,13 +162,23 @@ impl Silences {
 
 impl Table {
     fn new(room: WatchedRoom) -> Self {
-        Table { room, topics: HashMap::new(), deadlines: BTreeMap::new(), next_number: 0 }
+        let (fresh, gone) = (BTreeSet::new(), BTreeSet::new());
+        let (topics, deadlines) = (HashMap::new(), BTreeMap::new());
+        Table { room, topics, deadlines, next_number: 0, fresh, gone, saved_ms: 0 }
     }
 
     fn clear(&mut self) {
         self.topics = HashMap::new();
         self.deadlines.clear();
+        (self.fresh, self.gone) = (BTreeSet::new(), BTreeSet::new());
         self.room.give_back_all();
+    }
+
+    /// Notes that the row of a topic, if it has one, is to go.
+    fn note_silent(&mut self, topic: &Arc<str>) {
+        if !self.fresh.remove(topic) {
+            self.gone.insert(Arc::clone(topic));
+        }
     }
 }
 
@@ -165,23 +209,27 @@ impl SilenceWatch {
     /// Hears of nothing yet.
     pub(crate) fn new(
         definition: &Arc<Definition>,
-        filters: &[String],
-        (after_ms, topics_max): (u64, usize),
-        room: &Arc<AccountShares>,
+        (filters, after_ms): (&[String], u64),
+        (topics_max, room): (usize, &Arc<AccountShares>),
+        values: &Arc<LastValues>,
     ) -> SilenceWatch {
+        let trigger = Trigger::Silence { filters: filters.to_vec(), after_ms };
         let shortest = u64::try_from(INTERVAL_MIN.as_millis()).unwrap_or(u64::MAX);
         SilenceWatch {
             definition: Arc::clone(definition),
             filters: filters.to_vec(),
             after_ms: after_ms.max(shortest),
             topics_max,
+            values: Arc::clone(values),
+            rows: WatchRows::new(("Silence", VERSION), definition.name(), &trigger),
             table: Mutex::new(Table::new(WatchedRoom::new(definition, room))),
             first_deadline_ms: AtomicU64::new(NEVER),
             refused: AtomicU64::new(0),
+            unkept: AtomicU64::new(0),
         }
     }
 
-    /// Begins anew: of topics that are named without wildcards, silence counts from now on, whether they are ever heard or not.
+    /// Begins anew: silence counts from now on, of topics that are named without wildcards whether they are ever heard or not, and of those that were kept.
     pub(crate) fn begin(&self, now: Duration) {
         let mut table = self.table.lock();
         table.clear();
@@ -190,6 +238,15 @@ impl SilenceWatch {
                 self.refused.fetch_add(1, Ordering::Relaxed);
             }
         }
+        self.rows.load(&self.values, |topic, said| {
+            let is_known = table.topics.contains_key(topic);
+            let has_room = is_known || table.topics.len() < self.topics_max;
+            said.is_empty()
+                && has_room
+                && (is_known || self.put(&mut table, topic.into(), milliseconds(now)).is_some())
+        });
+        // They have rows.
+        table.fresh.clear();
         self.note_first(&table);
     }
 
@@ -213,9 +270,48 @@ impl SilenceWatch {
         self.admit(topic, milliseconds(at).saturating_sub(self.after_ms));
     }
 
-    /// Messages that were not heard since the last call because there were too many topics, or theirs was too long.
-    pub fn take_refused(&self) -> u64 {
-        if self.refused.load(Ordering::Relaxed) == 0 { 0 } else { self.refused.swap(0, Ordering::Relaxed) }
+    /// What went wrong since the last call.
+    pub fn take_trouble(&self) -> SilenceTrouble {
+        let take = |count: &AtomicU64| match count.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => count.swap(0, Ordering::Relaxed),
+        };
+        SilenceTrouble { refused: take(&self.refused), unkept: take(&self.unkept) }
+    }
+
+    /// Keeps which topics were heard, and forgets those that are silent: a part of what has changed, at most once in [`WINDOW_SAVE_PERIOD`].
+    pub fn save_some(&self, now: Duration) {
+        let mut table = self.table.lock();
+        let now_ms = milliseconds(now);
+        if now_ms.saturating_sub(table.saved_ms) >= milliseconds(WINDOW_SAVE_PERIOD) {
+            table.saved_ms = now_ms;
+            self.save(&mut table, WINDOW_SAVE_BYTES);
+        }
+    }
+
+    /// Keeps all of it.
+    pub fn save_all(&self) {
+        self.save(&mut self.table.lock(), usize::MAX);
+    }
+
+    fn save(&self, table: &mut Table, bytes_max: usize) {
+        let values = (&*self.values, ValueKeeper::of(&self.definition));
+        let mut bytes = 0;
+        // What is over first: it makes room.
+        while bytes < bytes_max
+            && let Some(topic) = table.gone.pop_first()
+        {
+            self.rows.forget(&self.values, &topic);
+            bytes += topic.len();
+        }
+        while bytes < bytes_max
+            && let Some(topic) = table.fresh.pop_first()
+        {
+            match self.rows.keep(values, &topic, []) {
+                Some(kept) => bytes += kept + topic.len(),
+                None => drop(self.unkept.fetch_add(1, Ordering::Relaxed)),
+            }
+        }
     }
 
     /// How many topics it may hear of.
@@ -246,6 +342,9 @@ impl SilenceWatch {
             match heard.at_ms.fetch_update(Ordering::AcqRel, Ordering::Acquire, later) {
                 Ok(_) => {
                     table.topics.remove(&heard.topic);
+                    if !self.names(&heard.topic) {
+                        table.note_silent(&heard.topic);
+                    }
                     table.room.give_back(room_of(&heard.topic));
                     silent(Arc::clone(&heard.topic));
                     count += 1;
@@ -277,6 +376,9 @@ impl SilenceWatch {
     fn put(&self, table: &mut Table, topic: Arc<str>, at_ms: u64) -> Option<Arc<Heard>> {
         if !table.room.take(room_of(&topic)) {
             return None;
+        }
+        if !self.names(&topic) && !table.gone.remove(&topic) {
+            table.fresh.insert(Arc::clone(&topic));
         }
         let heard = Arc::new(Heard { topic: Arc::clone(&topic), at_ms: AtomicU64::new(at_ms) });
         table.topics.insert(topic, Arc::clone(&heard));
@@ -312,12 +414,16 @@ mod tests {
         let filters: Vec<String> = filters.iter().map(|filter| (*filter).to_owned()).collect();
         let watch = SilenceWatch::new(
             &definition,
-            &filters,
-            (after_ms, topics_max),
-            &AccountShares::new(u64::MAX, (1, 1)),
+            (&filters, after_ms),
+            (topics_max, &AccountShares::new(u64::MAX, (1, 1))),
+            &values(),
         );
         watch.begin(Duration::ZERO);
         Arc::new(watch)
+    }
+
+    fn values() -> Arc<LastValues> {
+        Arc::clone(World::new().registry.values())
     }
 
     fn ms(count: u64) -> Duration {
@@ -368,13 +474,13 @@ mod tests {
         for topic in ["a", "b", "c"] {
             watch.ear(&Arc::from(topic)).hears(0);
         }
-        assert_eq!((watch.take_refused(), watch.take_refused()), (1, 0));
+        assert_eq!((watch.take_trouble().refused, watch.take_trouble().refused), (1, 0));
         let late = watch.ear(&Arc::from("c"));
         late.hears(999);
-        assert_eq!(watch.take_refused(), 1);
+        assert_eq!(watch.take_trouble().refused, 1);
         assert_eq!(silent(&watch, 1_000), ["a", "b"]);
         late.hears(1_000);
-        assert_eq!((watch.take_refused(), silent(&watch, 2_000)), (0, vec!["c".to_owned()]));
+        assert_eq!((watch.take_trouble().refused, silent(&watch, 2_000)), (0, vec!["c".to_owned()]));
     }
 
     #[test]
@@ -382,9 +488,9 @@ mod tests {
         let watch = watch(&["+"], 1_000, 2);
         let longest = "t".repeat(WATCHED_TOPIC_BYTES_MAX);
         watch.ear(&Arc::from(&*longest)).hears(0);
-        assert_eq!(watch.take_refused(), 0);
+        assert_eq!(watch.take_trouble().refused, 0);
         watch.ear(&Arc::from(format!("{longest}t"))).hears(0);
-        assert_eq!((watch.take_refused(), silent(&watch, 1_000)), (1, vec![longest]));
+        assert_eq!((watch.take_trouble().refused, silent(&watch, 1_000)), (1, vec![longest]));
     }
 
     #[test]
@@ -447,7 +553,8 @@ mod tests {
         let definition = World::new().add(on_topic("Lost", &["unused"])).definition;
         let room = AccountShares::new(4 * room_of("a"), (3, 4));
         let watch = |filter: &str| {
-            let watch = SilenceWatch::new(&definition, &[filter.to_owned()], (1_000, 100), &room);
+            let watch =
+                SilenceWatch::new(&definition, (&[filter.to_owned()], 1_000), (100, &room), &values());
             watch.begin(Duration::ZERO);
             Arc::new(watch)
         };
@@ -456,16 +563,16 @@ mod tests {
             one.ear(&Arc::from(topic)).hears(0);
         }
         assert_eq!(
-            (one.take_refused(), room.used()),
+            (one.take_trouble().refused, room.used()),
             (1, 3 * room_of("a")),
             "three quarters are for one owner"
         );
         other.ear(&Arc::from("a")).hears(0);
-        assert_eq!(other.take_refused(), 1);
+        assert_eq!(other.take_trouble().refused, 1);
         assert_eq!(silent(&one, 1_000), ["a", "b", "c"]);
         assert_eq!(room.used(), 0);
         other.ear(&Arc::from("a")).hears(1_000);
-        assert_eq!((other.take_refused(), room.used()), (0, room_of("a")));
+        assert_eq!((other.take_trouble().refused, room.used()), (0, room_of("a")));
         drop((one, other));
         assert_eq!(room.used(), 0);
         let named = watch("a");

@@ -495,11 +495,11 @@ impl WindowWatch {
         let rest = every - self.into_step_ms(from_ms);
         let rest = if rest < nearest { rest.saturating_add(every) } else { rest };
         // Clocks that change bring ends nearer, down to the same instant, or leave them behind.
-        let end =
-            |steps: i64| calendar::on_the_wall(&self.zone, from_ms, rest + steps.saturating_mul(every), every);
+        let end = |steps: i64| {
+            calendar::on_the_wall(&self.zone, from_ms, rest + steps.saturating_mul(every), every)
+        };
         let is_ahead = |end: &i64| end.saturating_sub(from_ms) > nearest / 2;
-        let end_wall_ms =
-            (0..ENDS_LOOKED_AT).map(end).find(is_ahead).unwrap_or(from_ms.saturating_add(rest));
+        let end_wall_ms = (0..ENDS_LOOKED_AT).map(end).find(is_ahead).unwrap_or(from_ms.saturating_add(rest));
         let rest = u64::try_from(end_wall_ms.saturating_sub(now.wall.as_millisecond())).unwrap_or(0);
         (milliseconds(now.elapsed).saturating_add(rest), end_wall_ms)
     }
@@ -507,7 +507,8 @@ impl WindowWatch {
     /// How far the clock on the wall is, at this instant, past the last end of a step.
     fn into_step_ms(&self, at_ms: i64) -> i64 {
         let WindowExtent::Time { every_ms, from_ms, .. } = self.extent else { return 0 };
-        let (every, from) = (i64::try_from(every_ms).unwrap_or(i64::MAX), i64::try_from(from_ms).unwrap_or(0));
+        let (every, from) =
+            (i64::try_from(every_ms).unwrap_or(i64::MAX), i64::try_from(from_ms).unwrap_or(0));
         let local_ms = at_ms.saturating_add(calendar::offset_ms(&self.zone, at_ms));
         local_ms.saturating_add(MONDAY_TO_1970_MS - from).rem_euclid(every.max(1))
     }
@@ -518,7 +519,8 @@ impl WindowWatch {
         let every = i64::try_from(every_ms).unwrap_or(i64::MAX);
         let length = i64::try_from(last_ms).unwrap_or(i64::MAX);
         // An end that the clocks jump over comes with the jump.
-        let is_jump = calendar::offset_ms(&self.zone, ended_ms) > calendar::offset_ms(&self.zone, ended_ms - 1);
+        let is_jump =
+            calendar::offset_ms(&self.zone, ended_ms) > calendar::offset_ms(&self.zone, ended_ms - 1);
         let jumped = if is_jump { self.into_step_ms(ended_ms) } else { 0 };
         calendar::on_the_wall(&self.zone, ended_ms, length.saturating_add(jumped).saturating_neg(), every)
     }

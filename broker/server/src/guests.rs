@@ -90,7 +90,7 @@ pub(crate) use restore::{
     KEPT_PER_GROUP, definitions, hand_over_kept, install_stored, run_starts, save_all_kept, save_kept,
 };
 pub(crate) use run_action::{RunActionError, RunReport, RunRequest};
-pub(crate) use silences::run_silences;
+pub(crate) use silences::{keep_silences, run_silences};
 pub(crate) use sink::GuestSink;
 pub(crate) use windows::{keep_windows, run_windows};
 

@@ -188,7 +188,7 @@ impl Registry {
                     self.triggers.insert(filter, id, Arc::clone(&definition));
                 }
             }
-            self.silences.arm(&definition, now.elapsed);
+            self.silences.arm(&definition, now.elapsed, &self.values);
             self.windows.arm(&definition, now, &self.values);
             self.hooks.arm(&definition);
             entry.warnings.retain(|warning| *warning != Warning::NeverRuns);

@@ -76,6 +76,67 @@ fn silence_is_watched_while_its_definition_is_armed() {
 }
 
 #[test]
+fn a_silence_that_began_before_a_restart_is_told_behind_it() {
+    let silence = |after_ms| Trigger::Silence { filters: vec!["p/+/beat".into(), "gate".into()], after_ms };
+    let hears = |world: &World, topic: &str, at_ms: u64| {
+        let mut found = Vec::new();
+        world.registry.silence_watches(topic, &mut found);
+        found[0].ear(&Arc::from(topic)).hears(at_ms);
+    };
+    let silent = |world: &World| {
+        let mut found = Vec::new();
+        world.registry.due_silences(world.now, &mut found);
+        found.into_iter().map(|(_, topic)| topic.to_string()).collect::<Vec<_>>()
+    };
+    let save = |world: &World| world.registry.all_silence_watches().for_each(|watch| watch.save_all());
+    let restarted = |before: &World, after_ms: u64| {
+        let mut world = World::loading(RegistryOptions::new(TimeZone::UTC));
+        before.registry.values().each_kept(|topic, kept| {
+            world.registry.values().restore_kept(kept.keeper, topic, kept.payload);
+        });
+        world.add(action("Lost", silence(after_ms)));
+        world.pass(100);
+        world.registry.finish_loading(world.now);
+        world
+    };
+    let kept = |world: &World| world.registry.values().figures().keep_topics;
+    let mut before = World::new();
+    before.add(action("Lost", silence(30_000)));
+    hears(&before, "p/told/beat", 5_000);
+    save(&before);
+    before.pass(30);
+    assert_eq!(silent(&before), ["gate", "p/told/beat"]);
+    hears(&before, "p/lost/beat", 35_000);
+    hears(&before, "p/back/beat", 35_000);
+    hears(&before, "gate", 35_000);
+    save(&before);
+    assert_eq!(kept(&before), 2, "what is named needs no row, and what was told has none");
+    // The broker itself was silent meanwhile: time counts from the start on.
+    let mut after = restarted(&before, 30_000);
+    assert_eq!(silent(&after), [""; 0]);
+    after.pass(20);
+    hears(&after, "p/back/beat", 125_000);
+    after.pass(10);
+    assert_eq!(silent(&after), ["gate", "p/lost/beat"]);
+    after.pass(20);
+    assert_eq!(silent(&after), ["p/back/beat"]);
+    save(&after);
+    assert_eq!(kept(&after), 0);
+    // A new version goes on with the same trigger; another one begins anew, and who removes it forgets.
+    let mut after = restarted(&before, 30_000);
+    after.add(action("Lost", silence(30_000)));
+    after.pass(30);
+    assert_eq!(silent(&after).len(), 3);
+    let mut after = restarted(&before, 10_000);
+    after.pass(10);
+    assert_eq!((silent(&after), kept(&after)), (vec!["gate".to_owned()], 0));
+    let mut after = restarted(&before, 30_000);
+    assert_eq!(kept(&after), 2);
+    after.remove("Lost");
+    assert_eq!(kept(&after), 0);
+}
+
+#[test]
 fn on_change_remembers_per_version() {
     let mut world = World::new();
     let facts = action("C", Trigger::Change { filters: vec!["x/+".into()] });

@@ -1,7 +1,6 @@
 //! What windows hold as kept values: a row for each topic, and one that says how far the clock has come.
 //!
-//! They lie below `$LOT/Window/`; the topic stands behind a NUL, which no Topic Name has, so that no Client and no program reaches them otherwise. A row begins
-//! with the version of its form and the number of the trigger that it belongs to; what belongs to another one is forgotten.
+//! They lie below `$LOT/Window/`. Not here: how rows are told from those of others (`watch_rows`).
 
 use std::collections::VecDeque;
 
@@ -9,6 +8,7 @@ use lot_facts::Trigger;
 
 use super::pane::Pane;
 use crate::last_values::{LastValues, ValueKeeper};
+use crate::watch_rows::WatchRows;
 
 /// Version of the form of the rows.
 const VERSION: u8 = 2;
@@ -20,12 +20,7 @@ const WORD: usize = 8;
 const PANE_WORDS: usize = 8;
 
 /// The rows of one Action.
-pub(super) struct WindowRows {
-    /// Beginning of their topics.
-    beginning: String,
-    /// First bytes of each.
-    head: Vec<u8>,
-}
+pub(super) struct WindowRows(WatchRows);
 
 /// How far the windows of time of an Action have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,56 +40,44 @@ pub(super) struct WindowClock {
 impl WindowRows {
     /// Those of the Action of this name, as long as it has this trigger.
     pub(super) fn new(name: &str, trigger: &Trigger) -> WindowRows {
-        let text = serde_json::to_string(trigger).unwrap_or_default();
-        // FNV-1a, which stays the same from build to build.
-        let number = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        let mut head = vec![VERSION];
-        head.extend(number.to_le_bytes());
-        WindowRows { beginning: format!("$LOT/Window/{name}/\0"), head }
+        WindowRows(WatchRows::new(("Window", VERSION), name, trigger))
     }
 
     /// Keeps the row of a topic; how many bytes it has. `None` when there is no room.
     pub(super) fn keep(
         &self,
-        (values, keeper): (&LastValues, ValueKeeper<'_>),
+        values: (&LastValues, ValueKeeper<'_>),
         topic: &str,
         panes: &VecDeque<Pane>,
     ) -> Option<usize> {
-        let mut row = self.head.clone();
-        for pane in panes {
+        let words = panes.iter().flat_map(|pane| {
             let Pane { number, count, bad, sum, min, max, last, began_ms } = *pane;
             let [sum, min, max, last] = [sum, min, max, last].map(f64::to_bits);
-            let words = [number, count, bad, sum, min, max, last, began_ms.cast_unsigned()];
-            words.iter().for_each(|word| row.extend(word.to_le_bytes()));
-        }
-        values.keep(keeper, &format!("{}{topic}", self.beginning), &row).ok().map(|()| row.len())
+            [number, count, bad, sum, min, max, last, began_ms.cast_unsigned()]
+        });
+        self.0.keep(values, topic, words.flat_map(u64::to_le_bytes))
     }
 
     /// Keeps how far the clock has come. False when there is no room.
     pub(super) fn keep_clockwork(
         &self,
-        (values, keeper): (&LastValues, ValueKeeper<'_>),
+        values: (&LastValues, ValueKeeper<'_>),
         clockwork: &WindowClock,
     ) -> bool {
-        let mut row = self.head.clone();
-        row.extend(clockwork.pane.to_le_bytes());
-        row.extend(clockwork.rest_ms.to_le_bytes());
-        for instant in [clockwork.at_ms, clockwork.began_ms, clockwork.since_ms] {
-            row.extend(instant.to_le_bytes());
-        }
-        values.keep(keeper, &self.beginning, &row).is_ok()
+        let WindowClock { pane, rest_ms, at_ms, began_ms, since_ms } = *clockwork;
+        let instants = [at_ms, began_ms, since_ms].map(i64::cast_unsigned);
+        let words = [pane, rest_ms].into_iter().chain(instants);
+        self.0.keep(values, "", words.flat_map(u64::to_le_bytes)).is_some()
     }
 
     /// Forgets the row of a topic.
     pub(super) fn forget(&self, values: &LastValues, topic: &str) {
-        values.forget(&format!("{}{topic}", self.beginning));
+        self.0.forget(values, topic);
     }
 
     /// Forgets all rows of the Action, whichever trigger it has.
     pub(super) fn forget_all(&self, values: &LastValues) {
-        values.forget_all(|topic| topic.starts_with(&self.beginning));
+        self.0.forget_all(values);
     }
 
     /// All rows, by topic; those that are none of this trigger are forgotten.
@@ -103,19 +86,19 @@ impl WindowRows {
         values: &LastValues,
         panes_max: usize,
     ) -> (Option<WindowClock>, Vec<(String, VecDeque<Pane>)>) {
-        let (mut clockwork, mut windows, mut foreign) = (None, Vec::new(), Vec::new());
-        values.each_kept(|topic, kept| {
-            let Some(key) = topic.strip_prefix(&*self.beginning) else { return };
-            let words = kept.payload.strip_prefix(&*self.head).and_then(words);
-            match words {
-                Some(words) if key.is_empty() => clockwork = read_clockwork(&words),
-                Some(words) if words.len() <= panes_max.saturating_mul(PANE_WORDS) => {
-                    windows.push((key.to_owned(), panes(&words)));
-                }
-                Some(_) | None => foreign.push(topic.to_owned()),
+        let (mut clockwork, mut windows) = (None, Vec::new());
+        self.0.load(values, |key, said| {
+            let Some(words) = words(said) else { return false };
+            if key.is_empty() {
+                clockwork = read_clockwork(&words);
+                return true;
             }
+            let is_ours = words.len() <= panes_max.saturating_mul(PANE_WORDS);
+            if is_ours {
+                windows.push((key.to_owned(), panes(&words)));
+            }
+            is_ours
         });
-        foreign.iter().for_each(|topic| values.forget(topic));
         windows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         (clockwork, windows)
     }

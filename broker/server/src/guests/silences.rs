@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use lotmq_auth::Authorization;
 use lotmq_definitions::limits::{WATCHED_BYTES_MAX, WATCHED_TOPIC_BYTES_MAX};
-use lotmq_definitions::{Now, RunError, SilenceWatch};
+use lotmq_definitions::{Now, RunError, SilenceTrouble, SilenceWatch};
 use lotmq_host::{OwnedEvent, OwnedMessage};
 
-use super::{records, rights};
+use super::{Guests, records, rights};
 use crate::guests::HasPrograms as _;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
@@ -25,29 +25,51 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// Starts what waits for a silence that has lasted long enough; returns how many runs.
 pub(crate) fn run_silences(turn: &mut Turn, tenant: &Arc<Tenant>, now: Now) -> usize {
     let mut due = Vec::new();
-    let mut refused = Vec::new();
+    let mut troubled = Vec::new();
     {
         let registry = tenant.programs().guests.registry.read();
         registry.due_silences(now, &mut due);
         for watch in registry.all_silence_watches() {
-            let count = watch.take_refused();
-            if count > 0 {
-                refused.push((Arc::clone(watch), count));
+            watch.save_some(now.elapsed);
+            let trouble = watch.take_trouble();
+            if trouble != SilenceTrouble::default() {
+                troubled.push((Arc::clone(watch), trouble));
             }
         }
     }
-    refused.iter().for_each(|(watch, count)| too_many(turn, tenant, watch, *count));
+    troubled.iter().for_each(|(watch, trouble)| tell_trouble(turn, tenant, watch, trouble));
     due.iter().filter(|(watch, topic)| tell(tenant, watch, topic, now)).count()
 }
 
-fn too_many(turn: &mut Turn, tenant: &Tenant, watch: &SilenceWatch, count: u64) {
-    let message = format!(
-        "{count} messages came on topics that are not watched for silence: {} others are, which is the limit, or these have more than {WATCHED_TOPIC_BYTES_MAX} bytes, or what all definitions of their owner watch has its share of {} MiB",
-        watch.topics_max(),
-        WATCHED_BYTES_MAX >> 20
-    );
-    let error = RunError { code: SILENCE_LIMIT, message: &message, ..RunError::default() };
-    records::record(turn, tenant, &watch.definition, &error, 0);
+/// Notes, before the broker ends, which topics a tenant's watches hear of.
+pub(crate) fn keep_silences(guests: &Guests) {
+    guests.registry.read().all_silence_watches().for_each(|watch| watch.save_all());
+}
+
+/// Notes what went wrong with a watch since the last look.
+fn tell_trouble(turn: &mut Turn, tenant: &Tenant, watch: &SilenceWatch, trouble: &SilenceTrouble) {
+    let SilenceTrouble { refused, unkept } = *trouble;
+    for (count, message) in [
+        (
+            refused,
+            format!(
+                "{refused} messages came on topics that are not watched for silence: {} others are, which is the limit, or these have more than {WATCHED_TOPIC_BYTES_MAX} bytes, or what all definitions of their owner watch has its share of {} MiB",
+                watch.topics_max(),
+                WATCHED_BYTES_MAX >> 20
+            ),
+        ),
+        (
+            unkept,
+            format!(
+                "{unkept} topics that are watched for silence will not be remembered over a restart: the kept values are full, or those of their owner have their share (-listKept shows whose they are)"
+            ),
+        ),
+    ] {
+        if count > 0 {
+            let error = RunError { code: SILENCE_LIMIT, message: &message, ..RunError::default() };
+            records::record(turn, tenant, &watch.definition, &error, 0);
+        }
+    }
 }
 
 /// Starts a run that is told of a silent topic. False when its owner may not know, or when it has to wait.

@@ -68,6 +68,7 @@ pub(crate) fn start(broker: &Arc<Broker>, left_runs: &Arc<LeftRuns>) -> std::io:
         for tenant in broker.tenants.all().iter() {
             let guests = &tenant.programs().guests;
             guests::keep_windows(guests);
+            guests::keep_silences(guests);
             guests.kept_errors.keep_all(guests);
             save_the_last(&broker, tenant);
         }

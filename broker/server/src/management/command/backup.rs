@@ -107,6 +107,7 @@ fn keep_the_last(broker: &Broker) -> Result<(), StoreError> {
     for tenant in broker.tenants.all().iter() {
         let guests = &tenant.programs().guests;
         guests::keep_windows(guests);
+        guests::keep_silences(guests);
         guests.kept_errors.keep_all(guests);
         if let Some(ticket) = guests::save_all_kept(broker, tenant)? {
             broker.store.wait_for(ticket, COMMIT_PATIENCE)?;
