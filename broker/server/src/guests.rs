@@ -60,6 +60,7 @@ mod silences;
 mod sink;
 pub(crate) mod skipping;
 mod states;
+pub(crate) mod unheard;
 pub(crate) mod variables;
 pub(crate) mod views;
 mod windows;

@@ -198,7 +198,7 @@ pub(crate) fn is_of_administrator(tenant: &Tenant, owner: Option<&Owner>) -> boo
 }
 
 /// Identity for the rules: the owner with his present rights, or an anonymous one.
-fn identity_of(tenant: &Tenant, owner: Option<&Owner>) -> Identity {
+pub(super) fn identity_of(tenant: &Tenant, owner: Option<&Owner>) -> Identity {
     let known = owner.and_then(|owner| authority::identity(&tenant.users, owner));
     known.unwrap_or_else(|| Identity::anonymous("".into(), Peer::Guest))
 }

@@ -89,6 +89,38 @@ fn told(root: &mut Client, command: &str, text: &str) {
     }
 }
 
+#[test]
+fn what_hears_nothing_says_so() {
+    for (mut world, is_open) in modes() {
+        let text =
+            "DEFINE ACTION Ears\nON TOPIC \"go\" OR \"private/+\" DO\n    PUBLISH TOPIC \"out\" WITH 1";
+        let reply = ok(&mut world.dep, &format!("-addAction {text}"));
+        assert_eq!(reply.contains("TRIGGER_DENIED"), !is_open, "{reply}");
+        if is_open {
+            continue;
+        }
+        let place = r#""column":19,"endColumn":28,"line":2"#;
+        let message = "the rules do not let its owner 'dep' read 'private/+'";
+        assert!(reply.contains(message), "{reply}");
+        for part in place.split(',') {
+            assert!(reply.contains(part), "{part} {reply}");
+        }
+        let status = ok(&mut world.root, "-brokerStatus");
+        assert!(status.contains(message), "{status}");
+        assert!(ok(&mut world.root, "-lotDiagnostic Ears").contains(r#""unheard":["private/+"]"#));
+        // Who may has no warning; what is taken away later is found, and over when it is given back.
+        ok(&mut world.root, "-removeRule NoSubscribe");
+        assert!(!ok(&mut world.root, "-brokerStatus").contains("TRIGGER_DENIED"));
+        let none = "-addRule DEFINE RULE None WITH PRIORITY 50 FOR Subscribe TO TOPIC \"go\"\n    IF USER IS \"dep\" THEN\n        DENY\n";
+        ok(&mut world.root, none);
+        let status = ok(&mut world.root, "-brokerStatus");
+        assert!(status.contains("the rules do not let its owner 'dep' read 'go'"), "{status}");
+        let removed = "DEFINE ACTION Root\nON TOPIC \"private/+\" DO\n    PUBLISH TOPIC \"out\" WITH 1";
+        let reply = ok(&mut world.root, &format!("-addAction {removed}"));
+        assert!(!reply.contains("TRIGGER_DENIED"), "{reply}");
+    }
+}
+
 fn modes() -> [(World, bool); 2] {
     [(World::new(&[]), false), (World::new(&[("LOTMQ_LOT_AUTHORITY", "broker")]), true)]
 }

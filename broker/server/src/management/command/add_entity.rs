@@ -163,6 +163,7 @@ fn add_one(
             let place = (call.tenant, &call.broker.hosting);
             let of_places = guests::route_drivers::place_warnings(place, &installed.definition);
             warnings.extend(of_places.iter().map(|(code, text)| problem(code, text)));
+            warnings.extend(guests::unheard::warnings(call.tenant, &installed.definition));
             warnings.extend(super::dependents::misfits(call, &installed.definition));
             warnings.extend(super::modules::granting::missing(call.tenant, call, &installed.definition));
             let message = format!("{} '{name}' added successfully!", kind.title());

@@ -9,8 +9,8 @@ use super::reply::{Done, Refusal};
 use super::routes;
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests::HasPrograms as _;
 use crate::guests::seeds::is_seed;
+use crate::guests::{HasPrograms as _, unheard};
 
 pub(super) static DIAGNOSE: Verb = Verb {
     name: "lotDiagnostic",
@@ -74,7 +74,15 @@ fn shown(call: &Call<'_>, report: Report) -> Value {
     let route = (report.kind == DefinitionKind::Route)
         .then(|| call.tenant.programs().guests.route(&report.name))
         .flatten();
+    let definition = {
+        let registry = call.tenant.programs().guests.registry.read();
+        registry.get(report.kind, &report.name).cloned()
+    };
+    let unheard = definition.map(|definition| unheard::filters(call.tenant, &definition));
     let mut shown = json!(report);
+    if let Some(unheard) = unheard.filter(|unheard| !unheard.is_empty()) {
+        shown["unheard"] = json!(unheard);
+    }
     if let Some(route) = route {
         let (standing, stands_still) = routes::standing_shown(call, &route);
         shown["standing"] = standing;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::documents::store_bytes;
 use super::figures::Figures;
-use crate::guests::HasPrograms as _;
+use crate::guests::{HasPrograms as _, unheard};
 use crate::limits::LISTING_ROWS_MAX;
 use crate::management::broker::Broker;
 use crate::management::managed::Managing as _;
@@ -45,6 +45,7 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
         .iter()
         .map(|it| json!({ "listener": it.listener, "reason": it.reason }))
         .collect();
+    let told = [unheard(broker, tenant), warnings(tenant)].concat();
     let zone = time_zone::name(tenant.programs().guests.registry.read().zone());
     json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -80,7 +81,7 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
         "refusedLogins": refused_logins(tenant),
         "lockedSecrets": tenant.programs().variables.locked_secrets(),
         "errors": errors(tenant),
-        "warnings": warnings(tenant),
+        "warnings": told,
     })
 }
 
@@ -181,6 +182,20 @@ fn near(limits: &[Used]) -> Vec<Value> {
             |of| json!({ "limit": of.limit.name(), "used": of.used, "max": of.max, "percent": of.percent() }),
         )
         .collect()
+}
+
+/// Definitions that hear nothing of what starts them, as rights are now; at most so many as a listing has.
+fn unheard(broker: &Broker, tenant: &Tenant) -> Vec<Value> {
+    let mut rows = unheard::all_warnings(tenant, LISTING_ROWS_MAX);
+    rows.truncate(LISTING_ROWS_MAX);
+    let now = utc_text(broker.clock.wall_ms());
+    for row in &mut rows {
+        row["timestamp"] = json!(now);
+        if let Some(row) = row.as_object_mut() {
+            row.remove("sourceLines");
+        }
+    }
+    rows
 }
 
 /// What runs of definitions warned of, by place; at most so many as a listing has.

@@ -442,6 +442,11 @@ pub(crate) fn install(
     gone.removed.sort_by_key(|row| row["type"] != "Rule");
     warn_of_removed(&gone, &mut problems);
     warn_of_pending(call.tenant, &installed, &mut problems);
+    // Rules of the project are in force by now, and those that it had no longer are.
+    for (definition, place) in &installed {
+        let unheard = guests::unheard::warnings(call.tenant, definition);
+        unheard.into_iter().for_each(|warning| problems.warning(place, warning));
+    }
     listings_changed(call);
     Report { problems: problems.closed(), entities, gone }
 }

@@ -1,0 +1,116 @@
+//! What a definition waits for and never hears of, because its owner may not read it: told to whoever deploys it, and at any time by the status, as rights change later.
+//!
+//! Asks the rules as a subscription of the owner to the filter would. Not here: which messages reach it (`rights`).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use lot_facts::Trigger;
+use lotmq_auth::{Decide as _, Question};
+use lotmq_core::tenant::Tenant;
+use lotmq_definitions::{Definition, DefinitionKind};
+use serde_json::{Value, json};
+
+use super::{HasPrograms as _, rights};
+
+/// Code of the warning.
+const TRIGGER_DENIED: &str = "TRIGGER_DENIED";
+
+/// Answers about owners and filters, each asked for once.
+type Answers = HashMap<(u64, String), bool>;
+
+/// Warnings about one definition, with the line of its text where the filter stands.
+pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<Value> {
+    told(tenant, definition, &mut Answers::new())
+}
+
+/// Warnings about all definitions, at most so many, as the status has them. Cost: O(definitions), and a question for each filter of an owner whom the rules concern.
+pub(crate) fn all_warnings(tenant: &Tenant, count_max: usize) -> Vec<Value> {
+    let definitions: Vec<Arc<Definition>> = {
+        let registry = tenant.programs().guests.registry.read();
+        DefinitionKind::ALL.into_iter().flat_map(|kind| registry.list(kind)).cloned().collect()
+    };
+    let mut answers = Answers::new();
+    let mut found = Vec::new();
+    for definition in &definitions {
+        if found.len() >= count_max {
+            break;
+        }
+        let (file, cell) = definition.deployed.origin.file();
+        for mut row in told(tenant, definition, &mut answers) {
+            row["kind"] = json!(definition.kind().title());
+            row["name"] = json!(definition.name());
+            if !file.is_empty() {
+                row["file"] = json!(file);
+                row["cell"] = json!(cell);
+            }
+            found.push(row);
+        }
+    }
+    found
+}
+
+/// Filters of a definition of which it hears nothing.
+pub(crate) fn filters(tenant: &Tenant, definition: &Definition) -> Vec<String> {
+    let mut answers = Answers::new();
+    unheard(tenant, definition, &mut answers).into_iter().cloned().collect()
+}
+
+fn unheard<'a>(tenant: &Tenant, definition: &'a Definition, answers: &mut Answers) -> Vec<&'a String> {
+    if !rights::is_asked(tenant.programs().guests.authority, definition.owner()) {
+        return Vec::new();
+    }
+    let identity = rights::identity_of(tenant, definition.owner());
+    let facts = definition.facts();
+    let filters = definition.trigger().map(Trigger::filters).unwrap_or_default();
+    let is_denied = |filter: &&String| {
+        let key = (definition.account(), (*filter).clone());
+        let ask = || tenant.permissions.decide(&Question::subscribe(&identity, filter)).is_allowed();
+        !*answers.entry(key).or_insert_with(ask)
+    };
+    filters.iter().chain(&facts.reception).filter(is_denied).collect()
+}
+
+fn told(tenant: &Tenant, definition: &Definition, answers: &mut Answers) -> Vec<Value> {
+    let owner = match definition.owner() {
+        Some(owner) => format!("its owner '{}'", owner.name),
+        None => "somebody without a user, to whom it belongs,".to_owned(),
+    };
+    let warning = |filter: &String| {
+        let message = format!(
+            "the rules do not let {owner} read '{filter}': it hears nothing of it. Allow that, or have somebody deploy it who may"
+        );
+        let mut warning = json!({ "code": TRIGGER_DENIED, "message": message });
+        if let Some((line, column, text)) = place(&definition.deployed.source, filter) {
+            warning["line"] = json!(definition.line_of_file(line));
+            warning["column"] = json!(column);
+            warning["endColumn"] = json!(column + filter.chars().count());
+            warning["sourceLines"] = json!([text]);
+        }
+        warning
+    };
+    unheard(tenant, definition, answers).into_iter().map(warning).collect()
+}
+
+/// Where a filter stands in a text: line, column and the line itself; nowhere where it is put together of pieces.
+fn place<'a>(source: &'a str, filter: &str) -> Option<(u32, usize, &'a str)> {
+    let quoted = ['"', '\''].map(|quote| format!("{quote}{filter}{quote}"));
+    source.lines().enumerate().find_map(|(index, line)| {
+        let at = quoted.iter().find_map(|quoted| line.find(quoted))?;
+        let column = line.get(..at)?.chars().count() + 2;
+        Some((u32::try_from(index).ok()?.saturating_add(1), column, line))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_found_where_it_stands() {
+        let source = "DEFINE ACTION A\n// plant/+ is not meant\nON TOPIC \"a\" OR 'plant/+' DO\n    PUBLISH TOPIC \"b\" WITH 1";
+        assert_eq!(place(source, "plant/+"), Some((3, 18, "ON TOPIC \"a\" OR 'plant/+' DO")));
+        assert_eq!(place(source, "a").map(|place| place.1), Some(11));
+        assert_eq!(place(source, "plant"), None);
+    }
+}
