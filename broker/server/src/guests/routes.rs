@@ -55,6 +55,7 @@ use super::Guests;
 use super::route_modules::{self, ModuleFigures, RouteModule};
 use super::route_types::runs_route_type;
 use crate::guests::HasPrograms as _;
+use crate::guests::rights::{Access, Rights, Variable};
 use crate::limits::ROWS_BYTES_MAX;
 use lotmq_core::tenant::Tenant;
 use mailbox::Addressee;
@@ -332,18 +333,35 @@ pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<(&'stati
     let facts = definition.facts();
     let Some(route) = &facts.route else { return Vec::new() };
     let mut warnings = Vec::new();
-    for name in facts.env.iter().filter(|name| tenant.programs().variables.environment(name).is_none()) {
-        warnings.push(("VALUE_MISSING", format!("environment value '{name}' is not set")));
+    let rights = Rights::of(tenant.programs().guests.authority, definition);
+    let may_read = |what, name: &str| rights.may_use(tenant, what, name, Access::Read);
+    // Whether it is there is nobody's business who may not read it.
+    let denied = |what: &str, name: &str| {
+        let text = format!(
+            "{what} '{name}' is not set for this route: the rules do not let its owner read it, whether it is there or not"
+        );
+        ("VALUE_MISSING", text)
+    };
+    let variables = &tenant.programs().variables;
+    for name in &facts.env {
+        if !may_read(Variable::Environment, name) {
+            warnings.push(denied("environment value", name));
+        } else if variables.environment(name).is_none() {
+            warnings.push(("VALUE_MISSING", format!("environment value '{name}' is not set")));
+        }
     }
-    for name in facts.secrets.iter().filter(|name| tenant.programs().variables.secret(name).is_none()) {
-        let is_locked = tenant.programs().variables.is_locked(name);
-        warnings.push(match is_locked {
-            true => (
-                "SECRETS_LOCKED",
-                format!("secret '{name}' is stored, and the key of this broker does not open it"),
-            ),
-            false => ("VALUE_MISSING", format!("secret '{name}' is not set")),
-        });
+    for name in &facts.secrets {
+        if !may_read(Variable::Secret, name) {
+            warnings.push(denied("secret", name));
+        } else if variables.secret(name).is_none() {
+            warnings.push(match variables.is_locked(name) {
+                true => (
+                    "SECRETS_LOCKED",
+                    format!("secret '{name}' is stored, and the key of this broker does not open it"),
+                ),
+                false => ("VALUE_MISSING", format!("secret '{name}' is not set")),
+            });
+        }
     }
     let idle = |section: &RouteBlock| section.settings.keys().find(|key| *key != "BROKER").cloned();
     if let Some(key) = route.section("MQTT_CONFIG").and_then(idle) {

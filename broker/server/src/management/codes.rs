@@ -323,7 +323,7 @@ codes! {
         UNREADABLE "file cannot be read"
             "lotmq could not read a file of the folder as text or as a notebook, and went on with the others."
         VALUE_MISSING "environment value or secret is not set"
-            "A route names a value that the broker does not have. Set it with `lotmq cmd -setEnv` or `lotmq cmd -setSecret`."
+            "A route names a value that the broker does not have: set it with `lotmq cmd -setEnv` or `lotmq cmd -setSecret`. Or the rules do not let the route's owner read it (docs/security.md), whether it is there or not."
         WAITING_FOR_GONE "messages wait for what the new text of a route has not"
             "They become dead letters (`lotmq cmd -listDeadLetters ROUTE`). To have them delivered, add the events back under their names and replay the dead letters."
         WORLD_MISMATCH "module is of another world"

@@ -411,6 +411,17 @@ fn a_route_carries_what_its_owner_may_read_and_brings_what_he_may_publish() {
         if !is_open {
             told(&mut world.root, "-lotDiagnostic route S", "not set: environment value 'SITE'");
             assert!(ok(&mut world.root, "-connectionStatus").contains("S (LOOPBACK): Disconnected"));
+            // Nor is it told whether there is one of that name.
+            for name in ["KEY", "NONE"] {
+                let route = format!(
+                    "-addRoute -replace DEFINE ROUTE S WITH TYPE LOOPBACK\n    ADD LOOPBACK_CONFIG\n        WITH FAIL GET SECRET \"{name}\"\n"
+                );
+                let reply = ok(&mut world.dep, &route);
+                let told = format!(
+                    "secret '{name}' is not set for this route: the rules do not let its owner read it, whether it is there or not"
+                );
+                assert!(reply.contains("VALUE_MISSING") && reply.contains(&told), "{reply}");
+            }
         }
         world.running.server.stop();
     }
