@@ -8,6 +8,9 @@ use super::event::WatchedEvent;
 /// Shortest time between two values of a topic.
 const PERIOD: Duration = Duration::from_secs(1);
 
+/// By how much a value may come early, at the cost of the next one: those of a device that sends one a second are not held back, and have their own time.
+const EARLY: Duration = Duration::from_millis(200);
+
 /// Most topics that are remembered; those of which nothing waits are forgotten when there are more.
 const TOPICS_MAX: usize = 10_000;
 
@@ -28,12 +31,13 @@ impl HeldValues {
     /// Takes a value; returns it when it is to be shown at once.
     pub(super) fn admit(&mut self, now: Instant, value: WatchedEvent) -> Option<WatchedEvent> {
         if let Some(recent) = self.0.get_mut(value.topic()) {
-            if recent.waiting.is_some() || now.duration_since(recent.shown_at) < PERIOD {
+            let next = recent.shown_at + PERIOD;
+            if recent.waiting.is_some() || now + EARLY < next {
                 recent.skipped += u64::from(recent.waiting.is_some());
                 recent.waiting = Some(value);
                 return None;
             }
-            recent.shown_at = now;
+            recent.shown_at = now.max(next);
             return Some(value);
         }
         if self.0.len() >= TOPICS_MAX {
@@ -80,6 +84,26 @@ mod tests {
             properties: PropertyBuf::new(),
         };
         event::value(&LikelyPublisher { names: "A".to_owned(), is_guess: false }, &message)
+    }
+
+    #[test]
+    fn a_value_each_second_is_never_held_back_however_its_network_shakes() {
+        let mut throttle = HeldValues::default();
+        let began = Instant::now();
+        for (second, shaken_ms) in [(0, 0), (1, -40), (2, 30), (3, -150), (4, -150), (5, 20)] {
+            let at = began + Duration::from_secs(second);
+            let shaken = Duration::from_millis(u64::from(i32::unsigned_abs(shaken_ms)));
+            let at = if shaken_ms < 0 { at - shaken } else { at + shaken };
+            assert!(throttle.admit(at, value("1")).is_some(), "{second}");
+        }
+        // Nobody gets more than one a second by it.
+        let began = began + Duration::from_secs(10);
+        let admitted = (0..50).filter(|tenth| {
+            let at = began + Duration::from_millis(100) * *tenth;
+            let is_admitted = throttle.admit(at, value("1")).is_some();
+            is_admitted || !throttle.due(at).is_empty()
+        });
+        assert!(admitted.count() <= 6);
     }
 
     #[test]
