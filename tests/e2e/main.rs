@@ -33,6 +33,7 @@ mod error_places;
 mod examples;
 mod first_steps;
 mod flood;
+mod foreign_broker;
 mod full_disk;
 mod full_queue;
 mod golden;

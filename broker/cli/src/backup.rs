@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::cmd::{COMMAND_TOPIC, OUTPUT_TOPIC, connect_as_root, render_reply};
+use crate::cmd::{COMMAND_TOPIC, OUTPUT_TOPIC, check_taken, connect_as_root, render_reply};
 use crate::store::export_to;
 
 /// Longest name that the broker takes for a backup.
@@ -112,7 +112,7 @@ fn download(args: &BackupArgs, client: &mut Client, out: &mut dyn Write) -> anyh
     let sessions = if args.without_sessions { "" } else { " -sessions" };
     let command = format!("-backup {name}{retained}{sessions} -requestId {id}");
     let told = client.publish(&Publication::new(COMMAND_TOPIC, command).qos(QoS::AtLeastOnce))?;
-    ensure!(!told.is_failure(), "this user may not send commands: {told}");
+    check_taken(client, told)?;
     let (mut written, mut bytes, mut all) = (0, 0, Sha256::new());
     loop {
         let message = client.receive(Duration::from_secs_f64(args.timeout))?;

@@ -15,6 +15,8 @@ use lotmq_server::takes_text;
 use lotmq_terminal::{Exit, Misuse, output, seconds};
 use serde_json::Value;
 
+use crate::foreign::{self, VERSION_TOPIC};
+
 pub(crate) const COMMAND_TOPIC: &str = "$SYS/Coreflux/Command";
 pub(crate) const OUTPUT_TOPIC: &str = "$SYS/Coreflux/Command/Output";
 
@@ -178,6 +180,9 @@ fn is_silent(command: &str) -> bool {
     let verb = command.split_whitespace().next().unwrap_or_default();
     verb.replace('-', "").eq_ignore_ascii_case("updateData")
 }
+
+/// Time without a reply after which a command asks what broker it is.
+const JUDGED_AFTER: Duration = Duration::from_secs(1);
 
 /// What is said while no reply has come.
 fn at_it(command: &str, waited: Duration, timeout: Duration) -> String {
@@ -459,6 +464,7 @@ pub(crate) fn exchange_in_parts(
 ) -> anyhow::Result<Option<Value>> {
     let granted = client.subscribe_to(OUTPUT_TOPIC, QoS::AtLeastOnce)?;
     if granted.is_failure() {
+        foreign::refuse(client)?;
         bail!("this user may not send commands: the broker refused the subscription to replies: {granted}");
     }
     if let Some(status) = &status {
@@ -467,19 +473,21 @@ pub(crate) fn exchange_in_parts(
     }
     let payload = format!("{command} -requestId {request_id}");
     let told = client.publish(&Publication::new(COMMAND_TOPIC, payload).qos(QoS::AtLeastOnce))?;
-    if told.is_failure() {
-        bail!("this user may not send commands: {told}");
-    }
+    check_taken(client, told)?;
     let began = Instant::now();
     let mut deadline = began + timeout;
     let mut told_at = began + PATIENCE;
+    let mut judged_at = Some(began + JUDGED_AFTER);
     loop {
-        let now = Instant::now();
-        let left = deadline.saturating_duration_since(now);
-        let until_told = told_at.saturating_duration_since(now);
-        let Some(message) = client.receive(left.min(until_told))? else {
+        let until = deadline.min(told_at).min(judged_at.unwrap_or(deadline));
+        let Some(message) = client.receive(until.saturating_duration_since(Instant::now()))? else {
             if Instant::now() >= deadline {
                 return Ok(None);
+            }
+            if judged_at.take_if(|at| Instant::now() >= *at).is_some() {
+                // What comes is judged below: a broker of another make takes a command for a message, or drops it in silence.
+                client.subscribe_to(VERSION_TOPIC, QoS::AtMostOnce)?;
+                continue;
             }
             if Instant::now() >= told_at {
                 let word = status.as_deref().and_then(ModuleStatus::last_word);
@@ -491,6 +499,7 @@ pub(crate) fn exchange_in_parts(
             }
             continue;
         };
+        foreign::judge(&message)?;
         if let Some(status) = status.as_deref_mut().filter(|status| status.topic == message.topic) {
             status.hear(&message.payload);
             deadline = Instant::now() + timeout;
@@ -506,6 +515,18 @@ pub(crate) fn exchange_in_parts(
             send(client, &reply)?;
         }
     }
+}
+
+/// Looks whether the broker has taken a command.
+///
+/// # Errors
+/// When this user may not send commands, or there is no lotmq that takes them.
+pub(crate) fn check_taken(client: &mut Client, told: ReasonCode) -> anyhow::Result<()> {
+    if told.is_failure() {
+        foreign::refuse(client)?;
+        bail!("this user may not send commands: {told}");
+    }
+    Ok(())
 }
 
 /// The reply to a command that was done; else the exit code, after having said why.

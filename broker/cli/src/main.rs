@@ -24,6 +24,7 @@ mod demo;
 mod deploy;
 mod explain;
 mod fmt;
+mod foreign;
 mod guest;
 mod hint;
 mod interruption;
@@ -160,6 +161,9 @@ fn is_nobody_there(error: &ClientError) -> bool {
 fn exit_of(error: &anyhow::Error) -> Exit {
     if error.is::<Misuse>() {
         return Exit::Usage;
+    }
+    if error.is::<foreign::NotLotmq>() {
+        return Exit::NoBroker;
     }
     match error.downcast_ref::<ClientError>() {
         Some(ClientError::Encode(_) | ClientError::TooLarge { .. }) => Exit::Usage,

@@ -11,6 +11,7 @@ use lotmq_terminal::{Exit, Paint, output, seconds};
 use serde_json::{Map, Value, json};
 
 use crate::cmd::{asked, connect_within};
+use crate::foreign::NotLotmq;
 
 /// Show how a running broker is: clients, rates, definitions and their errors, routes, store, and what is wrong or nearly full.
 ///
@@ -44,7 +45,7 @@ pub(crate) fn status(args: &StatusArgs) -> anyhow::Result<Exit> {
     let condition = match ask(args) {
         Ok(Ok(condition)) => condition,
         Ok(Err(_)) => return Ok(Exit::Failure),
-        Err(error) if error.is::<ClientError>() => {
+        Err(error) if error.is::<ClientError>() || error.is::<NotLotmq>() => {
             let reason = crate::told(&error);
             if args.json {
                 output::line(&json!({ "state": "unreachable", "reason": reason }).to_string())?;

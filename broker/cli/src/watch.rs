@@ -22,6 +22,7 @@ use lotmq_terminal::{Exit, Paint, output};
 use serde_json::Value;
 
 use crate::cmd::{asked, connect_as_root, exchange};
+use crate::foreign;
 use crate::interruption::Interruption;
 use event::WatchedEvent;
 use order::EventOrder;
@@ -87,6 +88,7 @@ enum Kind {
 pub(crate) fn watch(args: &WatchArgs) -> anyhow::Result<Exit> {
     let interruption = Interruption::catch()?;
     let mut client = connect_as_root(&args.connect)?;
+    foreign::refuse(&mut client)?;
     let mut watch = Watch::new(args);
     if let Err(exit) = watch.check_names(&mut client)? {
         return Ok(exit);

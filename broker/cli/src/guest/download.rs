@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::build::write;
 use super::folder::check_name;
 use super::verify::sha256;
-use crate::cmd::{COMMAND_TOPIC, OUTPUT_TOPIC, connect_as_root, render_reply};
+use crate::cmd::{COMMAND_TOPIC, OUTPUT_TOPIC, check_taken, connect_as_root, render_reply};
 
 /// Get the component of a module from a broker.
 ///
@@ -79,7 +79,7 @@ fn component(args: &DownloadArgs, client: &mut Client) -> anyhow::Result<Got> {
     let id = random_text(12)?;
     let command = format!("-getModule {} -requestId {id}", args.name);
     let told = client.publish(&Publication::new(COMMAND_TOPIC, command).qos(QoS::AtLeastOnce))?;
-    ensure!(!told.is_failure(), "this user may not send commands: {told}");
+    check_taken(client, told)?;
     let (mut component, mut parts) = (Vec::new(), 0_usize);
     loop {
         let Some(message) = client.receive(Duration::from_secs_f64(args.timeout))? else {
