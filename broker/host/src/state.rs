@@ -7,6 +7,7 @@ use crate::{
     Writer,
     ambient::Perceives,
     deadline::{AtTick, Deadline, Stopped, time_of_run},
+    grants::is_system,
     limits::{MISSING_NAME_BYTES_MAX, MISSING_PER_RUN_MAX, MISSING_TOLD_MAX},
     memory::{Memory, Refusal},
     patterns::{PatternCache, Patterns},
@@ -43,6 +44,8 @@ pub(crate) struct RunState {
     given: RefCell<Vec<String>>,
     /// What the run wanted and was not granted.
     missing: RefCell<Vec<(Capability, String)>>,
+    /// Topic of the last write that the rules denied, if that was why the last refused one was.
+    denied: RefCell<Option<String>>,
     trigger: TriggerMessage,
     /// Holds the last value on its way into the guest; reused, so that reading a topic does not allocate.
     value: RefCell<Arc<Vec<u8>>>,
@@ -86,6 +89,7 @@ impl RunState {
             reads: None,
             given: RefCell::default(),
             missing: RefCell::default(),
+            denied: RefCell::default(),
             trigger: TriggerMessage {
                 is_set: false,
                 topic: String::new(),
@@ -125,6 +129,24 @@ impl RunState {
         if !is_noted && missing.len() < MISSING_PER_RUN_MAX {
             missing.push((capability, name.to_owned()));
         }
+    }
+
+    /// Notes a write that was not allowed: denied by the rules to whom the definition belongs, or not granted to it.
+    pub(crate) fn note_refused(&self, topic: &str) {
+        let is_granted = self.grants.write.reaches(topic);
+        if !is_granted {
+            self.note_missing(Capability::WriteTopic, topic);
+        }
+        let is_denied = is_granted && !is_system(topic);
+        *self.denied.borrow_mut() = is_denied.then(|| cut(topic, MISSING_NAME_BYTES_MAX).to_owned());
+    }
+
+    /// What people are told of a write that was not allowed, where the rules denied it; the program does not know which topic that was, nor why.
+    pub(crate) fn denial(&self) -> Option<String> {
+        let topic = self.denied.borrow_mut().take()?;
+        Some(format!(
+            "the rules do not let the owner of this definition publish to '{topic}'; nothing was written"
+        ))
     }
 
     /// Whether a rule reads, which is not to take for all that there is what it may see.

@@ -3,6 +3,9 @@
 use crate::{Severity, state::RunState};
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmStr};
 
+/// Code of LoT about a write that was not allowed.
+const NOT_ALLOWED: &str = "LOT611";
+
 #[derive(Clone, Copy, Debug, ComponentType, Lift, Lower)]
 #[component(enum)]
 #[repr(u8)]
@@ -25,7 +28,8 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
                 ReportSeverity::Warning => Severity::Warning,
                 ReportSeverity::Error => Severity::Error,
             };
-            let (code, message) = state.said(&code, &message);
+            let denial = if code == NOT_ALLOWED { state.denial() } else { None };
+            let (code, message) = state.said(&code, denial.as_deref().unwrap_or(&message));
             let mut output = state.output.borrow_mut();
             output.report(state.writer(), severity, code, &message, (line, column));
             Ok(())

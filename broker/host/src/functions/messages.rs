@@ -90,10 +90,8 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
 
 pub(super) fn checked(state: &RunState, message: &BorrowedMessage<'_>) -> Result<(), WriteError> {
     let written = may_write(&state.grants, &*state.services, &state.run, message);
-    if let Err(WriteError::NotAllowed) = &written
-        && !state.grants.write.reaches(message.topic)
-    {
-        state.note_missing(Capability::WriteTopic, message.topic);
+    if let Err(WriteError::NotAllowed) = &written {
+        state.note_refused(message.topic);
     }
     written
 }

@@ -115,6 +115,17 @@ fn what_hears_nothing_says_so() {
         ok(&mut world.root, none);
         let status = ok(&mut world.root, "-brokerStatus");
         assert!(status.contains("the rules do not let its owner 'dep' read 'go'"), "{status}");
+        // What it publishes is told at the first denial, with the topic.
+        ok(
+            &mut world.dep,
+            "-addAction DEFINE ACTION Says\nON TOPIC \"say\" DO\n    PUBLISH TOPIC \"private/x\" WITH 1",
+        );
+        world.root.publish(&Publication::new("say", "1").qos(QoS::AtLeastOnce)).unwrap();
+        told(
+            &mut world.root,
+            "-lotDiagnostic Says",
+            "the rules do not let the owner of this definition publish to 'private/x'; nothing was written",
+        );
         let removed = "DEFINE ACTION Root\nON TOPIC \"private/+\" DO\n    PUBLISH TOPIC \"out\" WITH 1";
         let reply = ok(&mut world.root, &format!("-addAction {removed}"));
         assert!(!reply.contains("TRIGGER_DENIED"), "{reply}");
