@@ -401,6 +401,11 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('"', "\\\""))
 }
 
+/// The reply for people to a command that ended with the content of a file.
+pub(crate) fn render_reply_about(reply: &Value, file: &str) -> String {
+    render::reply_about(reply, Some(file))
+}
+
 /// The reply for people.
 pub(crate) fn render_reply(reply: &Value) -> String {
     render::reply(reply)

@@ -16,7 +16,7 @@ use lotmq_server::runs_route_type;
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
-use crate::cmd::{connect_as_root, exchange, quoted, render_reply};
+use crate::cmd::{connect_as_root, exchange, quoted, render_reply, render_reply_about};
 use crate::columns::printable;
 use crate::confirmation::is_confirmed;
 use crate::pasteable::pasteable;
@@ -218,7 +218,8 @@ fn add_all(broker: &mut Broker, commands: &[AddCommand], mut takes_over: bool) -
             let Some(reply) = broker.send(&command.to_text(takes_over))? else {
                 return Ok(Exit::NoBroker);
             };
-            if shown(&reply)? == Exit::Success {
+            output::line(render_reply_about(&reply, command.place()).trim_end())?;
+            if is_success(&reply) {
                 break;
             }
             if !is_to_be_taken_over(&mut takes_over, &reply)? {

@@ -248,6 +248,7 @@ pub struct AddCommand {
     replaces: &'static str,
     text: String,
     entity: Option<(&'static str, String)>,
+    place: String,
 }
 
 impl AddCommand {
@@ -255,6 +256,11 @@ impl AddCommand {
     pub fn to_text(&self, takes_over: bool) -> String {
         let replaces = if takes_over { "-replace " } else { self.replaces };
         format!("{} {replaces}{}", self.verb, self.text)
+    }
+
+    /// The file whose lines those of its text are, with the cell of a notebook.
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     /// Kind and name of what it defines; `None` of a script.
@@ -366,12 +372,13 @@ impl Compiled {
                     };
                     let text = format!("{header}{}", part.text);
                     let verb = "-addPython".to_owned();
-                    commands.push((SCRIPTS_AT, AddCommand { verb, replaces: "", text, entity: None }));
+                    let place = part.place();
+                    commands.push((SCRIPTS_AT, AddCommand { verb, replaces: "", text, entity: None, place }));
                 }
                 Outcome::Lot(compilation) => {
                     commands.extend(compilation.entities.iter().filter_map(|entity| {
                         let kind = entity.kind?;
-                        let place = Kind::LOAD_ORDER.iter().position(|known| *known == kind)?;
+                        let order = Kind::LOAD_ORDER.iter().position(|known| *known == kind)?;
                         // Behind as many lines as in its file, so that the broker counts those of the file.
                         let lines = "\n".repeat(entity.lines_before as usize);
                         let text = lines + part.text.get(entity.range.clone())?;
@@ -379,7 +386,8 @@ impl Compiled {
                         let replaces = if kind == Kind::Rule { "-replaceOwn " } else { "" };
                         let verb = format!("-add{}", kind.title());
                         let entity = Some((kind.title(), entity.name.clone()));
-                        Some((place * 2, AddCommand { verb, replaces, text, entity }))
+                        let place = part.place();
+                        Some((order * 2, AddCommand { verb, replaces, text, entity, place }))
                     }))
                 }
                 Outcome::Unreadable(_) => {}
