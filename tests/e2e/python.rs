@@ -373,6 +373,22 @@ fn deploy_uploads_projects_and_files_and_nothing_that_is_wrong() {
 }
 
 #[test]
+fn the_first_script_of_the_readme_does_what_it_says() {
+    let (broker, _data) = broker();
+    let readme = include_str!("../../README.md");
+    let block = |fence: &str, holds: &str| {
+        let blocks = readme.split(fence).skip(1).map(|rest| rest.split_once("```").unwrap().0);
+        blocks.into_iter().find(|block| block.contains(holds)).unwrap()
+    };
+    broker.command_ok(&format!("-addPython {}", block("```python\n", "Stat")));
+    broker.command_ok(&format!("-addAction {}", block("```lot\n", "CALL PYTHON")));
+    let mut root = broker.root("watcher");
+    root.subscribe_to("mean/+", QoS::AtMostOnce).unwrap();
+    root.publish(&Publication::new("values/a", "1,2,6")).unwrap();
+    assert_eq!(next(&mut root), ("mean/a".to_owned(), "3".to_owned()));
+}
+
+#[test]
 fn a_script_is_replaced_by_its_owner_or_with_replace() {
     let (broker, _data) = broker();
     for name in ["ann", "bob"] {
