@@ -442,11 +442,7 @@ pub(crate) fn install(
     gone.removed.sort_by_key(|row| row["type"] != "Rule");
     warn_of_removed(&gone, &mut problems);
     warn_of_pending(call.tenant, &installed, &mut problems);
-    // Rules of the project are in force by now, and those that it had no longer are.
-    for (definition, place) in &installed {
-        let unheard = guests::unheard::warnings(call.tenant, definition);
-        unheard.into_iter().for_each(|warning| problems.warning(place, warning));
-    }
+    warn_of_unheard(call.tenant, &installed, &mut problems);
     listings_changed(call);
     Report { problems: problems.closed(), entities, gone }
 }
@@ -524,6 +520,18 @@ fn warn_of_pending(
             );
             problems.warning(place, problem("PENDING", &text));
         }
+    }
+}
+
+/// Warns of entities that hear nothing: rules of the project are in force by now, and those that it had no longer are.
+fn warn_of_unheard(
+    tenant: &Tenant,
+    installed: &[(Arc<Definition>, SourceLocation)],
+    problems: &mut Problems,
+) {
+    for (definition, place) in installed {
+        let unheard = guests::unheard::warnings(tenant, definition);
+        unheard.into_iter().for_each(|warning| problems.warning(place, warning));
     }
 }
 
