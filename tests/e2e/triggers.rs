@@ -159,6 +159,30 @@ fn a_topic_that_is_named_counts_from_the_start_of_the_broker() {
 }
 
 #[test]
+fn a_topic_that_fell_silent_with_the_broker_is_told_behind_the_restart() {
+    let mut broker = broker();
+    add(
+        &broker,
+        "Lost",
+        r#"ON SILENCE OF "plant/+/beat" FOR 4 SECONDS"#,
+        r#"PUBLISH TOPIC "lost" WITH TOPIC"#,
+    );
+    send(&broker, "plant/a/beat", "1");
+    // Longer than what changes is kept at once.
+    std::thread::sleep(Duration::from_millis(2_500));
+    broker.kill();
+    broker.start_again();
+    let mut watcher = watch(&broker, "lost");
+    assert_eq!(next(&mut watcher), "lost=plant/a/beat");
+    // What was told is not told again.
+    std::thread::sleep(Duration::from_millis(2_500));
+    broker.stop();
+    broker.start_again();
+    let mut watcher = watch(&broker, "lost");
+    assert!(watcher.receive(Duration::from_secs(5)).unwrap().is_none(), "once");
+}
+
+#[test]
 fn silence_is_told_to_owners_who_may_read_the_topic() {
     let broker = broker();
     broker.command_ok("-addUser ann password");
