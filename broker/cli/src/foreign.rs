@@ -3,7 +3,7 @@
 //! Such a broker is known by what it says of itself at the topic that most have. One that says nothing there is not judged.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lotmq_client::{Client, Message, QoS};
 
@@ -12,6 +12,9 @@ pub(crate) const VERSION_TOPIC: &str = "$SYS/broker/version";
 
 /// How long to wait for it.
 const WAIT: Duration = Duration::from_millis(500);
+
+/// Most messages before it, of what else was subscribed to.
+const OTHERS_MAX: usize = 16;
 
 /// A broker of another make, by what it says of itself.
 #[derive(Debug)]
@@ -52,8 +55,8 @@ pub(crate) fn refuse(client: &mut Client) -> anyhow::Result<()> {
     if client.subscribe_to(VERSION_TOPIC, QoS::AtMostOnce)?.is_failure() {
         return Ok(());
     }
-    let deadline = Instant::now() + WAIT;
-    while let Some(message) = client.receive(deadline.saturating_duration_since(Instant::now()))? {
+    for _ in 0..OTHERS_MAX {
+        let Some(message) = client.receive(WAIT)? else { break };
         judge(&message)?;
         if message.topic == VERSION_TOPIC {
             break;

@@ -137,13 +137,17 @@ pub(super) fn kept_warning(row: &Value) -> WatchedEvent {
         Some(place) => format!("{code} at {place}: {message}"),
         None => format!("{message} ({code})"),
     };
-    let count = row["count"].as_u64().unwrap_or(1);
-    let times = if count == 1 { "first time".to_owned() } else { format!("{count} times so far") };
+    // What is so for as long as it is told does not happen once and again.
+    let times = match row["count"].as_u64() {
+        None => String::new(),
+        Some(1) => " (first time)".to_owned(),
+        Some(count) => format!(" ({count} times so far)"),
+    };
     WatchedEvent {
         at: time(&row["timestamp"]),
         kind: "warning",
         name: text(&row["name"]).to_owned(),
-        text: format!("{said} ({times})"),
+        text: format!("{said}{times}"),
         is_earlier: true,
         details: row.clone(),
     }
