@@ -492,7 +492,7 @@ impl WindowWatch {
         let WindowExtent::Time { every_ms, .. } = self.extent else { return (NEVER, 0) };
         let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
         let (every, nearest) = (signed(every_ms), signed(nearest_ms));
-        let rest = every - self.into_step_ms(from_ms);
+        let rest = every - self.past_end_ms(from_ms);
         let rest = if rest < nearest { rest.saturating_add(every) } else { rest };
         // Clocks that change bring ends nearer, down to the same instant, or leave them behind.
         let end = |steps: i64| {
@@ -505,7 +505,7 @@ impl WindowWatch {
     }
 
     /// How far the clock on the wall is, at this instant, past the last end of a step.
-    fn into_step_ms(&self, at_ms: i64) -> i64 {
+    fn past_end_ms(&self, at_ms: i64) -> i64 {
         let WindowExtent::Time { every_ms, from_ms, .. } = self.extent else { return 0 };
         let (every, from) =
             (i64::try_from(every_ms).unwrap_or(i64::MAX), i64::try_from(from_ms).unwrap_or(0));
@@ -521,7 +521,7 @@ impl WindowWatch {
         // An end that the clocks jump over comes with the jump.
         let is_jump =
             calendar::offset_ms(&self.zone, ended_ms) > calendar::offset_ms(&self.zone, ended_ms - 1);
-        let jumped = if is_jump { self.into_step_ms(ended_ms) } else { 0 };
+        let jumped = if is_jump { self.past_end_ms(ended_ms) } else { 0 };
         calendar::on_the_wall(&self.zone, ended_ms, length.saturating_add(jumped).saturating_neg(), every)
     }
 

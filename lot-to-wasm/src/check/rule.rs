@@ -330,11 +330,12 @@ impl Checker<'_, '_, '_> {
         (left, right): (Expression, Expression),
         source: &syntax::Expression,
     ) -> Expression {
-        let (operator, is_negated) = match operator {
-            BinaryOperator::NotEqual => (BinaryOperator::Equal, true),
-            BinaryOperator::NotContains => (BinaryOperator::Contains, true),
-            other => (other, false),
-        };
+        let turned = [
+            (BinaryOperator::NotEqual, BinaryOperator::Equal),
+            (BinaryOperator::NotContains, BinaryOperator::Contains),
+        ];
+        let turned = turned.iter().find(|(negated, _)| *negated == operator).map(|(_, positive)| *positive);
+        let (operator, is_negated) = (turned.unwrap_or(operator), turned.is_some());
         let client_id = ExpressionKind::Session(SessionWord::ClientId);
         let client_id = self.node(span, infer::kinds_of(&client_id), client_id);
         let is_empty = self.truth(span, ExpressionKind::IsEmpty(Box::new(client_id)));

@@ -1,11 +1,8 @@
 //! `messages`: writing. Capability: [`Grants::write`](crate::Grants). Bounds: writes and bytes per run.
 
 use crate::{
-    BorrowedMessage, Grants, Qos, RunContext, Services,
-    grants::{Capability, is_system},
-    output::LimitReached,
-    properties::MessageProperties,
-    state::RunState,
+    BorrowedMessage, Grants, Qos, RunContext, Services, grants::is_system, output::LimitReached,
+    properties::MessageProperties, state::RunState,
 };
 use lotmq_router::topic_name_valid;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmList, WasmStr};
