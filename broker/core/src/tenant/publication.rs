@@ -30,17 +30,6 @@ pub struct Publication<'a> {
     pub hops: u8,
 }
 
-/// Properties of a message with this Message Expiry Interval, in seconds.
-fn with_expiry(properties: &[u8], seconds: u32) -> PropertyBuf {
-    let mut list = PropertyBuf::new();
-    let received = Properties::from_raw(properties, PropertyPlace::PublishFromClient)
-        .expect("properties were validated when the message came");
-    list.extend(received, |id| id != PropertyId::MessageExpiryInterval)
-        .push(PropertyId::MessageExpiryInterval, PropertyValue::FourByte(seconds))
-        .expect("every number of seconds is one");
-    list
-}
-
 impl<'a> Publication<'a> {
     /// For whom the message counts where it is retained.
     pub(crate) fn keeper(&self) -> Keeper {
@@ -98,4 +87,15 @@ pub struct InPlace {
     pub has_properties: bool,
     /// Offset of its Packet Identifier.
     pub packet_id_at: Option<NonZeroU32>,
+}
+
+/// Properties of a message with this Message Expiry Interval, in seconds.
+fn with_expiry(properties: &[u8], seconds: u32) -> PropertyBuf {
+    let mut list = PropertyBuf::new();
+    let received = Properties::from_raw(properties, PropertyPlace::PublishFromClient)
+        .expect("properties were validated when the message came");
+    list.extend(received, |id| id != PropertyId::MessageExpiryInterval)
+        .push(PropertyId::MessageExpiryInterval, PropertyValue::FourByte(seconds))
+        .expect("every number of seconds is one");
+    list
 }

@@ -100,7 +100,7 @@ pub(super) fn send_backlog(
                 let sending =
                     Sending { message, qos, retain, dup: dup_said, packet_id: Some(packet_id), identifiers };
                 let Some(packet) = encode(turn, version, &sending, packet_max) else {
-                    pass_on(client, state, (packet_id, qos, dup), queued, turn);
+                    end_too_large(client, state, (packet_id, qos, dup), queued, turn);
                     given_up += 1;
                     continue;
                 };
@@ -183,7 +183,7 @@ fn pubrel(arena: &mut Arena, version: ProtocolVersion, packet_id: PacketId) -> S
 }
 
 /// Ends the exchange of a message that is larger than the Client takes: another member of its group may take it.
-fn pass_on(
+fn end_too_large(
     client: &Arc<Client>,
     state: &mut ClientState,
     (packet_id, qos, was_sent): (PacketId, QoS, bool),

@@ -44,7 +44,7 @@ pub(super) fn register(shared: &Arc<Shared>, sink: &SharedSink) {
 /// goes out first.
 pub fn away<T>(work: impl FnOnce() -> T) -> T {
     let Some((shared, sink)) = EXECUTOR.with_borrow(Clone::clone) else { return work() };
-    // It is borrowed only while a result is taken, within which nothing waits.
+    // While a result is taken it is borrowed: then what was collected goes out with the rest of that.
     if let Ok(mut sink) = sink.try_borrow_mut() {
         sink.turn_finished();
     }
