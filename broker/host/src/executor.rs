@@ -72,7 +72,7 @@ impl Default for ExecutorOptions {
 }
 
 /// A run that has ended on an executor thread.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct FinishedRun<'a> {
     /// What ran.
     pub runner: &'a Arc<Runner>,
@@ -83,7 +83,7 @@ pub struct FinishedRun<'a> {
     /// What the poster gave along with the event.
     pub tag: u64,
     /// How it ended; never [`RunOutcome::SliceExpired`].
-    pub outcome: RunOutcome,
+    pub outcome: &'a RunOutcome,
     /// When it began and how long it took. Measured while the definition [is traced](Runner::set_traced) and for one run in eight;
     /// `None` for the others.
     pub timing: Option<(Instant, Duration)>,

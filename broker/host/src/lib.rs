@@ -83,7 +83,7 @@ pub use services::{
 pub use stack::register_stack;
 pub use texts::{GRANT_MISSING, RUN_CODES, is_run_code, wanted_grant};
 pub use types::{
-    Argument, BorrowedMessage, Client, Departure, Event, Lease, OwnedClient, OwnedEvent, OwnedMessage, Qos,
-    RunError, Subscription, Value,
+    Argument, BorrowedMessage, Client, Departure, Event, Lease, MessageExtras, OwnedClient, OwnedEvent,
+    OwnedMessage, Qos, RunError, Subscription, Value,
 };
 pub use validate::{ComponentSource, LoadError, World, check_upload, world_by_exports};

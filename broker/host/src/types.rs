@@ -206,14 +206,29 @@ pub struct OwnedMessage {
     pub client_id: Arc<str>,
     /// User of the publisher; none where nobody has logged in, and of messages of a former run of the broker.
     pub user: Option<Arc<str>>,
-    /// Properties of MQTT 5.0, as in [`BorrowedMessage`].
-    pub properties: bytes::Bytes,
-    /// Expiry time, by [`Services::lifetime_ms`](crate::Services::lifetime_ms).
-    pub expires_at_ms: Option<u64>,
+    /// What few messages have, so that the others are two lines of the processor's cache and not three.
+    pub extras: Option<Box<MessageExtras>>,
     /// When it was received, in milliseconds since 1970.
     pub received_ms: u64,
     /// What is held until everything that the message starts has ended.
     pub lease: Option<Lease>,
+}
+
+/// What a message of MQTT 5.0 may say besides.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MessageExtras {
+    /// Properties of MQTT 5.0, as in [`BorrowedMessage`].
+    pub properties: bytes::Bytes,
+    /// Expiry time, by [`Services::lifetime_ms`](crate::Services::lifetime_ms).
+    pub expires_at_ms: Option<u64>,
+}
+
+impl MessageExtras {
+    /// Those of a message; `None` where it says nothing besides.
+    pub fn of(properties: bytes::Bytes, expires_at_ms: Option<u64>) -> Option<Box<Self>> {
+        let says_nothing = properties.is_empty() && expires_at_ms.is_none();
+        (!says_nothing).then(|| Box::new(Self { properties, expires_at_ms }))
+    }
 }
 
 /// Something of the server's that lives as long as a message has runs before it: see [`OwnedMessage::lease`].
@@ -249,11 +264,20 @@ impl OwnedMessage {
             retain: false,
             client_id: Arc::default(),
             user: None,
-            properties: bytes::Bytes::new(),
-            expires_at_ms: None,
+            extras: None,
             received_ms: 0,
             lease: None,
         }
+    }
+
+    /// Its properties of MQTT 5.0, as in [`BorrowedMessage`].
+    pub fn properties(&self) -> &[u8] {
+        self.extras.as_ref().map_or(&[], |extras| &extras.properties)
+    }
+
+    /// Its expiry time, by [`Services::lifetime_ms`](crate::Services::lifetime_ms).
+    pub fn expires_at_ms(&self) -> Option<u64> {
+        self.extras.as_ref()?.expires_at_ms
     }
 
     /// The message as guests see it.
@@ -265,8 +289,8 @@ impl OwnedMessage {
             retain: self.retain,
             client_id: &self.client_id,
             user: self.user.as_deref(),
-            properties: &self.properties,
-            expires_at_ms: self.expires_at_ms,
+            properties: self.properties(),
+            expires_at_ms: self.expires_at_ms(),
             received_ms: self.received_ms,
         }
     }
@@ -275,13 +299,12 @@ impl OwnedMessage {
     #[must_use]
     pub fn of_window(&self, figures: Vec<u8>) -> OwnedMessage {
         let (qos, retain) = (Qos::AtMostOnce, false);
-        let (payload, properties, expires_at_ms) = (figures.into(), bytes::Bytes::new(), None);
-        OwnedMessage { payload, qos, retain, properties, expires_at_ms, ..self.clone() }
+        OwnedMessage { payload: figures.into(), qos, retain, extras: None, ..self.clone() }
     }
 
     /// Bytes that it counts for in the bound of a mailbox.
     pub fn bytes(&self) -> usize {
-        self.topic.len() + self.payload.len() + self.properties.len()
+        self.topic.len() + self.payload.len() + self.properties().len()
     }
 }
 

@@ -222,12 +222,25 @@ impl Mailbox {
 
     pub(crate) fn pop(&mut self) -> Option<Job> {
         let job = self.queue.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(job.event.bytes());
+        self.shrinks(job.event.bytes());
+        Some(job)
+    }
+
+    /// Moves the first events to `jobs`, so many at most.
+    pub(crate) fn take(&mut self, jobs_max: usize, jobs: &mut VecDeque<Job>) {
+        let number = self.queue.len().min(jobs_max);
+        let bytes: usize = self.queue.iter().take(number).map(|job| job.event.bytes()).sum();
+        jobs.extend(self.queue.drain(..number));
+        self.shrinks(bytes);
+    }
+
+    /// So many bytes have left.
+    fn shrinks(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
         self.room.shrinks(self.bytes);
         if self.queue.is_empty() {
             self.queue.shrink_to(64);
         }
-        Some(job)
     }
 
     /// Puts events back to the front that were taken from there; they are not refused. After the definition's end they are dropped.

@@ -527,8 +527,7 @@ impl Runner {
     pub(super) fn take_jobs(&self, version: u64, jobs: &mut VecDeque<Job>) {
         let mut mailbox = self.mailbox.lock();
         if mailbox.version == version && mailbox.activity == Activity::Running {
-            jobs.reserve(mailbox.len().min(RUNS_PER_LOCK));
-            jobs.extend(std::iter::from_fn(|| mailbox.pop()).take(RUNS_PER_LOCK));
+            mailbox.take(RUNS_PER_LOCK, jobs);
         }
     }
 

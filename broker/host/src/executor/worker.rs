@@ -157,10 +157,10 @@ fn run_job(
             (outcome, timing)
         }
     };
-    let is_trap = matches!(outcome, RunOutcome::Trapped(_));
+    let outcome = &outcome;
     let finished = FinishedRun { runner, event: &job.event, hops: job.hops, tag: job.tag, outcome, timing };
     sink.borrow_mut().run_finished(finished, output);
-    !is_trap
+    !matches!(outcome, RunOutcome::Trapped(_))
 }
 
 /// Events that were taken out of the mailbox for this turn. Those that have not begun to run when it ends go back, and those that have run are counted, also

@@ -50,8 +50,8 @@ impl IngestedMessage {
 
 /// Properties of a message as a route is handed them, `now_ms` being the time in lifetime milliseconds; `None` when it has none.
 pub fn properties_of(message: &OwnedMessage, now_ms: u64) -> Option<generated::Properties> {
-    let expiry_seconds = seconds_left(message.expires_at_ms, now_ms);
-    if message.properties.is_empty() && expiry_seconds.is_none() {
+    let expiry_seconds = seconds_left(message.expires_at_ms(), now_ms);
+    if message.properties().is_empty() && expiry_seconds.is_none() {
         return None;
     }
     let MessageProperties {
@@ -61,7 +61,7 @@ pub fn properties_of(message: &OwnedMessage, now_ms: u64) -> Option<generated::P
         payload_format,
         user_properties,
         ..
-    } = MessageProperties::of(&message.properties, expiry_seconds);
+    } = MessageProperties::of(message.properties(), expiry_seconds);
     let user = |UserProperty { name, value }| generated::UserProperty { name, value };
     Some(generated::Properties {
         payload_format: match payload_format {

@@ -281,7 +281,7 @@ impl Sink for Collector {
         let seen = Seen {
             definition: run.runner.id(),
             tag: run.tag,
-            outcome: run.outcome,
+            outcome: run.outcome.clone(),
             published: published(output),
         };
         self.0.send(seen).ok();

@@ -65,9 +65,9 @@ pub(super) fn enter(
     let stored = StoredPost {
         hops: post.hops,
         received_ms: None,
-        expires_at_ms: message.expires_at_ms,
+        expires_at_ms: message.expires_at_ms(),
         client_id: &message.client_id,
-        properties: &message.properties,
+        properties: message.properties(),
     };
     let beside = letter.encoded(&stored.encoded([(session, &post.to)].into_iter()));
     let id = hosting.ids.next_message();

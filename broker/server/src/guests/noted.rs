@@ -10,7 +10,7 @@ use std::task::Context;
 use hashbrown::{HashMap, HashSet};
 use lotmq_codec::QoS;
 use lotmq_definitions::{DefinitionId, DefinitionKind};
-use lotmq_host::{InlineRuns, Lease, MessageBatch, OwnedMessage, PostError, RunOutput};
+use lotmq_host::{InlineRuns, Lease, MessageBatch, MessageExtras, OwnedMessage, PostError, RunOutput};
 use lotmq_session::Time;
 
 use super::TriggeredDefinition;
@@ -163,8 +163,7 @@ impl GuestEvent {
             retain: parts.retain,
             client_id: self.shared_client_id(),
             user,
-            properties: self.message.properties_bytes(),
-            expires_at_ms: parts.expires_at_ms,
+            extras: MessageExtras::of(self.message.properties_bytes(), parts.expires_at_ms),
             received_ms: self.received_ms,
             lease: self.lease(),
         }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use lotmq_codec::QoS;
 use lotmq_definitions::Definition;
 use lotmq_host::limits::HOPS_MAX;
-use lotmq_host::{Lease, OwnedMessage, PostError};
+use lotmq_host::{Lease, MessageExtras, OwnedMessage, PostError};
 use lotmq_store::{Delivery, MessageRef, Op, SessionId};
 use smallvec::{SmallVec, smallvec};
 
@@ -127,11 +127,11 @@ fn store_for(
     };
     let parts = MessageParts {
         topic: &message.topic,
-        properties: &message.properties,
+        properties: message.properties(),
         payload: &message.payload,
         qos: codec_qos(message.qos),
         retain: message.retain,
-        expires_at_ms: message.expires_at_ms,
+        expires_at_ms: message.expires_at_ms(),
     };
     let client_id = Arc::clone(&message.client_id);
     let received_ms = (message.received_ms != turn.wall_ms()).then_some(message.received_ms);
@@ -270,8 +270,7 @@ fn as_read_back(outgoing: &Outgoing<'_>, received_ms: u64, memory: &mut FreshByt
         retain: parts.retain,
         client_id: Arc::clone(&outgoing.client_id),
         user: None,
-        properties: memory.copy(parts.properties),
-        expires_at_ms: parts.expires_at_ms,
+        extras: MessageExtras::of(memory.copy(parts.properties), parts.expires_at_ms),
         received_ms,
         lease: None,
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use lotmq_core::message::Message;
 use lotmq_core::tenant::Tenant;
-use lotmq_host::OwnedMessage;
 use lotmq_host::limits::{RETAINED_PAGE_BYTES, RETAINED_PAGE_MESSAGES_MAX};
 use lotmq_host::route::{RetainedMessage, properties_of};
+use lotmq_host::{MessageExtras, OwnedMessage};
 
 use super::message_qos::qos;
 use super::route_drivers::route_qos;
@@ -50,8 +50,7 @@ fn scan(tenant: &Tenant, filter: &str, after: Option<&str>) -> (Vec<Arc<Message>
 fn for_guest(message: &Message, now_ms: u64) -> RetainedMessage {
     let parts = message.parts();
     let owned = OwnedMessage {
-        properties: message.properties_bytes(),
-        expires_at_ms: parts.expires_at_ms,
+        extras: MessageExtras::of(message.properties_bytes(), parts.expires_at_ms),
         ..OwnedMessage::new(parts.topic, message.payload())
     };
     RetainedMessage {

@@ -111,7 +111,7 @@ impl Guests {
         mut report: RunReport,
     ) {
         let Some((_, command)) = self.waiting.commands.lock().remove(&run.tag) else { return };
-        match &run.outcome {
+        match run.outcome {
             RunOutcome::Done(values) => {
                 let names = definition
                     .facts()

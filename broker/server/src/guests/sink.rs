@@ -71,7 +71,7 @@ impl Sink for GuestSink {
         if matches!(run.event, OwnedEvent::Timer) {
             definition.activity.release_tick();
         }
-        if matches!(&run.outcome, RunOutcome::Failed(error) if error.code == MESSAGE_PAUSED) {
+        if matches!(run.outcome, RunOutcome::Failed(error) if error.code == MESSAGE_PAUSED) {
             self.hosting.counters.guest_events_dropped.add(1);
         }
         let trace_id = if run.tag == 0 { String::new() } else { records::trace_id() };
@@ -80,7 +80,7 @@ impl Sink for GuestSink {
             tenant: &tenant,
             hops: run.hops,
             trigger: trigger(run.event),
-            outcome: &run.outcome,
+            outcome: run.outcome,
             timing: run.timing,
         };
         let mut carry_out = || {

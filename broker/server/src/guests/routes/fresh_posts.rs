@@ -46,10 +46,13 @@ impl FreshPost {
     /// The post, whose bytes are its own.
     fn into_post(self) -> Post {
         let payload = FreshBytes::own(self.message.payload);
-        let properties = FreshBytes::own(self.message.properties);
+        let mut extras = self.message.extras;
+        if let Some(extras) = &mut extras {
+            extras.properties = FreshBytes::own(std::mem::take(&mut extras.properties));
+        }
         Post {
             to: self.to,
-            message: Arc::new(OwnedMessage { payload, properties, ..self.message }),
+            message: Arc::new(OwnedMessage { payload, extras, ..self.message }),
             waits_since_ms: self.waits_since_ms,
             hops: self.hops,
             sequence: self.sequence,
@@ -202,6 +205,7 @@ impl FreshPosts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lotmq_host::MessageExtras;
 
     #[test]
     fn messages_lie_one_behind_the_other_and_long_ones_apart() {
@@ -220,14 +224,16 @@ mod tests {
     #[test]
     fn a_post_keeps_no_memory_of_others() {
         let mut memory = FreshBytes::default();
-        let message =
-            OwnedMessage { properties: memory.copy(b"p"), ..OwnedMessage::new("t", memory.copy(b"x")) };
-        let (payload, properties) = (message.payload.as_ptr(), message.properties.as_ptr());
+        let message = OwnedMessage {
+            extras: MessageExtras::of(memory.copy(b"p"), None),
+            ..OwnedMessage::new("t", memory.copy(b"x"))
+        };
+        let (payload, properties) = (message.payload.as_ptr(), message.properties().as_ptr());
         let to = Addressee::Event("e".into());
         let post =
             FreshPost { to, message, waits_since_ms: 1, hops: 2, sequence: 3, stored_bytes: 4 }.into_post();
-        assert_eq!((&post.message.payload[..], &post.message.properties[..]), (&b"x"[..], &b"p"[..]));
-        assert!(post.message.payload.as_ptr() != payload && post.message.properties.as_ptr() != properties);
+        assert_eq!((&post.message.payload[..], post.message.properties()), (&b"x"[..], &b"p"[..]));
+        assert!(post.message.payload.as_ptr() != payload && post.message.properties().as_ptr() != properties);
         assert_eq!((post.waits_since_ms, post.hops, post.sequence, post.stored_bytes), (1, 2, 3, Some(4)));
     }
 }

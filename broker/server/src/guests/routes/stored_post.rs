@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use lotmq_host::OwnedMessage;
+use lotmq_host::{MessageExtras, OwnedMessage};
 use lotmq_store::{RecoveredDelivery, SessionId};
 use smallvec::SmallVec;
 
@@ -116,8 +116,7 @@ pub(in crate::guests) fn message(
         retain: delivery.retain,
         client_id: post.client_id.into(),
         user: None,
-        properties: beside.slice_ref(post.properties),
-        expires_at_ms: post.expires_at_ms,
+        extras: MessageExtras::of(beside.slice_ref(post.properties), post.expires_at_ms),
         received_ms: post.received_ms.unwrap_or_else(|| wall_of(stored.published_at_ms)),
         lease: None,
     };

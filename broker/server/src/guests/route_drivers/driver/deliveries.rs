@@ -22,7 +22,7 @@ pub(super) fn fill(serving: &Serving<'_>, batch: &mut PostBatch) -> Vec<Vec<Plac
     let is_bridge = route_types::is_bridge(&serving.version.said().kind);
     let now_ms = serving.driver.now_ms();
     while let Some(post) = batch.get(values.len()) {
-        if is_bridge && post.message.expires_at_ms.is_some_and(|at| at <= now_ms) {
+        if is_bridge && post.message.expires_at_ms().is_some_and(|at| at <= now_ms) {
             match values.is_empty() {
                 true => {
                     serving.driver.route.note(|deliveries| deliveries.expired += 1);
