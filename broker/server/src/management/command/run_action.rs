@@ -20,7 +20,7 @@ pub(super) static RUN: Verb = Verb {
     permission: Permission::Scope(Scope::ActionManagementRun),
     effect: Effect::Reads,
     work: Work::Waits,
-    summary: "Runs an action now. The JSON holds its inputs, or topic and payload of a message to simulate.",
+    summary: "Runs an action now. The JSON holds its inputs, or topic and payload of a message to simulate, at a topic where you may publish.",
     example: r#"-runAction Echo {"topic":"in","payload":"hello"}"#,
     execute: run,
 };
