@@ -168,13 +168,24 @@ fn deploying_again_keeps_the_configuration_that_somebody_has_set() {
     );
     broker.command_ok("-addUser ann password");
     broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
-    let added = broker.command_as(("ann", "password"), &add);
+    let refused = broker.command_as(("ann", "password"), &add);
+    assert_eq!(
+        (refused.code(), refused.message()),
+        ("OF_ANOTHER", "Module 'scale' belongs to user 'root'. Use -force to do it all the same.")
+    );
+    assert_eq!(configured(), 3);
+    let added = broker.command_as(("ann", "password"), &add.replace("-replace", "-replace -force"));
     assert!(added.0["warnings"].to_string().contains("CONFIG_NOT_KEPT"), "{added:?}");
     assert_eq!(configured(), 4);
-    broker.command_ok(&format!(
-        "-addModule scale -world action -on raw/# -grantAll -replace wasm64:{}",
-        scale()
-    ));
+    let own = format!("-addModule scale -world action -on raw/# -grantAll -replace wasm64:{}", scale());
+    assert_eq!(broker.command(&own).code(), "OF_ANOTHER");
+    let deploy = format!("deploy --file scale.wasm --name scale --on raw/# --grant-all -p {}", broker.port());
+    let (told, code) = guest(place.path(), &deploy);
+    assert!(told.contains("belongs to user 'ann'. Use -force") && told.contains("--force puts"), "{told}");
+    assert_eq!((code, configured()), (Some(1), json!(4)));
+    let (told, code) = guest(place.path(), &format!("{deploy} --force"));
+    assert!(told.contains("OWNER_CHANGED") && code == Some(0), "{told}");
+    assert_eq!(broker.command(&own).code(), "");
     assert_eq!(configured(), json!({}));
 }
 

@@ -186,13 +186,21 @@ fn code_that_runs_for_others_comes_from_administrators() {
         "Asset 'his-asset' runs module 'hers' with the rights of 'ann', so an administrator puts code there.";
     refused("eve", &module("hers", "-replace -version 3"), by_ann);
     refused("eve", "-rollbackModule hers", by_ann);
-    done(&broker, "bob", &module("hers", "-replace -version 3"));
+    // An administrator says that he knows whose it is, however it comes.
+    let in_parts =
+        format!("-addModule hers -world action -on in -replace -size 9 -sha256 {}", "0".repeat(64));
+    for command in [&*module("hers", "-replace -version 3"), &*in_parts, "-rollbackModule hers"] {
+        let reply = ask(&broker, "bob", command);
+        let says = "Module 'hers' belongs to user 'eve'. Use -force to do it all the same.";
+        assert_eq!((reply.code(), reply.message()), ("OF_ANOTHER", says), "{command:.60}");
+    }
+    done(&broker, "bob", &module("hers", "-replace -force -version 3"));
     // Root, whom no rule binds, is followed by nobody else.
     broker.command_ok("-install hers -name roots-asset");
     let by_root =
         "Asset 'roots-asset' runs module 'hers' with the rights of 'root', so root alone puts code there.";
     refused("bob", &module("hers", "-replace -version 4"), by_root);
-    broker.command_ok(&module("hers", "-replace -version 4"));
+    broker.command_ok(&module("hers", "-replace -force -version 4"));
     // Nor is what a route waits for.
     done(
         &broker,

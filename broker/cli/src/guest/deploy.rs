@@ -48,6 +48,9 @@ pub(super) struct DeployGuestArgs {
     /// Give a module that is there the configuration in guest.toml, in place of the one that it has
     #[arg(long, conflicts_with_all = ["config", "file"])]
     replace_config: bool,
+    /// Put it in the place of a module of another user, too
+    #[arg(long)]
+    force: bool,
     /// Grant all that it asks for
     #[arg(long)]
     grant_all: bool,
@@ -95,10 +98,16 @@ pub(super) fn deploy(args: &DeployGuestArgs) -> anyhow::Result<Exit> {
         // What somebody has set there is not for an author to overwrite unasked.
         let is_kept = args.config.is_none() && !args.replace_config;
         let keeping = if is_kept { " -keepConfig" } else { "" };
-        let replacing = format!("{command} -replace{keeping}");
+        let forcing = if args.force { " -force" } else { "" };
+        let replacing = format!("{command} -replace{forcing}{keeping}");
         reply = upload(&mut client, &replacing, &module.component, (timeout, &mut status))?;
     }
     client.disconnect()?;
+    if reply.as_ref().is_some_and(|reply| has_error(reply, "OF_ANOTHER")) {
+        output::note(
+            "--force puts it in that one's place; its state begins anew, and its configuration is not kept",
+        );
+    }
     if reply.as_ref().is_some_and(|reply| has_error(reply, "SIGNATURE_REQUIRED")) {
         output::note(&format!(
             "sign {} and put the signature into {}, or name it with --sig",

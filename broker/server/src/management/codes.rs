@@ -269,7 +269,7 @@ codes! {
         NOT_GRANTED "module asks for more than it was granted"
             "It was added, or a definition that names it was, and it is refused what the message names. `lotmq cmd -grantModule` gives it that, if it is to have it; the message has the command."
         OF_ANOTHER "it belongs to somebody else"
-            "The message names whose it is. A definition acts for who deployed it, so taking it over has to be said: -replace, in front of its text or behind the arguments; so has removing it: -force, behind the name."
+            "The message names whose it is. A definition acts for who deployed it, so taking it over has to be said: -replace, in front of its text or behind the arguments; of a module -replace and -force. So has removing it: -force, behind the name."
         OF_PROJECT "it belongs to a project"
             "What a project brought was replaced or removed by hand. The message names the project, and says what its next deployment does. Change the files of the project and deploy its folder instead."
         OPTION_IGNORED "option of a module has no effect"

@@ -26,7 +26,7 @@ use crate::management::module_catalog::grants::{self, GrantSet};
 use crate::management::module_catalog::{Module, ModuleOptions};
 use crate::management::modules::{self, CompiledModule, InstalledModule, signature};
 use options::{
-    MODULE_NAME_RULE, ModuleRequest, component, granted, is_module_name, may_install, own_tenant,
+    MODULE_NAME_RULE, ModuleRequest, Replacing, component, granted, is_module_name, may_install, own_tenant,
     read_options, world_of,
 };
 
@@ -42,13 +42,13 @@ pub(super) mod parts;
 pub(super) static ADD: Verb = Verb {
     name: "addModule",
     usage: "<name> -world action|rule|route|auth [-on \"a/#,b/+\"] [-topics \"a/#\"] [-grant \"kind:name\"]... [-grantAll] [-net \"host:port\"] [-version v] [-sha256 hex] [-memory MiB] [-time ms] \
-            [-config json] [-keepConfig] [-sig ed25519:base64] [-replace] [-disabled] wasm64:<base64>|-size <bytes>",
+            [-config json] [-keepConfig] [-sig ed25519:base64] [-replace] [-force] [-disabled] wasm64:<base64>|-size <bytes>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
     work: Work::Compiles,
     summary: "Installs a WebAssembly component. -on names the topics that start it, -topics those that it may touch, -grant what else it \
-              may do, -grantAll all that it asks for. With -size and -sha256 in place of wasm64: the component \
+              may do, -grantAll all that it asks for. -replace puts it in the place of the one of that name, of another user with -force only. With -size and -sha256 in place of wasm64: the component \
               comes in parts.",
     example: "-addModule scale -world action -on raw/# wasm64:AGFzbQ0AAQA=",
     execute: add,
@@ -184,9 +184,9 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         owner: call.owner(),
         installed_at_ms: call.broker.clock.wall_ms(),
     };
-    check_place(call, (&name, world, module.bytes.len()), asked.replaces)?;
+    check_place(call, (&name, world, module.bytes.len()), asked.replacing)?;
     let compiled = compiling::compile(call, module, call.tenant.managed().assets.policies(&name))?;
-    let done = install_and_tell(call, compiled, asked.replaces, "added")?;
+    let done = install_and_tell(call, compiled, asked.replacing, "added")?;
     Ok(asked.warnings.iter().fold(done, |done, (code, warning)| done.with_warning(code, warning)))
 }
 
@@ -235,11 +235,11 @@ fn signed_by(call: &Call<'_>, bytes: &[u8], signature: Option<&str>) -> Result<O
 fn install_and_tell(
     call: &mut Call<'_>,
     compiled: CompiledModule,
-    replaces: bool,
+    replacing: Replacing,
     what: &str,
 ) -> Result<Done, Refusal> {
     let (name, world) = (Arc::clone(&compiled.module.name), compiled.module.world);
-    let (installed, former) = install(call, compiled, replaces)?;
+    let (installed, former) = install(call, compiled, replacing)?;
     let mut done = tell(call, &name, what)?;
     if let Some(former) = former {
         done = done.with_member("changes", changes(call, &former));
@@ -299,13 +299,13 @@ fn changes(call: &Call<'_>, former: &Module) -> Value {
 fn install(
     call: &mut Call<'_>,
     compiled: CompiledModule,
-    replaces: bool,
+    replacing: Replacing,
 ) -> Result<(InstalledModule, Option<Arc<Module>>), Refusal> {
     let name = Arc::clone(&compiled.module.name);
     let _changes = call.broker.commands.changes.lock();
     call.check_current()?;
     let Module { world, bytes, .. } = &compiled.module;
-    let known = check_place(call, (&name, *world, bytes.len()), replaces)?;
+    let known = check_place(call, (&name, *world, bytes.len()), replacing)?;
     if call.job.upload.as_ref().is_some_and(|upload| !upload.ending.installs()) {
         return Err(parts::cancelled(call));
     }
@@ -323,7 +323,7 @@ fn install(
 fn check_place(
     call: &Call<'_>,
     (name, world, bytes_of_new): (&str, World, usize),
-    replaces: bool,
+    Replacing { replaces, is_forced }: Replacing,
 ) -> Result<Option<Arc<Module>>, Refusal> {
     if call.tenant.managed().assets.instance(name).is_some() {
         let message = format!("'{name}' is the name of an installed asset. Choose another name.");
@@ -338,6 +338,10 @@ fn check_place(
         let other = other.world.name();
         let message = format!("Module '{name}' is of world '{other}'. Remove it first.");
         return Err(Refusal::new("WORLD_MISMATCH", message));
+    }
+    if let Some(known) = known.as_deref() {
+        let taken = Removal { arguments: Vec::new(), is_forced };
+        taken.check(call, DefinitionKind::Module.title(), [(name.to_owned(), known.owner.clone())])?;
     }
     let modules = &call.tenant.managed().modules;
     let (count, of_others) = (modules.count(), modules.bytes_besides(name));
@@ -481,7 +485,7 @@ fn rollback(call: &mut Call<'_>) -> Result<Done, Refusal> {
         ..(*former).clone()
     };
     let compiled = compiling::compile(call, module, call.tenant.managed().assets.policies(name))?;
-    install_and_tell(call, compiled, true, what)
+    install_and_tell(call, compiled, Replacing { replaces: true, is_forced: asked.is_forced }, what)
 }
 
 /// Parses the one argument beside the tenant.

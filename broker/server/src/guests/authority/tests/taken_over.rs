@@ -33,7 +33,7 @@ fn module(world: &mut World) -> String {
 
 #[test]
 fn what_a_module_wrote_before_it_was_removed_or_taken_over_is_dropped() {
-    for change in ["-removeModule m -force", "-addModule m -replace", "-removeUser cfg", "own"] {
+    for change in ["-removeModule m -force", "-addModule m -replace -force", "-removeUser cfg", "own"] {
         let mut world = World::new();
         let component = module(&mut world);
         let mut cfg = world.user("cfg");
@@ -44,7 +44,7 @@ fn what_a_module_wrote_before_it_was_removed_or_taken_over_is_dropped() {
         ok(&mut cfg, &add(""));
         world.start();
         match change {
-            "-addModule m -replace" => ok(&mut world.root, &add("-replace")),
+            "-addModule m -replace -force" => ok(&mut world.root, &add("-replace -force")),
             "own" => ok(&mut cfg, &add("-replace")),
             command => ok(&mut world.root, command),
         };

@@ -23,7 +23,7 @@ use crate::management::module_catalog::{self, ModuleOptions};
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct ModuleRequest {
     world: Option<String>,
-    pub(super) replaces: bool,
+    pub(super) replacing: Replacing,
     /// Whether the configuration of the module in whose place it comes is kept.
     pub(super) keeps_config: bool,
     /// Announced digest, in lower case.
@@ -46,6 +46,15 @@ pub(super) struct ModuleRequest {
     pub(super) warnings: Vec<OptionWarning>,
 }
 
+/// What a module may take the place of.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Replacing {
+    /// Whether of one of its name.
+    pub(super) replaces: bool,
+    /// Whether that may be another user's.
+    pub(super) is_forced: bool,
+}
+
 /// Code and text of a warning.
 pub(super) type OptionWarning = (&'static str, String);
 
@@ -58,7 +67,8 @@ impl ModuleRequest {
     /// Option that only means something to a broker that is given commands.
     pub(super) fn of_commands_only(&self) -> Option<&'static str> {
         let given = [
-            ("-replace", self.replaces),
+            ("-replace", self.replacing.replaces),
+            ("-force", self.replacing.is_forced),
             ("-keepConfig", self.keeps_config),
             ("-size", self.size.is_some()),
             ("-sha256", self.sha256.is_some()),
@@ -205,7 +215,8 @@ pub(super) fn read_options(
             arguments.next().filter(is_value).ok_or_else(missing)
         };
         match option.as_str() {
-            "replace" => asked.replaces = true,
+            "replace" => asked.replacing.replaces = true,
+            "force" => asked.replacing.is_forced = true,
             "keepconfig" => asked.keeps_config = true,
             "disabled" => asked.options.is_disabled = true,
             "world" => asked.world = Some(value()?),
@@ -236,9 +247,10 @@ pub(super) fn read_options(
 const REPEATABLE: [&str; 2] = ["grant", "net"];
 
 /// Options of `-addModule`.
-const OPTIONS: [&str; 18] = [
+const OPTIONS: [&str; 19] = [
     "config",
     "disabled",
+    "force",
     "grant",
     "grantall",
     "keepconfig",

@@ -81,7 +81,7 @@ pub(super) fn begin(
     if sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(Refusal::new("ARGUMENT_INVALID", "-sha256 takes 64 hexadecimal digits."));
     }
-    check_place(call, (name, world, size), asked.replaces)?;
+    check_place(call, (name, world, size), asked.replacing)?;
     // Nobody is to send a component for nothing.
     signature::read(&call.broker.config.modules, asked.options.signature.as_deref())
         .map_err(|reason| Refusal::new(reason.code(), reason.to_string()))?;
