@@ -7,6 +7,7 @@ use lotmq_codec::{Properties, PropertyBuf, PropertyId, PropertyValue, RetainHand
 use lotmq_test_support::{Broker, Program, WAIT_MAX};
 use serde_json::Value;
 
+use crate::python::cache_home;
 use crate::{LOTMQ, options};
 
 /// A fenced block of a page.
@@ -137,7 +138,7 @@ fn shell(broker: &Broker, folder: &Path, commands: &str) -> String {
     let script = format!(
         "cd '{}'\nexport XDG_CACHE_HOME='{}'\nlotmq() {{ case $1 in cmd|pub|deploy) verb=$1; shift; '{LOTMQ}' $verb -p {} \"$@\";; *) '{LOTMQ}' \"$@\";; esac; }}\n{commands}",
         folder.display(),
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-cache-home").display(),
+        cache_home().display(),
         broker.port(),
     );
     Program::run("sh", &["-e", "-c", &script]).unwrap().output().to_owned()

@@ -46,8 +46,11 @@ pub(crate) fn broker() -> (Broker, TempDir) {
 pub(crate) fn cache_home() -> PathBuf {
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-cache-home");
     fs::create_dir_all(&home).unwrap();
-    // Another test may have made it.
-    let _ = symlink(Path::new("../python-code"), home.join("lotmq"));
+    let (code, link) = (Path::new("../python-code"), home.join("lotmq"));
+    // Another test may have made it; a folder that a program made in its place would be without the native code.
+    let linked =
+        symlink(code, &link).or_else(|error| if fs::read_link(&link)? == code { Ok(()) } else { Err(error) });
+    linked.unwrap();
     drop(broker());
     home
 }

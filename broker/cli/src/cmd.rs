@@ -613,25 +613,10 @@ mod tests {
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            loop {
-                let mut first = [0; 2];
-                stream.read_exact(&mut first).unwrap();
-                // All that this client sends is shorter than what takes a second byte of length.
-                let mut body = vec![0; usize::from(first[1])];
-                stream.read_exact(&mut body).unwrap();
-                let answer = match first[0] >> 4 {
-                    1 => vec![0x20, 2, 0, 0],
-                    8 => vec![0x90, 3, body[0], body[1], 1],
-                    _ => {
-                        let id = 2 + usize::from(body[1]);
-                        vec![0x40, 2, body[id], body[id + 1]]
-                    }
-                };
-                stream.write_all(&answer).unwrap();
-                if answer[0] == 0x40 {
-                    break;
-                }
-            }
+            // The command is what it publishes; it may ask more while it waits.
+            while answer_one(&mut stream) != Some(0x40) {}
+            let mut asked = stream.try_clone().unwrap();
+            let answers = std::thread::spawn(move || while answer_one(&mut asked).is_some() {});
             let mut publish = |topic: &str, payload: &str| {
                 let length = 2 + topic.len() + payload.len();
                 let (low, high) = (u8::try_from(length % 128).unwrap(), u8::try_from(length / 128).unwrap());
@@ -646,9 +631,30 @@ mod tests {
                 publish(OUTPUT_TOPIC, reply);
             }
             // Until the other side leaves.
-            let _ = stream.read(&mut [0; 64]);
+            answers.join().unwrap();
         });
         address
+    }
+
+    /// Reads a packet of a client and answers it. The first byte of the answer; `None` at the end.
+    fn answer_one(stream: &mut std::net::TcpStream) -> Option<u8> {
+        use std::io::Write as _;
+        let mut first = [0; 2];
+        stream.read_exact(&mut first).ok()?;
+        // All that this client sends is shorter than what takes a second byte of length.
+        let mut body = vec![0; usize::from(first[1])];
+        stream.read_exact(&mut body).ok()?;
+        let answer = match first[0] >> 4 {
+            1 => vec![0x20, 2, 0, 0],
+            8 => vec![0x90, 3, body[0], body[1], 1],
+            3 => {
+                let id = 2 + usize::from(body[1]);
+                vec![0x40, 2, body[id], body[id + 1]]
+            }
+            _ => return None,
+        };
+        stream.write_all(&answer).ok()?;
+        Some(answer[0])
     }
 
     #[test]
