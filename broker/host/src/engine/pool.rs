@@ -20,6 +20,9 @@ const INSTANCES_MIN: u32 = 8;
 /// Largest memory of a dense pool when 64 MiB per slot would leave too few of them.
 const DENSE_SMALL_MEMORY_BYTES: u64 = 16 * MIB;
 
+/// Tables for which there is room, per instance.
+const TABLES_PER_INSTANCE: u32 = 2;
+
 /// Which kind of pool an engine has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolKind {
@@ -52,21 +55,11 @@ impl Pool {
             PoolKind::Wide => 4 * GIB + 32 * MIB,
             PoolKind::Dense => self.memory_bytes_max as u64 + DENSE_GUARD_BYTES,
         };
-        let other = u64::from(self.instances_max) * self.tables_per_instance() * self.table_elements() * 8;
+        let tables = u64::from(self.instances_max * TABLES_PER_INSTANCE);
+        let other = tables * limits::TABLE_ELEMENTS_MAX as u64 * 8;
         slot * u64::from(self.memories())
             + other
             + u64::from(self.stacks()) * limits::FIBER_STACK_BYTES as u64
-    }
-
-    fn tables_per_instance(&self) -> u64 {
-        2
-    }
-
-    fn table_elements(&self) -> u64 {
-        match self.kind {
-            PoolKind::Wide => limits::TABLE_ELEMENTS_MAX as u64,
-            PoolKind::Dense => 5_000,
-        }
     }
 
     /// Stacks of instances on fibers, those of routes: where there is address space, all may be such.
@@ -83,8 +76,8 @@ impl Pool {
         pool.total_component_instances(instances)
             .total_core_instances(instances * 4)
             .total_memories(self.memories())
-            .total_tables(instances * 2)
-            .table_elements(usize::try_from(self.table_elements()).expect("some thousands"))
+            .total_tables(instances * TABLES_PER_INSTANCE)
+            .table_elements(limits::TABLE_ELEMENTS_MAX)
             .total_stacks(self.stacks())
             .max_core_instances_per_component(64)
             .max_memories_per_component(8)
@@ -147,6 +140,38 @@ mod tests {
 
     fn first_within(budget: u64) -> Option<Pool> {
         candidates(&EngineOptions::default()).find(|pool| pool.bytes() <= budget)
+    }
+
+    /// Nothing but their size is smaller in a dense pool, so that what runs on a server runs on a gateway.
+    #[test]
+    fn the_interpreter_of_scripts_fits_into_the_smallest_pool() {
+        let packed = include_bytes!("../../../../guests/python/prebuilt/python.wasm.zst");
+        let component = crate::packed::unpack(packed).unwrap();
+        let (mut elements, mut pages) = (0, 0);
+        for payload in wasmparser::Parser::new(0).parse_all(&component) {
+            match payload.unwrap() {
+                wasmparser::Payload::TableSection(tables) => {
+                    tables.into_iter().for_each(|table| elements = table.unwrap().ty.initial.max(elements));
+                }
+                wasmparser::Payload::MemorySection(memories) => {
+                    memories.into_iter().for_each(|memory| pages = memory.unwrap().initial.max(pages));
+                }
+                _ => {}
+            }
+        }
+        assert!((1_000..=limits::TABLE_ELEMENTS_MAX as u64).contains(&elements), "{elements} elements");
+        assert!((1..=DENSE_SMALL_MEMORY_BYTES / 65_536).contains(&pages), "{pages} pages");
+        let smallest = candidates(&EngineOptions::default()).last().unwrap();
+        let make = |strategy| {
+            let mut config = Config::new();
+            config.allocation_strategy(strategy);
+            config
+        };
+        let engine = wasmtime::Engine::new(&smallest.configure(make)).unwrap();
+        let table = format!(
+            "(component (core module $m (table {elements} funcref)) (core instance (instantiate $m)))"
+        );
+        wasmtime::component::Component::new(&engine, wat::parse_str(table).unwrap()).unwrap();
     }
 
     #[test]
