@@ -26,13 +26,9 @@ pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<Value> {
 
 /// Warnings about all definitions, at most so many, as the status has them. Cost: O(definitions), and a question for each filter of an owner whom the rules concern.
 pub(crate) fn all_warnings(tenant: &Tenant, count_max: usize) -> Vec<Value> {
-    let definitions: Vec<Arc<Definition>> = {
-        let registry = tenant.programs().guests.registry.read();
-        DefinitionKind::ALL.into_iter().flat_map(|kind| registry.list(kind)).cloned().collect()
-    };
     let mut answers = Answers::new();
     let mut found = Vec::new();
-    for definition in &definitions {
+    for definition in &definitions(tenant) {
         if found.len() >= count_max {
             break;
         }
@@ -54,6 +50,21 @@ pub(crate) fn all_warnings(tenant: &Tenant, count_max: usize) -> Vec<Value> {
 pub(crate) fn filters(tenant: &Tenant, definition: &Definition) -> Vec<String> {
     let mut answers = Answers::new();
     unheard(tenant, definition, &mut answers).into_iter().cloned().collect()
+}
+
+/// The same of all definitions by kind and name, without those that hear everything. Cost: as of [`all_warnings`].
+pub(crate) fn all_filters(tenant: &Tenant) -> HashMap<(&'static str, Arc<str>), Vec<String>> {
+    let mut answers = Answers::new();
+    let of_one = |definition: &Arc<Definition>| {
+        let filters: Vec<String> = unheard(tenant, definition, &mut answers).into_iter().cloned().collect();
+        (!filters.is_empty()).then(|| ((definition.kind().title(), Arc::clone(definition.name())), filters))
+    };
+    definitions(tenant).iter().filter_map(of_one).collect()
+}
+
+fn definitions(tenant: &Tenant) -> Vec<Arc<Definition>> {
+    let registry = tenant.programs().guests.registry.read();
+    DefinitionKind::ALL.into_iter().flat_map(|kind| registry.list(kind)).cloned().collect()
 }
 
 fn unheard<'a>(tenant: &Tenant, definition: &'a Definition, answers: &mut Answers) -> Vec<&'a String> {

@@ -108,6 +108,9 @@ fn what_hears_nothing_says_so() {
         let status = ok(&mut world.root, "-brokerStatus");
         assert!(status.contains(message), "{status}");
         assert!(ok(&mut world.root, "-lotDiagnostic Ears").contains(r#""unheard":["private/+"]"#));
+        let row = r#""name":"Ears","origin":"local","type":"Action","unheard":["private/+"]"#;
+        let listed = ok(&mut world.root, "-listEntities");
+        assert!(listed.contains(row), "{listed}");
         // Who may has no warning; what is taken away later is found, and over when it is given back.
         ok(&mut world.root, "-removeRule NoSubscribe");
         assert!(!ok(&mut world.root, "-brokerStatus").contains("TRIGGER_DENIED"));

@@ -1,7 +1,7 @@
 //! `-lotDiagnostic`, `-getPendingStatus`, `-listEntities`: what is deployed and how it is. Commands reference §4.
 
 use lotmq_auth::Scope;
-use lotmq_definitions::{DefinitionKind, Report, State};
+use lotmq_definitions::{DefinitionKind, EntityRow, Report, State};
 use serde_json::{Value, json};
 
 use super::add_entity::entity_type;
@@ -122,7 +122,15 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut rows = call.tenant.programs().guests.registry.read().list_entities();
     // Nobody has deployed the rules of a fresh installation; -listRules has them.
     rows.retain(|row| row.kind != DefinitionKind::Rule.title() || !is_seed(&row.name));
-    let mut rows: Vec<Value> = rows.into_iter().map(|row| json!(row)).collect();
+    let unheard = unheard::all_filters(call.tenant);
+    let shown = |row: EntityRow| {
+        let mut shown = json!(row);
+        if let Some(filters) = unheard.get(&(row.kind, row.name)) {
+            shown["unheard"] = json!(filters);
+        }
+        shown
+    };
+    let mut rows: Vec<Value> = rows.into_iter().map(shown).collect();
     let scripts = call.tenant.programs().scripts.origins();
     rows.extend(
         scripts
