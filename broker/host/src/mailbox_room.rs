@@ -14,12 +14,14 @@ pub struct MailboxRoom {
     account: u64,
     all: Arc<AccountShares>,
     taken: u64,
+    /// Whether there was not much more when the last step was taken or given back.
+    was_scarce: bool,
 }
 
 impl MailboxRoom {
     /// None yet, for a definition that acts for this account.
     pub(crate) fn new(account: u64, all: &Arc<AccountShares>) -> Self {
-        Self { account, all: Arc::clone(all), taken: 0 }
+        Self { account, all: Arc::clone(all), taken: 0, was_scarce: false }
     }
 
     /// Acts for somebody else from now on; what is taken stays with whom it was taken for until it is given back.
@@ -35,16 +37,22 @@ impl MailboxRoom {
         if wanted <= self.taken {
             return true;
         }
-        if self.all.take(self.account, wanted - self.taken).is_err() {
-            return false;
+        let is_taken = self.all.take(self.account, wanted - self.taken).is_ok();
+        if is_taken {
+            self.taken = wanted;
         }
-        self.taken = wanted;
-        true
+        self.was_scarce = self.is_scarce();
+        is_taken
     }
 
-    /// Whether it has some of the sum and there is not much more.
+    /// Whether it has some of the sum and there is not much more. It asks all others, so that this is not for each message: see [`was_scarce`](Self::was_scarce).
     pub(crate) fn is_scarce(&self) -> bool {
         self.taken > 0 && self.all.is_scarce_for(self.account)
+    }
+
+    /// The same as of the last step. Who does not grow by one may have it as it is.
+    pub(crate) fn was_scarce(&self) -> bool {
+        self.was_scarce
     }
 
     /// Gives back what so many bytes that still wait have no need of, but for a step, which the next may need.
@@ -56,6 +64,7 @@ impl MailboxRoom {
         if kept < self.taken {
             self.all.give_back(self.account, self.taken - kept);
             self.taken = kept;
+            self.was_scarce = self.is_scarce();
         }
     }
 }
@@ -93,11 +102,13 @@ mod tests {
             "three quarters of what is left are less than a step"
         );
         assert!(one.is_scarce() && !other.is_scarce(), "who has nothing need not wait");
+        assert!(one.was_scarce() && !other.was_scarce());
         one.shrinks(free + step);
         assert_eq!(all.used(), 2 * MAILBOX_ROOM_STEP);
         assert!(other.holds(free + 1));
         drop(other);
         one.shrinks(0);
+        assert!(!one.was_scarce());
         assert_eq!(all.used(), 0);
     }
 }

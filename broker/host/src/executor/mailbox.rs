@@ -184,20 +184,24 @@ impl Mailbox {
         }
         self.bytes += bytes;
         self.queue.push_back(job);
-        Ok(if self.is_filled(options, 2) { Posted::Crowded } else { Posted::Roomy })
+        let is_crowded = self.has_more_than(options, 2) || self.room.was_scarce();
+        Ok(if is_crowded { Posted::Crowded } else { Posted::Roomy })
     }
 
-    /// Whether more waits than this part of what may wait, or all mailboxes together have much.
-    fn is_filled(&self, options: &MailboxOptions, part: usize) -> bool {
-        self.queue.len() > options.messages_max / part
-            || self.bytes > options.bytes_max / part
-            || self.room.is_scarce()
+    /// Whether more waits than this part of what may wait.
+    fn has_more_than(&self, options: &MailboxOptions, part: usize) -> bool {
+        self.queue.len() > options.messages_max / part || self.bytes > options.bytes_max / part
+    }
+
+    /// Whether more than a quarter of what may wait does, or all mailboxes together have much.
+    fn is_filled(&self, options: &MailboxOptions) -> bool {
+        self.has_more_than(options, 4) || self.room.is_scarce()
     }
 
     /// Calls `waker` when there is room again. False when there is; also while the definition does not run, so that nobody waits for one
     /// that pauses or has ended.
     pub(crate) fn wait_for_room(&mut self, options: &MailboxOptions, waker: &Waker) -> bool {
-        if !self.is_busy() || !self.is_filled(options, 4) {
+        if !self.is_busy() || !self.is_filled(options) {
             return false;
         }
         if !self.waiters.iter().any(|known| known.will_wake(waker)) {
@@ -208,7 +212,7 @@ impl Mailbox {
 
     /// Those to be called because there is room, or because the definition does not run any more.
     pub(crate) fn take_waiters(&mut self, options: &MailboxOptions) -> Vec<Waker> {
-        if self.is_busy() && self.is_filled(options, 4) {
+        if self.waiters.is_empty() || (self.is_busy() && self.is_filled(options)) {
             Vec::new()
         } else {
             std::mem::take(&mut self.waiters)
