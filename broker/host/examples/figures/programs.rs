@@ -4,7 +4,7 @@ use lot_facts::Trigger;
 use lot_to_wasm::{CompileOptions, lower};
 use lotmq_host::{
     Argument, BorrowedMessage, ComponentSource, Engine, EngineOptions, Event, Grants, Guest, GuestId,
-    GuestLimits, MailboxOptions, NestedCall, OwnedEvent, OwnedMessage, RunContext, RunError, RunnerSpec,
+    GuestLimits, MailboxOptions, NestedCall, OwnedEvent, OwnedMessage, Qos, RunContext, RunError, RunnerSpec,
     Services, Value, World,
 };
 use std::{path::Path, sync::Arc};
@@ -92,8 +92,17 @@ impl Program {
 
     /// The message as it waits in a mailbox.
     pub(crate) fn posted(&self) -> OwnedEvent {
-        let message = OwnedMessage::new(self.topic, self.payload.to_vec());
-        OwnedEvent::Message(Arc::new(OwnedMessage { client_id: "sensor".into(), ..message }))
+        OwnedEvent::Message(Arc::new(OwnedMessage {
+            topic: self.topic.into(),
+            payload: self.payload.to_vec().into(),
+            qos: Qos::AtMostOnce,
+            retain: false,
+            client_id: "sensor".into(),
+            user: None,
+            extras: None,
+            received_ms: 0,
+            lease: None,
+        }))
     }
 
     /// The first filter of its trigger.
