@@ -17,6 +17,7 @@ const SCALE: &[u8] = include_bytes!("../../sdk/examples/action-scale/prebuilt/ac
 const GUARD: &[u8] = include_bytes!("../../sdk/examples/rule-guard/prebuilt/rule-guard.wasm");
 const LINES: &[u8] = include_bytes!("../../sdk/examples/route-lines/prebuilt/route-lines.wasm");
 const ECHO: &[u8] = include_bytes!("../../guests/route-echo/prebuilt/route-echo.wasm");
+const SERVE: &[u8] = include_bytes!("../../guests/route-serve/prebuilt/route-serve.wasm");
 
 /// Runs `lotmq` in a folder.
 fn lotmq(folder: &Path, arguments: &str) -> Finished {
@@ -141,6 +142,204 @@ logs = ["1 readings could not", "2 readings could not"]
     assert!(run.stdout.ends_with("5 passed, 0 failed"), "{}{}", run.stdout, run.stderr);
     // Not each of the three runs has gone on for its ten seconds: they end when it was enough.
     assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
+}
+
+/// Routes that listen: for lines, for datagrams, and for HTTP, where `POST /ask/TOPIC` waits for the answer of an action.
+const LISTENING: &str = r#"DEFINE ROUTE Lines WITH TYPE WASM
+    ADD WASM_CONFIG
+        WITH MODULE "echo"
+    ADD ECHO_CONFIG
+        WITH LISTEN "0.0.0.0:2001"
+        WITH HOW "listen"
+    ADD EVENT Out
+        WITH SOURCE_TOPIC "out/#"
+        WITH DESTINATION_TOPIC "echo/in"
+
+DEFINE ROUTE Api WITH TYPE WASM
+    ADD WASM_CONFIG
+        WITH MODULE "serve"
+    ADD WEB_CONFIG
+        WITH LISTEN "10.0.0.1:8443"
+        WITH SERVE "HTTP"
+    ADD EVENT Answer
+        WITH SOURCE_TOPIC "answers"
+        WITH DESTINATION_TOPIC "asked/x"
+
+DEFINE ACTION Answer
+ON TOPIC "asked/+" DO
+    PUBLISH TOPIC "answers" WITH PAYLOAD + 1
+"#;
+
+/// What `lotmq test` says of cases of these routes.
+fn listening(cases: &str) -> Finished {
+    let folder = folder();
+    std::fs::write(folder.path().join("serve.wasm"), SERVE).unwrap();
+    std::fs::write(folder.path().join("near.lot"), LISTENING).unwrap();
+    let modules = "[modules]\necho = { file = \"echo.wasm\", net = [\"0.0.0.0:2001\"], grant = [\"write:echo/in\"] }\nserve = { file = \"serve.wasm\", net = [\"10.0.0.1:8443\"], grant = [\"write:asked/#\"] }\n";
+    std::fs::write(folder.path().join("near.test.toml"), format!("{modules}{cases}")).unwrap();
+    lotmq(folder.path(), "test near.lot")
+}
+
+#[test]
+fn a_case_plays_the_clients_of_a_route_that_listens() {
+    let run = listening(
+        r#"
+[[case]]
+name = "lines of a client are messages, and messages lines for it"
+when = [
+    { connect = "Lines", sends = "21.5\n22\n", brings = 2 },
+    { topic = "out/a", payload = "ok" },
+    { connect = "Lines", gets = "ok\n" },
+]
+then = [{ topic = "echo/in", payload = "21.5" }, { topic = "echo/in", payload = "22" }]
+
+[[case]]
+name = "bytes are written in hex"
+when = [{ connect = "Lines", encoding = "hex", sends = "31 0a", brings = 1 }, { topic = "out/a", payload = "é" }, { connect = "Lines", encoding = "hex", gets = "c3a9 0a" }]
+then = [{ topic = "echo/in", payload = "1" }]
+
+[[case]]
+name = "an answer waits for what an action makes of the request"
+when = [
+    { request = "Api", path = "/ask/asked/x", method = "POST", body = 41, gets = 42 },
+    { request = "Api", path = "/none", status = 404, contains = "no such" },
+    { request = "Api", path = "/echo?a=b", headers = { x-mine = "1" }, contains = "x-mine: 1" },
+]
+then = [{ topic = "asked/x", payload = 41 }, { topic = "answers", payload = 42 }]
+"#,
+    );
+    assert!(run.stdout.ends_with("3 passed, 0 failed"), "{}{}", run.stdout, run.stderr);
+}
+
+#[test]
+fn what_a_client_of_a_route_does_not_get_is_told() {
+    for (steps, part) in [
+        (
+            "{ connect = \"Lines\", sends = \"1\\n\", gets = \"ok\", for = \"200ms\" }",
+            "connect = \"Lines\": expected to get \"ok\", got \"\"",
+        ),
+        (
+            "{ connect = \"Lines\", sends = \"1\\n\", brings = 1, gets = \"\" }, { topic = \"out/a\", payload = \"x\" }",
+            "connect = \"Lines\": got \"x\\n\" behind all that was looked at",
+        ),
+        (
+            "{ connect = \"Lines\", sends = [\"a\"] }",
+            "ECHO_CONFIG takes connections: `sends` and `gets` are one text, as lists are datagrams",
+        ),
+        ("{ connect = \"Api\", sends = \"a\" }", "connect = \"Api\": WEB_CONFIG serves HTTP: use `request`"),
+        (
+            "{ request = \"Lines\" }",
+            "request = \"Lines\", GET /: ECHO_CONFIG does not serve HTTP: use `connect`",
+        ),
+        (
+            "{ request = \"Api\", section = \"ECHO_CONFIG\", for = \"50ms\" }",
+            "nothing listens at section ECHO_CONFIG",
+        ),
+        (
+            "{ request = \"Api\", path = \"/none\" }",
+            "request = \"Api\", GET /none: expected status 200, got 404 with \"no such path\"",
+        ),
+        ("{ request = \"Api\", path = \"/keep\", for = \"50ms\" }", "no answer came in time"),
+        ("{ connect = \"Other\" }", "step 1 of `when`: there is no route 'Other' in the program"),
+        ("{ connect = \"Lines\", ends = true, closes = true }", "the connection has ended (ROUTE_AWAY)"),
+    ] {
+        let cases = format!(
+            "\n[[case]]\nname = \"x\"\nignore = [\"#\"]\nwhen = [{steps}]\n\n[[case]]\nname = \"y\"\n"
+        );
+        let run = listening(&cases);
+        let told = format!("{}{}", run.stdout, run.stderr);
+        // The next case is run all the same.
+        let is_told =
+            told.contains(part) && told.contains("1 passed, 1 failed") && run.status.code() == Some(1);
+        assert!(is_told, "{steps}: {told}");
+    }
+}
+
+/// Datagrams go both ways: to a far side which loses one, and from a client.
+#[test]
+fn a_case_plays_who_sends_datagrams() {
+    let folder = folder();
+    let program = r#"DEFINE ROUTE Plc WITH TYPE WASM
+    ADD WASM_CONFIG
+        WITH MODULE "echo"
+    ADD ECHO_CONFIG
+        WITH HOST "127.0.0.1"
+        WITH PORT GET ENV "PLC_PORT"
+        WITH HOW "udp"
+    ADD EVENT Out
+        WITH SOURCE_TOPIC "out/#"
+        WITH DESTINATION_TOPIC "echo/in"
+"#;
+    std::fs::write(folder.path().join("plc.lot"), program).unwrap();
+    let tested = |case: &str| {
+        let module = "[modules]\necho = { file = \"echo.wasm\", net = [\"127.0.0.1:*\"], grant = [\"write:echo/in\"] }\n";
+        let cases = format!("{module}\n[[case]]\nname = \"x\"\n{case}\n");
+        std::fs::write(folder.path().join("plc.test.toml"), cases).unwrap();
+        let run = lotmq(folder.path(), "test plc.lot");
+        format!("{}{}", run.stdout, run.stderr)
+    };
+    let told = tested(
+        r#"far = { PLC_PORT = { udp = true, loses = 1, answers = { "ask\n" = "told\n" }, gets = ["ask\n", "more\n"] } }
+when = [{ topic = "out/a", payload = "gone" }, { topic = "out/a", payload = "ask" }, { run = "Plc", for = "5s", brings = 1 }, { topic = "out/a", payload = "more" }]
+then = [{ topic = "echo/in", payload = "told" }]"#,
+    );
+    assert!(told.contains("1 passed, 0 failed"), "{told}");
+    for (far, part) in [
+        ("udp = true, gets = [\"b\\n\"]", "far.PLC_PORT: expected to get [\"b\\n\"], got [\"a\\n\"]"),
+        ("udp = true, loses = 3", "far.PLC_PORT: was to lose 2 datagrams more"),
+        (
+            "udp = true, gets = \"a\"",
+            "far.PLC_PORT: over UDP `gets` is a list with a text for each datagram, as [\"a\"]",
+        ),
+        ("udp = true, sends = \"a\"", "far.PLC_PORT: `sends` and `ends` are for connections"),
+        ("gets = [\"a\"]", "far.PLC_PORT: `gets` is a text; a list is of datagrams, with `udp = true`"),
+        ("loses = 1", "far.PLC_PORT: `loses` is for a far side with `udp = true`"),
+        ("encoding = \"hex\", sends = \"xy\"", "far.PLC_PORT: `xy` is no hex"),
+    ] {
+        let told = tested(&format!(
+            "far = {{ PLC_PORT = {{ {far} }} }}\nwhen = [{{ topic = \"out/a\", payload = \"a\" }}]"
+        ));
+        assert!(told.contains(part), "{far}: {told}");
+    }
+}
+
+/// The example that asks over datagrams waits until a deadline outside of `run`, where the clock of a case stands but for such waits.
+#[test]
+fn an_example_asks_again_what_got_lost() {
+    const DATAGRAMS: &[u8] =
+        include_bytes!("../../sdk/examples/route-datagrams/prebuilt/route-datagrams.wasm");
+    let folder = folder();
+    let module = BASE64_STANDARD.decode(component(DATAGRAMS)).unwrap();
+    std::fs::write(folder.path().join("datagrams.wasm"), module).unwrap();
+    let program = r#"DEFINE ROUTE Station WITH TYPE WASM
+    ADD WASM_CONFIG
+        WITH MODULE "datagrams"
+    ADD STATION_CONFIG
+        WITH HOST "127.0.0.1"
+        WITH PORT GET ENV "STATION_PORT"
+    ADD EVENT Out
+        WITH SOURCE_TOPIC "press"
+        WITH DESTINATION_TOPIC "answers/press"
+"#;
+    std::fs::write(folder.path().join("station.lot"), program).unwrap();
+    let cases = r##"modules = { datagrams = "datagrams.wasm" }
+
+[[case]]
+name = "the second datagram arrives"
+far = { STATION_PORT = { udp = true, loses = 1, answers = { "1 read" = "1 21.5" }, gets = ["1 read"] } }
+when = [{ topic = "press", payload = "read" }]
+then = [{ topic = "answers/press", payload = "21.5" }]
+
+[[case]]
+name = "nobody answers"
+far = { STATION_PORT = { udp = true, gets = ["1 read", "1 read", "1 read"] } }
+when = [{ topic = "press", payload = "read" }]
+ignore = ["#"]
+then = [{ error = "Station" }, { error = "ROUTE_AWAY" }]
+"##;
+    std::fs::write(folder.path().join("station.test.toml"), cases).unwrap();
+    let run = lotmq(folder.path(), "test station.lot");
+    assert!(run.stdout.ends_with("2 passed, 0 failed"), "{}{}", run.stdout, run.stderr);
 }
 
 /// What a module of a rule prints is shown, and what goes wrong in it is told once, though its rule has an error of it as well.

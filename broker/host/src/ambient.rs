@@ -22,6 +22,10 @@ pub trait Ambient: Send + Sync {
 
     /// Waits on the calling thread, as a script wants to. Where the clocks stand still meanwhile, the script's own ones go on without them.
     fn sleep(&self, time: Duration);
+
+    /// A guest has waited on its fiber for so long, and nothing came. Where the clocks stand still meanwhile they go on by that, so that a guest which waits until a point in time
+    /// comes to it.
+    fn waited(&self, _time: Duration) {}
 }
 
 /// Clocks and random numbers of this machine.

@@ -44,7 +44,7 @@ pub(crate) use nobody::BrokerOfNobody;
 pub use serial::{CharSize, FlowControl, SerialLine, SerialParity, SerialSettings, StopBits};
 pub use server_tls::ServerTls;
 pub use socket_place::is_of_own_bridge;
-pub use state::FiberServices;
+pub use state::{FiberServices, ListeningPlace, Reception};
 pub(crate) use state::{FiberState, Places};
 pub use tls_profile::{ServerTrust, TlsContents, TlsFault, TlsIdentity, TlsProfile, TlsSource};
 pub use work::HostWork;

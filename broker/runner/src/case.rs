@@ -16,12 +16,16 @@ use crate::modules::CaseModule;
 use crate::payload::Payload;
 use crate::properties::{KEYS, WantedProperties};
 use crate::told::placed;
+use crate::visit::Visit;
 
 /// When a case begins that does not say when.
 const AT: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
 /// Time for which a guest runs that a step does not say.
-const RUN_TIME: Duration = Duration::from_secs(1);
+pub(crate) const RUN_TIME: Duration = Duration::from_secs(1);
+
+/// Keys that say what a step is.
+const STEP_KINDS: [&str; 8] = ["topic", "subscribe", "pass", "call", "run", "connect", "request", "replay"];
 
 /// Longest span of time that passes at once: a leap year. Calendars look at the clock each minute of it.
 const PASS_MAX: Duration = Duration::from_secs(8_784 * 3600);
@@ -130,6 +134,8 @@ pub(crate) enum Step {
         /// Messages after which it is enough.
         brings: Option<u64>,
     },
+    /// A client of a route that listens says something.
+    Visit(Box<Visit>),
 }
 
 impl TryFrom<toml::Spanned<toml::Table>> for Step {
@@ -143,7 +149,7 @@ impl TryFrom<toml::Spanned<toml::Table>> for Step {
 
 impl Step {
     fn read(mut keys: Keys) -> Result<Self, String> {
-        let kind = keys.first_of(&["topic", "subscribe", "pass", "call", "run", "replay"])?;
+        let kind = keys.first_of(&STEP_KINDS)?;
         let step = match kind {
             "topic" => Step::Message {
                 topic: keys.text("topic")?.try_into()?,
@@ -167,14 +173,17 @@ impl Step {
                 time: keys.optional_text("for")?.as_deref().map_or(Ok(RUN_TIME), run_time)?,
                 brings: keys.integer("brings")?.map(brings).transpose()?,
             },
+            "connect" | "request" => Step::Visit(Box::new(Visit::read(&mut keys, kind)?)),
             _ => Step::Call { call: keys.text("call")?, inputs: keys.table("inputs")? },
         };
+        let of_visit = [Visit::keys(kind)];
         keys.finish(match kind {
             "topic" => &[&["topic", "payload", "qos", "retain"], &KEYS, &CLIENT_KEYS],
             "subscribe" => &[&["subscribe"], &CLIENT_KEYS],
             "pass" => &[&["pass"]],
             "replay" => &[&["replay"]],
             "run" => &[&["run", "for", "brings"]],
+            "connect" | "request" => &of_visit,
             _ => &[&["call", "inputs"]],
         })?;
         Ok(step)
@@ -301,14 +310,14 @@ impl Routed {
     }
 }
 
-fn run_time(text: &str) -> Result<Duration, String> {
+pub(crate) fn run_time(text: &str) -> Result<Duration, String> {
     let time = text.parse().ok().and_then(|time: SignedDuration| Duration::try_from(time).ok());
     let max = EmbeddedBroker::RUN_MAX;
     let time = time.filter(|time| *time <= max);
     time.ok_or_else(|| format!("`for` is a span of time up to {} s, as 500ms, found `{text}`", max.as_secs()))
 }
 
-fn brings(number: i64) -> Result<u64, String> {
+pub(crate) fn brings(number: i64) -> Result<u64, String> {
     let number = u64::try_from(number).ok().filter(|number| *number > 0);
     number.ok_or_else(|| "`brings` is how many messages are enough, from 1".to_owned())
 }
@@ -476,6 +485,25 @@ mod tests {
                 "`for` is a span of time up to 10 s, as 500ms, found `11s`",
             ),
             ("when = [{ run = \"R\", brings = 0 }]", "`brings` is how many messages are enough, from 1"),
+            ("when = [{ connect = 1 }]", "`connect` is a text in quotes, found 1"),
+            (
+                "when = [{ connect = \"R\", sends = 5 }]",
+                "`sends` is a text, or a list of texts for datagrams, found 5",
+            ),
+            (
+                "when = [{ connect = \"R\", encoding = \"base64\" }]",
+                "`encoding` is \"text\" or \"hex\", found `base64`",
+            ),
+            ("when = [{ connect = \"R\", encoding = \"hex\", gets = \"0\" }]", "`0` is no hex"),
+            ("when = [{ connect = \"R\", path = \"/\" }]", "unknown key `path`; known here: `connect`, `as`"),
+            ("when = [{ request = \"R\", sends = \"x\" }]", "unknown key `sends`; known here: `request`"),
+            ("when = [{ request = \"R\", path = \"x\" }]", "`path` begins with /"),
+            (
+                "when = [{ request = \"R\", method = \"get\" }]",
+                "`method` is a method of HTTP as POST, found `get`",
+            ),
+            ("when = [{ request = \"R\", status = 20 }]", "`status` is a number from 200 to 599"),
+            ("when = [{ request = \"R\", headers = { a = 1 } }]", "`headers.a` is a field of HTTP"),
             ("far = { PORT = { send = \"x\" } }", "unknown field `send`"),
             ("ignore = [\"a/#/b\"]", "`a/#/b` is no topic filter: "),
             ("whne = []", "unknown field `whne`"),

@@ -14,10 +14,11 @@ use lotmq_terminal::output;
 use crate::case::{Case, CaseUser, Cases, Step};
 use crate::far::{Recordings, RunningFarSide};
 use crate::judge::{Seen, judge, warned};
-use crate::payload::{Compared, compared};
+use crate::payload::{Compared, Payload, compared};
 use crate::program::{Program, Start, inputs};
 use crate::told::{ToldOnce, told};
 use crate::traffic::read as read_recording;
+use crate::visit::Visitors;
 
 /// Most times that timers are due in one `pass`: a day of one each second.
 const TIMERS_MAX: u64 = 86_400;
@@ -73,7 +74,9 @@ fn run_all(
     let (mut failed, mut told) = (0, ToldOnce::default());
     let recordings = Recordings { folder: file.parent().unwrap_or(Path::new("")), anew: records };
     for case in cases.case.iter().filter(|case| case.name.contains(wanted)) {
-        let complaints = run((embedding, program), (cases, case), recordings, &mut told)?;
+        // The others say what they have to say all the same.
+        let complaints = run((embedding, program), (cases, case), recordings, &mut told);
+        let complaints = complaints.unwrap_or_else(|error| vec![format!("{error:#}")]);
         let name = format!("{}: {}", file.display(), case.name);
         if complaints.is_empty() {
             *passed += 1;
@@ -120,6 +123,14 @@ fn load(embedding: &Embedding, path: &Path) -> anyhow::Result<Program> {
     Program::compile(embedding, compiled)
 }
 
+/// What has come of a case so far.
+#[derive(Default)]
+struct Course {
+    seen: Vec<Seen>,
+    complaints: Vec<String>,
+    visitors: Visitors,
+}
+
 /// Runs a case, and says what is not as it should be.
 fn run(
     (embedding, program): (&Embedding, &Program),
@@ -128,6 +139,33 @@ fn run(
     told: &mut ToldOnce,
 ) -> anyhow::Result<Vec<String>> {
     let mut broker = program.broker(embedding, Start { wall: case.at(), zone: case.zone() })?;
+    let far_sides = prepare(&mut broker, (all, case), recordings)?;
+    program.deploy(&mut broker, told)?;
+    case.given.iter().try_for_each(|(topic, value)| broker.keep(topic, &value.to_bytes()))?;
+    let mut course = Course::default();
+    if let Err(error) = take_all(case, recordings.folder, &mut broker, (&mut course, told)) {
+        let Course { seen, mut complaints, .. } = course;
+        complaints.push(format!("{error:#}"));
+        complaints.extend(warned(&seen));
+        return Ok(complaints);
+    }
+    let Course { seen, mut complaints, visitors } = course;
+    complaints.extend(judge(case, &seen));
+    complaints.extend(case.kept.iter().filter_map(|(topic, wanted)| unkept(topic, wanted, &broker)));
+    complaints.extend(visitors.judged());
+    complaints.extend(far_sides.into_iter().filter_map(RunningFarSide::judged));
+    if !complaints.is_empty() {
+        complaints.extend(warned(&seen));
+    }
+    Ok(complaints)
+}
+
+/// Gives a broker what its program finds when it is deployed, and starts the far sides of a case.
+fn prepare(
+    broker: &mut EmbeddedBroker,
+    (all, case): (&Cases, &Case),
+    recordings: Recordings<'_>,
+) -> anyhow::Result<Vec<RunningFarSide>> {
     for (name, CaseUser { groups, properties }) in &all.users {
         let properties: Vec<_> =
             properties.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
@@ -143,34 +181,41 @@ fn run(
         broker.open_far_port(running.port());
         far_sides.push(running);
     }
-    program.deploy(&mut broker, told)?;
-    case.given.iter().try_for_each(|(topic, value)| broker.keep(topic, &value.to_bytes()))?;
-    let mut seen = Vec::new();
-    settle(&mut broker, (&mut seen, told))?;
     for step in &case.when {
-        take(step, (&case.name, recordings.folder), &mut broker, (&mut seen, told))?;
-    }
-    let mut complaints = judge(case, &seen);
-    for (topic, wanted) in &case.kept {
-        let found = broker.value(topic);
-        if !found.as_deref().is_some_and(|found| wanted.is_like(found)) {
-            let differs = found.as_deref().and_then(|found| compared(wanted, found));
-            if let Some(Compared { expected, found, differences }) = differs {
-                let topic = &**topic;
-                complaints
-                    .push(format!("kept {topic}: expected `{expected}`, found `{found}`: {differences}"));
-                continue;
-            }
-            let found =
-                found.map_or("nothing".to_owned(), |found| format!("`{}`", String::from_utf8_lossy(&found)));
-            complaints.push(format!("kept {}: expected `{wanted}`, found {found}", &**topic));
+        if let Step::Visit(visit) = step {
+            broker.open_to_clients(visit.route());
         }
     }
-    complaints.extend(far_sides.into_iter().filter_map(RunningFarSide::judged));
-    if !complaints.is_empty() {
-        complaints.extend(warned(&seen));
+    Ok(far_sides)
+}
+
+/// Takes the steps of a case.
+fn take_all(
+    case: &Case,
+    folder: &Path,
+    broker: &mut EmbeddedBroker,
+    (course, told): (&mut Course, &mut ToldOnce),
+) -> anyhow::Result<()> {
+    settle(broker, (&mut course.seen, told))?;
+    for (number, step) in (1..).zip(&case.when) {
+        take(step, (&case.name, folder), broker, (course, told))
+            .with_context(|| format!("step {number} of `when`"))?;
     }
-    Ok(complaints)
+    Ok(())
+}
+
+/// Says how a last value is not what it should be.
+fn unkept(topic: &str, wanted: &Payload, broker: &EmbeddedBroker) -> Option<String> {
+    let found = broker.value(topic);
+    if found.as_deref().is_some_and(|found| wanted.is_like(found)) {
+        return None;
+    }
+    let differs = found.as_deref().and_then(|found| compared(wanted, found));
+    if let Some(Compared { expected, found, differences }) = differs {
+        return Some(format!("kept {topic}: expected `{expected}`, found `{found}`: {differences}"));
+    }
+    let found = found.map_or("nothing".to_owned(), |found| format!("`{}`", String::from_utf8_lossy(&found)));
+    Some(format!("kept {topic}: expected `{wanted}`, found {found}"))
 }
 
 /// The values of a file, with those of a case in place of others of their names.
@@ -191,8 +236,9 @@ fn take(
     step: &Step,
     (name, folder): (&str, &Path),
     broker: &mut EmbeddedBroker,
-    (seen, told): (&mut Vec<Seen>, &mut ToldOnce),
+    (course, told): (&mut Course, &mut ToldOnce),
 ) -> anyhow::Result<()> {
+    let Course { seen, complaints, visitors } = course;
     match step {
         Step::Message { topic, payload, qos, retain, properties, from } => {
             let payload = payload.to_bytes();
@@ -205,7 +251,13 @@ fn take(
         }
         Step::Subscribe { filter, client } => broker.subscribe(client, filter)?,
         Step::Replay { file } => return replay(&folder.join(file), broker, (seen, told)),
-        Step::Run { route, time, brings } => broker.run_route(route, *time, *brings)?,
+        Step::Run { route, time, brings } => {
+            broker.run_route(route, (*time, *brings), || false)?;
+        }
+        Step::Visit(visit) => {
+            let settles = |broker: &mut EmbeddedBroker| settle(broker, (&mut *seen, &mut *told));
+            complaints.extend(visitors.take(visit, broker, settles)?);
+        }
         Step::Call { call, inputs: given } => broker.call(call, inputs(serde_json::to_value(given)?)?)?,
         Step::Pass { pass, length } => {
             return pass_time((*length, &format!("{name}: pass = \"{pass}\"")), broker, (seen, told));

@@ -1,8 +1,9 @@
 //! Servers of a case, which the routes of its program connect to: what they send, and what they have got.
 //!
-//! What one does is its [`FarWork`]: what the case says ([`scripted`]), what a real server said once ([`played`]), or handing all on to that server and writing it down ([`recorder`]).
+//! What one does is its [`FarWork`]: what the case says ([`scripted`], over UDP [`datagrams`]), what a real server said once ([`played`]), or handing all on to that server and writing it down ([`recorder`]).
 
 mod conversation;
+mod datagrams;
 mod played;
 mod recorder;
 mod scripted;
@@ -20,12 +21,15 @@ use anyhow::Context as _;
 use parking_lot::Mutex;
 use serde::Deserialize;
 
+use crate::encoding::Encoding;
+use crate::keys::Pieces;
+use datagrams::FarDatagrams;
 use played::Played;
 use recorder::FarRecorder;
 use scripted::Scripted;
 
 /// Most bytes that one keeps of what it gets; more is an error of the case.
-const GOT_MAX: usize = 1 << 20;
+pub(crate) const GOT_MAX: usize = 1 << 20;
 
 /// Most connections that one has in a case; further ones are closed at once.
 const CONNECTIONS_MAX: usize = 64;
@@ -46,8 +50,14 @@ pub(crate) struct FarSide {
     answers: BTreeMap<String, String>,
     /// Whether it ends its direction when it has sent that.
     ends: bool,
+    /// Whether it takes datagrams in place of connections.
+    udp: bool,
+    /// The first datagrams, so many, get lost on their way to it.
+    loses: usize,
+    /// How bytes are written in all these.
+    encoding: Encoding,
     /// All that it gets.
-    gets: Option<String>,
+    gets: Option<Pieces>,
     /// A part of that.
     contains: Option<String>,
     /// File with what a real server and the guest said to each other, seen from that of the case: it says so again.
@@ -90,16 +100,23 @@ pub(crate) struct RunningFarSide {
 impl FarSide {
     /// Starts it, at a port of this machine that is free.
     pub(crate) fn start(&self, name: &str, recordings: Recordings<'_>) -> anyhow::Result<RunningFarSide> {
-        let work = self.work(recordings).with_context(|| format!("far.{name}"))?;
         let cannot = || format!("far.{name} cannot listen on 127.0.0.1");
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).with_context(cannot)?;
-        listener.set_nonblocking(true).with_context(cannot)?;
-        let port = listener.local_addr().with_context(cannot)?.port();
+        let (listener, work, port) = if self.udp {
+            let work = FarDatagrams::open(self).with_context(|| format!("far.{name}"))?;
+            let port = work.port().with_context(cannot)?;
+            (None, Box::new(work) as Box<dyn FarWork>, port)
+        } else {
+            let work = self.work(recordings).with_context(|| format!("far.{name}"))?;
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).with_context(cannot)?;
+            listener.set_nonblocking(true).with_context(cannot)?;
+            let port = listener.local_addr().with_context(cannot)?.port();
+            (Some(listener), work, port)
+        };
         let (work, is_over) = (Arc::new(Mutex::new(work)), Arc::<AtomicBool>::default());
         let (of_thread, ends) = (Arc::clone(&work), Arc::clone(&is_over));
         let thread = std::thread::Builder::new()
             .name(format!("far-{name}"))
-            .spawn(move || serve(&listener, &of_thread, &ends))
+            .spawn(move || serve(listener.as_ref(), &of_thread, &ends))
             .with_context(cannot)?;
         Ok(RunningFarSide { name: name.to_owned(), port, work, is_over, thread: Some(thread) })
     }
@@ -108,7 +125,11 @@ impl FarSide {
         let Some(recorded) = &self.recorded else {
             anyhow::ensure!(self.server.is_none(), "`server` is for a far side with `recorded`");
             anyhow::ensure!(!self.answers.contains_key(""), "an answer to nothing is what it `sends`");
-            return Ok(Box::new(Scripted::new(self.clone())));
+            anyhow::ensure!(
+                self.loses == 0,
+                "`loses` is for a far side with `udp = true`: a connection loses nothing"
+            );
+            return Ok(Box::new(Scripted::new(self)?));
         };
         let says_more = !self.sends.is_empty() || !self.answers.is_empty() || self.ends;
         let wants_more = self.gets.is_some() || self.contains.is_some();
@@ -148,10 +169,10 @@ impl Drop for RunningFarSide {
     }
 }
 
-fn serve(listener: &TcpListener, work: &Mutex<Box<dyn FarWork>>, is_over: &AtomicBool) {
+fn serve(listener: Option<&TcpListener>, work: &Mutex<Box<dyn FarWork>>, is_over: &AtomicBool) {
     let mut taken = 0;
     while !is_over.load(Ordering::Acquire) {
-        if let Ok((stream, _)) = listener.accept() {
+        if let Some(Ok((stream, _))) = listener.map(TcpListener::accept) {
             taken += 1;
             if taken <= CONNECTIONS_MAX && stream.set_nonblocking(true).is_ok() {
                 work.lock().accepted(stream);
@@ -162,8 +183,11 @@ fn serve(listener: &TcpListener, work: &Mutex<Box<dyn FarWork>>, is_over: &Atomi
     }
 }
 
+/// Bytes of the longest datagram.
+pub(crate) const DATAGRAM_BYTES_MAX: usize = 65_507;
+
 /// Reads what is there of a connection that does not block; `None` where it has ended.
-fn read(mut stream: &TcpStream) -> Option<Vec<u8>> {
+pub(crate) fn read(mut stream: &TcpStream) -> Option<Vec<u8>> {
     let mut bytes = vec![0; 16 << 10];
     match stream.read(&mut bytes) {
         Ok(0) => None,
@@ -177,7 +201,7 @@ fn read(mut stream: &TcpStream) -> Option<Vec<u8>> {
 }
 
 /// Writes as much as such a connection takes; whether it is open.
-fn write(mut stream: &TcpStream, unsent: &mut Vec<u8>) -> bool {
+pub(crate) fn write(mut stream: &TcpStream, unsent: &mut Vec<u8>) -> bool {
     if unsent.is_empty() {
         return true;
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use lot_nearest::nearest;
 use lotmq_codec::QoS;
 use lotmq_server::embedded::ClientIdentity;
+use serde::Deserialize;
 
 use crate::payload::{Payload, is_json};
 use crate::properties::{CorrelationText, StatedProperties, UserPairs, WantedProperties, is_utf8};
@@ -87,6 +88,16 @@ impl Keys {
             list.iter().map(|text| text.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
         });
         texts.ok_or_else(|| format!("`{key}` is a list of texts, found {value}"))
+    }
+
+    /// One text, or several in a list.
+    pub(crate) fn pieces(&mut self, key: &str) -> Result<Option<Pieces>, String> {
+        match self.table.get(key) {
+            None => Ok(None),
+            Some(toml::Value::Array(_)) => self.texts(key).map(|texts| Some(Pieces::Several(texts))),
+            Some(toml::Value::String(_)) => self.text(key).map(|text| Some(Pieces::One(text))),
+            Some(other) => Err(format!("`{key}` is a text, or a list of texts for datagrams, found {other}")),
+        }
     }
 
     pub(crate) fn integer(&mut self, key: &str) -> Result<Option<i64>, String> {
@@ -218,6 +229,26 @@ impl Keys {
                 Err(format!("unknown key `{key}`;{hint} known here: {}", listed(&known)))
             }
         }
+    }
+}
+
+/// What goes over a connection, or one by one as datagrams.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Pieces {
+    /// Bytes of a connection.
+    One(String),
+    /// Datagrams.
+    Several(Vec<String>),
+}
+
+impl Pieces {
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        let texts = match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::Several(texts) => texts,
+        };
+        texts.iter().map(String::as_str)
     }
 }
 

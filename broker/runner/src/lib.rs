@@ -5,6 +5,7 @@
 
 mod case;
 mod cases;
+mod encoding;
 mod far;
 mod judge;
 mod keys;
@@ -16,6 +17,7 @@ mod properties;
 mod show;
 mod told;
 mod traffic;
+mod visit;
 
 pub use cases::{SUFFIX, test_file, test_module};
 pub use lotmq_server::embedded::{

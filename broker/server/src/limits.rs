@@ -591,6 +591,9 @@ pub(crate) const ROUTE_RUN_TIME: std::time::Duration = std::time::Duration::from
 /// Time for one call of a route guest, waiting included, unless `ACTIVITY_TIMEOUT` says otherwise. After that its instance is given up.
 pub(crate) const ROUTE_CALL_TIME: std::time::Duration = std::time::Duration::from_secs(60);
 
+/// The same in a case of a test, where it is shorter than the patience of whoever drives it, so that the route is told of and not that something did not end.
+pub(crate) const ROUTE_CASE_CALL_TIME: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Bytes of the rows that one question gets; further rows are left out. Routes reference §4.1.
 pub(crate) const ROWS_BYTES_MAX: usize = 1 << 20;
 

@@ -18,6 +18,8 @@ pub(super) enum GuestExample {
     Guard,
     /// A route that reads lines while it delivers others
     Lines,
+    /// A route that asks over datagrams, and asks again what got lost
+    Datagrams,
     /// A route that polls points of a station, writes others, and notices when the station has frozen
     Points,
 }
@@ -31,6 +33,7 @@ impl GuestExample {
             Self::Uuid => "action-uuid",
             Self::Guard => "rule-guard",
             Self::Lines => "route-lines",
+            Self::Datagrams => "route-datagrams",
             Self::Points => "route-points",
         }
     }
@@ -40,7 +43,7 @@ impl GuestExample {
         match self {
             Self::Answer | Self::Scale | Self::Uuid => GuestType::Action,
             Self::Guard => GuestType::Rule,
-            Self::Lines | Self::Points => GuestType::Route,
+            Self::Lines | Self::Datagrams | Self::Points => GuestType::Route,
         }
     }
 
@@ -61,6 +64,9 @@ impl GuestExample {
             }
             Self::Lines => {
                 files!("examples/route-lines": "Cargo.toml", "Cargo.lock", "guest.toml", "src/lib.rs")
+            }
+            Self::Datagrams => {
+                files!("examples/route-datagrams": "Cargo.toml", "Cargo.lock", "guest.toml", "src/lib.rs", "src/ask.rs")
             }
             Self::Points => {
                 files!("examples/route-points": "Cargo.toml", "Cargo.lock", "guest.toml", "src/lib.rs")

@@ -12,6 +12,8 @@ const HOST_BYTES_MAX: usize = 253;
 /// Where a name leads.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoint {
+    /// Section of the definition that says all this.
+    pub section: String,
     /// Host name or address. Also what the certificate must be for, unless [`Endpoint::server_name`] says otherwise.
     pub host: String,
     /// Port.

@@ -86,9 +86,10 @@ impl HostExchange for FiberState {
 
 impl http::Host for FiberState {
     async fn wait(&mut self, exchanges: Vec<Resource<GuestExchange>>, timeout_ms: u32) -> Vec<u32> {
+        let time = Duration::from_millis(timeout_ms.into());
         self.waits(async |state| {
-            let ready = poll_fn(|context| poll_exchanges(state, &exchanges, context));
-            timeout(Duration::from_millis(timeout_ms.into()), ready).await.unwrap_or_default()
+            let ready = timeout(time, poll_fn(|context| poll_exchanges(state, &exchanges, context))).await;
+            ready.unwrap_or_else(|_| state.has_waited(time))
         })
         .await
     }

@@ -20,10 +20,10 @@ use super::{
         net::IoError,
     },
     http::{Reporter, reporter},
-    listener::own_address,
+    listener::{not_listening, own_address},
     net::io_error,
     signal::{self, GuestSignal},
-    state::{FiberServices, FiberState},
+    state::{FiberServices, FiberState, Reception},
 };
 use crate::limits::{HTTP_REQUEST_BYTES_MAX, HTTP_RESPONDERS_MAX, HTTP_SERVER_BYTES_MAX, HTTP_TIME_MAX};
 use parking_lot::Mutex;
@@ -117,7 +117,10 @@ impl HostServer for FiberState {
         };
         self.check_room()?;
         let address = own_address(&found, &self.dialer())?;
-        let socket = super::listener::listening(address).map_err(|error| io_error(&error))?;
+        let listening = super::listener::listening(address);
+        let socket = listening.map_err(|error| not_listening(&found, address, &error))?;
+        let reception = Reception::Http { has_tls: service.tls.is_some() };
+        self.listens((&endpoint, reception), socket.local_addr());
         let body_bytes_max = usize::try_from(options.body_bytes_max).unwrap_or(usize::MAX);
         let shared = Arc::new(ServerShared {
             number: NEXT_SERVER.fetch_add(1, Ordering::Relaxed),

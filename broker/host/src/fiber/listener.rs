@@ -32,7 +32,18 @@ pub(super) fn own_address(endpoint: &Endpoint, dialer: &Dialer) -> Result<Socket
     let address: IpAddr = endpoint.host.parse().map_err(|_| no_address())?;
     match dialer.services.refuses_listening(address) {
         Some(reason) => Err(IoError::Denied(format!("{address}: {reason}"))),
-        None => Ok(SocketAddr::new(address, endpoint.port)),
+        None => Ok(dialer.services.listens_in_place_of(SocketAddr::new(address, endpoint.port))),
+    }
+}
+
+/// The error of a guest that cannot listen at an address: the system says why, and not where or by which setting.
+pub(super) fn not_listening(endpoint: &Endpoint, address: SocketAddr, error: &io::Error) -> IoError {
+    let Endpoint { section, .. } = endpoint;
+    match error.kind() {
+        io::ErrorKind::AddrInUse => IoError::Other(format!(
+            "{section}: LISTEN: {address} is in use: another route, process or listener has it"
+        )),
+        _ => IoError::Other(format!("{section}: LISTEN: cannot listen at {address}: {error}")),
     }
 }
 
@@ -40,7 +51,7 @@ impl GuestListener {
     pub(super) fn bind(endpoint: &Endpoint, dialer: &Dialer) -> Result<GuestListener, IoError> {
         let address = own_address(endpoint, dialer)?;
         let place = dialer.socket_place()?;
-        let socket = listening(address).map_err(|error| io_error(&error))?;
+        let socket = listening(address).map_err(|error| not_listening(endpoint, address, &error))?;
         Ok(GuestListener { socket, arrived: None, endpoint: endpoint.clone(), _place: place })
     }
 
@@ -56,7 +67,11 @@ impl GuestListener {
     }
 
     pub(super) fn local_port(&self) -> Result<u16, IoError> {
-        self.socket.local_addr().map(|address| address.port()).map_err(|error| io_error(&error))
+        self.local_address().map(|address| address.port()).map_err(|error| io_error(&error))
+    }
+
+    pub(super) fn local_address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
     }
 
     /// Ready when a connection is there; one that failed before it could be accepted counts as none.
@@ -83,10 +98,7 @@ pub(super) fn listening(address: SocketAddr) -> io::Result<TcpListener> {
     // The route is opened again soon after its end.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
-    // The system says what, and not where.
-    socket
-        .bind(&address.into())
-        .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
+    socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
 }

@@ -8,7 +8,7 @@ use super::{
     listener::GuestListener,
     signal,
     socket_place::{self, SocketPlace},
-    state::FiberState,
+    state::{FiberState, ListeningPlace, Reception},
     tcp::{Tcp, TlsWay},
     udp::Udp,
 };
@@ -16,6 +16,7 @@ use crate::Severity;
 use std::{
     future::poll_fn,
     io,
+    net::SocketAddr,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -46,10 +47,10 @@ pub(super) const CONNECT_TIME_MAX: Duration = Duration::from_secs(60);
 
 impl Host for FiberState {
     async fn wait(&mut self, interests: Vec<Interest>, timeout_ms: u32) -> Vec<u32> {
+        let time = Duration::from_millis(timeout_ms.into());
         self.waits(async |state| {
-            let ready = poll_fn(|context| state.poll_interests(&interests, context));
-            let time = Duration::from_millis(timeout_ms.into());
-            timeout(time, ready).await.unwrap_or_default()
+            let ready = timeout(time, poll_fn(|context| state.poll_interests(&interests, context))).await;
+            ready.unwrap_or_else(|_| state.has_waited(time))
         })
         .await
     }
@@ -146,11 +147,12 @@ impl HostUdp for FiberState {
         self.keep(udp)
     }
 
-    async fn bind(&mut self, endpoint: String) -> Result<Resource<Udp>, IoError> {
-        let endpoint = self.own_endpoint(&endpoint)?;
+    async fn bind(&mut self, name: String) -> Result<Resource<Udp>, IoError> {
+        let endpoint = self.own_endpoint(&name)?;
         self.check_room()?;
         let dialer = self.dialer();
         let udp = self.waits(async |_| Udp::bind(&endpoint, &dialer).await).await?;
+        self.listens((&name, Reception::Datagrams), udp.local_address());
         self.keep(udp)
     }
 
@@ -172,10 +174,11 @@ impl HostUdp for FiberState {
 }
 
 impl HostListener for FiberState {
-    fn bind(&mut self, endpoint: String) -> Result<Resource<GuestListener>, IoError> {
-        let endpoint = self.own_endpoint(&endpoint)?;
+    fn bind(&mut self, name: String) -> Result<Resource<GuestListener>, IoError> {
+        let endpoint = self.own_endpoint(&name)?;
         self.check_room()?;
         let listener = GuestListener::bind(&endpoint, &self.dialer())?;
+        self.listens((&name, Reception::Connections), listener.local_address());
         self.keep(listener)
     }
 
@@ -236,6 +239,13 @@ impl FiberState {
             Endpoint { .. } => return Ok(endpoint),
         };
         Err(IoError::Denied(format!("endpoint '{name}' {reason}")))
+    }
+
+    /// Tells the broker that it listens at an endpoint of this name.
+    pub(super) fn listens(&self, (endpoint, reception): (&str, Reception), address: io::Result<SocketAddr>) {
+        if let Ok(address) = address {
+            self.services.listens(&self.run, ListeningPlace { endpoint, address, reception });
+        }
     }
 
     async fn begin_tls(&mut self, tcp: &Resource<Tcp>, way: TlsWay, timeout_ms: u32) -> Result<(), IoError> {

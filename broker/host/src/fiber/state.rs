@@ -23,6 +23,31 @@ use std::{
 use tokio::sync::Semaphore;
 use wasmtime::component::ResourceTable;
 
+/// Place where a guest listens.
+#[derive(Clone, Copy, Debug)]
+pub struct ListeningPlace<'a> {
+    /// Name of its endpoint.
+    pub endpoint: &'a str,
+    /// Address of this machine.
+    pub address: SocketAddr,
+    /// What comes there.
+    pub reception: Reception,
+}
+
+/// What comes to a guest that listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reception {
+    /// Connections, which it accepts itself.
+    Connections,
+    /// Datagrams.
+    Datagrams,
+    /// Requests of HTTP, which the host reads.
+    Http {
+        /// Whether the host speaks TLS there.
+        has_tls: bool,
+    },
+}
+
 /// What the broker does for guests that wait, besides [`Services`].
 pub trait FiberServices: Services {
     /// Why guests reach nothing at all; `None` where that depends on the place. Asked before a name is looked up.
@@ -40,6 +65,14 @@ pub trait FiberServices: Services {
 
     /// Why the operator lets no guest listen at an address of this machine; `None` where he does.
     fn refuses_listening(&self, address: IpAddr) -> Option<String>;
+
+    /// Where a guest listens that names an address of this machine.
+    fn listens_in_place_of(&self, address: SocketAddr) -> SocketAddr {
+        address
+    }
+
+    /// A guest has begun to listen.
+    fn listens(&self, _run: &RunContext, _listening: ListeningPlace<'_>) {}
 
     /// Why the operator lets no guest open a serial port, by the path of its device; `None` where he does.
     fn refuses_serial_port(&self, device: &str) -> Option<String>;
@@ -152,6 +185,12 @@ impl FiberState {
     pub(super) fn tick(&mut self) -> Result<(), Stopped> {
         self.clock.stop();
         if self.clock.spent > self.clock.budget { Err(Stopped::Time(self.clock.budget)) } else { Ok(()) }
+    }
+
+    /// The guest has waited for so long for what did not come.
+    pub(super) fn has_waited<T: Default>(&self, time: Duration) -> T {
+        self.services.ambient().waited(time);
+        T::default()
     }
 
     /// Does something for which the guest waits: that time is not the guest's.

@@ -4,7 +4,7 @@ use super::{
     bindings::lotmq::guest::net::{IoError, Peer},
     dial::{Dialer, Place},
     endpoint::Endpoint,
-    listener::own_address,
+    listener::{not_listening, own_address},
     net::io_error,
     socket_place::SocketPlace,
 };
@@ -52,7 +52,7 @@ impl Udp {
         let address = own_address(endpoint, dialer)?;
         let place = dialer.socket_place()?;
         let bound = std::net::UdpSocket::bind(address).and_then(asynchronous);
-        let socket = bound.map_err(|error| io_error(&error))?;
+        let socket = bound.map_err(|error| not_listening(endpoint, address, &error))?;
         Udp { socket, bound: Some(Arc::clone(&dialer.services)), _place: place }.sendable().await
     }
 
@@ -95,7 +95,11 @@ impl Udp {
     }
 
     pub(super) fn local_port(&self) -> Result<u16, IoError> {
-        self.socket.local_addr().map(|address| address.port()).map_err(|error| io_error(&error))
+        self.local_address().map(|address| address.port()).map_err(|error| io_error(&error))
+    }
+
+    pub(super) fn local_address(&self) -> std::io::Result<SocketAddr> {
+        self.socket.local_addr()
     }
 
     pub(super) fn poll_receivable(&self, context: &mut Context<'_>) -> Poll<()> {

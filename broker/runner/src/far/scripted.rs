@@ -3,12 +3,25 @@
 use std::net::{Shutdown, TcpStream};
 
 use super::{FarSide, FarWork, GOT_MAX, read, write};
+use crate::encoding::Encoding;
+use crate::keys::Pieces;
 
 /// Connections of such a server, and what it has got of all of them.
 pub(super) struct Scripted {
-    far: FarSide,
+    script: FarScript,
     got: Vec<u8>,
     connections: Vec<FarConnection>,
+}
+
+/// What the case says, as bytes.
+struct FarScript {
+    sends: Vec<u8>,
+    /// Questions with their answers.
+    answers: Vec<(Vec<u8>, Vec<u8>)>,
+    ends: bool,
+    gets: Option<Vec<u8>>,
+    contains: Option<Vec<u8>>,
+    encoding: Encoding,
 }
 
 struct FarConnection {
@@ -20,32 +33,51 @@ struct FarConnection {
 }
 
 impl Scripted {
-    pub(super) fn new(far: FarSide) -> Self {
-        Self { far, got: Vec::new(), connections: Vec::new() }
+    pub(super) fn new(far: &FarSide) -> anyhow::Result<Self> {
+        let bytes = |text: &str| far.encoding.bytes(text).map_err(anyhow::Error::msg);
+        let gets = match &far.gets {
+            None => None,
+            Some(Pieces::One(text)) => Some(bytes(text)?),
+            Some(Pieces::Several(_)) => {
+                anyhow::bail!("`gets` is a text; a list is of datagrams, with `udp = true`")
+            }
+        };
+        let answers = far.answers.iter().map(|(question, answer)| Ok((bytes(question)?, bytes(answer)?)));
+        let script = FarScript {
+            sends: bytes(&far.sends)?,
+            answers: answers.collect::<anyhow::Result<_>>()?,
+            ends: far.ends,
+            gets,
+            contains: far.contains.as_deref().map(bytes).transpose()?,
+            encoding: far.encoding,
+        };
+        Ok(Self { script, got: Vec::new(), connections: Vec::new() })
     }
 
     fn complaint(&self) -> Option<String> {
-        let text = String::from_utf8_lossy(&self.got);
+        let FarScript { gets, contains, encoding, .. } = &self.script;
+        let got = encoding.shown(&self.got);
         if self.got.len() > GOT_MAX {
             return Some(format!("got more than {} MiB", GOT_MAX >> 20));
         }
-        if let Some(wanted) = self.far.gets.as_ref().filter(|wanted| wanted.as_bytes() != self.got) {
-            return Some(format!("expected to get {wanted:?}, got {text:?}"));
+        if let Some(wanted) = gets.as_ref().filter(|wanted| **wanted != self.got) {
+            return Some(format!("expected to get {}, got {got}", encoding.shown(wanted)));
         }
-        let part = self.far.contains.as_ref().filter(|part| !text.contains(&***part));
-        part.map(|part| format!("expected to get … {part:?} …, got {text:?}"))
+        let is_in = |part: &[u8]| part.is_empty() || self.got.windows(part.len()).any(|bytes| bytes == part);
+        let part = contains.as_ref().filter(|part| !is_in(part));
+        part.map(|part| format!("expected to get … {} …, got {got}", encoding.shown(part)))
     }
 }
 
 impl FarWork for Scripted {
     fn accepted(&mut self, stream: TcpStream) {
-        let unsent = self.far.sends.clone().into_bytes();
+        let unsent = self.script.sends.clone();
         self.connections.push(FarConnection { stream, unsent, asked: Vec::new(), has_ended: false });
     }
 
     fn goes_on(&mut self) {
-        let Self { far, got, connections } = self;
-        connections.retain_mut(|connection| connection.goes_on(far, got));
+        let Self { script, got, connections } = self;
+        connections.retain_mut(|connection| connection.goes_on(script, got));
     }
 
     fn is_done(&self) -> bool {
@@ -59,30 +91,30 @@ impl FarWork for Scripted {
 
 impl FarConnection {
     /// Does what can be done; whether it is still open.
-    fn goes_on(&mut self, far: &FarSide, got: &mut Vec<u8>) -> bool {
+    fn goes_on(&mut self, script: &FarScript, got: &mut Vec<u8>) -> bool {
         let Some(bytes) = read(&self.stream) else { return false };
         let room = (GOT_MAX + 1).saturating_sub(got.len());
         got.extend(bytes.iter().take(room));
-        bytes.iter().for_each(|byte| self.asked_more(*byte, far));
+        bytes.iter().for_each(|byte| self.asked_more(*byte, script));
         if !write(&self.stream, &mut self.unsent) {
             return false;
         }
-        if self.unsent.is_empty() && far.ends && !std::mem::replace(&mut self.has_ended, true) {
+        if self.unsent.is_empty() && script.ends && !std::mem::replace(&mut self.has_ended, true) {
             // Then the other side has ended before.
             let _ = self.stream.shutdown(Shutdown::Write);
         }
         true
     }
 
-    fn asked_more(&mut self, byte: u8, far: &FarSide) {
+    fn asked_more(&mut self, byte: u8, script: &FarScript) {
         self.asked.push(byte);
-        let longest = far.answers.keys().map(String::len).max().unwrap_or_default();
+        let longest = script.answers.iter().map(|(question, _)| question.len()).max().unwrap_or_default();
         if self.asked.len() > longest {
             self.asked.remove(0);
         }
-        let answer = far.answers.iter().find(|(question, _)| self.asked.ends_with(question.as_bytes()));
+        let answer = script.answers.iter().find(|(question, _)| self.asked.ends_with(question));
         if let Some((_, answer)) = answer.filter(|_| self.unsent.len() < GOT_MAX) {
-            self.unsent.extend_from_slice(answer.as_bytes());
+            self.unsent.extend_from_slice(answer);
             self.asked.clear();
         }
     }

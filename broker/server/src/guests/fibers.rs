@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lotmq_config::Routes;
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::RunError as DefinitionError;
-use lotmq_host::fiber::{FiberServices, HttpEvent};
+use lotmq_host::fiber::{FiberServices, HttpEvent, ListeningPlace};
 use lotmq_host::{LogLevel, MetricChange, RunContext, Severity};
 
 use super::guest_id::definition_id;
@@ -57,7 +57,19 @@ impl FiberServices for TenantServices {
     }
 
     fn refuses_listening(&self, address: IpAddr) -> Option<String> {
-        self.refuses(|_| false, |routes, tenant| routes.refuses_listening(tenant, address))
+        self.refuses(Drivers::has_clients, |routes, tenant| routes.refuses_listening(tenant, address))
+    }
+
+    fn listens_in_place_of(&self, address: SocketAddr) -> SocketAddr {
+        let hosting = self.hosting.upgrade();
+        let is_elsewhere = hosting.is_some_and(|hosting| hosting.routes.network_refused.is_some());
+        if is_elsewhere { SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) } else { address }
+    }
+
+    fn listens(&self, run: &RunContext, listening: ListeningPlace<'_>) {
+        if let (Some(hosting), Some((_, definition))) = (self.hosting.upgrade(), self.definition(run)) {
+            hosting.routes.note_listening(definition.name(), &listening);
+        }
     }
 
     fn refuses_serial_port(&self, device: &str) -> Option<String> {

@@ -47,6 +47,7 @@ use lotmq_host::route::{Abilities, Description};
 use lotmq_host::{OwnedMessage, RowQuery, RowsError, RunError, Value};
 
 pub(crate) use orders::Routes;
+pub use orders::{ClientPlace, ClientPlaces};
 pub(super) use orders::{Order, Orders, Task};
 pub(crate) use runner::RouteRunner;
 pub(crate) use version::RouteCode;
@@ -101,6 +102,13 @@ impl Guests {
     /// Whether no route has anything to do.
     pub(crate) fn routes_rest(&self) -> bool {
         self.routes.read().values().all(|route| route.rests())
+    }
+
+    /// Names of routes whose drivers have something to do.
+    pub(crate) fn busy_routes(&self) -> Vec<Arc<str>> {
+        let routes = self.routes_in_order();
+        let busy = routes.iter().filter(|route| !route.rests());
+        busy.map(|route| Arc::clone(route.version().definition.name())).collect()
     }
 
     /// Whether somebody waits for an answer of a route.

@@ -18,6 +18,7 @@ mod happening;
 mod module;
 mod program;
 mod running;
+mod served;
 mod time;
 
 use std::sync::Arc;
@@ -31,12 +32,14 @@ use lotmq_host::python::Python;
 use lotmq_host::{Ambient, Argument, Executor, ExecutorOptions, OwnedEvent, Sink};
 use lotmq_store::{Batch, Store};
 
+pub use crate::guests::routes::{ClientPlace, ClientPlaces};
 pub use client::{Arriving, ClientIdentity};
 pub use embedding::Embedding;
 pub use error::EmbeddedError;
 pub use happening::{Happening, What};
 pub use module::{ComponentOutline, ComponentRequest, EmbeddedModule};
 pub use program::EmbeddedProgram;
+pub use served::ServedRoute;
 
 use super::{StartError, Surroundings, assemble, housekeeping, store_options};
 use crate::guests::named_modules;
@@ -390,6 +393,11 @@ impl EmbeddedBroker {
         self.broker.hosting.routes.open_far_port(port);
     }
 
+    /// Lets a route listen, for clients that it alone has: at an address of this machine that nobody else has, whatever it says, where routes reach no network. Before it is deployed.
+    pub fn open_to_clients(&self, route: &str) {
+        self.broker.hosting.routes.open_to_clients(route);
+    }
+
     /// Lets time pass until the next timer, at most `limit`, and starts what is due; `None` when no timer is left within it.
     pub fn pass_time(&mut self, limit: Duration) -> Option<Duration> {
         let step = self.next_timer().filter(|step| *step <= limit)?;
@@ -426,10 +434,11 @@ impl EmbeddedBroker {
         self.time.now().wall
     }
 
-    /// Waits until everything is done that can be without time passing. What happened since this was called last, in order.
+    /// Waits until everything is done that can be without time passing, but for that in which the guest of a route waits; timers that are due then fire when time passes next. What
+    /// happened since this was called last, in order.
     ///
     /// # Errors
-    /// [`EmbeddedError::Endless`] and [`EmbeddedError::Disconnected`].
+    /// [`EmbeddedError::Endless`], [`EmbeddedError::EndlessRoutes`] and [`EmbeddedError::Disconnected`].
     pub fn settle(&mut self) -> Result<Vec<Happening>, EmbeddedError> {
         loop {
             self.clients.take_turns()?;
@@ -474,21 +483,31 @@ impl EmbeddedBroker {
         Ok(true)
     }
 
-    fn drive_routes(&self, is_over: impl Fn() -> bool, deadline: Instant) -> Result<(), EmbeddedError> {
+    fn drive_routes(
+        &self,
+        mut is_over: impl FnMut() -> bool,
+        deadline: Instant,
+    ) -> Result<(), EmbeddedError> {
         let Some(routes) = &self.routes else { return Ok(()) };
+        let mut is_done = false;
         routes.drive_until(|| {
             // What a route brings is done when it is stored.
             self.take_commits();
-            is_over() || Instant::now() > deadline
+            is_done = is_over();
+            is_done || Instant::now() > deadline
         });
-        if is_over() { Ok(()) } else { Err(EmbeddedError::Endless) }
+        if is_done {
+            return Ok(());
+        }
+        let names = self.tenant.programs().guests.busy_routes();
+        Err(EmbeddedError::EndlessRoutes { names, within_sec: PATIENCE.as_secs() })
     }
 
     /// Lets routes that were deployed begin.
     fn take_orders(&self) {
         if let Some(routes) = self.routes.as_ref().filter(|_| !self.tenant.programs().guests.routes_rest()) {
-            let began = std::cell::Cell::new(false);
-            routes.drive_until(|| began.replace(true));
+            let mut began = false;
+            routes.drive_until(|| std::mem::replace(&mut began, true));
         }
     }
 

@@ -131,7 +131,7 @@ pub(super) fn endpoints(
         if let Some(endpoint) = section.endpoint(far, served)? {
             let is_second = route.sections[..place].iter().any(|other| other.name == block.name);
             let name = if is_second { name_of(block) + SERVED } else { name_of(block) };
-            endpoints.insert(name, endpoint);
+            endpoints.insert(name, Endpoint { section: block.name.clone(), ..endpoint });
         }
     }
     Ok(endpoints)
@@ -152,8 +152,10 @@ impl<N: Names> Section<'_, N> {
             (_, None, _) if http.is_some() => Err(NoEndpoint::ServesNowhere { section: self.name() }),
             (None, None, None) => Ok(None),
             (None, Some(listen), None) => {
+                // What is no place needs no grant.
+                let endpoint = self.listening(listen.clone())?;
                 self.check(&listen)?;
-                self.listening(listen).map(|endpoint| Some(Endpoint { http, ..endpoint }))
+                Ok(Some(Endpoint { http, ..endpoint }))
             }
             (_, Some(_), _) => Err(NoEndpoint::Both { section: self.name() }),
             (host, None, patterns) => {
@@ -357,6 +359,12 @@ mod tests {
             );
             assert_eq!(granted(settings), Err(expected));
         }
+        // No grant makes it a place.
+        let told = granted(&[("LISTEN", text("localhost:80"))]).unwrap_err();
+        assert!(
+            told.starts_with("PLC_CONFIG: LISTEN is 'localhost:80', which is not an IP address"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl SteppedRoutes {
     }
 
     /// Drives them until `is_over`. The calling thread has a turn that nobody uses.
-    pub(crate) fn drive_until(&self, is_over: impl Fn() -> bool) {
+    pub(crate) fn drive_until(&self, mut is_over: impl FnMut() -> bool) {
         self.tasks.block_on(&self.runtime, async {
             while !is_over() {
                 tokio::task::yield_now().await;

@@ -1,15 +1,19 @@
 //! Runs of a guest that somebody asks for: where time stands still, none comes by itself.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 /// End of a run at the latest.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RunBounds {
     /// Time of the machine after which the guest is told that there is other work; at most [`ROUTE_RUN_TIME`](crate::limits::ROUTE_RUN_TIME).
     pub(crate) time: Duration,
     /// Number of messages after which it is told so; `None`: the time alone.
     pub(crate) brings: Option<u64>,
+    /// Set when it is enough for another reason.
+    pub(crate) is_enough: Arc<AtomicBool>,
 }
 
 /// Where an instance that is open says whether the far side answers. Who asks meanwhile shares it.
@@ -19,6 +23,6 @@ pub(in crate::guests) type AskedProbe = SyncSender<Result<(), String>>;
 #[derive(Debug)]
 pub(in crate::guests) struct AskedRun {
     pub(in crate::guests) bounds: RunBounds,
-    /// Outcome: the reason of a failure that the connection has outlived, or that it does not run. Ends by which it has not are told as those of any call.
-    pub(in crate::guests) outcome: SyncSender<Result<(), String>>,
+    /// Outcome: the time after which it wants to run again, or the reason of a failure that the connection has outlived, or that it does not run. Ends by which it has not are told as those of any call.
+    pub(in crate::guests) outcome: SyncSender<Result<Duration, String>>,
 }

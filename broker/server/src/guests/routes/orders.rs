@@ -3,12 +3,13 @@
 //! Invariants: one order at most waits for each instance of a route, so whoever deploys does not wait, which he must not, as drivers want the locks that he holds;
 //! few probes wait, and whoever asks for one waits until there is room, or until the broker stops.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use lotmq_host::fiber::{ListeningPlace, Reception};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
@@ -25,11 +26,25 @@ pub(crate) struct Routes {
     pub(in crate::guests) network_refused: Option<&'static str>,
     /// Ports of this machine that guests reach all the same: servers that are there for them alone.
     far_ports: Mutex<BTreeSet<u16>>,
+    /// Routes that listen all the same, at addresses that nobody else has: they have clients of their own.
+    served: Mutex<BTreeMap<String, ClientPlaces>>,
     threads: Mutex<Vec<RouteThread>>,
     /// Number of drivers: they go round.
     drivers: AtomicUsize,
     /// Number of other orders, which go round by themselves: with those of the same routes in between, drivers would miss every other thread.
     others: AtomicUsize,
+}
+
+/// Places where a route listens, by endpoint.
+pub type ClientPlaces = BTreeMap<String, ClientPlace>;
+
+/// Place where a route listens for clients of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientPlace {
+    /// Its address.
+    pub address: SocketAddr,
+    /// What clients bring there.
+    pub reception: Reception,
 }
 
 /// Way to one of the threads.
@@ -92,6 +107,34 @@ impl Routes {
     /// Whether an address has such servers.
     pub(in crate::guests) fn has_far_ports(&self, address: IpAddr) -> bool {
         address == Ipv4Addr::LOCALHOST && !self.far_ports.lock().is_empty()
+    }
+
+    /// Lets a route listen, for clients that it alone has.
+    pub(crate) fn open_to_clients(&self, route: &str) {
+        self.served.lock().entry(route.to_owned()).or_default();
+    }
+
+    /// Whether a route has such clients.
+    pub(in crate::guests) fn is_open_to_clients(&self, route: &str) -> bool {
+        self.served.lock().contains_key(route)
+    }
+
+    /// Whether any route has.
+    pub(in crate::guests) fn has_clients(&self) -> bool {
+        !self.served.lock().is_empty()
+    }
+
+    /// Notes where a route listens, if it has such clients.
+    pub(in crate::guests) fn note_listening(&self, route: &str, listening: &ListeningPlace<'_>) {
+        if let Some(places) = self.served.lock().get_mut(route) {
+            let ListeningPlace { endpoint, address, reception } = *listening;
+            places.insert(endpoint.to_owned(), ClientPlace { address, reception });
+        }
+    }
+
+    /// Where a route has begun to listen for its clients.
+    pub(crate) fn served_places(&self, route: &str) -> ClientPlaces {
+        self.served.lock().get(route).cloned().unwrap_or_default()
     }
 
     /// Starts a driver of a route; not when the broker is stopping.

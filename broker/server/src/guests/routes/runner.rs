@@ -365,7 +365,7 @@ impl RouteRunner {
     }
 
     /// Asks its guest to run once, behind what waits for it now. The receiver is disconnected where no instance is open for that.
-    pub(crate) fn ask_run(&self, bounds: RunBounds) -> Receiver<Result<(), String>> {
+    pub(crate) fn ask_run(&self, bounds: RunBounds) -> Receiver<Result<Duration, String>> {
         let (outcome, outcomes) = sync_channel(1);
         let mut shared = self.shared.lock();
         shared.asked_run = Some(AskedRun { bounds, outcome });
@@ -450,7 +450,7 @@ impl RouteRunner {
     }
 
     /// Number of messages that its guest has brought.
-    pub(in crate::guests) fn brought(&self) -> u64 {
+    pub(crate) fn brought(&self) -> u64 {
         self.shared.lock().standing.deliveries.brought
     }
 

@@ -13,10 +13,13 @@ use super::buffering::Buffering;
 use super::mailbox::{Addressee, Batches, Mailbox, OrderKey};
 use crate::guests::Guests;
 use crate::guests::policies::Policies;
-use crate::limits::{ROUTE_CALL_TIME, ROUTE_INSTANCES_MAX, ROUTE_MAILBOX_BYTES_MAX};
+use crate::limits::{ROUTE_CALL_TIME, ROUTE_CASE_CALL_TIME, ROUTE_INSTANCES_MAX, ROUTE_MAILBOX_BYTES_MAX};
 
 /// Invariant of the definitions here.
 const ONLY_ROUTES: &str = "only routes have a runner of routes";
+
+/// How the reason begins where a call did not come back in time.
+pub(in crate::guests) const NO_ANSWER: &str = "no answer within ";
 
 /// Types whose routes have several instances unless they say otherwise: a statement waits for the database, and others can go on meanwhile. Routes reference §4.2.
 const SQL_TYPES: [&str; 5] = ["POSTGRESQL", "MYSQL", "MARIADB", "SQLSERVER", "CRATEDB"];
@@ -138,7 +141,14 @@ impl Version {
     pub(in crate::guests) fn call_time(&self) -> Duration {
         let seconds = self.number("ROUTE_CONFIG", "ACTIVITY_TIMEOUT");
         let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
-        seconds.map_or(ROUTE_CALL_TIME, Duration::from_secs)
+        let time = seconds.map_or(ROUTE_CALL_TIME, Duration::from_secs);
+        if self.is_at_once { time.min(ROUTE_CASE_CALL_TIME) } else { time }
+    }
+
+    /// What is said of a call of its guest that did not come back in time; where time stands still it is named, because nobody but the guest can be why.
+    pub(in crate::guests) fn too_long(&self, call: &str) -> String {
+        let within = format!("{NO_ANSWER}{} s", self.call_time().as_secs());
+        if self.is_at_once { format!("{within}: its call of `{call}` does not come back") } else { within }
     }
 
     /// Number of attempts to connect that come soon after each other, by `RECONNECTION_RETRIES` of either side of a bridge; then there is one each minute.

@@ -51,4 +51,8 @@ impl Ambient for VirtualAmbient {
 
     /// Time stands still while somebody sleeps.
     fn sleep(&self, _: Duration) {}
+
+    fn waited(&self, time: Duration) {
+        self.time.was_waited_for(time);
+    }
 }

@@ -1,5 +1,7 @@
 //! Why an embedded broker cannot go on.
 
+use std::sync::Arc;
+
 use lotmq_config::ConfigError;
 use lotmq_definitions::KeepRefused;
 use lotmq_host::{EngineError, LoadError};
@@ -108,6 +110,14 @@ pub enum EmbeddedError {
     /// A run goes on and on.
     #[error("a run did not end")]
     Endless,
+    /// Routes go on and on.
+    #[error("{} did not come to an end within {within_sec} s", routes(.names))]
+    EndlessRoutes {
+        /// Their names.
+        names: Vec<Arc<str>>,
+        /// How long they had, by the clock of the machine.
+        within_sec: u64,
+    },
     /// So much happened between two steps that it is not kept.
     #[error("more than {happenings_max} things, or {} MiB of messages and lines, happened in one step", bytes_max >> 20)]
     TooMuch {
@@ -116,6 +126,14 @@ pub enum EmbeddedError {
         /// Most bytes of their texts.
         bytes_max: usize,
     },
+}
+
+fn routes(names: &[Arc<str>]) -> String {
+    match names {
+        [] => "a route".to_owned(),
+        [one] => format!("route {one}"),
+        all => format!("routes {}", all.join(", ")),
+    }
 }
 
 impl EmbeddedError {

@@ -1,11 +1,15 @@
 //! Runs of a route's guest by itself, which its owner asks for.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant};
 
 use super::happening::Deeds;
+use super::served::ServedRoute;
 use super::{EmbeddedBroker, EmbeddedError, PATIENCE};
 use crate::guests::HasPrograms as _;
+use crate::guests::routes::RouteRunner;
 use crate::guests::routes::asked_run::RunBounds;
 use crate::guests::witness::{Deed, Report, Witness as _};
 use crate::limits::ROUTE_RUN_TIME;
@@ -14,49 +18,43 @@ impl EmbeddedBroker {
     /// Longest time for which a guest runs at once.
     pub const RUN_MAX: Duration = ROUTE_RUN_TIME;
 
-    /// Lets the guest of a route run by itself, as a broker does between two deliveries: once, until it comes back. When `time` of this machine is over, or it has
-    /// brought so many messages, it is told that there is other work. Clocks go on meanwhile, as this machine's does; timers that are due then fire behind it.
+    /// Lets the guest of a route run by itself, as a broker does between two deliveries: once, until it comes back. When `time` of this machine is over, it has
+    /// brought so many messages, or `is_enough` says so, which is asked again and again, it is told that there is other work. Clocks go on meanwhile, as this machine's does; timers
+    /// that are due then fire behind it. The answer is the time after which it wants to run again; `None` where it has not run well.
     ///
     /// What it does is told by the next [`settle`](Self::settle), and an error where it has failed, or could not run.
     ///
     /// # Errors
-    /// [`EmbeddedError::UnknownRoute`]; [`EmbeddedError::RouteWaits`]; [`EmbeddedError::Endless`] where it does not come back.
+    /// [`EmbeddedError::UnknownRoute`]; [`EmbeddedError::RouteWaits`]; [`EmbeddedError::EndlessRoutes`] where it does not come back.
     pub fn run_route(
         &mut self,
         name: &str,
-        time: Duration,
-        brings: Option<u64>,
-    ) -> Result<(), EmbeddedError> {
+        (time, brings): (Duration, Option<u64>),
+        mut is_enough: impl FnMut() -> bool,
+    ) -> Result<Option<Duration>, EmbeddedError> {
+        let route = self.route(name)?;
         let guests = &self.tenant.programs().guests;
-        let missing = || match self.lacks(name) {
-            Some(reason) => EmbeddedError::RouteWaits { name: name.to_owned(), reason },
-            None => EmbeddedError::UnknownRoute(name.to_owned()),
-        };
-        let route = guests.route(name).ok_or_else(missing)?;
         let time = time.min(ROUTE_RUN_TIME);
-        let outcomes = route.ask_run(RunBounds { time, brings });
-        let before = std::cell::Cell::new(Instant::now());
-        let driven = self.drive_routes(
-            || {
-                let now = Instant::now();
-                self.time.pass(now.duration_since(before.replace(now)));
-                guests.routes_rest() || self.deeds.are_too_many()
-            },
-            Instant::now() + time + PATIENCE,
-        );
+        let enough = Arc::<AtomicBool>::default();
+        let outcomes = route.ask_run(RunBounds { time, brings, is_enough: Arc::clone(&enough) });
+        let is_over = || {
+            enough.fetch_or(is_enough(), Ordering::AcqRel);
+            guests.routes_rest() || self.deeds.are_too_many()
+        };
+        let driven = self.as_time_goes_on(is_over, Instant::now() + time + PATIENCE);
         route.forget_run();
         if self.deeds.are_too_many() {
             return Err(Deeds::too_many());
         }
         let went = outcomes.try_recv();
         driven?;
-        let failed = match went {
-            Ok(Ok(())) => None,
-            Ok(Err(reason)) => Some(reason),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => Some(match self.lacks(name) {
-                Some(reason) => format!("its guest does not run: {reason}"),
-                None => "it is not open, so its guest does not run".to_owned(),
-            }),
+        let (after, failed) = match went {
+            Ok(Ok(after)) => (Some(after), None),
+            Ok(Err(reason)) => (None, Some(reason)),
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => match self.lacks(name) {
+                Some(reason) => (None, Some(format!("its guest does not run: {reason}"))),
+                None => (None, Some("it is not open, so its guest does not run".to_owned())),
+            },
         };
         if let Some(message) = failed {
             let code = "ROUTE_RUN".to_owned();
@@ -64,7 +62,56 @@ impl EmbeddedBroker {
             self.deeds.sees(name, Deed::Reported(report));
         }
         self.stand(Duration::ZERO);
+        Ok(after)
+    }
+
+    /// What clients of a route see of it.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::UnknownRoute`]; [`EmbeddedError::RouteWaits`].
+    pub fn served(&self, name: &str) -> Result<ServedRoute, EmbeddedError> {
+        let (hosting, route) = (Arc::clone(&self.broker.hosting), self.route(name)?);
+        Ok(ServedRoute { hosting, route, name: name.to_owned() })
+    }
+
+    /// Waits for so long, by the clock of this machine, which clocks here follow, or until `is_enough`, which is asked again and again. What the host does for routes goes on.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::EndlessRoutes`].
+    pub fn wait(&mut self, time: Duration, mut is_enough: impl FnMut() -> bool) -> Result<(), EmbeddedError> {
+        let began = Instant::now();
+        self.as_time_goes_on(|| is_enough() || began.elapsed() >= time, began + time + PATIENCE)?;
+        self.stand(Duration::ZERO);
         Ok(())
+    }
+
+    /// Drives the routes while clocks go on as this machine's does.
+    fn as_time_goes_on(
+        &self,
+        mut is_over: impl FnMut() -> bool,
+        deadline: Instant,
+    ) -> Result<(), EmbeddedError> {
+        let mut before = Instant::now();
+        self.time.goes_on(true);
+        let driven = self.drive_routes(
+            || {
+                let now = Instant::now();
+                self.time.pass(now.duration_since(std::mem::replace(&mut before, now)));
+                is_over()
+            },
+            deadline,
+        );
+        self.time.goes_on(false);
+        driven
+    }
+
+    /// The route of this name, which runs.
+    fn route(&self, name: &str) -> Result<Arc<RouteRunner>, EmbeddedError> {
+        let missing = || match self.lacks(name) {
+            Some(reason) => EmbeddedError::RouteWaits { name: name.to_owned(), reason },
+            None => EmbeddedError::UnknownRoute(name.to_owned()),
+        };
+        self.tenant.programs().guests.route(name).ok_or_else(missing)
     }
 
     fn lacks(&self, name: &str) -> Option<String> {

@@ -1,7 +1,7 @@
 //! Time that stands still until somebody lets it pass.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,13 +19,27 @@ pub(super) struct VirtualTime {
     /// The wall clock when the broker started, since 1970.
     started: Duration,
     elapsed_ns: Arc<AtomicU64>,
+    /// Whether it goes on as the machine's does.
+    runs: Arc<AtomicBool>,
 }
 
 impl VirtualTime {
     /// A clock that stands at `wall`.
     pub(super) fn starting(wall: Timestamp) -> Self {
         let started = Duration::try_from(wall.as_duration()).unwrap_or_default();
-        Self { started, elapsed_ns: Arc::default() }
+        Self { started, elapsed_ns: Arc::default(), runs: Arc::default() }
+    }
+
+    /// Says whether its owner lets it go on as the machine's does.
+    pub(super) fn goes_on(&self, runs: bool) {
+        self.runs.store(runs, Ordering::Release);
+    }
+
+    /// Somebody has waited for so long; where it runs, that has passed already.
+    pub(super) fn was_waited_for(&self, time: Duration) {
+        if !self.runs.load(Ordering::Acquire) {
+            self.pass(time);
+        }
     }
 
     pub(super) fn pass(&self, time: Duration) {

@@ -2,7 +2,7 @@
 
 use lotmq_host::route::{Abilities, Failure};
 
-use super::{Ended, Serving, count_call, text_of, too_long, trapped};
+use super::{Ended, Serving, count_call, text_of, trapped};
 use crate::guests::routes::asked_run::AskedProbe;
 use crate::guests::routes::questions::Question;
 
@@ -70,8 +70,9 @@ impl Serving<'_> {
                 Some(Ended::Away(reason))
             }
             Err(_) => {
-                refuse(question, &too_long(call_time));
-                Some(Ended::Away(too_long(call_time)))
+                let reason = self.version.too_long("request");
+                refuse(question, &reason);
+                Some(Ended::Away(reason))
             }
         }
     }
@@ -101,7 +102,7 @@ impl Serving<'_> {
             Ok(Ok(Ok(_) | Err(Failure::Reject(_)))) => return (Ok(()), None),
             Ok(Ok(Err(failure))) => failure,
             Ok(Err(trap)) => Failure::Reconnect(trapped(self.figures.as_ref(), &trap)),
-            Err(_) => Failure::Reconnect(too_long(call_time)),
+            Err(_) => Failure::Reconnect(self.version.too_long("request")),
         };
         let told = Err(self.driver.masked(&text_of(failure.clone())));
         let goes_on = matches!(failure, Failure::Retry(_));

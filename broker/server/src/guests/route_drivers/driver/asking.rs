@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lotmq_host::route::RouteInstance;
 
-use super::{Ended, count_call, too_long, trapped};
+use super::{Ended, count_call, trapped};
 use crate::guests::route_modules::ModuleFigures;
 use crate::guests::routes::version::Version;
 
@@ -21,6 +21,6 @@ pub(super) async fn told_when_asked(
     match tokio::time::timeout(call_time, instance.request(operation, b"{}")).await {
         Ok(Ok(answer)) => Ok(answer.ok()),
         Ok(Err(trap)) => Err(Ended::Away(trapped(figures, &trap))),
-        Err(_) => Err(Ended::Away(too_long(call_time))),
+        Err(_) => Err(Ended::Away(version.too_long("request"))),
     }
 }

@@ -23,7 +23,7 @@ use crate::guests::route_drivers::template::OfRoute;
 use crate::guests::route_drivers::tls_profiles::{self, NamedSections};
 use crate::guests::route_modules::ModuleFigures;
 use crate::guests::route_types;
-use crate::guests::routes::version::{RouteCode, Version};
+use crate::guests::routes::version::{NO_ANSWER, RouteCode, Version};
 use crate::guests::services::TenantServices;
 
 impl Driver {
@@ -171,9 +171,6 @@ pub(super) fn far(spec: &RouteSpec) -> Vec<String> {
     places.truncate(PLACES_SHOWN);
     places
 }
-
-/// Beginning of the reason that no answer came in time.
-pub(super) const NO_ANSWER: &str = "no answer within ";
 
 /// A reason with the places at which nothing listens or answers, of which a guest is not told.
 pub(super) fn with_places<'a>(reason: &'a str, places: &[String]) -> Cow<'a, str> {

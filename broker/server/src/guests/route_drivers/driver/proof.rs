@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use lotmq_host::route::{Abilities, Failure};
 
-use super::{Driver, Opened, count_call, text_of, too_long, trapped};
+use super::{Driver, Opened, count_call, text_of, trapped};
 use crate::guests::routes::version::Version;
 
 /// How an instance has lost the far side in a call.
@@ -55,6 +55,6 @@ pub(super) async fn prove(
         Ok(Ok(Err(Failure::Reject(_)))) => Ok(!runs),
         Ok(Ok(Err(failure))) => Err(text_of(failure)),
         Ok(Err(trap)) => Err(trapped(figures.as_ref(), &trap)),
-        Err(_) => Err(too_long(version.call_time())),
+        Err(_) => Err(version.too_long("request")),
     }
 }

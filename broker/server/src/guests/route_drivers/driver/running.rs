@@ -5,6 +5,7 @@
 
 mod tags;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -12,7 +13,7 @@ use lotmq_host::route::{Abilities, Failure};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 
-use super::{Ended, Serving, count_call, text_of, too_long, trapped};
+use super::{Ended, Serving, count_call, text_of, trapped};
 use crate::guests::routes::asked_run::{AskedRun, RunBounds};
 use crate::guests::routes::pause::Pause;
 use crate::guests::routes::runner::RouteRunner;
@@ -101,7 +102,7 @@ impl Serving<'_> {
             }
             Ok(Ok(Err(failure))) => Err(super::ended(failure)),
             Ok(Err(trap)) => Err(Ended::Away(trapped(self.figures.as_ref(), &trap))),
-            Err(_) => Err(Ended::Away(too_long(call_time))),
+            Err(_) => Err(Ended::Away(self.version.too_long("run"))),
         }
     }
 
@@ -123,7 +124,7 @@ impl Serving<'_> {
             tokio::select! {
                 biased;
                 ran = &mut ran => Ok(ran),
-                () = reached(bounds, &self.driver.route) => {
+                () = reached(&bounds, &self.driver.route) => {
                     work.announce();
                     timeout(patience, ran).await
                 }
@@ -131,15 +132,15 @@ impl Serving<'_> {
         };
         work.done();
         let (went, ended) = match ran {
-            Ok(Ok(Ok(_))) => (Ok(()), None),
+            Ok(Ok(Ok(after_ms))) => (Ok(Duration::from_millis(after_ms.into())), None),
             Ok(Ok(Err(failure @ (Failure::Retry(_) | Failure::Reject(_))))) => {
                 (Err(self.driver.masked(&text_of(failure))), None)
             }
-            Ok(Ok(Err(failure))) => (Ok(()), Some(super::ended(failure))),
-            Ok(Err(trap)) => (Ok(()), Some(Ended::Away(trapped(self.figures.as_ref(), &trap)))),
+            Ok(Ok(Err(failure))) => (Ok(Duration::ZERO), Some(super::ended(failure))),
+            Ok(Err(trap)) => (Ok(Duration::ZERO), Some(Ended::Away(trapped(self.figures.as_ref(), &trap)))),
             Err(_) => {
                 let reason = format!("its run did not end within {} s of being told to", patience.as_secs());
-                (Ok(()), Some(Ended::Away(reason)))
+                (Ok(Duration::ZERO), Some(Ended::Away(reason)))
             }
         };
         tell(went);
@@ -199,9 +200,12 @@ async fn in_time<T>(
 }
 
 /// Waits until a run has reached one of its bounds.
-async fn reached(bounds: RunBounds, route: &RouteRunner) {
+async fn reached(bounds: &RunBounds, route: &RouteRunner) {
     let (began, before) = (Instant::now(), route.brought());
-    let is_enough = || bounds.brings.is_some_and(|wanted| route.brought() - before >= wanted);
+    let is_enough = || {
+        bounds.is_enough.load(Ordering::Acquire)
+            || bounds.brings.is_some_and(|wanted| route.brought() - before >= wanted)
+    };
     while began.elapsed() < bounds.time && !is_enough() {
         tokio::time::sleep(BROUGHT_LOOK).await;
     }

@@ -36,7 +36,7 @@ impl Driver {
             NO_DISK
         } else {
             let reason = self.hosting.routes.network_refused?;
-            if self.reaches_far_port(version, services).await {
+            if self.has_others_here(version, services).await {
                 return None;
             }
             reason
@@ -44,9 +44,10 @@ impl Driver {
         Some(format!("Route {} is not connected here: {reason}", version.definition.name()))
     }
 
-    /// Whether the route connects to a server that is there for it alone.
-    async fn reaches_far_port(&self, version: &Version, services: &Arc<TenantServices>) -> bool {
-        if !self.hosting.routes.has_far_ports(Ipv4Addr::LOCALHOST.into()) {
+    /// Whether the route connects to a server that is there for it alone, or listens for clients that it alone has.
+    async fn has_others_here(&self, version: &Version, services: &Arc<TenantServices>) -> bool {
+        let has_clients = self.hosting.routes.is_open_to_clients(version.definition.name());
+        if !has_clients && !self.hosting.routes.has_far_ports(Ipv4Addr::LOCALHOST.into()) {
             return false;
         }
         let names = OfRoute(services, RunContext::new(guest_id(&self.tenant, version.definition.id)));
@@ -59,7 +60,7 @@ impl Driver {
             };
             host.is_ok_and(|host| self.hosting.routes.is_far_port(SocketAddr::new(host, endpoint.port)))
         };
-        spec.endpoints.values().any(is_far)
+        spec.endpoints.values().any(|endpoint| (has_clients && endpoint.listens) || is_far(endpoint))
     }
 
     /// Takes what is for the route, in the order in which it came, and shows it to the witness.
