@@ -121,7 +121,7 @@ pub struct RouteBlock {
 
 impl RouteBlock {
     /// Whether a mapping carries messages in this direction, `out` or `in`: by `DIRECTION`, without it `out`.
-    pub(crate) fn goes(&self, direction: &str) -> bool {
+    pub fn goes(&self, direction: &str) -> bool {
         let said = self.text("DIRECTION").unwrap_or("out");
         said == direction || said == "both"
     }

@@ -234,6 +234,9 @@ impl RouteChecker<'_, '_> {
         if of_type.is_some_and(|mapping| mapping.rewrites) {
             template::rewriting(block, &checked, self.sink);
         }
+        if self.kind.is_open {
+            template::brought_by_guest(block, &checked, self.sink);
+        }
         self.topics_of_tags(block, &mut checked);
         self.said.mappings.push(checked);
     }
@@ -276,6 +279,7 @@ impl RouteChecker<'_, '_> {
             if self.kind.is_open {
                 let schema = BlockSchema { title: &word, keys: &[], others: Others::Taken, is_polled: false };
                 let checked = self.content(block, word.clone(), schema, None);
+                self.port(block, &checked);
                 self.said.sections.push(checked);
                 return;
             }
@@ -293,6 +297,27 @@ impl RouteChecker<'_, '_> {
         let mut checked = self.content(block, section.name.to_owned(), schema, None);
         self.overload(block, &mut checked);
         self.said.sections.push(checked);
+    }
+
+    /// The port of a section that connects, which is the host's matter whoever runs the route.
+    fn port(&mut self, block: &AddBlock, section: &RouteBlock) {
+        let connects = ["HOST", "SERVER"].iter().any(|key| section.settings.contains_key(*key));
+        let port = match section.settings.get("PORT") {
+            Some(RouteValue::Int(number)) => number.to_string(),
+            Some(RouteValue::Text(text)) => text.clone(),
+            Some(RouteValue::Double(number)) => number.to_string(),
+            Some(RouteValue::Bool(is)) => is.to_string(),
+            // Known when it is opened.
+            Some(RouteValue::Parts(_) | RouteValue::Template(_)) | None => return,
+        };
+        if connects && !port.parse::<u16>().is_ok_and(|port| port > 0) {
+            let message = format!("PORT is a whole number from 1 to 65535, not `{}`", port.escape_debug());
+            let setting = key_of(block, "PORT");
+            let span = setting.map_or(block.kind.span, |setting| {
+                setting.value.as_ref().map_or(setting.key.span, |value| value.span)
+            });
+            self.sink.push(Draft::error(codes::SETTING_VALUE, span, message));
+        }
     }
 
     fn unknown_section(&mut self, block: &AddBlock, word: &str) {

@@ -227,6 +227,32 @@ pub(super) fn rewriting(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<
     }
 }
 
+/// A mapping by which a guest brings messages, each at a topic that it says itself: wildcards bound these topics, and nothing fills placeholders.
+pub(super) fn brought_by_guest(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<'_>) {
+    if !checked.tags.is_empty() || !checked.goes("in") {
+        return;
+    }
+    let key = if checked.goes("out") { "SOURCE_TOPIC" } else { "DESTINATION_TOPIC" };
+    let is_filled = |parts: &Vec<TemplatePart>| parts.iter().any(|part| part.text().is_none());
+    let parts = match checked.settings.get(key) {
+        Some(RouteValue::Template(parts)) => Some(parts.clone()),
+        Some(RouteValue::Text(text)) => parse(text).ok(),
+        Some(RouteValue::Int(_) | RouteValue::Double(_) | RouteValue::Bool(_) | RouteValue::Parts(_))
+        | None => None,
+    };
+    let Some(parts) = parts.filter(is_filled) else { return };
+    let level = |part: &TemplatePart| part.text().unwrap_or("\0").to_owned();
+    let text: String = parts.iter().map(level).collect();
+    let levels: Vec<&str> =
+        text.split('/').map(|level| if level.contains('\0') { "+" } else { level }).collect();
+    let setting = super::key_of(block, key);
+    let span = setting.and_then(|setting| setting.value.as_ref()).map_or(block.kind.span, |value| value.span);
+    let message = format!("{key} has placeholders, and nothing fills them where the module brings messages");
+    let draft = Draft::error(codes::PLACEHOLDER, span, message);
+    let draft = draft.note("the module says the topic of each message itself, within this filter");
+    sink.push(draft.suggest(format!("write \"{}\"", levels.join("/"))));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
