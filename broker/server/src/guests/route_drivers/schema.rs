@@ -5,6 +5,7 @@
 //! what comes with each message, or is a secret, is a text of which nothing more is known. Not here: settings that are the host's, which every section may have.
 
 use lot_nearest::nearest_name;
+use lot_patterns::CompiledPattern;
 use serde_json::{Map, Value as Json};
 
 use crate::limits::ROUTE_SCHEMA_BYTES_MAX;
@@ -19,6 +20,7 @@ const KEYWORDS: &[&str] = &[
     "maximum",
     "minLength",
     "minimum",
+    "pattern",
     "properties",
     "required",
     "type",
@@ -71,6 +73,9 @@ const SECTIONS_OF_HOST: &[&str] = &["MQTT_CONFIG", "ROUTE_CONFIG", "WASM_CONFIG"
 pub(super) fn is_of_host(section: &str) -> bool {
     SECTIONS_OF_HOST.contains(&section)
 }
+
+/// Name of `EVERY` in a configuration, where it is a number.
+const EVERY: &str = "EVERY_MS";
 
 /// Settings of an event that are for the host.
 const OF_EVENT: &[&str] = &["EVERY_MS", "SOURCE_TOPIC"];
@@ -193,6 +198,7 @@ fn malformed(keyword: &str, value: &Json) -> Option<Option<&'static str>> {
         }
         "minimum" | "maximum" => (value.is_number(), "a number"),
         "minLength" | "maxLength" => (value.is_u64(), "a whole number from 0"),
+        "pattern" => (value.as_str().is_some_and(|text| pattern(text).is_some()), PATTERN_WORDS),
         _ => return None,
     };
     Some((!is_well).then_some(expected))
@@ -215,13 +221,13 @@ struct Check {
 impl Check {
     fn value(&mut self, schema: &Json, value: &mut Json) {
         if *schema == Json::Bool(false) {
-            self.wrong(value, "known here");
+            self.wrong(value, "known here", false);
             return;
         }
         let types = types(schema);
         if is_filled_later(value) {
             if !types.is_empty() && types.iter().all(|name| matches!(*name, "object" | "array" | "null")) {
-                self.wrong(value, &expected(schema));
+                self.wrong(value, &expected(schema), is_hidden(schema));
             }
             return;
         }
@@ -230,7 +236,7 @@ impl Check {
         }
         match_enum(schema, value);
         if !is_of(&types, value) || !is_within(schema, value) {
-            self.wrong(value, &expected(schema));
+            self.wrong(value, &expected(schema), is_hidden(schema));
             return;
         }
         match value {
@@ -257,7 +263,7 @@ impl Check {
         }
         let required = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str);
         for name in required.filter(|name| !self.is_part && !members.contains_key(*name)) {
-            let told = format!("{}{name} is missing", self.place());
+            let told = format!("{}{} is missing", self.place(), if name == EVERY { "EVERY" } else { name });
             self.problems.push(told);
         }
         let further = &schema["additionalProperties"];
@@ -285,7 +291,8 @@ impl Check {
         self.problems.push(told);
     }
 
-    fn wrong(&mut self, value: &Json, expected: &str) {
+    /// Notes that a value is not what is expected; one that is hidden, by `writeOnly`, is not shown.
+    fn wrong(&mut self, value: &Json, expected: &str, is_hidden: bool) {
         /// Characters of a value that are shown.
         const SHOWN_MAX: usize = 40;
         let (place, name) = match self.path.split_last() {
@@ -295,7 +302,12 @@ impl Check {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let shown: String = text.chars().take(SHOWN_MAX).collect();
         let dots = if shown.len() < text.len() { "…" } else { "" };
-        let told = format!("{place}{name} is '{shown}{dots}', which is not {expected}");
+        let told = match name {
+            // As people write it, who say a unit.
+            EVERY => format!("{place}EVERY is {shown}{dots} ms, which is not {expected}, in milliseconds"),
+            _ if is_hidden => format!("{place}{name} is a secret that is not {expected}"),
+            _ => format!("{place}{name} is '{shown}{dots}', which is not {expected}"),
+        };
         self.problems.push(told);
     }
 
@@ -339,6 +351,11 @@ fn types(schema: &Json) -> Vec<&str> {
         Json::Array(names) => names.iter().filter_map(Json::as_str).collect(),
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_) => Vec::new(),
     }
+}
+
+/// Whether a schema is that of a value which nobody is shown.
+fn is_hidden(schema: &Json) -> bool {
+    schema["writeOnly"] == Json::Bool(true)
 }
 
 /// Whether a value is a secret, or comes with each message.
@@ -403,7 +420,22 @@ fn match_enum(schema: &Json, value: &mut Json) {
     }
 }
 
+/// What a pattern has to be.
+const PATTERN_WORDS: &str = "a regular expression that is understood and not too large";
+
+/// Steps that a search for a pattern may take: of a text of settings it takes few.
+const PATTERN_STEPS_MAX: usize = 100_000;
+
+fn pattern(text: &str) -> Option<CompiledPattern> {
+    lot_patterns::compile(text, PATTERN_STEPS_MAX).ok()
+}
+
 fn is_within(schema: &Json, value: &Json) -> bool {
+    if let (Some(text), Json::String(value)) = (schema["pattern"].as_str(), value)
+        && !pattern(text).is_some_and(|pattern| pattern.regex.is_match(value).unwrap_or(false))
+    {
+        return false;
+    }
     if schema["enum"].as_array().is_some_and(|words| !words.contains(value)) {
         return false;
     }
@@ -449,7 +481,9 @@ fn expected(schema: &Json) -> String {
         limit("minLength", "of at least"),
         limit("maxLength", "of at most"),
     ];
-    format!("{}{}", kinds.join(" or "), bounds.concat())
+    let pattern = schema["pattern"].as_str().map(|pattern| format!(" that matches {pattern}"));
+    let kinds = if kinds.is_empty() && pattern.is_some() { vec!["a text"] } else { kinds };
+    format!("{}{}{}", kinds.join(" or "), bounds.concat(), pattern.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -506,6 +540,32 @@ mod tests {
         assert!(of(tag).is_ok());
         let told = of(json!({ "ADRESS": 1 })).unwrap_err();
         assert_eq!(told, "mapping Fast, tags, t: ADRESS is not known; did you mean ADDRESS?");
+    }
+
+    #[test]
+    fn texts_fit_a_pattern_and_secrets_are_not_shown() {
+        let schema = r#"{"properties": {
+            "code": {"type": "string", "pattern": "^[A-Z]{2}-\\d+$"},
+            "pin": {"type": "string", "pattern": "^\\d{4}$", "writeOnly": true},
+            "EVERY_MS": {"type": "integer", "minimum": 500}}}"#;
+        let told = |of: Json| checked(schema, of).map(drop).map_err(|error| error.to_string());
+        assert_eq!(told(json!({ "code": "AB-12", "pin": "1234", "EVERY_MS": 500 })), Ok(()));
+        for (of, expected) in [
+            (json!({ "code": "ab-12" }), r"code is 'ab-12', which is not a text that matches ^[A-Z]{2}-\d+$"),
+            (json!({ "pin": "hunter2" }), r"pin is a secret that is not a text that matches ^\d{4}$"),
+            (json!({ "pin": ["x"] }), r"pin is a secret that is not a text that matches ^\d{4}$"),
+            (
+                json!({ "EVERY_MS": 100 }),
+                "EVERY is 100 ms, which is not a whole number from 500, in milliseconds",
+            ),
+        ] {
+            assert_eq!(told(of).unwrap_err(), expected);
+        }
+        let refused = checked(r#"{"pattern": "("}"#, json!("a")).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "the schema of its guest has 'pattern', which is not a regular expression that is understood and not too large"
+        );
     }
 
     #[test]
