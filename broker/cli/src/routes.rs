@@ -105,12 +105,20 @@ pub(crate) fn row(route: &Value) -> [String; 16] {
         rate(&route["receivedPerSecond"]),
         time("lastReceivedSeconds"),
         number("failed"),
-        number("waiting"),
+        waiting(route),
         time("oldestSeconds"),
         number("deadLetters"),
         number("deadLettersDropped"),
         pasteable(&text("reason")),
     ]
+}
+
+/// Number of messages that wait; those of memory alone end with the broker.
+fn waiting(route: &Value) -> String {
+    match (route["waiting"].as_u64().unwrap_or_default(), route["buffer"].as_str()) {
+        (0, _) | (_, None) => route["waiting"].as_u64().unwrap_or_default().to_string(),
+        (waiting, Some(buffer)) => format!("{waiting} {buffer}"),
+    }
 }
 
 /// A rate; those below 10 with a digit behind the point.

@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::build::built;
 use super::config;
 use super::folder::{GuestFolder, check_name};
+use super::installed::is_there;
 use super::verify::{asks, check_type, sha256};
 use crate::cmd::{ModuleStatus, connect_as_root, exchange_in_parts, quoted, render_reply};
 use crate::pasteable::pasteable;
@@ -93,13 +94,16 @@ pub(super) fn deploy(args: &DeployGuestArgs) -> anyhow::Result<Exit> {
     let timeout = Duration::from_secs_f64(args.timeout);
     let command = args.command(&module, &request, (&granted, signature.as_deref()));
     let mut status = ModuleStatus::of(&module.name);
-    let mut reply = upload(&mut client, &command, &module.component, (timeout, &mut status))?;
-    if reply.as_ref().is_some_and(|reply| has_error(reply, "MODULE_EXISTS")) {
-        // What somebody has set there is not for an author to overwrite unasked.
-        let is_kept = args.config.is_none() && !args.replace_config;
-        let keeping = if is_kept { " -keepConfig" } else { "" };
-        let forcing = if args.force { " -force" } else { "" };
-        let replacing = format!("{command} -replace{forcing}{keeping}");
+    // What somebody has set there is not for an author to overwrite unasked.
+    let is_kept = args.config.is_none() && !args.replace_config;
+    let keeping = if is_kept { " -keepConfig" } else { "" };
+    let forcing = if args.force { " -force" } else { "" };
+    let replacing = format!("{command} -replace{forcing}{keeping}");
+    // Asked before, so that no refused command stands in the broker's log.
+    let is_there = is_there(&mut client, &module.name, timeout)?;
+    let first = if is_there { &replacing } else { &command };
+    let mut reply = upload(&mut client, first, &module.component, (timeout, &mut status))?;
+    if !is_there && reply.as_ref().is_some_and(|reply| has_error(reply, "MODULE_EXISTS")) {
         reply = upload(&mut client, &replacing, &module.component, (timeout, &mut status))?;
     }
     client.disconnect()?;

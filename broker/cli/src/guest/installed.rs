@@ -95,6 +95,12 @@ pub(super) fn list(args: &ListArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
+/// Whether a broker has a module of this name; not where it does not say.
+pub(super) fn is_there(client: &mut Client, name: &str, timeout: Duration) -> anyhow::Result<bool> {
+    let reply = exchange(client, "-listModules", &random_text(12)?, timeout)?;
+    Ok(reply.iter().flat_map(members).any(|row| row.get("name").and_then(Value::as_str) == Some(name)))
+}
+
 /// What a reply lists.
 fn members(reply: &Value) -> Vec<Value> {
     reply.get("data").and_then(Value::as_array).cloned().unwrap_or_default()

@@ -396,6 +396,12 @@ pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<(&'stati
             format!("module '{name}' runs by itself, so the route has one instance whatever INSTANCES says");
         warnings.push(("SETTING_IGNORED", text));
     }
+    if let Some(tag) = buffering::unsaid_memory(route) {
+        let text = format!(
+            "what is written to tag '{tag}' and others waits in memory: a crash of the broker loses it, though its publisher has an acknowledgement; BUFFER_MODE in ROUTE_CONFIG says \"disk\", or \"memory\" where that is meant"
+        );
+        warnings.push(("WRITES_IN_MEMORY", text));
+    }
     warnings
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lot_facts::{RouteFacts, RouteValue};
+use lot_facts::{RouteBlock, RouteFacts, RouteValue};
 use lotmq_codec::QoS;
 use lotmq_config::{OverloadPolicy, Routes as Defaults};
 
@@ -83,6 +83,15 @@ impl Buffering {
         }
     }
 
+    /// Where messages wait, where that is not in the store.
+    pub(in crate::guests) fn volatile(&self) -> Option<&'static str> {
+        match self.mode {
+            BufferMode::None => Some("none"),
+            BufferMode::Memory => Some("memory"),
+            BufferMode::Disk => None,
+        }
+    }
+
     /// Policy for a message of this QoS.
     pub(in crate::guests) fn overload(&self, qos: QoS) -> Overload {
         match self.policy {
@@ -99,6 +108,24 @@ impl Buffering {
         let capacity = self.capacity.filter(|_| self.mode == BufferMode::None);
         capacity.unwrap_or(ROUTE_MAILBOX_MESSAGES_MAX).min(ROUTE_MAILBOX_MESSAGES_MAX)
     }
+}
+
+/// The tag of a route, as `mapping/tag`, to which values are written that wait in memory because nothing says where: whoever publishes one has an acknowledgement and may
+/// not know.
+pub(in crate::guests) fn unsaid_memory(said: &RouteFacts) -> Option<String> {
+    let is_said =
+        said.section("ROUTE_CONFIG").is_some_and(|section| section.settings.contains_key("BUFFER_MODE"));
+    if is_said || has_outbox(said) {
+        return None;
+    }
+    let tags = said.mappings.iter().flat_map(|mapping| mapping.tags.iter().map(move |tag| (mapping, tag)));
+    let is_written = |tag: &RouteBlock| {
+        let may_be = tag.settings.get("WRITABLE") != Some(&RouteValue::Bool(false));
+        may_be && tag.settings.contains_key("DESTINATION_TOPIC")
+    };
+    tags.filter(|(_, tag)| is_written(tag))
+        .map(|(mapping, tag)| format!("{}/{}", mapping.name, tag.name))
+        .next()
 }
 
 /// Whether messages for a route wait in the store where it does not say otherwise: not for one that has tags and no events. What is written to a machine late is worse
@@ -121,8 +148,6 @@ fn number(said: &RouteFacts, name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-
-    use lot_facts::RouteBlock;
 
     use super::*;
 

@@ -412,6 +412,7 @@ impl RouteRunner {
         let full = self.fullness();
         let (waiting, oldest_ms) = (self.waiting(), self.oldest_age_ms());
         Beside {
+            volatile: self.version().buffering.volatile(),
             waiting,
             oldest_ms,
             waits_to_publish,

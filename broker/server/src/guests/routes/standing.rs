@@ -130,6 +130,8 @@ struct FailedOperation {
 /// What a status tells besides the standing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Beside {
+    /// Where messages wait, where a crash of the broker loses them: `memory`, or `none` where they wait for nobody who is away.
+    pub(crate) volatile: Option<&'static str>,
     /// Number and bytes of the messages that wait.
     pub(crate) waiting: (u64, u64),
     /// Time for which the oldest message has waited, as far as any was read.
@@ -577,9 +579,17 @@ impl Standing {
         matches!(self.connection(), Connection::Disconnected | Connection::Reconnecting)
     }
 
-    /// What is wrong with it, where something is: [`reason`](Self::reason), else which of its tags have no value.
+    /// What is wrong with it, where something is: [`reason`](Self::reason), and, of one that is connected, which of its tags have no value.
     pub(crate) fn trouble(&self) -> Option<String> {
-        self.reason().or_else(|| self.failing_tags.as_ref()?.text().map(str::to_owned))
+        let reason = self.reason();
+        let tags = self.failing_tags.as_ref().and_then(|tags| tags.text());
+        match (reason, tags) {
+            (Some(reason), Some(tags)) if !self.is_stopped && !self.is_away() => {
+                Some(format!("{reason}; {tags}"))
+            }
+            (Some(reason), _) => Some(reason),
+            (None, tags) => tags.map(str::to_owned),
+        }
     }
 
     /// Number of tags that have no value; `None` where its guest has told nothing of tags.
@@ -679,6 +689,9 @@ impl Standing {
             ("latencyMs", json!(rates.latency_ms)),
         ];
         own.into_iter().for_each(|(key, value)| status[key] = value);
+        if let Some(buffer) = beside.volatile {
+            status["buffer"] = buffer.into();
+        }
         if let Some(full) = &beside.full {
             status["outbox"] = full.as_str().into();
         }

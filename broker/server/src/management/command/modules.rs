@@ -186,7 +186,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     };
     check_place(call, (&name, world, module.bytes.len()), asked.replacing)?;
     let compiled = compiling::compile(call, module, call.tenant.managed().assets.policies(&name))?;
-    let done = install_and_tell(call, compiled, asked.replacing, "added")?;
+    let done = install_and_tell(call, compiled, asked.replacing, None)?;
     Ok(asked.warnings.iter().fold(done, |done, (code, warning)| done.with_warning(code, warning)))
 }
 
@@ -231,15 +231,16 @@ fn signed_by(call: &Call<'_>, bytes: &[u8], signature: Option<&str>) -> Result<O
         .map_err(|reason| Refusal::new(reason.code(), reason.to_string()))
 }
 
-/// Installs a module and answers with what it is now and what is to be known of it.
+/// Installs a module and answers with `what` was done with it, where it is not just there or in the place of another, what it is now and what is to be known of it.
 fn install_and_tell(
     call: &mut Call<'_>,
     compiled: CompiledModule,
     replacing: Replacing,
-    what: &str,
+    what: Option<&str>,
 ) -> Result<Done, Refusal> {
     let (name, world) = (Arc::clone(&compiled.module.name), compiled.module.world);
     let (installed, former) = install(call, compiled, replacing)?;
+    let what = what.unwrap_or(if former.is_some() { "replaced" } else { "added" });
     let mut done = tell(call, &name, what)?;
     if let Some(former) = former {
         done = done.with_member("changes", changes(call, &former));
@@ -485,7 +486,7 @@ fn rollback(call: &mut Call<'_>) -> Result<Done, Refusal> {
         ..(*former).clone()
     };
     let compiled = compiling::compile(call, module, call.tenant.managed().assets.policies(name))?;
-    install_and_tell(call, compiled, Replacing { replaces: true, is_forced: asked.is_forced }, what)
+    install_and_tell(call, compiled, Replacing { replaces: true, is_forced: asked.is_forced }, Some(what))
 }
 
 /// Parses the one argument beside the tenant.

@@ -131,6 +131,9 @@ struct Received {
 struct Waiting {
     waiting: u64,
     waiting_bytes: u64,
+    /// Where they wait, where a crash of the broker loses them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    buffer: Option<&'static str>,
     /// Most bytes that may wait.
     waiting_bytes_max: u64,
     /// Time for which the oldest message has waited, as far as it was read.
@@ -188,6 +191,7 @@ fn row(call: &Call<'_>, route: &RouteRunner, now: Timestamp) -> Row {
         waiting: Waiting {
             waiting,
             waiting_bytes,
+            buffer: beside.volatile,
             waiting_bytes_max: route.outbox_bytes_max(),
             oldest_seconds: beside.oldest_ms.map(|ms| ms / 1000),
         },
