@@ -1,5 +1,6 @@
 //! `lotmq guest`: makes, builds, tests and deploys guests in other languages than LoT.
 
+mod browser_crates;
 mod build;
 mod config;
 mod create;

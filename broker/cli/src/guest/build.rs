@@ -11,6 +11,7 @@ use lotmq_terminal::{Exit, output};
 use lotmq_toolchain::{SourceStore, Toolchain, WasmTarget, flags, install, program, remap, wrapped};
 use serde_json::{Value, json};
 
+use super::browser_crates;
 use super::folder::{GuestFolder, GuestLanguage};
 use super::last_build::LastBuild;
 use super::{config, other_tools, verify};
@@ -117,10 +118,15 @@ fn built_by_cargo(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Vec<u
     if !output.status.success() {
         bail!("the guest does not build");
     }
-    let module = module_of(&String::from_utf8_lossy(&output.stdout), &folder)
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let module = module_of(&messages, &folder)
         .context("cargo has built no module: the crate needs crate-type = [\"cdylib\"]")?;
     let module = std::fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
-    wrapped(&module)
+    let component = wrapped(&module);
+    match browser_crates::told(&messages, guest.target.name()).filter(|_| component.is_err()) {
+        Some(reason) => component.context(reason),
+        None => component,
+    }
 }
 
 /// Cargo in the folder of a guest, with the target directory that its environment or its configuration names, else that of the folder. Says so where what it does for a target, or for
