@@ -149,7 +149,9 @@ pub(crate) fn cmd(
     if !args.yes && !may_be_sent(&mut client, &command, timeout)? {
         return Ok(Exit::Failure);
     }
-    let reply = exchange(&mut client, &command, &random_text(12)?, timeout);
+    let mut status = module_compiled(&command).map(ModuleStatus::of);
+    let wait = (timeout, status.as_mut());
+    let reply = exchange_in_parts(&mut client, &command, &random_text(12)?, wait, |_, _| Ok(()));
     let reply = reply.map_err(|error| told_of_parts(error, &command))?;
     client.disconnect()?;
     let Some(reply) = reply else {
@@ -442,6 +444,14 @@ impl ModuleStatus {
     }
 }
 
+/// The module that a command has compiled, which takes its time and is told of.
+fn module_compiled(command: &str) -> Option<&str> {
+    let mut words = command.split_whitespace();
+    let verb = words.next()?;
+    let compiles = ["-addModule", "-grantModule", "-rollbackModule"];
+    words.next().filter(|_| compiles.iter().any(|known| known.eq_ignore_ascii_case(verb)))
+}
+
 /// Sends a command and waits for the reply with this request id; `None` when none came in time.
 ///
 /// # Errors
@@ -550,6 +560,14 @@ pub(crate) fn asked(client: &mut Client, command: &str, timeout: f64) -> anyhow:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commands_that_compile_a_module_hear_of_it() {
+        assert_eq!(module_compiled("-grantModule scale -grant read:a"), Some("scale"));
+        assert_eq!(module_compiled("-addmodule scale wasm64:AA"), Some("scale"));
+        assert_eq!(module_compiled("-removeModule scale"), None);
+        assert_eq!(module_compiled("-grantModule"), None);
+    }
 
     #[test]
     fn an_argument_of_the_shell_is_one_of_the_command() {
