@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use lotmq_client::{Client, ConnectOptions, Endpoint, Publication, QoS};
+use lotmq_client::{Client, ConnectOptions, Endpoint, Publication, QoS, ReasonCode};
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
 use socket2::{Domain, Socket, Type};
 
@@ -299,6 +299,51 @@ fn nobody_takes_up_what_may_be_stored_for_all() {
         drop(stays);
         broker.command_ok("-endSession ann ann");
         broker.wait_until_metric_is("lotmq_store_deliveries", 0.0);
+    }
+}
+
+/// Where publishers hear of what cannot be kept, nothing that was acknowledged is missing when all that may be stored is used up.
+#[test]
+fn what_may_not_be_stored_for_others_is_refused_to_who_wants_to_hear() {
+    let broker = options()
+        .variable("LOTMQ_LIMITS_STORED_QUEUE_BYTES", "8388608")
+        .variable("LOTMQ_LIMITS_ON_FULL", "reject")
+        .start();
+    for name in ["ann", "bob"] {
+        broker.command_ok(&format!("-addUser {name} password"));
+    }
+    let subscribe = |name: &str, filter: &str| {
+        let mut client = broker.connect(&user(name));
+        client.subscribe_to(filter, QoS::AtLeastOnce).unwrap();
+        client.disconnect().unwrap();
+    };
+    subscribe("ann", "ann");
+    subscribe("ann", "$share/g/both");
+    subscribe("bob", "$share/g/both");
+    let mut publisher = broker.connect(&ConnectOptions::v5("publisher"));
+    let mut publish = |topic: &str, bytes: usize| {
+        publisher.publish(&Publication::new(topic, "x".repeat(bytes)).qos(QoS::AtLeastOnce)).unwrap()
+    };
+    let mut kept = 0;
+    let refusal = eventually("she has her part", || {
+        let reason = publish("ann", 100_000);
+        kept += usize::from(!reason.is_failure());
+        thread::sleep(Duration::from_millis(25));
+        reason.is_failure().then_some(reason)
+    });
+    assert_eq!(refusal, ReasonCode::QuotaExceeded);
+    assert!(broker.metric("lotmq_limit_reached_total{limit=\"stored_queue_bytes\"}").unwrap() > 0.0);
+    // Of a group, he who has room gets the message.
+    (0..10).for_each(|number| assert!(!publish("both", 1_000).is_failure(), "{number}"));
+    // Before 5.0 nothing is said but the end of the connection.
+    let mut old = broker.client("old");
+    assert!(old.publish(&Publication::new("ann", "x").qos(QoS::AtLeastOnce)).is_err());
+    assert_eq!(broker.metric("lotmq_queue_full_dropped_total"), Some(0.0));
+    for (name, count) in [("ann", kept), ("bob", 10)] {
+        let mut client = broker.connect(&user(name));
+        (0..count).for_each(|number| {
+            client.receive(WAIT_MAX).unwrap().unwrap_or_else(|| panic!("{name} lacks {number} of {count}"));
+        });
     }
 }
 

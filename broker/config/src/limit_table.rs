@@ -146,7 +146,7 @@ macro_rules! limit_table {
                 /// Bytes of the messages that wait in the store for sessions of all tenants, as they are there: once for all of their sessions. From half of it on, those of
                 /// one user, and those of all clients without a user, have at most three quarters of what the others leave.
                 stored_queue_bytes: u64 = $crate::limit_table::STORED_QUEUE_BYTES_MAX, range 1_048_576..=1_125_899_906_842_624, unit "bytes"
-                    => StoredQueueBytes(QuotaExceeded, "too many messages wait in the store"): "as for `offline_deliveries_per_sec`, within half a second";
+                    => StoredQueueBytes(QuotaExceeded, "too many messages wait in the store"): "as for `queue_messages`, within half a second";
                 /// Bytes of the disk that are kept free of what clients want stored, so that commands can still be given. 0 for none.
                 disk_reserve_bytes: u64 = $crate::limit_table::DISK_RESERVE_BYTES, range 0..=1_125_899_906_842_624, unit "bytes"
                     => DiskReserveBytes(QuotaExceeded, "the disk is full but for its reserve"): "what clients want stored is refused as on a full disk, within half a second; commands work";

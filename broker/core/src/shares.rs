@@ -105,6 +105,10 @@ pub struct Shares {
     anonymous: Totals,
     /// Number of owners with data on its way to the disk.
     feeding: AtomicUsize,
+    /// Whether the messages stored for sessions of all tenants take as much as they may.
+    are_all_queues_full: AtomicBool,
+    /// Whether they take so much that each owner is held to his part.
+    are_queues_shared_out: AtomicBool,
 }
 
 /// Divisor of the bytes that one owner may have, and all anonymous users together.
@@ -152,6 +156,12 @@ impl Shares {
         self.anonymous.window_bytes.store(0, Ordering::Relaxed);
         let owners: Vec<_> = self.owners.lock().values().filter_map(Weak::upgrade).collect();
         owners.iter().for_each(|share| share.bound_windows(0));
+    }
+
+    /// Notes how full the queues of all tenants in the store were found.
+    pub fn queues_were_seen(&self, are_full: bool, are_shared_out: bool) {
+        self.are_all_queues_full.store(are_full, Ordering::Relaxed);
+        self.are_queues_shared_out.store(are_shared_out, Ordering::Relaxed);
     }
 
     /// Bytes that are kept for sessions.
@@ -215,10 +225,14 @@ impl Share {
         takes(&self.own) && (!self.is_anonymous() || takes(&self.shares.anonymous))
     }
 
-    /// Whether the messages stored for sessions of this owner take as much as they may, as last found.
+    /// Whether the messages stored for sessions of this owner, or of all, take as much as they may, as last found.
     pub fn are_queues_full(&self) -> bool {
-        self.own.are_queues_full.load(Ordering::Relaxed)
-            || (self.is_anonymous() && self.shares.anonymous.are_queues_full.load(Ordering::Relaxed))
+        let is_set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        let has_part = || {
+            is_set(&self.own.are_queues_full)
+                || (self.is_anonymous() && is_set(&self.shares.anonymous.are_queues_full))
+        };
+        is_set(&self.shares.are_all_queues_full) || (is_set(&self.shares.are_queues_shared_out) && has_part())
     }
 
     /// Bytes of messages that a session of this owner may have in memory.
@@ -453,6 +467,7 @@ mod tests {
         let ann = shares.of(&identity(Some("ann"), "10.0.0.1"));
         let bob = shares.of(&identity(Some("bob"), "10.0.0.1"));
         let strangers = ["10.0.0.1", "10.0.0.2"].map(|address| shares.of(&identity(None, address)));
+        shares.queues_were_seen(false, true);
         let judged = |of: &[(&Arc<Share>, u64)], live| {
             let mut queues = StoredQueues::default();
             [&ann, &bob, &strangers[0], &strangers[1]].into_iter().for_each(|share| queues.add(share, 0));

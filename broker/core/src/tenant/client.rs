@@ -380,13 +380,23 @@ impl Client {
         let has_room = state.has_room(bytes);
         if !has_room {
             self.count_full(&state, core, now);
+        } else if self.is_store_full(&state) {
+            core.limits.elsewhere.note(Limit::StoredQueueBytes, &self.client_id, now);
+            return false;
         }
         has_room
     }
 
     /// Whether the session takes a message of `bytes`, without counting a refusal, because another Client may have room.
     pub(crate) fn can_take(&self, bytes: usize) -> bool {
-        self.state.lock().has_room(bytes)
+        let state = self.state.lock();
+        state.has_room(bytes) && !self.is_store_full(&state)
+    }
+
+    /// Whether a message would wait for the Client in the store, where there may be no more of them.
+    fn is_store_full(&self, state: &ClientState) -> bool {
+        let waits = state.link.is_none() || (self.is_durable() && self.is_slow());
+        waits && state.holding.share().are_queues_full()
     }
 
     /// Counts that this Client has reached a limit.

@@ -27,9 +27,10 @@ pub(crate) fn is_far_behind(turn: &Turn) -> bool {
     turn.is_log_full() && turn.batch.bytes() >= BATCH_WAITING_BYTES_MAX
 }
 
-/// Whether every session that must get a message can keep it; asked only where `limits.on_full` says that publishers hear of the rest.
+/// Whether every session that must get a message can keep it, in its queue and in the store; asked only where `limits.on_full` says that publishers hear of the rest.
 ///
-/// What another thread adds meanwhile may still fill a queue: then the message is dropped for that session and counted.
+/// What another thread adds meanwhile may still fill a queue: then the message is dropped for that session and counted. So is what exceeds `offline_deliveries_per_sec`: a message
+/// for more sessions than that never had room.
 pub(crate) fn has_room(turn: &Turn, publication: &Publication<'_>, route: &Route) -> bool {
     if turn.core.settings.on_full != OnFull::Reject || publication.message.qos == QoS::AtMostOnce {
         return true;
@@ -77,12 +78,10 @@ pub fn must_wait(
 /// second. That it may not be stored is counted.
 pub(crate) fn stores_for(turn: &mut Turn, client: &Arc<Client>, is_free: bool) -> bool {
     let per_sec = turn.core.config.limits.offline_deliveries_per_sec;
-    let storage = &turn.core.storage;
-    let (are_full, are_shared_out) = (storage.queues_are_full(), storage.queues_are_shared_out());
     let now = turn.now();
     let share = &mut turn.entry(client).share;
     let share = share.get_or_insert_with(|| Arc::clone(client.state.lock().holding.share()));
-    let limit = if are_full || (are_shared_out && share.are_queues_full()) {
+    let limit = if share.are_queues_full() {
         Limit::StoredQueueBytes
     } else if is_free || share.takes_delivery(per_sec, now) {
         return true;

@@ -58,7 +58,9 @@ impl StorageWatch {
             looked.at_owners = Some((Instant::now(), began.elapsed()));
         }
         drop(looked);
-        hosting.storage.queues_were_seen(live >= limits.stored_queue_bytes, is_much);
+        let are_full = live >= limits.stored_queue_bytes;
+        hosting.storage.queues_were_seen(are_full, is_much);
+        hosting.tenants.all().iter().for_each(|tenant| tenant.shares.queues_were_seen(are_full, is_much));
         if !is_bounded {
             return;
         }
