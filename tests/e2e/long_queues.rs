@@ -3,7 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use lotmq_client::{Client, ConnectOptions, Publication, QoS, ReasonCode};
+use lotmq_client::{Client, ConnectOptions, Publication, QoS, ReasonCode, SubscriptionOptions};
+use lotmq_codec::Properties;
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
 
 use crate::{broker, options};
@@ -243,6 +244,46 @@ fn members_of_a_group_leave_their_queue_to_others_after_a_restart_too() {
     broker.wait_until_metric_is("lotmq_store_deliveries", 0.0);
     broker.wait_until_metric_is("lotmq_sessions_ending", 0.0);
     first.disconnect().unwrap();
+}
+
+/// [MQTT-3.3.1-13] of a message that was for a member who does not want to see RETAIN, and goes to one who does.
+#[test]
+fn what_a_member_leaves_has_retain_as_published_after_a_restart_too() {
+    let mut broker = broker();
+    for restarts in [false, true] {
+        subscribe_and_leave(&broker, "plain", "$share/g/kept/+");
+        let mut publisher = broker.client("publisher");
+        for (topic, is_retained) in [("kept/a", true), ("kept/b", false)] {
+            let publication = Publication::new(topic, topic).qos(QoS::AtLeastOnce);
+            let publication = if is_retained { publication.retained() } else { publication };
+            publisher.publish(&publication).unwrap();
+        }
+        publisher.disconnect().unwrap();
+        all_rest(&broker);
+        if restarts {
+            broker.kill();
+            broker.start_again();
+        }
+        let mut other = broker.connect(&ConnectOptions::v5("other"));
+        let options = SubscriptionOptions {
+            qos: QoS::AtLeastOnce,
+            retain_as_published: true,
+            ..SubscriptionOptions::default()
+        };
+        other.subscribe(&[("$share/g/kept/+", options)], Properties::EMPTY).unwrap();
+        // A clean start ends the session of the first member.
+        let first = broker.client("plain");
+        let got: Vec<(String, bool)> = (0..2)
+            .map(|_| {
+                let message = other.receive(WAIT_MAX).unwrap().expect("it is handed on");
+                (message.topic, message.retain)
+            })
+            .collect();
+        assert_eq!(got, [("kept/a".to_owned(), true), ("kept/b".to_owned(), false)], "restarts: {restarts}");
+        first.disconnect().unwrap();
+        other.disconnect().unwrap();
+        broker.wait_until_metric_is("lotmq_sessions_ending", 0.0);
+    }
 }
 
 #[test]

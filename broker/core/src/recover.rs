@@ -16,8 +16,8 @@ use lotmq_session::{
     WillState,
 };
 use lotmq_store::{
-    Batch, MessageId, Op, PeerRow, RecoveredSession, RetainedRow, SessionRow, StoredMessage, SubscriptionRow,
-    TenantId, Waiting, WillRow,
+    Batch, MessageId, Op, PeerRow, RecoveredDelivery, RecoveredSession, RetainedRow, SessionRow,
+    SubscriptionRow, TenantId, Waiting, WillRow,
 };
 use tracing::warn;
 
@@ -100,8 +100,8 @@ fn latest(
 struct Messages(HashMap<MessageId, Arc<Message>>);
 
 impl Messages {
-    fn get(&mut self, stored: &StoredMessage) -> Arc<Message> {
-        Arc::clone(self.0.entry(stored.id).or_insert_with(|| Arc::new(message(stored))))
+    fn get(&mut self, delivery: &RecoveredDelivery) -> Arc<Message> {
+        Arc::clone(self.0.entry(delivery.message.id).or_insert_with(|| Arc::new(message(delivery))))
     }
 }
 
@@ -186,7 +186,7 @@ fn session(core: &Core, recovered: &RecoveredSession, messages: &mut Messages) -
     // The store was asked for those that were sent; the others rest there.
     for delivery in &recovered.queue {
         let Some(packet_id) = delivery.packet_id.map(PacketId) else { continue };
-        let queued = queued(delivery, &messages.get(&delivery.message));
+        let queued = queued(delivery, &messages.get(delivery));
         let bytes = u32::try_from(queued.message.size()).unwrap_or(u32::MAX);
         let qos = qos(delivery.qos);
         let step = match qos {

@@ -34,8 +34,15 @@ fn batch(store: &Store) -> Batch {
         published_at_ms: 1,
         expires_at_ms: None,
     };
-    let delivery =
-        Delivery { session, qos: 1, retain: false, packet_id: None, subscription_ids: &[], membership: None };
+    let delivery = Delivery {
+        session,
+        qos: 1,
+        retain: false,
+        published_retain: false,
+        packet_id: None,
+        subscription_ids: &[],
+        membership: None,
+    };
     let mut batch = Batch::new();
     batch.push(Op::Enqueue { message, deliveries: &[delivery] });
     batch.push(Op::Dequeue { session, message: MessageId(id.0.saturating_sub(10)) });

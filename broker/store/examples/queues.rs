@@ -129,6 +129,7 @@ fn enqueue(store: &Store, batch: &mut Batch, sessions: &[SessionId], payload: &[
             session: *session,
             qos: 1,
             retain: false,
+            published_retain: false,
             packet_id: None,
             subscription_ids: &[],
             membership: None,

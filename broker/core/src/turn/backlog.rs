@@ -391,6 +391,7 @@ pub(crate) fn store_copy(
         session: client.stored_id(),
         qos: terms.qos.bits(),
         retain: terms.retain,
+        published_retain: parts.retain || terms.retain,
         packet_id: None,
         subscription_ids: &subscription_ids,
         membership: terms.membership,

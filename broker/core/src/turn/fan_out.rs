@@ -420,7 +420,7 @@ impl<'a> FanOutOf<'a> {
         let deliveries: SmallVec<[Delivery<'_>; 4]> = durable
             .iter()
             .zip(&identifiers)
-            .map(|(keeping, identifiers)| keeping.delivery(identifiers))
+            .map(|(keeping, identifiers)| keeping.delivery(parts.retain, identifiers))
             .collect();
         let before = turn.batch.bytes();
         turn.batch.push(Op::Enqueue { message, deliveries: &deliveries });
@@ -503,11 +503,12 @@ impl Keeping {
         self.identifiers.as_slice().iter().map(|identifier| identifier.get()).collect()
     }
 
-    fn delivery<'a>(&self, identifiers: &'a [u32]) -> Delivery<'a> {
+    fn delivery<'a>(&self, published_retain: bool, identifiers: &'a [u32]) -> Delivery<'a> {
         Delivery {
             session: self.session,
             qos: self.qos.bits(),
             retain: self.retain,
+            published_retain,
             packet_id: None,
             subscription_ids: identifiers,
             membership: self.membership,

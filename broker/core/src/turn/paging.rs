@@ -116,7 +116,7 @@ fn take(client: &Client, slice: Result<QueueSlice, StoreError>) {
 }
 
 fn queued(delivery: &RecoveredDelivery) -> QueuedMessage<Queued> {
-    let message = Arc::new(stored::message(&delivery.message));
+    let message = Arc::new(stored::message(delivery));
     let bytes = u32::try_from(message.size()).unwrap_or(u32::MAX);
     QueuedMessage {
         qos: stored::qos(delivery.qos),

@@ -273,9 +273,8 @@ impl SessionDrain {
         }
         let is_new = |number: u64| self.redistributed.binary_search(&number).is_err();
         let deliveries = slice.deliveries.iter().filter(|delivery| is_new(delivery.message.id.0));
-        let by_groups = deliveries.filter_map(|delivery| {
-            Some((Arc::new(stored::message(&delivery.message)), delivery.membership?))
-        });
+        let by_groups = deliveries
+            .filter_map(|delivery| Some((Arc::new(stored::message(delivery)), delivery.membership?)));
         self.messages.extend(by_groups);
         self.rests_after = slice.last.filter(|_| !slice.is_last);
     }

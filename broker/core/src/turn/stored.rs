@@ -4,14 +4,15 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use lotmq_codec::QoS;
-use lotmq_store::{RecoveredDelivery, StoredMessage};
+use lotmq_store::RecoveredDelivery;
 
 use crate::message::{Message, MessageParts};
 use crate::tenant::client::Queued;
 use crate::tenant::subscription::Identifiers;
 
 /// Message as its publisher sent it.
-pub fn message(stored: &StoredMessage) -> Message {
+pub fn message(delivery: &RecoveredDelivery) -> Message {
+    let stored = &delivery.message;
     Message::new(
         stored.id.0,
         MessageParts {
@@ -19,7 +20,7 @@ pub fn message(stored: &StoredMessage) -> Message {
             properties: &stored.properties,
             payload: &stored.payload,
             qos: qos(stored.qos),
-            retain: false,
+            retain: delivery.published_retain,
             expires_at_ms: stored.expires_at_ms,
         },
     )

@@ -85,6 +85,7 @@ pub(super) fn enter(
         session,
         qos: QoS::AtLeastOnce.bits(),
         retain: message.retain,
+        published_retain: message.retain,
         packet_id: None,
         subscription_ids: &[],
         membership: None,

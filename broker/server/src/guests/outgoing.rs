@@ -237,6 +237,7 @@ fn put(notes: &mut TurnNotes<'_>, outgoing: &Outgoing<'_>, targets: &[Target], l
             session: *session,
             qos: parts.qos.bits().max(QoS::AtLeastOnce.bits()),
             retain: parts.retain,
+            published_retain: parts.retain,
             packet_id: None,
             subscription_ids: &[],
             membership: None,

@@ -66,6 +66,7 @@ pub(super) fn promise(notes: &mut TurnNotes<'_>, starting: &Starting<'_>) -> Opt
         session,
         qos: publication.message.qos.bits(),
         retain: publication.message.retain,
+        published_retain: publication.message.retain,
         packet_id: None,
         subscription_ids: &[],
         membership: None,

@@ -29,6 +29,8 @@ pub struct RecoveredDelivery {
     pub qos: u8,
     /// RETAIN flag of the delivery.
     pub retain: bool,
+    /// RETAIN flag of the PUBLISH.
+    pub published_retain: bool,
     /// Subscription Identifiers to send along.
     pub subscription_ids: Vec<u32>,
     /// The Packet Identifier under which it was sent.
@@ -166,6 +168,7 @@ impl<'t> Reader<'t> {
                 message: Arc::clone(&stored),
                 qos: delivery.qos,
                 retain: delivery.retain,
+                published_retain: delivery.published_retain,
                 subscription_ids: delivery.subscription_ids().map_err(damaged)?,
                 packet_id: wanted[place].entry.packet_id,
                 membership: delivery.membership,

@@ -33,6 +33,8 @@ const DELIVERY_RETAIN: u8 = 0b100;
 const DELIVERY_PACKET_ID: u8 = 0b1000;
 const DELIVERY_SUBSCRIPTION_IDS: u8 = 0b1_0000;
 const DELIVERY_MEMBERSHIP: u8 = 0b10_0000;
+/// The PUBLISH had RETAIN and the delivery has not. Builds from before it pass over this bit: they know no such flag of a message that is handed on, and lose it.
+const DELIVERY_PUBLISHED_RETAIN: u8 = 0b100_0000;
 
 /// What a message is, without who gets it. Borrowed, so that appending copies the payload once.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +66,8 @@ pub struct Delivery<'a> {
     pub qos: u8,
     /// RETAIN flag of the delivery.
     pub retain: bool,
+    /// RETAIN flag of the PUBLISH; so it is where the delivery has it. Another member of a group may have to be sent it.
+    pub published_retain: bool,
     /// The Packet Identifier, if the message has been sent already.
     pub packet_id: Option<NonZeroU16>,
     /// Subscription Identifiers to send along, at most 1,024.
@@ -100,6 +104,7 @@ pub(crate) struct StoredDelivery<'a> {
     pub(crate) session: SessionId,
     pub(crate) qos: u8,
     pub(crate) retain: bool,
+    pub(crate) published_retain: bool,
     pub(crate) packet_id: Option<NonZeroU16>,
     /// Raw varints.
     pub(crate) subscription_ids: Decoder<'a>,
@@ -197,6 +202,7 @@ impl<'a> Deliveries<'a> {
             session: SessionId(self.previous),
             qos: flags & DELIVERY_QOS,
             retain: flags & DELIVERY_RETAIN != 0,
+            published_retain: flags & (DELIVERY_RETAIN | DELIVERY_PUBLISHED_RETAIN) != 0,
             packet_id,
             subscription_ids: Decoder::new(subscription_ids, "subscription identifiers"),
             membership,
@@ -354,6 +360,7 @@ mod tests {
             session: SessionId(*session),
             qos: 1,
             retain: false,
+            published_retain: false,
             packet_id: None,
             subscription_ids: if session.is_multiple_of(3) { &[7, 300] } else { &[] },
             membership: session.is_multiple_of(2).then(|| MembershipId::numbered(MessageId(900 + session))),
@@ -361,6 +368,32 @@ mod tests {
         let mut records = Records::default();
         records.deliveries(MessageId(1), sessions.iter().map(delivery));
         records.bytes().to_vec()
+    }
+
+    #[test]
+    fn retain_of_the_publish_is_beside_that_of_the_delivery() {
+        for (retain, published_retain, flags) in [(false, false, 1), (false, true, 0x41), (true, true, 5)] {
+            let delivery = Delivery {
+                session: SessionId(1),
+                qos: 1,
+                retain,
+                published_retain,
+                packet_id: None,
+                subscription_ids: &[],
+                membership: None,
+            };
+            let mut records = Records::default();
+            records.deliveries(MessageId(1), std::iter::once(delivery));
+            let bytes = records.bytes();
+            // What builds from before it wrote is the same without the bit, and what they read has no other fields for it.
+            assert_eq!(*bytes.last().unwrap(), flags);
+            let frame = frames(bytes).next().unwrap().unwrap();
+            let Ok(Record::Deliveries { mut deliveries, .. }) = Record::decode(frame) else {
+                panic!("a list")
+            };
+            let read = deliveries.next().unwrap().unwrap();
+            assert_eq!((read.qos, read.retain, read.published_retain), (1, retain, published_retain));
+        }
     }
 
     proptest! {

@@ -168,6 +168,7 @@ fn with_ids<'a>(delivery: &StoredDelivery<'_>, subscription_ids: &'a [u32]) -> D
         session: SessionId(delivery.session.0),
         qos: delivery.qos,
         retain: delivery.retain,
+        published_retain: delivery.published_retain,
         packet_id: delivery.packet_id,
         subscription_ids,
         membership: delivery.membership,

@@ -215,6 +215,7 @@ fn a_queue_comes_back_in_order_with_contents_and_packet_ids() {
         let sent = Delivery {
             qos: 2,
             retain: true,
+            published_retain: true,
             packet_id: Some(packet_id(77)),
             subscription_ids: &[1, 70_000],
             membership: Some(MembershipId::numbered(MessageId(300))),

@@ -67,7 +67,15 @@ pub(crate) fn message<'a>(id: MessageId, topic: &'a str, payload: &'a [u8]) -> M
 }
 
 pub(crate) fn delivery(session: SessionId) -> Delivery<'static> {
-    Delivery { session, qos: 1, retain: false, packet_id: None, subscription_ids: &[], membership: None }
+    Delivery {
+        session,
+        qos: 1,
+        retain: false,
+        published_retain: false,
+        packet_id: None,
+        subscription_ids: &[],
+        membership: None,
+    }
 }
 
 /// Numbers of the messages in the queue of a session.

@@ -41,8 +41,15 @@ pub(super) fn keep(notes: &mut TurnNotes<'_>, starting: &Starting<'_>, session: 
         expires_at_ms: None,
     };
     let qos = publication.message.qos.bits();
-    let delivery =
-        Delivery { session, qos, retain: false, packet_id: None, subscription_ids: &[], membership: None };
+    let delivery = Delivery {
+        session,
+        qos,
+        retain: false,
+        published_retain: false,
+        packet_id: None,
+        subscription_ids: &[],
+        membership: None,
+    };
     notes.batch.push(Op::Enqueue { message: kept, deliveries: &[delivery] });
     Arc::new(Promise { runs: Arc::clone(&notes.core.ended_runs), session, message })
 }
@@ -84,11 +91,7 @@ pub(crate) fn start_again(
         let slice = store.queue_slice(session, after, 64, u64::MAX).map_err(|error| error.to_string())?;
         for delivery in &slice.deliveries {
             let hops = delivery.message.properties.first().copied().unwrap_or_default();
-            left.push((
-                std::cmp::Reverse(hops),
-                delivery.message.id,
-                Arc::new(stored::message(&delivery.message)),
-            ));
+            left.push((std::cmp::Reverse(hops), delivery.message.id, Arc::new(stored::message(delivery))));
         }
         match slice.last {
             Some(last) if !slice.is_last => after = last,

@@ -4,9 +4,9 @@ use std::iter::Peekable;
 use std::num::NonZeroU16;
 
 use super::{
-    Body, DELIVERIES, DELIVERY_MEMBERSHIP, DELIVERY_PACKET_ID, DELIVERY_QOS, DELIVERY_RETAIN,
-    DELIVERY_SUBSCRIPTION_IDS, DEQUEUE, Delivery, FLAG_EXTERNAL, FLAG_MORE, Frames, INFLIGHT, MESSAGE,
-    PUBCOMP, PUBREC, QOS2_RECEIVED, QOS2_RELEASED, frames,
+    Body, DELIVERIES, DELIVERY_MEMBERSHIP, DELIVERY_PACKET_ID, DELIVERY_PUBLISHED_RETAIN, DELIVERY_QOS,
+    DELIVERY_RETAIN, DELIVERY_SUBSCRIPTION_IDS, DEQUEUE, Delivery, FLAG_EXTERNAL, FLAG_MORE, Frames,
+    INFLIGHT, MESSAGE, PUBCOMP, PUBREC, QOS2_RECEIVED, QOS2_RELEASED, frames,
 };
 use crate::encoding::Put;
 use crate::limits::{BODY_INLINE_BYTES_MAX, DELIVERIES_BYTES_MAX};
@@ -169,6 +169,8 @@ fn put_delivery(out: &mut Vec<u8>, delivery: &Delivery<'_>) {
     let mut flags = delivery.qos & DELIVERY_QOS;
     if delivery.retain {
         flags |= DELIVERY_RETAIN;
+    } else if delivery.published_retain {
+        flags |= DELIVERY_PUBLISHED_RETAIN;
     }
     if delivery.packet_id.is_some() {
         flags |= DELIVERY_PACKET_ID;
