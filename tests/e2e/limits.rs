@@ -11,7 +11,7 @@ use lotmq_client::{Client, ConnectOptions, Endpoint, Publication, QoS, ReasonCod
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
 use socket2::{Domain, Socket, Type};
 
-use crate::options;
+use crate::{options, projects};
 
 /// CONNECT of 3.1.1 with the identifier `ab`.
 const CONNECT: &[u8] = b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02ab";
@@ -345,6 +345,49 @@ fn what_may_not_be_stored_for_others_is_refused_to_who_wants_to_hear() {
             client.receive(WAIT_MAX).unwrap().unwrap_or_else(|| panic!("{name} lacks {number} of {count}"));
         });
     }
+}
+
+/// What a tenant keeps of values and projects has bounds that can be set; who would exceed one is told which, and it is counted.
+#[test]
+fn a_tenant_keeps_so_many_values_and_projects_and_no_more() {
+    let broker = options()
+        .variable("LOTMQ_LIMITS_VARIABLES", "2")
+        .variable("LOTMQ_LIMITS_VARIABLE_BYTES", "2000")
+        .variable("LOTMQ_LIMITS_PROJECTS", "2")
+        .variable("LOTMQ_LIMITS_PROJECT_BYTES", "2000")
+        .start();
+    let reached = |limit: &str| broker.metric(&format!("lotmq_limit_reached_total{{limit=\"{limit}\"}}"));
+    let refused = |command: &str, message: &str| {
+        let reply = broker.command(command);
+        assert_eq!((reply.code(), reply.message()), ("QUOTA_EXCEEDED", message), "{command:.40}");
+    };
+    let long = "v".repeat(1_500);
+    for verb in ["setEnv", "setSecret"] {
+        broker.command_ok(&format!("-{verb} A={long}"));
+        refused(&format!("-{verb} B={long}"), "All of them would take more than 2000 bytes.");
+        broker.command_ok(&format!("-{verb} B=1"));
+        refused(&format!("-{verb} C=1"), "There are already 2.");
+        broker.command_ok(&format!("-{verb} A=short"));
+        broker.command_ok(&format!("-{verb} B={long}"));
+    }
+    assert_eq!((reached("variables"), reached("variable_bytes")), (Some(2.0), Some(2.0)));
+    let archive = |bytes: usize| {
+        // What does not compress.
+        let noise: Vec<u8> =
+            (0..bytes as u64).map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
+        projects::zip(&[("README.md", &noise)])
+    };
+    let upload = |name: &str, bytes: usize| projects::upload(&broker, name, &archive(bytes), "");
+    assert!(upload("one", 10).success());
+    let reply = upload("large", 100_000);
+    assert_eq!(
+        (reply.code(), reply.message()),
+        ("QUOTA_EXCEEDED", "All projects would take more than 2000 bytes."),
+    );
+    assert!(upload("two", 10).success());
+    let reply = upload("three", 10);
+    assert_eq!((reply.code(), reply.message()), ("QUOTA_EXCEEDED", "There are already 2 projects."));
+    assert_eq!((reached("projects"), reached("project_bytes")), (Some(1.0), Some(1.0)));
 }
 
 /// Clients without a user, and a single one, fill what they may; others retain messages all the same, also after a restart.

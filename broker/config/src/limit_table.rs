@@ -160,6 +160,18 @@ macro_rules! limit_table {
                 /// Bytes of the retained messages of one tenant, with topics and properties; shared out as `retained_messages`.
                 retained_bytes: u64 = $crate::limit_table::RETAINED_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
                     => RetainedBytes(QuotaExceeded, "retained messages take too much room"): "as for `retained_messages`; replacing by what is no longer works";
+                /// Environment variables of one tenant, and as many secrets; all of them are in memory. Programs add none beyond three quarters of them.
+                variables: u32 = $crate::limit_table::VARIABLES_MAX, range 1..=1_000_000, unit "values"
+                    => Variables(QuotaExceeded, "too many environment variables or secrets"): "`-setEnv` and `-setSecret` of a new name are refused with `QUOTA_EXCEEDED`; a program's has no effect. Replacing and removing always work";
+                /// Bytes of the names and values of the environment variables of one tenant, and as many of its secrets. Programs add nothing beyond three quarters of them.
+                variable_bytes: u64 = $crate::limit_table::VARIABLE_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
+                    => VariableBytes(QuotaExceeded, "environment variables or secrets take too much room"): "as for `variables`; replacing by what is no longer works";
+                /// Projects of one tenant.
+                projects: u32 = $crate::limit_table::PROJECTS_MAX, range 1..=100_000, unit "projects"
+                    => Projects(QuotaExceeded, "too many projects"): "a further project is refused with `QUOTA_EXCEEDED`; replacing and removing always work";
+                /// Bytes of the archives of all projects of one tenant, former versions included, which go first.
+                project_bytes: u64 = $crate::limit_table::PROJECT_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
+                    => ProjectBytes(QuotaExceeded, "projects take too much room"): "a project that would exceed them is refused with `QUOTA_EXCEEDED`";
                 /// Longest time in seconds for which a login has to wait as a user from an address, of IPv6 a network of 64 bits, after logins as this user
                 /// from there have failed: after five of them 1 s, after each further one twice as long. 0 for none.
                 login_wait_max_sec: u32 = $crate::limit_table::LOGIN_WAIT_MAX_SEC, range 0..=86_400, unit "s"
@@ -288,3 +300,15 @@ pub const RETAINED_MESSAGES_MAX: u32 = 1_000_000;
 
 /// Default of `retained_bytes`: 1 GiB, as all of them are in memory.
 pub const RETAINED_BYTES_MAX: u64 = 1 << 30;
+
+/// Default of `variables`.
+pub const VARIABLES_MAX: u32 = 10_000;
+
+/// Default of `variable_bytes`: a thousand chains of certificates with their keys, of 64 KiB. They are in memory.
+pub const VARIABLE_BYTES_MAX: u64 = 64 << 20;
+
+/// Default of `projects`.
+pub const PROJECTS_MAX: u32 = 64;
+
+/// Default of `project_bytes`. They are in the store.
+pub const PROJECT_BYTES_MAX: u64 = 256 << 20;

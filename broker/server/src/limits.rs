@@ -174,12 +174,6 @@ pub(crate) const MASKED_PRINTED_BYTES_MIN: usize = 16_381;
 /// Names of removed users that rest, of one tenant; the oldest may be given again first. Some 100 bytes each.
 pub(crate) const REMOVED_NAMES_MAX: usize = 10_000;
 
-/// Environment variables, and as many secrets, of one tenant; all of them are in memory.
-pub(crate) const VARIABLES_MAX: usize = 10_000;
-
-/// Of these, those that there may be for a program to add one: three quarters. The others are for commands, which administrators give.
-pub(crate) const VARIABLES_OF_PROGRAMS_MAX: usize = VARIABLES_MAX / 4 * 3;
-
 /// Bytes of variables and secrets, changed by runs, that are handed to the store at once; a value more where that is more.
 pub(crate) const VARIABLES_SAVED_BYTES: usize = 1 << 20;
 
@@ -345,12 +339,6 @@ pub(crate) const TRACE_LOG_FILTER_BYTES_MAX: usize = 1024;
 
 /// Python scripts of one tenant: each that was called keeps an instance of some MiB.
 pub(crate) const SCRIPTS_MAX: usize = 100;
-
-/// Projects of one tenant.
-pub(crate) const PROJECTS_MAX: usize = 64;
-
-/// Bytes of the archives of all projects of one tenant.
-pub(crate) const PROJECTS_BYTES_MAX: usize = 256 << 20;
 
 /// Bytes of the archive of a project: as base64 it fits the largest default packet, on its way in and out.
 pub(crate) const PROJECT_ARCHIVE_BYTES_MAX: usize = 11 << 20;

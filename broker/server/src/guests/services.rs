@@ -157,7 +157,15 @@ impl TenantServices {
         change: impl FnOnce(&Variables, &Store) -> Result<bool, VariableError>,
     ) -> bool {
         let (Some(tenant), Some(hosting)) = (self.tenant(), self.hosting.upgrade()) else { return false };
-        let Ok(waits) = change(&tenant.programs().variables, &hosting.store) else { return false };
+        let waits = match change(&tenant.programs().variables, &hosting.store) {
+            Ok(waits) => waits,
+            Err(error) => {
+                if let Some(limit) = error.limit() {
+                    hosting.limits.elsewhere.note(limit, &name, hosting.clock.now());
+                }
+                return false;
+            }
+        };
         if waits {
             hosting.housekeeping.wake();
         }

@@ -12,7 +12,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use lotmq_config::{VariableNames, is_of_broker, process_variable};
+use lotmq_config::{Limits, VariableNames, is_of_broker, process_variable};
+use lotmq_core::limits::Limit;
 use lotmq_store::{Batch, EnvironmentRow, Op, RecoveredSecret, Store, StoreError, TenantId, Ticket};
 use parking_lot::{Mutex, RwLock};
 use zeroize::Zeroizing;
@@ -20,8 +21,7 @@ use zeroize::Zeroizing;
 use self::masking::Masking;
 use crate::limits::{
     COMMIT_PATIENCE, MASKED_CUT_BYTES_MIN, MASKED_LINE_BYTES_MIN, MASKED_PRINTED_BYTES_MIN,
-    VARIABLE_NAME_BYTES_MAX, VARIABLE_VALUE_BYTES_MAX, VARIABLES_MAX, VARIABLES_OF_PROGRAMS_MAX,
-    VARIABLES_SAVED_BYTES,
+    VARIABLE_NAME_BYTES_MAX, VARIABLE_VALUE_BYTES_MAX, VARIABLES_SAVED_BYTES,
 };
 
 /// Value that is wiped from memory when it is dropped.
@@ -63,11 +63,72 @@ impl UnsavedNames {
     }
 }
 
+/// Room for environment variables, and as much for secrets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VariableRoom {
+    count: usize,
+    /// Bytes of names and values.
+    bytes: usize,
+}
+
+impl VariableRoom {
+    pub(crate) fn of(limits: &Limits) -> Self {
+        Self {
+            count: limits.variables as usize,
+            bytes: usize::try_from(limits.variable_bytes).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// What of it there may be for a program to add something: three quarters. The rest is for commands, which administrators give.
+    fn of_programs(self) -> Self {
+        Self { count: self.count - self.count.div_ceil(4), bytes: self.bytes - self.bytes / 4 }
+    }
+
+    /// Checks that there is room for a value of so many bytes among those of so many; `before` are the bytes of the one that it replaces.
+    fn check(
+        self,
+        (count, bytes): (usize, usize),
+        before: Option<usize>,
+        new: usize,
+    ) -> Result<(), VariableError> {
+        let replaced = before.unwrap_or(0);
+        if before.is_none() && count >= self.count {
+            Err(VariableError::TooMany(self.count))
+        } else if new > replaced && bytes - replaced + new > self.bytes {
+            Err(VariableError::TooManyBytes(self.bytes))
+        } else {
+            Ok(())
+        }
+    }
+}
+
 /// Environment variables by name.
 #[derive(Default)]
 struct Environment {
     values: BTreeMap<Box<str>, Box<str>>,
+    /// Bytes of names and values.
+    bytes: usize,
     unsaved: UnsavedNames,
+}
+
+impl Environment {
+    fn check_room(&self, room: VariableRoom, name: &str, value: &str) -> Result<(), VariableError> {
+        let before = self.values.get(name).map(|value| name.len() + value.len());
+        room.check((self.values.len(), self.bytes), before, name.len() + value.len())
+    }
+
+    fn insert(&mut self, name: &str, value: &str) {
+        self.remove(name);
+        self.bytes += name.len() + value.len();
+        self.values.insert(name.into(), value.into());
+    }
+
+    /// Removes a variable; whether there was one.
+    fn remove(&mut self, name: &str) -> bool {
+        let removed = self.values.remove(name);
+        self.bytes -= removed.as_ref().map_or(0, |value| name.len() + value.len());
+        removed.is_some()
+    }
 }
 
 /// Secrets by name, and what masks their values.
@@ -75,23 +136,32 @@ struct Environment {
 struct Secrets {
     /// `None` for a secret that was encrypted with another key and cannot be read.
     values: BTreeMap<Box<str>, Option<Secret>>,
+    /// Bytes of names and values.
+    bytes: usize,
     masking: Masking,
     unsaved: UnsavedNames,
 }
 
 impl Secrets {
+    fn check_room(&self, room: VariableRoom, name: &str, value: &str) -> Result<(), VariableError> {
+        let before = self.values.get(name).map(|value| secret_bytes(name, value.as_ref()));
+        room.check((self.values.len(), self.bytes), before, name.len() + value.len())
+    }
+
     fn insert(&mut self, name: &str, value: Option<Zeroizing<Vec<u8>>>) {
         self.remove(name);
         let value = value.map(Arc::new);
         if let Some(value) = &value {
             self.masking.add(value);
         }
+        self.bytes += secret_bytes(name, value.as_ref());
         self.values.insert(name.into(), value);
     }
 
     /// Removes a secret; whether there was one.
     fn remove(&mut self, name: &str) -> bool {
         let removed = self.values.remove(name);
+        self.bytes -= removed.as_ref().map_or(0, |value| secret_bytes(name, value.as_ref()));
         if let Some(Some(value)) = &removed {
             self.masking.remove(value);
         }
@@ -99,10 +169,15 @@ impl Secrets {
     }
 }
 
+/// Bytes that a secret counts for; one that cannot be read has those of its name.
+fn secret_bytes(name: &str, value: Option<&Secret>) -> usize {
+    name.len() + value.map_or(0, |value| value.len())
+}
+
 /// Environment variables and secrets of a tenant.
-#[derive(Default)]
 pub(crate) struct Variables {
     tenant: TenantId,
+    room: VariableRoom,
     environment: RwLock<Environment>,
     /// Names from the file `.env`, behind those of the store.
     file: BTreeMap<Box<str>, Box<str>>,
@@ -124,22 +199,44 @@ pub(crate) enum VariableError {
     /// The value is longer than [`VARIABLE_VALUE_BYTES_MAX`].
     #[error("The value has {0} bytes, the limit is {VARIABLE_VALUE_BYTES_MAX}.")]
     ValueTooLong(usize),
-    /// There would be more than [`VARIABLES_MAX`], or for a program [`VARIABLES_OF_PROGRAMS_MAX`].
+    /// There would be more than `limits.variables`, or for a program three quarters of them.
     #[error("There are already {0}.")]
     TooMany(usize),
+    /// They would be more bytes than `limits.variable_bytes`, or for a program three quarters of them.
+    #[error("All of them would take more than {0} bytes.")]
+    TooManyBytes(usize),
     /// The store takes nothing.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
+impl VariableError {
+    /// The limit that would be exceeded.
+    pub(crate) fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::TooMany(_) => Some(Limit::Variables),
+            Self::TooManyBytes(_) => Some(Limit::VariableBytes),
+            Self::NameInvalid(_) | Self::ValueTooLong(_) | Self::Store(_) => None,
+        }
+    }
+}
+
 impl Variables {
-    pub(crate) fn new(tenant: TenantId, process: VariableNames) -> Self {
-        Self { tenant, process, ..Self::default() }
+    pub(crate) fn new(tenant: TenantId, process: VariableNames, room: VariableRoom) -> Self {
+        Self {
+            tenant,
+            room,
+            environment: RwLock::default(),
+            file: BTreeMap::new(),
+            process,
+            secrets: RwLock::default(),
+            saving: Mutex::default(),
+        }
     }
 
     /// Restores a stored row, at a start.
     pub(crate) fn restore_environment(&self, row: EnvironmentRow) {
-        self.environment.write().values.insert(row.name.into(), row.value.into());
+        self.environment.write().insert(&row.name, &row.value);
     }
 
     /// Puts back what was stored, at start.
@@ -242,11 +339,11 @@ impl Variables {
     ) -> Result<Ticket, VariableError> {
         check(name, value)?;
         let mut environment = self.environment.write();
-        check_room(&environment.values, name, VARIABLES_MAX)?;
+        environment.check_room(self.room, name, value)?;
         let row = EnvironmentRow { tenant: self.tenant, name: name.into(), value: value.into() };
         let ticket = append(store, Op::PutEnv(&row))?;
         environment.unsaved.remove(name);
-        environment.values.insert(name.into(), value.into());
+        environment.insert(name, value);
         Ok(ticket)
     }
 
@@ -262,7 +359,7 @@ impl Variables {
         }
         let ticket = append(store, Op::DeleteEnv { tenant: self.tenant, name })?;
         environment.unsaved.remove(name);
-        environment.values.remove(name);
+        environment.remove(name);
         Ok(is_there.then_some(ticket))
     }
 
@@ -280,11 +377,11 @@ impl Variables {
         let is_changed = match value {
             Some(value) => {
                 check(name, value)?;
-                check_room(&environment.values, name, VARIABLES_OF_PROGRAMS_MAX)?;
-                environment.values.insert(name.into(), value.into());
+                environment.check_room(self.room.of_programs(), name, value)?;
+                environment.insert(name, value);
                 true
             }
-            None => environment.values.remove(name).is_some(),
+            None => environment.remove(name),
         };
         let is_first = is_changed && environment.unsaved.is_empty();
         if is_changed {
@@ -302,7 +399,7 @@ impl Variables {
     pub(crate) fn set_secret(&self, store: &Store, name: &str, value: &str) -> Result<Ticket, VariableError> {
         check(name, value)?;
         let mut secrets = self.secrets.write();
-        check_room(&secrets.values, name, VARIABLES_MAX)?;
+        secrets.check_room(self.room, name, value)?;
         let ticket = append(store, Op::PutSecret { tenant: self.tenant, name, value: value.as_bytes() })?;
         secrets.unsaved.remove(name);
         secrets.insert(name, Some(Zeroizing::new(value.as_bytes().to_vec())));
@@ -339,7 +436,7 @@ impl Variables {
         let is_changed = match value {
             Some(value) => {
                 check(name, value)?;
-                check_room(&secrets.values, name, VARIABLES_OF_PROGRAMS_MAX)?;
+                secrets.check_room(self.room.of_programs(), name, value)?;
                 secrets.insert(name, Some(Zeroizing::new(value.as_bytes().to_vec())));
                 true
             }
@@ -422,7 +519,7 @@ impl Variables {
             }
             names.insert(name);
         }
-        let (Environment { values, unsaved }, mut variables) = (&mut *environment, BTreeSet::new());
+        let (Environment { values, unsaved, .. }, mut variables) = (&mut *environment, BTreeSet::new());
         while batch.bytes() < VARIABLES_SAVED_BYTES
             && let Some(name) = unsaved.take_next()
         {
@@ -459,14 +556,6 @@ fn append(store: &Store, op: Op<'_>) -> Result<Ticket, StoreError> {
     store.append(batch)
 }
 
-/// Checks that there is room for a value of this name among so many.
-fn check_room<T>(values: &BTreeMap<Box<str>, T>, name: &str, max: usize) -> Result<(), VariableError> {
-    match values.len() >= max && !values.contains_key(name) {
-        true => Err(VariableError::TooMany(max)),
-        false => Ok(()),
-    }
-}
-
 fn check(name: &str, value: &str) -> Result<(), VariableError> {
     if !is_name(name) {
         return Err(VariableError::NameInvalid(name.chars().take(VARIABLE_NAME_BYTES_MAX).collect()));
@@ -501,6 +590,10 @@ mod tests {
 
     use super::*;
 
+    fn room() -> VariableRoom {
+        VariableRoom::of(&lotmq_config::Config::default().limits)
+    }
+
     #[test]
     fn names_follow_the_reference() {
         for (name, expected) in [
@@ -530,7 +623,7 @@ mod tests {
     fn store_wins_over_the_file() {
         let options = StoreOptions { durability: Durability::None, ..StoreOptions::new("unused") };
         let (store, _) = Store::open(options, Box::new(|_| {})).unwrap();
-        let mut variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE);
+        let mut variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE, room());
         variables.read_file("# comment\nSITE=north\nexport LINE='7'\nnonsense\n=x\n");
         assert_eq!(variables.environment("SITE").as_deref(), Some("north"));
         assert_eq!(variables.environment("LINE").as_deref(), Some("7"));
@@ -550,7 +643,7 @@ mod tests {
     fn the_values_that_secrets_have_now_are_masked() {
         let options = StoreOptions { durability: Durability::None, ..StoreOptions::new("unused") };
         let (store, _) = Store::open(options, Box::new(|_| {})).unwrap();
-        let variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE);
+        let variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE, room());
         let masked = || variables.masked_text("hunter2, swordfish").into_owned();
         assert_eq!(masked(), "hunter2, swordfish");
         for (name, value, expected) in [
@@ -580,7 +673,7 @@ mod tests {
     fn what_runs_keep_fills_no_queue_and_the_newest_is_stored() {
         let directory = tempfile::tempdir().unwrap();
         let (store, _) = stored(directory.path());
-        let variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE);
+        let variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE, room());
         let large = "v".repeat(VARIABLE_VALUE_BYTES_MAX);
         for number in 0..2_000 {
             variables.keep_environment(&store, "LARGE", Some(&large)).unwrap();
@@ -603,7 +696,7 @@ mod tests {
     fn what_runs_keep_while_the_queue_is_full_keeps_its_place_among_commands() {
         let directory = tempfile::tempdir().unwrap();
         let (store, _) = stored(directory.path());
-        let variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE);
+        let variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE, room());
         variables.set_environment(&store, "GONE", "1").unwrap();
         variables.set_environment(&store, "OVER", "1").unwrap();
         crate::testing::fill(&store);
@@ -628,14 +721,14 @@ mod tests {
     fn programs_leave_room_to_commands() {
         let directory = tempfile::tempdir().unwrap();
         let (store, _) = stored(directory.path());
-        let variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE);
+        let variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE, room());
         let keep = |name: &str, value| {
             let kept = variables.keep_environment(&store, name, value);
             let secret = variables.keep_secret(&store, name, value);
             assert_eq!(kept.is_ok(), secret.is_ok());
             kept.is_ok()
         };
-        for number in 0..VARIABLES_OF_PROGRAMS_MAX {
+        for number in 0..room().of_programs().count {
             assert!(keep(&format!("V{number}"), Some("1")));
         }
         assert!(!keep("ANOTHER", Some("1")) && keep("V7", Some("2")), "what is there can be changed");
@@ -647,10 +740,39 @@ mod tests {
         variables.save_all(&store).unwrap();
         drop(store);
         let (store, recovered) = stored(directory.path());
-        let variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE);
+        let variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE, room());
         recovered.environment.into_iter().for_each(|row| variables.restore_environment(row));
         assert!(variables.keep_environment(&store, "ONE_MORE", Some("1")).is_err());
         assert!(variables.set_environment(&store, "ONE_MORE", "1").is_ok());
+    }
+
+    #[test]
+    fn the_bytes_of_all_values_are_bounded() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, _) = stored(directory.path());
+        let room = VariableRoom { count: 10, bytes: 100 };
+        let variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE, room);
+        let long = |bytes: usize| "v".repeat(bytes);
+        let set = |name: &str, bytes: usize| {
+            let set = variables.set_environment(&store, name, &long(bytes)).map(drop);
+            let secret = variables.set_secret(&store, name, &long(bytes)).map(drop);
+            assert_eq!(set.is_ok(), secret.is_ok());
+            set
+        };
+        assert!(set("A", 49).is_ok() && set("B", 48).is_ok());
+        let refused = set("C", 1).unwrap_err();
+        assert_eq!(refused.limit(), Some(Limit::VariableBytes));
+        assert_eq!(refused.to_string(), "All of them would take more than 100 bytes.");
+        assert!(
+            set("B", 50).is_err() && set("B", 49).is_ok() && set("B", 10).is_ok() && set("C", 30).is_ok()
+        );
+        // Programs leave a quarter of it.
+        let keep = |bytes: usize| variables.keep_environment(&store, "C", Some(&long(bytes))).is_ok();
+        assert!(
+            !keep(31) && keep(13) && !keep(14) && variables.set_environment(&store, "C", &long(14)).is_ok()
+        );
+        assert!(variables.remove_secret(&store, "A").unwrap().is_some());
+        variables.set_secret(&store, "D", &long(49)).unwrap();
     }
 
     #[test]

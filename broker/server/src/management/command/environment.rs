@@ -1,6 +1,7 @@
 //! `-setEnv`, `-removeEnv`, `-listEnv`. Commands reference §10.
 
 use lotmq_auth::Scope;
+use lotmq_core::limits::Limit;
 use lotmq_store::Ticket;
 use serde_json::json;
 
@@ -49,9 +50,8 @@ pub(super) static LIST: Verb = Verb {
 fn set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (name, value) = assignment(call)?;
     let _changes = call.broker.commands.changes.lock();
-    let ticket =
-        call.tenant.programs().variables.set_environment(&call.broker.store, name, value).map_err(refused)?;
-    wait(call, ticket)?;
+    let set = call.tenant.programs().variables.set_environment(&call.broker.store, name, value);
+    wait(call, set.map_err(|error| refused(call, error))?)?;
     call.tenant.programs().guests.variable_changed(name);
     Ok(Done::new(format!("Environment variable '{name}' set successfully!")))
 }
@@ -95,11 +95,21 @@ pub(super) fn wait(call: &Call<'_>, ticket: Ticket) -> Result<(), Refusal> {
     call.await_stored(ticket)
 }
 
-pub(super) fn refused(error: VariableError) -> Refusal {
+pub(super) fn refused(call: &Call<'_>, error: VariableError) -> Refusal {
+    if let Some(limit) = error.limit() {
+        limit_reached(call, limit);
+    }
     match error {
         VariableError::Store(error) => error.into(),
         VariableError::NameInvalid(_) => Refusal::new("NAME_INVALID", error.to_string()),
         VariableError::ValueTooLong(_) => Refusal::new("TOO_LARGE", error.to_string()),
-        VariableError::TooMany(_) => Refusal::new("QUOTA_EXCEEDED", error.to_string()),
+        VariableError::TooMany(_) | VariableError::TooManyBytes(_) => {
+            Refusal::new("QUOTA_EXCEEDED", error.to_string())
+        }
     }
+}
+
+/// Counts that the tenant has reached a limit.
+pub(super) fn limit_reached(call: &Call<'_>, limit: Limit) {
+    call.broker.limits.elsewhere.note(limit, &call.tenant.name, call.broker.clock.now());
 }

@@ -12,15 +12,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use lotmq_auth::Scope;
+use lotmq_core::limits::Limit;
 use lotmq_definitions::OnExisting;
 use lotmq_store::{Batch, Op, Snapshot, SnapshotError};
 use serde_json::{Value, json};
 
+use super::environment::limit_reached;
 use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::limits::{PROJECT_NAME_BYTES_MAX, PROJECTS_BYTES_MAX, PROJECTS_MAX, VERB_SHOWN_CHARS_MAX};
+use crate::limits::{PROJECT_NAME_BYTES_MAX, VERB_SHOWN_CHARS_MAX};
 use crate::management::managed::Managing as _;
 use crate::management::projects::archive::{self, Contents};
 use crate::management::projects::{Active, Project, folder, former_name, is_name, store_active};
@@ -414,20 +416,24 @@ fn put(
     let bytes_of = |project: &Option<Arc<Project>>| project.as_ref().map_or(0, |it| it.manifest.bytes);
     let before = projects.former(&project.name);
     let (count, bytes) = projects.size();
-    if stored.is_none() && count >= PROJECTS_MAX {
-        return Err(Refusal::new("QUOTA_EXCEEDED", format!("There are already {PROJECTS_MAX} projects.")));
+    let limits = &call.broker.config.limits;
+    let bytes_max = usize::try_from(limits.project_bytes).unwrap_or(usize::MAX);
+    if stored.is_none() && count >= limits.projects as usize {
+        limit_reached(call, Limit::Projects);
+        return Err(Refusal::new("QUOTA_EXCEEDED", format!("There are already {count} projects.")));
     }
     let others = bytes - bytes_of(&stored) - bytes_of(&before) + project.manifest.bytes;
-    if others > PROJECTS_BYTES_MAX {
-        let message = format!("All projects would take more than {PROJECTS_BYTES_MAX} bytes.");
+    if others > bytes_max {
+        limit_reached(call, Limit::ProjectBytes);
+        let message = format!("All projects would take more than {bytes_max} bytes.");
         return Err(Refusal::new("QUOTA_EXCEEDED", message));
     }
     batch.push(Op::PutProject { row: &project.stored(tenant), archive: archive.bytes });
     let is_same = stored.as_ref().is_some_and(|it| it.manifest.sha256 == project.manifest.sha256);
-    if is_same && others + bytes_of(&before) <= PROJECTS_BYTES_MAX {
+    if is_same && others + bytes_of(&before) <= bytes_max {
         return Ok(FormerVersion::Stays);
     }
-    match archive.former.filter(|(former, _)| others + former.manifest.bytes <= PROJECTS_BYTES_MAX) {
+    match archive.former.filter(|(former, _)| others + former.manifest.bytes <= bytes_max) {
         Some((former, archive)) => {
             batch.push(Op::PutProject { row: &former.stored_as_former(tenant), archive });
             Ok(FormerVersion::Is(former))

@@ -48,9 +48,8 @@ pub(super) static LIST: Verb = Verb {
 fn set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (name, value) = assignment(call)?;
     let _changes = call.broker.commands.changes.lock();
-    let ticket =
-        call.tenant.programs().variables.set_secret(&call.broker.store, name, value).map_err(refused)?;
-    wait(call, ticket)?;
+    let set = call.tenant.programs().variables.set_secret(&call.broker.store, name, value);
+    wait(call, set.map_err(|error| refused(call, error))?)?;
     call.tenant.programs().guests.variable_changed(name);
     Ok(Done::new(format!("Secret '{name}' set successfully!")))
 }

@@ -13,7 +13,7 @@ use tracing::{error, warn};
 
 use crate::guests::HasPrograms as _;
 use crate::guests::kept_errors;
-use crate::guests::variables::Variables;
+use crate::guests::variables::{VariableRoom, Variables};
 use crate::guests::{Guests, Programs};
 use crate::management::accounts::{self, AccountsError, NewRoot, Scram};
 use crate::management::audit::Audit;
@@ -66,7 +66,8 @@ pub(crate) fn tenants(
         let permissions = Rulebook::new(Arc::clone(&users));
         let is_decided = config.compat.rules_at_delivery;
         let permissions = Arc::new(if is_decided { permissions } else { permissions.without_delivery() });
-        let mut variables = Variables::new(row.id, config.lot.process_env.clone());
+        let mut variables =
+            Variables::new(row.id, config.lot.process_env.clone(), VariableRoom::of(&config.limits));
         if row.id == TenantId::DEFAULT {
             read_environment_file(&mut variables, &config.data.path);
         }
