@@ -50,6 +50,17 @@ fn adds(broker: &Broker, definition: &str, part: &str) -> String {
     panic!("{last} and not {part}");
 }
 
+#[test]
+fn misspelt_names_are_told_before_there_are_messages() {
+    let Some(server) = Server::start() else { return };
+    sql::misspelt_names_are_told(
+        &server,
+        "CREATE TABLE t (topic varchar(40), n int)",
+        |events| route(&server, "POOL_SIZE 1", events),
+        "1054",
+    );
+}
+
 /// Lines of a section that gathers messages for a while, so that they come as one batch.
 const GATHERED: &str = "    ADD ROUTE_CONFIG\n        WITH BATCH_SIZE 1000\n        WITH BATCH_LINGER 700\n";
 

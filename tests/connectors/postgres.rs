@@ -138,6 +138,17 @@ fn a_statement_that_the_server_cannot_run_costs_no_message() {
     assert_eq!(broker.command_ok("-listDeadLetters Db").data()["letters"][0]["payload"], "no number");
 }
 
+#[test]
+fn misspelt_names_are_told_before_there_are_messages() {
+    let Some(server) = PostgresServer::start() else { return };
+    sql::misspelt_names_are_told(
+        &server,
+        "CREATE TABLE t (topic text, n int)",
+        |events| route(&server, "POOL_SIZE 1", events),
+        "SQLSTATE 42703",
+    );
+}
+
 /// Lines of a section that gathers messages for a while, so that they come as one batch.
 const GATHERED: &str = "    ADD ROUTE_CONFIG\n        WITH BATCH_SIZE 1000\n        WITH BATCH_LINGER 700\n";
 

@@ -42,6 +42,54 @@ pub(crate) fn models_store_and_read_rows(server: &impl SqlServer, route: &str, d
     let mut placed = watch(&broker, "placed");
     send(&broker, "seen/7", "");
     assert_eq!(next(&mut placed), r#"placed={"id":"7","place":"hall","floor":2.5}"#);
+    // What no row has is nothing in each, and is told.
+    broker.command_ok(
+        "-addModel DEFINE MODEL Lost COLLAPSED\n    ADD STRING \"id\"\n    ADD STRING \"place\"\n    FETCH FROM \"Db\" WITH TABLE \"devices\" WHEN ident EQUALS {id}\n",
+    );
+    broker.command_ok(
+        "-addAction DEFINE ACTION Lose\nON TOPIC \"lost/+\" DO\n    PUBLISH MODEL Lost TO \"placed\" WITH\n        id = TOPIC POSITION 2\n",
+    );
+    let mut standing = Standing::of(&broker, "Db");
+    send(&broker, "lost/7", "");
+    let told = standing.until("has no column 'ident', which a question names");
+    assert!(told.contains("(COLUMN)"), "{told}");
+    assert!(told.contains(r#""lastErrorIsOver":true"#), "{told}");
+}
+
+/// A query with a name that the server does not know is told before there is a message for it, as long as it is so; `route` makes one of events.
+pub(crate) fn misspelt_names_are_told(
+    server: &impl SqlServer,
+    table: &str,
+    route: impl FnOnce(&str) -> String,
+    code: &str,
+) {
+    server.sql(table);
+    let broker = broker();
+    let mut errors = broker.root("reader of errors");
+    errors.subscribe_to("$SYS/Coreflux/Routes/Db/Error", lotmq_client::QoS::AtMostOnce).unwrap();
+    let mut standing = Standing::of(&broker, "Db");
+    let events =
+        event("Good", "good/+", "QUERY \"INSERT INTO t (topic, n) VALUES ('{topic.2}', {payload})\"")
+            + &event("Lazy", "lazy/+", "TABLE \"lazy\"")
+            + &event("Reads", "reads/+", "QUERY \"SELECT * FROM lazy WHERE n = {payload}\"")
+            + &event("Bad", "bad/+", "QUERY \"UPDATE t SET n = {payload} WHERE tpoic = '{topic.2}'\"");
+    broker.command_ok(&route(&events));
+    let told = standing.until("Bad: QUERY cannot be prepared");
+    for part in ["tpoic", code, r#""lastErrorIsOver":false"#, r#""health":"Yellow""#, r#""Connected""#] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(!told.contains("more)"), "a table that the route makes is none: {told}");
+    let error = errors.receive(lotmq_test_support::WAIT_MAX).unwrap().unwrap().text();
+    assert!(error.contains("ROUTE_QUERY") && error.contains("tpoic"), "{error}");
+    let listed = broker.command_ok("-listRoutes").data()[0]["reason"].to_string();
+    assert!(listed.contains("tpoic"), "{listed}");
+    // Somebody makes the column; what is known is asked again behind a batch.
+    server.sql("ALTER TABLE t ADD COLUMN tpoic varchar(10)");
+    eventually("it is over", || {
+        send(&broker, "good/a", "1");
+        let told = standing.0.receive(lotmq_test_support::WAIT_MAX).unwrap().unwrap().text();
+        (!told.contains("cannot be prepared")).then_some(())
+    });
 }
 
 /// Ends the server and then freezes it while thousands of rows go into the table `t`, of a topic, a number and an `id` by which rows count up.

@@ -55,6 +55,7 @@ pub const RUN_CODES: &[&str] = &[
     "PYTHON_UNKNOWN",
     "ROUTE_AWAY",
     "ROUTE_PANIC",
+    "ROUTE_QUERY",
     "ROUTE_REFUSED",
     "ROUTE_REJECTED",
     "ROUTE_RUN",

@@ -7,7 +7,8 @@ use lotmq_guest::route::Failure;
 use mysql_common::Value;
 use route_sql::rows::{self, Column, Row};
 use route_sql::{
-    Answer, Block, Database, Dialect, Filled, KnownTable, KnownTables, Server, Target, Write, affected,
+    Answer, Block, Database, Dialect, Filled, KnownTable, KnownTables, Server, Target, UnknownName, Write,
+    affected,
 };
 
 use crate::fault::{Fault, broken};
@@ -262,6 +263,14 @@ impl Database for MySql {
 
     fn ask(&mut self, filled: &Filled) -> Result<(String, u64), Failure> {
         self.fresh(|database| database.asked(filled))
+    }
+
+    fn unknown_name(&mut self, statement: &Filled) -> Result<Option<UnknownName>, Failure> {
+        match self.session.prepare(&statement.sql) {
+            Err(fault) if fault.is_of_the_connection() => Err(fault.of_statement(self.is_raw)),
+            Err(fault) => Ok(fault.unknown_name()),
+            Ok(_) => Ok(None),
+        }
     }
 
     fn columns(&mut self, table: &str) -> Result<Option<Cow<'_, [Column]>>, Failure> {

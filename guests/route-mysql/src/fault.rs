@@ -6,6 +6,7 @@ use lotmq_guest::route::Failure;
 use mysql_common::constants::CapabilityFlags;
 use mysql_common::io::ParseBuf;
 use mysql_common::packets::ErrPacket;
+use route_sql::UnknownName;
 
 use crate::limits::PACKET_BYTES_MAX;
 
@@ -40,7 +41,13 @@ const LOGIN: [u16; 15] =
     [1044, 1045, 1049, 1130, 1251, 1275, 1403, 1524, 1698, 1820, 1862, 3032, 3118, 3159, 4151];
 
 /// What was prepared or is known of tables is not so any more: unknown column, no such table, statements to prepare again.
-const STALE: [u16; 5] = [1054, 1146, 1243, 1461, 1615];
+const STALE: [u16; 5] = [BAD_FIELD, NO_SUCH_TABLE, 1243, 1461, 1615];
+
+/// A column that is not there.
+const BAD_FIELD: u16 = 1054;
+
+/// A table that is not there.
+const NO_SUCH_TABLE: u16 = 1146;
 
 /// What the server has against a statement whatever its values are: database, table, column, function or right that is not there, and syntax.
 const OF_STATEMENT: [u16; 14] =
@@ -82,6 +89,15 @@ impl Fault {
     /// Whether it may come of what is remembered of statements and tables.
     pub(crate) fn is_stale(&self) -> bool {
         STALE.contains(&self.code())
+    }
+
+    /// The name that the server does not know, where that is what it says.
+    pub(crate) fn unknown_name(&self) -> Option<UnknownName> {
+        match self.code() {
+            BAD_FIELD => Some(UnknownName::Column(self.text())),
+            NO_SUCH_TABLE => Some(UnknownName::Table(self.text())),
+            _ => None,
+        }
     }
 
     /// Whether a value was not what its column takes, as a time with a zone.
@@ -202,7 +218,11 @@ mod tests {
             let classes = (class(&fault.clone().of_statement(false)), class(&fault.of_login()));
             assert_eq!(classes, (of_statement, of_login), "{code}");
         }
-        assert_eq!(class(&server(1146, "42S02").of_statement(true)), "reject", "a message may name the table");
+        assert_eq!(
+            class(&server(1146, "42S02").of_statement(true)),
+            "reject",
+            "a message may name the table"
+        );
     }
 
     #[test]

@@ -157,7 +157,7 @@ impl Session {
         let _ = self.exchange(|session| session.wire.command(&[QUIT]));
     }
 
-    fn prepare(&mut self, sql: &str) -> Result<u32, Fault> {
+    pub(crate) fn prepare(&mut self, sql: &str) -> Result<u32, Fault> {
         if let Some(id) = self.prepared.get(sql) {
             return Ok(*id);
         }

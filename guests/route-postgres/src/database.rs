@@ -8,7 +8,8 @@ use lotmq_guest::route::{Failure, Level, log, metrics};
 use route_sql::limits::TABLES_MAX;
 use route_sql::rows::{self, Column, Row};
 use route_sql::{
-    Block, Database, Dialect, Filled, Insert, KnownTables, Parameter, Server, Tasks, UNPREPARED, Write,
+    Block, Database, Dialect, Filled, Insert, KnownTables, Parameter, Server, Tasks, UNPREPARED, UnknownName,
+    Write,
 };
 
 use crate::fault::Fault;
@@ -153,7 +154,7 @@ impl Postgres {
 
     /// Whether an error may come of what is remembered of tables.
     fn may_be_outdated(&self, fault: &Fault) -> bool {
-        !self.tables.is_empty() && matches!(fault.code.as_str(), "42P01" | "42703")
+        !self.tables.is_empty() && matches!(fault.code.as_str(), UNDEFINED_TABLE | UNDEFINED_COLUMN)
     }
 
     fn plan(&mut self, plan: &mut Plan, writes: &[Write<'_>], may_join: bool) -> Result<(), Fault> {
@@ -316,6 +317,10 @@ impl Postgres {
 /// Error of an insert that would change a row twice, as an upsert of two messages for the same row.
 const SAME_ROW_TWICE: &str = "21000";
 
+/// Errors of a name that is not there.
+const UNDEFINED_COLUMN: &str = "42703";
+const UNDEFINED_TABLE: &str = "42P01";
+
 /// Errors of a table or a column that is there already.
 const IS_THERE: [&str; 4] = ["42P07", "42701", "42710", "23505"];
 
@@ -398,6 +403,18 @@ impl Database for Postgres {
             Way::Apart(Some(reason)) => format!("one by one: {reason}"),
             Way::Unprepared(reason) => format!("{UNPREPARED}: {reason}"),
         })
+    }
+
+    fn unknown_name(&mut self, statement: &Filled) -> Result<Option<UnknownName>, Failure> {
+        match self.session.prepare(&statement.sql, &[]) {
+            Ok(_) => Ok(None),
+            Err(Fault { code, failure: Failure::Reject(reason), .. }) => Ok(match code.as_str() {
+                UNDEFINED_COLUMN => Some(UnknownName::Column(reason)),
+                UNDEFINED_TABLE => Some(UnknownName::Table(reason)),
+                _ => None,
+            }),
+            Err(fault) => Err(fault.failure),
+        }
     }
 
     fn columns(&mut self, table: &str) -> Result<Option<Cow<'_, [Column]>>, Failure> {

@@ -16,6 +16,7 @@ use super::route_types;
 use super::routes::Routes as Drivers;
 use super::services::TenantServices;
 use crate::guests::HasPrograms as _;
+use crate::process::clock::definitions_now;
 use crate::process::this_turn;
 
 impl FiberServices for TenantServices {
@@ -90,6 +91,12 @@ impl FiberServices for TenantServices {
     fn report(&self, run: &RunContext, severity: Severity, code: &str, message: &str) {
         let Some((tenant, definition)) = self.definition(run) else { return };
         let error = DefinitionError { code, message, ..DefinitionError::default() };
+        // What is recorded of the definition is not what its route shows of itself.
+        if let Some(route) = tenant.programs().guests.route_by_id(definition.id) {
+            let text = format!("{} ({code})", tenant.programs().variables.masked_text(message));
+            let now = definitions_now(&*this_turn::with(|turn| Arc::clone(&turn.core)).clock).wall;
+            route.update(|standing| standing.reported(&text, now));
+        }
         this_turn::with(|turn| match severity {
             Severity::Warning => {
                 turn.core.counters.guest_warnings.add(1);

@@ -164,6 +164,8 @@ codes! {
             "The connection failed or was lost. The route tries again, and what waits for it is kept up to its limit."
         ROUTE_PANIC "a fault of the broker in a route"
             "The broker's own code for the route gave up, which it should not. What it was delivering is lost, and the route begins anew. The log has more; please report it."
+        ROUTE_QUERY "a query of a route cannot be prepared"
+            "What the route is connected to does not know a column or a table that its `QUERY` names, or cannot read it. The message names the event and has its answer. Messages of that event would not pass; correct the definition, or make what is missing. Told once; the status of the route says it until a batch has shown that it is over."
         ROUTE_REFUSED "a route refused a question"
             "GET MODEL or a call asked a route for rows, and what it is connected to said no. The message is its answer."
         ROUTE_REJECTED "a message cannot pass a route"

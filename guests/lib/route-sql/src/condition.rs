@@ -25,6 +25,15 @@ impl Question {
         self.0["table"].as_str().unwrap_or_default()
     }
 
+    /// Columns that it names and its table, with these columns, has not.
+    pub(crate) fn unknown_columns(&self, dialect: Dialect, columns: &[Column]) -> Vec<&str> {
+        let mut named = Vec::new();
+        collect_columns(&self.0["where"], DEPTH_MAX, &mut named);
+        named.extend(self.0["order"]["column"].as_str());
+        named.retain(|name| !has_column(dialect, columns, name));
+        named
+    }
+
     /// The query for a table with these columns.
     pub(crate) fn filled(&self, dialect: Dialect, columns: &[Column]) -> Result<Filled, String> {
         let number = dialect.row_number().0;
@@ -66,6 +75,22 @@ impl Question {
     }
 }
 
+/// Collects the columns that a condition names.
+fn collect_columns<'a>(condition: &'a Json, depth_left: usize, named: &mut Vec<&'a str>) {
+    let Some(depth_left) = depth_left.checked_sub(1) else { return };
+    named.extend(condition["column"].as_str());
+    for inner in ["and", "or"].into_iter().filter_map(|word| condition[word].as_array()).flatten() {
+        collect_columns(inner, depth_left, named);
+    }
+    collect_columns(&condition["not"], depth_left, named);
+}
+
+fn has_column(dialect: Dialect, columns: &[Column], name: &str) -> bool {
+    let is_it =
+        |known: &str| if dialect.ignores_case() { known.eq_ignore_ascii_case(name) } else { known == name };
+    columns.iter().any(|column| is_it(&column.name))
+}
+
 /// Types of texts, in the words of the databases that compare no text with a number.
 const TEXTS: [&str; 10] = [
     "text",
@@ -97,10 +122,7 @@ impl Writer<'_> {
 
     /// Whether the table has a column.
     fn has(&self, name: &str) -> bool {
-        let is_it = |known: &str| {
-            if self.dialect.ignores_case() { known.eq_ignore_ascii_case(name) } else { known == name }
-        };
-        self.columns.iter().any(|column| is_it(&column.name))
+        has_column(self.dialect, self.columns, name)
     }
 
     /// A column; NULL where the table does not have it, as in a row without such a member.

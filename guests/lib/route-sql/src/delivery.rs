@@ -45,11 +45,28 @@ pub trait Database {
         Ok(if insert.is_some() { "rows together" } else { "one by one" }.to_owned())
     }
 
+    /// A name in a statement that the server does not know, found by preparing it; `None` where it knows all, or something else is wrong.
+    ///
+    /// # Errors
+    /// Why it cannot be known.
+    fn unknown_name(&mut self, _statement: &Filled) -> Result<Option<UnknownName>, Failure> {
+        Ok(None)
+    }
+
     /// Columns of a table; `None` when there is none of this name.
     ///
     /// # Errors
     /// Why they cannot be known.
     fn columns(&mut self, table: &str) -> Result<Option<Cow<'_, [crate::rows::Column]>>, Failure>;
+}
+
+/// A name that the server does not know, in its words.
+#[derive(Debug)]
+pub enum UnknownName {
+    /// That of a table.
+    Table(String),
+    /// That of a column.
+    Column(String),
 }
 
 /// Something that is written.
@@ -308,9 +325,31 @@ mod tests {
             Ok(("[]".to_owned(), 0))
         }
 
+        fn unknown_name(&mut self, statement: &Filled) -> Result<Option<UnknownName>, Failure> {
+            let column = statement.sql.contains("nope").then(|| UnknownName::Column("no nope".to_owned()));
+            let table =
+                || statement.sql.contains("late").then(|| UnknownName::Table("no \"late\"".to_owned()));
+            Ok(column.or_else(table))
+        }
+
         fn columns(&mut self, _: &str) -> Result<Option<Cow<'_, [crate::rows::Column]>>, Failure> {
             Ok(None)
         }
+    }
+
+    #[test]
+    fn names_that_the_server_does_not_know_are_told_before_there_are_messages() {
+        let text = r#"{"sections":{},"events":{"bad":{"QUERY":{"template":["UPDATE t SET a = 1 WHERE nope = '","'"],"placeholders":["payload"]}},
+            "makes":{"TABLE":"late"},"reads":{"QUERY":"SELECT * FROM late"}},"mappings":{}}"#;
+        let tasks = Tasks::read(&Configuration::parse(text).unwrap(), Dialect::Postgres, false).unwrap();
+        let mut fake = Fake { is_atomic: true, written: Vec::new() };
+        let mut ask = |operation: &str| crate::request::request(&mut fake, &tasks, operation, b"{}");
+        let told = String::from_utf8(ask("paths").unwrap()).unwrap();
+        assert_eq!(told, r#"{"bad":"cannot be prepared: no nope","reads":"one by one"}"#);
+        let refused = ask("probe").unwrap_err();
+        assert!(
+            matches!(refused, Failure::Retry(reason) if reason.ends_with("bad cannot be prepared: no nope"))
+        );
     }
 
     fn tasks() -> Tasks {

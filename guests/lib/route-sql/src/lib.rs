@@ -27,11 +27,11 @@ pub mod time;
 
 pub use answer::{Answer, affected};
 pub use config::{SCHEMA, Server};
-pub use lotmq_connection_string::pairs as pairs_of;
-pub use delivery::{Block, Database, Write};
+pub use delivery::{Block, Database, UnknownName, Write};
 pub use dialect::{ColumnKind, Dialect};
 pub use insert::Insert;
 pub use known_tables::{KnownTable, KnownTables};
+pub use lotmq_connection_string::pairs as pairs_of;
 pub use opened::Opened;
 pub use request::UNPREPARED;
 pub use statement::{Filled, Parameter, Statement};

@@ -21,6 +21,9 @@ pub const PREPARED_MAX: usize = 128;
 /// Tables whose columns are remembered; with more of them all are asked for again.
 pub const TABLES_MAX: usize = 256;
 
+/// Columns that are not there and have been told, each once.
+pub const COLUMNS_TOLD_MAX: usize = 256;
+
 /// Columns of a row of a JSON object: what PostgreSQL has at most.
 pub const COLUMNS_MAX: usize = 1_600;
 

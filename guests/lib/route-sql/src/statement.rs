@@ -123,6 +123,15 @@ impl Statement {
         Ok(filled)
     }
 
+    /// The statement as it would be for some message, to be prepared and not run; `None` where values are a part of its text, so that nothing of it is known before.
+    #[must_use]
+    pub fn sample(&self) -> Option<Filled> {
+        if self.raw.is_some() || !self.takes_parameters {
+            return None;
+        }
+        self.filled(&vec![Value::Integer(1); self.names.len()]).ok()
+    }
+
     /// The type as which the database would read a number: parameters have none by themselves. Those of MySQL and SQL Server do.
     fn number_type(&self, value: &Parameter) -> Option<&'static str> {
         match value {

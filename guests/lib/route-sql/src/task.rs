@@ -62,11 +62,24 @@ impl Tasks {
 
     /// Queries by the names of their events and mappings, with the insert whose rows may go together; `None` where each message goes by itself.
     pub fn queries(&self) -> impl Iterator<Item = (&str, Option<&Insert>)> {
+        self.statements().map(|(name, insert, _)| (name, insert))
+    }
+
+    /// The same with their statements.
+    pub(crate) fn statements(&self) -> impl Iterator<Item = (&str, Option<&Insert>, &Statement)> {
         let tasks = self.events.iter().chain(&self.mappings);
         tasks.filter_map(|(name, task)| {
-            let insert = task.query.as_ref()?.insert.as_ref();
-            Some((name.as_str(), insert.filter(|_| task.answer.is_none())))
+            let query = task.query.as_ref()?;
+            let insert = query.insert.as_ref().filter(|_| task.answer.is_none());
+            Some((name.as_str(), insert, &query.statement))
         })
+    }
+
+    /// Whether one of the tables that the route makes by itself, when it has rows for it, is named in a text.
+    pub(crate) fn makes_table_in(&self, text: &str) -> bool {
+        let tasks = self.events.values().chain(self.mappings.values());
+        let mut made = tasks.filter(|task| task.query.is_none()).map(|task| task.table.as_str());
+        made.any(|table| text.contains(table.rsplit('.').next().unwrap_or(table)))
     }
 
     pub(crate) fn of<'a>(&'a self, delivery: &'a Delivery) -> Result<Work<'a>, String> {

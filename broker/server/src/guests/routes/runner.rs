@@ -4,6 +4,7 @@
 //! Replacing gives it another version and keeps the mailbox; the drivers go over to it between two calls of the guest. No lock is held while
 //! a guest runs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -495,7 +496,7 @@ impl SharedRoute {
         self.standing.begins_anew(now);
         self.stands_still = false;
         self.is_alone = false;
-        self.standing.paths = Arc::default();
+        self.standing.paths_are(BTreeMap::new(), None, now);
         self.standing.failing_tags = None;
         self.version.fit(&mut self.mailbox);
         self.mailbox.begin_anew();

@@ -86,6 +86,8 @@ pub(crate) struct Standing {
     last_activity: Option<Timestamp>,
     last_success: Option<Timestamp>,
     last_error: Option<(String, Timestamp)>,
+    /// What its guest has told last of itself, which is neither a failure nor a reason to be away.
+    reported: Option<(String, Timestamp)>,
     connected_since: Option<Timestamp>,
     /// Whether one of its instances has lost the far side in a call, and nothing has been heard of it since: what the others believe of their connections is from before.
     is_doubtful: bool,
@@ -97,6 +99,8 @@ pub(crate) struct Standing {
     pub(crate) deliveries: DeliveryFigures,
     /// Which way the messages of each query go, as its guest has told.
     pub(crate) paths: Arc<BTreeMap<String, String>>,
+    /// Query that the other side does not take as it is, with why, and since when.
+    refused_query: Option<(String, Timestamp)>,
     /// Its tags that have no value; `None` where its guest has told nothing of tags.
     pub(crate) failing_tags: Option<Arc<FailingTags>>,
 }
@@ -223,6 +227,8 @@ impl Standing {
             last_activity: None,
             last_success: None,
             last_error: None,
+            reported: None,
+            refused_query: None,
             connected_since: None,
             is_doubtful: false,
             runs: RunTrouble::default(),
@@ -475,6 +481,27 @@ impl Standing {
         self.last_error = Some((reason.to_owned(), now));
     }
 
+    /// Notes what its guest has told of itself.
+    pub(crate) fn reported(&mut self, text: &str, now: Timestamp) {
+        self.reported = Some((text.to_owned(), now));
+    }
+
+    /// Notes which way the messages of each query go, and the first query that the other side does not take; whether that one is news.
+    pub(crate) fn paths_are(
+        &mut self,
+        paths: BTreeMap<String, String>,
+        refused: Option<String>,
+        now: Timestamp,
+    ) -> bool {
+        self.paths = paths.into();
+        let is_news =
+            refused.is_some() && self.refused_query.as_ref().map(|(text, _)| text) != refused.as_ref();
+        if is_news || refused.is_none() {
+            self.refused_query = refused.map(|text| (text, now));
+        }
+        is_news
+    }
+
     fn note(&mut self, failure: Option<FailedOperation>, now: Timestamp) {
         let counts = |at: &Timestamp| now.duration_since(*at) < REFUSED_WRITE_COUNTS;
         self.runs.refused_write.take_if(|(_, at)| !counts(at));
@@ -555,7 +582,9 @@ impl Standing {
         }
         let trouble = self.events.trouble().filter(|_| self.connection() == Connection::Connected);
         let trouble = trouble.map(|(_, reason, at)| (reason, at));
-        trouble.or_else(|| self.last_error.as_ref().map(|(reason, at)| (reason.as_str(), *at)))
+        let refused = || self.refused_query.as_ref().filter(|_| !self.is_away());
+        let told = || [&self.last_error, &self.reported].into_iter().flatten().max_by_key(|(_, at)| *at);
+        trouble.or_else(|| refused().or_else(told).map(|(reason, at)| (reason.as_str(), *at)))
     }
 
     /// Reason why it is not connected, or why what it tried last of an event did not pass, where it was told.
@@ -579,9 +608,10 @@ impl Standing {
         matches!(self.connection(), Connection::Disconnected | Connection::Reconnecting)
     }
 
-    /// What is wrong with it, where something is: [`reason`](Self::reason), and, of one that is connected, which of its tags have no value.
+    /// What is wrong with it, where something is: [`reason`](Self::reason), else a query that the other side does not take; and, of one that is connected, which of its tags have no value.
     pub(crate) fn trouble(&self) -> Option<String> {
-        let reason = self.reason();
+        let refused = || self.refused_query.as_ref().map(|(text, _)| text.clone());
+        let reason = self.reason().or_else(refused);
         let tags = self.failing_tags.as_ref().and_then(|tags| tags.text());
         match (reason, tags) {
             (Some(reason), Some(tags)) if !self.is_stopped && !self.is_away() => {
@@ -599,18 +629,18 @@ impl Standing {
 
     /// Health: `Green`, `Yellow` or `Red`. What stands still is `Red` at once: it does not come back by itself. What only waits is `Yellow`, where the oldest message of an event has
     /// waited for long and nothing of that event has passed meanwhile: a far side that answers nothing is away before anybody has said so. `waits` says how long that is. So is one of
-    /// whose tags some have no value. One that may not publish what it brings, or all of whose runs fail for long, is `Red`, however seldom they are tried.
+    /// whose tags some have no value, or with a query that the other side does not take. One that may not publish what it brings, or all of whose runs fail for long, is `Red`, however seldom they are tried.
     pub(crate) fn health(&self, waits: &[EventWait], now: Timestamp) -> &'static str {
         let is_away = self.connection() == Connection::Disconnected
             || self.away_since.is_some_and(|since| now.duration_since(since) > AWAY_MAX);
         let fails = self.events.fails_for(waits, AWAY_MAX, now)
             || self.runs_have_failed_for(now).is_some_and(|time| time > AWAY_MAX)
             || self.runs.refused_write.is_some();
-        let lacks_tags = self.failing_tags().is_some_and(|failing| failing > 0);
+        let lacks = self.failing_tags().is_some_and(|failing| failing > 0) || self.refused_query.is_some();
         match self.rate(now) {
             _ if is_away || fails || self.hangs(waits, LONG_STANDSTILL, now) => "Red",
             rate if rate > 0.5 => "Red",
-            rate if rate > 0.1 || lacks_tags || self.is_away() => "Yellow",
+            rate if rate > 0.1 || lacks || self.is_away() => "Yellow",
             _ if self.hangs(waits, STANDSTILL, now) => "Yellow",
             _ => "Green",
         }

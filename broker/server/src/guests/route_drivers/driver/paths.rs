@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lot_facts::RouteFacts;
+use lotmq_definitions::RunError;
 use lotmq_host::route::{Abilities, RouteInstance};
+use tracing::warn;
 
 use super::asking::told_when_asked;
 use super::{Driver, Ended};
@@ -18,6 +20,9 @@ use crate::limits::{ROUTE_PATH_CHARACTERS_MAX, ROUTE_PATHS_PAUSE};
 
 /// Request by which a guest is asked.
 const OPERATION: &str = "paths";
+
+/// Beginning of the path of a query that the other side does not take.
+const UNPREPARED: &str = "cannot be prepared";
 
 /// When a guest is asked for the paths of its messages.
 pub(super) struct Paths {
@@ -50,7 +55,7 @@ impl Paths {
             Ok(answer) => {
                 let told = answer.and_then(|answer| paths(version.said(), &answer));
                 self.due = told.is_some().then(|| Instant::now() + ROUTE_PATHS_PAUSE);
-                tell(driver, told.unwrap_or_default());
+                tell(driver, version, told.unwrap_or_default());
                 None
             }
             Err(ended) => Some(ended),
@@ -58,12 +63,31 @@ impl Paths {
     }
 }
 
-fn tell(driver: &Driver, paths: BTreeMap<String, String>) {
+fn tell(driver: &Driver, version: &Version, paths: BTreeMap<String, String>) {
     let masked = paths.into_iter().map(|(name, path)| (name, driver.masked(&path)));
     let paths: BTreeMap<String, String> = masked.collect();
-    if *driver.route.standing().paths != paths {
-        driver.route.update(|standing| standing.paths = paths.into());
+    if *driver.route.standing().paths == paths {
+        return;
     }
+    let refused = refused(&paths);
+    let (mut is_news, now) = (false, driver.now());
+    driver.route.update(|standing| is_news = standing.paths_are(paths, refused.clone(), now));
+    if let Some(text) = refused.filter(|_| is_news) {
+        // The reason is the other side's own words, which are for the route's topics.
+        warn!(target: "routes", route = &**version.definition.name(), "a query of a route cannot be prepared");
+        driver.record(version, &RunError { code: "ROUTE_QUERY", message: &text, ..RunError::default() }, 0);
+    }
+}
+
+/// The first query that the other side does not take, and why, with how many others there are.
+fn refused(paths: &BTreeMap<String, String>) -> Option<String> {
+    let mut refused = paths.iter().filter(|(_, path)| path.starts_with(UNPREPARED));
+    let (name, path) = refused.next()?;
+    let others = match refused.count() {
+        0 => String::new(),
+        others => format!(" (and {others} more)"),
+    };
+    Some(format!("{name}: QUERY {path}{others}"))
 }
 
 /// Names of the events and mappings that have a query.
@@ -85,6 +109,19 @@ fn paths(said: &RouteFacts, answer: &[u8]) -> Option<BTreeMap<String, String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_that_is_not_taken_is_named() {
+        let of = |paths: &[(&str, &str)]| {
+            refused(&paths.iter().map(|(name, path)| ((*name).to_owned(), (*path).to_owned())).collect())
+        };
+        assert_eq!(of(&[("a", "unnest"), ("b", "one by one: cannot be prepared")]), None);
+        assert_eq!(
+            of(&[("a", "unnest"), ("b", "cannot be prepared: no x"), ("c", "cannot be prepared: y")])
+                .unwrap(),
+            "b: QUERY cannot be prepared: no x (and 1 more)"
+        );
+    }
 
     #[test]
     fn only_what_is_said_of_queries_that_there_are_is_taken() {
