@@ -552,6 +552,12 @@ pub(crate) const ROUTE_BATCH_MAX: usize = 1000;
 /// Bytes of them, with 64 for each message, unless the first alone has more, or `BATCH_BYTES` says less. A guest has 64 MiB and may keep several copies.
 pub(crate) const ROUTE_BATCH_BYTES_MAX: usize = 1 << 20;
 
+/// Ends of connections in a row with one message alone, after which it is handed over with a few of those behind it. As many as a bridge counts before it asks whose fault that is.
+pub(crate) const ROUTE_ALONE_ENDS: u32 = 5;
+
+/// Number of those behind it: enough to find a smaller one, of another topic.
+pub(crate) const ROUTE_COMPANY_MESSAGES: usize = 64;
+
 /// Pause between two requests for the paths of messages: seldom enough to cost nothing, and soon enough for people.
 pub(crate) const ROUTE_PATHS_PAUSE: std::time::Duration = std::time::Duration::from_secs(10);
 

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use lotmq_codec::ReasonCode;
-use lotmq_guest::route::{Arrival, Failure, Interest, ambient, diagnostics, ingest, metrics, net};
+use lotmq_guest::route::{
+    AddresseeRef, Arrival, DeliveryRef, Failure, Interest, ambient, diagnostics, ingest, metrics, net,
+};
 
 use crate::closes::Closes;
 use crate::config::{Config, End, FarConfig, Flow};
@@ -358,6 +360,15 @@ impl Bridge {
             (None, _) => {}
         }
         Ok(())
+    }
+
+    /// Number of the broker that a delivery goes to.
+    pub(crate) fn far_of(&self, delivery: &DeliveryRef<'_>) -> Option<usize> {
+        let AddresseeRef::Mapping(mapping) = delivery.to else { return None };
+        match self.config.flows[self.config.of_delivery(mapping)?].to {
+            End::Far(number) => Some(number),
+            End::Own => None,
+        }
     }
 
     /// Whether other brokers have not acknowledged something besides this delivery.

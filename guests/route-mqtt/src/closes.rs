@@ -23,6 +23,8 @@ pub(crate) struct Closes {
     behind: BTreeMap<u64, u32>,
     /// Bytes of the largest message that was acknowledged; 0 where none was.
     taken_bytes: u64,
+    /// Sequence number and fingerprint of the last [witness](crate::witness), which the broker has although the host does not know it.
+    witness: Option<(u64, u64)>,
 }
 
 impl Closes {
@@ -42,6 +44,23 @@ impl Closes {
         if !self.behind.is_empty() {
             self.behind.remove(&sequence);
         }
+    }
+
+    /// Whether all speaks against a message, but that the broker has acknowledged nothing that it could be compared with.
+    pub(crate) fn wants_witness(&self, sequence: u64) -> bool {
+        self.taken_bytes == 0 && self.behind.get(&sequence).is_some_and(|closes| *closes >= CLOSES_MAX)
+    }
+
+    /// Notes that the broker has acknowledged the witness against a message.
+    pub(crate) fn is_witness(&mut self, sequence: u64, fingerprint: u64, bytes: u64) {
+        self.passed(sequence, bytes);
+        self.witness = Some((sequence, fingerprint));
+        self.keep();
+    }
+
+    /// Whether this message was the last witness.
+    pub(crate) fn was_witness(&self, sequence: u64, fingerprint: impl FnOnce() -> u64) -> bool {
+        self.witness.is_some_and(|(witness, known)| witness == sequence && known == fingerprint())
     }
 
     /// Notes that a connection has ended right behind a message that was sent alone.
@@ -72,7 +91,9 @@ impl Closes {
     /// Keeps what is known for the next connection.
     pub(crate) fn keep(&self) {
         let behind: Vec<_> = self.behind.iter().collect();
-        let kept = json!({ "places": self.places, "behind": behind, "taken": self.taken_bytes });
+        let witness = self.witness;
+        let kept =
+            json!({ "places": self.places, "behind": behind, "taken": self.taken_bytes, "witness": witness });
         // What cannot be kept is counted anew.
         let _ = state::set(KEY, kept.to_string().as_bytes());
     }
@@ -82,7 +103,9 @@ fn read(places: String, kept: &Json) -> Closes {
     let close = |it: &Json| Some((it[0].as_u64()?, u32::try_from(it[1].as_u64()?).ok()?));
     let behind = kept["behind"].as_array().into_iter().flatten().filter_map(close);
     let taken_bytes = kept["taken"].as_u64().unwrap_or(0);
-    Closes { places, behind: behind.take(CLOSING_MESSAGES_MAX).collect(), taken_bytes }
+    let witness =
+        kept["witness"].as_array().and_then(|it| Some((it.first()?.as_u64()?, it.get(1)?.as_u64()?)));
+    Closes { places, behind: behind.take(CLOSING_MESSAGES_MAX).collect(), taken_bytes, witness }
 }
 
 #[cfg(test)]
@@ -119,8 +142,20 @@ mod tests {
     }
 
     #[test]
+    fn a_witness_is_wanted_where_nothing_has_passed() {
+        assert!(closed(CLOSES_MAX, 0).wants_witness(7));
+        assert!(!closed(CLOSES_MAX - 1, 0).wants_witness(7));
+        assert!(!closed(CLOSES_MAX, 100).wants_witness(7), "it is known what passes");
+        let mut closes = closed(CLOSES_MAX, 0);
+        closes.is_witness(9, 1, 50);
+        assert!(closes.verdict(7, 60).is_some(), "it is larger than the witness");
+        assert!(closes.was_witness(9, || 1) && !closes.was_witness(9, || 2) && !closes.was_witness(8, || 1));
+    }
+
+    #[test]
     fn few_messages_are_counted_and_they_are_kept() {
         let mut closes = closed(3, 100);
+        closes.is_witness(5, u64::MAX, 90);
         (10..1_000).for_each(|sequence| closes.ended_behind(sequence));
         closes.ended_behind(7);
         assert_eq!((closes.behind.len(), closes.behind[&7]), (CLOSING_MESSAGES_MAX, 4));

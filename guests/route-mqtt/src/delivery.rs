@@ -6,9 +6,10 @@ use crate::bridge::{Bridge, Stand};
 use crate::failures;
 use crate::limits::{DELIVER_MS, RIGHT_BEHIND_MS};
 use crate::message::Passing;
+use crate::witness;
 
 /// A batch while it is delivered.
-struct Batch<'a> {
+pub(crate) struct Batch<'a> {
     deliveries: &'a [DeliveryRef<'a>],
     /// How many were sent, or need not be.
     tried: usize,
@@ -30,7 +31,10 @@ pub(crate) fn deliver(bridge: &mut Bridge, deliveries: &[DeliveryRef<'_>]) -> Re
         return Ok(Receipt { accepted: 1, rejected: vec![Rejection { index: 0, reason }] });
     }
     let mut batch = Batch::new(deliveries);
-    let delivered = batch.deliver(bridge);
+    let delivered = match witness::of(bridge, deliveries) {
+        Some(witness) => witness::deliver(bridge, deliveries, witness),
+        None => batch.deliver(bridge),
+    };
     if delivered.is_err() || bridge.failed.is_some() {
         batch.note_end(bridge);
     }
@@ -38,12 +42,12 @@ pub(crate) fn deliver(bridge: &mut Bridge, deliveries: &[DeliveryRef<'_>]) -> Re
 }
 
 impl<'a> Batch<'a> {
-    fn new(deliveries: &'a [DeliveryRef<'a>]) -> Batch<'a> {
+    pub(crate) fn new(deliveries: &'a [DeliveryRef<'a>]) -> Batch<'a> {
         let receipt = Receipt { accepted: 0, rejected: Vec::new() };
         Batch { deliveries, tried: 0, refused: Vec::new(), receipt, stopped: None, sent_at: None }
     }
 
-    fn deliver(&mut self, bridge: &mut Bridge) -> Result<Receipt, Failure> {
+    pub(crate) fn deliver(&mut self, bridge: &mut Bridge) -> Result<Receipt, Failure> {
         let began = ambient::monotonic_ms();
         loop {
             self.send(bridge);
@@ -71,7 +75,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Notes that the connection has ended: right behind a message that was alone on its way, or not.
-    fn note_end(&self, bridge: &mut Bridge) {
+    pub(crate) fn note_end(&self, bridge: &mut Bridge) {
         if let ([delivery], Some(sent_at)) = (self.deliveries, self.sent_at) {
             let is_soon = ambient::monotonic_ms().saturating_sub(sent_at) <= RIGHT_BEHIND_MS;
             match is_soon && bridge.has_only(delivery.sequence) {
@@ -150,13 +154,17 @@ impl<'a> Batch<'a> {
 }
 
 /// Bytes by which messages are compared: those of topic and payload.
-fn bytes_of(delivery: &DeliveryRef<'_>) -> u64 {
+pub(crate) fn bytes_of(delivery: &DeliveryRef<'_>) -> u64 {
     (delivery.message.topic.len() + delivery.message.payload.len()) as u64
 }
 
 /// Begins with a delivery, unless it is on its way already; whether there was room.
-fn begin(bridge: &mut Bridge, delivery: &DeliveryRef<'_>) -> Result<bool, String> {
+pub(crate) fn begin(bridge: &mut Bridge, delivery: &DeliveryRef<'_>) -> Result<bool, String> {
     if bridge.sent.contains_key(&delivery.sequence) {
+        return Ok(true);
+    }
+    if bridge.closes.was_witness(delivery.sequence, || witness::fingerprint(delivery)) {
+        bridge.sent.insert(delivery.sequence, Stand::Done);
         return Ok(true);
     }
     let AddresseeRef::Mapping(mapping) = delivery.to else {

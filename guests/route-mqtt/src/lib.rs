@@ -20,6 +20,7 @@ mod numbers;
 mod opening;
 mod snapshot;
 mod topic;
+mod witness;
 
 use bridge::Bridge;
 use config::Config;

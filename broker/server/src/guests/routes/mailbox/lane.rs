@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::post::{Addressee, Batches, Post};
 use super::rests::Rests;
 use crate::guests::routes::pause::Pause;
+use crate::limits::{ROUTE_ALONE_ENDS, ROUTE_COMPANY_MESSAGES};
 
 /// When something can be taken.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,8 +49,19 @@ pub(super) struct Lane {
     /// Sequence numbers at which a new batch begins: bounds of the parts of one that was refused, until it is found what cannot pass. They hold however often a
     /// part is tried.
     pub(super) cuts: BTreeSet<u64>,
-    /// Sequence number of the first message of those with which the connection ended last.
-    lost: Option<u64>,
+    /// With what the connection ended last.
+    lost: Option<Lost>,
+}
+
+/// Messages with which the connection has ended.
+#[derive(Clone, Copy, Debug)]
+struct Lost {
+    /// Sequence number of the first of them.
+    first: u64,
+    /// How often in a row it ended with that one alone.
+    alone: u32,
+    /// Whether it goes, or went, with a few of those behind it.
+    in_company: bool,
 }
 
 impl Lane {
@@ -176,9 +188,12 @@ impl Lane {
     /// Takes the first messages up to one for what has rested and is to be tried by itself.
     fn take_first_ones(&mut self, end: u64, batches: &Batches) -> Vec<Post> {
         let (mut bytes, rests) = (0, &self.rests);
+        let first = self.first_ready();
+        // One that goes in company does not fill the batch alone, however large it is.
+        let has_company = self.lost.is_some_and(|lost| lost.in_company && Some(lost.first) == first);
         let fits = |post: &&Post| {
-            let is_first = bytes == 0;
-            bytes += post.bytes();
+            let is_first = Some(post.sequence) == first;
+            bytes += if is_first && has_company { 0 } else { post.bytes() };
             let is_tried = !rests.is_empty() && rests.trial_of(&post.to).is_some();
             post.sequence < end && (is_first || bytes <= batches.bytes) && !is_tried
         };
@@ -279,14 +294,27 @@ impl Lane {
     }
 
     /// Puts back messages with which the connection ended: whole the first time, as who knows a batch by what is in it has to have it again, and halved when it ends so
-    /// again with the same in front.
+    /// again with the same in front. When that one was alone [`ROUTE_ALONE_ENDS`] times it comes once with a few of those behind it, by which the guest may find out whether it is to blame.
     pub(super) fn put_back_lost(&mut self, batch: VecDeque<Post>) {
-        let first = batch.front().map(|post| post.sequence);
-        let is_again = first.is_some() && self.lost == first;
-        self.lost = first;
-        match is_again {
-            true => self.put_back_halved(batch),
-            false => self.put_back(batch),
+        let Some(first) = batch.front().map(|post| post.sequence) else { return };
+        let before = self.lost.filter(|lost| lost.first == first);
+        let is_alone = batch.len() == 1;
+        let alone = before.filter(|lost| !lost.in_company).map_or(0, |lost| lost.alone) + u32::from(is_alone);
+        self.lost = Some(Lost { first, alone, in_company: false });
+        match before {
+            // It was alone before, so that halves tell nothing more.
+            Some(lost) if !is_alone && (lost.in_company || lost.alone > 0) => {
+                self.cuts.insert(first + 1);
+                self.put_back(batch);
+            }
+            Some(_) => self.put_back_halved(batch),
+            None => self.put_back(batch),
+        }
+        if alone >= ROUTE_ALONE_ENDS && self.posts.len() > 1 && self.first_ready() == Some(first) {
+            self.lost = Some(Lost { first, alone: 0, in_company: true });
+            let behind = self.posts.get(1 + ROUTE_COMPANY_MESSAGES).map_or(u64::MAX, |post| post.sequence);
+            self.cuts.retain(|cut| *cut >= behind);
+            self.cuts.insert(behind);
         }
     }
 

@@ -180,6 +180,35 @@ fn what_ends_the_connection_comes_whole_and_then_by_halves_until_it_stands_in_fr
 }
 
 #[test]
+fn what_ends_the_connection_alone_comes_with_a_few_of_those_behind_it() {
+    let mut mailbox = Mailbox::new();
+    mailbox.post(event(), (message(&vec![0; ROUTE_BATCH_BYTES_MAX]), 0), 0).unwrap();
+    let mut sizes = Vec::new();
+    for _ in 0..6 {
+        let batch = mailbox.take(0, u64::MAX);
+        sizes.push(batch.len());
+        mailbox.put_back_lost(0, batch.into());
+    }
+    assert_eq!(sizes, [1; 6], "nothing is behind it");
+    posts(&mut mailbox, 100);
+    sizes.clear();
+    let batch = loop {
+        let batch = mailbox.take(0, u64::MAX);
+        sizes.push(batch.len());
+        if sizes.len() == 13 {
+            break batch;
+        }
+        mailbox.put_back_lost(0, batch.into());
+    };
+    assert_eq!(sizes, [1, 65, 1, 1, 1, 1, 1, 65, 1, 1, 1, 1, 1]);
+    mailbox.put_back_lost(0, batch.into());
+    let batch = mailbox.take(0, u64::MAX);
+    mailbox.done(0, &batch[..1]);
+    mailbox.put_back(0, batch[1..].to_vec().into());
+    assert_eq!((mailbox.take(0, u64::MAX).len(), mailbox.take(0, u64::MAX).len()), (64, 36));
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let mut mailbox = Mailbox::new();
     mailbox.bound(2, ROUTE_MAILBOX_BYTES_MAX);

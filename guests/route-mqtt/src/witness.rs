@@ -1,0 +1,95 @@
+//! The witness: a smaller message that goes, alone, before one over which every connection to a broker has ended that has acknowledged nothing so far.
+//!
+//! That the broker acknowledges it shows that it takes messages, so the other one is too large for it. That one goes behind it on the same connection, and is given up if this ends
+//! so again. Where both are of one topic it does not, as it would arrive behind what came after it: it is given up at once.
+
+use lotmq_guest::route::{DeliveryRef, Failure, QoS, Receipt, Rejection};
+
+use crate::bridge::{Bridge, Stand};
+use crate::delivery::{Batch, begin, bytes_of};
+use crate::limits::DELIVER_MS;
+
+/// Index of the witness for the first of these deliveries; `None` where it needs none, or there is none. It is the first of its topic, so that it overtakes only others.
+pub(crate) fn of(bridge: &Bridge, deliveries: &[DeliveryRef<'_>]) -> Option<usize> {
+    let (suspect, others) = deliveries.split_first()?;
+    if others.is_empty() || !bridge.closes.wants_witness(suspect.sequence) {
+        return None;
+    }
+    let topic = |delivery: &DeliveryRef<'_>| delivery.message.topic.to_owned();
+    let is_witness = |index: usize| {
+        let it = &others[index];
+        it.message.qos != QoS::AtMostOnce
+            && bytes_of(it) < bytes_of(suspect)
+            && bridge.far_of(it).is_some()
+            && bridge.far_of(it) == bridge.far_of(suspect)
+            && !others[..index].iter().any(|before| topic(before) == topic(it))
+    };
+    let witnesses = || (0..others.len()).filter(|index| is_witness(*index));
+    let apart = witnesses().find(|index| topic(&others[*index]) != topic(suspect));
+    apart.or_else(|| witnesses().next()).map(|index| index + 1)
+}
+
+/// Hands the first of these deliveries over behind its witness.
+pub(crate) fn deliver(
+    bridge: &mut Bridge,
+    deliveries: &[DeliveryRef<'_>],
+    witness: usize,
+) -> Result<Receipt, Failure> {
+    let (suspect, witness) = (&deliveries[0], &deliveries[witness]);
+    match hear(bridge, witness) {
+        Ok(true) => {}
+        Ok(false) => return Batch::new(deliveries).deliver(bridge),
+        Err(failure) => {
+            // The broker takes others no better.
+            bridge.closes.ended_beside(suspect.sequence);
+            return Err(failure);
+        }
+    }
+    bridge.closes.is_witness(witness.sequence, fingerprint(witness), bytes_of(witness));
+    let ended = if witness.message.topic == suspect.message.topic {
+        None
+    } else {
+        let mut alone = Batch::new(&deliveries[..1]);
+        let delivered = alone.deliver(bridge);
+        let Err(failure) = delivered else { return delivered };
+        alone.note_end(bridge);
+        Some(failure)
+    };
+    match (bridge.closes.verdict(suspect.sequence, bytes_of(suspect)), ended) {
+        (Some(reason), ended) => {
+            bridge.failed = ended;
+            Ok(Receipt { accepted: 1, rejected: vec![Rejection { index: 0, reason }] })
+        }
+        (None, Some(failure)) => Err(failure),
+        (None, None) => Batch::new(deliveries).deliver(bridge),
+    }
+}
+
+/// Sends the witness, and waits until the broker has acknowledged it; false where it is none, because it goes nowhere or is refused.
+fn hear(bridge: &mut Bridge, witness: &DeliveryRef<'_>) -> Result<bool, Failure> {
+    let mut has_begun = false;
+    loop {
+        if !has_begun && !bridge.has_others(witness.sequence) {
+            match begin(bridge, witness) {
+                Ok(has_room) => has_begun = has_room,
+                Err(_) => return Ok(false),
+            }
+        }
+        let has_worked = bridge.work()?;
+        match bridge.sent.get(&witness.sequence) {
+            Some(Stand::Done) => return Ok(true),
+            Some(Stand::Refused(_)) => return Ok(false),
+            None if has_begun => return Ok(false),
+            Some(Stand::UnderWay) | None => {}
+        }
+        if !has_worked {
+            bridge.wait(DELIVER_MS, false)?;
+        }
+    }
+}
+
+/// A number that tells a delivery from another one that may have its sequence number after a restart.
+pub(crate) fn fingerprint(delivery: &DeliveryRef<'_>) -> u64 {
+    crate::message::Passing::of_host(delivery.message, delivery.properties.as_ref())
+        .fingerprint(delivery.received_ms)
+}
