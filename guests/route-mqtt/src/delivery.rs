@@ -6,7 +6,6 @@ use crate::bridge::{Bridge, Stand};
 use crate::failures;
 use crate::limits::{DELIVER_MS, RIGHT_BEHIND_MS};
 use crate::message::Passing;
-use crate::witness;
 
 /// A batch while it is delivered.
 pub(crate) struct Batch<'a> {
@@ -31,10 +30,7 @@ pub(crate) fn deliver(bridge: &mut Bridge, deliveries: &[DeliveryRef<'_>]) -> Re
         return Ok(Receipt { accepted: 1, rejected: vec![Rejection { index: 0, reason }] });
     }
     let mut batch = Batch::new(deliveries);
-    let delivered = match witness::of(bridge, deliveries) {
-        Some(witness) => witness::deliver(bridge, deliveries, witness),
-        None => batch.deliver(bridge),
-    };
+    let delivered = batch.deliver(bridge);
     if delivered.is_err() || bridge.failed.is_some() {
         batch.note_end(bridge);
     }
@@ -163,7 +159,7 @@ pub(crate) fn begin(bridge: &mut Bridge, delivery: &DeliveryRef<'_>) -> Result<b
     if bridge.sent.contains_key(&delivery.sequence) {
         return Ok(true);
     }
-    if bridge.closes.was_witness(delivery.sequence, || witness::fingerprint(delivery)) {
+    if bridge.closes.was_witness(delivery.sequence, || fingerprint(delivery)) {
         bridge.sent.insert(delivery.sequence, Stand::Done);
         return Ok(true);
     }
@@ -183,4 +179,9 @@ pub(crate) fn begin(bridge: &mut Bridge, delivery: &DeliveryRef<'_>) -> Result<b
         | Failure::Reconnect(reason)
         | Failure::Fatal(reason) => reason,
     })
+}
+
+/// A number that tells a delivery from another one that may have its sequence number after a restart.
+pub(crate) fn fingerprint(delivery: &DeliveryRef<'_>) -> u64 {
+    Passing::of_host(delivery.message, delivery.properties.as_ref()).fingerprint(delivery.received_ms)
 }

@@ -44,7 +44,7 @@ impl Route for MqttBridge {
 
     fn deliver_batch(mut batch: DeliveryBatch) -> Result<Receipt, Failure> {
         let deliveries = batch.deliveries()?;
-        with_bridge(|bridge| delivery::deliver(bridge, &deliveries))
+        with_bridge(|bridge| witness::deliver(bridge, &deliveries))
     }
 
     fn run(until_ms: u32) -> Result<u32, Failure> {

@@ -6,11 +6,21 @@
 use lotmq_guest::route::{DeliveryRef, Failure, QoS, Receipt, Rejection};
 
 use crate::bridge::{Bridge, Stand};
-use crate::delivery::{Batch, begin, bytes_of};
+use crate::delivery::{self, Batch, begin, bytes_of, fingerprint};
 use crate::limits::DELIVER_MS;
 
+/// Hands a batch over: as it is, or its first message behind a witness.
+pub(crate) fn deliver(bridge: &mut Bridge, deliveries: &[DeliveryRef<'_>]) -> Result<Receipt, Failure> {
+    let Some(witness) = of(bridge, deliveries) else { return delivery::deliver(bridge, deliveries) };
+    let delivered = deliver_behind(bridge, deliveries, witness);
+    if delivered.is_err() || bridge.failed.is_some() {
+        bridge.closes.keep();
+    }
+    delivered
+}
+
 /// Index of the witness for the first of these deliveries; `None` where it needs none, or there is none. It is the first of its topic, so that it overtakes only others.
-pub(crate) fn of(bridge: &Bridge, deliveries: &[DeliveryRef<'_>]) -> Option<usize> {
+fn of(bridge: &Bridge, deliveries: &[DeliveryRef<'_>]) -> Option<usize> {
     let (suspect, others) = deliveries.split_first()?;
     if others.is_empty() || !bridge.closes.wants_witness(suspect.sequence) {
         return None;
@@ -30,7 +40,7 @@ pub(crate) fn of(bridge: &Bridge, deliveries: &[DeliveryRef<'_>]) -> Option<usiz
 }
 
 /// Hands the first of these deliveries over behind its witness.
-pub(crate) fn deliver(
+fn deliver_behind(
     bridge: &mut Bridge,
     deliveries: &[DeliveryRef<'_>],
     witness: usize,
@@ -86,10 +96,4 @@ fn hear(bridge: &mut Bridge, witness: &DeliveryRef<'_>) -> Result<bool, Failure>
             bridge.wait(DELIVER_MS, false)?;
         }
     }
-}
-
-/// A number that tells a delivery from another one that may have its sequence number after a restart.
-pub(crate) fn fingerprint(delivery: &DeliveryRef<'_>) -> u64 {
-    crate::message::Passing::of_host(delivery.message, delivery.properties.as_ref())
-        .fingerprint(delivery.received_ms)
 }
