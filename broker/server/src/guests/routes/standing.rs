@@ -86,8 +86,6 @@ pub(crate) struct Standing {
     last_activity: Option<Timestamp>,
     last_success: Option<Timestamp>,
     last_error: Option<(String, Timestamp)>,
-    /// What its guest has told last of itself, which is neither a failure nor a reason to be away.
-    reported: Option<(String, Timestamp)>,
     connected_since: Option<Timestamp>,
     /// Whether one of its instances has lost the far side in a call, and nothing has been heard of it since: what the others believe of their connections is from before.
     is_doubtful: bool,
@@ -97,12 +95,21 @@ pub(crate) struct Standing {
     away_since: Option<Timestamp>,
     started: Timestamp,
     pub(crate) deliveries: DeliveryFigures,
-    /// Which way the messages of each query go, as its guest has told.
+    /// What its guest has told of itself.
+    pub(crate) told: Told,
+    /// Its tags that have no value; `None` where its guest has told nothing of tags.
+    pub(crate) failing_tags: Option<Arc<FailingTags>>,
+}
+
+/// What the guest of a route has told of itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    /// Which way the messages of each query go.
     pub(crate) paths: Arc<BTreeMap<String, String>>,
     /// Query that the other side does not take as it is, with why, and since when.
     refused_query: Option<(String, Timestamp)>,
-    /// Its tags that have no value; `None` where its guest has told nothing of tags.
-    pub(crate) failing_tags: Option<Arc<FailingTags>>,
+    /// What it has reported last, which is neither a failure nor a reason to be away.
+    reported: Option<(String, Timestamp)>,
 }
 
 /// What is wrong with what the guest of a route does by itself.
@@ -227,8 +234,6 @@ impl Standing {
             last_activity: None,
             last_success: None,
             last_error: None,
-            reported: None,
-            refused_query: None,
             connected_since: None,
             is_doubtful: false,
             runs: RunTrouble::default(),
@@ -238,7 +243,7 @@ impl Standing {
                 pace: Pace { last: Some(Mark::beginning(now)), before: None },
                 ..DeliveryFigures::default()
             },
-            paths: Arc::default(),
+            told: Told::default(),
             failing_tags: None,
         }
     }
@@ -483,7 +488,7 @@ impl Standing {
 
     /// Notes what its guest has told of itself.
     pub(crate) fn reported(&mut self, text: &str, now: Timestamp) {
-        self.reported = Some((text.to_owned(), now));
+        self.told.reported = Some((text.to_owned(), now));
     }
 
     /// Notes which way the messages of each query go, and the first query that the other side does not take; whether that one is news.
@@ -493,11 +498,11 @@ impl Standing {
         refused: Option<String>,
         now: Timestamp,
     ) -> bool {
-        self.paths = paths.into();
+        self.told.paths = paths.into();
         let is_news =
-            refused.is_some() && self.refused_query.as_ref().map(|(text, _)| text) != refused.as_ref();
+            refused.is_some() && self.told.refused_query.as_ref().map(|(text, _)| text) != refused.as_ref();
         if is_news || refused.is_none() {
-            self.refused_query = refused.map(|text| (text, now));
+            self.told.refused_query = refused.map(|text| (text, now));
         }
         is_news
     }
@@ -582,8 +587,8 @@ impl Standing {
         }
         let trouble = self.events.trouble().filter(|_| self.connection() == Connection::Connected);
         let trouble = trouble.map(|(_, reason, at)| (reason, at));
-        let refused = || self.refused_query.as_ref().filter(|_| !self.is_away());
-        let told = || [&self.last_error, &self.reported].into_iter().flatten().max_by_key(|(_, at)| *at);
+        let refused = || self.told.refused_query.as_ref().filter(|_| !self.is_away());
+        let told = || [&self.last_error, &self.told.reported].into_iter().flatten().max_by_key(|(_, at)| *at);
         trouble.or_else(|| refused().or_else(told).map(|(reason, at)| (reason.as_str(), *at)))
     }
 
@@ -610,7 +615,7 @@ impl Standing {
 
     /// What is wrong with it, where something is: [`reason`](Self::reason), else a query that the other side does not take; and, of one that is connected, which of its tags have no value.
     pub(crate) fn trouble(&self) -> Option<String> {
-        let refused = || self.refused_query.as_ref().map(|(text, _)| text.clone());
+        let refused = || self.told.refused_query.as_ref().map(|(text, _)| text.clone());
         let reason = self.reason().or_else(refused);
         let tags = self.failing_tags.as_ref().and_then(|tags| tags.text());
         match (reason, tags) {
@@ -636,7 +641,8 @@ impl Standing {
         let fails = self.events.fails_for(waits, AWAY_MAX, now)
             || self.runs_have_failed_for(now).is_some_and(|time| time > AWAY_MAX)
             || self.runs.refused_write.is_some();
-        let lacks = self.failing_tags().is_some_and(|failing| failing > 0) || self.refused_query.is_some();
+        let lacks =
+            self.failing_tags().is_some_and(|failing| failing > 0) || self.told.refused_query.is_some();
         match self.rate(now) {
             _ if is_away || fails || self.hangs(waits, LONG_STANDSTILL, now) => "Red",
             rate if rate > 0.5 => "Red",
@@ -728,8 +734,8 @@ impl Standing {
         if let Some(waits) = &beside.waits_to_publish {
             status["waitsToPublish"] = waits.as_str().into();
         }
-        if !self.paths.is_empty() {
-            status["paths"] = json!(*self.paths);
+        if !self.told.paths.is_empty() {
+            status["paths"] = json!(*self.told.paths);
         }
         if let Some(tags) = &self.failing_tags {
             status["tags"] = tags.to_json();

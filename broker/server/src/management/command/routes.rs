@@ -197,7 +197,7 @@ fn row(call: &Call<'_>, route: &RouteRunner, now: Timestamp) -> Row {
         },
         dead_letters: beside.dead_letters,
         dead_letters_dropped: beside.dead_letters_dropped,
-        paths: BTreeMap::clone(&standing.paths),
+        paths: BTreeMap::clone(&standing.told.paths),
         served: standing.deliveries.http.served.shown(),
     }
 }

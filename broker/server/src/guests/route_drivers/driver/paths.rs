@@ -66,7 +66,7 @@ impl Paths {
 fn tell(driver: &Driver, version: &Version, paths: BTreeMap<String, String>) {
     let masked = paths.into_iter().map(|(name, path)| (name, driver.masked(&path)));
     let paths: BTreeMap<String, String> = masked.collect();
-    if *driver.route.standing().paths == paths {
+    if *driver.route.standing().told.paths == paths {
         return;
     }
     let refused = refused(&paths);
