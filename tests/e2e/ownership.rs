@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::module_routes::accept;
 use crate::projects::zip;
-use crate::{assets, modules, python};
+use crate::{assets, modules, next, python, send, watch};
 
 /// What can be removed: its title, the command that adds `Mine`, and the verbs that remove it and all of its kind.
 struct Kind {
@@ -154,6 +154,52 @@ fn what_belongs_to_nobody_is_removed_by_anybody() {
     broker.command_ok("-removeUser ann");
     for Kind { remove, .. } in kinds() {
         done(&broker, "bob", remove);
+    }
+}
+
+/// Three ways to a model of the name: over the one that is nobody's now, behind its removal by others, and where the former owner had removed it.
+#[test]
+fn a_later_user_of_a_name_gets_nothing_that_models_of_the_former_one_remember() {
+    let (mut broker, _data) = with_users();
+    let model = |option: &str| {
+        format!(
+            "-addModel {option}DEFINE MODEL Badge COLLAPSED WITH TOPIC \"out\"\n    ADD STRING \"last\" WITH TOPIC \"in\" AS TRIGGER\n    ADD STRING \"all\" WITH (all + last)"
+        )
+    };
+    let said = |broker: &Broker, text: &str| {
+        let mut watcher = watch(broker, "out");
+        send(broker, "in", text);
+        next(&mut watcher)
+    };
+    for before in [&[][..], &["-removeModel Badge"]] {
+        for by_owner in [true, false] {
+            done(&broker, "ann", &model(""));
+            assert_eq!(said(&broker, "7"), r#"out={"last":"7","all":"7"}"#);
+            assert_eq!(said(&broker, "8"), r#"out={"last":"8","all":"78"}"#);
+            let remove = |broker: &Broker| {
+                before.iter().for_each(|it| drop(broker.command_ok(&format!("{it} -force"))))
+            };
+            if by_owner {
+                remove(&broker);
+            }
+            broker.command_ok("-removeUser ann");
+            if !by_owner {
+                remove(&broker);
+            }
+            broker.command_ok("-addUser ann password");
+            broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
+            broker.kill();
+            broker.start_again();
+            done(&broker, "ann", &model("-replace "));
+            assert_eq!(said(&broker, "9"), r#"out={"last":"9","all":"9"}"#, "{before:?} {by_owner}");
+            done(&broker, "ann", "-removeModel Badge");
+            done(&broker, "ann", &model(""));
+            assert_eq!(said(&broker, "1"), r#"out={"last":"1","all":"91"}"#, "what is one's own stays");
+            broker.command_ok("-removeUser ann");
+            broker.command_ok("-removeModel Badge");
+            broker.command_ok("-addUser ann password");
+            broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
+        }
     }
 }
 

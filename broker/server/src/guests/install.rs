@@ -207,24 +207,60 @@ impl Guests {
             self.clear_state(tenant, taken_over, batch);
             self.metrics.clear(taken_over.id);
         }
-        if installed.replaced.as_deref().is_none_or(|former| former.id != id) {
-            self.clear_memory_of_others(tenant, &installed.definition, batch);
+        if installed.definition.kind() != DefinitionKind::Model {
+            return;
+        }
+        match installed.replaced.as_deref() {
+            // Whatever name its keeper has: the former owner may be a removed user who was called as the new one is.
+            Some(former) if former.id != id => self.clear_memory(tenant, former.name(), |_| true, batch),
+            Some(_) => {}
+            None => {
+                let owner = ValueKeeper::of(&installed.definition).user;
+                self.clear_memory(tenant, installed.definition.name(), |user| user != owner, batch);
+            }
         }
     }
 
-    /// Removes what models of this name remembered for other owners; it stays when a model is removed, and is for whoever kept it.
-    fn clear_memory_of_others(&self, tenant: &Tenant, definition: &Definition, batch: &mut Batch) {
-        if definition.kind() != DefinitionKind::Model {
-            return;
-        }
-        let (memory, owner) = (rights::memory_of_model(definition.name()), ValueKeeper::of(definition).user);
+    /// Removes what models of this name remembered for the owners that are chosen. It stays when a model is removed, and is for whoever kept it, as long as he
+    /// is a user.
+    fn clear_memory(
+        &self,
+        tenant: &Tenant,
+        model: &str,
+        is_chosen: impl Fn(Option<&Arc<str>>) -> bool,
+        batch: &mut Batch,
+    ) {
+        let memory = rights::memory_of_model(model);
+        self.clear_chosen(tenant, |topic, user| topic.starts_with(&memory) && is_chosen(user), batch);
+    }
+
+    /// Removes what models that are gone remembered for a user who is removed: the next one of his name is somebody else. What models remember that are there
+    /// goes with them, as they are nobody's then.
+    pub(crate) fn clear_memory_of_removed(&self, tenant: &Tenant, user: &str, batch: &mut Batch) {
+        let registry = self.registry.read();
+        let is_left = |topic: &str| {
+            rights::model_of_memory(topic)
+                .is_some_and(|model| registry.get(DefinitionKind::Model, model).is_none())
+        };
+        let is_his = |keeper: Option<&Arc<str>>| keeper.is_some_and(|keeper| **keeper == *user);
+        self.clear_chosen(tenant, |topic, keeper| is_his(keeper) && is_left(topic), batch);
+    }
+
+    fn clear_chosen(
+        &self,
+        tenant: &Tenant,
+        is_chosen: impl Fn(&str, Option<&Arc<str>>) -> bool,
+        batch: &mut Batch,
+    ) {
+        // What is on its way to the store is in front of the batch then.
+        let mut cleared = self.saving.lock();
         let mut topics = Vec::new();
         self.values.each_kept(|topic, kept| {
-            if topic.starts_with(&memory) && kept.keeper.user != owner {
+            if is_chosen(topic, kept.keeper.user) {
                 topics.push(topic.to_owned());
             }
         });
-        self.clear(tenant, topics, &mut self.saving.lock(), batch);
+        self.clear(tenant, topics, &mut cleared, batch);
     }
 
     /// Removes the state of a definition, for good with `batch`: the next definition of its name, perhaps another user's, must not find it after a crash either.
@@ -311,6 +347,9 @@ impl Guests {
         }
         guests.end(tenant, &removed.definition, batch);
         guests.clear_state(tenant, &removed.definition, batch);
+        if kind == DefinitionKind::Model && removed.definition.owner().is_none() {
+            guests.clear_memory(tenant, name, |_| true, batch);
+        }
         guests.kept_errors.forget(&guests.values, &removed.definition);
         guests.metrics.clear(removed.definition.id);
         if kind == DefinitionKind::Module {

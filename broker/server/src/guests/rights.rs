@@ -22,6 +22,9 @@ use super::{TriggeredDefinition, authority};
 use crate::limits::{RIGHTS_REMEMBERED, RIGHTS_TOPIC_BYTES_MAX};
 use lotmq_core::tenant::Tenant;
 
+/// Beginning of the topics at which models keep their fields that name themselves.
+const MEMORY: &str = "$LOT/Models/";
+
 /// Rights of a version of a definition's code.
 pub(crate) struct Rights {
     reach: Reach,
@@ -168,7 +171,12 @@ impl Rights {
 
 /// Beginning of the topics at which a model keeps its fields that name themselves.
 pub(super) fn memory_of_model(name: &str) -> String {
-    format!("$LOT/Models/{name}/")
+    format!("{MEMORY}{name}/")
+}
+
+/// Model whose memory a topic is in.
+pub(super) fn model_of_memory(topic: &str) -> Option<&str> {
+    topic.strip_prefix(MEMORY)?.split('/').next()
 }
 
 /// Whether the rules are asked about what belongs to this owner.

@@ -115,6 +115,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut batch = Batch::new();
     accounts::delete(&mut batch, call.tenant.id, &user);
     call.tenant.programs().guests.store_without_owner(call.tenant, &user, &mut batch);
+    call.tenant.programs().guests.clear_memory_of_removed(call.tenant, &user, &mut batch);
     call.tenant.managed().projects.displaced.disown(&user, &mut batch);
     modules::store_without_owner(call.tenant, &user, &mut batch);
     call.tenant.managed().assets.disown(call.tenant.id, &user, &mut batch);
