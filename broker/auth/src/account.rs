@@ -3,12 +3,13 @@
 //! The [`Directory`](crate::Directory) changes accounts and returns the changed record; the caller persists it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{
-    ACCOUNTS_MAX, GROUPS_PER_ACCOUNT_MAX, PROPERTIES_PER_ACCOUNT_MAX, SETTING_NAME_BYTES_MAX,
+    GROUPS_PER_ACCOUNT_MAX, OF_OTHERS_PART, PROPERTIES_PER_ACCOUNT_MAX, SETTING_NAME_BYTES_MAX,
     SETTING_VALUE_BYTES_MAX,
 };
 use crate::name::NameError;
@@ -107,6 +108,12 @@ impl Account {
     /// "Admin" of the commands reference §7.2: `root`, a holder of `AllowedSystemConfiguration`, or a member of `admin`.
     pub fn is_admin(&self) -> bool {
         self.has(Flag::SystemConfiguration) || self.groups.contains(ADMIN_GROUP)
+    }
+
+    /// Bytes of its properties and groups.
+    pub(crate) fn details_bytes(&self) -> usize {
+        let properties = self.properties.iter().map(|(name, value)| name.len() + value.len());
+        properties.chain(self.groups.iter().map(String::len)).sum()
     }
 
     /// Sets a flag (its name in any case) or a free property.
@@ -226,6 +233,35 @@ impl Flags {
     }
 }
 
+/// AccountRoom that who changes the users of a tenant has in their bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountRoom {
+    /// All of it, as administrators have.
+    Whole,
+    /// What others can fill: they leave some to administrators.
+    OfOthers,
+}
+
+impl AccountRoom {
+    /// How much it is of `max`.
+    pub(crate) fn of(self, max: usize) -> usize {
+        let (numerator, denominator) = OF_OTHERS_PART;
+        match self {
+            AccountRoom::Whole => max,
+            AccountRoom::OfOthers => max / denominator * numerator,
+        }
+    }
+}
+
+impl fmt::Display for AccountRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AccountRoom::Whole => "everybody",
+            AccountRoom::OfOthers => "who is no administrator",
+        })
+    }
+}
+
 /// Why a change of the users was refused. The texts are replies of commands and begin accordingly.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -305,9 +341,26 @@ pub enum UserError {
         /// The user.
         user: String,
     },
-    /// The tenant has [`ACCOUNTS_MAX`] accounts.
-    #[error("There are already {ACCOUNTS_MAX} users.")]
-    TooManyUsers,
+    /// The tenant has as many accounts as it may have by this change.
+    #[error("There are already {count} users, limit {max} for {who}.")]
+    TooManyUsers {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: usize,
+        /// For whom that holds.
+        who: AccountRoom,
+    },
+    /// The properties and groups of all accounts have as many bytes as they may have by this change.
+    #[error("Settings and groups of all users would have {bytes} bytes, limit {max} for {who}.")]
+    TooManyDetails {
+        /// How many they would have.
+        bytes: usize,
+        /// How many they may have.
+        max: usize,
+        /// For whom that holds.
+        who: AccountRoom,
+    },
 }
 
 #[cfg(test)]

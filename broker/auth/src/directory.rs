@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::account::{Account, UserError};
+use crate::account::{Account, AccountRoom, UserError};
 use crate::attempts::{AttemptKey, Attempts};
 use crate::exchange::{Exchange, ExchangeState, ExchangeStep, Method};
-use crate::limits::{ACCOUNTS_MAX, REMEMBERED_MAX, WAIT_MAX_MS};
+use crate::limits::{ACCOUNT_DETAILS_BYTES_MAX, ACCOUNTS_MAX, REMEMBERED_MAX, WAIT_MAX_MS};
 use crate::login::{Identity, LoginRefusal, LoginRequest};
 use crate::password::{Credential, PasswordCost, PasswordError};
 use crate::places::KnownPlaces;
@@ -70,6 +70,8 @@ pub struct Directory {
 
 struct Accounts {
     by_name: HashMap<Arc<str>, Arc<Account>>,
+    /// Bytes of the properties and groups of all of them.
+    details_bytes: usize,
     next_credential_version: u64,
 }
 
@@ -84,7 +86,11 @@ impl Directory {
         Ok(Directory {
             cost: options.cost,
             decoy: Credential::hash(&key, options.cost)?,
-            accounts: RwLock::new(Accounts { by_name: HashMap::new(), next_credential_version: 1 }),
+            accounts: RwLock::new(Accounts {
+                by_name: HashMap::new(),
+                details_bytes: 0,
+                next_credential_version: 1,
+            }),
             remembered: Mutex::new(Remembered::new(key, options.remembered_max)),
             attempts: Mutex::new(Attempts::new(options.wait_max_ms)),
             places: Mutex::default(),
@@ -98,7 +104,9 @@ impl Directory {
         let mut table = self.accounts.write();
         for account in accounts {
             table.next_credential_version = table.next_credential_version.max(account.credential_version + 1);
-            table.by_name.insert(Arc::clone(&account.name), Arc::new(account));
+            table.details_bytes += account.details_bytes();
+            let before = table.by_name.insert(Arc::clone(&account.name), Arc::new(account));
+            table.details_bytes -= before.map_or(0, |before| before.details_bytes());
         }
         self.changed();
     }
@@ -126,7 +134,7 @@ impl Directory {
         self.add_user_counted(name, credential, None)
     }
 
-    /// The same with one that [counts for](Account::counts_for) another user.
+    /// The same with one that [counts for](Account::counts_for) another user, who is no administrator.
     ///
     /// # Errors
     /// As [`Directory::add_user`].
@@ -141,8 +149,10 @@ impl Directory {
         if table.by_name.contains_key(name) {
             return Err(UserError::Exists { user: name.to_owned() });
         }
-        if table.by_name.len() >= ACCOUNTS_MAX {
-            return Err(UserError::TooManyUsers);
+        let who = if counts_for.is_some() { AccountRoom::OfOthers } else { AccountRoom::Whole };
+        let (count, max) = (table.by_name.len(), who.of(ACCOUNTS_MAX));
+        if count >= max {
+            return Err(UserError::TooManyUsers { count, max, who });
         }
         let new = Account::new(name, credential, table.take_credential_version());
         let account = Account { counts_for, ..new };
@@ -159,8 +169,11 @@ impl Directory {
         if name == ROOT {
             return Err(UserError::RootProtected);
         }
-        let removed = self.accounts.write().by_name.remove(name);
+        let mut table = self.accounts.write();
+        let removed = table.by_name.remove(name);
         let account = removed.ok_or_else(|| UserError::NotFound { user: name.to_owned() })?;
+        table.details_bytes -= account.details_bytes();
+        drop(table);
         self.remembered.lock().forget(name);
         self.places.lock().forget(name);
         self.changed();
@@ -174,7 +187,7 @@ impl Directory {
     pub fn change_password(&self, name: &str, credential: Credential) -> Result<Account, UserError> {
         let mut table = self.accounts.write();
         let version = table.take_credential_version();
-        let account = table.edit(name, |account| {
+        let account = table.edit(name, AccountRoom::Whole, |account| {
             account.credential = credential;
             account.credential_version = version;
             Ok(())
@@ -187,17 +200,43 @@ impl Directory {
     /// `-changeUserSettings`: one of the four flags (name in any case, value `true` or `false`), else a free property.
     ///
     /// # Errors
-    /// [`UserError::NotFound`] and those about settings.
+    /// [`UserError::NotFound`], [`UserError::TooManyDetails`] and those about settings.
     pub fn change_setting(&self, name: &str, setting: &str, value: &str) -> Result<Account, UserError> {
-        self.edit(name, |account| account.set(setting, value))
+        self.change_setting_within(AccountRoom::Whole, name, (setting, value))
+    }
+
+    /// The same by somebody who has this room.
+    ///
+    /// # Errors
+    /// As [`Directory::change_setting`].
+    pub fn change_setting_within(
+        &self,
+        room: AccountRoom,
+        name: &str,
+        (setting, value): (&str, &str),
+    ) -> Result<Account, UserError> {
+        self.edit(name, room, |account| account.set(setting, value))
     }
 
     /// `-addUserToGroup`; a group exists by being named.
     ///
     /// # Errors
-    /// [`UserError::NotFound`], [`UserError::GroupNameInvalid`], [`UserError::TooManyGroups`].
+    /// [`UserError::NotFound`], [`UserError::GroupNameInvalid`], [`UserError::TooManyGroups`], [`UserError::TooManyDetails`].
     pub fn add_to_group(&self, name: &str, group: &str) -> Result<Account, UserError> {
-        self.edit(name, |account| account.join(group))
+        self.add_to_group_within(AccountRoom::Whole, name, group)
+    }
+
+    /// The same by somebody who has this room.
+    ///
+    /// # Errors
+    /// As [`Directory::add_to_group`].
+    pub fn add_to_group_within(
+        &self,
+        room: AccountRoom,
+        name: &str,
+        group: &str,
+    ) -> Result<Account, UserError> {
+        self.edit(name, room, |account| account.join(group))
     }
 
     /// `-removeUserFromGroup`.
@@ -205,7 +244,7 @@ impl Directory {
     /// # Errors
     /// [`UserError::NotFound`], [`UserError::NotInGroup`].
     pub fn remove_from_group(&self, name: &str, group: &str) -> Result<Account, UserError> {
-        self.edit(name, |account| account.leave(group))
+        self.edit(name, AccountRoom::Whole, |account| account.leave(group))
     }
 
     /// The account of this name.
@@ -251,7 +290,7 @@ impl Directory {
         if version != login.credential_version {
             return None;
         }
-        let kept = table.edit(user, |account| {
+        let kept = table.edit(user, AccountRoom::Whole, |account| {
             account.credential.scram = Some(verifier);
             Ok(())
         });
@@ -349,9 +388,10 @@ impl Directory {
     fn edit(
         &self,
         name: &str,
+        room: AccountRoom,
         change: impl FnOnce(&mut Account) -> Result<(), UserError>,
     ) -> Result<Account, UserError> {
-        let account = self.accounts.write().edit(name, change)?;
+        let account = self.accounts.write().edit(name, room, change)?;
         self.changed();
         Ok(account)
     }
@@ -368,10 +408,11 @@ impl Accounts {
         version
     }
 
-    /// Applies a change to a copy and keeps it only when the change succeeds.
+    /// Applies a change to a copy and keeps it only when the change succeeds, and what it adds has room.
     fn edit(
         &mut self,
         name: &str,
+        who: AccountRoom,
         change: impl FnOnce(&mut Account) -> Result<(), UserError>,
     ) -> Result<Account, UserError> {
         let Some(slot) = self.by_name.get_mut(name) else {
@@ -379,6 +420,12 @@ impl Accounts {
         };
         let mut account = Account::clone(slot);
         change(&mut account)?;
+        let (had, has) = (slot.details_bytes(), account.details_bytes());
+        let (bytes, max) = (self.details_bytes - had + has, who.of(ACCOUNT_DETAILS_BYTES_MAX));
+        if has > had && bytes > max {
+            return Err(UserError::TooManyDetails { bytes, max, who });
+        }
+        self.details_bytes = bytes;
         *slot = Arc::new(account.clone());
         Ok(account)
     }

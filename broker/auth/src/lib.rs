@@ -32,7 +32,7 @@ mod scram;
 mod table;
 mod verdicts;
 
-pub use account::{Account, Flag, Flags, UserError};
+pub use account::{Account, AccountRoom, Flag, Flags, UserError};
 pub use decide::{AskedMessage, Authorization, Decide, Decision, Denier, Question};
 pub use directory::{Directory, DirectoryOptions};
 pub use exchange::{Exchange, ExchangeStep, Method};

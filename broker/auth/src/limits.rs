@@ -7,6 +7,13 @@ pub const NAME_CHARS_MAX: usize = 64;
 /// an auth guest.
 pub const ACCOUNTS_MAX: usize = 100_000;
 
+/// Most bytes of all properties and groups of the accounts in one tenant, names and values: each change of a user publishes all of them. A thousand users
+/// with ten properties have a tenth of it.
+pub const ACCOUNT_DETAILS_BYTES_MAX: usize = 8 << 20;
+
+/// Part of the accounts and of their details, numerator and denominator, that those who are no administrators can fill.
+pub const OF_OTHERS_PART: (usize, usize) = (3, 4);
+
 /// Most groups of one account.
 pub const GROUPS_PER_ACCOUNT_MAX: usize = 256;
 

@@ -174,6 +174,9 @@ pub(crate) const MASKED_PRINTED_BYTES_MIN: usize = 16_381;
 /// Names of removed users that rest, of one tenant; the oldest may be given again first. Some 100 bytes each.
 pub(crate) const REMOVED_NAMES_MAX: usize = 10_000;
 
+/// Names of removed users that rest from which on only administrators remove further ones: others could push out names that they may not give.
+pub(crate) const REMOVED_NAMES_OF_OTHERS_MAX: usize = REMOVED_NAMES_MAX / 4 * 3;
+
 /// Bytes of variables and secrets, changed by runs, that are handed to the store at once; a value more where that is more.
 pub(crate) const VARIABLES_SAVED_BYTES: usize = 1 << 20;
 

@@ -313,3 +313,56 @@ fn every_change_moves_the_generation_and_restore_keeps_versions_apart() {
     assert_eq!(again.add_user("eve", cheap_credential("x")).unwrap().credential_version, 42);
     assert_eq!(again.accounts().iter().map(|a| a.name.to_string()).collect::<Vec<_>>(), ["bob", "eve"]);
 }
+
+#[test]
+fn who_is_no_administrator_fills_no_more_of_the_users_than_his_part() {
+    let users = directory();
+    let credential = cheap_credential("secret");
+    let add = |name: &str, maker: Option<&str>| {
+        users.add_user_counted(name, credential.clone(), maker.map(Into::into))
+    };
+    let before = users.accounts().len();
+    for number in before..ACCOUNTS_MAX / 4 * 3 {
+        add(&format!("u{}", number - before), Some("ann")).unwrap();
+    }
+    let refused = add("more", Some("bob")).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "There are already 75000 users, limit 75000 for who is no administrator."
+    );
+    add("more", None).unwrap();
+
+    let value = "x".repeat(4000);
+    let set =
+        |room, user: &str, name: &str, value: &str| users.change_setting_within(room, user, (name, value));
+    let mut count = 0;
+    let refused = loop {
+        match set(AccountRoom::OfOthers, &format!("u{}", count / 200), &format!("P{count}"), &value) {
+            Ok(_) => count += 1,
+            Err(refused) => break refused,
+        }
+    };
+    let limit = "limit 6291456 for who is no administrator.";
+    assert!(refused.to_string().ends_with(limit), "{refused}");
+    let long = "g".repeat(64);
+    assert!((0..64).any(|number| {
+        users.add_to_group_within(AccountRoom::OfOthers, "more", &format!("{number}{}", &long[..60])).is_err()
+    }));
+    set(AccountRoom::Whole, "more", "P", &value).unwrap();
+    // What becomes shorter has room, and what is removed makes some.
+    set(AccountRoom::OfOthers, "u0", "P0", "y").unwrap();
+    users.remove_user("u0").unwrap();
+    for number in 0..100 {
+        set(AccountRoom::OfOthers, "u9", &format!("Q{number}"), &value).unwrap();
+    }
+    // What was stored is put back, whatever it has.
+    let again = directory();
+    again.restore(users.accounts().iter().map(|account| Account::clone(account)));
+    let fills = |number: usize| {
+        let (user, name) = (format!("u{}", 10 + number / 200), format!("R{number}"));
+        again.change_setting(&user, &name, &value).is_ok()
+    };
+    let filled = (0..).take_while(|number| fills(*number)).count();
+    assert!((300..800).contains(&filled), "a quarter is left to administrators: {filled}");
+    assert!(again.change_setting_within(AccountRoom::OfOthers, "u9", ("Q0", "z")).is_ok());
+}

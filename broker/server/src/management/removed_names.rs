@@ -10,7 +10,7 @@ use std::time::Duration;
 use lotmq_store::{Batch, Op, SettingRow, TenantId};
 use parking_lot::{Condvar, Mutex};
 
-use crate::limits::REMOVED_NAMES_MAX;
+use crate::limits::{REMOVED_NAMES_MAX, REMOVED_NAMES_OF_OTHERS_MAX};
 
 /// Prefix of the names of settings that hold resting names; their value is the time of the removal.
 const SETTING: &str = "users.removed/";
@@ -78,6 +78,12 @@ impl RemovedNames {
         (!is_over).then_some(removed_at)
     }
 
+    /// Whether who is no administrator may have another name rest: he must not push out those that rest already, which he could give then.
+    pub(crate) fn have_room_for_others(&self, (now_ms, rest): (u64, Duration)) -> bool {
+        let rests = |at: &u64| Duration::from_millis(now_ms.saturating_sub(*at)) < rest;
+        self.resting.lock().values().filter(|at| rests(at)).count() < REMOVED_NAMES_OF_OTHERS_MAX
+    }
+
     /// Lets a name rest from now on, and makes room: names whose time is over are dropped, and the oldest where there are too many.
     pub(crate) fn put(
         &self,
@@ -135,10 +141,15 @@ mod tests {
         names.end(&mut batch, TenantId::DEFAULT, "bob");
         assert_eq!(names.resting_since("bob", REST, 1_001), None);
         for number in 0..=REMOVED_NAMES_MAX as u64 {
+            if number % 2_500 == 0 {
+                let has_room = number < REMOVED_NAMES_OF_OTHERS_MAX as u64;
+                assert_eq!(names.have_room_for_others((2_000 + number, REST)), has_room, "{number}");
+            }
             names.put(&mut batch, TenantId::DEFAULT, &format!("user {number}"), (2_000 + number, REST));
         }
         assert_eq!(names.resting_since("user 0", REST, 2_000), None);
         assert_eq!(names.resting_since("user 1", REST, 2_001), Some(2_001));
+        assert!(names.have_room_for_others((107_000, REST)), "those whose time is over count for nothing");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
-use super::users::{allow, refused, store};
+use super::users::{allow, refused, room, store};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 
 pub(super) static ADD: Verb = Verb {
@@ -47,7 +47,7 @@ pub(super) static LIST: Verb = Verb {
 fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let [user, group] = user_and_group(call)?;
     let joined = UserChange::JoinGroup { user: &user, group: &group };
-    change(call, joined, |call| call.tenant.users.add_to_group(&user, &group))?;
+    change(call, joined, |call| call.tenant.users.add_to_group_within(room(call), &user, &group))?;
     Ok(Done::new(format!("User {user} added to group {group} successfully!")))
 }
 

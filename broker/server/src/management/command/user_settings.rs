@@ -5,7 +5,7 @@ use lotmq_auth::{Flag, Scope, UserChange};
 
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
-use super::users::{allow, refused, store};
+use super::users::{allow, refused, room, store};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 
 pub(super) static CHANGE: Verb = Verb {
@@ -28,7 +28,8 @@ fn change(call: &mut Call<'_>) -> Result<Done, Refusal> {
     refuse_misspelt_flag(setting)?;
     let _changes = call.broker.commands.changes.lock();
     allow(call, UserChange::Setting { user, setting, value })?;
-    let account = call.tenant.users.change_setting(user, setting, value).map_err(refused)?;
+    let users = &call.tenant.users;
+    let account = users.change_setting_within(room(call), user, (setting, value)).map_err(refused)?;
     store(call, &account)?;
     Ok(Done::new(format!("Settings for user {user} changed successfully!")))
 }

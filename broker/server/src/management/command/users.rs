@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lotmq_auth::{
-    Identity, NamedByRules, Scope, UserChange, UserChangeRefusal, UserError, check_user_change,
+    AccountRoom, Identity, NamedByRules, Scope, UserChange, UserChangeRefusal, UserError, check_user_change,
 };
 use lotmq_definitions::DefinitionKind;
 use lotmq_store::Batch;
@@ -19,7 +19,7 @@ use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::guests::route_drivers::folders;
-use crate::limits::OWN_PASSWORD_BYTES_MAX;
+use crate::limits::{OWN_PASSWORD_BYTES_MAX, REMOVED_NAMES_OF_OTHERS_MAX};
 use crate::management::accounts;
 use crate::management::command_text::{self, CommandText};
 use crate::management::managed::Managing as _;
@@ -103,11 +103,23 @@ fn counts_for(call: &Call<'_>) -> Option<Arc<str>> {
     (!maker.is_admin()).then(|| Arc::clone(maker.accountable()))
 }
 
+/// AccountRoom for what the asker adds to users.
+pub(super) fn room(call: &Call<'_>) -> AccountRoom {
+    if call.tenant.is_administrator(call.identity) { AccountRoom::Whole } else { AccountRoom::OfOthers }
+}
+
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let user = call.argument("user")?;
     call.about(EntityType::User, &user);
     let changes = call.broker.commands.changes.lock();
     allow(call, UserChange::Remove { user: &user })?;
+    let now = (call.broker.clock.wall_ms(), rest(call));
+    if room(call) == AccountRoom::OfOthers && !call.tenant.managed().removed_names.have_room_for_others(now) {
+        let message = format!(
+            "The names of {REMOVED_NAMES_OF_OTHERS_MAX} removed users rest; further ones are for administrators to remove. A new password shuts a user out, too."
+        );
+        return Err(Refusal::new("QUOTA_EXCEEDED", message));
+    }
     call.tenant.users.remove_user(&user).map_err(refused)?;
     let leaves = call.tenant.managed().removed_names.leaves(&user);
     // Before it is stored that he is gone: a broker that is killed in between has him, and his files where somebody finds them.
@@ -121,8 +133,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.tenant.managed().assets.disown(call.tenant.id, &user, &mut batch);
     call.tenant.programs().scripts.store_without_owner(call.tenant, &user, &mut batch);
     call.tenant.managed().projects.store_without_owner(call.tenant.id, &user, &mut batch);
-    let until = (call.broker.clock.wall_ms(), rest(call));
-    call.tenant.managed().removed_names.put(&mut batch, call.tenant.id, &user, until);
+    call.tenant.managed().removed_names.put(&mut batch, call.tenant.id, &user, now);
     // In force whatever becomes of it: the store keeps it for when it works again.
     let stored = call.commit(batch);
     call.tenant.programs().guests.disown(&user);
@@ -301,9 +312,10 @@ pub(super) fn refused(error: UserError) -> Refusal {
         UserError::NotFound { .. } | UserError::NotInGroup { .. } => "NOT_FOUND",
         UserError::RootProtected => "USER_PROTECTED",
         UserError::NameInvalid { .. } | UserError::GroupNameInvalid { .. } => "NAME_INVALID",
-        UserError::TooManyProperties { .. } | UserError::TooManyGroups { .. } | UserError::TooManyUsers => {
-            "QUOTA_EXCEEDED"
-        }
+        UserError::TooManyProperties { .. }
+        | UserError::TooManyGroups { .. }
+        | UserError::TooManyUsers { .. }
+        | UserError::TooManyDetails { .. } => "QUOTA_EXCEEDED",
         UserError::FlagValueInvalid { .. }
         | UserError::SettingNameInvalid { .. }
         | UserError::SettingTooLong { .. }
