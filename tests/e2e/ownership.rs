@@ -203,6 +203,27 @@ fn a_later_user_of_a_name_gets_nothing_that_models_of_the_former_one_remember() 
     }
 }
 
+/// What a model remembers lasts as long as the model, whoever owns it.
+#[test]
+fn a_model_that_is_nobodys_remembers_over_a_restart() {
+    let (mut broker, _data) = with_users();
+    done(
+        &broker,
+        "ann",
+        "-addModel DEFINE MODEL Doors COLLAPSED WITH TOPIC \"out\"\n    ADD STRING \"id\" WITH TOPIC \"in\" AS TRIGGER\n    ADD INT \"n\" WITH (n + 1)",
+    );
+    let said = |broker: &Broker, text: &str| {
+        let mut watcher = watch(broker, "out");
+        send(broker, "in", text);
+        next(&mut watcher)
+    };
+    assert_eq!(said(&broker, "a"), r#"out={"id":"a","n":1}"#);
+    broker.command_ok("-removeUser ann");
+    broker.stop();
+    broker.start_again();
+    assert_eq!(said(&broker, "b"), r#"out={"id":"b","n":2}"#);
+}
+
 /// Users of what a module does, other than its owner, are not given code by whoever may add modules.
 #[test]
 fn code_that_runs_for_others_comes_from_administrators() {

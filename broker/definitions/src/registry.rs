@@ -250,6 +250,11 @@ impl Registry {
         armed.filter(|definition| starts(definition)).cloned().collect()
     }
 
+    /// Whether the start that loads what is stored is not over.
+    pub fn is_loading(&self) -> bool {
+        self.is_loading
+    }
+
     /// Switches a definition off or on again.
     ///
     /// # Errors

@@ -124,7 +124,7 @@ pub(super) fn put(
     let now = hosting.definitions_now();
     let mut registry = guests.registry.write();
     let installed = registry.install(compiled.new, compiled.existing, now)?;
-    guests.clear_taken_over(tenant, &installed, batch);
+    guests.clear_taken_over(tenant, &installed, registry.is_loading(), batch);
     let definition = &installed.definition;
     // Before anybody can see it.
     if compiled.is_disabled {
@@ -197,7 +197,7 @@ fn arm(
 
 impl Guests {
     /// Removes the state of a definition that an installation took over from another owner, before the new code runs.
-    fn clear_taken_over(&self, tenant: &Tenant, installed: &Installed, batch: &mut Batch) {
+    fn clear_taken_over(&self, tenant: &Tenant, installed: &Installed, is_loading: bool, batch: &mut Batch) {
         let id = installed.definition.id;
         if installed.replaced.is_some() {
             self.kept_errors.forget(&self.values, &installed.definition);
@@ -213,6 +213,8 @@ impl Guests {
         match installed.replaced.as_deref() {
             // Whatever name its keeper has: the former owner may be a removed user who was called as the new one is.
             Some(former) if former.id != id => self.clear_memory(tenant, former.name(), |_| true, batch),
+            // At a start that was done before, of what is known to be others' (`kept_claims`).
+            None if is_loading => {}
             Some(_) => {}
             None => {
                 let owner = ValueKeeper::of(&installed.definition).user;

@@ -1,0 +1,91 @@
+//! Whose what programs keep for themselves is, at a start: states, windows, silences, and what models remember.
+//!
+//! It goes with its definition, or with another owner of its name. A crash, or a restore of a part of a backup, may leave what was of a former one.
+
+use std::collections::HashMap;
+
+use lotmq_definitions::DefinitionKind;
+use lotmq_store::DefinitionRow;
+
+use super::rights;
+use crate::guests::HasPrograms as _;
+use lotmq_core::tenant::Tenant;
+
+/// Beginnings of the topics of what Actions watch.
+const WATCHES: [&str; 2] = ["$LOT/Window/", "$LOT/Silence/"];
+
+/// Beginning of the topics of states.
+const STATES: &str = "$LOT/State/";
+
+/// Owners of stored definitions, by kind and name; an empty one of what is nobody's.
+type Owners<'a> = HashMap<(&'a str, &'a str), &'a str>;
+
+/// Forgets what a definition of another owner has kept, and, where `are_all_known`, what is of none. Before definitions are deployed, which look for their own.
+pub(super) fn forget_of_others(tenant: &Tenant, rows: &[&DefinitionRow], are_all_known: bool) {
+    let owners = rows.iter().map(|row| ((&*row.kind, &*row.name), &*row.owner)).collect();
+    let values = &tenant.programs().guests.values;
+    let mut foreign = Vec::new();
+    values.each_kept(|topic, kept| {
+        if is_foreign(topic, kept.keeper.user.map(|user| &**user), &owners, are_all_known) {
+            foreign.push(topic.to_owned());
+        }
+    });
+    foreign.iter().for_each(|topic| values.forget(topic));
+}
+
+/// Whether a kept value was written for another definition than the one that would find it. Of what nobody is known to have kept, and of what is nobody's now,
+/// that cannot be told.
+fn is_foreign(topic: &str, keeper: Option<&str>, owners: &Owners<'_>, are_all_known: bool) -> bool {
+    let Some((kind, name)) = definition_of(topic) else { return false };
+    match owners.get(&(kind, name)) {
+        Some(owner) => keeper.is_some_and(|keeper| !owner.is_empty() && keeper != *owner),
+        // Models leave what they remember to their owner, and modules are stored elsewhere.
+        None => are_all_known && kind != DefinitionKind::Model.key() && kind != DefinitionKind::Module.key(),
+    }
+}
+
+/// Kind and name of the definition whose own value a topic has.
+fn definition_of(topic: &str) -> Option<(&str, &str)> {
+    if let Some(model) = rights::model_of_memory(topic) {
+        return Some((DefinitionKind::Model.key(), model));
+    }
+    let (of, _) = topic.split_once("/\0")?;
+    if let Some(action) = WATCHES.iter().find_map(|start| of.strip_prefix(start)) {
+        return Some((DefinitionKind::Action.key(), action));
+    }
+    of.strip_prefix(STATES)?.split_once('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_of_a_former_definition_or_owner_is_foreign() {
+        let owners: Owners<'_> =
+            [(("action", "A"), "ann"), (("model", "M"), "ann"), (("action", "N"), "")].into();
+        for (topic, keeper, are_all_known, expected) in [
+            ("$LOT/Window/A/\0t", Some("ann"), true, false),
+            ("$LOT/Window/A/\0t", Some("bob"), true, true),
+            ("$LOT/Silence/A/\0", Some("bob"), false, true),
+            ("$LOT/State/action/A/\0k", Some("bob"), true, true),
+            ("$LOT/State/action/A/\0k", Some("ann"), true, false),
+            ("$LOT/Models/M/n/x", Some("bob"), true, true),
+            ("$LOT/Models/M/n/x", Some("ann"), true, false),
+            // Written by an older version, or before its owner was removed.
+            ("$LOT/Models/M/n/x", None, true, false),
+            ("$LOT/Window/N/\0t", Some("ann"), true, false),
+            // Of no definition.
+            ("$LOT/Window/Gone/\0t", Some("ann"), true, true),
+            ("$LOT/Window/Gone/\0t", Some("ann"), false, false),
+            ("$LOT/State/action/Gone/\0k", None, true, true),
+            ("$LOT/State/module/m/\0k", Some("bob"), true, false),
+            ("$LOT/Models/Gone/n/x", Some("bob"), true, false),
+            // Anybody's.
+            ("plant/A", Some("bob"), true, false),
+            ("$LOT/Error/action/A/\0", Some("bob"), true, false),
+        ] {
+            assert_eq!(is_foreign(topic, keeper, &owners, are_all_known), expected, "{topic} of {keeper:?}");
+        }
+    }
+}
