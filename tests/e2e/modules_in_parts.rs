@@ -322,10 +322,15 @@ fn uploads_are_bounded_in_number_and_bytes() {
     assert_eq!(code(&reply), "QUOTA_EXCEEDED");
     assert_eq!(reply["message"], "You have 4 uploads of modules under way; finish or cancel one.");
     let again = Upload::of(&uploader.command(&of_size("m3", 30_000_000)));
+    for scope in ["CommandCall", "ModuleManagementCreation"] {
+        broker.command_ok(&format!(
+            "-addRule DEFINE RULE {scope} WITH PRIORITY 5 FOR {scope}\n    IF USER IN GROUP \"deployers\" THEN\n        ALLOW"
+        ));
+    }
     // Others have what is left of the bytes, and of the places.
     let another = |name: &str| {
         broker.command_ok(&format!("-addUser {name} pw"));
-        broker.command_ok(&format!("-changeUserSettings {name} AllowedSystemConfiguration true"));
+        broker.command_ok(&format!("-addUserToGroup {name} deployers"));
         let options = ConnectOptions::v5("uploader").user(name, "pw");
         let mut uploader = Uploader { client: broker.connect(&options), statuses: Vec::new() };
         uploader.client.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
@@ -356,4 +361,12 @@ fn uploads_are_bounded_in_number_and_bytes() {
         Upload::of(&third.command(&of_size("q", 30_000_000))).parts,
         30_000_000_usize.div_ceil(8192 - 512)
     );
+    // Administrators find room for one of the largest size, whatever others have taken.
+    assert_eq!(code(&third.command(&of_size("r", 30_000_000))), "QUOTA_EXCEEDED");
+    broker.command_ok("-addUser chief pw");
+    broker.command_ok("-changeUserSettings chief AllowedSystemConfiguration true");
+    let options = ConnectOptions::v5("chief").user("chief", "pw");
+    let mut chief = Uploader { client: broker.connect(&options), statuses: Vec::new() };
+    chief.client.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+    Upload::of(&chief.command(&of_size("s", 67_108_864)));
 }

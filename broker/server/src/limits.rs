@@ -431,13 +431,13 @@ pub(crate) const MODULE_PART_OVERHEAD_BYTES: usize = 512;
 /// Uploads of modules in parts that one user has under way. Commands reference §14.3.
 pub(crate) const MODULE_UPLOADS_PER_USER_MAX: usize = 4;
 
-/// Uploads of modules in parts that are under way in all. Commands reference §14.3.
+/// Uploads of modules in parts that are under way in all; an administrator may begin as many more as one user has. Commands reference §14.3.
 pub(crate) const MODULE_UPLOADS_MAX: usize = 16;
 
 /// Bytes of uploads of one user in parts, as they were announced: half of those of all, so that one leaves room for others.
 pub(crate) const MODULE_UPLOADS_BYTES_PER_USER_MAX: usize = 129 << 20;
 
-/// Bytes of all uploads of modules that are under way, as they were announced: four of the largest.
+/// Bytes of all uploads of modules that are under way, as they were announced: four of the largest. For administrators there is room for one more.
 pub(crate) const MODULE_UPLOADS_BYTES_MAX: usize = 256 << 20;
 
 /// How long an upload waits for its next part. Commands reference §14.3.

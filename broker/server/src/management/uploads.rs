@@ -22,9 +22,9 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::limits::{
-    MODULE_UPLOAD_COMMAND_BYTES_MAX, MODULE_UPLOAD_PATIENCE, MODULE_UPLOADS_BYTES_MAX,
-    MODULE_UPLOADS_BYTES_PER_USER_MAX, MODULE_UPLOADS_MAX, MODULE_UPLOADS_PER_USER_MAX,
-    MODULE_UPLOADS_TOLD_PAUSE,
+    MODULE_UPLOAD_BYTES_MAX, MODULE_UPLOAD_COMMAND_BYTES_MAX, MODULE_UPLOAD_PATIENCE,
+    MODULE_UPLOADS_BYTES_MAX, MODULE_UPLOADS_BYTES_PER_USER_MAX, MODULE_UPLOADS_MAX,
+    MODULE_UPLOADS_PER_USER_MAX, MODULE_UPLOADS_TOLD_PAUSE,
 };
 
 /// Ranges of missing parts that a reply names.
@@ -149,10 +149,10 @@ pub(crate) enum NoUpload {
         "Your uploads of modules would have more than {MODULE_UPLOADS_BYTES_PER_USER_MAX} bytes; finish or cancel one."
     )]
     BytesOfUser,
-    #[error("{MODULE_UPLOADS_MAX} uploads of modules are under way. Try again later.")]
-    OfAll,
-    #[error("Uploads of modules have {reserved} bytes, limit {MODULE_UPLOADS_BYTES_MAX}. Try again later.")]
-    Bytes { reserved: usize },
+    #[error("{count} uploads of modules are under way. Try again later.")]
+    OfAll { count: usize },
+    #[error("Uploads of modules have {reserved} bytes, limit {max}. Try again later.")]
+    Bytes { reserved: usize, max: usize },
 }
 
 /// Part of an upload, as it was published.
@@ -229,6 +229,7 @@ impl Uploads {
         announced: Announced,
         now: Time,
     ) -> Result<Begun, NoUpload> {
+        let (count_max, bytes_max) = bounds_of(&origin);
         let mut under_way = self.under_way.lock();
         let is_same = |upload: &Upload| {
             let before = &upload.origin;
@@ -246,8 +247,8 @@ impl Uploads {
                     before.tenant.number == origin.tenant.number
                         && before.identity.user == origin.identity.user
                 };
-                if under_way.len() >= MODULE_UPLOADS_MAX {
-                    return Err(NoUpload::OfAll);
+                if under_way.len() >= count_max {
+                    return Err(NoUpload::OfAll { count: under_way.len() });
                 }
                 if under_way.values().filter(of_user).count() >= MODULE_UPLOADS_PER_USER_MAX {
                     return Err(NoUpload::OfUser);
@@ -257,7 +258,7 @@ impl Uploads {
                 if before + bytes > MODULE_UPLOADS_BYTES_PER_USER_MAX {
                     return Err(NoUpload::BytesOfUser);
                 }
-                let room = self.reserve(bytes)?;
+                let room = self.reserve(bytes, bytes_max)?;
                 let id = new_id();
                 let parts = announced.size.div_ceil(announced.part_bytes);
                 let upload = Upload {
@@ -287,11 +288,11 @@ impl Uploads {
         })
     }
 
-    fn reserve(&self, bytes: usize) -> Result<Arc<UploadRoom>, NoUpload> {
+    fn reserve(&self, bytes: usize, max: usize) -> Result<Arc<UploadRoom>, NoUpload> {
         let before = self.reserved.fetch_add(bytes, Ordering::Relaxed);
         let room = UploadRoom { bytes, reserved: Arc::clone(&self.reserved) };
-        if before + bytes > MODULE_UPLOADS_BYTES_MAX {
-            return Err(NoUpload::Bytes { reserved: before });
+        if before + bytes > max {
+            return Err(NoUpload::Bytes { reserved: before, max });
         }
         Ok(Arc::new(room))
     }
@@ -373,6 +374,17 @@ impl Uploads {
         let mut under_way = self.under_way.lock();
         let expired = under_way.extract_if(.., |_, upload| upload.is_over(now));
         expired.map(|(id, upload)| Ended { id, origin: upload.origin }).collect()
+    }
+}
+
+/// Number and bytes of all uploads that may be under way for one more of this user to begin: administrators find room when others have taken theirs.
+fn bounds_of(origin: &UploadOrigin) -> (usize, usize) {
+    match origin.tenant.is_administrator(&origin.identity) {
+        true => (
+            MODULE_UPLOADS_MAX + MODULE_UPLOADS_PER_USER_MAX,
+            MODULE_UPLOADS_BYTES_MAX + MODULE_UPLOAD_BYTES_MAX + MODULE_UPLOAD_COMMAND_BYTES_MAX,
+        ),
+        false => (MODULE_UPLOADS_MAX, MODULE_UPLOADS_BYTES_MAX),
     }
 }
 
