@@ -1,6 +1,6 @@
 //! Log lines and trace logs as topics: who gets them and when, and what is never in them.
 
-use lotmq_client::{Client, ConnectOptions, Publication, QoS};
+use lotmq_client::{Client, ConnectOptions, Publication, QoS, Will};
 use lotmq_test_support::{Broker, WAIT_MAX};
 use serde_json::Value;
 
@@ -285,4 +285,22 @@ fn lines_are_objects_where_that_is_wanted() {
     assert_eq!(of_command["fields"]["success"], true);
     let refused = options().variable("LOTMQ_LOG_FORMAT", "xml").fail();
     assert!(refused.stderr.contains("`text` or `json`"), "{refused:?}");
+}
+
+/// As lines about clients that come and go: a hundred a second, with the number of the others.
+#[test]
+fn wills_that_are_denied_do_not_flood_the_log() {
+    let broker = broker();
+    let with_will = |number: u32| {
+        let will = Will { qos: QoS::AtLeastOnce, ..Will::new("plant/will", "gone") };
+        broker.connect(&ConnectOptions::v5(format!("w{number}")).will(will))
+    };
+    let clients: Vec<Client> = (0..600).map(with_will).collect();
+    broker.command_ok("-addRule DEFINE RULE No WITH PRIORITY 5 FOR Publish TO TOPIC \"plant/#\"\n    DENY");
+    drop(clients);
+    let denied = "lotmq_publish_refused_total";
+    broker.wait_for_metric(denied, 600.0);
+    let lines = broker.log().all();
+    let count = lines.iter().filter(|line| line.contains("will not published, no permission")).count();
+    assert!((1..=300).contains(&count), "{count} lines");
 }

@@ -47,6 +47,8 @@ pub(crate) struct ClientLines {
     /// Of connections that ended otherwise than Clients and the broker end them.
     pub(crate) lost: Lines,
     pub(crate) refused: Lines,
+    /// Of Wills that may not be published any more.
+    pub(crate) wills_denied: Lines,
 }
 
 #[cfg(test)]

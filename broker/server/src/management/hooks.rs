@@ -155,8 +155,10 @@ impl Above for Broker {
         let (audit, scope) = (&client.tenant.managed().audit, Scope::of_publish(topic));
         self.core.figures.denials.count(scope.name());
         audit.denied(&self.counters, turn.wall_ms(), identity, (scope.name(), topic));
-        let client_id = &*client.client_id;
-        info!(target: "client", client_id, topic, "will not published, no permission");
+        if let Some(Written { suppressed }) = self.client_lines.wills_denied.next(turn.now().as_millis()) {
+            let client_id = &*client.client_id;
+            info!(target: "client", client_id, topic, suppressed, "will not published, no permission");
+        }
     }
 
     fn subscribed(&self, client: &Client, filter: &str, qos: QoS) {
