@@ -23,7 +23,7 @@ pub(crate) mod in_common;
 mod ingest;
 mod install;
 pub(crate) mod json;
-mod kept_claims;
+pub(crate) mod kept_claims;
 pub(crate) mod kept_errors;
 pub(crate) mod left_runs;
 mod message_qos;

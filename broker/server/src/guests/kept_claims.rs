@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use lotmq_definitions::DefinitionKind;
-use lotmq_store::DefinitionRow;
+use lotmq_store::{DefinitionRow, ModuleRow};
 
 use super::rights;
 use crate::guests::HasPrograms as _;
@@ -21,8 +21,17 @@ const STATES: &str = "$LOT/State/";
 type Owners<'a> = HashMap<(&'a str, &'a str), &'a str>;
 
 /// Forgets what a definition of another owner has kept, and, where `are_all_known`, what is of none. Before definitions are deployed, which look for their own.
-pub(super) fn forget_of_others(tenant: &Tenant, rows: &[&DefinitionRow], are_all_known: bool) {
-    let owners = rows.iter().map(|row| ((&*row.kind, &*row.name), &*row.owner)).collect();
+pub(crate) fn forget_of_others(
+    tenant: &Tenant,
+    (definitions, modules): (&[DefinitionRow], &[ModuleRow]),
+    are_all_known: bool,
+) {
+    let definitions = definitions.iter().filter(|row| row.tenant == tenant.id);
+    let modules = modules.iter().filter(|row| row.tenant == tenant.id && !row.is_former);
+    let owners = definitions
+        .map(|row| ((&*row.kind, &*row.name), &*row.owner))
+        .chain(modules.map(|row| ((DefinitionKind::Module.key(), &*row.name), &*row.owner)))
+        .collect();
     let values = &tenant.programs().guests.values;
     let mut foreign = Vec::new();
     values.each_kept(|topic, kept| {
@@ -39,7 +48,7 @@ fn is_foreign(topic: &str, keeper: Option<&str>, owners: &Owners<'_>, are_all_kn
     let Some((kind, name)) = definition_of(topic) else { return false };
     match owners.get(&(kind, name)) {
         Some(owner) => keeper.is_some_and(|keeper| !owner.is_empty() && keeper != *owner),
-        // Models leave what they remember to their owner, and modules are stored elsewhere.
+        // Models leave what they remember to their owner, and installed instances of modules are stored elsewhere.
         None => are_all_known && kind != DefinitionKind::Model.key() && kind != DefinitionKind::Module.key(),
     }
 }
@@ -63,7 +72,8 @@ mod tests {
     #[test]
     fn what_was_of_a_former_definition_or_owner_is_foreign() {
         let owners: Owners<'_> =
-            [(("action", "A"), "ann"), (("model", "M"), "ann"), (("action", "N"), "")].into();
+            [(("action", "A"), "ann"), (("model", "M"), "ann"), (("action", "N"), ""), (("module", "a"), "ann")]
+                .into();
         for (topic, keeper, are_all_known, expected) in [
             ("$LOT/Window/A/\0t", Some("ann"), true, false),
             ("$LOT/Window/A/\0t", Some("bob"), true, true),
@@ -80,6 +90,7 @@ mod tests {
             ("$LOT/Window/Gone/\0t", Some("ann"), false, false),
             ("$LOT/State/action/Gone/\0k", None, true, true),
             ("$LOT/State/module/m/\0k", Some("bob"), true, false),
+            ("$LOT/State/module/a/\0k", Some("bob"), true, true),
             ("$LOT/Models/Gone/n/x", Some("bob"), true, false),
             // Anybody's.
             ("plant/A", Some("bob"), true, false),

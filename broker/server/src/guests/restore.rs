@@ -17,7 +17,7 @@ use tracing::{error, warn};
 use super::compile::{CompiledDefinition, CompiledProgram};
 use super::install::put;
 use super::scripts::{self, CompiledScript};
-use super::{RunReport, authority, kept_claims, kept_errors, records, rules, seeds, views};
+use super::{RunReport, authority, kept_errors, records, rules, seeds, views};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use crate::limits::COMMIT_PATIENCE;
@@ -48,12 +48,6 @@ pub(crate) fn definitions(
         (kind.unwrap_or(usize::MAX), row.order)
     };
     rows.sort_by_key(|(row, _)| place(row));
-    for tenant in hosting.tenants.all().iter() {
-        let of_tenant: Vec<_> =
-            rows.iter().filter(|(row, _)| row.tenant == tenant.id).map(|(row, _)| row).collect();
-        // What was put aside as damaged may come back, and its values with it.
-        kept_claims::forget_of_others(tenant, &of_tenant, quarantined.is_empty());
-    }
     let (of_rules, others): (Vec<_>, Vec<_>) =
         rows.into_iter().partition(|(row, _)| row.kind == DefinitionKind::Rule.key());
     // First, because what is installed behind them acts at once: a route has its messages decided on.
