@@ -233,7 +233,7 @@ impl Flags {
     }
 }
 
-/// AccountRoom that who changes the users of a tenant has in their bounds.
+/// Part of the bounds of a tenant's users that is open to whoever changes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccountRoom {
     /// All of it, as administrators have.
