@@ -62,6 +62,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/runner/src/far/recorder.rs", "when nobody has said a word for a while"),
     ("broker/runner/src/player.rs", "a recording"),
     ("broker/runner/src/program.rs", "when a program starts, if nothing else is said"),
+    ("broker/runner/src/visit.rs", "time that a client of a route has in a case"),
     ("broker/server/src/guests/compile_permits.rs", "threads that stand still"),
     ("broker/server/src/guests/events.rs", "time of definitions that publishers do not wait for"),
     ("broker/server/src/guests/left_runs.rs", "patience at a start"),

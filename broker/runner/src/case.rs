@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use lotmq_codec::{PropertyBuf, QoS};
 use lotmq_router::{topic_filter_valid, topic_name_valid};
-use lotmq_server::embedded::{ClientIdentity, EmbeddedBroker};
+use lotmq_server::embedded::ClientIdentity;
 use serde::Deserialize;
 
 use crate::far::FarSide;
@@ -16,13 +16,10 @@ use crate::modules::CaseModule;
 use crate::payload::Payload;
 use crate::properties::{KEYS, WantedProperties};
 use crate::told::placed;
-use crate::visit::Visit;
+use crate::visit::{RUN_TIME, Visit, brings, run_time};
 
 /// When a case begins that does not say when.
 const AT: Timestamp = Timestamp::constant(1_767_225_600, 0);
-
-/// Time for which a guest runs that a step does not say.
-pub(crate) const RUN_TIME: Duration = Duration::from_secs(1);
 
 /// Keys that say what a step is.
 const STEP_KINDS: [&str; 8] = ["topic", "subscribe", "pass", "call", "run", "connect", "request", "replay"];
@@ -308,18 +305,6 @@ impl Routed {
         keys.finish(&[&["route", key, "payload", "contains"]])?;
         Ok(routed)
     }
-}
-
-pub(crate) fn run_time(text: &str) -> Result<Duration, String> {
-    let time = text.parse().ok().and_then(|time: SignedDuration| Duration::try_from(time).ok());
-    let max = EmbeddedBroker::RUN_MAX;
-    let time = time.filter(|time| *time <= max);
-    time.ok_or_else(|| format!("`for` is a span of time up to {} s, as 500ms, found `{text}`", max.as_secs()))
-}
-
-pub(crate) fn brings(number: i64) -> Result<u64, String> {
-    let number = u64::try_from(number).ok().filter(|number| *number > 0);
-    number.ok_or_else(|| "`brings` is how many messages are enough, from 1".to_owned())
 }
 
 /// A topic without wildcards.

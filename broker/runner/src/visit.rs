@@ -8,14 +8,17 @@ mod link;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
 use lotmq_host::fiber::Reception;
 use lotmq_server::embedded::{ClientPlace, EmbeddedBroker, ServedRoute};
 
-use crate::case::{RUN_TIME, brings, run_time};
 use crate::encoding::Encoding;
 use crate::keys::{Keys, listed};
 use http::HttpWords;
 use link::{LineWords, VisitLine};
+
+/// Time for which a guest runs that a step does not say.
+pub(crate) const RUN_TIME: Duration = Duration::from_secs(1);
 
 /// Longest wait for an answer that is expected, unless the step says another time.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
@@ -254,6 +257,20 @@ impl Talk<'_> {
             Words::Http(words) => words.judged(line),
         }
     }
+}
+
+/// Reads the time for which a guest runs.
+pub(crate) fn run_time(text: &str) -> Result<Duration, String> {
+    let time = text.parse().ok().and_then(|time: SignedDuration| Duration::try_from(time).ok());
+    let max = EmbeddedBroker::RUN_MAX;
+    let time = time.filter(|time| *time <= max);
+    time.ok_or_else(|| format!("`for` is a span of time up to {} s, as 500ms, found `{text}`", max.as_secs()))
+}
+
+/// Reads a number of messages after which it is enough.
+pub(crate) fn brings(number: i64) -> Result<u64, String> {
+    let number = u64::try_from(number).ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "`brings` is how many messages are enough, from 1".to_owned())
 }
 
 /// What came, beside what was expected.
