@@ -417,7 +417,8 @@ fn a_module_whose_settings_cannot_be_checked_takes_the_place_of_none() {
     let (_stream, mut lines) = accept(&far);
     let folder = tempfile::tempdir().unwrap();
     for (schema, told) in [
-        (r#"{"pattern":"(a"}"#, "has 'pattern', which is none of additionalProperties, default, "),
+        (r#"{"format":"date"}"#, "has 'format', which is none of additionalProperties, default, "),
+        (r#"{"pattern":"(a"}"#, "has 'pattern', which is not a regular expression"),
         ("not JSON at all", "is not JSON: "),
         (r#"{"type":"thing"}"#, "has 'type', which is not one of array, boolean, "),
     ] {

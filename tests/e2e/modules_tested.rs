@@ -244,7 +244,7 @@ fn what_a_client_of_a_route_does_not_get_is_told() {
         ("{ connect = \"Lines\", ends = true, closes = true }", "the connection has ended (ROUTE_AWAY)"),
     ] {
         let cases = format!(
-            "\n[[case]]\nname = \"x\"\nignore = [\"#\"]\nwhen = [{steps}]\n\n[[case]]\nname = \"y\"\n"
+            "\n[[case]]\nname = \"x\"\nignore = [\"#\"]\nwhen = [{steps}]\n\n[[case]]\nname = \"y\"\nwhen = [{{ connect = \"Lines\", for = \"20ms\" }}]\n"
         );
         let run = listening(&cases);
         let told = format!("{}{}", run.stdout, run.stderr);

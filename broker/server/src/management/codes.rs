@@ -332,10 +332,10 @@ codes! {
             "The component does not export what its kind of module does, or the name is taken by a module of another world."
         WORLD_UNKNOWN "world is not known"
             "The message names the worlds that this build runs."
-        WRITES_IN_MEMORY "acknowledged values for a machine wait in memory"
-            "The route has tags that are written and no events, and does not say where messages wait. By default that is in memory, since what a machine is told late is worse than what it is not told: when the broker is killed they are lost, though whoever published them has an acknowledgement. `BUFFER_MODE \"disk\"` in `ROUTE_CONFIG` keeps them; `\"memory\"` says that it is meant so."
         WORLD_UNSTABLE "world may still change"
             "A later version of the broker may not run what is built for this world today, so its modules are taken only with modules.allow_unstable: in section [modules] of the configuration, or as LOTMQ_MODULES_ALLOW_UNSTABLE=true (docs/configuration.md). It takes a start of the broker."
+        WRITES_IN_MEMORY "acknowledged values for a machine wait in memory"
+            "The route has tags that are written and no events, and does not say where messages wait. By default that is in memory, since what a machine is told late is worse than what it is not told: when the broker is killed they are lost, though whoever published them has an acknowledgement. `BUFFER_MODE \"disk\"` in `ROUTE_CONFIG` keeps them; `\"memory\"` says that it is meant so."
     }
     Command {
         ARGUMENT_INVALID "argument is invalid"

@@ -635,8 +635,8 @@ mod tests {
         for (schema, told) in [
             ("{", "the schema of its guest is not JSON: "),
             (
-                r#"{"properties":{"a":{"items":{"pattern":"x"}}}}"#,
-                "the schema of its guest has 'pattern' at /properties/a/items, which is none of ",
+                r#"{"properties":{"a":{"items":{"format":"date"}}}}"#,
+                "the schema of its guest has 'format' at /properties/a/items, which is none of ",
             ),
             (
                 r#"{"additionalProperties":{"oneOf":[]}}"#,
