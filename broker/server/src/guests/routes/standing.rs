@@ -96,14 +96,14 @@ pub(crate) struct Standing {
     started: Timestamp,
     pub(crate) deliveries: DeliveryFigures,
     /// What its guest has told of itself.
-    pub(crate) told: Told,
+    pub(crate) told: ToldByGuest,
     /// Its tags that have no value; `None` where its guest has told nothing of tags.
     pub(crate) failing_tags: Option<Arc<FailingTags>>,
 }
 
 /// What the guest of a route has told of itself.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct ToldByGuest {
     /// Which way the messages of each query go.
     pub(crate) paths: Arc<BTreeMap<String, String>>,
     /// Query that the other side does not take as it is, with why, and since when.
@@ -243,7 +243,7 @@ impl Standing {
                 pace: Pace { last: Some(Mark::beginning(now)), before: None },
                 ..DeliveryFigures::default()
             },
-            told: Told::default(),
+            told: ToldByGuest::default(),
             failing_tags: None,
         }
     }
