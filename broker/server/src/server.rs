@@ -39,7 +39,6 @@ use self::restart::Former;
 use self::signals::{Awaited, Signals};
 use crate::guests::HasPrograms as _;
 use crate::guests::compile_permits::CompilePermits;
-use crate::guests::kept_claims;
 use crate::guests::left_runs::{self, LeftRuns};
 use crate::guests::outboxes;
 use crate::guests::route_drivers;
@@ -264,11 +263,9 @@ impl Server {
         outboxes::recover(&broker, &mut recovered.sessions);
         // What was put aside as damaged may come back, and what belongs to it is wanted then.
         let are_all_known = broker.quarantined.is_empty();
+        recover::keeps(&tenants, &mut recovered, are_all_known);
         lotmq_core::recover::sessions(&broker.context, &tenants, recovered.sessions, are_all_known);
         lotmq_core::recover::retained(&broker, &tenants, recovered.retained);
-        recover::keeps(&tenants, recovered.keeps);
-        let rows = (&*recovered.definitions, &*recovered.modules);
-        tenants.iter().for_each(|tenant| kept_claims::forget_of_others(tenant, rows, are_all_known));
         let of_sinks = Arc::clone(&broker.hosting);
         let sink = move |_| Box::new(GuestSink::new(&of_sinks)) as Box<dyn Sink>;
         let options =

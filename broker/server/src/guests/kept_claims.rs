@@ -71,9 +71,13 @@ mod tests {
 
     #[test]
     fn what_was_of_a_former_definition_or_owner_is_foreign() {
-        let owners: Owners<'_> =
-            [(("action", "A"), "ann"), (("model", "M"), "ann"), (("action", "N"), ""), (("module", "a"), "ann")]
-                .into();
+        let owners: Owners<'_> = [
+            (("action", "A"), "ann"),
+            (("model", "M"), "ann"),
+            (("action", "N"), ""),
+            (("module", "a"), "ann"),
+        ]
+        .into();
         for (topic, keeper, are_all_known, expected) in [
             ("$LOT/Window/A/\0t", Some("ann"), true, false),
             ("$LOT/Window/A/\0t", Some("bob"), true, true),

@@ -12,9 +12,9 @@ use lotmq_store::{KeepRow, QuarantineRow, Recovered, Store, TenantId};
 use tracing::{error, warn};
 
 use crate::guests::HasPrograms as _;
-use crate::guests::kept_errors;
 use crate::guests::variables::{VariableRoom, Variables};
 use crate::guests::{Guests, Programs};
+use crate::guests::{kept_claims, kept_errors};
 use crate::management::accounts::{self, AccountsError, NewRoot, Scram};
 use crate::management::audit::Audit;
 use crate::management::login_places;
@@ -134,10 +134,11 @@ fn read_environment_file(variables: &mut Variables, data: &Path) {
     }
 }
 
-/// Restores the values that were kept: also those beyond the bounds of today, which were within those of the day when they were kept.
-pub(crate) fn keeps(tenants: &[Arc<Tenant>], keeps: Vec<KeepRow>) {
+/// Restores the values that were kept: also those beyond the bounds of today, which were within those of the day when they were kept. What was of other definitions
+/// than those that are stored is left out; see [`kept_claims`] for `are_all_known`.
+pub(crate) fn keeps(tenants: &[Arc<Tenant>], recovered: &mut Recovered, are_all_known: bool) {
     let mut users: BTreeSet<Arc<str>> = BTreeSet::new();
-    for KeepRow { tenant, topic, payload, user, .. } in keeps {
+    for KeepRow { tenant, topic, payload, user, .. } in std::mem::take(&mut recovered.keeps) {
         let Some(tenant) = tenants.iter().find(|known| known.id == tenant) else { continue };
         let user = user.map(|name| match users.get(&*name) {
             Some(known) => Arc::clone(known),
@@ -151,4 +152,6 @@ pub(crate) fn keeps(tenants: &[Arc<Tenant>], keeps: Vec<KeepRow>) {
         let keeper = ValueKeeper { sum, user: user.as_ref() };
         tenant.programs().guests.values.restore_kept(keeper, &topic, &payload);
     }
+    let rows = (&*recovered.definitions, &*recovered.modules);
+    tenants.iter().for_each(|tenant| kept_claims::forget_of_others(tenant, rows, are_all_known));
 }
