@@ -149,14 +149,15 @@ mod tests {
         let component = crate::packed::unpack(packed).unwrap();
         let (mut elements, mut pages) = (0, 0);
         for payload in wasmparser::Parser::new(0).parse_all(&component) {
-            match payload.unwrap() {
-                wasmparser::Payload::TableSection(tables) => {
-                    tables.into_iter().for_each(|table| elements = table.unwrap().ty.initial.max(elements));
-                }
-                wasmparser::Payload::MemorySection(memories) => {
-                    memories.into_iter().for_each(|memory| pages = memory.unwrap().initial.max(pages));
-                }
-                _ => {}
+            let payload = payload.unwrap();
+            if let wasmparser::Payload::TableSection(tables) = &payload {
+                tables
+                    .clone()
+                    .into_iter()
+                    .for_each(|table| elements = table.unwrap().ty.initial.max(elements));
+            }
+            if let wasmparser::Payload::MemorySection(memories) = &payload {
+                memories.clone().into_iter().for_each(|memory| pages = memory.unwrap().initial.max(pages));
             }
         }
         assert!((1_000..=limits::TABLE_ELEMENTS_MAX as u64).contains(&elements), "{elements} elements");

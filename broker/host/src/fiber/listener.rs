@@ -38,13 +38,12 @@ pub(super) fn own_address(endpoint: &Endpoint, dialer: &Dialer) -> Result<Socket
 
 /// The error of a guest that cannot listen at an address: the system says why, and not where or by which setting.
 pub(super) fn not_listening(endpoint: &Endpoint, address: SocketAddr, error: &io::Error) -> IoError {
-    let Endpoint { section, .. } = endpoint;
-    match error.kind() {
-        io::ErrorKind::AddrInUse => IoError::Other(format!(
-            "{section}: LISTEN: {address} is in use: another route, process or listener has it"
-        )),
-        _ => IoError::Other(format!("{section}: LISTEN: cannot listen at {address}: {error}")),
-    }
+    let why = if error.kind() == io::ErrorKind::AddrInUse {
+        format!("{address} is in use: another route, process or listener has it")
+    } else {
+        format!("cannot listen at {address}: {error}")
+    };
+    IoError::Other(format!("{}: LISTEN: {why}", endpoint.section))
 }
 
 impl GuestListener {
