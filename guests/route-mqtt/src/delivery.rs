@@ -23,7 +23,7 @@ pub(crate) struct Batch<'a> {
 
 /// Hands a batch over. What is on its way when the time is over is waited for by the next call, and not sent again.
 pub(crate) fn deliver(bridge: &mut Bridge, deliveries: &[DeliveryRef<'_>]) -> Result<Receipt, Failure> {
-    if let [delivery] = deliveries
+    if let Some(delivery) = deliveries.first()
         && let Some(reason) = bridge.closes.verdict(delivery.sequence, bytes_of(delivery))
     {
         bridge.closes.keep();
