@@ -587,7 +587,7 @@ fn a_configuration_is_what_the_schema_of_its_package_says() {
     broker.start_again();
     assert_eq!(*broker.command_ok("-asset-config-load one").data(), json!({"rate":3,"pin":"****"}));
     assert_eq!(*broker.command_ok("-asset-config-load idle").data(), json!({"rate":10,"pin":"****"}));
-    let bad = json!({ "asks": [], "configuration": {"pattern": "x"} }).to_string();
+    let bad = json!({ "asks": [], "configuration": {"format": "x"} }).to_string();
     let refused = broker.command(&format!("-addModule bad -world action wasm64:{}", with_manifest(&bad)));
     assert_eq!(refused.code(), "MANIFEST_INVALID", "{refused:?}");
 }

@@ -9,7 +9,6 @@ use super::{ANYBODY, Mosquitto, bridge, mapping};
 use crate::{broker, next, send};
 
 /// Before 5.0 a broker says that a packet is too large by ending the connection, each time.
-#[test]
 fn a_message_that_ends_every_connection_is_set_aside_and_no_other() {
     let Some(mosquitto) = Mosquitto::start(&format!("{ANYBODY}\nmax_packet_size 2000")) else { return };
     let broker = broker();
@@ -58,20 +57,20 @@ fn passes_behind_a_first_that_is_too_large(behind: &[(&str, &str)], arrives: &[&
     assert_eq!(next(&mut there), "up/z=last", "nothing came twice");
 }
 
+/// All at once, as each takes minutes of pauses between connections.
 #[test]
-fn a_first_message_that_ends_every_connection_is_found_by_one_of_another_topic() {
-    passes_behind_a_first_that_is_too_large(
-        &[("up/x", "behind it"), ("up/y", "other")],
-        &["up/y=other", "up/x=behind it"],
-    );
-}
-
-#[test]
-fn a_first_message_that_ends_every_connection_is_found_by_one_of_its_topic() {
-    passes_behind_a_first_that_is_too_large(
-        &[("up/x", "behind it"), ("up/x", "then")],
-        &["up/x=behind it", "up/x=then"],
-    );
+fn a_message_that_ends_every_connection_is_found_whatever_is_around_it() {
+    std::thread::scope(|scope| {
+        scope.spawn(a_message_that_ends_every_connection_is_set_aside_and_no_other);
+        // The other one is of another topic, or of the same.
+        for (behind, arrives) in [
+            ([("up/x", "behind it"), ("up/y", "other")], ["up/y=other", "up/x=behind it"]),
+            ([("up/x", "behind it"), ("up/x", "then")], ["up/x=behind it", "up/x=then"]),
+        ] {
+            scope.spawn(move || passes_behind_a_first_that_is_too_large(&behind, &arrives));
+        }
+        scope.spawn(a_broker_that_recovers_gets_the_first_message_as_well);
+    });
 }
 
 /// A broker that takes a connection and ends it at the first message; from the connection of number `well` on it acknowledges all. Gives the topics that it has acknowledged.
@@ -123,7 +122,6 @@ fn packet(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
 }
 
 /// A broker that ends each connection for another reason, such as a full disk, and is well again by the time that it is asked whose fault it is.
-#[test]
 fn a_broker_that_recovers_gets_the_first_message_as_well() {
     let (port, far) = ailing(8, 3);
     let broker = broker();

@@ -106,10 +106,20 @@ pub(crate) struct Standing {
 pub(crate) struct ToldByGuest {
     /// Which way the messages of each query go.
     pub(crate) paths: Arc<BTreeMap<String, String>>,
-    /// Query that the other side does not take as it is, with why, and since when.
-    refused_query: Option<(String, Timestamp)>,
+    /// Query that the other side does not take as it is.
+    refused_query: Option<RefusedQuery>,
     /// What it has reported last, which is neither a failure nor a reason to be away.
     reported: Option<(String, Timestamp)>,
+}
+
+/// Query of a route that the other side does not take as it is.
+#[derive(Clone, Debug)]
+struct RefusedQuery {
+    /// Event or mapping that it is for.
+    name: String,
+    /// Which it is, and why.
+    text: String,
+    since: Timestamp,
 }
 
 /// What is wrong with what the guest of a route does by itself.
@@ -380,6 +390,8 @@ impl Standing {
     /// Notes that messages of an event have passed.
     pub(in crate::guests) fn event_passed(&mut self, event: &Addressee, now: Timestamp) {
         self.events.passed(event, now);
+        // Whatever was said of it before.
+        self.told.refused_query.take_if(|query| event.to_string() == query.name);
     }
 
     /// Notes that messages of an event did not pass, and come again.
@@ -491,19 +503,19 @@ impl Standing {
         self.told.reported = Some((text.to_owned(), now));
     }
 
-    /// Notes which way the messages of each query go, and the first query that the other side does not take; whether that one is news.
+    /// Notes which way the messages of each query go, and the first query that the other side does not take: what it is for, and a text that names it; whether that one is news.
     pub(crate) fn paths_are(
         &mut self,
         paths: BTreeMap<String, String>,
-        refused: Option<String>,
+        refused: Option<(String, String)>,
         now: Timestamp,
     ) -> bool {
         self.told.paths = paths.into();
-        let is_news =
-            refused.is_some() && self.told.refused_query.as_ref().map(|(text, _)| text) != refused.as_ref();
-        if is_news || refused.is_none() {
-            self.told.refused_query = refused.map(|text| (text, now));
-        }
+        let before = self.told.refused_query.take();
+        let Some((name, text)) = refused else { return false };
+        let known = before.filter(|before| before.text == text);
+        let is_news = known.is_none();
+        self.told.refused_query = Some(known.unwrap_or(RefusedQuery { name, text, since: now }));
         is_news
     }
 
@@ -588,8 +600,9 @@ impl Standing {
         let trouble = self.events.trouble().filter(|_| self.connection() == Connection::Connected);
         let trouble = trouble.map(|(_, reason, at)| (reason, at));
         let refused = || self.told.refused_query.as_ref().filter(|_| !self.is_away());
+        let refused = || refused().map(|query| (query.text.as_str(), query.since));
         let told = || [&self.last_error, &self.told.reported].into_iter().flatten().max_by_key(|(_, at)| *at);
-        trouble.or_else(|| refused().or_else(told).map(|(reason, at)| (reason.as_str(), *at)))
+        trouble.or_else(refused).or_else(|| told().map(|(reason, at)| (reason.as_str(), *at)))
     }
 
     /// Reason why it is not connected, or why what it tried last of an event did not pass, where it was told.
@@ -615,7 +628,7 @@ impl Standing {
 
     /// What is wrong with it, where something is: [`reason`](Self::reason), else a query that the other side does not take; and, of one that is connected, which of its tags have no value.
     pub(crate) fn trouble(&self) -> Option<String> {
-        let refused = || self.told.refused_query.as_ref().map(|(text, _)| text.clone());
+        let refused = || self.told.refused_query.as_ref().map(|query| query.text.clone());
         let reason = self.reason().or_else(refused);
         let tags = self.failing_tags.as_ref().and_then(|tags| tags.text());
         match (reason, tags) {

@@ -72,22 +72,22 @@ fn tell(driver: &Driver, version: &Version, paths: BTreeMap<String, String>) {
     let refused = refused(&paths);
     let (mut is_news, now) = (false, driver.now());
     driver.route.update(|standing| is_news = standing.paths_are(paths, refused.clone(), now));
-    if let Some(text) = refused.filter(|_| is_news) {
+    if let Some((_, text)) = refused.filter(|_| is_news) {
         // The reason is the other side's own words, which are for the route's topics.
         warn!(target: "routes", route = &**version.definition.name(), "a query of a route cannot be prepared");
         driver.record(version, &RunError { code: "ROUTE_QUERY", message: &text, ..RunError::default() }, 0);
     }
 }
 
-/// The first query that the other side does not take, and why, with how many others there are.
-fn refused(paths: &BTreeMap<String, String>) -> Option<String> {
+/// What the first query is for that the other side does not take, and a text with that, why, and how many others there are.
+fn refused(paths: &BTreeMap<String, String>) -> Option<(String, String)> {
     let mut refused = paths.iter().filter(|(_, path)| path.starts_with(UNPREPARED));
     let (name, path) = refused.next()?;
     let others = match refused.count() {
         0 => String::new(),
         others => format!(" (and {others} more)"),
     };
-    Some(format!("{name}: QUERY {path}{others}"))
+    Some((name.clone(), format!("{name}: QUERY {path}{others}")))
 }
 
 /// Names of the events and mappings that have a query.
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(
             of(&[("a", "unnest"), ("b", "cannot be prepared: no x"), ("c", "cannot be prepared: y")])
                 .unwrap(),
-            "b: QUERY cannot be prepared: no x (and 1 more)"
+            ("b".to_owned(), "b: QUERY cannot be prepared: no x (and 1 more)".to_owned())
         );
     }
 

@@ -114,6 +114,13 @@ fn what_passes_of_one_event_says_nothing_of_another() {
     standing.event_passed(&event("B"), after(62));
     assert_eq!((standing.reason(), standing.last_error_is_over()), (None, true));
     assert_eq!(standing.health(&waits("B", 62), after(62)), "Green");
+    let refused = || Some(("B".to_owned(), "B: QUERY cannot be prepared: no b".to_owned()));
+    assert!(standing.paths_are(BTreeMap::new(), refused(), start), "it is news");
+    assert!(!standing.paths_are(BTreeMap::new(), refused(), start));
+    standing.event_passed(&event("A"), after(63));
+    assert_eq!((standing.trouble(), standing.health(&[], after(63))), (refused().map(|it| it.1), "Yellow"));
+    standing.event_passed(&event("B"), after(64));
+    assert_eq!((standing.trouble(), standing.health(&[], after(64))), (None, "Green"));
 }
 
 #[test]
