@@ -361,6 +361,6 @@ fn a_recorded_conversation_is_played_and_what_differs_is_told() {
     }
     std::fs::remove_file(folder.join("line.far.jsonl")).unwrap();
     let output = Command::new(LOTMQ).args(["test", "lines.lot"]).current_dir(folder).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
+    let told = String::from_utf8_lossy(&output.stdout);
     assert!(told.contains("nothing was recorded yet: lotmq guest test --record does so"), "{told}");
 }
