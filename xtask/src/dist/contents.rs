@@ -178,8 +178,8 @@ pub(crate) fn documentation(root: &Path) -> Result<Vec<(String, Vec<u8>)>> {
 /// Beginning of a link from a page of `docs/sdk` to what is not documentation.
 const FROM_SDK: &str = "](../../";
 
-/// What `lotmq guest build` makes a guest of, in its folder.
-const OF_GUEST: [&str; 4] = ["Cargo.lock", "Cargo.toml", "guest.toml", "src/lib.rs"];
+/// What `lotmq guest build` makes a guest of, in its folder, beside what is in `src`.
+const OF_GUEST: [&str; 3] = ["Cargo.lock", "Cargo.toml", "guest.toml"];
 
 /// Guests that show how one is made: those of `sdk/examples`, and those that the pages of `docs/sdk` name; with the crate that they are built with, at the same place seen from them.
 fn guests(root: &Path, pages: &[String]) -> Result<BTreeSet<String>> {
@@ -200,7 +200,10 @@ fn guests(root: &Path, pages: &[String]) -> Result<BTreeSet<String>> {
         let links = text.split(FROM_SDK).skip(1).filter_map(|rest| rest.split_once(')'));
         guests.extend(links.filter_map(|(link, _)| link.strip_suffix("/src/lib.rs")).map(str::to_owned));
     }
-    found.extend(guests.iter().flat_map(|guest| OF_GUEST.map(|file| format!("{guest}/{file}"))));
+    for guest in &guests {
+        found.extend(OF_GUEST.map(|file| format!("{guest}/{file}")));
+        collect(root, &format!("{guest}/src"), &mut found)?;
+    }
     Ok(found)
 }
 

@@ -319,7 +319,7 @@ codes! {
         TRIGGER_CYCLE "it may trigger itself"
             "A topic that it writes may start it again, perhaps by way of others or over mappings of bridges; or such mappings alone carry messages in a circle. The message names them. 64 runs after one another is the end (HOP_LIMIT), of a circle of bridges alone what docs/routes/mqtt-bridge.md says. Write to another topic, or begin with a condition. lotmq check tells it as LOT333."
         TRIGGER_DENIED "its owner may not read what starts it"
-            "A definition hears of what the rules let its owner subscribe to (docs/security.md); the message names the filter of which it hears nothing. Allow it, or have somebody deploy it who may. `lotmq status` lists it for as long as that is so, also where a right was taken away later; `lotmq cmd -lotDiagnostic NAME` and the rows of `-listEntities` have the filters as `unheard`."
+            "A definition hears of what the rules let its owner subscribe to (docs/security.md); the message names the filter of which it hears nothing. Allow it, or have somebody deploy it who may. `lotmq status` lists it for as long as that is so, also where a right was taken away later; `lotmq cmd -lotDiagnostic NAME` and the rows of `lotmq cmd -listEntities` have the filters as `unheard`."
         TRIGGER_NOT_GRANTED "module is not started by what it names"
             "What it was compiled from names topics that start it and that it was not granted to read, or a timer or an event that no module is started by. Grant it read: of those topics, or name others with -on."
         UNREADABLE "file cannot be read"

@@ -108,7 +108,7 @@ fn what_hears_nothing_says_so() {
         let status = ok(&mut world.root, "-brokerStatus");
         assert!(status.contains(message), "{status}");
         assert!(ok(&mut world.root, "-lotDiagnostic Ears").contains(r#""unheard":["private/+"]"#));
-        let row = r#""name":"Ears","origin":"local","type":"Action","unheard":["private/+"]"#;
+        let row = r#""type":"Action","name":"Ears","origin":"adhoc","unheard":["private/+"]"#;
         let listed = ok(&mut world.root, "-listEntities");
         assert!(listed.contains(row), "{listed}");
         // Who may has no warning; what is taken away later is found, and over when it is given back.
