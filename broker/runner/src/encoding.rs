@@ -1,5 +1,6 @@
 //! How the bytes of a connection or a datagram are written in a file with cases: as text, or in hexadecimal digits for protocols that are none.
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::Deserialize;
 
 /// Bytes that are shown of what came.
@@ -31,13 +32,9 @@ impl Encoding {
         if self == Self::Text {
             return Ok(text.as_bytes().to_vec());
         }
-        let digits: Vec<char> = text.chars().filter(|char| !char.is_whitespace()).collect();
-        let byte = |pair: &[char]| match pair {
-            [high, low] => u8::try_from(high.to_digit(16)? << 4 | low.to_digit(16)?).ok(),
-            _ => None,
-        };
-        let bytes: Option<Vec<u8>> = digits.chunks(2).map(byte).collect();
-        bytes.ok_or_else(|| format!("`{text}` is no hex, which has two digits for each byte, as 01 ff"))
+        let digits: String = text.split_whitespace().collect();
+        let bytes = HEXLOWER_PERMISSIVE.decode(digits.as_bytes());
+        bytes.map_err(|_| format!("`{text}` is no hex, which has two digits for each byte, as 01 ff"))
     }
 
     /// The beginning of bytes, as they would be written, in quotes.
@@ -47,7 +44,7 @@ impl Encoding {
         match self {
             Self::Text => format!("{:?}{cut}", String::from_utf8_lossy(part)),
             Self::Hex => {
-                let pairs: Vec<String> = part.iter().map(|byte| format!("{byte:02x}")).collect();
+                let pairs: Vec<String> = part.iter().map(|byte| HEXLOWER.encode(&[*byte])).collect();
                 format!("\"{}\"{cut}", pairs.join(" "))
             }
         }

@@ -5,8 +5,11 @@ use crate::payload::{Compared, Payload, compared};
 
 use super::link::VisitLine;
 
-/// Methods that have a body.
+/// Method without a body, and with one.
 const DEFAULT_METHODS: [&str; 2] = ["GET", "POST"];
+
+/// Fields of an answer that are read.
+const FIELDS_MAX: usize = 64;
 
 /// What a client asks.
 #[derive(Debug)]
@@ -23,6 +26,9 @@ pub(super) struct HttpWords {
 /// An answer.
 struct VisitAnswer<'a> {
     status: u16,
+    /// Bytes of the body, as the head says.
+    length: Option<usize>,
+    /// As far as it has come.
     body: &'a [u8],
 }
 
@@ -36,7 +42,9 @@ impl HttpWords {
         }
         let path = keys.optional_text("path")?.unwrap_or_else(|| "/".to_owned());
         if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(format!("`path` begins with / and has neither blanks nor umlauts, found `{path}`"));
+            return Err(format!(
+                "`path` begins with / and has neither blanks nor characters beyond ASCII, found `{path}`"
+            ));
         }
         let headers = keys.table("headers")?.into_iter().map(header).collect::<Result<_, _>>()?;
         let status = keys.integer("status")?.unwrap_or(200);
@@ -110,24 +118,19 @@ fn header((name, value): (String, toml::Value)) -> Result<(String, String), Stri
 
 /// Whether an answer has come whole, or never will.
 pub(super) fn is_whole(line: &VisitLine) -> bool {
-    line.is_over() || VisitAnswer::read(line.heard()).is_some_and(|answer| answer.is_whole(line.heard()))
+    line.is_over()
+        || VisitAnswer::read(line.heard()).is_some_and(|answer| answer.length == Some(answer.body.len()))
 }
 
 impl<'a> VisitAnswer<'a> {
-    /// Reads what has come; `None` while its head has not.
+    /// Reads what has come; `None` while its head has not, and where it is none.
     fn read(bytes: &'a [u8]) -> Option<Self> {
-        const END: &[u8] = b"\r\n\r\n";
-        let end = bytes.windows(END.len()).position(|window| window == END)?;
-        let head = std::str::from_utf8(bytes.get(..end)?).ok()?;
-        let status = head.split(' ').nth(1)?.parse().ok()?;
-        Some(Self { status, body: bytes.get(end + END.len()..)? })
-    }
-
-    /// Whether the body has the length that the head says.
-    fn is_whole(&self, bytes: &[u8]) -> bool {
-        let head = String::from_utf8_lossy(bytes.get(..bytes.len() - self.body.len()).unwrap_or_default());
-        let lengths = head.lines().filter_map(|line| line.split_once(':'));
-        let mut lengths = lengths.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-        lengths.next().and_then(|(_, length)| length.trim().parse().ok()) == Some(self.body.len())
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+        let mut answer = httparse::Response::new(&mut fields);
+        let httparse::Status::Complete(head) = answer.parse(bytes).ok()? else { return None };
+        let (status, body) = (answer.code?, bytes.get(head..)?);
+        let length = answer.headers.iter().find(|field| field.name.eq_ignore_ascii_case("content-length"));
+        let length = length.and_then(|field| std::str::from_utf8(field.value).ok()?.trim().parse().ok());
+        Some(Self { status, length, body })
     }
 }
