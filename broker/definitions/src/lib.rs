@@ -45,4 +45,5 @@ pub use registry::{
 pub use report::{DependencyReport, EntityRow, ListingRow, PendingRow, Report};
 pub use silence::{Ear, SilenceTrouble, SilenceWatch};
 pub use trace::TraceStatus;
+pub use watch_rows::watching_action;
 pub use window::{ClosedWindow, Sampled, WindowTrouble, WindowWatch};

@@ -24,7 +24,7 @@ use crate::last_values::{LastValues, ValueKeeper};
 use crate::limits::{
     INTERVAL_MIN, SILENCE_TOPIC_BYTES, WATCHED_TOPIC_BYTES_MAX, WINDOW_SAVE_BYTES, WINDOW_SAVE_PERIOD,
 };
-use crate::watch_rows::WatchRows;
+use crate::watch_rows::{SILENCE, WatchRows};
 use crate::watched_room::WatchedRoom;
 
 /// Time of a topic that is silent, and of a watch without a deadline.
@@ -129,7 +129,7 @@ impl Silences {
     /// Forgets what the watch of a definition that is not armed has heard of.
     pub(crate) fn forget(definition: &Definition, values: &LastValues) {
         if let Some(trigger @ Trigger::Silence { .. }) = definition.trigger() {
-            WatchRows::new(("Silence", VERSION), definition.name(), trigger).forget_all(values);
+            WatchRows::new((SILENCE, VERSION), definition.name(), trigger).forget_all(values);
         }
     }
 
@@ -221,7 +221,7 @@ impl SilenceWatch {
             after_ms: after_ms.max(shortest),
             topics_max,
             values: Arc::clone(values),
-            rows: WatchRows::new(("Silence", VERSION), definition.name(), &trigger),
+            rows: WatchRows::new((SILENCE, VERSION), definition.name(), &trigger),
             table: Mutex::new(Table::new(WatchedRoom::new(definition, room))),
             first_deadline_ms: AtomicU64::new(NEVER),
             refused: AtomicU64::new(0),

@@ -7,6 +7,19 @@ use lot_facts::Trigger;
 
 use crate::last_values::{LastValues, ValueKeeper};
 
+/// What rows of `ON WINDOW` are below.
+pub(crate) const WINDOW: &str = "Window";
+
+/// What rows of `ON SILENCE` are below.
+pub(crate) const SILENCE: &str = "Silence";
+
+/// Action whose row a topic has; `None` of another kept value.
+pub fn watching_action(topic: &str) -> Option<&str> {
+    let (level, rest) = topic.strip_prefix("$LOT/")?.split_once('/')?;
+    let (action, _) = rest.split_once("/\0")?;
+    [WINDOW, SILENCE].contains(&level).then_some(action)
+}
+
 /// The rows of one Action.
 #[derive(Debug)]
 pub(crate) struct WatchRows {

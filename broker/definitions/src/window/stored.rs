@@ -8,7 +8,7 @@ use lot_facts::Trigger;
 
 use super::pane::Pane;
 use crate::last_values::{LastValues, ValueKeeper};
-use crate::watch_rows::WatchRows;
+use crate::watch_rows::{WINDOW, WatchRows};
 
 /// Version of the form of the rows.
 const VERSION: u8 = 2;
@@ -40,7 +40,7 @@ pub(super) struct WindowClock {
 impl WindowRows {
     /// Those of the Action of this name, as long as it has this trigger.
     pub(super) fn new(name: &str, trigger: &Trigger) -> WindowRows {
-        WindowRows(WatchRows::new(("Window", VERSION), name, trigger))
+        WindowRows(WatchRows::new((WINDOW, VERSION), name, trigger))
     }
 
     /// Keeps the row of a topic; how many bytes it has. `None` when there is no room.

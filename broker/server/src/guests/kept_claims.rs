@@ -4,18 +4,12 @@
 
 use std::collections::HashMap;
 
-use lotmq_definitions::DefinitionKind;
+use lotmq_definitions::{DefinitionKind, watching_action};
 use lotmq_store::{DefinitionRow, ModuleRow};
 
-use super::rights;
+use super::{rights, states};
 use crate::guests::HasPrograms as _;
 use lotmq_core::tenant::Tenant;
-
-/// Beginnings of the topics of what Actions watch.
-const WATCHES: [&str; 2] = ["$LOT/Window/", "$LOT/Silence/"];
-
-/// Beginning of the topics of states.
-const STATES: &str = "$LOT/State/";
 
 /// Owners of stored definitions, by kind and name; an empty one of what is nobody's.
 type Owners<'a> = HashMap<(&'a str, &'a str), &'a str>;
@@ -58,11 +52,8 @@ fn definition_of(topic: &str) -> Option<(&str, &str)> {
     if let Some(model) = rights::model_of_memory(topic) {
         return Some((DefinitionKind::Model.key(), model));
     }
-    let (of, _) = topic.split_once("/\0")?;
-    if let Some(action) = WATCHES.iter().find_map(|start| of.strip_prefix(start)) {
-        return Some((DefinitionKind::Action.key(), action));
-    }
-    of.strip_prefix(STATES)?.split_once('/')
+    let watching = watching_action(topic).map(|action| (DefinitionKind::Action.key(), action));
+    watching.or_else(|| states::definition_of(topic))
 }
 
 #[cfg(test)]

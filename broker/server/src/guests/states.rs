@@ -100,6 +100,11 @@ impl States {
 }
 
 /// Beginning of the topics of a definition's state.
+/// Kind and name of the definition whose state a topic has; `None` of another kept value.
+pub(super) fn definition_of(topic: &str) -> Option<(&str, &str)> {
+    topic.strip_prefix(START)?.split_once("/\0")?.0.split_once('/')
+}
+
 fn beginning(of: &Definition) -> String {
     format!("{START}{}/{}/{KEY}", of.kind().key(), of.name())
 }
