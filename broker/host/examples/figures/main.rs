@@ -1,7 +1,7 @@
 //! Figures of the host alone, on this machine, with Actions of the Language of Things:
-//! `cargo run --release -p lotmq-host --example figures -- [runs [forward …]|instructions [forward …]|posted-instructions [forward …]|kernels|calls|fibers|compile|python|cache|memory|all]`.
+//! `cargo run --release -p lotmq-host --example figures -- [runs [forward …]|instructions [forward …]|kernels|calls|fibers|compile|python|cache|memory|all]`.
 //!
-//! `peak FILE` says what it takes to compile the LoT text of a file. `instructions` runs programs on one instance for callgrind, `ROUNDS` times 100,000 runs, and `posted-instructions` on an executor, `ROUNDS` times 200,000: what two numbers of rounds differ by is exact
+//! `peak FILE` says what it takes to compile the LoT text of a file. `instructions` runs programs on one instance for callgrind, `ROUNDS` times 100,000 runs: what two numbers of rounds differ by is exact
 //! on a machine that does other things, too. Times are CPU time, medians of several rounds: other load on the machine shows, but less than in wall time.
 //! What they mean and what they were: `docs/performance.md`.
 #![allow(
@@ -43,9 +43,6 @@ fn main() {
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|want| want == name || want == "all");
     if wanted.first().is_some_and(|first| first == "instructions") {
         return runs::instructions(&wanted);
-    }
-    if wanted.first().is_some_and(|first| first == "posted-instructions") {
-        return runs::posted_instructions(&wanted);
     }
     if let [first, path] = wanted.as_slice()
         && first == "peak"

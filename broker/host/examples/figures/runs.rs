@@ -28,7 +28,7 @@ pub(crate) fn figures(wanted: &[String]) {
         let native = native_runs(program);
         let instance = instance_runs(&engine, program, (ROUNDS, clock::thread), 200_000);
         let (inline, given_up) = inline_runs(&engine, program);
-        let executor = executor_runs(&engine, program, (ROUNDS, clock::process));
+        let executor = executor_runs(&engine, program);
         println!(
             "{:17} native {native:>6.0?}; instance {}; inline {}, {given_up} given up; executor {}",
             program.name,
@@ -46,15 +46,6 @@ pub(crate) fn instructions(wanted: &[String]) {
     for program in programs_of(wanted) {
         // Reading the clock ends in a crash under valgrind.
         instance_runs(&engine, program, (rounds, || Duration::ZERO), 100_000);
-    }
-}
-
-/// Nothing but runs on an executor, likewise.
-pub(crate) fn posted_instructions(wanted: &[String]) {
-    let rounds = std::env::var("ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
-    let engine = programs::engine(None);
-    for program in programs_of(wanted) {
-        executor_runs(&engine, program, (rounds, || Duration::ZERO));
     }
 }
 
@@ -138,7 +129,7 @@ fn inline_runs(engine: &Engine, program: &Program) -> (Duration, u32) {
 }
 
 /// Of the whole process: posting and running.
-fn executor_runs(engine: &Engine, program: &Program, (rounds, clock): (usize, fn() -> Duration)) -> Duration {
+fn executor_runs(engine: &Engine, program: &Program) -> Duration {
     const RUNS: u32 = 200_000;
     const WAITING_MAX: u64 = 4_000;
     let guest = programs::load(engine, &programs::compile(program.source).0);
@@ -148,7 +139,7 @@ fn executor_runs(engine: &Engine, program: &Program, (rounds, clock): (usize, fn
     let runner = executor.add(programs::spec(1, guest));
     let filter = program.filter();
     let mut posted = 0;
-    let times = clock::rounds(rounds, clock, || {
+    let times = clock::rounds(ROUNDS, clock::process, || {
         for _ in 0..RUNS {
             assert!(filter_matches(&filter, program.topic));
             // Like the server, which makes the event anew for each message.
