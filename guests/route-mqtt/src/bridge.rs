@@ -14,7 +14,7 @@ use crate::hops::{BridgeId, FarId, Loop, Way};
 use crate::inbox::{Forward, Inbox, Origin};
 use crate::kept;
 use crate::limits::{PASSED_CHARS_MAX, RETAINED_PAGES_AT_ONCE, STORE_AGAIN_MS};
-use crate::link::{Event, Inbound, Unsendable};
+use crate::link::{Event, Inbound, Owner, Unsendable};
 use crate::message::Passing;
 use crate::numbers::ByNumber;
 use crate::topic::{rewritten, unshared};
@@ -27,13 +27,6 @@ pub(crate) enum Stand {
     Refused(ReasonCode),
 }
 
-/// Whose message another broker acknowledges.
-#[derive(Clone, Copy, Debug)]
-enum Owner {
-    Delivery(u64),
-    Forward(u64),
-}
-
 pub(crate) struct Bridge {
     pub(crate) config: Config,
     /// Way of each flow.
@@ -44,8 +37,6 @@ pub(crate) struct Bridge {
     inbox: Inbox,
     /// Deliveries that were sent, by sequence number, until the host knows what became of them.
     pub(crate) sent: ByNumber<u64, Stand>,
-    /// Messages that other brokers have not acknowledged, by broker and identifier.
-    owners: ByNumber<(usize, u16), Owner>,
     /// When to publish again what could not be stored.
     store_at: u64,
     pub(crate) closes: Closes,
@@ -65,7 +56,6 @@ impl Bridge {
             fars,
             inbox: Inbox::default(),
             sent: ByNumber::default(),
-            owners: ByNumber::default(),
             store_at: 0,
             closes,
             failed: None,
@@ -149,7 +139,7 @@ impl Bridge {
         let far = &mut self.fars[number];
         match event {
             Event::Message(inbound) => self.arrived(number, inbound, now),
-            Event::Settled { id, refusal } => self.settled(number, id, refusal)?,
+            Event::Settled { owner, refusal } => self.settled(owner, refusal)?,
             Event::Subscribed { id, code } => {
                 if let Some(reason) = far.subscribed(id, code, now) {
                     report("BRIDGE_SUBSCRIPTION", &reason);
@@ -214,14 +204,13 @@ impl Bridge {
         }
         let is_expected = self.fars[number].sends_back(&message.topic);
         let far = &mut self.fars[number];
-        match far.link.publish(&message, || message.fingerprint(received_ms)) {
+        match far.link.publish(&message, Owner::Delivery(sequence), || message.fingerprint(received_ms)) {
             Ok(id) => {
                 if is_expected {
                     far.echoes.expect(message.fingerprint(0), ambient::monotonic_ms());
                 }
                 let stand = if id.is_some() { Stand::UnderWay } else { Stand::Done };
                 self.sent.insert(sequence, stand);
-                self.owners.extend(id.map(|id| ((number, id), Owner::Delivery(sequence))));
                 Ok(true)
             }
             Err(Unsendable::NoRoom) => Ok(false),
@@ -249,15 +238,9 @@ impl Bridge {
                 continue;
             };
             let is_expected = far.sends_back(&message.topic);
-            match far.link.publish(message, || message.fingerprint(0)) {
-                Ok(id) => {
-                    if is_expected {
-                        far.echoes.expect(message.fingerprint(0), now);
-                    }
-                    let origin = Origin::Far(number, None);
-                    self.owners
-                        .extend(id.map(|id| ((number, id), Owner::Forward(self.inbox.open(origin, 1)))));
-                }
+            match far.link.publish(message, Owner::Retained, || message.fingerprint(0)) {
+                Ok(_) if is_expected => far.echoes.expect(message.fingerprint(0), now),
+                Ok(_) => {}
                 Err(Unsendable::NoRoom) => return has_gone,
                 Err(Unsendable::Never(reason)) => {
                     report("BRIDGE_REFUSED", &format!("cannot send to '{}': {reason}", message.topic));
@@ -317,15 +300,14 @@ impl Bridge {
             let (token, to) = (*token, *to);
             let is_expected = self.fars[to].sends_back(&message.topic);
             let far = &mut self.fars[to];
-            match far.link.publish(message, || message.fingerprint(0)) {
+            match far.link.publish(message, Owner::Forward(token), || message.fingerprint(0)) {
                 Ok(id) => {
                     if is_expected {
                         far.echoes.expect(message.fingerprint(0), now);
                     }
                     self.inbox.take_forward();
-                    match id {
-                        Some(id) => drop(self.owners.insert((to, id), Owner::Forward(token))),
-                        None => self.done(token),
+                    if id.is_none() {
+                        self.done(token);
                     }
                 }
                 Err(Unsendable::NoRoom) => break,
@@ -341,23 +323,21 @@ impl Bridge {
     }
 
     /// Another broker has acknowledged a message, or refused it.
-    fn settled(&mut self, number: usize, id: u16, refusal: Option<ReasonCode>) -> Result<(), Failure> {
-        match (self.owners.remove(&(number, id)), refusal) {
-            (Some(Owner::Delivery(sequence)), refusal) => {
-                self.told(Origin::Delivery(sequence), refusal);
+    fn settled(&mut self, owner: Owner, refusal: Option<ReasonCode>) -> Result<(), Failure> {
+        if let Owner::Delivery(sequence) = owner {
+            self.told(Origin::Delivery(sequence), refusal);
+            return Ok(());
+        }
+        match refusal.map(crate::failures::of_publish) {
+            None => {}
+            Some(Failure::Reject(reason)) => report("BRIDGE_REFUSED", &reason),
+            // It comes again from where it is not acknowledged.
+            Some(Failure::Retry(reason) | Failure::Reconnect(reason) | Failure::Fatal(reason)) => {
+                return Err(Failure::Reconnect(reason));
             }
-            (Some(Owner::Forward(token)), None) => self.done(token),
-            (Some(Owner::Forward(token)), Some(reason)) => match crate::failures::of_publish(reason) {
-                Failure::Reject(reason) => {
-                    report("BRIDGE_REFUSED", &reason);
-                    self.done(token);
-                }
-                // It comes again from where it is not acknowledged.
-                Failure::Retry(reason) | Failure::Reconnect(reason) | Failure::Fatal(reason) => {
-                    return Err(Failure::Reconnect(reason));
-                }
-            },
-            (None, _) => {}
+        }
+        if let Owner::Forward(token) = owner {
+            self.done(token);
         }
         Ok(())
     }
@@ -373,13 +353,16 @@ impl Bridge {
 
     /// Whether other brokers have not acknowledged something besides this delivery.
     pub(crate) fn has_others(&self, sequence: u64) -> bool {
-        let is_it = |owner: &Owner| matches!(owner, Owner::Delivery(number) if *number == sequence);
-        self.owners.values().any(|owner| !is_it(owner))
+        self.owners().any(|owner| owner != Owner::Delivery(sequence))
     }
 
     /// Whether the delivery is all that other brokers have not acknowledged.
     pub(crate) fn has_only(&self, sequence: u64) -> bool {
-        !self.owners.is_empty() && !self.has_others(sequence)
+        self.owners().next().is_some() && !self.has_others(sequence)
+    }
+
+    fn owners(&self) -> impl Iterator<Item = Owner> {
+        self.fars.iter().flat_map(|far| far.link.owners())
     }
 
     fn done(&mut self, token: u64) {

@@ -17,7 +17,7 @@ pub(crate) struct Batch<'a> {
     receipt: Receipt,
     /// Failure of the first that is not accepted.
     stopped: Option<Failure>,
-    /// When the last was sent.
+    /// When it was sent, if it is the only one.
     sent_at: Option<u64>,
 }
 
@@ -90,7 +90,8 @@ impl<'a> Batch<'a> {
         }
         while let Some(delivery) = self.deliveries.get(self.tried) {
             match begin(bridge, delivery) {
-                Ok(true) => self.sent_at = Some(ambient::monotonic_ms()),
+                Ok(true) if self.deliveries.len() == 1 => self.sent_at = Some(ambient::monotonic_ms()),
+                Ok(true) => {}
                 Ok(false) => return,
                 Err(reason) => self.refused.push((self.tried, reason)),
             }

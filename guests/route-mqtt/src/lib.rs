@@ -20,6 +20,7 @@ mod numbers;
 mod opening;
 mod snapshot;
 mod topic;
+mod window;
 mod witness;
 
 use bridge::Bridge;

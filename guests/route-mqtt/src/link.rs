@@ -27,7 +27,7 @@ use crate::limits::{
     WINDOW_V3_MAX,
 };
 use crate::message::{self, Passing};
-use crate::numbers::ByNumber;
+use crate::window::Window;
 
 /// First identifier of a SUBSCRIBE or UNSUBSCRIBE, from which they go down.
 const ASKING_ID_FIRST: PacketId = PacketId::new(u16::MAX).expect("it is not 0");
@@ -57,9 +57,22 @@ struct Limits {
     keep_alive_ms: u64,
 }
 
+/// Who is told when a message is done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Owner {
+    /// The host, which knows it as the delivery of this sequence number.
+    Delivery(u64),
+    /// Where it came from, by its token in the [`Inbox`](crate::inbox::Inbox).
+    Forward(u64),
+    /// Nobody: it is retained here, and stays so.
+    Retained,
+}
+
 /// A message of QoS 1 or 2 that is not acknowledged yet.
 #[derive(Debug)]
 struct Unfinished {
+    /// `None` of what a former connection has left, whose message has not come again.
+    owner: Option<Owner>,
     qos: u8,
     /// Whether the broker has it, and the identifier is being released.
     is_released: bool,
@@ -78,7 +91,7 @@ pub(crate) enum Event {
     /// A message that is larger than what is taken; its bytes are left out.
     TooLarge { topic: String, bytes: usize, receipt: Option<Receipt> },
     /// A message of ours is done, or was refused.
-    Settled { id: u16, refusal: Option<ReasonCode> },
+    Settled { owner: Owner, refusal: Option<ReasonCode> },
     /// What became of the filter of a SUBSCRIBE.
     Subscribed { id: u16, code: ReasonCode },
     /// Any other sign of life.
@@ -170,7 +183,7 @@ pub(crate) struct Link {
     next_id: u16,
     /// Identifier of the next SUBSCRIBE or UNSUBSCRIBE.
     next_asking_id: PacketId,
-    unfinished: ByNumber<u16, Unfinished>,
+    unfinished: Window<Unfinished>,
     /// Exchanges that the broker has of a former connection.
     former: Vec<SentExchange>,
     /// Identifiers that the broker has not confirmed to be released, where it may have exchanges that are not known here.
@@ -198,7 +211,7 @@ impl Link {
             plain: None,
             next_id: 1,
             next_asking_id: ASKING_ID_FIRST,
-            unfinished: ByNumber::default(),
+            unfinished: Window::default(),
             former: Vec::new(),
             unreleased: BTreeSet::new(),
             received: BTreeMap::new(),
@@ -284,15 +297,18 @@ impl Link {
 
     /// What of the session is to last over this connection.
     pub(crate) fn exchanges(&self) -> Exchanges {
-        let mut twos: Vec<_> = self.unfinished.iter().filter(|(_, it)| it.qos == 2).collect();
-        twos.sort_unstable_by_key(|(id, _)| **id);
-        let twos = twos.into_iter().map(|(id, it)| {
+        let twos = self.unfinished.iter().filter(|(_, it)| it.qos == 2).map(|(id, it)| {
             let Unfinished { is_released, fingerprint, .. } = *it;
-            SentExchange { fingerprint, id: *id, is_released }
+            SentExchange { fingerprint, id, is_released }
         });
         let sent = twos.chain(self.former.iter().copied()).collect();
         let received = self.received.iter().filter(|(_, it)| it.is_acknowledged);
         Exchanges { sent, received: received.map(|(id, it)| (*id, it.fingerprint)).collect() }
+    }
+
+    /// Owners of the messages that the broker has not acknowledged.
+    pub(crate) fn owners(&self) -> impl Iterator<Item = Owner> {
+        self.unfinished.iter().filter_map(|(_, unfinished)| unfinished.owner)
     }
 
     /// The same, if it may have changed since this was called.
@@ -331,10 +347,11 @@ impl Link {
             && self.output.len() - self.sent < OUTPUT_BYTES_MAX
     }
 
-    /// Sends a message, whose fingerprint is asked for where its exchange has to be known again; gives its identifier if it will be acknowledged.
+    /// Sends a message, whose fingerprint is asked for where its exchange has to be known again; gives its identifier if it will be acknowledged, of which its owner is told.
     pub(crate) fn publish(
         &mut self,
         message: &Passing<'_>,
+        owner: Owner,
         fingerprint: impl FnOnce() -> u64,
     ) -> Result<Option<u16>, Unsendable> {
         if !self.has_room() {
@@ -347,7 +364,11 @@ impl Link {
             0 => (None, false),
             1 => (Some(self.free_id()), false),
             _ => match self.known_exchange(fingerprint) {
-                Some(SentExchange { id, is_released: true, .. }) => return Ok(Some(id)),
+                Some(SentExchange { id, is_released: true, .. }) => {
+                    let owner = Some(owner);
+                    self.unfinished.insert(id, Unfinished { owner, qos, is_released: true, fingerprint });
+                    return Ok(Some(id));
+                }
                 Some(SentExchange { id, is_released: false, .. }) => (PacketId::new(id), true),
                 None => (Some(self.free_id()), false),
             },
@@ -377,7 +398,8 @@ impl Link {
         }
         let Some(id) = id else { return Ok(None) };
         self.former.retain(|former| former.id != id.get());
-        self.unfinished.insert(id.get(), Unfinished { qos, is_released: false, fingerprint });
+        let owner = Some(owner);
+        self.unfinished.insert(id.get(), Unfinished { owner, qos, is_released: false, fingerprint });
         Ok(Some(id.get()))
     }
 
@@ -413,7 +435,7 @@ impl Link {
 
     /// Lets the broker forget a message that it has.
     fn release(&mut self, SentExchange { fingerprint, id, .. }: SentExchange) {
-        self.unfinished.insert(id, Unfinished { qos: 2, is_released: true, fingerprint });
+        self.unfinished.insert(id, Unfinished { owner: None, qos: 2, is_released: true, fingerprint });
         self.ack(AckType::Pubrel, id, ReasonCode::Success);
     }
 
@@ -609,22 +631,22 @@ impl Link {
                 None
             }
             AckType::Pubrec if refusal.is_none() => {
-                if let Some(unfinished) = self.unfinished.get_mut(&id) {
+                if let Some(unfinished) = self.unfinished.get_mut(id) {
                     unfinished.is_released = true;
                 }
                 self.ack(AckType::Pubrel, id, ReasonCode::Success);
                 None
             }
             AckType::Puback | AckType::Pubrec => {
-                self.unfinished.remove(&id)?;
-                Some(Event::Settled { id, refusal })
+                let owner = self.unfinished.remove(id)?.owner?;
+                Some(Event::Settled { owner, refusal })
             }
             AckType::Pubcomp if self.unreleased.remove(&id) => None,
             // That it did not know the identifier any more is no refusal.
             AckType::Pubcomp => {
-                self.unfinished.get(&id).filter(|it| it.is_released)?;
-                self.unfinished.remove(&id);
-                Some(Event::Settled { id, refusal: None })
+                self.unfinished.get(id).filter(|it| it.is_released)?;
+                let owner = self.unfinished.remove(id)?.owner?;
+                Some(Event::Settled { owner, refusal: None })
             }
         }
     }
@@ -636,7 +658,7 @@ impl Link {
             self.next_id = id % MESSAGE_ID_MAX + 1;
             let is_former = self.former.iter().any(|former| former.id == id);
             // The window is smaller than the number of identifiers.
-            if !is_former && !self.unfinished.contains_key(&id) {
+            if !is_former && self.unfinished.get(id).is_none() {
                 return PacketId::new(id).unwrap_or(PacketId::MIN);
             }
         }

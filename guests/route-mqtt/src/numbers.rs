@@ -6,7 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 /// A table by numbers: a look-up takes a fraction of what it does by a hash that withstands chosen keys, or in a tree.
 pub(crate) type ByNumber<K, V> = HashMap<K, V, BuildHasherDefault<NumberHasher>>;
 
-/// Hash of a number, or of a few: one multiplication each.
+/// Hash of a number: one multiplication.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct NumberHasher(u64);
 
@@ -20,16 +20,8 @@ impl Hasher for NumberHasher {
         bytes.iter().for_each(|byte| self.write_u64((*byte).into()));
     }
 
-    fn write_u16(&mut self, number: u16) {
-        self.write_u64(number.into());
-    }
-
     fn write_u64(&mut self, number: u64) {
         // 2^64 divided by the golden ratio.
         self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn write_usize(&mut self, number: usize) {
-        self.write_u64(number as u64);
     }
 }

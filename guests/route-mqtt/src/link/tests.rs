@@ -4,6 +4,8 @@ use lotmq_codec::{ClientPacket, encode_connack, encode_suback};
 
 use super::*;
 
+const OWNER: Owner = Owner::Delivery(7);
+
 fn far(version: Option<ProtocolVersion>) -> FarConfig {
     FarConfig {
         place: "far:1883".to_owned(),
@@ -96,16 +98,19 @@ fn incoming(link: &mut Link, (qos, dup): (QoS, bool), id: u16, payload: &[u8]) {
 #[test]
 fn no_more_is_on_its_way_than_the_broker_takes() {
     let mut link = connected(ProtocolVersion::V5, &[(PropertyId::ReceiveMaximum, PropertyValue::TwoByte(2))]);
-    assert_eq!(link.publish(&message(1), || 0), Ok(Some(1)));
-    assert_eq!(link.publish(&message(1), || 0), Ok(Some(2)));
-    assert_eq!(link.publish(&message(1), || 0), Err(Unsendable::NoRoom));
+    assert_eq!(link.publish(&message(1), OWNER, || 0), Ok(Some(1)));
+    assert_eq!(link.publish(&message(1), OWNER, || 0), Ok(Some(2)));
+    assert_eq!(link.publish(&message(1), OWNER, || 0), Err(Unsendable::NoRoom));
     assert_eq!(sent(&mut link), ["t 1 Some(1)", "t 1 Some(2)"]);
     let settled = ack(&mut link, AckType::Puback, 2, ReasonCode::Success);
-    assert!(matches!(settled, Some(Event::Settled { id: 2, refusal: None })));
-    assert_eq!(link.publish(&message(0), || 0), Ok(None));
-    assert_eq!(link.publish(&message(1), || 0), Ok(Some(3)));
+    assert!(matches!(settled, Some(Event::Settled { owner: OWNER, refusal: None })));
+    assert_eq!(link.publish(&message(0), OWNER, || 0), Ok(None));
+    assert_eq!(link.publish(&message(1), OWNER, || 0), Ok(Some(3)));
     let refused = ack(&mut link, AckType::Puback, 1, ReasonCode::NotAuthorized);
-    assert!(matches!(refused, Some(Event::Settled { id: 1, refusal: Some(ReasonCode::NotAuthorized) })));
+    assert!(matches!(
+        refused,
+        Some(Event::Settled { owner: OWNER, refusal: Some(ReasonCode::NotAuthorized) })
+    ));
 }
 
 #[test]
@@ -116,9 +121,9 @@ fn what_the_broker_does_not_take_is_not_sent() {
         (PropertyId::RetainAvailable, PropertyValue::Byte(0)),
     ];
     let mut link = connected(ProtocolVersion::V5, &said);
-    assert_eq!(link.publish(&Passing { retain: true, ..message(1) }, || 0), Ok(None));
+    assert_eq!(link.publish(&Passing { retain: true, ..message(1) }, OWNER, || 0), Ok(None));
     assert_eq!(sent(&mut link), ["t 0 None"]);
-    let refused = link.publish(&Passing { payload: vec![0; 20].into(), ..message(1) }, || 0);
+    let refused = link.publish(&Passing { payload: vec![0; 20].into(), ..message(1) }, OWNER, || 0);
     let reason = "a packet of 26 bytes is larger than the 20 that the broker takes".to_owned();
     assert_eq!(refused, Err(Unsendable::Never(reason)));
     assert!(link.output.is_empty());
@@ -131,7 +136,7 @@ fn what_is_sent_in_pieces_goes_once_and_in_order() {
     for round in 0..400_u16 {
         while link.has_room() {
             let (before, payload) = (link.output.len(), vec![round as u8; 1_000]);
-            link.publish(&Passing { payload: payload.into(), ..message(0) }, || 0).unwrap();
+            link.publish(&Passing { payload: payload.into(), ..message(0) }, OWNER, || 0).unwrap();
             expected.extend_from_slice(&link.output[before..]);
         }
         assert!(link.output.len() <= 2 * OUTPUT_BYTES_MAX + 2_000, "{}", link.output.len());
@@ -150,7 +155,7 @@ fn what_is_sent_in_pieces_goes_once_and_in_order() {
 fn exactly_once_goes_on_over_connections() {
     let mut link = connected(ProtocolVersion::V3_1_1, &[]);
     for fingerprint in [11, 12, 13] {
-        link.publish(&message(2), || fingerprint).unwrap();
+        link.publish(&message(2), OWNER, || fingerprint).unwrap();
     }
     sent(&mut link);
     // The broker has the first, which must not be sent again.
@@ -165,11 +170,11 @@ fn exactly_once_goes_on_over_connections() {
 
     let mut link = connected(ProtocolVersion::V3_1_1, &[]);
     link.resume(exchanges, false);
-    assert_eq!(link.publish(&message(2), || 11), Ok(Some(1)));
-    assert_eq!(link.publish(&message(2), || 12), Ok(Some(2)));
+    assert_eq!(link.publish(&message(2), OWNER, || 11), Ok(Some(1)));
+    assert_eq!(link.publish(&message(2), OWNER, || 12), Ok(Some(2)));
     assert_eq!(sent(&mut link), ["Pubrel 1", "t 2 Some(2) dup"]);
     // A new message has an identifier of its own, and ends what does not come again.
-    assert_eq!(link.publish(&message(2), || 99), Ok(Some(4)));
+    assert_eq!(link.publish(&message(2), OWNER, || 99), Ok(Some(4)));
     assert_eq!(sent(&mut link), ["Pubrel 3", "t 2 Some(4)"]);
     assert!(ack(&mut link, AckType::Pubcomp, 2, ReasonCode::Success).is_none(), "it is not released");
     assert!(ack(&mut link, AckType::Pubrec, 2, ReasonCode::Success).is_none());
@@ -191,12 +196,12 @@ fn identifiers_that_a_broker_may_have_are_released_before_they_are_used() {
     assert!(asked > MESSAGE_ID_MAX, "{asked}");
     sent(&mut link);
     for id in (1..=MESSAGE_ID_MAX).filter(|id| *id != 7) {
-        assert_eq!(link.publish(&message(2), || 11), Err(Unsendable::NoRoom));
+        assert_eq!(link.publish(&message(2), OWNER, || 11), Err(Unsendable::NoRoom));
         assert!(ack(&mut link, AckType::Pubcomp, id, ReasonCode::PacketIdentifierNotFound).is_none());
     }
-    assert_eq!(link.publish(&message(2), || 11), Ok(Some(7)));
+    assert_eq!(link.publish(&message(2), OWNER, || 11), Ok(Some(7)));
     for round in 0..=u64::from(MESSAGE_ID_MAX) {
-        let id = link.publish(&message(2), || round + 100).unwrap().unwrap();
+        let id = link.publish(&message(2), OWNER, || round + 100).unwrap().unwrap();
         assert!(id != 7 && id <= MESSAGE_ID_MAX);
         ack(&mut link, AckType::Pubrec, id, ReasonCode::Success);
         assert!(ack(&mut link, AckType::Pubcomp, id, ReasonCode::Success).is_some());
@@ -284,7 +289,7 @@ fn who_is_silent_is_asked_and_then_away() {
     assert_eq!(sent(&mut link), ["ping"]);
     link.receive(&[PacketType::Pingresp.first_byte(), 0], 16_000);
     assert!(matches!(link.next_event().unwrap(), Some(Event::Alive)));
-    link.publish(&message(1), || 0).unwrap();
+    link.publish(&message(1), OWNER, || 0).unwrap();
     link.tick(20_000, 5_000).unwrap();
     assert_eq!(link.tick(25_000, 5_000), Err(Broken("it has not answered for 5 s".to_owned())));
 }
