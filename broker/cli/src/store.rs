@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _, BufReader, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use lotmq_server::backup::Archive;
 use lotmq_store::{BackupClass, QuarantineRow, SCHEMA_VERSION, Store, TableSize};
@@ -204,23 +204,35 @@ fn export(args: &ExportArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Makes a file for its owner only, as it holds what the store does. A half one must not be taken for a whole one and is removed.
+/// Makes a file for its owner only, as it holds what the store does. It has its name when it is whole: until then what is written lies beside it, so that what is
+/// interrupted is neither taken for a whole one nor in the way of the next attempt.
 pub(crate) fn export_to<T>(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let file = created.with_context(|| format!("cannot make {}", path.display()))?;
-    let written = write(&mut BufWriter::new(&file)).and_then(|written| {
-        file.sync_all().with_context(|| format!("cannot write {}", path.display()))?;
+    ensure!(!path.exists(), "{} exists; it is not overwritten", path.display());
+    let mut part = path.as_os_str().to_owned();
+    part.push(PART);
+    let part = Path::new(&part);
+    // What an interrupted attempt has left, which may be anybody's to read.
+    let _ = std::fs::remove_file(part);
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(part);
+    let file = created.with_context(|| format!("cannot make {}", part.display()))?;
+    let mut out = BufWriter::new(&file);
+    let written = write(&mut out).and_then(|written| {
+        let is_whole = out.flush().and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(part, path));
+        is_whole.with_context(|| format!("cannot write {}", path.display()))?;
         Ok(written)
     });
     if written.is_err() {
         // What matters is said by the first error.
-        let _ = std::fs::remove_file(path);
+        let _ = std::fs::remove_file(part);
     }
     written
 }
+
+/// Ends the name of a file that is not whole yet.
+const PART: &str = ".part";
 
 /// File of the key for secrets, in the data directory.
 const SECRET_KEY: &str = "secret.key";
@@ -255,4 +267,33 @@ fn import_file(directory: &Path, path: &Path) -> anyhow::Result<Vec<TableSize>> 
     let mut backup = Archive::open(file, free)?;
     output::note(&format!("backup `{}` of {}", backup.manifest.name, backup.manifest.created_utc));
     Ok(Store::import(directory, &mut backup.store()?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_its_name_when_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("monday.zip");
+        let part = folder.path().join("monday.zip.part");
+        std::fs::write(&part, "of an attempt that was interrupted").unwrap();
+        let failed = export_to::<()>(&path, |out| {
+            out.write_all(b"half")?;
+            anyhow::bail!("away")
+        });
+        assert!(failed.is_err_and(|error| error.to_string() == "away"));
+        assert!(!path.exists() && !part.exists());
+        export_to(&path, |out| {
+            assert!(!path.exists() && part.exists());
+            Ok(out.write_all(b"whole")?)
+        })
+        .unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"whole");
+        assert!(!part.exists());
+        assert!(
+            export_to(&path, |_| Ok(())).is_err_and(|error| error.to_string().contains("not overwritten"))
+        );
+    }
 }
