@@ -1,5 +1,8 @@
 //! `lotmq pub` and `lotmq sub`: what they say of refusals, properties of MQTT 5.0, JSON for people, connections that are lost.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+
 use lotmq_client::{ConnectOptions, PropertyId, PropertyValue, Publication, QoS};
 use lotmq_test_support::{
     Broker, Finished, Program, WAIT_MAX, eventually, free_address, free_port, wait_for_port,
@@ -235,6 +238,58 @@ fn sub_comes_back_when_the_broker_does() {
     let named = named.wait();
     assert_eq!(named.output(), "one\ntwo\nthree");
     assert_eq!(named.stderr.matches("subscribed to").count(), 1, "a kept session has its subscriptions");
+}
+
+#[test]
+fn lines_go_on_when_the_broker_comes_back() {
+    let address = free_address();
+    let mut broker = options().listen(&address.to_string()).start();
+    let port = broker.port();
+    for qos in ["1", "2"] {
+        let watcher = subscriber(&broker, &["-t", "lines", "-q", qos, "-c", "-i", "kept"]);
+        let arguments = ["pub", "-p", &port, "-t", "lines", "-q", qos, "-l"];
+        let (program, mut lines) = Program::start_with_open_input(LOTMQ, &arguments).unwrap();
+        let mut write = |line: &str| writeln!(lines, "{line}").unwrap();
+        ["1", "2"].into_iter().for_each(&mut write);
+        watcher.stdout.expect("2");
+        broker.kill();
+        (3..40).for_each(|line| write(&line.to_string()));
+        let told = |line: &str| line.contains("; connecting again").then_some(());
+        program.stderr.wait_for("a line about the loss", told);
+        broker.start_again();
+        write("end");
+        drop(lines);
+        let finished = program.wait();
+        assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+        watcher.stdout.expect("end");
+        let text = watcher.stdout.text();
+        let mut expected = (1..40).map(|line| line.to_string()).chain(["end".to_owned()]).collect::<Vec<_>>();
+        let mut heard: Vec<&str> = text.lines().collect();
+        heard.sort_unstable();
+        heard.dedup();
+        expected.sort_unstable();
+        assert_eq!(heard, expected, "each at least once: {text}");
+        publish(&broker, &["-t", "lines", "-n"]);
+    }
+}
+
+#[test]
+fn lines_that_end_every_connection_are_given_up() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port().to_string();
+    // It takes a connection, and ends it when something is published.
+    std::thread::spawn(move || {
+        for peer in server.incoming() {
+            let mut peer = peer.unwrap();
+            let _ = peer.read(&mut [0; 1000]);
+            let _ = peer.write_all(&[0x20, 3, 0, 0, 0]);
+            let _ = peer.read(&mut [0; 1000]);
+        }
+    });
+    let arguments = ["pub", "-p", &port, "-t", "a", "-q", "1", "-l", "-V", "5"];
+    let finished = Program::start_with_input(LOTMQ, &arguments, "x\ny\n").unwrap().wait();
+    assert_eq!(finished.status.code(), Some(3), "{}", finished.stderr);
+    assert!(finished.stderr.contains("0 lines were acknowledged, "), "{}", finished.stderr);
 }
 
 #[test]

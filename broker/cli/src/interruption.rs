@@ -50,6 +50,11 @@ impl Interruption {
         Ok(Self(has_come))
     }
 
+    /// None ever comes to what it is for: Ctrl-C and the like end the process at once.
+    pub(crate) fn never() -> Self {
+        Self(Arc::default())
+    }
+
     /// Whether one has come.
     pub(crate) fn has_come(&self) -> bool {
         self.0.load(Ordering::Acquire)

@@ -28,6 +28,7 @@ mod foreign;
 mod guest;
 mod hint;
 mod interruption;
+mod lasting_connection;
 mod log;
 mod lsp;
 mod man;

@@ -8,20 +8,27 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use lotmq_client::{
-    Client, PacketId, PropertyBuf, PropertyPlace, ProtocolVersion, Publication, QoS, ReasonCode,
+    ClientError, PacketId, PropertyBuf, PropertyPlace, ProtocolVersion, Publication, QoS, ReasonCode,
 };
 use lotmq_connect::{ConnectArgs, Quality, SessionArgs, qos};
 use lotmq_router::topic_name_valid;
 use lotmq_terminal::{Exit, Misuse, OrMisuse as _, output, seconds};
 
+use crate::interruption::Interruption;
+use crate::lasting_connection::LastingConnection;
+
 /// Lines of `-l` that may wait for their acknowledgement; below every server's Receive Maximum that we know of.
 const IN_FLIGHT_MAX: usize = 16;
+
+/// Connections of `-l` that end one after the other without that anything was acknowledged, after which it may be the messages that end them.
+const VAIN_CONNECTIONS_MAX: u32 = 5;
 
 /// Publish messages; options that mosquitto_pub has too are named as there.
 ///
 /// As in: lotmq pub -t plant/press3/temperature -q 1 -m 81, or: lotmq pub -t orders -q 1 -f order.json -D publish content-type
 /// application/json. It speaks MQTT 5.0, and 3.1.1 with a broker that knows no other. At QoS 0, and before 5.0, a broker cannot say that
-/// it refused a message: then 0 means sent.
+/// it refused a message: then 0 means sent. With -l it connects again when the broker goes away, with pauses of up to 8 s between the
+/// attempts, and sends what was not acknowledged once more; not with both -q 2 and -c.
 ///
 /// Exit codes: 0 published, 1 refused by the broker, 2 wrong usage, 3 no broker.
 #[derive(Args, Debug)]
@@ -47,7 +54,7 @@ pub(crate) struct PubArgs {
     /// Seconds between repeats
     #[arg(long, default_value_t = 0.0, value_parser = seconds)]
     repeat_delay: f64,
-    /// No hint on standard error where the broker cannot say that it refused a message
+    /// No hint on standard error where the broker cannot say that it refused a message, and nothing of connections that are lost and made again
     #[arg(long)]
     quiet: bool,
     #[command(flatten)]
@@ -90,10 +97,12 @@ pub(crate) fn publish(args: &PubArgs) -> anyhow::Result<Exit> {
     let properties = &args.session.properties;
     properties.refuse(PropertyPlace::Subscribe, "lotmq pub")?;
     publication.properties = properties.of(PropertyPlace::PublishFromClient);
-    let client = args.connect.connect(&args.session)?;
-    let hint = if args.quiet { None } else { silence(client.version(), args.qos) };
+    let connection = LastingConnection::open(args.connect.clone(), &args.session, args.quiet)?;
+    let hint = if args.quiet { None } else { silence(connection.client.version(), args.qos) };
     let goodbye = properties.of(PropertyPlace::DisconnectFromClient);
-    let mut sender = Sender { client, waiting: VecDeque::new(), refused: None };
+    // A session that is kept would take what is sent again, with the identifiers of another connection, for what it knows by them.
+    let is_kept = args.session.disable_clean_session && args.qos == QoS::ExactlyOnce;
+    let mut sender = Sender::new(connection, args.stdin_line && !is_kept);
     if args.stdin_line {
         send_lines(&mut sender, publication)?;
     } else {
@@ -117,7 +126,7 @@ fn silence(version: ProtocolVersion, qos: Quality) -> Option<&'static str> {
     }
 }
 
-fn send_lines(sender: &mut Sender, mut publication: Publication) -> anyhow::Result<()> {
+fn send_lines(sender: &mut Sender<'_>, mut publication: Publication) -> anyhow::Result<()> {
     let mut input = std::io::stdin().lock();
     loop {
         publication.payload.clear();
@@ -133,7 +142,7 @@ fn send_lines(sender: &mut Sender, mut publication: Publication) -> anyhow::Resu
     }
 }
 
-fn send_repeatedly(sender: &mut Sender, publication: &Publication, args: &PubArgs) -> anyhow::Result<()> {
+fn send_repeatedly(sender: &mut Sender<'_>, publication: &Publication, args: &PubArgs) -> anyhow::Result<()> {
     for round in 0..args.repeat {
         if round > 0 && args.repeat_delay > 0.0 {
             std::thread::sleep(Duration::from_secs_f64(args.repeat_delay));
@@ -169,26 +178,84 @@ impl PayloadArgs {
 }
 
 /// Publishes with a few messages in flight, and remembers the first refusal.
-struct Sender {
-    client: Client,
-    waiting: VecDeque<PacketId>,
+struct Sender<'a> {
+    connection: LastingConnection<'a>,
+    /// Whether it connects again when the connection is lost.
+    comes_back: bool,
+    /// Connections that were lost since something was acknowledged.
+    vain: u32,
+    /// Messages that are not acknowledged, in their order; `None` where one could not be sent again yet.
+    waiting: VecDeque<(Option<PacketId>, Publication)>,
+    acknowledged: u64,
     refused: Option<ReasonCode>,
 }
 
-impl Sender {
+impl<'a> Sender<'a> {
+    fn new(connection: LastingConnection<'a>, comes_back: bool) -> Self {
+        Self { connection, comes_back, vain: 0, waiting: VecDeque::new(), acknowledged: 0, refused: None }
+    }
+
     fn send(&mut self, publication: &Publication) -> anyhow::Result<()> {
-        if self.waiting.len() >= IN_FLIGHT_MAX {
+        while self.waiting.len() >= IN_FLIGHT_MAX {
             self.wait_for_oldest()?;
         }
-        self.waiting.extend(self.client.send_publish(publication)?);
+        loop {
+            match self.connection.client.send_publish(publication) {
+                Ok(Some(id)) => self.waiting.push_back((Some(id), publication.clone())),
+                Ok(None) => {}
+                Err(error) => {
+                    self.lost(error)?;
+                    continue;
+                }
+            }
+            return Ok(());
+        }
+    }
+
+    /// Waits until the broker has acknowledged the oldest message, however many connections that takes.
+    fn wait_for_oldest(&mut self) -> anyhow::Result<()> {
+        while let Some((id, publication)) = self.waiting.front() {
+            let told = match id {
+                Some(id) => self.connection.client.wait_published(*id),
+                None => self.connection.client.publish(publication),
+            };
+            match told {
+                Ok(reason) => {
+                    self.waiting.pop_front();
+                    (self.vain, self.acknowledged) = (0, self.acknowledged + 1);
+                    if reason.is_failure() {
+                        self.refused.get_or_insert(reason);
+                    }
+                    break;
+                }
+                Err(error) => self.lost(error)?,
+            }
+        }
         Ok(())
     }
 
-    fn wait_for_oldest(&mut self) -> anyhow::Result<()> {
-        let Some(packet_id) = self.waiting.pop_front() else { return Ok(()) };
-        let reason = self.client.wait_published(packet_id)?;
-        if reason.is_failure() {
-            self.refused.get_or_insert(reason);
+    /// Connects again, and sends again what was not acknowledged.
+    fn lost(&mut self, error: ClientError) -> anyhow::Result<()> {
+        let error = anyhow::Error::from(error);
+        if !self.comes_back {
+            return Err(error);
+        }
+        self.vain += 1;
+        let (acknowledged, waiting) = (self.acknowledged, self.waiting.len());
+        let told = move |error: anyhow::Error| match acknowledged + waiting as u64 {
+            0 => error,
+            _ => {
+                error.context(format!("{acknowledged} lines were acknowledged, {waiting} were on their way"))
+            }
+        };
+        if self.vain > VAIN_CONNECTIONS_MAX {
+            return Err(told(error));
+        }
+        self.connection.reopen(error, None, &Interruption::never()).map_err(told)?;
+        for (id, publication) in &mut self.waiting {
+            *id = None;
+            // That this connection is lost too is told by what is done next.
+            *id = self.connection.client.send_publish(publication).unwrap_or_default();
         }
         Ok(())
     }
@@ -197,7 +264,7 @@ impl Sender {
         while !self.waiting.is_empty() {
             self.wait_for_oldest()?;
         }
-        self.client.disconnect_with(ReasonCode::Success, goodbye.properties())?;
+        self.connection.client.disconnect_with(ReasonCode::Success, goodbye.properties())?;
         match self.refused {
             Some(reason) => {
                 output::error(&format!("the broker refused the message: {reason}"));

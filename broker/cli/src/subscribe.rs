@@ -1,7 +1,6 @@
 //! `lotmq sub`: subscribes and prints what comes; a stand-in for `mosquitto_sub`.
 
 mod format;
-mod lasting_connection;
 mod pretty;
 
 use std::time::{Duration, Instant};
@@ -15,11 +14,8 @@ use lotmq_router::{filter_matches, topic_filter_valid};
 use lotmq_terminal::{Exit, Misuse, OrMisuse as _, output, seconds};
 
 use crate::interruption::Interruption;
+use crate::lasting_connection::{LOOK, LastingConnection};
 pub(crate) use format::Format;
-use lasting_connection::LastingConnection;
-
-/// Longest time without a look whether a signal has come.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// Subscribe and print messages; options that mosquitto_sub has too are named as there.
 ///

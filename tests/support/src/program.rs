@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,17 @@ impl Program {
     /// # Panics
     /// As [`Program::start`].
     pub fn start_with_input(name: impl AsRef<Path>, arguments: &[&str], input: &str) -> Option<Self> {
+        let (program, mut stdin) = Self::start_with_open_input(name, arguments)?;
+        // A program that ends without reading everything is judged by its exit status.
+        let _ = stdin.write_all(input.as_bytes());
+        Some(program)
+    }
+
+    /// The same with a standard input that stays open until what is given beside it is dropped.
+    ///
+    /// # Panics
+    /// As [`Program::start`].
+    pub fn start_with_open_input(name: impl AsRef<Path>, arguments: &[&str]) -> Option<(Self, ChildStdin)> {
         let name = name.as_ref();
         let mut command = Command::new(name);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -54,11 +65,10 @@ impl Program {
             Ok(child) => child,
             Err(error) => return missing(&format!("{}: {error}", name.display())),
         };
-        // A program that ends without reading everything is judged by its exit status.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let stdin = child.stdin.take().unwrap();
         let stdout = Lines::collect(child.stdout.take().unwrap());
         let stderr = Lines::collect(child.stderr.take().unwrap());
-        Some(Self { child, name: name.display().to_string(), stdout, stderr })
+        Some((Self { child, name: name.display().to_string(), stdout, stderr }, stdin))
     }
 
     /// Runs a program to its end.

@@ -1,7 +1,7 @@
 //! A connection that is made again when it is lost, with pauses that double.
 //!
-//! Invariant: whoever comes back is who it was, in the version that it spoke. Not here: what is done with the connection, subscribing again
-//! included.
+//! Invariant: whoever comes back is who it was, in the version that it spoke. Not here: what is done with the connection, subscribing and
+//! publishing again included.
 
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,10 @@ use lotmq_client::{Client, ClientError, ReasonCode};
 use lotmq_connect::{ConnectArgs, SessionArgs};
 use lotmq_terminal::output;
 
-use super::LOOK;
 use crate::interruption::Interruption;
+
+/// Longest time without a look whether a signal has come.
+pub(crate) const LOOK: Duration = Duration::from_millis(200);
 
 /// Pause before the first attempt to connect again.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
@@ -42,9 +44,9 @@ const ENDED_FOR_NOW: [ReasonCode; 10] = [
 ];
 
 /// A connection and what makes it again.
-pub(super) struct LastingConnection<'a> {
+pub(crate) struct LastingConnection<'a> {
     /// The connection.
-    pub(super) client: Client,
+    pub(crate) client: Client,
     connect: ConnectArgs,
     session: &'a SessionArgs,
     /// Whether nothing is said on standard error.
@@ -58,7 +60,7 @@ impl<'a> LastingConnection<'a> {
     ///
     /// # Errors
     /// As [`ConnectArgs::connect`].
-    pub(super) fn open(
+    pub(crate) fn open(
         mut connect: ConnectArgs,
         session: &'a SessionArgs,
         is_quiet: bool,
@@ -72,7 +74,7 @@ impl<'a> LastingConnection<'a> {
     ///
     /// # Errors
     /// `error` itself, or a later one, when it is none that another attempt may overcome.
-    pub(super) fn reopen(
+    pub(crate) fn reopen(
         &mut self,
         error: anyhow::Error,
         deadline: Option<Instant>,
