@@ -4,6 +4,7 @@
 //! [`facts`] collects what the broker is told. Nothing of the checked tree is returned when there is an error.
 
 mod action;
+mod constant;
 pub(crate) mod empty;
 mod entity;
 mod expression;

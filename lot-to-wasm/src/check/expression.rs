@@ -7,7 +7,7 @@ use super::tree::{
     Arithmetic, Candidate, CastKind, Comparison, Constant, Expression, ExpressionKind, JsonPath,
     LocalTimestampFormat, RESULT, SettingStore, TimestampFormat,
 };
-use super::{Checker, TopicUse, empty, fold, infer, json_path, text, timestamp};
+use super::{Checker, TopicUse, constant, empty, fold, infer, json_path, text, timestamp};
 use crate::diagnostic::{Draft, codes};
 use crate::function;
 use crate::identifier::{identifier_like, is_identifier};
@@ -367,7 +367,10 @@ impl Checker<'_, '_, '_> {
     ) -> ExpressionKind {
         let spans = (left.span, right.span);
         let (left, right) = (self.boxed(left), self.boxed(right));
-        text::warn_of_compared_text(self, operator, [(&left, spans.0), (&right, spans.1)]);
+        let sides = [(&*left, spans.0), (&*right, spans.1)];
+        if !constant::is_reported(self, operator, sides) {
+            text::warn_of_compared_text(self, operator, sides);
+        }
         ExpressionKind::Compare { operator, left, right }
     }
 

@@ -351,6 +351,8 @@ codes! {
         "A cast leaves Empty as it is: a topic that was never written gives Empty AS INT too, which does not equal 0, nor FALSE AS BOOL. (GET TOPIC \"n\" AS INT) + 0 is 0 then; or ask == EMPTY beside it, and this is told no more."
     452 LOCKED_OUT "rule by which nobody can log in"
         "A rule for Connect that denies without a condition refuses every client, but root, whom no rule with a lower number lets in. Where it closes what others open, those stand in its text or project, and this is not told."
+    453 CONSTANT_COMPARISON "comparison that always has the same result"
+        "Both sides are written in the program, or are the same value, so that nothing that comes can change the result."
     501 NOT_YET_COMPILED "this build does not compile it yet"
         "The text is understood, but the code generator for this construct is not part of this build."
     502 NESTED_TOO_DEEP "nested too deeply"
