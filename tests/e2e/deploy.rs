@@ -74,6 +74,43 @@ fn a_file_is_deployed_with_its_own_lines() {
 }
 
 #[test]
+fn a_file_changes_a_rule_only_when_somebody_agrees() {
+    let broker = broker();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("guard.lot");
+    let rule = "DEFINE RULE Gate WITH PRIORITY 100 FOR Publish TO TOPIC \"gate/#\"\n    IF USER IS \"root\" THEN\n        ALLOW\n    ELSE\n        DENY\n";
+    let deploy = |text: &str, more: &[&str]| {
+        fs::write(&file, text).unwrap();
+        let port = broker.port();
+        Program::run(LOTMQ, &[&["deploy", file.to_str().unwrap(), "-p", &port], more].concat()).unwrap()
+    };
+    let is_refused = || {
+        let sent = ["pub", "-p", &broker.port(), "-q", "1", "-t", "gate/1", "-m", "x"];
+        Program::run(LOTMQ, &sent).unwrap().status.code() == Some(1)
+    };
+    let tried = deploy(rule, &["--dry-run"]);
+    assert!(tried.status.success() && tried.stdout.contains("+ Rule   Gate "), "{}", tried.stdout);
+    assert!(!is_refused(), "nothing was sent");
+    let added = deploy(rule, &[]);
+    assert!(added.status.success() && is_refused(), "{} {}", added.stdout, added.stderr);
+    let same = deploy(&format!("-- why\n{rule}"), &[]);
+    assert!(same.status.success() && is_refused(), "{} {}", same.stdout, same.stderr);
+
+    let open = rule.replace("        DENY", "        ALLOW");
+    let refused = deploy(&open, &[]);
+    assert_eq!(refused.status.code(), Some(1), "{} {}", refused.stdout, refused.stderr);
+    assert!(
+        refused.stderr.contains("by which more may be allowed: Gate. Nothing was changed; --yes goes on")
+    );
+    assert!(refused.stdout.contains("-        DENY") && is_refused(), "{}", refused.stdout);
+    let tried = deploy(&open, &["--dry-run"]);
+    assert!(tried.status.success() && is_refused(), "{} {}", tried.stdout, tried.stderr);
+    assert!(tried.stdout.contains("Gate. This is asked about, or needs --yes"), "{}", tried.stdout);
+    let done = deploy(&open, &["--yes"]);
+    assert!(done.status.success() && !is_refused(), "{} {}", done.stdout, done.stderr);
+}
+
+#[test]
 fn a_root_is_no_project() {
     let broker = broker();
     let refused = Program::run(LOTMQ, &["deploy", "/", "-p", &broker.port()]).unwrap();

@@ -1,5 +1,6 @@
 //! `lotmq deploy`: checks a program here and uploads it to a broker.
 
+mod file_plan;
 pub(crate) mod plan;
 
 use std::path::PathBuf;
@@ -26,7 +27,8 @@ use crate::pasteable::pasteable;
 /// As in: lotmq deploy plant, or to see what would change: lotmq deploy plant --dry-run, or of one file: lotmq deploy overheat.lot.
 ///
 /// A folder becomes the project of its name, and is loaded in one step in the place of its former version, beside other projects that are loaded. First it says
-/// what would change, rules with what differs in them, and asks before a rule goes or changes or what was added by hand is taken over. Of a file, what it defines is added as by hand. What belongs to other
+/// what would change, rules with what differs in them, and asks before a rule goes or changes or what was added by hand is taken over. Of a file, what it defines is added as by hand, in the place of what has
+/// its name; it says what changes, too, and asks before a rule does. What belongs to other
 /// users is taken over only when told so. Nothing is sent while there are errors. Without -u it is sent as root, as by `lotmq cmd`.
 ///
 /// To go back: lotmq rollback NAME deploys the version before, lotmq undeploy NAME removes what the project brought, and behind
@@ -89,13 +91,7 @@ pub(crate) fn deploy(args: &DeployArgs) -> anyhow::Result<Exit> {
         output::note("scripts were not checked here; the broker checks them before it takes them");
     }
     let is_folder = args.path.is_dir();
-    if args.dry_run && !is_folder {
-        anyhow::bail!(
-            "--dry-run compares the project in a folder with what is loaded; `lotmq check` looks at a file"
-        );
-    }
     let of_projects = [
-        ("--diff", args.diff),
         ("--no-load", args.no_load),
         ("--replace-project", args.replace_project),
         ("--name", args.name.is_some()),
@@ -158,16 +154,21 @@ fn project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit> {
         }
         plan::show(&reply, args.diff || args.dry_run)?;
         if args.dry_run {
-            if let Some(concern) = plan::concern(&reply, !args.replace) {
-                output::line(&format!("{concern} This is asked about, or needs --yes"))?;
-            }
-            return Ok(Exit::Success);
+            return told_of_concern(args, &reply);
         }
         if !is_agreed_to(args, &reply)? {
             return Ok(Exit::Failure);
         }
         (is_plan, changes_nothing) = (false, plan::is_empty(&reply));
     }
+}
+
+/// Ends a dry run with what would be asked about.
+fn told_of_concern(args: &DeployArgs, plan: &Value) -> anyhow::Result<Exit> {
+    if let Some(concern) = plan::concern(plan, !args.replace) {
+        output::line(&format!("{concern} This is asked about, or needs --yes"))?;
+    }
+    Ok(Exit::Success)
 }
 
 /// Whether what would change may: nothing of it has to be asked about, or somebody has agreed.
@@ -201,6 +202,17 @@ fn file(broker: &mut Broker, args: &DeployArgs, commands: &[AddCommand]) -> anyh
             Some(format!("{kind} '{name}' is of project '{project}': added by hand it is no part of that any more, {then}."))
         })
         .collect();
+    let plan = file_plan::of(&mut broker.client, commands, known)?;
+    if args.dry_run || args.diff || plan::has_changes(&plan) {
+        plan::show(&plan, args.diff || args.dry_run)?;
+    }
+    if args.dry_run {
+        of_projects.iter().try_for_each(|told| output::line(told))?;
+        return told_of_concern(args, &plan);
+    }
+    if !is_agreed_to(args, &plan)? {
+        return Ok(Exit::Failure);
+    }
     if !of_projects.is_empty() && !args.yes {
         let concern = format!("{} Deploy the folder instead.", of_projects.join(" "));
         if !is_confirmed(&format!("{concern} Go on all the same?"))? {

@@ -258,6 +258,11 @@ impl AddCommand {
         format!("{} {replaces}{}", self.verb, self.text)
     }
 
+    /// Text of what it adds.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The file whose lines those of its text are, with the cell of a notebook.
     pub fn place(&self) -> &str {
         &self.place

@@ -61,6 +61,11 @@ fn is_given_back(reply: &Value, row: &Value) -> bool {
     rows(reply, "givenBack").any(|given| (kind(given), name(given)) == (kind(row), name(row)))
 }
 
+/// Whether something that is there would say something else.
+pub(super) fn has_changes(reply: &Value) -> bool {
+    rows(reply, "changed").next().is_some()
+}
+
 /// Whether loading would change nothing that runs.
 pub(crate) fn is_empty(reply: &Value) -> bool {
     LISTS.iter().all(|(key, _, _)| rows(reply, key).next().is_none())
