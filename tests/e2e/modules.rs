@@ -455,7 +455,11 @@ fn what_does_not_fit_is_refused_with_its_code() {
     let core = STANDARD.encode(SCALE);
     broker.command_ok(&format!("-addModule there -world action wasm64:{good}"));
     for (arguments, code, message) in [
-        (format!("Bad -world action wasm64:{good}"), "MODULE_NAME_INVALID", "Module name 'Bad' is invalid."),
+        (
+            format!("Bad -world action wasm64:{good}"),
+            "MODULE_NAME_INVALID",
+            "Module name 'Bad' is invalid: a name",
+        ),
         (
             format!("there -world action wasm64:{good}"),
             "MODULE_EXISTS",

@@ -573,7 +573,7 @@ impl Serving<'_> {
         }
         // What was not accepted goes back with the batch.
         if accepted == 0 && !batch.is_empty() {
-            self.retry(batch, "nothing was accepted").await;
+            self.retry(batch, "the guest has accepted none of what it was handed, and rejected none").await;
         }
         None
     }

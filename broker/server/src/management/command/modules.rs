@@ -27,7 +27,7 @@ use crate::management::module_catalog::{Module, ModuleOptions};
 use crate::management::modules::{self, CompiledModule, InstalledModule, signature};
 use options::{
     MODULE_NAME_RULE, ModuleRequest, Replacing, component, granted, is_module_name, may_install, own_tenant,
-    read_options, world_of,
+    read_options, shown, world_of,
 };
 
 pub(super) mod authority;
@@ -132,8 +132,8 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = arguments.next().ok_or_else(|| missing_argument(call.verb, "name"))?;
     call.about(EntityType::Module, &name);
     if !is_module_name(&name) {
-        let refusal = Refusal::new("MODULE_NAME_INVALID", format!("Module name '{name}' is invalid."));
-        return Err(refusal.with_suggestion(MODULE_NAME_RULE.to_owned()));
+        let message = format!("Module name '{}' is invalid: {MODULE_NAME_RULE}.", shown(&name));
+        return Err(Refusal::new("MODULE_NAME_INVALID", message));
     }
     let mut asked = read_options(call.verb, arguments)?;
     asked.tenant.as_deref().map_or(Ok(()), |tenant| own_tenant(call, tenant))?;
@@ -217,10 +217,14 @@ fn keep_config(
 
 /// The configuration of a module with the defaults of its schema, where it has one.
 fn configured(world: World, schema: Option<&Value>, config: Option<Value>) -> Result<Option<Value>, Refusal> {
-    let Some((schema, config)) = schema.zip(config.clone()) else { return Ok(config) };
+    let Some(schema) = schema else { return Ok(config) };
     // The settings of a route are laid over that of its module.
     let is_part = world == World::Route;
-    asset_configuration::checked(&schema.to_string(), config, is_part).map(Some).map_err(|reason| {
+    let is_given = config.is_some();
+    // Where there is none the guest gets an empty one, which has to be right, too.
+    let config = config.unwrap_or_else(|| json!({}));
+    let checked = asset_configuration::checked(&schema.to_string(), config, is_part);
+    checked.map(|config| is_given.then_some(config)).map_err(|reason| {
         Refusal::new("CONFIG_INVALID", format!("The configuration is not valid: {reason}."))
     })
 }

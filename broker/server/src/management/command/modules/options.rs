@@ -269,7 +269,7 @@ const OPTIONS: [&str; 19] = [
     "world",
 ];
 
-fn shown(argument: &str) -> String {
+pub(super) fn shown(argument: &str) -> String {
     argument.chars().take(VERB_SHOWN_CHARS_MAX).collect()
 }
 
@@ -374,7 +374,11 @@ pub(super) fn own_tenant(call: &Call<'_>, name: &str) -> Result<(), Refusal> {
 pub(in crate::management::command) fn may_install(call: &Call<'_>, world: World) -> Result<(), Refusal> {
     let decides = matches!(world, World::Rule | World::Auth);
     if decides && !call.identity.is_root() && !call.broker.config.modules.require_signature {
-        return Err(Refusal::permission_denied(call.verb.name));
+        let refusal = Refusal::permission_denied(call.verb.name);
+        return Err(refusal.with_suggestion(format!(
+            "modules of world '{}' decide over others: root installs them, or who has them signed where modules.require_signature is set",
+            world.name()
+        )));
     }
     Ok(())
 }
