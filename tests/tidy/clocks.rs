@@ -117,7 +117,6 @@ const READERS: &[(&str, &str)] = &[
     ("broker/server/src/server/embedded/clients.rs", "through the clock of its broker"),
     ("broker/server/src/server/embedded/running.rs", "for how long the guest of a route runs"),
     ("broker/server/src/server/embedded/time.rs", "is a clock"),
-    ("broker/server/src/server/admin/permits.rs", "idle connections"),
     ("broker/server/src/server/admin/pulse.rs", "threads that stand still"),
     ("broker/server/src/server/housekeeping.rs", "periods, and patience at a stop"),
     ("broker/server/src/server/signals.rs", "threads that stand still"),
