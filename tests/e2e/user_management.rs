@@ -1,6 +1,7 @@
 //! What those may do who manage users and are not administrators, and what everybody may do about himself.
 
 use lotmq_client::{Client, ClientError, ConnectOptions, Publication, QoS, ReasonCode};
+use lotmq_store::{Batch, Op, SettingRow, Store, StoreOptions, TenantId, UserRow};
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
 use serde_json::Value;
 
@@ -319,4 +320,91 @@ fn short_passwords_are_refused_unless_the_configuration_takes_them() {
     strict.command_ok("-addUser bob 12345678");
     assert_eq!(strict.command("-changeUserPassword bob short").code(), "PASSWORD_INVALID");
     strict.command_ok("-changeUserPassword bob äöüäöüäö");
+}
+
+/// Adds to what a broker has stored while it is stopped.
+fn add_to_store(broker: &mut Broker, fill: impl FnOnce(&mut Batch)) {
+    broker.stop();
+    let (store, _) = Store::open(StoreOptions::new(broker.data()), Box::new(|_| {})).unwrap();
+    let mut batch = Batch::new();
+    fill(&mut batch);
+    store.commit(batch).unwrap();
+    store.close();
+    drop(store);
+    broker.start_again();
+}
+
+fn put_user(batch: &mut Batch, name: String, settings: Vec<(String, String)>) {
+    batch.push(Op::PutUser(&UserRow {
+        tenant: TenantId::DEFAULT,
+        name,
+        credential: String::new(),
+        credential_version: 1,
+        is_default_credential: false,
+        groups: Vec::new(),
+        settings,
+        created_at_ms: 0,
+    }));
+}
+
+/// Three quarters of what all users may have, that is; commands of administrators go on.
+#[test]
+fn who_manages_users_adds_as_much_as_leaves_administrators_a_quarter() {
+    let mut broker = broker_of_two(options());
+    // 256 settings of 4 KiB each make a mebibyte, of which there are eight; one that is shorter has room yet.
+    add_to_store(&mut broker, |batch| {
+        for user in 0..6 {
+            let name = |at: usize| format!("P{at:03}");
+            let length = |at: usize| 4092 - usize::from(user == 5 && at == 255) * 64;
+            let settings = (0..256).map(|at| (name(at), "x".repeat(length(at)))).collect();
+            put_user(batch, format!("full{user}"), settings);
+        }
+    });
+    let set = |length: usize| format!("-changeUserSettings bob Line {}", "7".repeat(length));
+    assert_eq!(code(&broker, "ann", &set(80)), "QUOTA_EXCEEDED");
+    assert_eq!(code(&broker, "ann", &set(40)), "");
+    assert_eq!(code(&broker, "ann", &format!("-addUserToGroup bob {}", "g".repeat(60))), "QUOTA_EXCEEDED");
+    assert_eq!(code(&broker, "ann", "-addUserToGroup bob g"), "");
+    broker.command_ok(&format!("-addUserToGroup bob {}", "g".repeat(60)));
+    broker.command_ok(&set(4_000));
+    assert_eq!(code(&broker, "ann", &set(40)), "", "less than before is taken however much there is");
+}
+
+#[test]
+fn who_manages_users_adds_three_quarters_of_those_that_there_may_be() {
+    const OF_OTHERS: usize = 75_000;
+    let mut broker = broker_of_two(options());
+    // There are three.
+    let added = OF_OTHERS - 4;
+    add_to_store(&mut broker, |batch| {
+        (0..added).for_each(|user| put_user(batch, format!("u{user}"), Vec::new()));
+    });
+    assert_eq!(code(&broker, "ann", "-addUser eve pw"), "");
+    assert_eq!(code(&broker, "ann", "-addUser mal pw"), "QUOTA_EXCEEDED");
+    broker.command_ok("-addUser mal pw");
+}
+
+/// Names rest as long as they would be given again otherwise; who manages users pushes none of them out.
+#[test]
+fn who_manages_users_removes_nobody_while_too_many_names_rest() {
+    const OF_OTHERS: usize = 7_500;
+    let mut broker = broker_of_two(options());
+    broker.command_ok("-addUser eve pw");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    add_to_store(&mut broker, |batch| {
+        for number in 1..OF_OTHERS {
+            let (name, value) = (format!("users.removed/u{number}"), now.to_string());
+            batch.push(Op::PutSetting(&SettingRow { tenant: TenantId::DEFAULT, name, value }));
+        }
+    });
+    assert_eq!(code(&broker, "ann", "-removeUser bob"), "", "one has room");
+    assert_eq!(code(&broker, "ann", "-removeUser eve"), "QUOTA_EXCEEDED");
+    broker.command_ok("-listUserGroups eve");
+    let told = broker.command_as(("ann", "pw"), "-removeUser eve").0.to_string();
+    assert!(
+        told.contains("The names of 7500 removed users rest") && told.contains("A new password"),
+        "{told}"
+    );
+    assert_eq!(code(&broker, "ann", "-changeUserPassword eve other"), "", "it says what else helps");
+    broker.command_ok("-removeUser eve");
 }
