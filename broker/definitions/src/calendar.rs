@@ -40,6 +40,13 @@ pub(crate) fn on_the_wall(zone: &TimeZone, from_ms: i64, by_ms: i64, every_ms: i
     if is_divisor { passed_ms } else { shown_ms }
 }
 
+/// Whether the clocks change between two instants since 1970, the second one included.
+pub(crate) fn changes_between(zone: &TimeZone, begin_ms: i64, end_ms: i64) -> bool {
+    let instant = |at_ms: i64| Timestamp::from_millisecond(at_ms).ok();
+    let next = instant(begin_ms).and_then(|begin| zone.following(begin).next());
+    next.is_some_and(|change| instant(end_ms).is_none_or(|end| change.timestamp() <= end))
+}
+
 /// How far local time is ahead of UTC, in milliseconds, at this instant since 1970.
 pub(crate) fn offset_ms(zone: &TimeZone, at_ms: i64) -> i64 {
     let at = Timestamp::from_millisecond(at_ms);

@@ -49,6 +49,9 @@ const CLOCK_CHANGE_MS: u64 = 2 * 3_600_000;
 /// Ends to look at for one that is ahead when clocks change.
 const ENDS_LOOKED_AT: i64 = 4;
 
+/// Steps to go back behind the beginning of a window, so that ends are found as they were.
+const STEPS_BEFORE_CHANGE: i64 = 3;
+
 /// The watches of all armed Actions of a tenant.
 pub(crate) struct Windows {
     zone: TimeZone,
@@ -490,8 +493,13 @@ impl WindowWatch {
     /// The next end of a step behind this instant on the wall clock that is not nearer than this, on both clocks.
     fn end_after(&self, now: Now, from_ms: i64, nearest_ms: u64) -> (u64, i64) {
         let WindowExtent::Time { every_ms, .. } = self.extent else { return (NEVER, 0) };
-        let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
-        let (every, nearest) = (signed(every_ms), signed(nearest_ms));
+        let end_wall_ms = self.next_end(signed(every_ms), from_ms, signed(nearest_ms));
+        let rest = u64::try_from(end_wall_ms.saturating_sub(now.wall.as_millisecond())).unwrap_or(0);
+        (milliseconds(now.elapsed).saturating_add(rest), end_wall_ms)
+    }
+
+    /// The same on the wall clock alone.
+    fn next_end(&self, every: i64, from_ms: i64, nearest: i64) -> i64 {
         let rest = every - self.past_end_ms(from_ms);
         let rest = if rest < nearest { rest.saturating_add(every) } else { rest };
         // Clocks that change bring ends nearer, down to the same instant, or leave them behind.
@@ -499,9 +507,7 @@ impl WindowWatch {
             calendar::on_the_wall(&self.zone, from_ms, rest + steps.saturating_mul(every), every)
         };
         let is_ahead = |end: &i64| end.saturating_sub(from_ms) > nearest / 2;
-        let end_wall_ms = (0..ENDS_LOOKED_AT).map(end).find(is_ahead).unwrap_or(from_ms.saturating_add(rest));
-        let rest = u64::try_from(end_wall_ms.saturating_sub(now.wall.as_millisecond())).unwrap_or(0);
-        (milliseconds(now.elapsed).saturating_add(rest), end_wall_ms)
+        (0..ENDS_LOOKED_AT).map(end).find(is_ahead).unwrap_or(from_ms.saturating_add(rest))
     }
 
     /// How far the clock on the wall is, at this instant, past the last end of a step.
@@ -516,13 +522,30 @@ impl WindowWatch {
     /// When a window of several steps began, whose own ends are not remembered, on the wall clock.
     fn start_before(&self, ended_ms: i64) -> i64 {
         let WindowExtent::Time { every_ms, last_ms, .. } = self.extent else { return ended_ms };
-        let every = i64::try_from(every_ms).unwrap_or(i64::MAX);
-        let length = i64::try_from(last_ms).unwrap_or(i64::MAX);
-        // An end that the clocks jump over comes with the jump.
-        let is_jump =
-            calendar::offset_ms(&self.zone, ended_ms) > calendar::offset_ms(&self.zone, ended_ms - 1);
-        let jumped = if is_jump { self.past_end_ms(ended_ms) } else { 0 };
-        calendar::on_the_wall(&self.zone, ended_ms, length.saturating_add(jumped).saturating_neg(), every)
+        let (every, length) = (signed(every_ms), signed(last_ms));
+        let plain_ms = ended_ms.saturating_sub(length);
+        // Steps may have been so much shorter or longer, and one of them ends before the clocks change.
+        let spare = signed(CLOCK_CHANGE_MS).saturating_add(every.saturating_mul(STEPS_BEFORE_CHANGE));
+        let before_ms = plain_ms.saturating_sub(spare);
+        if !calendar::changes_between(&self.zone, before_ms, ended_ms) {
+            return plain_ms;
+        }
+        self.start_counted(every, (before_ms, ended_ms)).unwrap_or(plain_ms)
+    }
+
+    /// The same where the clocks have changed since `before_ms`: steps have the ends again that they had. `None` where this one is none of them, as the clock was set.
+    fn start_counted(&self, every: i64, (before_ms, ended_ms): (i64, i64)) -> Option<i64> {
+        let steps = usize::try_from(self.extent.steps()).ok()?;
+        let mut last: VecDeque<i64> = VecDeque::new();
+        let mut end = self.next_end(every, before_ms, 0);
+        while end < ended_ms {
+            last.push_back(end);
+            if last.len() > steps {
+                last.pop_front();
+            }
+            end = self.next_end(every, end, every / 2);
+        }
+        last.pop_front().filter(|_| end == ended_ms && last.len() + 1 == steps)
     }
 
     fn note_next(&self, table: &WindowTable) {
@@ -568,6 +591,10 @@ impl TopicWindow {
         let all = of_window.fold(Pane::new(0), |all, pane| all.and(pane));
         (all.count > 0).then_some(all)
     }
+}
+
+fn signed(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
 }
 
 fn milliseconds(time: Duration) -> u64 {

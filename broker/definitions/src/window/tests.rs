@@ -386,6 +386,60 @@ fn sliding_windows_that_begin_in_the_hour_that_is_skipped_or_comes_twice() {
     }
 }
 
+/// Start and end of the windows that close within a day of Berlin, each told when it does.
+fn told_in_the_night(wall: &str, extent: WindowExtent, restarts: bool) -> Vec<(String, String)> {
+    let zone = || RegistryOptions::new(TimeZone::get("Europe/Berlin").unwrap());
+    let mut world = World::loading(zone());
+    world.now.wall = wall.parse().unwrap();
+    world.add(action("W", trigger(&["t/a"], extent)));
+    let mut told = Vec::new();
+    let until = world.now.wall + SignedDuration::from_hours(24);
+    while world.now.wall < until {
+        watch(&world).take("t/a", b"1", 0);
+        let next = watch(&world).next_timeout(world.now.elapsed).unwrap();
+        world.pass(next.as_secs());
+        told.extend(ends(&closed(&world)));
+        if restarts {
+            watch(&world).save_all();
+            let mut after = World::loading(zone());
+            world.registry.values().each_kept(|topic, kept| {
+                after.registry.values().restore_kept(kept.keeper, topic, kept.payload);
+            });
+            after.now.wall = world.now.wall;
+            after.add(action("W", trigger(&["t/a"], extent)));
+            after.registry.finish_loading(after.now);
+            world = after;
+        }
+    }
+    told
+}
+
+/// Their starts are ends of those that do not slide, of as many steps before.
+#[test]
+fn sliding_windows_begin_where_their_first_step_does_as_clocks_change() {
+    let minute = 60_000;
+    for wall in ["2026-03-28T18:07:00Z", "2026-10-24T18:07:00Z"] {
+        for every in [7, 25, 30, 45, 50, 90, 100, 120, 150] {
+            let every_ms = every * minute;
+            let steps = WindowExtent::Time { last_ms: every_ms, every_ms, from_ms: 0 };
+            let steps: Vec<String> =
+                told_in_the_night(wall, steps, false).into_iter().map(|it| it.1).collect();
+            for (count, restarts) in [(2, false), (3, false), (5, true)] {
+                let extent = WindowExtent::Time { last_ms: count * every_ms, every_ms, from_ms: 0 };
+                let told = told_in_the_night(wall, extent, restarts);
+                let count = usize::try_from(count).unwrap();
+                assert_eq!(told.iter().map(|it| &it.1).collect::<Vec<_>>(), steps.iter().collect::<Vec<_>>());
+                let full = told.iter().enumerate().skip(count);
+                let starts: Vec<_> =
+                    full.map(|(at, (start, end))| (start, &steps[at - count], end)).collect();
+                let wrong: Vec<_> = starts.iter().filter(|(start, expected, _)| start != expected).collect();
+                assert!(wrong.is_empty(), "{count} of {every} minutes: {wrong:#?}");
+                assert!(starts.len() > 2, "some close in that night");
+            }
+        }
+    }
+}
+
 #[test]
 fn ends_are_not_a_millisecond_off_after_a_restart() {
     // The two clocks do not change their millisecond together.
