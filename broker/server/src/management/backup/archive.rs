@@ -1,6 +1,7 @@
 //! Archive of a backup: a zip with `store.export`, `configuration.json`, `manifest.json`.
 //!
-//! Invariant: what [`Archive::open`] lets through has the size and the digest that its manifest says, and no more than it was allowed to unpack to.
+//! Invariant: what [`Archive::open`] lets through has the names, the order, the sizes and the digests that its manifest says, and no more than it was allowed to unpack
+//! to. The manifest has the checksum of the zip. Times, modes and comments are not looked at, and nothing comes of them.
 //! Members are found by their own names and never written to files of those. Not here: what is in the stream of the store.
 
 use std::io::{self, Read, Seek, Write};
@@ -187,7 +188,7 @@ impl<R: Read + Seek> Archive<R> {
             OpenZipError::Zip(_) => ArchiveError::Foreign(
                 "it is no zip archive, or not a whole one; `lotmq backup` writes them".to_owned(),
             ),
-            OpenZipError::Twice(_) => ArchiveError::Damaged(error.to_string()),
+            OpenZipError::Twice(_) | OpenZipError::Renamed(_) => ArchiveError::Damaged(error.to_string()),
         })?;
         if zip.len() > BACKUP_MEMBERS_MAX {
             return Err(ArchiveError::Foreign(format!("it has {} files", zip.len())));
@@ -198,17 +199,21 @@ impl<R: Read + Seek> Archive<R> {
             return Err(ArchiveError::TooLarge { bytes, limit: bytes_max });
         }
         let is_named = |name: &str| manifest.members.iter().any(|member| member.name == name);
-        for name in zip.file_names() {
-            let name = name.map_err(|error| ArchiveError::Damaged(error.to_string()))?;
-            if name != MANIFEST && !is_named(&name) {
-                return Err(ArchiveError::Damaged(format!("its manifest does not name '{name}'")));
-            }
+        let names = names_in_order(&mut zip).map_err(|error| ArchiveError::Damaged(error.to_string()))?;
+        if let Some(name) = names.iter().find(|name| *name != MANIFEST && !is_named(name)) {
+            return Err(ArchiveError::Damaged(format!("its manifest does not name '{name}'")));
         }
         if !is_named(STORE) {
             return Err(ArchiveError::Damaged(format!("'{STORE}' is missing")));
         }
         for member in &manifest.members {
             check(&mut zip, member)?;
+        }
+        let written = manifest.members.iter().map(|member| &*member.name).chain([MANIFEST]);
+        if !names.iter().eq(written) {
+            return Err(ArchiveError::Damaged(
+                "its files are in another order than they were written".to_owned(),
+            ));
         }
         Ok(Self { zip, manifest })
     }
@@ -220,6 +225,19 @@ impl<R: Read + Seek> Archive<R> {
     pub fn store(&mut self) -> Result<impl Read + '_, ArchiveError> {
         member(&mut self.zip, STORE)
     }
+}
+
+/// Names of the members in the order in which they lie in the file, which is that of its directory or an error.
+fn names_in_order<R: Read + Seek>(zip: &mut ZipArchive<R>) -> Result<Vec<String>, ZipError> {
+    let mut members = Vec::with_capacity(zip.len());
+    for number in 0..zip.len() {
+        let member = zip.by_index_raw(number)?;
+        members.push((member.header_start(), member.name()?.into_owned()));
+    }
+    if !members.is_sorted_by_key(|(at, _)| *at) {
+        return Err(ZipError::InvalidArchive("its directory has them in another order than they lie".into()));
+    }
+    Ok(members.into_iter().map(|(_, name)| name).collect())
 }
 
 fn member<'a, R: Read + Seek>(

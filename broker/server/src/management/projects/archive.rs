@@ -52,6 +52,9 @@ pub enum ArchiveError {
     /// Two members have the same path.
     #[error("'{0}' is in the archive twice")]
     Twice(String),
+    /// A member has another name where it lies.
+    #[error("'{0}' has another name in its own header than in the directory of the archive")]
+    Renamed(String),
     /// A member is no plain file.
     #[error("'{0}' is a link or a special file")]
     Special(String),
@@ -88,6 +91,7 @@ impl From<OpenZipError> for ArchiveError {
         match error {
             OpenZipError::Zip(error) => Self::Foreign(error),
             OpenZipError::Twice(path) => Self::Twice(path),
+            OpenZipError::Renamed(path) => Self::Renamed(path),
         }
     }
 }
@@ -100,6 +104,7 @@ impl ArchiveError {
             Self::Foreign(_)
             | Self::Path(_)
             | Self::Twice(_)
+            | Self::Renamed(_)
             | Self::Special(_)
             | Self::Damaged { .. }
             | Self::NotText { .. }

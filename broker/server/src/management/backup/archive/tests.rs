@@ -141,16 +141,58 @@ fn a_bomb_is_read_no_further_than_it_says_it_is_long() {
     assert!(error.ends_with("has another length than its manifest says"), "{error}");
 }
 
+/// Members of a zip as a reader finds them who goes from one to the next, and not by its directory.
+fn streamed(mut bytes: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+    let mut members = Vec::new();
+    while let Some(mut file) = zip::read::read_zipfile_from_stream(&mut bytes).ok()? {
+        let mut content = Vec::new();
+        file.read_to_end(&mut content).ok()?;
+        members.push((file.name().ok()?.into_owned(), content));
+    }
+    Some(members)
+}
+
+/// Of each bit: refused, or the same names, order and contents, whoever reads it and how.
 #[test]
 fn damage_anywhere_is_found_or_harmless() {
     let good = backup();
     let expected = unpacked(&good);
-    for place in 0..good.len() {
+    let manifest: Manifest = serde_json::from_slice(&expected[2].1).unwrap();
+    let mut refused = 0;
+    for bit in 0..good.len() * 8 {
         let mut damaged = good.clone();
-        damaged[place] ^= 0x10;
-        let Ok(mut archive) = open(&damaged, ROOM) else { continue };
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        let Ok(mut archive) = open(&damaged, ROOM) else {
+            refused += 1;
+            continue;
+        };
         let mut store = Vec::new();
         archive.store().unwrap().read_to_end(&mut store).unwrap();
-        assert_eq!(store, expected[0].1, "byte {place}");
+        assert_eq!(store, expected[0].1, "byte {}", bit / 8);
+        assert_eq!(archive.manifest, manifest, "byte {}", bit / 8);
+        assert_eq!(unpacked(&damaged), expected, "byte {}", bit / 8);
+        // Some readers mind flags and versions that others pass over.
+        let streamed = streamed(&damaged).unwrap_or_else(|| expected.clone());
+        assert_eq!(streamed, expected, "byte {}", bit / 8);
     }
+    assert!(refused > good.len() * 6, "{refused} of {} bytes", good.len());
+}
+
+#[test]
+fn names_and_order_are_those_that_were_written() {
+    let good = backup();
+    let members = unpacked(&good);
+    let of = |at: usize| (members[at].0.as_str(), members[at].1.as_slice());
+    let told = |bytes: &[u8]| open(bytes, ROOM).err().map(|error| error.to_string()).unwrap_or_default();
+    assert_eq!(told(&zip(&[of(0), of(1), of(2)])), "");
+    for order in [[1, 0, 2], [2, 0, 1], [0, 2, 1]] {
+        let said = told(&zip(&order.map(of)));
+        assert_eq!(said, "the backup is damaged: its files are in another order than they were written");
+    }
+    let at = |bytes: &[u8], text: &str| bytes.windows(text.len()).position(|part| part == text.as_bytes());
+    let mut renamed = good;
+    let own = at(&renamed, CONFIGURATION).unwrap();
+    renamed[own] = b'C';
+    let expected = "the backup is damaged: 'configuration.json' has another name in its own header than in the directory";
+    assert_eq!(told(&renamed), expected);
 }
