@@ -11,6 +11,7 @@ use lotmq_client::{Client, ConnectOptions, Endpoint, Publication, QoS, ReasonCod
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
 use socket2::{Domain, Socket, Type};
 
+use crate::backup::{run_ok, until_back};
 use crate::{options, projects};
 
 /// CONNECT of 3.1.1 with the identifier `ab`.
@@ -412,6 +413,74 @@ fn nobody_takes_up_what_may_be_retained_for_all() {
     assert_eq!(fill(&broker, &ConnectOptions::v5("stranger"), "d"), 0);
     assert_eq!(fill(&broker, &user("ann"), "e"), 0);
     assert_eq!(fill(&broker, &ConnectOptions::v5("root").user("root", "coreflux"), "f"), 3);
+}
+
+/// Until his name is given again, behind a restart, and in a restored backup.
+#[test]
+fn what_a_removed_user_has_retained_is_not_in_the_share_of_a_later_one_of_his_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut broker = options().variable("LOTMQ_LIMITS_RETAINED_MESSAGES", "64").start();
+    broker.command_ok("-addUser ann password");
+    let send = |broker: &Broker, prefix: &str, payload: &str| {
+        let mut ann = broker.connect(&user("ann"));
+        let retains = |number: &usize| {
+            let message = Publication::new(format!("{prefix}/{number}"), payload).qos(QoS::AtLeastOnce);
+            !ann.publish(&message.retained()).unwrap().is_failure()
+        };
+        (0..60).take_while(retains).count()
+    };
+    assert_eq!(send(&broker, "former", "1"), 48);
+    broker.command_ok("-removeUser ann");
+    broker.command_ok("-addUser ann password");
+    assert_eq!(send(&broker, "later", "1"), 12, "three quarters of what is left");
+    broker.kill();
+    broker.start_again();
+    send(&broker, "later", "");
+    assert_eq!(send(&broker, "later", "1"), 12);
+    broker.command_ok("-changeUserPassword ann password");
+    let backup = folder.path().join("backup.zip");
+    run_ok("backup", &broker, &backup, &[]);
+    let restored = options().variable("LOTMQ_LIMITS_RETAINED_MESSAGES", "64").start();
+    run_ok("restore", &restored, &backup, &["--yes"]);
+    until_back(&restored);
+    assert_eq!(send(&restored, "more", "1"), 0);
+    send(&restored, "later", "");
+    assert_eq!(send(&restored, "later", "1"), 12);
+}
+
+/// The same of what programs keep.
+#[test]
+fn what_a_removed_user_has_kept_is_not_in_the_share_of_a_later_one_of_his_name() {
+    const LARGE: usize = 4 << 20;
+    let mut broker = options().start();
+    let come = |broker: &Broker, option: &str, place: &str| {
+        broker.command_ok("-addUser ann password");
+        broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
+        let action = format!(
+            "-addAction {option}DEFINE ACTION Of{place}\nON TOPIC \"{place}/+\" DO\n    KEEP TOPIC \"kept/{place}/+\" WITH PAYLOAD\n    PUBLISH TOPIC \"out\" WITH \"kept\"\n"
+        );
+        assert!(broker.command_as(("ann", "password"), &action).success());
+    };
+    let keep = |broker: &Broker, place: &str, count: usize| {
+        let mut root = broker.root("watcher");
+        root.subscribe_to("out", QoS::AtLeastOnce).unwrap();
+        for number in 0..count {
+            let message = Publication::new(format!("{place}/{number}"), "x".repeat(LARGE));
+            root.publish(&message.qos(QoS::AtLeastOnce)).unwrap();
+            root.receive(WAIT_MAX).unwrap().unwrap();
+        }
+        let listed = broker.command_ok(&format!("-listKept kept/{place}/#"));
+        listed.data().as_array().unwrap().len()
+    };
+    come(&broker, "", "former");
+    let fits = (192 << 20) / (LARGE + 200);
+    assert_eq!(keep(&broker, "former", fits + 1), fits);
+    broker.command_ok("-removeUser ann");
+    come(&broker, "", "later");
+    assert_eq!(keep(&broker, "later", 5), 5);
+    broker.stop();
+    broker.start_again();
+    assert_eq!(keep(&broker, "later", 8), 8);
 }
 
 /// The Actions of one user keep all the memory that they get. Those of another one run all the same.

@@ -14,6 +14,7 @@ use crate::limits::{
 };
 use crate::name::NameError;
 use crate::password::Credential;
+use crate::reference::number_of_name;
 use crate::{ADMIN_GROUP, ROOT};
 
 /// A user's record. Serialisable as it is persisted; `Debug` shows no hash.
@@ -26,8 +27,8 @@ pub struct Account {
     /// Changes with every new password and is never reused by another account of the directory's life time. Sessions
     /// that carry an older one are to be closed.
     pub credential_version: u64,
-    /// Names the account for as long as the directory lives: a new password keeps it, and no other account ever has it, one of the same name included.
-    /// From 1; the credential's version with which the account began or was put back.
+    /// Names the account: a new password keeps it, as does a restart, and no other account ever has it, one of the same name included. Not 0. See
+    /// [`AccountReference`](crate::AccountReference).
     #[serde(default)]
     pub number: u64,
     /// The four permission flags.
@@ -47,6 +48,9 @@ pub struct Account {
 /// The stored setting that says whom an account counts for. No command can set one of this name: it has a control character.
 const COUNTS_FOR: &str = "\u{1}counts-for";
 
+/// The stored setting with the account's number, where that does not follow from its name.
+const NUMBER: &str = "\u{1}number";
+
 impl Account {
     /// An account without flags, properties and groups. Unchecked: to add a user, use
     /// [`Directory::add_user`](crate::Directory::add_user); this is for putting back what was stored.
@@ -55,7 +59,7 @@ impl Account {
             name: name.into(),
             credential,
             credential_version,
-            number: credential_version,
+            number: number_of_name(name),
             flags: Flags::default(),
             properties: BTreeMap::new(),
             groups: BTreeSet::new(),
@@ -68,14 +72,16 @@ impl Account {
         self.counts_for.as_ref().unwrap_or(&self.name)
     }
 
-    /// Flags that are set, free properties and whom it counts for, as names and values: what is stored, and what
+    /// Flags that are set, free properties, whom it counts for and its number, as names and values: what is stored, and what
     /// [`restore_setting`](Account::restore_setting) takes back.
     pub fn settings(&self) -> Vec<(String, String)> {
         let flags = Flag::ALL.into_iter().filter(|flag| self.flags.contains(*flag));
         let flags = flags.map(|flag| (flag.name().to_owned(), "true".to_owned()));
         let counts_for = self.counts_for.iter().map(|user| (COUNTS_FOR.to_owned(), user.to_string()));
         let properties = self.properties.iter().map(|(name, value)| (name.clone(), value.clone()));
-        flags.chain(properties).chain(counts_for).collect()
+        let number = (self.number != number_of_name(&self.name)).then(|| self.number.to_string());
+        let number = number.map(|number| (NUMBER.to_owned(), number));
+        flags.chain(properties).chain(counts_for).chain(number).collect()
     }
 
     /// Puts back a stored setting, without the bounds that held when it was made.
@@ -83,6 +89,7 @@ impl Account {
         match Flag::by_name(&name) {
             Some(flag) => self.flags.set(flag, value == "true"),
             None if name == COUNTS_FOR => self.counts_for = Some(value.into()),
+            None if name == NUMBER => self.number = value.parse().unwrap_or(self.number),
             None => drop(self.properties.insert(name, value)),
         }
     }

@@ -18,6 +18,7 @@ use crate::limits::{ACCOUNT_DETAILS_BYTES_MAX, ACCOUNTS_MAX, REMEMBERED_MAX, WAI
 use crate::login::{Identity, LoginRefusal, LoginRequest};
 use crate::password::{Credential, PasswordCost, PasswordError};
 use crate::places::KnownPlaces;
+use crate::reference::new_number;
 use crate::remembered::Remembered;
 use crate::scram::{Challenge, ClientFirst, NONCE_BYTES, ScramSecret, ScramVerifier};
 use crate::{ROOT, check_user_name};
@@ -155,7 +156,7 @@ impl Directory {
             return Err(UserError::TooManyUsers { count, max, who });
         }
         let new = Account::new(name, credential, table.take_credential_version());
-        let account = Account { counts_for, ..new };
+        let account = Account { counts_for, number: new_number(name), ..new };
         table.by_name.insert(Arc::clone(&account.name), Arc::new(account.clone()));
         self.changed();
         Ok(account)
@@ -372,6 +373,7 @@ impl Directory {
         let known = account.and_then(|account| Some((account.credential.scram.clone()?, account)));
         let identity = known.as_ref().map(|(_, account)| Identity {
             user: Some(Arc::clone(&account.name)),
+            account: account.number,
             credential_version: account.credential_version,
             client_id: Arc::clone(&request.client_id),
             peer: request.peer,

@@ -25,6 +25,7 @@ mod pattern;
 mod peer;
 mod places;
 mod privilege;
+mod reference;
 mod remembered;
 mod rulebook;
 mod scope;
@@ -46,6 +47,7 @@ pub use password::{Credential, PasswordCost, PasswordError};
 pub use pattern::covers;
 pub use peer::{Peer, Source};
 pub use privilege::{NamedByRules, UserChange, UserChangeRefusal, check_user_change};
+pub use reference::AccountReference;
 pub use rulebook::{Rule, Rulebook};
 pub use scope::{Scope, UnknownScope};
 #[doc(hidden)]

@@ -15,6 +15,8 @@ use crate::scram::ScramVerifier;
 pub struct Identity {
     /// Name of the user; `None` = anonymous, who has no name that a rule could match.
     pub user: Option<Arc<str>>,
+    /// [`Account::number`] of the user; 0 for an anonymous session.
+    pub account: u64,
     /// [`Account::credential_version`] at login; 0 for an anonymous session.
     pub credential_version: u64,
     /// The Client Identifier.
@@ -30,6 +32,7 @@ impl Identity {
     pub(crate) fn of(account: &Account, request: &LoginRequest<'_>) -> Identity {
         Identity {
             user: Some(Arc::clone(&account.name)),
+            account: account.number,
             credential_version: account.credential_version,
             client_id: Arc::clone(&request.client_id),
             peer: request.peer,
@@ -39,7 +42,7 @@ impl Identity {
 
     /// A session without a user.
     pub fn anonymous(client_id: Arc<str>, peer: Peer) -> Identity {
-        Identity { user: None, credential_version: 0, client_id, peer, protocol_version: None }
+        Identity { user: None, account: 0, credential_version: 0, client_id, peer, protocol_version: None }
     }
 
     /// Whether this is `root`.

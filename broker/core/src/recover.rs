@@ -117,6 +117,8 @@ fn restore(
     let left_at = Time::from_millis(row.disconnected_at_ms.unwrap_or_else(|| core.clock.lifetime_ms()));
     let mut identity = Identity::anonymous(row.client_id.as_str().into(), peer(row.peer));
     identity.user = row.user.as_deref().map(Into::into);
+    let account = row.user.as_deref().and_then(|user| tenant.users.account(user));
+    identity.account = account.map_or(0, |account| account.number);
     identity.protocol_version = Some(row.protocol_level);
     let holding = Holding::new(tenant.shares.of(&identity));
     let state = ClientState {

@@ -191,7 +191,7 @@ impl fmt::Display for Origin {
 }
 
 /// The user to whom a definition belongs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner {
     /// His name.
     pub name: Arc<str>,

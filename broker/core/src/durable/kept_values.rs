@@ -2,7 +2,8 @@
 //!
 //! Nobody waits for them: they are written some time after they change, and what the log does not take stays with the others that have changed.
 
-use lotmq_definitions::LastValues;
+use lotmq_auth::AccountReference;
+use lotmq_definitions::{LastValues, Owner};
 use lotmq_store::{Batch, KeepRow, Op, StoreError, TenantId, Ticket};
 
 use crate::durable::log::Log;
@@ -27,7 +28,10 @@ pub fn save(
                 topic: topic.to_owned(),
                 payload: bytes::Bytes::copy_from_slice(kept.payload),
                 kept_at_ms: wall_ms,
-                user: kept.keeper.user.map(|user| user.as_ref().to_owned()),
+                user: kept
+                    .keeper
+                    .user
+                    .map(|Owner { name, account }| AccountReference { name, number: *account }.stored()),
             })),
             None => batch.push(Op::DeleteKeep { tenant, topic }),
         }

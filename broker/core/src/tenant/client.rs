@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use lotmq_auth::{Decide as _, Identity, Question};
 use lotmq_codec::{PacketId, ProtocolVersion};
+use lotmq_definitions::Owner;
 use lotmq_session::{ExpiryRaised, Session, SessionExpiry, Time, WillState};
 use lotmq_store::{MembershipId, MessageId, SessionId, SubscriptionRow};
 use parking_lot::Mutex;
@@ -52,6 +53,8 @@ pub struct Client {
     pub client_id: Arc<str>,
     /// Name of the user whose session it is as long as it lives; `None` for a Client that came without one.
     pub user: Option<Arc<str>>,
+    /// The number of his account; 0 without one.
+    account: u64,
     /// Stamp of the newest durable change of the session itself: its row, its subscriptions, its exchanges.
     pub changed: Mark,
     /// Stamp of the newest turn with messages that it has published.
@@ -223,6 +226,7 @@ impl Client {
             tenant: Arc::clone(tenant),
             client_id: Arc::clone(&state.identity.client_id),
             user: state.identity.user.clone(),
+            account: state.identity.account,
             session_id,
             slot,
             wire: AtomicU64::new(Wire::AWAY.pack()),
@@ -233,6 +237,11 @@ impl Client {
             is_slow: AtomicBool::new(false),
             state: Mutex::new(state),
         }
+    }
+
+    /// The account whose session it is.
+    pub(crate) fn owner(&self) -> Option<Owner> {
+        Some(Owner { name: Arc::clone(self.user.as_ref()?), account: self.account })
     }
 
     /// Key of the session among those of its tenant, which may outlive it.

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use lotmq_codec::{Properties, PropertyBuf, PropertyId, PropertyPlace, PropertyValue};
-use lotmq_definitions::DefinitionId;
+use lotmq_definitions::{DefinitionId, Owner};
 
 use crate::arena::{Arena, Span};
 use crate::message::spans::MessageSpans;
@@ -23,7 +23,7 @@ pub struct Publication<'a> {
     /// Client that published it; `None` for guests and the broker.
     pub source: Option<&'a Arc<Client>>,
     /// User whose definition publishes it; `None` for Clients, the broker, and definitions without an owner.
-    pub owner: Option<&'a Arc<str>>,
+    pub owner: Option<&'a Owner>,
     /// LoT route that brought it from another system.
     pub origin: Option<DefinitionId>,
     /// Number of guest runs that led to it.

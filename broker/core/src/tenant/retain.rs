@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hashbrown::HashMap;
+use lotmq_auth::AccountReference;
 use lotmq_config::Limits;
+use lotmq_definitions::Owner;
 use lotmq_router::RetainedIndex;
 use lotmq_store::{KeeperRow, MessageId};
 
@@ -25,16 +27,16 @@ pub enum Keeper {
     Broker,
     /// All Clients without a user.
     Nobody,
-    /// A user of this name.
-    User(Arc<str>),
+    /// A user, whoever has his name later.
+    User(Owner),
 }
 
 impl Keeper {
     /// Keeper of messages from this publisher: a Client, or what runs in the broker, for its owner.
-    pub fn of(source: Option<&Arc<Client>>, owner: Option<&Arc<str>>) -> Self {
+    pub fn of(source: Option<&Arc<Client>>, owner: Option<&Owner>) -> Self {
         match (source, owner) {
-            (Some(client), _) => client.user.clone().map_or(Self::Nobody, Self::User),
-            (None, Some(owner)) => Self::User(Arc::clone(owner)),
+            (Some(client), _) => client.owner().map_or(Self::Nobody, Self::User),
+            (None, Some(owner)) => Self::User(owner.clone()),
             (None, None) => Self::Broker,
         }
     }
@@ -44,7 +46,10 @@ impl Keeper {
         match row {
             KeeperRow::Broker => Self::Broker,
             KeeperRow::Nobody => Self::Nobody,
-            KeeperRow::User(name) => Self::User(name.into()),
+            KeeperRow::User(stored) => {
+                let AccountReference { name, number } = AccountReference::read(&stored);
+                Self::User(Owner { name: name.into(), account: number })
+            }
         }
     }
 
@@ -52,7 +57,9 @@ impl Keeper {
         match self {
             Self::Broker => KeeperRow::Broker,
             Self::Nobody => KeeperRow::Nobody,
-            Self::User(name) => KeeperRow::User(name.as_ref().to_owned()),
+            Self::User(Owner { name, account }) => {
+                KeeperRow::User(AccountReference { name, number: *account }.stored())
+            }
         }
     }
 }
@@ -241,7 +248,7 @@ mod tests {
         let mut limits = Config::default().limits;
         limits.retained_messages = 16;
         let mut retained = Retained::default();
-        let user = |name: &str| Keeper::User(name.into());
+        let user = |name: &str| Keeper::User(Owner { name: name.into(), account: 1 });
         for (number, (keeper, expected)) in
             [(Keeper::Nobody, 12), (user("ann"), 3), (Keeper::Broker, 1), (user("bob"), 0)].iter().enumerate()
         {
@@ -273,7 +280,8 @@ mod tests {
         let mut limits = Config::default().limits;
         limits.retained_bytes = 1000;
         let mut retained = Retained::default();
-        let (nobody, ann) = (Keeper::Nobody, Keeper::User("ann".into()));
+        let ann = Keeper::User(Owner { name: "ann".into(), account: 1 });
+        let nobody = Keeper::Nobody;
         assert_eq!(retained.has_room(&limits, &nobody, "a", 751), Err(Limit::RetainedBytes));
         retained.insert(&message("a", &[0; 749]), nobody.clone());
         assert_eq!(retained.has_room(&limits, &nobody, "b", 1), Err(Limit::RetainedBytes));

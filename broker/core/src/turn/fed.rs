@@ -59,7 +59,7 @@ impl Fed {
         match (publication.source, publication.owner) {
             (Some(client), _) if is_of_shard => self.add(Feeder::Client(Arc::clone(client)), bytes),
             (None, Some(owner)) => {
-                self.add(Feeder::User(Arc::clone(&tenant.shares), Arc::clone(owner)), bytes);
+                self.add(Feeder::User(Arc::clone(&tenant.shares), Arc::clone(&owner.name)), bytes);
             }
             (Some(_), _) | (None, None) => {}
         }

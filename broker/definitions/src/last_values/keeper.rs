@@ -11,7 +11,7 @@ use std::sync::Arc;
 use lotmq_shares::{AccountShares, NoShare};
 
 use super::CacheLimits;
-use crate::definition::Definition;
+use crate::definition::{Definition, Owner};
 use crate::limits::{KEEP_PART, KEEP_STEP_BYTES, KEPT_ERROR_BYTES_MAX, KEPT_ERRORS_MAX};
 
 /// Sum that a kept value counts in.
@@ -28,8 +28,8 @@ pub enum KeptSum {
 pub struct ValueKeeper<'a> {
     /// The sum.
     pub sum: KeptSum,
-    /// The user, by name; `None` where nobody is known.
-    pub user: Option<&'a Arc<str>>,
+    /// The user; `None` where nobody is known.
+    pub user: Option<&'a Owner>,
 }
 
 impl<'a> ValueKeeper<'a> {
@@ -38,7 +38,7 @@ impl<'a> ValueKeeper<'a> {
 
     /// Owner of a definition that keeps something.
     pub fn of(definition: &'a Definition) -> Self {
-        ValueKeeper { sum: KeptSum::Values, user: definition.owner().map(|owner| &owner.name) }
+        ValueKeeper { sum: KeptSum::Values, user: definition.owner() }
     }
 
     /// Owner of a definition whose last error is kept.
@@ -60,7 +60,7 @@ pub struct KeptValue<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeepRefused {
     /// User whose share it was to count in.
-    pub user: Option<Arc<str>>,
+    pub user: Option<Owner>,
     /// What there is too much of: `topics` or `bytes`.
     pub unit: &'static str,
     /// How much there may be, for him or for all.
@@ -74,7 +74,8 @@ impl fmt::Display for KeepRefused {
         match (self.reason, &self.user) {
             (NoShare::All { max }, _) => write!(f, "all together have the {max} {unit} that there are")?,
             (NoShare::Owner { max }, Some(user)) => {
-                write!(f, "those of user '{user}' have the {max} {unit} that others leave to him")?;
+                let name = &user.name;
+                write!(f, "those of user '{name}' have the {max} {unit} that others leave to him")?;
             }
             (NoShare::Owner { max }, None) => {
                 write!(f, "those of nobody have the {max} {unit} that others leave to them")?;
@@ -86,8 +87,8 @@ impl fmt::Display for KeepRefused {
 
 impl std::error::Error for KeepRefused {}
 
-/// Shares of users, by name.
-type KeeperShares = Arc<AccountShares<Option<Arc<str>>>>;
+/// Shares of users.
+type KeeperShares = Arc<AccountShares<Option<Owner>>>;
 
 /// The two sums of kept values.
 pub(super) struct KeptRooms {

@@ -2,11 +2,10 @@
 //!
 //! Plain data behind the caller's lock; every operation says how the sums change.
 
-use std::sync::Arc;
-
 use hashbrown::HashTable;
 
 use super::keeper::{KeptSum, KeptValue, ValueKeeper};
+use crate::definition::Owner;
 use crate::limits::CACHE_ENTRY_BYTES;
 use crate::linked_slab::LinkedSlab;
 
@@ -29,9 +28,9 @@ enum EntryKind {
     /// A live one, with the number of the write, which ascends over all shards.
     Live(u64),
     /// What a program of this user keeps.
-    Value(Option<Arc<str>>),
+    Value(Option<Owner>),
     /// Last error of a definition of this user.
-    Error(Option<Arc<str>>),
+    Error(Option<Owner>),
 }
 
 impl EntryKind {

@@ -6,6 +6,7 @@ use lotmq_shares::NoShare;
 use proptest::prelude::*;
 
 use super::*;
+use crate::definition::Owner;
 use crate::limits::KEPT_ERROR_BYTES_MAX;
 
 fn limits(topics_max: usize, bytes_max: u64) -> CacheLimits {
@@ -155,23 +156,27 @@ fn kept_values_are_never_evicted_and_have_their_own_bound() {
     keep("k5", b"1").unwrap();
 }
 
-fn of(user: &Arc<str>) -> ValueKeeper<'_> {
+fn user(name: &str) -> Owner {
+    Owner { name: name.into(), account: 1 }
+}
+
+fn of(user: &Owner) -> ValueKeeper<'_> {
     ValueKeeper { sum: KeptSum::Values, user: Some(user) }
 }
 
 #[test]
 fn nobody_keeps_all_that_a_tenant_may_keep() {
-    let (ann, ben): (Arc<str>, Arc<str>) = ("ann".into(), "ben".into());
+    let [ann, ben] = ["ann", "ben"].map(user);
     let one = 1 << 10;
     let payload = vec![0; usize::try_from(one - Shard::cost("a00", 0)).unwrap()];
     let keep_bytes_max = 64 * one;
     let values = LastValues::new(CacheLimits { keep_bytes_max, ..CacheLimits::default() });
-    let fill = |user: &Arc<str>, letter: char| {
+    let fill = |user: &Owner, letter: char| {
         (0..).find_map(|n| values.keep(of(user), &format!("{letter}{n:02}"), &payload).err()).unwrap()
     };
     let refused = fill(&ann, 'a');
     let reason = NoShare::Owner { max: 48 * one };
-    assert_eq!(refused, KeepRefused { user: Some(Arc::clone(&ann)), unit: "bytes", reason });
+    assert_eq!(refused, KeepRefused { user: Some(ann.clone()), unit: "bytes", reason });
     assert!(
         refused.to_string().contains("those of user 'ann' have the 49152 bytes that others leave to him")
     );
@@ -193,7 +198,7 @@ fn nobody_keeps_all_that_a_tenant_may_keep() {
 
 #[test]
 fn last_errors_have_room_when_programs_keep_all_that_they_may() {
-    let (ann, ben): (Arc<str>, Arc<str>) = ("ann".into(), "ben".into());
+    let [ann, ben] = ["ann", "ben"].map(user);
     let values = LastValues::new(CacheLimits { keep_bytes_max: 2000, ..CacheLimits::default() });
     values.keep(of(&ann), "full", &[0; 1300]).unwrap();
     assert!(values.keep(of(&ann), "more", &[0; 1300]).is_err());
@@ -206,7 +211,7 @@ fn last_errors_have_room_when_programs_keep_all_that_they_may() {
 
 #[test]
 fn what_was_stored_is_there_again_however_much_it_is() {
-    let ann: Arc<str> = "ann".into();
+    let ann = user("ann");
     let keep_bytes_max = 4000;
     let values = LastValues::new(CacheLimits { keep_bytes_max, ..CacheLimits::default() });
     for topic in ["a", "b", "c", "a"] {
@@ -453,4 +458,20 @@ proptest! {
             model.entries.iter().filter(|(.., kept)| *kept).map(|(t, len, _)| (*t, *len)).collect();
         prop_assert_eq!(model.stored, kept);
     }
+}
+
+#[test]
+fn what_a_former_user_of_a_name_keeps_is_not_in_the_share_of_a_later_one() {
+    let values = LastValues::new(CacheLimits { keep_topics_max: 16, ..CacheLimits::default() });
+    let (former, later) = (user("ann"), Owner { account: 2, ..user("ann") });
+    let fill = |user: &Owner| {
+        let keeps =
+            |number: &usize| values.keep(of(user), &format!("{}/{number}", user.account), b"1").is_ok();
+        (0..).take_while(keeps).count()
+    };
+    assert_eq!(fill(&former), 12);
+    assert_eq!(fill(&later), 3, "three quarters of what the former one leaves");
+    values.keep(of(&later), "1/0", b"2").unwrap_err();
+    values.forget("2/0");
+    values.keep(of(&later), "1/0", b"2").expect("what he writes anew is his");
 }

@@ -48,6 +48,7 @@ pub(crate) fn identity(users: &Directory, owner: &Owner) -> Option<Identity> {
     let account = account(users, owner)?;
     Some(Identity {
         user: Some(Arc::clone(&account.name)),
+        account: account.number,
         credential_version: account.credential_version,
         client_id: CLIENT_ID.into(),
         peer: Peer::Guest,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lotmq_codec::QoS;
-use lotmq_definitions::{Definition, DefinitionId, RunError, ValueKeeper};
+use lotmq_definitions::{Definition, DefinitionId, Owner, RunError, ValueKeeper};
 use lotmq_host::limits::{WRITE_BYTES_PER_RUN_MAX, WRITES_PER_RUN_MAX};
 use lotmq_host::{Effect, PostError, Qos, RunOutcome, RunOutput, Severity};
 use tracing::{debug, trace};
@@ -74,7 +74,7 @@ pub(super) fn carry_out(
         };
         match effect {
             Effect::Publish { topic, payload, qos, retain, properties, expiry_seconds } => {
-                let owner = by.owner().map(|owner| &owner.name);
+                let owner = by.owner();
                 let message = GuestMessage { topic, payload, qos, retain, properties, expiry_seconds };
                 if let Some(witness) = run.tenant.programs().guests.witness.get() {
                     witness.sees(by.name(), message.deed());
@@ -128,7 +128,7 @@ fn keep(
             retain: true,
             expires_at_ms: None,
         };
-        let keeper = Keeper::of(None, definition.owner().map(|owner| &owner.name));
+        let keeper = Keeper::of(None, definition.owner());
         if let Err(limit) = run.tenant.retain(&Arc::new(Message::new(0, parts)), keeper, turn) {
             turn.core.limits.elsewhere.note(limit, &topic, turn.now());
         }
@@ -150,7 +150,7 @@ pub(super) struct GuestMessage<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Sender<'a> {
     /// User to whom it belongs.
-    pub(super) owner: Option<&'a Arc<str>>,
+    pub(super) owner: Option<&'a Owner>,
     /// Route that it is; nothing that it publishes comes back to it.
     pub(super) origin: Option<DefinitionId>,
     pub(super) hops: u8,
@@ -356,10 +356,10 @@ mod tests {
         let running = Running::start("none");
         let broker = &running.server.broker;
         let tenant = broker.tenants.default_tenant();
-        let owner: Arc<str> = "ann".into();
-        let share = tenant.shares.of_user(Some(&owner));
+        let owner = Owner { name: "ann".into(), account: 1 };
+        let share = tenant.shares.of_user(Some(&owner.name));
         this_turn::install(Arc::clone(&broker.context), None);
-        let publish = |owner: Option<&Arc<str>>| {
+        let publish = |owner: Option<&Owner>| {
             this_turn::with(|turn| {
                 let message = GuestMessage { retain: true, ..GuestMessage::new("kept", b"x") };
                 message.publish(turn, &tenant, Sender { owner, origin: None, hops: 0 });

@@ -14,6 +14,7 @@ use lotmq_core::tenant::publication::Publication;
 use lotmq_core::tenant::triggers::Publisher;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::capacity;
+use lotmq_definitions::Owner;
 use lotmq_host::route::{IngestError, IngestedMessage, Ingesting, RetainedMessage, RouteServices};
 use lotmq_host::{Qos, RunContext, Services as _};
 use parking_lot::Mutex;
@@ -186,7 +187,7 @@ fn publish(
     messages: &[IngestedMessage],
 ) -> Result<Option<oneshot::Receiver<Outcome>>, IngestError> {
     let route = definition_id(run.definition);
-    let owner = services.owner.as_ref().map(|owner| &owner.name);
+    let owner = services.owner.as_ref();
     let sender = Sender { owner, origin: Some(route), hops: run.hops.saturating_add(1) };
     this_turn::with(|turn| {
         turn.tick();
@@ -216,7 +217,7 @@ fn publish(
 fn can_keep(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,
-    (owner, messages): (Option<&Arc<str>>, &[IngestedMessage]),
+    (owner, messages): (Option<&Owner>, &[IngestedMessage]),
 ) -> bool {
     let can = messages.iter().all(|message| {
         let publication = of_route(message).in_turn(turn, 0);

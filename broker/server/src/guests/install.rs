@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use lotmq_auth::Rule;
 use lotmq_definitions::{
-    Changed, Definition, DefinitionKind, Installed, NewDefinition, NotFound, Removed, ValueKeeper,
+    Changed, Definition, DefinitionKind, Installed, NewDefinition, NotFound, Owner, Removed, ValueKeeper,
 };
 use lotmq_host::{Acting, Executor, Grants, MailboxOptions, OwnedEvent, RunnerSpec};
 use lotmq_store::{Batch, DefinitionRow, Op};
@@ -229,7 +229,7 @@ impl Guests {
         &self,
         tenant: &Tenant,
         model: &str,
-        is_chosen: impl Fn(Option<&Arc<str>>) -> bool,
+        is_chosen: impl Fn(Option<&Owner>) -> bool,
         batch: &mut Batch,
     ) {
         let memory = rights::memory_of_model(model);
@@ -244,14 +244,14 @@ impl Guests {
             rights::model_of_memory(topic)
                 .is_some_and(|model| registry.get(DefinitionKind::Model, model).is_none())
         };
-        let is_his = |keeper: Option<&Arc<str>>| keeper.is_some_and(|keeper| **keeper == *user);
+        let is_his = |keeper: Option<&Owner>| keeper.is_some_and(|keeper| *keeper.name == *user);
         self.clear_chosen(tenant, |topic, keeper| is_his(keeper) && is_left(topic), batch);
     }
 
     fn clear_chosen(
         &self,
         tenant: &Tenant,
-        is_chosen: impl Fn(&str, Option<&Arc<str>>) -> bool,
+        is_chosen: impl Fn(&str, Option<&Owner>) -> bool,
         batch: &mut Batch,
     ) {
         // What is on its way to the store is in front of the batch then.

@@ -29,7 +29,7 @@ pub(crate) fn forget_of_others(
     let values = &tenant.programs().guests.values;
     let mut foreign = Vec::new();
     values.each_kept(|topic, kept| {
-        if is_foreign(topic, kept.keeper.user.map(|user| &**user), &owners, are_all_known) {
+        if is_foreign(topic, kept.keeper.user.map(|user| &*user.name), &owners, are_all_known) {
             foreign.push(topic.to_owned());
         }
     });

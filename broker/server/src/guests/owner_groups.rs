@@ -25,7 +25,7 @@ impl OwnerGroup {
     pub(super) fn is_of(&self, publication: &Publication<'_>, guests_pay: bool) -> bool {
         let publisher = match publication.source {
             Some(client) => client.user.as_ref(),
-            None if guests_pay => publication.owner,
+            None if guests_pay => publication.owner.map(|owner| &owner.name),
             None => return false,
         };
         self.owner.as_ref() == publisher

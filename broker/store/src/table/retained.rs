@@ -16,7 +16,7 @@ pub enum KeeperRow {
     Broker,
     /// Those of Clients without a user.
     Nobody,
-    /// Those of a user, by name.
+    /// Those of a user, by name and number of his account.
     User(String),
 }
 

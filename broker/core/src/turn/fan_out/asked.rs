@@ -10,6 +10,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use lotmq_definitions::Owner;
+
 use crate::clock::{Clock, Stretch};
 use crate::limits::{
     ASKED_BYTES_MAX, ASKED_CONGESTED, ASKED_MESSAGES_MAX, ASKED_PART_BYTES, ASKING_TIME_MAX,
@@ -41,7 +43,7 @@ struct Waiting {
     tenant: Arc<Tenant>,
     message: Arc<Message>,
     source: Option<Arc<Client>>,
-    owner: Option<Arc<str>>,
+    owner: Option<Owner>,
     /// Route, or the questions that are left.
     found: Result<Arc<Route>, Box<Asking>>,
     /// Whether it is a Will that stays in its session's row until it is published.
@@ -137,7 +139,7 @@ pub fn wait(
     let index = fan_out.message(turn);
     let message = Arc::clone(turn.messages.shared(index, &turn.arena));
     turn.asked.bytes += message.size();
-    let (source, owner) = (publication.source.map(Arc::clone), publication.owner.map(Arc::clone));
+    let (source, owner) = (publication.source.map(Arc::clone), publication.owner.cloned());
     let tenant = Arc::clone(tenant);
     turn.asked.waiting.push_back(Waiting {
         tenant,
@@ -212,7 +214,7 @@ impl Waiting {
         turn: &mut Turn,
         tenant: &Arc<Tenant>,
         message: &Message,
-        (source, owner): (Option<&Arc<Client>>, Option<&Arc<str>>),
+        (source, owner): (Option<&Arc<Client>>, Option<&Owner>),
         route: Arc<Route>,
     ) {
         let copied = Publication::of(&mut turn.arena, message, source, turn.moment.lifetime_ms);

@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use lotmq_client::{Client, Publication, QoS};
-use lotmq_definitions::DefinitionKind;
+use lotmq_definitions::{DefinitionKind, Owner};
 use lotmq_host::OwnedMessage;
 use lotmq_host::limits::MAILBOX_MESSAGES_MAX;
 
@@ -42,10 +42,11 @@ fn what_definitions_of_an_owner_cost_others_does_not_grow_with_their_number() {
     let broker = &running.server.broker;
     let tenant = broker.tenants.default_tenant();
     this_turn::install(Arc::clone(&broker.context), None);
-    let noted_of = |owner: Option<&Arc<str>>| {
+    let noted_of = |owner: Option<&str>| {
+        let owner = owner.map(|name| Owner { name: name.into(), account: 1 });
         this_turn::with(|turn| {
             turn.tick();
-            let sender = Sender { owner, origin: None, hops: 0 };
+            let sender = Sender { owner: owner.as_ref(), origin: None, hops: 0 };
             GuestMessage::new("in/a", b"1").publish(turn, &tenant, sender);
             noted(&mut turn.guests).others_time = OthersTime::used_up(turn.core.clock.elapsed());
             let events = look(turn);
@@ -55,8 +56,8 @@ fn what_definitions_of_an_owner_cost_others_does_not_grow_with_their_number() {
         })
     };
     assert_eq!(noted_of(None), (0, 1), "one event, whatever it starts");
-    assert_eq!(noted_of(Some(&"bob".into())), (0, 1));
-    assert_eq!(noted_of(Some(&"ann".into())), (ACTIONS, 0), "her own wait for each");
+    assert_eq!(noted_of(Some("bob")), (0, 1));
+    assert_eq!(noted_of(Some("ann")), (ACTIONS, 0), "her own wait for each");
     this_turn::uninstall();
     let guests = &tenant.programs().guests;
     eventually("each has run for each message", || {

@@ -46,7 +46,7 @@ pub(super) fn give_up(
     }
     let answer = effects::GuestMessage::new(&topic, payload.as_bytes());
     let sender = effects::Sender {
-        owner: definition.owner().map(|owner| &owner.name),
+        owner: definition.owner(),
         origin: Some(definition.id),
         hops: post.hops.saturating_add(1),
     };

@@ -18,6 +18,7 @@ fn identity() -> Identity {
     let peer = lotmq_auth::Peer::Unix;
     Identity {
         user: Some("bob".into()),
+        account: 1,
         credential_version: 1,
         client_id: "c1".into(),
         peer,

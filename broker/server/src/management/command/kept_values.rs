@@ -46,7 +46,7 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
             if rows.len() < KEPT_LISTED_MAX {
                 // Of a state, the key stands behind a NUL, and the value is in its definition's own form.
                 let value = (!topic.contains('\0')).then(|| beginning(kept.payload));
-                let (topic, user) = (topic.replace('\0', ""), kept.keeper.user);
+                let (topic, user) = (topic.replace('\0', ""), kept.keeper.user.map(|user| &*user.name));
                 let value =
                     value.map(|value| call.tenant.programs().variables.masked_text(&value).into_owned());
                 rows.push(

@@ -55,6 +55,7 @@ impl ClientIdentity {
     pub(super) fn denial(&self, tenant: &Tenant) -> Denial {
         let identity = Identity {
             user: self.user.as_deref().map(Arc::from),
+            account: 0,
             credential_version: 0,
             client_id: Arc::from(&*self.client_id),
             peer: Peer::Tcp(self.address.unwrap_or(Ipv4Addr::LOCALHOST.into())),

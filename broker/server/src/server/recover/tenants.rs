@@ -1,13 +1,13 @@
 //! Recovery of tenants at a start: each with its accounts, environment and secrets as they were stored.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use lotmq_auth::{Directory, DirectoryOptions, ROOT, Rulebook};
+use lotmq_auth::{AccountReference, Directory, DirectoryOptions, ROOT, Rulebook};
 use lotmq_config::{Config, LotCache};
-use lotmq_definitions::{CacheLimits, CacheMode, KeptSum, RegistryOptions, ValueKeeper};
+use lotmq_definitions::{CacheLimits, CacheMode, KeptSum, Owner, RegistryOptions, ValueKeeper};
 use lotmq_store::{KeepRow, QuarantineRow, Recovered, Store, TenantId};
 use tracing::{error, warn};
 
@@ -137,16 +137,15 @@ fn read_environment_file(variables: &mut Variables, data: &Path) {
 /// Restores the values that were kept: also those beyond the bounds of today, which were within those of the day when they were kept. What was of other definitions
 /// than those that are stored is left out; see [`kept_claims`] for `are_all_known`.
 pub(crate) fn keeps(tenants: &[Arc<Tenant>], recovered: &mut Recovered, are_all_known: bool) {
-    let mut users: BTreeSet<Arc<str>> = BTreeSet::new();
+    let mut users: HashMap<String, Owner> = HashMap::new();
     for KeepRow { tenant, topic, payload, user, .. } in std::mem::take(&mut recovered.keeps) {
         let Some(tenant) = tenants.iter().find(|known| known.id == tenant) else { continue };
-        let user = user.map(|name| match users.get(&*name) {
-            Some(known) => Arc::clone(known),
-            None => {
-                let name: Arc<str> = name.into();
-                users.insert(Arc::clone(&name));
-                name
-            }
+        // One name for all that is a user's.
+        let user = user.map(|stored| {
+            let AccountReference { name, number } = AccountReference::read(&stored);
+            let known = users.get(&stored).cloned();
+            let user = known.unwrap_or_else(|| Owner { name: name.into(), account: number });
+            users.entry(stored).or_insert(user).clone()
         });
         let sum = if kept_errors::is_error(&topic) { KeptSum::Errors } else { KeptSum::Values };
         let keeper = ValueKeeper { sum, user: user.as_ref() };
