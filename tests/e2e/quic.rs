@@ -294,6 +294,29 @@ fn who_takes_no_byte_is_closed_when_mqtt_has_ended() {
     assert_eq!(tunnel.next_code(), 0);
 }
 
+/// MQTT has the first stream; what is asked for besides is not given, and a stream that is reset is a lost connection.
+#[test]
+fn further_streams_are_not_to_be_had_and_a_reset_publishes_the_will() {
+    let authority = Authority::new();
+    let broker = with_quic(&authority.server("broker")).start();
+    let mut watcher = broker.client("watcher");
+    watcher.subscribe_to("said/#", QoS::AtLeastOnce).unwrap();
+    let odd = QuicOptions { resets: true, further_streams: 100, ..QuicOptions::new(&authority.file()) };
+    let tunnel = QuicTunnel::new(broker.port_of("quic"), &odd);
+    let will = Will::new("said/will", "gone");
+    let mut client = connect(&tunnel, &ConnectOptions::v5("odd").will(will).keep_alive(0)).unwrap();
+    for number in 0..20 {
+        let message = Publication::new(format!("said/{number}"), "x").qos(QoS::AtLeastOnce);
+        assert!(!client.publish(&message).unwrap().is_failure());
+        assert_eq!(watcher.receive(WAIT_MAX).unwrap().unwrap().topic, format!("said/{number}"));
+    }
+    client.abort();
+    assert_eq!(watcher.receive(WAIT_MAX).unwrap().expect("a will comes").topic, "said/will");
+    tunnel.next_code();
+    connected(&tunnel, "later").ping().unwrap();
+    broker.wait_until_metric_is("lotmq_connections", 1.0);
+}
+
 #[test]
 fn garbage_and_other_protocols_are_refused_and_disturb_nobody() {
     let authority = Authority::new();

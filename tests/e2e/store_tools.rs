@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use lotmq_client::{ConnectOptions, Publication, QoS};
+use lotmq_store::SCHEMA_VERSION;
 use lotmq_test_support::{Finished, Program, WAIT_MAX};
 
 use crate::{LOTMQ, options};
@@ -33,7 +34,7 @@ fn an_exported_store_serves_elsewhere() {
 
     let stats = store(&["stats"], &data);
     assert!(stats.output().lines().any(|line| line.starts_with("environment ")), "{}", stats.stdout);
-    let schema = format!("schema version {}", lotmq_store::SCHEMA_VERSION);
+    let schema = format!("schema version {}", SCHEMA_VERSION);
     assert_eq!(store(&["check"], &data).output(), format!("{schema}\nno damage found"));
     assert_eq!(store(&["compact"], &data).status.code(), Some(0));
     let file = file.to_str().unwrap();
@@ -51,6 +52,45 @@ fn an_exported_store_serves_elsewhere() {
     assert_eq!(got, ["1", "2"]);
 }
 
+/// Says in a file that a store of this version has written it.
+fn put_schema(file: &Path, version: u64) {
+    let database = redb::Database::open(file).unwrap();
+    let transaction = database.begin_write().unwrap();
+    {
+        let (key, body) = (b"store.schema", [&[8][..], &version.to_be_bytes()].concat());
+        let checksum = crc32c::crc32c(&[&key[..], &[1], &body].concat());
+        let value = [&[1][..], &checksum.to_be_bytes(), &body].concat();
+        let mut table = transaction.open_table(redb::TableDefinition::<&[u8], &[u8]>::new("meta")).unwrap();
+        table.insert(&key[..], value.as_slice()).unwrap();
+    }
+    transaction.commit().unwrap();
+}
+
+/// Whoever goes back to an earlier version is told so, and finds all as it was when he comes again.
+#[test]
+fn a_store_of_a_later_version_is_refused_and_stays_as_it_is() {
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("data");
+    let mut broker = options().data(&data).start();
+    broker.command_ok("-setEnv SITE=north");
+    broker.stop();
+    let (known, later) = (SCHEMA_VERSION, SCHEMA_VERSION + 7);
+    put_schema(&data.join("lotmq.redb"), later);
+    let before = std::fs::read(data.join("lotmq.redb")).unwrap();
+    let refused = options().data(&data).fail();
+    let expected = [format!("schema version {later}"), format!("{known}")];
+    assert_ne!(refused.status.code(), Some(0));
+    assert!(expected.iter().all(|text| refused.stderr.contains(text)), "{}", refused.stderr);
+    for command in ["check", "stats", "compact", "quarantine"] {
+        let said = store(&[command], &data);
+        assert_eq!(said.status.code(), Some(1), "{command}: {}", said.stdout);
+        assert!(expected.iter().all(|text| said.stderr.contains(text)), "{command}: {}", said.stderr);
+    }
+    let passwd = Program::run(LOTMQ, &["passwd", "root", "--data", data.to_str().unwrap()]).unwrap();
+    assert_ne!(passwd.status.code(), Some(0));
+    assert!(std::fs::read(data.join("lotmq.redb")).unwrap() == before, "nothing is written");
+}
+
 /// A store that an earlier version has written and closed.
 fn of_schema(version: u64, data: &Path) -> std::path::PathBuf {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/tests/fixtures");
@@ -62,7 +102,7 @@ fn of_schema(version: u64, data: &Path) -> std::path::PathBuf {
 
 #[test]
 fn a_file_of_an_earlier_version_is_whole() {
-    let newest = lotmq_store::SCHEMA_VERSION;
+    let newest = SCHEMA_VERSION;
     for version in 1..=newest {
         let place = tempfile::tempdir().unwrap();
         let data = place.path().join("data");

@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
 
 use crate::{Signed, WAIT_MAX};
 
@@ -30,6 +31,10 @@ pub struct QuicOptions {
     pub protocol: Vec<u8>,
     /// Bytes that the broker may send before the client has read some.
     pub window: u32,
+    /// Whether it resets its stream when its client has gone, where others end theirs.
+    pub resets: bool,
+    /// Streams of each kind that it asks for besides, and leaves alone.
+    pub further_streams: usize,
 }
 
 impl QuicOptions {
@@ -37,7 +42,8 @@ impl QuicOptions {
     pub fn new(authority: &Path) -> Self {
         // Little lies here when the client does not read.
         let window = 64 << 10;
-        Self { authority: authority.to_owned(), certificate: None, protocol: MQTT.to_vec(), window }
+        let (protocol, resets, further_streams) = (MQTT.to_vec(), false, 0);
+        Self { authority: authority.to_owned(), certificate: None, protocol, window, resets, further_streams }
     }
 
     fn config(&self) -> ClientConfig {
@@ -82,7 +88,7 @@ enum Order {
 impl QuicTunnel {
     /// A tunnel to the broker's QUIC listener on this port of loopback.
     pub fn new(port: u16, options: &QuicOptions) -> Self {
-        let config = options.config();
+        let (config, options) = (options.config(), options.clone());
         let (orders, inbox) = unbounded_channel();
         let (told, ends) = channel();
         let (opened, address) = channel();
@@ -92,7 +98,7 @@ impl QuicTunnel {
                 let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
                 opened.send(listener.local_addr().unwrap()).unwrap();
                 let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-                serve(listener, server, config, inbox, told).await;
+                serve(listener, (server, config, options), inbox, told).await;
             });
         });
         Self { address: address.recv().unwrap(), ends, orders }
@@ -153,8 +159,7 @@ fn udp() -> UdpSocket {
 
 async fn serve(
     listener: TcpListener,
-    server: SocketAddr,
-    config: ClientConfig,
+    (server, config, options): (SocketAddr, ClientConfig, QuicOptions),
     mut orders: UnboundedReceiver<Order>,
     told: Sender<ConnectionError>,
 ) {
@@ -172,9 +177,9 @@ async fn serve(
             accepted = listener.accept() => {
                 let (stream, _) = accepted.unwrap();
                 let connecting = endpoint.connect_with(config.clone(), server, "localhost").unwrap();
-                let told = told.clone();
+                let (told, options) = (told.clone(), options.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = carry(connecting, stream).await {
+                    if let Err(error) = carry(connecting, stream, &options).await {
                         // Nobody may want to know.
                         let _ = told.send(error);
                     }
@@ -187,14 +192,23 @@ async fn serve(
 }
 
 /// Carries one connection to its end, which the error tells.
-async fn carry(connecting: quinn::Connecting, stream: TcpStream) -> Result<(), ConnectionError> {
+async fn carry(
+    connecting: quinn::Connecting,
+    stream: TcpStream,
+    options: &QuicOptions,
+) -> Result<(), ConnectionError> {
     let connection = connecting.await?;
     let (mut send, mut receive) = connection.open_bi().await?;
+    let mut further = JoinSet::new();
+    for _ in 0..options.further_streams {
+        let connection = connection.clone();
+        further.spawn(async move { (connection.open_bi().await, connection.open_uni().await) });
+    }
     let (mut from_client, mut to_client) = stream.into_split();
     let up = async {
         let _ = copy(&mut from_client, &mut send).await;
         // The client has gone, whatever it has said before. It is for the broker to end the connection.
-        let _ = send.finish();
+        let _ = if options.resets { send.reset(VarInt::from_u32(7)) } else { send.finish() };
         std::future::pending().await
     };
     let down = async {
