@@ -171,11 +171,15 @@ fn a_far_side_that_is_slow_costs_its_asker_five_seconds() {
     send(&broker, "ask/2", "");
     send(&broker, "other", "at once");
     assert_eq!(next(&mut out), "out/other=at once");
+    let waiting =
+        |reason: &str| broker.metric(&format!("lotmq_guest_runs_waiting{{reason=\"{reason}\"}}")).unwrap();
+    assert_eq!(["script", "route", "writes"].map(waiting), [0.0, 1.0, 0.0]);
     assert_eq!(next(&mut out), "out/1=null");
     let expected = ("ROUTE_TIMEOUT".to_owned(), "route 'Db' did not answer within 5 s".to_owned());
     assert_eq!(error(&mut errors), expected);
     broker.command_ok("-removeRoute Db");
     assert_eq!(next(&mut out), "out/2=null");
+    broker.wait_until_metric_is("lotmq_guest_runs_waiting{reason=\"route\"}", 0.0);
 }
 
 /// A far side that has been away for longer than a run would wait is not waited for.

@@ -24,6 +24,7 @@ pub use inline::{BatchRuns, Inline, InlineRuns};
 pub use mailbox::{MailboxOptions, PostError, Posted, WhenFull};
 pub(crate) use owner::RunOwner;
 pub use poison::MESSAGE_PAUSED;
+pub use queue::RunWait;
 pub use runner::{Runner, RunnerMetrics, RunnerSpec, RunnerState};
 pub use stand_in::away;
 pub use starts::RunnerStarts;
@@ -180,6 +181,11 @@ impl Executor {
     /// Waits until no definition runs or has anything to do, or for so long. Whether that is so: what the last runs wrote has gone out then.
     pub fn wait_for_rest(&self, patience: Duration) -> bool {
         self.shared.queue.wait_for_rest(Instant::now() + patience)
+    }
+
+    /// Runs that wait for this, each with a thread for which another one stands in.
+    pub fn waiting_runs(&self, kind: RunWait) -> usize {
+        self.shared.queue.waiting(kind)
     }
 
     /// Definitions that have an instance right now; the others cost only their compiled code.

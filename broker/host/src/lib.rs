@@ -62,8 +62,8 @@ pub use complexity::TooComplex;
 pub use engine::{Engine, EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind};
 pub use executor::{
     BatchRuns, Errand, Executor, ExecutorOptions, FinishedRun, Inline, InlineRuns, MESSAGE_PAUSED,
-    MailboxOptions, PostError, Posted, Runner, RunnerMetrics, RunnerSpec, RunnerStarts, RunnerState, Sink,
-    WhenFull, away,
+    MailboxOptions, PostError, Posted, RunWait, Runner, RunnerMetrics, RunnerSpec, RunnerStarts, RunnerState,
+    Sink, WhenFull, away,
 };
 #[doc(hidden)]
 pub use fuzz::fuzz_component;

@@ -1,7 +1,7 @@
 //! The run queue: definitions and errands that have something to do, and definitions that pause.
 //!
 //! Tenants take turns, owners within a tenant do, and definitions of an owner; so one with a thousand busy definitions gets no more than another with one. An owner
-//! whose runs wait for scripts and routes gets no turn while half of the threads that others leave stand in for his.
+//! whose runs wait, each with its thread, gets no turn while half of the threads that others leave stand in for his.
 
 use super::{Errand, RunOwner, Runner};
 use lotmq_shares::OwnerTurns;
@@ -54,10 +54,37 @@ enum ReadyToRun {
     Errand(Arc<dyn Errand>),
 }
 
-/// Runs that wait for scripts and routes, each with its thread.
+/// What a run waits for, with its thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunWait {
+    /// The result of a Python script.
+    Script,
+    /// Rows of a route.
+    Route,
+    /// The end of what it has written, which is much: messages that are handed to their receivers and to the store.
+    Writes,
+}
+
+impl RunWait {
+    /// All there are.
+    pub const ALL: [RunWait; 3] = [RunWait::Script, RunWait::Route, RunWait::Writes];
+
+    /// Its name in figures.
+    pub fn name(self) -> &'static str {
+        match self {
+            RunWait::Script => "script",
+            RunWait::Route => "route",
+            RunWait::Writes => "writes",
+        }
+    }
+}
+
+/// Runs that wait, each with its thread.
 #[derive(Default)]
 struct Waits {
     by_owner: HashMap<RunOwner, usize>,
+    /// How many wait for each of [`RunWait::ALL`].
+    by_kind: [usize; RunWait::ALL.len()],
     all: usize,
     /// How many threads stand in for others at most.
     most: usize,
@@ -82,17 +109,24 @@ impl RunQueue {
     }
 
     /// A run of an owner waits from now on, with its thread.
-    pub(crate) fn waits(&self, owner: RunOwner) {
+    pub(crate) fn waits(&self, owner: RunOwner, kind: RunWait) {
         let mut inner = self.inner.lock();
         *inner.waits.by_owner.entry(owner).or_default() += 1;
+        inner.waits.by_kind[kind as usize] += 1;
         inner.waits.all += 1;
     }
 
+    /// How many runs wait for this.
+    pub(crate) fn waiting(&self, kind: RunWait) -> usize {
+        self.inner.lock().waits.by_kind[kind as usize]
+    }
+
     /// A run of an owner waits no longer.
-    pub(crate) fn goes_on(&self, owner: RunOwner) {
+    pub(crate) fn goes_on(&self, owner: RunOwner, kind: RunWait) {
         let mut inner = self.inner.lock();
         let waits = &mut inner.waits;
         waits.all -= 1;
+        waits.by_kind[kind as usize] -= 1;
         if let Entry::Occupied(mut own) = waits.by_owner.entry(owner) {
             *own.get_mut() -= 1;
             if *own.get() == 0 {
@@ -279,13 +313,16 @@ mod tests {
         for account in 1..=8 {
             let mut own = 0;
             while queue.inner.lock().waits.lets(owner(account)) {
-                queue.waits(owner(account));
+                queue.waits(owner(account), RunWait::ALL[own % 3]);
                 own += 1;
             }
             taken.push(own);
         }
         assert_eq!(taken, [32, 16, 8, 4, 2, 1, 1, 1]);
-        queue.goes_on(owner(1));
+        let waiting = || RunWait::ALL.map(|kind| queue.waiting(kind));
+        assert_eq!(waiting(), [26, 21, 18]);
+        queue.goes_on(owner(1), RunWait::Route);
+        assert_eq!(waiting(), [26, 20, 18]);
         assert!(queue.inner.lock().waits.lets(owner(9)));
     }
 }

@@ -1,11 +1,11 @@
-//! Threads that stand in for those whose run waits for a script or a route, so that nobody else's runs wait with it.
+//! Threads that stand in for those whose run waits ([`RunWait`]), so that nobody else's runs wait with it.
 //!
 //! A run that waits keeps its thread and its definition's place: its mailbox waits. The executor goes on with one more thread
 //! meanwhile.
 //!
 //! Invariants: at most as many stand in as threads are away, and at most [`ExecutorOptions::stand_ins_max`](super::ExecutorOptions); one that is not needed sleeps and is used again.
 
-use super::{RunOwner, Seat, Shared, worker, worker::SharedSink};
+use super::{RunOwner, RunWait, Seat, Shared, worker, worker::SharedSink};
 use lotmq_pulse::{Pulse, while_away};
 use parking_lot::{Condvar, Mutex};
 use std::{cell::RefCell, sync::Arc, time::Instant};
@@ -42,23 +42,23 @@ pub(super) fn register(shared: &Arc<Shared>, sink: &SharedSink) {
 
 /// Does something that may take long within a run. On an executor's thread another one works meanwhile, and what ran before in the same turn
 /// goes out first.
-pub fn away<T>(work: impl FnOnce() -> T) -> T {
+pub fn away<T>(kind: RunWait, work: impl FnOnce() -> T) -> T {
     let Some((shared, sink)) = EXECUTOR.with_borrow(Clone::clone) else { return work() };
     // While a result is taken it is borrowed: then what was collected goes out with the rest of that.
     if let Ok(mut sink) = sink.try_borrow_mut() {
         sink.turn_finished();
     }
     /// Back also after a panic.
-    struct Away(Arc<Shared>, RunOwner);
+    struct Away(Arc<Shared>, RunOwner, RunWait);
     impl Drop for Away {
         fn drop(&mut self) {
             self.0.stand_ins.counts.lock().away -= 1;
-            self.0.queue.goes_on(self.1);
+            self.0.queue.goes_on(self.1, self.2);
         }
     }
     let owner = RunOwner::of_thread();
-    shared.queue.waits(owner);
-    let away = Away(shared, owner);
+    shared.queue.waits(owner, kind);
+    let away = Away(shared, owner, kind);
     away.0.leave();
     while_away(Instant::now, work)
 }

@@ -3,8 +3,8 @@
 use lotmq_host::{
     Ambient, Argument, BorrowedMessage, ComponentSource, Effect, Engine, EngineOptions, Event, FinishedRun,
     Grants, Guest, GuestId, GuestLimits, Machine, MailboxOptions, NestedCall, OwnedEvent, OwnedMessage,
-    RowQuery, RowsError, RunContext, RunError, RunOutcome, RunOutput, Runner, RunnerSpec, Services, Sink,
-    StateRefused, Trap, Value, World, away, python::Called,
+    RowQuery, RowsError, RunContext, RunError, RunOutcome, RunOutput, RunWait, Runner, RunnerSpec, Services,
+    Sink, StateRefused, Trap, Value, World, away, python::Called,
 };
 use lotmq_pulse::{
     Pulses,
@@ -247,12 +247,14 @@ impl Services for Broker {
         Ok(vec![Value::Text(format!("{name}({})", inputs.join(", ")))])
     }
     fn call_python(&self, _run: &RunContext, function: &str, arguments: &[Value]) -> Called {
-        away(|| {
+        away(RunWait::Script, || {
             self.python.as_ref().map_or_else(|| Called::unknown(function), |call| call(function, arguments))
         })
     }
     fn select_rows(&self, _run: &RunContext, query: &RowQuery<'_>) -> Result<Value, RowsError> {
-        away(|| self.rows.as_ref().map_or_else(|| Err(RowsError::unknown(query.route)), |ask| Ok(ask(query))))
+        away(RunWait::Route, || {
+            self.rows.as_ref().map_or_else(|| Err(RowsError::unknown(query.route)), |ask| Ok(ask(query)))
+        })
     }
     fn ambient(&self) -> &dyn Ambient {
         self.ambient.as_ref().map_or(Machine::here(), |ambient| ambient)

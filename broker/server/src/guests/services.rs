@@ -13,8 +13,8 @@ use lotmq_host::python::Called;
 use lotmq_host::rule::{ModuleQuestion, Verdict};
 use lotmq_host::{
     Ambient, Argument, BorrowedMessage, Capability, GRANT_MISSING, MessageBounds, ModelInstance, NestedCall,
-    RowQuery, RowsError, RunContext, RunError, RunnerState, Services, StateRefused, TooManyTopics, Value,
-    away,
+    RowQuery, RowsError, RunContext, RunError, RunWait, RunnerState, Services, StateRefused, TooManyTopics,
+    Value, away,
 };
 use lotmq_router::filter_matches;
 use lotmq_store::Store;
@@ -456,7 +456,7 @@ impl Services for TenantServices {
     }
 
     fn call_python(&self, _run: &RunContext, function: &str, arguments: &[Value]) -> Called {
-        away(|| {
+        away(RunWait::Script, || {
             let Some(tenant) = self.tenant() else { return Called::unknown(function) };
             let called = tenant.programs().scripts.call(function, arguments);
             if let Some(witness) = tenant.programs().guests.witness.get() {
@@ -467,7 +467,7 @@ impl Services for TenantServices {
     }
 
     fn select_rows(&self, _run: &RunContext, query: &RowQuery<'_>) -> Result<Value, RowsError> {
-        away(|| {
+        away(RunWait::Route, || {
             let (Some(tenant), Some(hosting)) = (self.tenant(), self.hosting.upgrade()) else {
                 return Err(RowsError::unknown(query.route));
             };

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use lotmq_definitions::{Definition, RunError};
 use lotmq_host::{
-    self as host, Errand, FinishedRun, Lease, MESSAGE_PAUSED, OwnedEvent, RunOutcome, RunOutput, Sink, Trap,
+    self as host, Errand, FinishedRun, Lease, MESSAGE_PAUSED, OwnedEvent, RunOutcome, RunOutput, RunWait,
+    Sink, Trap,
 };
 use tracing::warn;
 
@@ -95,7 +96,8 @@ impl Sink for GuestSink {
             })
         };
         // Much that goes to many takes longer than a run may: others have their turns on another thread meanwhile.
-        let undone = if output.writes() > WRITES_AT_ONCE_MAX { host::away(carry_out) } else { carry_out() };
+        let is_much = output.writes() > WRITES_AT_ONCE_MAX;
+        let undone = if is_much { host::away(RunWait::Writes, carry_out) } else { carry_out() };
         if run.tag != 0 {
             let report = RunReport {
                 trace_id,

@@ -5,7 +5,7 @@
 use lotmq_definitions::DefinitionKind;
 use lotmq_histogram::DurationCounts;
 use lotmq_host::limits::{RUN_BOUNDS, RUN_BUCKETS};
-use lotmq_host::{MetricChange, RunnerMetrics};
+use lotmq_host::{MetricChange, RunWait, RunnerMetrics};
 
 use super::family::{FamilyRow, Reading, Samples, families};
 use super::whole::of_tenants;
@@ -20,6 +20,11 @@ pub(super) static PROGRAMS: &[FamilyRow] = families! {
         |it, to| to.one(of_tenants(it.broker, |tenant| tenant.programs().guests.definitions()));
     Gauge "lotmq_guests_warm" [] "Definitions that have an instance in memory."
         |it, to| to.one(it.broker.executor.lock().as_ref().map_or(0, |executor| executor.warm_definitions()));
+    Gauge "lotmq_guest_runs_waiting" ["reason"] "Runs of definitions that wait, each with a thread for which another one stands in: for a Python script, for rows of a route, or until their many messages are with their receivers and the store."
+        |it, to| for reason in RunWait::ALL {
+            let waiting = it.broker.executor.lock().as_ref().map_or(0, |executor| executor.waiting_runs(reason));
+            to.with(&[reason.name()], waiting);
+        };
     Counter "lotmq_guest_cache_hits_total" [] "Components whose native code came from the cache."
         |it, to| to.one(it.broker.engine.cache_counts().0);
     Counter "lotmq_guest_cache_misses_total" [] "Components that were compiled to native code."
