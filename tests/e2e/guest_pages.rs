@@ -217,7 +217,7 @@ fn the_page_on_testing_does_what_it_says() {
     assert_eq!(shown.text, std::fs::read_to_string(&recorded).unwrap());
     let (played, _) = run(&broker, &folder, "lotmq guest test --no-native");
     assert!(played.contains("2 passed, 0 failed"), "{played}");
-    for kind in ["action", "rule", "route"] {
+    for kind in ["action", "rule", "route", "auth"] {
         let template =
             std::fs::read_to_string(root().join(format!("sdk/templates/{kind}/cases.test.toml"))).unwrap();
         let block = page.iter().find(|block| block.kind == "toml" && has_part(&template, block));

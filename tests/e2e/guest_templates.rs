@@ -127,6 +127,12 @@ fn what_is_made_of_each_template_passes_its_tests_and_is_a_guest_of_its_world() 
         assert!(!folder.join("target/release").exists() && place.path().join("target/release").is_dir());
         assert!(written.contains(&format!("test result: ok. {passed} passed; 0 failed")), "{written}");
         assert!(written.contains(&format!("fits world {kind}\n")) && written.contains(told), "{written}");
+        if kind == "auth" {
+            assert!(
+                written.contains("ok    cases.test.toml: others are not judged\n3 passed, 0 failed\n"),
+                "{written}"
+            );
+        }
         if kind == "route" {
             // Its far side is that of the cases, and the one that was recorded is played.
             assert!(

@@ -48,6 +48,7 @@ mod in_flight;
 mod limits;
 mod listed_topics;
 mod logins;
+mod logins_tested;
 mod logs;
 mod long_queues;
 mod lot_pages;

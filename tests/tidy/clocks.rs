@@ -115,6 +115,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/server/src/server/embedded.rs", "patience with a run"),
     ("broker/server/src/server/embedded/ambient.rs", "through the clock of its broker"),
     ("broker/server/src/server/embedded/clients.rs", "through the clock of its broker"),
+    ("broker/server/src/server/embedded/logins.rs", "for how long a guest for logins runs"),
     ("broker/server/src/server/embedded/running.rs", "for how long the guest of a route runs"),
     ("broker/server/src/server/embedded/time.rs", "is a clock"),
     ("broker/server/src/server/admin/pulse.rs", "threads that stand still"),

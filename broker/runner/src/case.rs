@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::far::FarSide;
 use crate::keys::{CLIENT_KEYS, Keys};
+use crate::logins::{self, ClientLoginStep, ExpectedDeed};
 use crate::modules::CaseModule;
 use crate::payload::Payload;
 use crate::properties::{KEYS, WantedProperties};
@@ -22,7 +23,21 @@ use crate::visit::{RUN_TIME, Visit, brings, run_time};
 const AT: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
 /// Keys that say what a step is.
-const STEP_KINDS: [&str; 8] = ["topic", "subscribe", "pass", "call", "run", "connect", "request", "replay"];
+const STEP_KINDS: [&str; 13] = [
+    "topic",
+    "subscribe",
+    "pass",
+    "call",
+    "run",
+    "connect",
+    "request",
+    "replay",
+    logins::STEP_KINDS[0],
+    logins::STEP_KINDS[1],
+    logins::STEP_KINDS[2],
+    logins::STEP_KINDS[3],
+    logins::STEP_KINDS[4],
+];
 
 /// Longest span of time that passes at once: a leap year. Calendars look at the clock each minute of it.
 const PASS_MAX: Duration = Duration::from_secs(8_784 * 3600);
@@ -133,6 +148,8 @@ pub(crate) enum Step {
     },
     /// A client of a route that listens says something.
     Visit(Box<Visit>),
+    /// A client wants in, or something becomes of it, of which a guest for logins is told.
+    OfLogin(ClientLoginStep),
 }
 
 impl TryFrom<toml::Spanned<toml::Table>> for Step {
@@ -171,9 +188,12 @@ impl Step {
                 brings: keys.integer("brings")?.map(brings).transpose()?,
             },
             "connect" | "request" => Step::Visit(Box::new(Visit::read(&mut keys, kind)?)),
+            kind if logins::STEP_KINDS.contains(&kind) => {
+                Step::OfLogin(ClientLoginStep::read(&mut keys, kind)?)
+            }
             _ => Step::Call { call: keys.text("call")?, inputs: keys.table("inputs")? },
         };
-        let of_visit = [Visit::keys(kind)];
+        let (of_visit, of_login) = ([Visit::keys(kind)], [ClientLoginStep::keys(kind)]);
         keys.finish(match kind {
             "topic" => &[&["topic", "payload", "qos", "retain"], &KEYS, &CLIENT_KEYS],
             "subscribe" => &[&["subscribe"], &CLIENT_KEYS],
@@ -181,6 +201,7 @@ impl Step {
             "replay" => &[&["replay"]],
             "run" => &[&["run", "for", "brings"]],
             "connect" | "request" => &of_visit,
+            kind if logins::STEP_KINDS.contains(&kind) => &of_login,
             _ => &[&["call", "inputs"]],
         })?;
         Ok(step)
@@ -213,6 +234,8 @@ pub(crate) enum Expected {
     Error {
         error: String,
     },
+    /// Of a guest for logins.
+    OfLogins(ExpectedDeed),
 }
 
 impl TryFrom<toml::Spanned<toml::Table>> for Expected {
@@ -227,7 +250,8 @@ impl TryFrom<toml::Spanned<toml::Table>> for Expected {
 
 impl Expected {
     fn read(mut keys: Keys) -> Result<Self, String> {
-        let kind = keys.first_of(&["denied", "topic", "returned", "error"])?;
+        let [answer, revoke, update] = logins::DEED_KINDS;
+        let kind = keys.first_of(&["denied", "topic", "returned", "error", answer, revoke, update])?;
         let expected = match kind {
             "denied" => Expected::Denied {
                 scope: keys.scope()?,
@@ -245,6 +269,11 @@ impl Expected {
                 properties: keys.wanted_properties()?,
             },
             "returned" => Expected::Returned { returned: keys.payload("returned")? },
+            kind if logins::DEED_KINDS.contains(&kind) => {
+                let expected = ExpectedDeed::read(&mut keys, kind)?;
+                keys.finish(&expected.keys(kind))?;
+                return Ok(Expected::OfLogins(expected));
+            }
             _ => Expected::Error { error: keys.text("error")? },
         };
         keys.finish(match kind {

@@ -178,6 +178,7 @@ fn prepare(
     for (name, far) in &case.far {
         let running = far.start(name, recordings)?;
         broker.set_environment(name, &running.port().to_string())?;
+        broker.put_far_endpoint(name, running.port());
         broker.open_far_port(running.port());
         far_sides.push(running);
     }
@@ -251,6 +252,14 @@ fn take(
         }
         Step::Subscribe { filter, client } => broker.subscribe(client, filter)?,
         Step::Replay { file } => return replay(&folder.join(file), broker, (seen, told)),
+        Step::OfLogin(step) => step.take(broker)?,
+        Step::Run { route, time, brings } if broker.has_login_module(route) => {
+            anyhow::ensure!(
+                brings.is_none(),
+                "`brings` is for routes: a guest for logins brings no messages"
+            );
+            broker.run_login_module(*time)?;
+        }
         Step::Run { route, time, brings } => {
             broker.run_route(route, (*time, *brings), || false)?;
         }

@@ -8,6 +8,7 @@ use lotmq_server::embedded::{Happening, What};
 use lotmq_server::{Denial, Forwarded, Published};
 
 use crate::case::{Case, Expected, Routed, RoutedPlace};
+use crate::logins::SeenDeed;
 use crate::payload::{Compared, compared};
 use crate::player::tell_printed;
 use crate::properties::StatedProperties;
@@ -38,6 +39,8 @@ pub(crate) enum Seen {
     Routed(String, Forwarded),
     /// Warning of a run, which is shown where a case fails.
     Warned(String),
+    /// What a guest for logins answered, or did to clients.
+    OfLogins(SeenDeed),
 }
 
 impl Seen {
@@ -62,6 +65,7 @@ impl Seen {
             }
             What::Unconnected(reason) => unconnected.tell(&reason),
             What::Forwarded(message) => seen.push(Self::Routed(definition, message)),
+            What::OfLogins(deed) => seen.push(Self::OfLogins(SeenDeed::of(deed))),
         }
     }
 
@@ -111,6 +115,7 @@ impl Seen {
             }
             (Self::Returned(found), Expected::Returned { returned }) => returned.is_like(found.as_bytes()),
             (Self::Error(found), Expected::Error { error }) => found.contains(error),
+            (Self::OfLogins(found), Expected::OfLogins(expected)) => expected.differences(found).is_empty(),
             _ => false,
         }
     }
@@ -148,6 +153,7 @@ impl fmt::Display for Seen {
                 write!(f, "to route {route}, {to}: {topic}{gap}{}", String::from_utf8_lossy(payload))
             }
             Self::Warned(text) => write!(f, "warning {text}"),
+            Self::OfLogins(deed) => deed.fmt(f),
         }
     }
 }
@@ -188,6 +194,7 @@ impl fmt::Display for Expected {
             }
             Self::Returned { returned } => write!(f, "returned {returned}"),
             Self::Error { error } => write!(f, "error … {error} …"),
+            Self::OfLogins(expected) => expected.fmt(f),
         }
     }
 }
@@ -221,7 +228,7 @@ pub(crate) fn judge(case: &Case, seen: &[Seen]) -> Vec<String> {
     let is_ignored = |seen: &&Seen| match seen {
         Seen::Message { topic, .. } => case.ignore.iter().any(|filter| filter_matches(filter, topic)),
         Seen::Said(_) | Seen::Routed(..) | Seen::Warned(_) => true,
-        Seen::Denied(_) | Seen::Returned(_) | Seen::Error(_) => false,
+        Seen::Denied(_) | Seen::Returned(_) | Seen::Error(_) | Seen::OfLogins(_) => false,
     };
     let seen: Vec<&Seen> = seen.iter().filter(|seen| !is_ignored(seen)).collect();
     let same = seen.iter().zip(&case.then).take_while(|(seen, expected)| seen.is(expected)).count();
@@ -243,6 +250,14 @@ pub(crate) fn judge(case: &Case, seen: &[Seen]) -> Vec<String> {
 /// An expectation beside what happened in its place. Of JSON for the same topic it is said where it differs.
 fn differing(expected: &Expected, found: &Seen) -> Vec<String> {
     let told = match (expected, found) {
+        (Expected::OfLogins(wanted), Seen::OfLogins(deed)) => {
+            let differs = wanted.differences(deed).join(", ");
+            return vec![
+                format!("expected {wanted}"),
+                format!("found    {deed}"),
+                format!("differs: {differs}"),
+            ];
+        }
         (
             Expected::Message { topic: wanted, payload: Some(payload), .. },
             Seen::Message { topic, payload: came, .. },
@@ -271,7 +286,8 @@ fn unsaid(case: &Case, seen: &[Seen]) -> Vec<String> {
         | Seen::Returned(_)
         | Seen::Error(_)
         | Seen::Routed(..)
-        | Seen::Warned(_) => None,
+        | Seen::Warned(_)
+        | Seen::OfLogins(_) => None,
     });
     let Some(part) = case.logs.iter().find(|part| !said.any(|text| text.contains(&***part))) else {
         return Vec::new();
@@ -324,7 +340,8 @@ fn never_published(expected: &Expected, seen: &[&Seen]) -> Option<String> {
             | Seen::Error(_)
             | Seen::Said(_)
             | Seen::Routed(..)
-            | Seen::Warned(_) => None,
+            | Seen::Warned(_)
+            | Seen::OfLogins(_) => None,
         })
     };
     if topics().any(|topic| topic == &**wanted) {

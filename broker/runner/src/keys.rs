@@ -1,6 +1,8 @@
 //! Tables in a file with cases, read key by key: what is missing, of another type or not known is told in the words of the file.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 
 use lot_nearest::nearest;
 use lotmq_codec::QoS;
@@ -8,7 +10,9 @@ use lotmq_server::embedded::ClientIdentity;
 use serde::Deserialize;
 
 use crate::payload::{Payload, is_json};
-use crate::properties::{CorrelationText, StatedProperties, UserPairs, WantedProperties, is_utf8};
+use crate::properties::{
+    CORRELATION_KEYS, StatedProperties, TextOrBase64, UserPairs, WantedProperties, is_utf8,
+};
 
 /// The keys that say which Client does something.
 pub(crate) const CLIENT_KEYS: [&str; 3] = ["username", "client_id", "endpoint"];
@@ -106,6 +110,44 @@ impl Keys {
         number.map(Some).ok_or_else(|| format!("`{key}` is a whole number, found {value}"))
     }
 
+    /// A whole number within a range.
+    pub(crate) fn number<T>(&mut self, key: &str, range: RangeInclusive<T>) -> Result<Option<T>, String>
+    where
+        T: TryFrom<i64> + PartialOrd + Display,
+    {
+        let Some(value) = self.table.remove(key) else { return Ok(None) };
+        let number = value.as_integer().and_then(|number| T::try_from(number).ok());
+        let number = number.filter(|number| range.contains(number));
+        let told =
+            || format!("`{key}` is a whole number from {} to {}, found {value}", range.start(), range.end());
+        number.map(Some).ok_or_else(told)
+    }
+
+    /// A table within it, which describes something of its own.
+    pub(crate) fn inner(&mut self, key: &str, of: &'static str) -> Result<Option<Keys>, String> {
+        match self.table.remove(key) {
+            None => Ok(None),
+            Some(toml::Value::Table(table)) => Ok(Some(Keys { table, of })),
+            Some(other) => Err(format!("`{key}` is a table as {{ a = 1 }}, found {other}")),
+        }
+    }
+
+    /// Tables of a list; none where the key is not there.
+    pub(crate) fn tables(&mut self, key: &str, of: &'static str) -> Result<Vec<Keys>, String> {
+        let Some(value) = self.table.remove(key) else { return Ok(Vec::new()) };
+        let tables = value.as_array().and_then(|list| {
+            let table = |value: &toml::Value| Some(Keys { table: value.as_table()?.clone(), of });
+            list.iter().map(table).collect::<Option<Vec<_>>>()
+        });
+        tables.ok_or_else(|| format!("`{key}` is a list of tables as [{{ a = 1 }}], found {value}"))
+    }
+
+    /// Bytes that stand there as text, or by another key in base64.
+    pub(crate) fn bytes(&mut self, names: [&str; 2]) -> Result<Option<Vec<u8>>, String> {
+        let [text, base64] = [self.optional_text(names[0])?, self.optional_text(names[1])?];
+        TextOrBase64 { names, text, base64 }.read()
+    }
+
     /// A value, as JSON.
     pub(crate) fn json(&mut self, key: &str) -> Result<Option<String>, String> {
         let Some(value) = self.table.remove(key) else { return Ok(None) };
@@ -150,20 +192,12 @@ impl Keys {
 
     /// Properties of MQTT 5.0 of a message that arrives.
     pub(crate) fn properties(&mut self) -> Result<StatedProperties, String> {
-        let user = match self.user_properties()? {
-            UserPairs::InOrder(pairs) => pairs,
-            UserPairs::ByName(names) => {
-                let pairs = |(name, values): (String, Vec<String>)| {
-                    values.into_iter().map(move |value| (name.clone(), value))
-                };
-                names.into_iter().flat_map(pairs).collect()
-            }
-        };
+        let user = self.pairs("user")?.in_order();
         Ok(StatedProperties {
             user,
             is_utf8: self.optional_text("payload_format")?.as_deref().map(is_utf8).transpose()?,
             response_topic: self.optional_text("response_topic")?,
-            correlation_data: self.correlation_data()?,
+            correlation_data: self.bytes(CORRELATION_KEYS)?,
             content_type: self.optional_text("content_type")?,
             expiry: self.expiry()?,
         })
@@ -171,7 +205,7 @@ impl Keys {
 
     /// Properties of MQTT 5.0 that are looked at.
     pub(crate) fn wanted_properties(&mut self) -> Result<WantedProperties, String> {
-        let user = self.user_properties()?;
+        let user = self.pairs("user")?;
         Ok(WantedProperties { user, others: self.properties()? })
     }
 
@@ -181,37 +215,31 @@ impl Keys {
         Ok(Some(seconds.ok_or_else(|| format!("`expiry` is a number of seconds, found {value}"))?))
     }
 
-    fn correlation_data(&mut self) -> Result<Option<Vec<u8>>, String> {
-        let (text, base64) =
-            (self.optional_text("correlation_data")?, self.optional_text("correlation_base64")?);
-        CorrelationText { text, base64 }.read()
-    }
-
     /// Values by name, those of one name in a list, or all pairs in their order.
-    fn user_properties(&mut self) -> Result<UserPairs, String> {
+    pub(crate) fn pairs(&mut self, key: &str) -> Result<UserPairs, String> {
         let text = |value: &toml::Value| value.as_str().map(str::to_owned);
-        if let Some(toml::Value::Array(pairs)) = self.table.get("user") {
+        if let Some(toml::Value::Array(pairs)) = self.table.get(key) {
             let pair = |value: &toml::Value| match value.as_array().map(Vec::as_slice) {
                 Some([name, value]) => text(name).zip(text(value)),
                 _ => None,
             };
             let read = pairs.iter().map(|value| {
                 pair(value).ok_or_else(|| {
-                    format!("`user` is a table, or a list of pairs as [[\"name\", \"value\"]], found {value} in it")
+                    format!("`{key}` is a table, or a list of pairs as [[\"name\", \"value\"]], found {value} in it")
                 })
             });
             let read = read.collect::<Result<_, _>>()?;
-            self.table.remove("user");
+            self.table.remove(key);
             return Ok(UserPairs::InOrder(read));
         }
         let texts = |value: &toml::Value| match value.as_array() {
             Some(list) => list.iter().map(text).collect(),
             None => text(value).map(|text| vec![text]),
         };
-        let properties = self.table("user")?.into_iter().map(|(name, value)| {
+        let properties = self.table(key)?.into_iter().map(|(name, value)| {
             let values = texts(&value);
             let values =
-                values.ok_or_else(|| format!("`user.{name}` is a text or a list of texts, found {value}"));
+                values.ok_or_else(|| format!("`{key}.{name}` is a text or a list of texts, found {value}"));
             Ok((name, values?))
         });
         properties.collect::<Result<_, String>>().map(UserPairs::ByName)

@@ -9,6 +9,7 @@ mod encoding;
 mod far;
 mod judge;
 mod keys;
+mod logins;
 mod modules;
 mod payload;
 mod player;

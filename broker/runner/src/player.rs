@@ -220,8 +220,8 @@ impl Printer {
             }
             What::Denied(denial) if self.json => output::line(&denial_as_json(denial))?,
             What::Denied(denial) => output::note(&denial.to_string()),
-            // Nobody subscribes here.
-            What::Delivered { .. } => {}
+            // Nobody subscribes or logs in here.
+            What::Delivered { .. } | What::OfLogins(_) => {}
             What::Returned(outputs) => {
                 output::line(&format!("{definition} returned {}", show::outputs(outputs)))?;
             }

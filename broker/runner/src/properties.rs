@@ -52,26 +52,30 @@ pub(crate) fn payload_format(is_utf8: bool) -> &'static str {
     if is_utf8 { "utf8" } else { "unspecified" }
 }
 
-/// Correlation Data as files have them: a text, or in base64.
-pub(crate) struct CorrelationText {
+/// Keys of Correlation Data, as text and in base64.
+pub(crate) const CORRELATION_KEYS: [&str; 2] = ["correlation_data", "correlation_base64"];
+
+/// Bytes as files have them: a text, or in base64.
+pub(crate) struct TextOrBase64<'a> {
+    /// Keys of the two.
+    pub(crate) names: [&'a str; 2],
     pub(crate) text: Option<String>,
     pub(crate) base64: Option<String>,
 }
 
-impl CorrelationText {
+impl TextOrBase64<'_> {
     /// The bytes.
     ///
     /// # Errors
     /// When there are both, and what is no base64.
     pub(crate) fn read(self) -> Result<Option<Vec<u8>>, String> {
+        let [of_text, of_base64] = self.names;
         match (self.text, self.base64) {
-            (Some(_), Some(_)) => {
-                Err("expected either `correlation_data` or `correlation_base64`".to_owned())
-            }
+            (Some(_), Some(_)) => Err(format!("expected either `{of_text}` or `{of_base64}`")),
             (Some(text), None) => Ok(Some(text.into_bytes())),
             (None, Some(base64)) => {
                 let bytes = BASE64_STANDARD.decode(base64);
-                bytes.map(Some).map_err(|error| format!("`correlation_base64` is no base64: {error}"))
+                bytes.map(Some).map_err(|error| format!("`{of_base64}` is no base64: {error}"))
             }
             (None, None) => Ok(None),
         }
@@ -150,6 +154,21 @@ pub(crate) enum UserPairs {
     ByName(BTreeMap<String, Vec<String>>),
     /// All that there are, in their order.
     InOrder(Vec<(String, String)>),
+}
+
+impl UserPairs {
+    /// All pairs; by name where they are so.
+    pub(crate) fn in_order(self) -> Vec<(String, String)> {
+        match self {
+            Self::InOrder(pairs) => pairs,
+            Self::ByName(names) => {
+                let pairs = |(name, values): (String, Vec<String>)| {
+                    values.into_iter().map(move |value| (name.clone(), value))
+                };
+                names.into_iter().flat_map(pairs).collect()
+            }
+        }
+    }
 }
 
 /// Properties of a message that is expected: those that are looked at.

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::keys::listed;
-use crate::properties::{CorrelationText, KEYS, StatedProperties, is_utf8, payload_format};
+use crate::properties::{CORRELATION_KEYS, KEYS, StatedProperties, TextOrBase64, is_utf8, payload_format};
 
 /// A message that was delivered.
 #[derive(Debug, PartialEq)]
@@ -86,7 +86,8 @@ fn properties_of(mut members: Map<String, Value>) -> anyhow::Result<StatedProper
         Some(other) => Err(anyhow!("`{name}` is a text in quotes, found {other}")),
     };
     let (response_topic, content_type) = (text("response_topic")?, text("content_type")?);
-    let data = CorrelationText { text: text("correlation_data")?, base64: text("correlation_base64")? };
+    let [of_text, of_base64] = CORRELATION_KEYS;
+    let data = TextOrBase64 { names: CORRELATION_KEYS, text: text(of_text)?, base64: text(of_base64)? };
     let format = text("payload_format")?;
     let expiry = members.remove("expiry").map(|value| {
         let seconds = value.as_u64().and_then(|seconds| u32::try_from(seconds).ok());

@@ -8,6 +8,7 @@
 
 mod above;
 pub(crate) mod asset_names;
+pub(crate) mod auth_modules;
 pub(crate) mod authority;
 pub(crate) mod compile;
 pub(crate) mod compile_permits;

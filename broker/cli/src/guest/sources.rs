@@ -93,7 +93,7 @@ pub(super) fn template(kind: GuestType, language: GuestLanguage) -> Vec<NamedTex
         GuestType::Action => files!("templates/action": "cases.test.toml"),
         GuestType::Rule => files!("templates/rule": "asks.lot", "cases.test.toml"),
         GuestType::Route => files!("templates/route": "line.lot", "line.far.jsonl", "cases.test.toml"),
-        GuestType::Auth => &[],
+        GuestType::Auth => files!("templates/auth": "cases.test.toml"),
     };
     [of_language, own, cases].concat()
 }

@@ -15,7 +15,7 @@ use crate::arriving::ArrivingArgs;
 /// Test a guest without a broker.
 ///
 /// First the tests of a guest in Rust run (cargo test), on this machine. Then the guest is built and runs in a broker without listeners, by virtual time, through the cases in
-/// *.test.toml of its folder and of its folder tests. It is granted what it asks for. The cases of a rule or a route name the program that uses it. Routes make no connections without --network. docs/lot/testing.md says what stands in such a file.
+/// *.test.toml of its folder and of its folder tests. It is granted what it asks for. The cases of a rule or a route name the program that uses it, those of a guest for logins have logins. Routes and guests for logins make no connections without --network. docs/lot/testing.md says what stands in such a file.
 ///
 /// With --in or --replay it runs on these messages instead, and what it does is printed.
 ///
@@ -31,7 +31,7 @@ pub(super) struct TestGuestArgs {
     /// Leave out its own tests on this machine
     #[arg(long)]
     no_native: bool,
-    /// Let the routes of its cases reach the network: whatever is at the addresses of their program
+    /// Let the guest, and the routes of its cases, reach the network: whatever is at the addresses of their program or configuration
     #[arg(long)]
     network: bool,
     /// Connect the far sides of the cases to their real servers, and write what both say to the files that they play otherwise (far = { … recorded, server })
@@ -63,28 +63,18 @@ pub(super) fn test(args: &TestGuestArgs) -> anyhow::Result<Exit> {
     config::check(&guest, &module.component)?;
     let embedding = if args.network { embedding } else { embedding.without_network(NO_NETWORK) };
     let files = case_files(&guest)?;
+    const WITH_PROGRAM: &str =
+        "run both with lotmq run --module, or write a case that names the program, as program = \"….lot\"";
     let needs = match guest.kind {
         GuestType::Action => None,
-        GuestType::Rule => Some("a rule that asks it"),
-        GuestType::Route => Some("a route that it runs"),
-        GuestType::Auth => {
-            verify::tell(&embedding, &guest.component(), &module.component)?;
-            output::note("no login asks a guest of type auth in this build");
-            for file in &files {
-                let file = file.display();
-                output::note(&format!(
-                    "warning: {file} is not run: a guest of type auth has no cases yet, only its own tests"
-                ));
-            }
-            return Ok(Exit::Success);
-        }
+        GuestType::Rule => Some(("a rule that asks it", WITH_PROGRAM)),
+        GuestType::Route => Some(("a route that it runs", WITH_PROGRAM)),
+        GuestType::Auth => Some(("a login", "write a case with one, as when = [{ login = \"client\" }]")),
     };
-    if let Some(needs) = needs.filter(|_| is_played) {
+    if let Some((needs, instead)) = needs.filter(|_| is_played) {
         let kind = guest.kind.name();
-        return Err(Misuse(format!(
-            "messages start no guest of type {kind}, which needs {needs}: run both with lotmq run --module, or write a case that names the program, as program = \"….lot\""
-        ))
-        .into());
+        let told = format!("messages start no guest of type {kind}, which needs {needs}: {instead}");
+        return Err(Misuse(told).into());
     }
     if needs.is_some() && files.is_empty() {
         verify::tell(&embedding, &guest.component(), &module.component)?;

@@ -13,6 +13,7 @@ wasmtime::component::bindgen!({
     path: "../../wit/guest",
     world: "lotmq:guest/auth",
     exports: { default: async },
+    additional_derives: [PartialEq],
     with: {
         "lotmq:guest/net": crate::fiber::bindings::lotmq::guest::net,
         "lotmq:guest/http": crate::fiber::bindings::lotmq::guest::http,

@@ -21,6 +21,7 @@ use lotmq_host::rule::RuleGuest;
 use lotmq_host::{ComponentSource, Engine, Grants, Guest, GuestLimits, LoadError, World};
 
 use super::Guests;
+use super::auth_modules::AuthModuleCode;
 use super::compile_permits::{CompilePermits, Permit};
 use super::hosting::Hosting;
 use super::policed::PolicedTopics;
@@ -85,8 +86,8 @@ pub(super) enum Code {
     RuleModule(Box<RuleModuleCode>),
     /// None: a Panel or Theme is shown and never run.
     View,
-    /// None: a module for logins was tried, and no login asks one in this build.
-    AuthModule,
+    /// Of a module for logins, which cases ask, and no login in this build.
+    AuthModule(Box<AuthModuleCode>),
 }
 
 /// Code for the executor, with what it may do and use.
@@ -167,7 +168,7 @@ impl CompiledDefinition {
             | Code::RouteModule(_)
             | Code::Rule(_)
             | Code::RuleModule(_)
-            | Code::AuthModule
+            | Code::AuthModule(_)
             | Code::View => None,
         };
         refusal.flatten().map_or(Ok(()), |reason| Err(DeployError::RouteSettings(reason)))
@@ -197,8 +198,22 @@ impl CompiledDefinition {
     }
 
     /// Takes a module for logins, which the [loader](Loader::auth_module) has tried.
-    pub(crate) fn of_auth_module(new: NewDefinition, is_disabled: bool) -> Self {
-        Self { new, existing: OnExisting::Replace, code: Code::AuthModule, is_disabled }
+    pub(crate) fn of_auth_module(code: AuthModuleCode, new: NewDefinition, is_disabled: bool) -> Self {
+        let (existing, code) = (OnExisting::Replace, Code::AuthModule(Box::new(code)));
+        Self { new, existing, code, is_disabled }
+    }
+
+    /// The code of a module for logins; `None` of all else.
+    pub(crate) fn auth_module(&self) -> Option<&AuthModuleCode> {
+        match &self.code {
+            Code::AuthModule(code) => Some(code),
+            Code::Executor(_)
+            | Code::Route(_)
+            | Code::RouteModule(_)
+            | Code::Rule(_)
+            | Code::RuleModule(_)
+            | Code::View => None,
+        }
     }
 
     /// No run of it within a turn is given up for its slice of time, whatever else the machine does.

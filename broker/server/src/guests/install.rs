@@ -86,7 +86,7 @@ pub(super) fn install_alone(
     compiled: CompiledDefinition,
     batch: &mut Batch,
 ) -> Result<Installed, DeployError> {
-    let is_never_run = matches!(compiled.code, Code::View | Code::AuthModule);
+    let is_never_run = matches!(compiled.code, Code::View | Code::AuthModule(_));
     let is_for_routes = matches!(compiled.code, Code::RouteModule(_));
     let (installed, rule) = put(tenant, hosting, compiled, batch)?;
     if let Some(rule) = rule {
@@ -141,7 +141,7 @@ pub(super) fn put(
         Code::RouteModule(module) => guests.route_modules.put(definition.name(), *module),
         Code::RuleModule(code) => guests.rule_modules.put(tenant, hosting, definition, *code),
         Code::Rule(guest) => rule = Some(rules::of_guest(tenant, hosting, definition, guest)),
-        Code::View | Code::AuthModule => {}
+        Code::View | Code::AuthModule(_) => {}
     }
     if let Some(row) = row(tenant, definition) {
         batch.push(Op::PutDefinition(&row));

@@ -10,6 +10,7 @@ mod endpoints;
 mod fair_tasks;
 pub(crate) mod folders;
 mod giving_up;
+pub(crate) mod login_endpoints;
 mod places;
 mod schema;
 mod serial_lines;

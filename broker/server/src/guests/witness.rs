@@ -5,6 +5,7 @@
 use std::fmt;
 
 use lotmq_definitions::RunError;
+use lotmq_host::auth::{Answer, Principal, Selector};
 use lotmq_host::{Qos, Value};
 
 /// What a definition did.
@@ -22,6 +23,8 @@ pub(crate) enum Deed {
     Unconnected(String),
     /// It is such a route, and this would have gone to its other side.
     Forwarded(Forwarded),
+    /// It is a module for logins, and answered or did something to Clients.
+    OfLogins(LoginDeed),
 }
 
 impl Deed {
@@ -60,6 +63,34 @@ pub struct Forwarded {
     pub topic: String,
     /// Payload.
     pub payload: Vec<u8>,
+}
+
+/// What a module for logins answers to a login, or does to Clients that it has let in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LoginDeed {
+    /// It answers to a login or to a step of an enhanced authentication.
+    Answered {
+        /// Client Identifier that CONNECT had.
+        client_id: String,
+        /// What it answers.
+        answer: Answer,
+    },
+    /// It ends connections and sessions.
+    Revoked {
+        /// Whose.
+        whom: Selector,
+        /// Reason Code of DISCONNECT.
+        reason_code: u8,
+        /// Reason String of DISCONNECT.
+        reason: Option<String>,
+    },
+    /// It replaces who Clients are and what they may.
+    Updated {
+        /// Whose.
+        whom: Selector,
+        /// Who they are from now on.
+        principal: Principal,
+    },
 }
 
 /// What is told about a definition.
@@ -124,4 +155,7 @@ pub(crate) trait Witness: Send + Sync {
 
     /// Rules have denied something to a Client.
     fn sees_denial(&self, denial: Denial);
+
+    /// The module for logins of this name does something to Clients that it has let in; the number of their sessions.
+    fn sees_intervention(&self, module: &str, deed: LoginDeed) -> u32;
 }

@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 use tracing::{error, warn};
 
 use crate::guests::HasPrograms as _;
+use crate::guests::auth_modules::AuthModuleCode;
 use crate::guests::compile::Loader;
 use crate::guests::policies::Policies;
 use crate::guests::route_modules::RouteModule;
@@ -105,8 +106,10 @@ pub(crate) fn compile(
     if module.world == World::Auth {
         let guest = loader.auth_module(&module.bytes, &grants, limits)?;
         let further_exports = guest.further_exports().to_vec();
+        let places = grants::names(&granted, Capability::Connect).map(Into::into).collect();
+        let code = AuthModuleCode { guest, grants, places, limits };
         let new = new_definition(&module, Facts::new(Kind::Action, &*module.name));
-        let definition = CompiledDefinition::of_auth_module(new, module.options.is_disabled);
+        let definition = CompiledDefinition::of_auth_module(code, new, module.options.is_disabled);
         return Ok(CompiledModule { module, definition, further_exports, refused_trigger: None });
     }
     let guest = loader.module(&module.bytes, &grants, limits)?;

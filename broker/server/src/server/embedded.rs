@@ -15,12 +15,15 @@ mod clients;
 mod embedding;
 mod error;
 mod happening;
+mod let_in;
+mod logins;
 mod module;
 mod program;
 mod running;
 mod served;
 mod time;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,6 +40,7 @@ pub use client::{Arriving, ClientIdentity};
 pub use embedding::Embedding;
 pub use error::EmbeddedError;
 pub use happening::{Happening, What};
+pub use logins::NewLogin;
 pub use module::{ComponentOutline, ComponentRequest, EmbeddedModule};
 pub use program::EmbeddedProgram;
 pub use served::ServedRoute;
@@ -56,6 +60,7 @@ use ambient::VirtualAmbient;
 use clients::Clients;
 use error::{refused, variable};
 use happening::Deeds;
+use logins::LoginModule;
 use lotmq_core::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::retain::Keeper;
@@ -93,6 +98,10 @@ pub struct EmbeddedBroker {
     keeper: Option<Turn>,
     /// Timers that have fired.
     timers_fired: u64,
+    /// Modules for logins that were deployed.
+    logins: Vec<LoginModule>,
+    /// Servers on this machine in the place of their endpoints, by name: their ports.
+    far_endpoints: BTreeMap<String, u16>,
 }
 
 impl EmbeddedBroker {
@@ -161,6 +170,8 @@ impl EmbeddedBroker {
             routes: Some(routes),
             keeper: Some(keeper),
             timers_fired: 0,
+            logins: Vec::new(),
+            far_endpoints: BTreeMap::new(),
         })
     }
 
@@ -177,6 +188,8 @@ impl EmbeddedBroker {
             match entity {
                 ProgramEntity::Runs(compiled) => {
                     install(&self.broker, &self.tenant, &self.time, compiled)?;
+                    let name = &compiled.new.name;
+                    self.logins.extend(compiled.auth_module().map(|code| LoginModule::new(name, code)));
                     self.take_orders();
                 }
                 ProgramEntity::IsKnown(new) => idle.push(self.make_known(new)?),
@@ -570,6 +583,7 @@ impl Drop for EmbeddedBroker {
     /// Lets go of what refers to each other in circles: brokers of tests end by the hundred, and instances with them.
     fn drop(&mut self) {
         self.clients.leave();
+        self.logins.clear();
         drop(self.routes.take());
         drop(self.keeper.take());
         this_turn::uninstall();

@@ -28,7 +28,7 @@ const SERVED: &str = "_server";
 
 /// Reason why the settings of a section make no endpoint.
 #[derive(Debug, thiserror::Error, PartialEq)]
-pub(super) enum NoEndpoint {
+pub(crate) enum NoEndpoint {
     #[error("{section}: {key} is not set")]
     Missing { section: String, key: &'static str },
     #[error("{section}: {key} is '{value}', which is no port from 1 to 65535")]

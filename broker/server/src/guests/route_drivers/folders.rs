@@ -13,6 +13,7 @@ use std::path::{Component, Path, PathBuf};
 
 use lot_facts::{RouteBlock, RouteFacts};
 use lotmq_auth::ROOT;
+use lotmq_config::Config;
 use lotmq_definitions::Owner;
 use lotmq_host::fiber::RouteFolder;
 use lotmq_host::{Capability, Grants};
@@ -29,7 +30,7 @@ const TEMPLATE: &str = "TEMPLATE_PATH";
 
 /// Reason why the settings of a section make no folder.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoFolder {
+pub(crate) enum NoFolder {
     #[error("{section}: {key} is '{value}', which is not a path below a folder, without '.' and '..'")]
     Path { section: String, key: &'static str, value: String },
     #[error(
@@ -59,6 +60,17 @@ pub(super) struct Site {
 }
 
 impl Site {
+    /// What the operator says of the folders of an owner in a tenant.
+    pub(super) fn of(config: &Config, tenant: &str, owner: Option<&Owner>) -> Self {
+        let of_tenant = of_tenant(&config.data.path, tenant);
+        Self {
+            roots: config.routes.file_roots.iter().map(Into::into).collect(),
+            own: of_owner(&of_tenant, owner),
+            data_directory: config.data.path.clone(),
+            reserve_bytes: config.limits.disk_reserve_bytes,
+        }
+    }
+
     /// Bytes that stay free on the disk of a folder: a part of that with the data directory, so that files which nobody removes leave the store room.
     fn reserve_at(&self, root: &Path) -> u64 {
         let device = |path: &Path| path.metadata().ok().map(|found| found.dev());

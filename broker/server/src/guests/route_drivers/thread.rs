@@ -87,6 +87,11 @@ impl SteppedRoutes {
         Ok(Self { runtime, tasks })
     }
 
+    /// Drives something on the owner's thread to its end, and them meanwhile.
+    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.tasks.block_on(&self.runtime, future)
+    }
+
     /// Drives them until `is_over`. The calling thread has a turn that nobody uses.
     pub(crate) fn drive_until(&self, mut is_over: impl FnMut() -> bool) {
         self.tasks.block_on(&self.runtime, async {

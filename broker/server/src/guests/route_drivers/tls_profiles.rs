@@ -49,7 +49,7 @@ const PRIVATE: &str = "PRIVATE KEY";
 
 /// Reason why the settings of a section make no TLS.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoTls {
+pub(crate) enum NoTls {
     #[error("{section}: {key} is '{value}', which is neither true nor false")]
     Flag { section: String, key: &'static str, value: String },
     #[error("{section}: TLS_MIN_VERSION is '{value}', which is neither 1.2 nor 1.3")]

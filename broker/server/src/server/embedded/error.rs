@@ -118,6 +118,30 @@ pub enum EmbeddedError {
         /// How long they had, by the clock of the machine.
         within_sec: u64,
     },
+    /// There is no module for logins, or there are several.
+    #[error("{}", login_modules(.names))]
+    LoginModules {
+        /// Their names.
+        names: Vec<Arc<str>>,
+    },
+    /// The module for logins does not want what a case asks of it.
+    #[error("`describe` of the guest does not name {call}, so nobody calls it")]
+    NotNamed {
+        /// What it is.
+        call: String,
+    },
+    /// There is no enhanced authentication that goes on.
+    #[error("no enhanced authentication of `{client_id}` goes on: its answer has to be a challenge")]
+    NoSteps {
+        /// Client Identifier.
+        client_id: String,
+    },
+    /// The module for logins has not let in a client, or it is gone.
+    #[error("`{client_id}` is not connected: the guest has not let it in, or its connection is over")]
+    NotLetIn {
+        /// Client Identifier.
+        client_id: String,
+    },
     /// So much happened between two steps that it is not kept.
     #[error("more than {happenings_max} things, or {} MiB of messages and lines, happened in one step", bytes_max >> 20)]
     TooMuch {
@@ -126,6 +150,16 @@ pub enum EmbeddedError {
         /// Most bytes of their texts.
         bytes_max: usize,
     },
+}
+
+fn login_modules(names: &[Arc<str>]) -> String {
+    match names {
+        [] => "there is no module of world auth, which could be asked about a login".to_owned(),
+        names => format!(
+            "one module of world auth is asked about a login, and there are several: {}",
+            names.join(", ")
+        ),
+    }
 }
 
 fn routes(names: &[Arc<str>]) -> String {

@@ -8,7 +8,8 @@ use parking_lot::Mutex;
 
 use super::clients::Clients;
 use super::error::EmbeddedError;
-use crate::guests::witness::{Deed, Denial, Forwarded, Published, Report, Witness};
+use super::let_in::LetIn;
+use crate::guests::witness::{Deed, Denial, Forwarded, LoginDeed, Published, Report, Witness};
 
 /// Something that happened in the broker.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,11 +44,16 @@ pub enum What {
     Unconnected(String),
     /// It is such a route, to whose other side this would have gone.
     Forwarded(Forwarded),
+    /// It is a module for logins, and answered or did something to Clients.
+    OfLogins(LoginDeed),
 }
 
-/// What was noted, until the owner takes it.
+/// What was noted, until the owner takes it, and the Clients that a module for logins has let in.
 #[derive(Default)]
-pub(super) struct Deeds(Mutex<Notes>);
+pub(super) struct Deeds {
+    notes: Mutex<Notes>,
+    pub(super) let_in: Mutex<LetIn>,
+}
 
 #[derive(Default)]
 struct Notes {
@@ -105,7 +111,7 @@ impl Noted {
             Self::Done(_, Deed::Forwarded(message)) => message.topic.len() + message.payload.len(),
             Self::Done(_, Deed::Printed(text) | Deed::Unconnected(text)) => text.len(),
             Self::Done(_, Deed::Reported(report)) => report.message.len(),
-            Self::Done(_, Deed::Returned(_)) | Self::Denied(_) => 0,
+            Self::Done(_, Deed::Returned(_) | Deed::OfLogins(_)) | Self::Denied(_) => 0,
         }
     }
 }
@@ -122,7 +128,7 @@ enum Noted {
 
 impl Witness for Deeds {
     fn sees(&self, definition: &str, deed: Deed) {
-        let mut notes = self.0.lock();
+        let mut notes = self.notes.lock();
         if matches!(&deed, Deed::Reported(report) if notes.have_told(definition, report)) {
             return;
         }
@@ -130,24 +136,34 @@ impl Witness for Deeds {
     }
 
     fn sees_denial(&self, denial: Denial) {
-        let mut noted = self.0.lock();
+        let mut noted = self.notes.lock();
         // It has not arrived.
         noted.all.pop_if(
             |last| matches!(last, Noted::Arrived { topic, .. } if denial.topic.as_ref() == Some(topic)),
         );
         noted.push(Noted::Denied(denial));
     }
+
+    fn sees_intervention(&self, module: &str, deed: LoginDeed) -> u32 {
+        let count = match &deed {
+            LoginDeed::Revoked { whom, .. } => self.let_in.lock().revoked(whom),
+            LoginDeed::Updated { whom, principal } => self.let_in.lock().updated(whom, &principal.user),
+            LoginDeed::Answered { .. } => 0,
+        };
+        self.notes.lock().push(Noted::Done(module.to_owned(), Deed::OfLogins(deed)));
+        count
+    }
 }
 
 impl Deeds {
     /// A Client is about to publish a message.
     pub(super) fn arrives(&self, topic: &str, payload: &[u8]) {
-        self.0.lock().push(Noted::Arrived { topic: topic.to_owned(), payload: payload.to_vec() });
+        self.notes.lock().push(Noted::Arrived { topic: topic.to_owned(), payload: payload.to_vec() });
     }
 
     /// Whether more happened than is kept.
     pub(super) fn are_too_many(&self) -> bool {
-        self.0.lock().is_too_much
+        self.notes.lock().is_too_much
     }
 
     /// The error that says so.
@@ -158,7 +174,7 @@ impl Deeds {
     /// What happened since this was called last: messages as they were received, among everything else in the order in which it was done, and then what the
     /// other Clients have got.
     pub(super) fn take(&self, clients: &mut Clients) -> Result<Vec<Happening>, EmbeddedError> {
-        let Notes { all: noted, is_too_much, .. } = std::mem::take(&mut *self.0.lock());
+        let Notes { all: noted, is_too_much, .. } = std::mem::take(&mut *self.notes.lock());
         if is_too_much {
             return Err(Self::too_many());
         }
@@ -181,6 +197,7 @@ impl Deeds {
                 Noted::Done(definition, Deed::Printed(text)) => (definition, What::Printed(text)),
                 Noted::Done(definition, Deed::Unconnected(reason)) => (definition, What::Unconnected(reason)),
                 Noted::Done(definition, Deed::Forwarded(message)) => (definition, What::Forwarded(message)),
+                Noted::Done(definition, Deed::OfLogins(deed)) => (definition, What::OfLogins(deed)),
             };
             all.push(Happening { definition, what });
         }

@@ -67,6 +67,7 @@ fn settled(broker: &mut EmbeddedBroker) -> Vec<String> {
         }
         What::Unconnected(reason) => format!("{definition} is not connected: {reason}"),
         What::Forwarded(message) => format!("{definition} has for its other side: {message:?}"),
+        What::OfLogins(deed) => format!("{definition} {deed:?}"),
     };
     broker.settle().unwrap().into_iter().map(show).collect()
 }

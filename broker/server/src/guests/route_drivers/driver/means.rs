@@ -128,14 +128,7 @@ impl Driver {
 
     /// What the operator says of folders and files of routes, of this owner.
     fn site(&self, owner: Option<&Owner>) -> folders::Site {
-        let config = &self.hosting.config;
-        let of_tenant = folders::of_tenant(&config.data.path, &self.tenant.name);
-        folders::Site {
-            roots: config.routes.file_roots.iter().map(Into::into).collect(),
-            own: folders::of_owner(&of_tenant, owner),
-            data_directory: config.data.path.clone(),
-            reserve_bytes: config.limits.disk_reserve_bytes,
-        }
+        folders::Site::of(&self.hosting.config, &self.tenant.name, owner)
     }
 
     /// The folders that the version names, as it may use them.

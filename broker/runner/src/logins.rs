@@ -1,0 +1,18 @@
+//! Logins of a case: what clients ask of a guest of world `auth`, what becomes of them, and what the guest is to answer and to do.
+//!
+//! Names are those of the contract, in the spelling of the file; what a step leaves out has the value that a plain client's CONNECT would have.
+
+mod certificate;
+mod deed;
+mod expected;
+mod step;
+
+pub(crate) use deed::SeenDeed;
+pub(crate) use expected::ExpectedDeed;
+pub(crate) use step::ClientLoginStep;
+
+/// Keys that say what a client does or what becomes of it.
+pub(crate) const STEP_KINDS: [&str; 5] = ["login", "step", "forget", "subscribed", "disconnected"];
+
+/// Keys that say what the guest is to do.
+pub(crate) const DEED_KINDS: [&str; 3] = ["answer", "revoke", "update"];
