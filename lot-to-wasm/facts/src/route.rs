@@ -166,6 +166,7 @@ impl RouteBlock {
             RouteValue::Text(_)
             | RouteValue::Int(_)
             | RouteValue::Double(_)
+            | RouteValue::Digits(_)
             | RouteValue::Bool(_)
             | RouteValue::Parts(_) => None,
         });
@@ -178,6 +179,7 @@ impl RouteBlock {
             RouteValue::Text(text) => Some(text),
             RouteValue::Int(_)
             | RouteValue::Double(_)
+            | RouteValue::Digits(_)
             | RouteValue::Bool(_)
             | RouteValue::Parts(_)
             | RouteValue::Template(_) => None,
@@ -195,6 +197,8 @@ pub enum RouteValue {
     Int(i64),
     /// Another number.
     Double(f64),
+    /// A number by the digits that it is written with, where its usual ones are others: `1.10`. It is of a key that takes anything.
+    Digits(String),
     /// Yes or no.
     Bool(bool),
     /// Parts that are joined when the route starts.
@@ -209,9 +213,11 @@ impl RouteValue {
         let parts = match self {
             RouteValue::Text(text) => return Some(text.clone()),
             RouteValue::Template(parts) => parts,
-            RouteValue::Int(_) | RouteValue::Double(_) | RouteValue::Bool(_) | RouteValue::Parts(_) => {
-                return None;
-            }
+            RouteValue::Int(_)
+            | RouteValue::Double(_)
+            | RouteValue::Digits(_)
+            | RouteValue::Bool(_)
+            | RouteValue::Parts(_) => return None,
         };
         const WITHIN: char = '\u{1}';
         const SEVERAL: char = '\u{2}';

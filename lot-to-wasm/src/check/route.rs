@@ -304,7 +304,7 @@ impl RouteChecker<'_, '_> {
         let connects = ["HOST", "SERVER"].iter().any(|key| section.settings.contains_key(*key));
         let port = match section.settings.get("PORT") {
             Some(RouteValue::Int(number)) => number.to_string(),
-            Some(RouteValue::Text(text)) => text.clone(),
+            Some(RouteValue::Text(text) | RouteValue::Digits(text)) => text.clone(),
             Some(RouteValue::Double(number)) => number.to_string(),
             Some(RouteValue::Bool(is)) => is.to_string(),
             // Known when it is opened.

@@ -165,7 +165,7 @@ pub(crate) fn names_needed(facts: &Facts) -> Vec<(Capability, String)> {
 
 /// Settings of a route as its guest gets them, as far as its text says them: secrets by their names.
 pub(crate) fn settings(route: &RouteFacts) -> serde_json::Value {
-    configuration::expected(route)
+    schema::with_plain_numbers(configuration::expected(route))
 }
 
 /// Grants of a route: what its text names, but for private keys, and nothing else.

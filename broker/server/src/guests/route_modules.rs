@@ -130,6 +130,7 @@ pub fn named(route: &RouteFacts) -> Option<&str> {
         RouteValue::Text(name) => Some(name),
         RouteValue::Int(_)
         | RouteValue::Double(_)
+        | RouteValue::Digits(_)
         | RouteValue::Bool(_)
         | RouteValue::Parts(_)
         | RouteValue::Template(_) => None,

@@ -190,7 +190,11 @@ pub(super) fn plain(value: &RouteValue) -> Option<String> {
     match value {
         RouteValue::Text(text) => Some(text.clone()),
         RouteValue::Template(parts) => parts.iter().map(TemplatePart::text).collect(),
-        RouteValue::Int(_) | RouteValue::Double(_) | RouteValue::Bool(_) | RouteValue::Parts(_) => None,
+        RouteValue::Int(_)
+        | RouteValue::Double(_)
+        | RouteValue::Digits(_)
+        | RouteValue::Bool(_)
+        | RouteValue::Parts(_) => None,
     }
 }
 
@@ -237,7 +241,13 @@ pub(super) fn brought_by_guest(block: &AddBlock, checked: &RouteBlock, sink: &mu
     let parts = match checked.settings.get(key) {
         Some(RouteValue::Template(parts)) => Some(parts.clone()),
         Some(RouteValue::Text(text)) => parse(text).ok(),
-        Some(RouteValue::Int(_) | RouteValue::Double(_) | RouteValue::Bool(_) | RouteValue::Parts(_))
+        Some(
+            RouteValue::Int(_)
+            | RouteValue::Double(_)
+            | RouteValue::Digits(_)
+            | RouteValue::Bool(_)
+            | RouteValue::Parts(_),
+        )
         | None => None,
     };
     let Some(parts) = parts.filter(is_filled) else { return };

@@ -20,6 +20,7 @@ pub(super) fn any(setting: &Setting, sink: &mut Sink<'_>) -> Option<RouteValue> 
         Constant::Text(text) => RouteValue::Text(text),
         Constant::Int(number) => RouteValue::Int(number),
         Constant::Double(number) => RouteValue::Double(number),
+        Constant::Digits { text, .. } => RouteValue::Digits(text),
         Constant::Bool(is) => RouteValue::Bool(is),
         Constant::Parts(parts) => RouteValue::Parts(parts),
     })
@@ -68,7 +69,12 @@ pub(super) fn checked(setting: &Setting, key: &Key, sink: &mut Sink<'_>) -> Opti
     if let Constant::Parts(parts) = constant {
         return Some(RouteValue::Parts(parts));
     }
-    let text = constant.into_text();
+    // Of words, such as those of a version, each has one spelling.
+    let usual = match &constant {
+        Constant::Digits { usual, .. } if matches!(key.value, ValueKind::Words(_)) => Some(usual.clone()),
+        _ => None,
+    };
+    let text = usual.unwrap_or_else(|| constant.into_text());
     match of_kind(&text, key.value) {
         Ok(value) => value.map_or_else(|| template::of_setting(&text, written.span, key, sink), Some),
         // The original loads such a route and fails when it calls; its templates have such values.
@@ -215,17 +221,34 @@ enum Constant {
     Text(String),
     Int(i64),
     Double(f64),
+    /// A number whose usual digits are others than those that it is written with.
+    Digits {
+        text: String,
+        usual: String,
+    },
     Bool(bool),
     Parts(Vec<RoutePart>),
 }
 
 impl Constant {
+    /// A number with its digits in the text, where these are not its usual ones; everything else as it is.
+    fn with_digits_of(self, source: &str) -> Self {
+        let text: String = source.chars().filter(|character| !character.is_whitespace()).collect();
+        let usual = match &self {
+            Constant::Int(number) if text.parse() == Ok(*number) => number.to_string(),
+            Constant::Double(number) if text.parse() == Ok(*number) => number.to_string(),
+            _ => return self,
+        };
+        if text == usual { self } else { Constant::Digits { text, usual } }
+    }
+
     /// The text, of a literal.
     fn into_text(self) -> String {
         match self {
             Constant::Text(text) => text,
             Constant::Int(number) => number.to_string(),
             Constant::Double(number) => number.to_string(),
+            Constant::Digits { text, .. } => text,
             Constant::Bool(is) => is.to_string(),
             Constant::Parts(_) => String::new(),
         }
@@ -233,6 +256,7 @@ impl Constant {
 }
 
 fn constant(key: &str, written: &Expression, sink: &mut Sink<'_>) -> Option<Constant> {
+    let source = sink.source();
     let found = match &written.kind {
         ExpressionKind::Negate(inner) => match &inner.kind {
             ExpressionKind::Int(number) => number.checked_neg().map(Constant::Int),
@@ -251,6 +275,7 @@ fn constant(key: &str, written: &Expression, sink: &mut Sink<'_>) -> Option<Cons
         ExpressionKind::Invalid => return None,
         _ => parts(written).map(Constant::Parts),
     };
+    let found = found.map(|constant| constant.with_digits_of(source.slice(written.span)));
     if found.is_none() {
         let message = format!(
             "{key} is known when the route starts: a literal, GET ENV, GET SECRET, RANDOM UUID, joined by +"
@@ -359,7 +384,11 @@ pub(super) fn named(route: &RouteFacts) -> (Vec<String>, Vec<String>) {
                     }
                 }
             }
-            RouteValue::Text(_) | RouteValue::Int(_) | RouteValue::Double(_) | RouteValue::Bool(_) => {}
+            RouteValue::Text(_)
+            | RouteValue::Int(_)
+            | RouteValue::Double(_)
+            | RouteValue::Digits(_)
+            | RouteValue::Bool(_) => {}
         }
     }
     (env.into_iter().collect(), secrets.into_iter().collect())

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue, TemplatePart};
 use serde_json::{Map, Value as Json, json};
 
-use super::schema::is_of_host;
+use super::schema::{self, is_of_host};
 use super::template::{ERROR_TOPIC, Names};
 use super::tls_profiles::is_withheld;
 
@@ -153,6 +153,7 @@ impl<N: Names, U: Fn() -> String> Writer<'_, N, U> {
             RouteValue::Text(text) => text.as_str().into(),
             RouteValue::Int(number) => (*number).into(),
             RouteValue::Double(number) => (*number).into(),
+            RouteValue::Digits(text) => schema::with_digits(text),
             RouteValue::Bool(is) => (*is).into(),
             RouteValue::Template(parts) => template(parts),
             RouteValue::Parts(parts) => self.parts(parts),
@@ -280,6 +281,7 @@ mod tests {
                 ("B", RouteValue::Parts(vec![secret.clone()])),
                 ("D", RouteValue::Parts(vec![text("pre-"), secret])),
                 ("E", RouteValue::Bool(true)),
+                ("F", RouteValue::Digits("1.10".into())),
                 // Where private keys can be.
                 ("CLIENT_CERT", RouteValue::Parts(vec![env("HOST")])),
                 ("CLIENT_KEY", RouteValue::Parts(vec![RoutePart::Secret("PW".into())])),
@@ -288,7 +290,7 @@ mod tests {
         let written = configuration(&route(section), &Known, || "uuid".to_owned()).unwrap();
         assert_eq!(
             written.to_string(),
-            r#"{"type":"T","sections":{"C":{"A":"x-dbuuid","B":{"secret":"PW"},"D":{"parts":["pre-",{"secret":"PW"}]},"E":true}},"#
+            r#"{"type":"T","sections":{"C":{"A":"x-dbuuid","B":{"secret":"PW"},"D":{"parts":["pre-",{"secret":"PW"}]},"E":true,"F":{"digits":"1.10"}}},"#
                 .to_owned()
                 + r#""events":{"E":{"BODY":"{\"a\":1}","QOS":1,"QUERY":{"template":["f(","",")",""],"#
                 + r#""placeholders":["payload.json.a.b","topic.2","payload.json"]}}},"mappings":{}}"#

@@ -257,7 +257,7 @@ pub(super) fn setting(block: &RouteBlock, names: &impl Names, key: &str) -> Opti
         RoutePart::RandomUuid => None,
     };
     match block.settings.get(key)? {
-        RouteValue::Text(text) => Some(text.clone()),
+        RouteValue::Text(text) | RouteValue::Digits(text) => Some(text.clone()),
         RouteValue::Int(number) => Some(number.to_string()),
         RouteValue::Double(number) => Some(number.to_string()),
         RouteValue::Bool(is) => Some(is.to_string()),
@@ -329,6 +329,8 @@ mod tests {
         let named = RouteValue::Parts(vec![RoutePart::Env("PLC".to_owned())]);
         let found = of(&[("HOST", named), ("PORT", RouteValue::Int(502))]).unwrap();
         assert_eq!((found["plc"].host.as_str(), found["plc"].port), ("10.0.0.7", 502));
+        let found = of(&[("HOST", text("a")), ("PORT", RouteValue::Digits("0502".to_owned()))]).unwrap();
+        assert_eq!(found["plc"].port, 502);
         let found = of(&[("ALLOW_HOSTS", text("*.kafka.local:9092, 10.0.0.0/8:*"))]).unwrap();
         assert_eq!((found["plc"].others.len(), found["plc"].host.as_str()), (2, ""));
         let found = of(&[("LISTEN", text("10.0.0.1:5020"))]).unwrap();

@@ -132,7 +132,48 @@ fn looked_through(schema: &str, mut configuration: Json, is_part: bool) -> Resul
     let schema = read(schema)?;
     let mut check = Check { path: Vec::new(), problems: Vec::new(), is_part };
     check.value(&schema, &mut configuration);
-    if check.problems.is_empty() { Ok(configuration) } else { Err(SchemaError::Settings(check.problems)) }
+    match check.problems.is_empty() {
+        true => Ok(with_plain_numbers(configuration)),
+        false => Err(SchemaError::Settings(check.problems)),
+    }
+}
+
+/// Member of an object that stands for a number until its schema is looked at: the digits that it was written with.
+const DIGITS: &str = "digits";
+
+/// A number by the digits that it was written with, which are those of a text where the schema wants one.
+pub(super) fn with_digits(text: &str) -> Json {
+    serde_json::json!({ DIGITS: text })
+}
+
+/// The digits of such a number.
+fn digits(value: &Json) -> Option<&str> {
+    match value {
+        Json::Object(members) if members.len() == 1 => members.get(DIGITS)?.as_str(),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {
+            None
+        }
+    }
+}
+
+/// A configuration without such numbers: what no schema has made a text is the number.
+pub(super) fn with_plain_numbers(configuration: Json) -> Json {
+    if let Some(number) = digits(&configuration).and_then(number_of) {
+        return number;
+    }
+    match configuration {
+        Json::Object(members) => {
+            Json::Object(members.into_iter().map(|(name, value)| (name, with_plain_numbers(value))).collect())
+        }
+        Json::Array(items) => items.into_iter().map(with_plain_numbers).collect(),
+        plain @ (Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_)) => plain,
+    }
+}
+
+/// The number that a text is.
+fn number_of(text: &str) -> Option<Json> {
+    let whole = text.parse::<i64>().ok().map(Json::from);
+    whole.or_else(|| text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Json::from))
 }
 
 /// Checks that all keywords of a schema, and of those within it, are known and mean something. `place` is its JSON Pointer.
@@ -220,6 +261,7 @@ struct Check {
 
 impl Check {
     fn value(&mut self, schema: &Json, value: &mut Json) {
+        settle_digits(&types(schema), value);
         if *schema == Json::Bool(false) {
             self.wrong(value, "known here", false);
             return;
@@ -364,13 +406,28 @@ fn is_filled_later(value: &Json) -> bool {
     ["secret", "parts", "template"].iter().any(|name| members.contains_key(*name))
 }
 
+/// Whether nothing but a text will do for a number.
+fn wants_text(types: &[&str]) -> bool {
+    types.contains(&"string") && !types.contains(&"number") && !types.contains(&"integer")
+}
+
+/// Takes a number by its digits for a text where that is wanted, and else for the number.
+fn settle_digits(types: &[&str], value: &mut Json) {
+    let settled = match digits(value) {
+        Some(text) if wants_text(types) => Some(text.into()),
+        Some(text) => number_of(text),
+        None => None,
+    };
+    settled.into_iter().for_each(|settled| *value = settled);
+}
+
 /// Takes a text for what it says where that is wanted, and what is said for a text.
 fn coerce(types: &[&str], value: &mut Json) {
     let wants = |name| types.contains(&name);
     let said = match value {
         Json::String(text) if !wants("string") => {
             let number = || text.parse::<i64>().ok().map(Json::from);
-            let double = || text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Json::from);
+            let double = || number_of(text);
             let truth = || match text.to_ascii_lowercase().as_str() {
                 "true" => Some(Json::Bool(true)),
                 "false" => Some(Json::Bool(false)),
@@ -382,9 +439,7 @@ fn coerce(types: &[&str], value: &mut Json) {
                 .or_else(|| wants("number").then(double).flatten())
                 .or_else(|| wants("boolean").then(truth).flatten())
         }
-        Json::Number(_) if wants("string") && !wants("number") && !wants("integer") => {
-            Some(value.to_string().into())
-        }
+        Json::Number(_) if wants_text(types) => Some(value.to_string().into()),
         Json::Bool(_) if wants("string") && !wants("boolean") => Some(value.to_string().into()),
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {
             None
@@ -524,6 +579,21 @@ mod tests {
         let made = of(json!({ "UNIT": 1.0, "NAME": { "secret": "S" } }), event).unwrap();
         let expected = json!({ "UNIT": 1.0, "RATE": 0.5, "MODE": "tcp", "NAME": { "secret": "S" } });
         assert_eq!(made["sections"]["LINE_CONFIG"], expected);
+    }
+
+    #[test]
+    fn a_number_has_its_digits_where_a_text_is_wanted() {
+        let schema = r#"{"properties": {"OID": {"type": "string"}, "RATE": {"type": "number"}, "UNIT": {"type": ["string", "integer"]},
+            "LIST": {"type": "array", "items": {"type": "string"}}}}"#;
+        let digits = with_digits;
+        let said = json!({ "OID": digits("1.10"), "RATE": digits("1.10"), "UNIT": digits("007"), "FREE": digits("-0.50"),
+            "LIST": [digits("2.0")], "sections": { "A_CONFIG": { "PORT": digits("0502") } } });
+        let made = checked(schema, said).unwrap();
+        let expected = json!({ "OID": "1.10", "RATE": 1.1, "UNIT": 7, "FREE": -0.5, "LIST": ["2.0"], "sections": { "A_CONFIG": { "PORT": 502 } } });
+        assert_eq!(made, expected);
+        let told =
+            checked(r#"{"properties": {"OID": {"type": "boolean"}}}"#, json!({ "OID": digits("1.10") }));
+        assert_eq!(told.unwrap_err().to_string(), "OID is '1.1', which is not true or false");
     }
 
     #[test]

@@ -390,7 +390,11 @@ impl<'a> Used<'a> {
                     }
                 }
             }
-            RouteValue::Text(_) | RouteValue::Int(_) | RouteValue::Double(_) | RouteValue::Bool(_) => {}
+            RouteValue::Text(_)
+            | RouteValue::Int(_)
+            | RouteValue::Double(_)
+            | RouteValue::Digits(_)
+            | RouteValue::Bool(_) => {}
         }
     }
 }

@@ -137,6 +137,7 @@ fn has_outbox(said: &RouteFacts) -> bool {
 fn number(said: &RouteFacts, name: &str) -> Option<u64> {
     match said.section("ROUTE_CONFIG")?.settings.get(name)? {
         RouteValue::Int(number) => u64::try_from(*number).ok(),
+        RouteValue::Digits(text) => text.parse().ok(),
         RouteValue::Text(_)
         | RouteValue::Double(_)
         | RouteValue::Bool(_)

@@ -174,6 +174,7 @@ impl Version {
     fn number(&self, section: &str, name: &str) -> Option<usize> {
         match self.said().section(section)?.settings.get(name)? {
             RouteValue::Int(number) => usize::try_from(*number).ok(),
+            RouteValue::Digits(text) => text.parse().ok(),
             RouteValue::Text(_)
             | RouteValue::Double(_)
             | RouteValue::Bool(_)

@@ -16,6 +16,7 @@ impl OrderKey {
             RouteValue::Text(_)
             | RouteValue::Int(_)
             | RouteValue::Double(_)
+            | RouteValue::Digits(_)
             | RouteValue::Bool(_)
             | RouteValue::Parts(_) => None,
         }
