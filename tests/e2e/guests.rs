@@ -431,7 +431,7 @@ fn other_language(language: &str, prepare: impl FnOnce(&Path, &mut Command)) {
             RAISING_JS,
             "TypeError: can't access property \"toString\", given.value is undefined (guest.js:10:",
         ),
-        _ => (RAISING_PYTHON, "KeyError: 'value' (guest.py:28 in ActionHandler.on_message)"),
+        _ => (RAISING_PYTHON, "KeyError: 'value' (guest.py:31 in ActionHandler.on_message)"),
     };
     let place = tempfile::tempdir().unwrap();
     let (told, code) = guest(place.path(), &format!("new heater --lang {language}"));
@@ -449,12 +449,14 @@ fn other_language(language: &str, prepare: impl FnOnce(&Path, &mut Command)) {
     std::fs::write(folder.join(format!("guest.{}", if language == "js" { "js" } else { "py" })), raises)
         .unwrap();
     let cases = RAISING.replace("EXCEPTION_TEXT", &exception.replace('"', "\\\""));
-    let more = if language == "js" { NO_BYTES } else { LIBRARY };
-    std::fs::write(folder.join("cases.test.toml"), cases + more).unwrap();
+    let (more, answers, passed) = match language {
+        "js" => (NO_BYTES, ANSWERS_JS, "10 passed, 0 failed"),
+        _ => (LIBRARY, ANSWERS_PYTHON, "12 passed, 0 failed"),
+    };
+    std::fs::write(folder.join("cases.test.toml"), cases + more + answers).unwrap();
     let output = test.output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
     let printed = String::from_utf8_lossy(&output.stderr);
-    let passed = "5 passed, 0 failed";
     assert!(told.contains(passed), "{told}{printed}");
     for line in ["printed raw/a", "at guest."] {
         assert!(printed.contains(line), "{line}: {told}{printed}");
@@ -506,6 +508,72 @@ when = [{ topic = "raw/e", payload = '{"files": 1}' }]
 then = [{ error = "OSError: os.listdir is not there in a guest: a route has `files` of the contract" }]
 "#;
 
+/// What a handler in JavaScript returns that nobody could take.
+const ANSWERS_JS: &str = r#"
+[[case]]
+name = "a promise"
+when = [{ topic = "raw/f", payload = '{"promise": 1}' }]
+then = [{ error = "TypeError: onMessage is async, or has returned a promise, which nobody waits for: write it without async" }]
+
+[[case]]
+name = "no list"
+when = [{ call = "heater", inputs = { wanted = "none" } }]
+then = [{ error = 'call has returned {"a":1}, and has to return a list of values' }]
+
+[[case]]
+name = "no value"
+when = [{ call = "heater", inputs = { wanted = "bare" } }]
+then = [{ error = 'call has returned ["x"], and has to return a list of values' }]
+
+[[case]]
+name = "out of range"
+when = [{ call = "heater", inputs = { wanted = "range" } }]
+then = [{ error = "call has returned" }]
+
+[[case]]
+name = "well"
+when = [{ call = "heater", inputs = { wanted = "well" } }]
+then = [{ returned = -5 }]
+"#;
+
+/// The same of a handler in Python.
+const ANSWERS_PYTHON: &str = r#"
+[[case]]
+name = "a coroutine"
+when = [{ topic = "raw/f", payload = '{"later": 1}' }]
+then = [{ error = "is async, or has returned something to await, which nobody awaits: write it without async" }]
+
+[[case]]
+name = "None"
+when = [{ call = "heater", inputs = { wanted = "nothing" } }]
+then = [{ error = "has returned None, and has to return list" }]
+
+[[case]]
+name = "no value"
+when = [{ call = "heater", inputs = { wanted = "bare" } }]
+then = [{ error = "has returned ['x']: 'x' is nothing of the contract" }]
+
+[[case]]
+name = "another type"
+when = [{ call = "heater", inputs = { wanted = "type" } }]
+then = [{ error = "Value_Text: value is int, and has to be str" }]
+
+[[case]]
+name = "out of range"
+when = [{ call = "heater", inputs = { wanted = "range" } }]
+then = [{ error = "Value_Integer: value is 9223372036854775808, and has to be from -9223372036854775808 to 9223372036854775807" }]
+
+[[case]]
+name = "a loop of its own"
+when = [{ call = "heater", inputs = { wanted = "loop" } }]
+then = [{ error = "OSError: asyncio.run is not there in a guest" }]
+
+[[case]]
+name = "well"
+when = [{ call = "heater", inputs = { wanted = "well" } }]
+then = [{ returned = -5 }]
+"#;
+
 const RAISING_JS: &str = r#"import { publish } from 'lotmq:guest/messages@0.2.0';
 
 export const actionHandler = {
@@ -514,15 +582,19 @@ export const actionHandler = {
     const given = JSON.parse(new TextDecoder().decode(message.payload));
     if (given.refused) publish('a/#', new Uint8Array(1), 'at-most-once', false);
     if (given.bytes) publish('scaled/x', given.bytes, 'at-most-once', false);
-    if (given.own) throw { code: 'OWN', message: 'mine' };
+    if (given.own) throw { code: 'OWN', message: 'mine' }; else if (given.promise) return Promise.resolve();
     publish('scaled/x', new TextEncoder().encode(given.value.toString()), 'at-most-once', false);
   },
   onEvent(event) {},
-  call(inputs, trigger) {},
+  call(inputs, trigger) {
+    const answers = { none: { a: 1 }, bare: ['x'], range: [{ tag: 'integer', val: 2n ** 63n }], well: [{ tag: 'integer', val: -5n }] };
+    return answers[inputs[0].value.val];
+  },
 };
 "#;
 
-const RAISING_PYTHON: &str = r#"import json
+const RAISING_PYTHON: &str = r#"import asyncio
+import json
 import os
 import time
 from datetime import date, datetime, timedelta, timezone
@@ -531,13 +603,15 @@ from time import time as seconds
 from componentize_py_types import Err
 from wit_world import exports
 from wit_world.imports.messages import publish
-from wit_world.imports.types import Qos, RunError
+from wit_world.imports.types import Qos, RunError, Value_Integer, Value_Text
 
 
 class ActionHandler(exports.ActionHandler):
     def on_message(self, message):
         print("printed", message.topic)
         given = json.loads(message.payload)
+        if "later" in given:
+            return asyncio.sleep(0)
         if "refused" in given:
             publish("a/#", b"x", Qos.AT_MOST_ONCE, False)
         if "own" in given:
@@ -555,7 +629,11 @@ class ActionHandler(exports.ActionHandler):
         pass
 
     def call(self, inputs, trigger):
-        return []
+        wanted = inputs[0].value.value
+        if wanted == "loop":
+            asyncio.run(asyncio.sleep(0))
+        answers = {"nothing": None, "bare": ["x"], "type": [Value_Text(5)], "range": [Value_Integer(2**63)]}
+        return answers.get(wanted, [Value_Integer(-5)])
 "#;
 
 /// What an environment variable names, without which a tool is not installed here.

@@ -97,14 +97,27 @@ function uncaught(thrown) {
   return { text: told.length ? `${text} (${told[0]})` : text, line };
 }
 
+// What a function of the handler has returned, which is what it has to return: the contract would end the guest without a word otherwise, and nobody waits for a promise.
+function checked(name, answer, isAnswer, wanted) {
+  if (typeof answer?.then === 'function') {
+    // Its rejection is nobody's.
+    answer.then(() => {}, () => {});
+    throw new TypeError(`${name} is async, or has returned a promise, which nobody waits for: write it without async${wanted && `, and return ${wanted}`}`);
+  }
+  if (!isAnswer(answer)) {
+    throw new TypeError(`${name} has returned ${shown(answer)}, and has to return ${wanted}`);
+  }
+  return answer;
+}
+
+const isU32 = (it) => Number.isInteger(it) && it >= 0 && it < 2 ** 32;
+const isS64 = (it) => typeof it === 'bigint' && BigInt.asIntN(64, it) === it;
+const isText = (it) => typeof it === 'string';
+
 // A function of the handler, which throws nothing but errors of its world: its own, of which isOwn says what one is, or what `failed` makes of an exception.
 const told = (handler, name, isOwn, failed, isAnswer = () => true, wanted = '') => (...inputs) => {
   try {
-    const answer = handler[name](...inputs);
-    if (!isAnswer(answer) && typeof answer?.then !== 'function') {
-      throw new TypeError(`${name} has returned ${shown(answer)}, and has to return ${wanted}`);
-    }
-    return answer;
+    return checked(name, handler[name](...inputs), isAnswer, wanted);
   } catch (thrown) {
     throw [thrown, thrown?.payload].find((it) => isOwn(it) && !(it instanceof Error)) ?? failed(uncaught(thrown), thrown?.payload);
   }

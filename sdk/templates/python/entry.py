@@ -3,11 +3,13 @@
 import builtins
 import datetime
 import functools
+import inspect
 import io
 import linecache
 import os
 import sys
 import time
+from dataclasses import is_dataclass
 from enum import Enum
 
 from componentize_py_types import Err
@@ -142,6 +144,10 @@ def begin():
     if socket := sys.modules.get("socket"):
         for name in "socket", "create_connection", "getaddrinfo":
             setattr(socket, name, absent(f"socket.{name}", "a route has `net` of the contract"))
+    # Its loop waits for sockets.
+    if asyncio := sys.modules.get("asyncio"):
+        for name in "run", "new_event_loop", "get_event_loop", "Runner":
+            setattr(asyncio, name, absent(f"asyncio.{name}", "a call of the contract waits itself, and a handler is no `async def`"))
     check_calls(guest)
     begin_chance()
 
@@ -177,9 +183,33 @@ def misfit_of(value):
     """What of an error of the contract has another type than it takes, which would end the guest without a word."""
     for name, kind in type(value).__annotations__.items():
         given = getattr(value, name, None)
-        if isinstance(kind, type) and not isinstance(given, kind):
+        if isinstance(kind, type) and not isinstance(given, (int, float) if kind is float else kind):
             return f"{type(value).__name__}: {name} is {type(given).__name__}, and has to be {kind.__name__}"
     return None
+
+
+U32_MAX = 2**32 - 1
+S64_MAX = 2**63 - 1
+
+
+def misfit_in(answer):
+    """What in an answer is none of the contract's, has another type than it takes, or is out of range, which would end the guest without a word."""
+    if isinstance(answer, list):
+        parts = [misfit_in(part) if is_dataclass(part) else f"{part!r} is nothing of the contract" for part in answer]
+        return next(filter(None, parts), None)
+    if type(answer) is int:
+        return None if 0 <= answer <= U32_MAX else f"it has to be from 0 to {U32_MAX}"
+    if not is_dataclass(answer):
+        return None
+    name = type(answer).__name__
+    # Those of a value are signed, all others of an answer are u32.
+    least, most = (-S64_MAX - 1, S64_MAX) if name.startswith("Value_") else (0, U32_MAX)
+    for member, value in vars(answer).items():
+        if type(value) is int and not least <= value <= most:
+            return f"{name}: {member} is {value}, and has to be from {least} to {most}"
+        if isinstance(value, list) and (misfit := misfit_in(value)):
+            return misfit
+    return misfit_of(answer)
 
 
 class Lines:
@@ -232,9 +262,15 @@ def told(method, is_own, failed, answers=object):
         begin()
         try:
             answer = method(self, *inputs)
+            place = f"{method.__qualname__} (guest.py:{method.__code__.co_firstlineno})"
+            if inspect.isawaitable(answer):
+                if inspect.iscoroutine(answer):
+                    answer.close()
+                raise TypeError(f"{place} is async, or has returned something to await, which nobody awaits: write it without async")
             if not isinstance(answer, answers):
-                place = f"guest.py:{method.__code__.co_firstlineno}"
-                raise TypeError(f"{method.__qualname__} ({place}) has returned {answer!r}, and has to return {answers.__name__}")
+                raise TypeError(f"{place} has returned {answer!r}, and has to return {answers.__name__}")
+            if misfit := misfit_in(answer):
+                raise TypeError(f"{place} has returned {answer!r}: {misfit}")
             return answer
         except MemoryError:
             raise

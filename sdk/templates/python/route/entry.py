@@ -1,6 +1,6 @@
 
 
-from wit_world.exports.route_handler import Failure_Fatal, Failure_Reconnect, Failure_Reject, Failure_Retry, Receipt
+from wit_world.exports.route_handler import Description, Failure_Fatal, Failure_Reconnect, Failure_Reject, Failure_Retry, Receipt
 from wit_world.imports import net
 
 CLASSES = Failure_Retry, Failure_Reconnect, Failure_Reject, Failure_Fatal
@@ -23,6 +23,28 @@ def calls(method, usual, answers=object):
 
 
 class RouteHandler(guest.RouteHandler):
+    # It has no error to give, so what it raises is a panic, whose text is in the log.
+    def describe(self):
+        sys.stdout, sys.stderr = OUTPUTS
+        begin()
+        try:
+            answer = super().describe()
+            if not isinstance(answer, Description):
+                raise TypeError(f"describe has returned {answer!r}, and has to return Description")
+            if misfit := misfit_of(answer):
+                raise TypeError(f"describe has returned {answer!r}: {misfit}")
+            return answer
+        except Exception as error:
+            for output in OUTPUTS:
+                output.flush()
+            uncaught(error)
+            # What the interpreter writes of it would come behind, and be the last that the guest has said.
+            sys.stderr = io.StringIO()
+            raise
+        finally:
+            for output in OUTPUTS:
+                output.flush()
+
     open = calls(guest.RouteHandler.open, Failure_Reconnect)
     deliver = calls(guest.RouteHandler.deliver, Failure_Reject, Receipt)
     run = calls(guest.RouteHandler.run, Failure_Reconnect, int)
