@@ -12,7 +12,7 @@ use route_sql::{
     Write,
 };
 
-use crate::fault::Fault;
+use crate::fault::{Fault, SAME_ROW_TWICE};
 use crate::limits::NAME_BYTES_MAX;
 use crate::parameter;
 use crate::session::{Session, Step, Values};
@@ -114,19 +114,28 @@ impl Postgres {
 
     /// Writes, and once more where what was known of the server is not so any more, or where it takes no rows together that it may take one by one.
     fn write_again(&mut self, writes: &[Write<'_>]) -> Result<(), Fault> {
-        let (mut is_new, mut may_join) = (false, true);
+        let (mut is_new, mut may_join) = (self.session.knows_nothing() && self.tables.is_empty(), true);
         let mut refused = Vec::new();
+        // What was refused while it may have been made by types of before.
+        let mut doubted: Option<(Vec<Step>, Fault)> = None;
         loop {
             let mut plan = Plan::default();
             let planned = self.plan(&mut plan, writes, may_join);
-            let Err(fault) = planned.and_then(|()| self.session.execute(&plan.steps)) else {
+            let written = planned.and_then(|()| match doubted.take() {
+                Some((steps, fault)) if steps == plan.steps => Err(fault),
+                _ => self.session.execute(&plan.steps),
+            });
+            let Err(fault) = written else {
                 self.told(&plan, refused);
                 return Ok(());
             };
-            if !is_new && (fault.is_stale() || self.may_be_outdated(&fault)) {
+            if !is_new && (fault.is_stale() || fault.may_come_of_types()) {
                 is_new = true;
                 self.session.forget();
                 self.tables.clear();
+                // What was not there may have been made by the plan.
+                let may_be_there = [UNDEFINED_TABLE, UNDEFINED_COLUMN].contains(&fault.code.as_str());
+                doubted = (!fault.is_stale() && !may_be_there).then_some((plan.steps, fault));
             } else if may_join && !plan.joined.is_empty() && is_about_the_statement(&fault) {
                 may_join = false;
                 if fault.code != SAME_ROW_TWICE {
@@ -150,11 +159,6 @@ impl Postgres {
         if self.apart.len() > TABLES_MAX {
             self.apart.clear();
         }
-    }
-
-    /// Whether an error may come of what is remembered of tables.
-    fn may_be_outdated(&self, fault: &Fault) -> bool {
-        !self.tables.is_empty() && matches!(fault.code.as_str(), UNDEFINED_TABLE | UNDEFINED_COLUMN)
     }
 
     fn plan(&mut self, plan: &mut Plan, writes: &[Write<'_>], may_join: bool) -> Result<(), Fault> {
@@ -314,8 +318,6 @@ impl Postgres {
     }
 }
 
-/// Error of an insert that would change a row twice, as an upsert of two messages for the same row.
-const SAME_ROW_TWICE: &str = "21000";
 
 /// Errors of a name that is not there.
 const UNDEFINED_COLUMN: &str = "42703";
@@ -389,9 +391,16 @@ impl Database for Postgres {
 
     fn ask(&mut self, filled: &Filled) -> Result<(String, u64), Failure> {
         let mut asked = self.asked(filled);
-        if asked.as_ref().is_err_and(Fault::is_stale) {
+        if let Err(fault) = &asked
+            && (fault.is_stale() || fault.may_come_of_types())
+            && !self.is_raw
+        {
+            let before = self.step(filled).ok().filter(|_| !fault.is_stale());
             self.session.forget();
-            asked = self.asked(filled);
+            let now = self.step(filled).ok();
+            if before.is_none() || before != now {
+                asked = self.asked(filled);
+            }
         }
         asked.map_err(|fault| fault.of_statement(self.is_raw))
     }

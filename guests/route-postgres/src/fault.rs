@@ -22,6 +22,9 @@ impl From<Failure> for Fault {
     }
 }
 
+/// Error of an insert that would change a row twice, as an upsert of two messages for the same row.
+pub(crate) const SAME_ROW_TWICE: &str = "21000";
+
 /// What the server has against a statement whatever its values are: schema, table, column, function, type or right that is not there, and syntax.
 const OF_STATEMENT: [&str; 11] =
     ["42P01", "42703", "42501", "3F000", "42883", "42704", "42601", "42P02", "42P18", "42702", "42809"];
@@ -62,6 +65,11 @@ impl Fault {
     /// and the server has taken another connection. Other things that a server cannot do have the code of the former, and are refused again.
     pub(crate) fn is_stale(&self) -> bool {
         matches!(self.code.as_str(), "26000" | "0A000")
+    }
+
+    /// Whether a message is refused that may pass with the types that its columns have by now: a statement keeps those of its parameters from when it was prepared.
+    pub(crate) fn may_come_of_types(&self) -> bool {
+        matches!(self.failure, Failure::Reject(_)) && self.code != SAME_ROW_TWICE
     }
 }
 

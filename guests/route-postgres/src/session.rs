@@ -53,6 +53,13 @@ pub(crate) struct Step {
     pub(crate) values: Values,
 }
 
+/// Steps of the same messages are the same where the types of their parameters are, and so their texts.
+impl PartialEq for Step {
+    fn eq(&self, other: &Step) -> bool {
+        self.prepared.parameters == other.prepared.parameters && self.values == other.values
+    }
+}
+
 /// A session with a server.
 pub(crate) struct Session {
     wire: Wire,
@@ -109,6 +116,11 @@ impl Session {
     /// the server, because steps that were made have them.
     pub(crate) fn renew(&mut self, begin: &str) {
         self.prepared.retain(|(sql, _), _| !sql.starts_with(begin));
+    }
+
+    /// Whether no statement is prepared.
+    pub(crate) fn knows_nothing(&self) -> bool {
+        self.prepared.is_empty()
     }
 
     /// Forgets all prepared statements, and has the server forget them.
