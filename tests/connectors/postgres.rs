@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{Standing, broker, event, failure, next, publish_all, send, sql, watch};
 
+mod away;
 mod changed;
 mod seen;
 

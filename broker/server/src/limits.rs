@@ -597,6 +597,9 @@ pub(crate) const ROWS_BYTES_MAX: usize = 1 << 20;
 /// A message on which the driver of its route, alone with it, has ended by a panic so often counts as rejected.
 pub(crate) const ROUTE_PANICS_MAX: u8 = 2;
 
+/// Reasons why a route is not connected whose counts are kept until it is, so that the log tells each at doubled counts; with more of them the oldest is told anew.
+pub(crate) const ROUTE_REASONS_MAX: usize = 8;
+
 /// Bounds of the buckets of times until the far side of a route has a message: a bridge on the same machine takes some ms, a database that commits some 10, one message in doubt a
 /// pause of seconds, and what waited for a far side that was away minutes or hours. Few, because each route has them.
 pub(crate) const ROUTE_DELIVERY_BOUNDS: &[std::time::Duration] = &[

@@ -90,25 +90,41 @@ fn without_payload(text: &str, payload: &str) -> String {
     text.split_inclusive(|letter| QUOTES.contains(&letter) || letter == ' ').map(part_without).collect()
 }
 
-/// Logs an error and where to read more. The message that started the run is left out.
+/// Logs an error and where to read more. The message that started the run is left out, and a place where there is none.
 fn tell_log(tenant: &Tenant, definition: &Definition, error: &RunError<'_>, count: u64) {
-    let RunError { code, column, .. } = *error;
-    let line = definition.line_of_file(error.line);
+    let RunError { code, .. } = *error;
+    let has_place = error.line > 0;
+    let line = has_place.then(|| definition.line_of_file(error.line));
+    let column = has_place.then_some(error.column);
     let topic = format!("{}/Error", definition.sys_topic());
-    tracing::warn!(
-        target: "lot",
-        tenant = &*tenant.name,
-        definition = &**definition.name(),
-        kind = definition.kind().title(),
-        origin = %definition.deployed.origin,
-        code,
-        error = logged_text(&tenant.programs().variables, error.message, error.payload),
-        line,
-        column,
-        count,
-        topic,
-        "program failed"
-    );
+    // The message of a line is a constant.
+    macro_rules! tell {
+        ($message:literal) => {
+            tracing::warn!(
+                target: "lot",
+                tenant = &*tenant.name,
+                definition = &**definition.name(),
+                kind = definition.kind().title(),
+                origin = %definition.deployed.origin,
+                code,
+                error = logged_text(&tenant.programs().variables, error.message, error.payload),
+                line,
+                column,
+                count,
+                topic,
+                $message
+            )
+        };
+    }
+    match definition.kind() {
+        DefinitionKind::Route => tell!("route failed"),
+        DefinitionKind::Module => tell!("module failed"),
+        DefinitionKind::Action
+        | DefinitionKind::Model
+        | DefinitionKind::Rule
+        | DefinitionKind::Theme
+        | DefinitionKind::Panel => tell!("program failed"),
+    }
 }
 
 /// Writes a line of a definition to the log, without the values of secrets, for a thread whose turn is in use; of a flood only a part. It is published at its

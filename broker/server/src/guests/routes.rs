@@ -32,6 +32,7 @@ pub(super) mod runner;
 pub(super) mod seat;
 pub(crate) mod standing;
 pub(super) mod stored_post;
+mod told_failures;
 pub(super) mod version;
 
 use std::sync::Arc;

@@ -402,11 +402,14 @@ impl Driver {
         self.record(&version, &RunError { code: "ROUTE_PANIC", message: REASON, ..RunError::default() }, 0);
     }
 
-    /// Tells that the instance is not connected, and what was handed over to it when that was so.
+    /// Tells that the instance is not connected, and what was handed over to it when that was so. The log is told first, and then at doubled counts.
     fn failed(&self, version: &Version, (code, reason): (&str, &str), handed: Option<&Handed>) {
         let payload: &[u8] = handed.map_or(&[], |handed| &handed.payload);
-        let error = records::logged_text(&self.tenant.programs().variables, reason, payload);
-        warn!(target: "routes", route = &**version.definition.name(), reason = code, error, "route not connected");
+        if let Some(count) = self.route.count_failure(reason) {
+            let error = records::logged_text(&self.tenant.programs().variables, reason, payload);
+            let route = &**version.definition.name();
+            warn!(target: "routes", route, reason = code, error, count, "route not connected");
+        }
         let message = handed.map(|handed| format!("{}: {reason}", handed.event));
         let error = RunError {
             code,

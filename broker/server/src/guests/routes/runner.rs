@@ -28,6 +28,7 @@ use super::outbox::RouteOutbox;
 use super::probing::Probing;
 use super::questions::{Answer, Questions, refused};
 use super::standing::{Connection, DeliveryFigures, STOPPED, Standing};
+use super::told_failures::ToldFailures;
 use super::version::Version;
 use crate::guests::route_orders::RouteOrder;
 use crate::process::clock::definitions_now;
@@ -62,6 +63,7 @@ pub(super) struct SharedRoute {
     pub(super) outbox: RouteOutbox,
     pub(super) questions: Questions,
     pub(super) standing: Standing,
+    pub(super) told_failures: ToldFailures,
     pub(super) is_closed: bool,
     /// Only people can correct what is wrong with the version of this number.
     pub(super) stands_still: bool,
@@ -129,6 +131,7 @@ impl RouteRunner {
             outbox: RouteOutbox::default(),
             questions: Questions::default(),
             standing: Standing::new(now),
+            told_failures: ToldFailures::default(),
             is_closed: false,
             stands_still: false,
             is_alone: false,
@@ -472,6 +475,11 @@ impl RouteRunner {
         self.shared.lock().standing.refused_write().map(str::to_owned)
     }
 
+    /// Counts a reason why an instance is not connected; gives the count where the log is to be told.
+    pub(in crate::guests) fn count_failure(&self, reason: &str) -> Option<u64> {
+        self.shared.lock().told_failures.count(reason)
+    }
+
     /// Changes its standing, which is published then.
     pub(in crate::guests) fn update(&self, change: impl FnOnce(&mut Standing)) {
         self.shared.lock().heard_of(change);
@@ -486,6 +494,7 @@ impl SharedRoute {
         change(&mut self.standing);
         if before > 0 && self.standing.unproven() == 0 {
             self.places.iter_mut().for_each(|place| place.connections += 1);
+            self.told_failures.clear();
             self.call_all();
         }
     }
@@ -494,6 +503,7 @@ impl SharedRoute {
         self.number += 1;
         self.asked_probe = None;
         self.standing.begins_anew(now);
+        self.told_failures.clear();
         self.stands_still = false;
         self.is_alone = false;
         self.standing.paths_are(BTreeMap::new(), None, now);

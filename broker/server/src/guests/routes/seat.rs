@@ -177,6 +177,7 @@ impl RouteSeat {
         if let Some(place) = shared.places.get_mut(self.instance) {
             place.connections += 1;
         }
+        shared.told_failures.clear();
         // Those that pause try again: the far side is there.
         shared.call_all();
     }
