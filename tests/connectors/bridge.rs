@@ -607,6 +607,26 @@ fn a_broker_is_trusted_by_its_certificate() {
 }
 
 #[test]
+fn a_port_with_tls_is_told_to_a_bridge_without() {
+    let authority = Authority::new();
+    let signed = authority.server("localhost");
+    let far = options()
+        .variable("LOTMQ_TLS_CERTIFICATE", signed.certificate.to_str().unwrap())
+        .variable("LOTMQ_TLS_KEY", signed.key.to_str().unwrap())
+        .variable("LOTMQ_LISTENER_MQTTS_PORT", "0")
+        .variable("LOTMQ_LISTENER_MQTTS_BIND", "127.0.0.1")
+        .variable("LOTMQ_LISTENER_WSS_PORT", "off")
+        .start();
+    let port = far.listener("mqtts").rsplit(':').next().unwrap().parse().unwrap();
+    let broker = broker();
+    let mut standing = Standing::of(&broker, "Up");
+    broker.command_ok(&bridge(port, "", &mapping("M", "up/#", "up/#", "out")));
+    standing.until(
+        "a server of TLS answers there, and this connection is without TLS: USE_TLS TRUE in its section",
+    );
+}
+
+#[test]
 fn a_slow_link_is_waited_for() {
     let Some(mosquitto) = Mosquitto::start(ANYBODY) else { return };
     let link = Link::to(mosquitto.port);

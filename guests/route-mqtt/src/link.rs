@@ -544,9 +544,7 @@ impl Link {
     pub(crate) fn next_event(&mut self) -> Result<Option<Event>, Broken> {
         loop {
             let bytes = self.input.get(self.consumed..).unwrap_or_default();
-            let no_mqtt =
-                |error: &dyn std::fmt::Display| Broken(format!("what it sends is no MQTT: {error}"));
-            let Some(header) = fixed_header(bytes, u32::MAX).map_err(|error| no_mqtt(&error))? else {
+            let Some(header) = fixed_header(bytes, u32::MAX).map_err(|error| no_mqtt(bytes, &error))? else {
                 return Ok(None);
             };
             let length = header.packet_len();
@@ -555,7 +553,7 @@ impl Link {
             }
             let Some(packet) = bytes.get(usize::from(header.header_len)..length) else { return Ok(None) };
             let packet = ServerPacket::decode(&header, packet, self.dialect.version)
-                .map_err(|error| no_mqtt(&error))?;
+                .map_err(|error| no_mqtt(bytes, &error))?;
             let said = Said::of(packet);
             self.consumed += length;
             if let Some(event) = self.handle(said)? {
@@ -763,6 +761,17 @@ fn inbound(publish: &Publish<'_>) -> Inbound {
 
 fn unencodable(error: EncodeError) -> Broken {
     Broken(error.to_string())
+}
+
+/// What is said of bytes that are no MQTT. A server of TLS answers those without it with an alert (RFC 8446 §6), or, seldom, a handshake.
+fn no_mqtt(bytes: &[u8], error: &dyn std::fmt::Display) -> Broken {
+    Broken(match bytes {
+        [0x15 | 0x16, 0x03, ..] => {
+            "a server of TLS answers there, and this connection is without TLS: USE_TLS TRUE in its section"
+                .to_owned()
+        }
+        _ => format!("what it sends is no MQTT: {error}"),
+    })
 }
 
 #[cfg(test)]

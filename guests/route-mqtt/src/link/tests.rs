@@ -310,6 +310,9 @@ fn what_is_no_mqtt_ends_the_connection() {
     link.receive(b"HTTP/1.1 200 OK\r\n", 0);
     assert!(link.next_event().unwrap_err().0.starts_with("what it sends is no MQTT: "));
     let mut link = connected(ProtocolVersion::V5, &[]);
+    link.receive(&[0x15, 3, 3, 0, 2, 2, 70], 0);
+    assert!(link.next_event().unwrap_err().0.starts_with("a server of TLS answers there"));
+    let mut link = connected(ProtocolVersion::V5, &[]);
     let mut bytes = Vec::new();
     let id = PacketId::new(3).unwrap();
     encode_suback(&mut bytes, ProtocolVersion::V5, id, Properties::EMPTY, &[ReasonCode::NotAuthorized])
