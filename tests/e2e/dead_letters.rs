@@ -264,9 +264,13 @@ fn wrong_commands_are_told_and_what_is_of_another_user_is_left_alone() {
     ] {
         assert_eq!(broker.command(command).code(), code, "{command}");
     }
-    let none = broker.command_ok("-removeDeadLetters Line 2 1 2");
-    assert_eq!((&none.data()["count"], &none.data()["missing"]), (&0.into(), &serde_json::json!([1, 2])));
-    assert_eq!(none.message(), "0 dead letter(s) removed. No dead letter has the number 1, 2.");
+    for (verb, done) in [("remove", "removed"), ("replay", "handed to the route again")] {
+        let none = broker.command(&format!("-{verb}DeadLetters Line 2 1 2"));
+        assert_eq!((none.code(), &none.data()["count"]), ("NOT_FOUND", &0.into()), "{none:?}");
+        assert_eq!(none.data()["missing"], serde_json::json!([1, 2]));
+        let told = format!("0 dead letter(s) {done}. No dead letter has the number 1, 2.");
+        assert_eq!(none.message(), told);
+    }
     broker.command_ok("-addUser cfg password");
     broker.command_ok("-changeUserSettings cfg AllowedSystemConfiguration true");
     let cfg = ("cfg", "password");

@@ -112,7 +112,7 @@ fn replay(call: &mut Call<'_>) -> Result<Done, Refusal> {
         return Err(Refusal { message, errors, data: Some(data), ..Refusal::default() });
     }
     match &taken.stopped {
-        None => Ok(told(&taken, "handed to the route again").with_data(data)),
+        None => told(&taken, "handed to the route again", data),
         Some(reason) => {
             let message = format!("{count} dead letter(s) handed to the route again, and no more: {reason}.");
             let errors = vec![problem("REPLAY_STOPPED", &message)];
@@ -123,25 +123,28 @@ fn replay(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let taken = take(call, false)?;
-    Ok(told(&taken, "removed").with_data(data(&taken)))
+    told(&taken, "removed", data(&taken))
 }
 
-/// What was done, with the numbers that no dead letter has.
-fn told(taken: &LettersTaken, done: &str) -> Done {
+/// What was done. Refused where a number is that of no dead letter: those of the others are done.
+fn told(taken: &LettersTaken, done: &str, data: Value) -> Result<Done, Refusal> {
     let (count, missing) = (taken.letters, &taken.missing);
     if missing.is_empty() {
-        return Done::new(match count {
+        let text = match count {
             0 => "No dead letters.".to_owned(),
             _ => format!("{count} dead letter(s) {done}."),
-        });
+        };
+        return Ok(Done::new(text).with_data(data));
     }
     let shown: Vec<String> = missing.iter().take(MISSING_SHOWN).map(u64::to_string).collect();
     let more = match missing.len().saturating_sub(MISSING_SHOWN) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let text = format!("No dead letter has the number {}{more}.", shown.join(", "));
-    Done::new(format!("{count} dead letter(s) {done}. {text}")).with_warning("NOT_FOUND", &text)
+    let message =
+        format!("{count} dead letter(s) {done}. No dead letter has the number {}{more}.", shown.join(", "));
+    let errors = vec![problem("NOT_FOUND", &message)];
+    Err(Refusal { message, errors, data: Some(data), ..Refusal::default() })
 }
 
 fn skip(call: &mut Call<'_>) -> Result<Done, Refusal> {
