@@ -329,7 +329,7 @@ fn a_full_mailbox_refuses_what_arrives_and_counts_it() {
     let told = status(&mut stands, |status| status["messages"]["failed"].as_u64() >= Some(4));
     assert_eq!(told["messages"]["succeeded"], 0);
     let report = broker.command_ok("-lotDiagnostic route R");
-    assert_eq!(report.data()["lastError"]["code"], "MAILBOX_FULL");
+    assert_eq!(report.data()["lastError"]["code"], "OUTBOX_FULL");
     let mut answers = watch(&broker, "answer/#");
     broker.command_ok(&route("R", "", ""));
     for number in 0..3 {

@@ -336,7 +336,7 @@ fn a_full_outbox_makes_publishers_wait_and_sheds_what_promises_nothing() {
     publish(&mut publisher, "elsewhere", "x");
     assert!(!held_back.is_finished());
     let report = broker.command_ok("-lotDiagnostic route Line");
-    assert_eq!(report.data()["lastError"]["code"], "MAILBOX_FULL", "{report:?}");
+    assert_eq!(report.data()["lastError"]["code"], "OUTBOX_FULL", "{report:?}");
     assert!(report.data()["lastError"]["message"].as_str().unwrap().contains("the outbox is full: "));
     let far = FarSide::at(address);
     assert_eq!(far.take(4), vec![payload; 4]);

@@ -50,6 +50,7 @@ pub const RUN_CODES: &[&str] = &[
     "MODULE_WORLD",
     "NOT_RESTORED",
     "NOT_TRIGGERED",
+    "OUTBOX_FULL",
     "PATTERN",
     "PYTHON_BUSY",
     "PYTHON_ERROR",

@@ -333,7 +333,7 @@ pub(super) fn events_not_taken(
     let (code, counter) = match error {
         PostError::TooManyHops { .. } => ("HOP_LIMIT", &counters.hops_exceeded),
         PostError::Stopped => (records::STOPPED, &counters.guest_events_dropped),
-        PostError::Full { .. } | _ => (records::MAILBOX_FULL, &counters.guest_events_dropped),
+        PostError::Full { .. } | _ => (records::full_code(definition), &counters.guest_events_dropped),
     };
     counter.add(count);
     // What the broker itself publishes about guests must not go round for ever: it is counted, not recorded.

@@ -25,8 +25,10 @@ use lotmq_core::turn::internal;
 /// Definitions whose changed error record waits to be published; more than this are published together by the next sweep of all.
 const CHANGED_MAX: usize = 10_000;
 
-/// Code of an event that a full mailbox did not take.
-pub(super) const MAILBOX_FULL: &str = "MAILBOX_FULL";
+/// Code of an event that a definition had no room for: in its mailbox or, of a route, in its outbox.
+pub(super) fn full_code(definition: &Definition) -> &'static str {
+    if definition.kind() == DefinitionKind::Route { "OUTBOX_FULL" } else { "MAILBOX_FULL" }
+}
 
 /// Code of an event for a definition that was stopped.
 pub(super) const STOPPED: &str = "STOPPED";
@@ -414,7 +416,7 @@ pub(super) fn refused(turn: &Turn, definition: &Definition) {
     turn.core.counters.guest_errors.add(refused);
     let first = definition.activity.last_error();
     let is_stopped = first.as_ref().is_some_and(|first| first.code == STOPPED);
-    let code = if is_stopped { STOPPED } else { MAILBOX_FULL };
+    let code = if is_stopped { STOPPED } else { full_code(definition) };
     let reason = first.filter(|first| first.code == code).map(|first| format!(": {}", first.message));
     let message = format!("{refused} more events were not taken{}", reason.unwrap_or_default());
     let error = RunError { code, message: &message, ..RunError::default() };

@@ -154,6 +154,8 @@ codes! {
             "At the start of the broker the text of a stored definition did not compile, as after an upgrade whose limits it exceeds. It does nothing until a text that compiles is deployed under its name, is not lost, and runs again when the former version is started; whatever a rule was about is denied meanwhile."
         NOT_TRIGGERED "this kind of event does not start a model"
             "A module of world model was started by something other than a message."
+        OUTBOX_FULL "messages came faster than the route handed them over"
+            "Messages waited for the route until no more fitted into its outbox, and further ones were dropped and counted. See whether the other side is there (`lotmq routes`), and how much may wait: BUFFER_MAX_BYTES, BUFFER_MODE and OVERLOAD_POLICY in its ROUTE_CONFIG."
         PATTERN "a regular expression could not be searched"
             "The pattern is wrong, or its search took too many steps; it counted as no match. Patterns that come together at run time are only checked then."
         PYTHON_BUSY "a script was busy"
