@@ -80,6 +80,8 @@ pub enum TlsContents {
         root: PathBuf,
         /// Where below the root.
         below: String,
+        /// The root as messages name it.
+        within: String,
     },
     /// Here.
     Text(Zeroizing<String>),
@@ -108,8 +110,15 @@ impl fmt::Display for TlsSource {
 #[non_exhaustive]
 pub enum TlsFault {
     /// A file could not be read.
-    #[error("{0} cannot be read: {1}")]
-    Unreadable(String, io::Error),
+    #[error("{what} cannot be read: {reason}; it is looked for below {within}")]
+    Unreadable {
+        /// Setting and file.
+        what: String,
+        /// Why not.
+        reason: io::Error,
+        /// The folder that its path begins in.
+        within: String,
+    },
     /// A file is too large.
     #[error("{0} is larger than {CERTIFICATE_FILE_BYTES_MAX} bytes")]
     TooLarge(String),
@@ -273,7 +282,12 @@ impl TlsSource {
     }
 
     fn file_bytes(&self) -> Result<Zeroizing<Vec<u8>>, TlsFault> {
-        let unreadable = |reason| TlsFault::Unreadable(self.to_string(), reason);
+        let within = match &self.contents {
+            TlsContents::File { within, .. } => within,
+            TlsContents::Text(_) => "",
+        };
+        let unreadable =
+            |reason| TlsFault::Unreadable { what: self.to_string(), reason, within: within.to_owned() };
         let file = self.opened().map_err(unreadable)?;
         let mut bytes = Zeroizing::new(Vec::new());
         file.take(CERTIFICATE_FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;

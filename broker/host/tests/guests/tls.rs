@@ -42,7 +42,8 @@ pub(crate) fn greeter(config: Arc<ServerConfig>) -> u16 {
 
 fn in_file(path: &Path) -> TlsSource {
     let (root, below) = (path.parent().unwrap().to_owned(), path.file_name().unwrap().to_str().unwrap());
-    let contents = TlsContents::File { named: below.to_owned(), root, below: below.to_owned() };
+    let within = root.display().to_string();
+    let contents = TlsContents::File { named: below.to_owned(), root, below: below.to_owned(), within };
     TlsSource { setting: "S: PATH".to_owned(), contents }
 }
 

@@ -34,9 +34,9 @@ pub(crate) enum NoFolder {
     #[error("{section}: {key} is '{value}', which is not a path below a folder, without '.' and '..'")]
     Path { section: String, key: &'static str, value: String },
     #[error(
-        "{section}: {key} is '{value}', which is below none of routes.file_roots; put a folder around it there, or write a path that does not begin with /, for a folder below the first of them or, where there are none, below the data directory"
+        "{section}: {key} is '{value}', which is below none of routes.file_roots; put a folder around it there, or write a path that does not begin with /: it lies below {first}"
     )]
-    Outside { section: String, key: &'static str, value: String },
+    Outside { section: String, key: &'static str, value: String, first: String },
     #[error(
         "{section}: module '{module}' was not granted file-read:{value} or file-write:{value}; -grantModule {module} -grant \"file-read:{value}\" grants reading"
     )]
@@ -55,19 +55,38 @@ pub(super) struct Site {
     /// Folder of the tenant, in the data directory.
     pub(super) own: PathBuf,
     pub(super) data_directory: PathBuf,
+    /// Whether the owner may know where the data directory is.
+    pub(super) is_of_administrator: bool,
     /// Bytes that stay free on each disk; 0 for none.
     pub(super) reserve_bytes: u64,
 }
 
 impl Site {
-    /// What the operator says of the folders of an owner in a tenant.
-    pub(super) fn of(config: &Config, tenant: &str, owner: Option<&Owner>) -> Self {
+    /// What the operator says of the folders of an owner in a tenant; whether he is an administrator is to be known.
+    pub(super) fn of(
+        config: &Config,
+        tenant: &str,
+        (owner, is_of_administrator): (Option<&Owner>, bool),
+    ) -> Self {
         let of_tenant = of_tenant(&config.data.path, tenant);
         Self {
             roots: config.routes.file_roots.iter().map(Into::into).collect(),
             own: of_owner(&of_tenant, owner),
             data_directory: config.data.path.clone(),
+            is_of_administrator,
             reserve_bytes: config.limits.disk_reserve_bytes,
+        }
+    }
+
+    /// A folder as messages name it: with all of its path for those who may know that.
+    pub(super) fn shown(&self, folder: &Path) -> String {
+        let below_data = folder.strip_prefix(&self.data_directory);
+        match below_data {
+            _ if self.is_of_administrator => {
+                std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()).display().to_string()
+            }
+            Ok(below) => format!("{} of the data directory", below.display()),
+            Err(_) => "the first of routes.file_roots".to_owned(),
         }
     }
 
@@ -195,7 +214,8 @@ pub(super) fn place(
     };
     let section = section.to_owned();
     let Some((root, below)) = found else {
-        return Err(NoFolder::Outside { section, key, value: value.to_owned() });
+        let first = roots.first().map(|root| site.shown(root)).unwrap_or_default();
+        return Err(NoFolder::Outside { section, key, value: value.to_owned(), first });
     };
     match plain(below) {
         Some(below) => Ok((root.clone(), below)),
@@ -274,7 +294,7 @@ mod tests {
         }
         let own = data_directory.join("files/default");
         let roots = vec![place.join("srv"), place.join("more")];
-        Site { roots, own, data_directory, reserve_bytes: 7 }
+        Site { roots, own, data_directory, is_of_administrator: true, reserve_bytes: 7 }
     }
 
     #[test]
@@ -357,7 +377,12 @@ mod tests {
         let site = Site { roots: Vec::new(), ..site(place.path()) };
         assert_eq!(made("logs", &site, ValueGrant::all()).unwrap()["log"].root, site.own);
         assert!(site.own.is_dir());
-        assert!(matches!(made("/srv/x", &site, ValueGrant::all()), Err(NoFolder::Outside { .. })));
+        let own = site.own.display().to_string();
+        for (is_of_administrator, first) in [(true, &*own), (false, "files/default of the data directory")] {
+            let site = Site { is_of_administrator, ..site.clone() };
+            let told = made("/srv/x", &site, ValueGrant::all()).unwrap_err().to_string();
+            assert!(told.ends_with(&format!("does not begin with /: it lies below {first}")), "{told}");
+        }
     }
 
     #[test]

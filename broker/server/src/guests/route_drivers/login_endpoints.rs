@@ -58,7 +58,7 @@ pub(crate) fn login_endpoints(
         Some(found) => return Err(NoLoginEndpoints::NotObjects { found: found.clone() }),
     };
     let bounds = PlaceBounds { granted: Some(GrantedPlaces { module, places }), ..PlaceBounds::default() };
-    let site = Site::of(config, tenant, None);
+    let site = Site::of(config, tenant, (None, true));
     let made = members.iter().map(|(name, settings)| {
         let Json::Object(settings) = settings else {
             return Err(NoLoginEndpoints::NotObjects { found: settings.clone() });

@@ -212,7 +212,8 @@ impl Named {
         }
         let (root, below) = place(section, self.setting, &self.value, site).map_err(NoTls::Place)?;
         site.check(&root).map_err(NoTls::Place)?;
-        Ok(TlsSource { setting, contents: TlsContents::File { named: self.value, root, below } })
+        let within = site.shown(&root);
+        Ok(TlsSource { setting, contents: TlsContents::File { named: self.value, root, below, within } })
     }
 }
 
@@ -531,6 +532,7 @@ mod tests {
             roots: vec![root.to_owned()],
             own: place.path().join("data/files/default"),
             data_directory: place.path().join("data"),
+            is_of_administrator: true,
             reserve_bytes: 0,
         };
         let told = |value: &str, root: &Path| {
@@ -542,6 +544,7 @@ mod tests {
         std::fs::create_dir(&certs).unwrap();
         let (reason, may_pass) = told("a.pem", &certs);
         assert!(reason.starts_with("PLC_CONFIG: SERVER_CA_CERT_PATH: 'a.pem' cannot be read"), "{reason}");
+        assert!(reason.ends_with(&format!("; it is looked for below {}", certs.display())), "{reason}");
         assert!(may_pass);
         for (value, root, expected) in [
             (

@@ -14,6 +14,7 @@ use super::{Driver, Ended};
 use crate::guests::HasPrograms as _;
 use crate::guests::guest_id::guest_id;
 use crate::guests::in_common;
+use crate::guests::rights;
 use crate::guests::route_drivers::endpoints::{GrantedPlaces, PlaceBounds, SectionTls, endpoints};
 use crate::guests::route_drivers::folders::{self, folders};
 use crate::guests::route_drivers::grants;
@@ -128,7 +129,8 @@ impl Driver {
 
     /// What the operator says of folders and files of routes, of this owner.
     fn site(&self, owner: Option<&Owner>) -> folders::Site {
-        folders::Site::of(&self.hosting.config, &self.tenant.name, owner)
+        let is_of_administrator = rights::is_of_administrator(&self.tenant, owner);
+        folders::Site::of(&self.hosting.config, &self.tenant.name, (owner, is_of_administrator))
     }
 
     /// The folders that the version names, as it may use them.
