@@ -147,6 +147,22 @@ fn seats_come_and_go_with_the_version_and_each_has_one_driver() {
 }
 
 #[test]
+fn why_instances_are_not_connected_is_counted_together_until_one_is() {
+    let running = Running::start("none");
+    let route = route(&running, 2);
+    let [first, second] = [0, 1].map(|instance| RouteSeat::new(&route, instance));
+    let now = Timestamp::UNIX_EPOCH;
+    let (number, _) = first.current().unwrap();
+    let count = || route.count_failure("nobody is there");
+    assert_eq!([count(), count(), count()], [Some(1), Some(2), None]);
+    second.connected(number, now);
+    assert_eq!([count(), count()], [Some(1), Some(2)]);
+    route.replace(version(&running, 2));
+    assert_eq!(count(), Some(1));
+    running.server.stop();
+}
+
+#[test]
 fn what_only_people_can_correct_stops_all_and_another_version_goes_on() {
     let running = Running::start("none");
     let route = route(&running, 2);
