@@ -85,6 +85,13 @@ fn a_route_serves_http_between_messages() {
     send(&broker, "answers", "very");
     assert_eq!(client.join().unwrap(), (200, "very".to_owned()));
     assert_eq!(asked(address, "POST", "/publish/other", "x"), (403, "not-allowed".to_owned()));
+    // What is no message is told with its topic.
+    assert_eq!(asked(address, "POST", "/publish/asked/+", "x"), (403, "not-allowed".to_owned()));
+    eventually("the report", || {
+        let told = broker.command_ok("-lotDiagnostic route Line").data()["lastError"].clone();
+        let is_told = told["message"].as_str()?.contains("'asked/+' is no topic to publish to");
+        (is_told && told["code"] == "MESSAGE_INVALID").then_some(())
+    });
     // A trap costs what waits, and nothing behind it.
     assert_eq!(asked(address, "GET", "/trap", "").0, 503);
     eventually("it serves again", || {

@@ -9,6 +9,9 @@ pub(crate) const CODE_INVALID: &str = "GUEST_CODE_INVALID";
 /// Code of what a module wanted and was not granted.
 pub const GRANT_MISSING: &str = "GRANT_MISSING";
 
+/// Code of a message that a route brought and that is none.
+pub(crate) const MESSAGE_INVALID: &str = "MESSAGE_INVALID";
+
 /// Around the grant in the text of a run that ended for want of it.
 const WANTED: [&str; 2] = ["it wanted '", "', which it was not granted"];
 
@@ -41,6 +44,7 @@ pub const RUN_CODES: &[&str] = &[
     "INPUT_RESERVED",
     "KEEP_LIMIT",
     "MAILBOX_FULL",
+    MESSAGE_INVALID,
     "MESSAGE_PAUSED",
     "METRIC_LIMIT",
     "MODEL_NOT_FOUND",

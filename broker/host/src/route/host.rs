@@ -8,8 +8,9 @@ use super::{
     properties::IngestedMessage,
 };
 use crate::{
-    Capability, RunContext,
+    Capability, RunContext, Severity,
     fiber::{FiberServices, FiberState, OnFiber},
+    texts::MESSAGE_INVALID,
 };
 use std::{pin::Pin, sync::Arc};
 
@@ -67,7 +68,7 @@ impl retained::Host for RouteState {
 
 impl ingest::Host for RouteState {
     async fn publish(&mut self, messages: Vec<ingest::Arrival>) -> Result<(), IngestError> {
-        let messages = self.checked(messages).ok_or(IngestError::NotAllowed)?;
+        let messages = self.checked(messages)?;
         let services = Arc::clone(&self.services);
         let run = self.fiber.run;
         self.fiber.waits(async move |_| services.ingest(run, messages).await).await
@@ -75,13 +76,20 @@ impl ingest::Host for RouteState {
 }
 
 impl RouteState {
-    /// Messages that the route may bring; `None` when one of them is none, or is not granted.
-    fn checked(&self, messages: Vec<ingest::Arrival>) -> Option<Vec<IngestedMessage>> {
+    /// Messages that the route may bring.
+    ///
+    /// # Errors
+    /// `NotAllowed` when one of them is none, which is reported, or is not granted.
+    fn checked(&self, messages: Vec<ingest::Arrival>) -> Result<Vec<IngestedMessage>, IngestError> {
         let bounds = self.services.message_bounds();
-        let is_granted = |arrival: &IngestedMessage| self.fiber.may(Capability::WriteTopic, &arrival.topic);
-        messages
-            .into_iter()
-            .map(|arrival| IngestedMessage::checked(arrival, &bounds).filter(is_granted))
-            .collect()
+        let checked = |arrival| match IngestedMessage::checked(arrival, &bounds) {
+            Ok(message) if self.fiber.may(Capability::WriteTopic, &message.topic) => Ok(message),
+            Ok(_) => Err(IngestError::NotAllowed),
+            Err(invalid) => {
+                self.services.report(&self.fiber.run, Severity::Error, MESSAGE_INVALID, &invalid);
+                Err(IngestError::NotAllowed)
+            }
+        };
+        messages.into_iter().map(checked).collect()
     }
 }

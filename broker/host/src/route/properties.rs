@@ -4,7 +4,11 @@ use super::bindings::lotmq::guest::{ingest, message_properties as generated, typ
 use crate::{
     BorrowedMessage, MessageBounds, OwnedMessage, Qos,
     properties::{MessageProperties, PayloadFormat, UserProperty, seconds_left},
+    texts::cut,
 };
+
+/// Bytes of a topic that are shown in a message about it.
+const TOPIC_SHOWN_BYTES: usize = 200;
 
 /// A message that a route brings.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,11 +34,24 @@ impl IngestedMessage {
         BorrowedMessage { qos: *qos, retain: *retain, properties, ..BorrowedMessage::new(topic, payload) }
     }
 
-    /// What the guest brought; `None` when a topic or a property is not valid, or beyond the bounds.
-    pub(super) fn checked(arrival: ingest::Arrival, bounds: &MessageBounds) -> Option<IngestedMessage> {
+    /// What the guest brought.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people, when its topic or a property is not valid, or beyond the bounds.
+    pub(super) fn checked(
+        arrival: ingest::Arrival,
+        bounds: &MessageBounds,
+    ) -> Result<IngestedMessage, String> {
         let ingest::Arrival { topic, payload, qos, retain, properties } = arrival;
-        if lotmq_router::topic_name_valid(&topic).is_err() || !bounds.include_topic(&topic) {
-            return None;
+        let shown = || cut(&topic, TOPIC_SHOWN_BYTES);
+        if let Err(reason) = lotmq_router::topic_name_valid(&topic) {
+            return Err(format!("'{}' is no topic to publish to: {reason}", shown()));
+        }
+        if !bounds.include_topic(&topic) {
+            return Err(format!(
+                "topic '{}' is longer or deeper than limits.topic_bytes and topic_levels",
+                shown()
+            ));
         }
         let properties = properties.map(MessageProperties::from).unwrap_or_default();
         let qos = match qos {
@@ -42,9 +59,12 @@ impl IngestedMessage {
             types::Qos::AtLeastOnce => Qos::AtLeastOnce,
             types::Qos::ExactlyOnce => Qos::ExactlyOnce,
         };
-        let encoded = properties.encoded(bounds)?.properties().raw().to_vec();
+        let Some(encoded) = properties.encoded(bounds) else {
+            return Err(format!("a property of the message to '{}' is not valid, or too large", shown()));
+        };
+        let encoded = encoded.properties().raw().to_vec();
         let expiry_seconds = properties.expiry_seconds;
-        Some(IngestedMessage { topic, payload, qos, retain, properties: encoded, expiry_seconds })
+        Ok(IngestedMessage { topic, payload, qos, retain, properties: encoded, expiry_seconds })
     }
 }
 
@@ -129,7 +149,7 @@ mod tests {
             ("bad\u{1}", "plain", &lenient, false),
         ] {
             let checked = IngestedMessage::checked(arrival(topic, tag), bounds);
-            assert_eq!(checked.is_some(), is_taken, "{topic:?} {tag:?} {bounds:?}");
+            assert_eq!(checked.is_ok(), is_taken, "{topic:?} {tag:?} {bounds:?}");
         }
     }
 }

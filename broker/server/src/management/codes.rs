@@ -136,6 +136,8 @@ codes! {
             "KEEP was refused because the definitions of this user, or of all together, keep as much as they may (docs/limits.md), or the value is too long. The message says which. Delete what is not needed with DELETE TOPIC; `lotmq cmd -listKept` shows what there is, and whose it is."
         MAILBOX_FULL "events came faster than they were handled"
             "Events waited for the definition until no more fitted, and further ones were dropped and counted. Make the run shorter, let it be triggered by fewer topics, or slow the senders down."
+        MESSAGE_INVALID "a route brought a message that is none"
+            "The guest of a route wanted to publish to a topic with a wildcard or a character that no topic has, to one that is longer or deeper than [limits] allow, or with such a property. The message names the topic; nothing of what came in the same call was published."
         MESSAGE_PAUSED "a message that stopped runs is not tried again yet"
             "Runs for a message with this topic and payload were stopped by force, more than once. It is refused and counted for a while, 0.1 seconds at first and up to a minute; the definition goes on with others. The records before say what stopped the runs."
         METRIC_LIMIT "a guest has too many counters and gauges"
