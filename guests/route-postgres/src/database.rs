@@ -318,7 +318,6 @@ impl Postgres {
     }
 }
 
-
 /// Errors of a name that is not there.
 const UNDEFINED_COLUMN: &str = "42703";
 const UNDEFINED_TABLE: &str = "42P01";
