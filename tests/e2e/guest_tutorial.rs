@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Broker, Lines, eventually, free_address};
 
-use crate::guests::installed;
+use crate::guest_languages::installed;
 use crate::lot_pages::{Block, blocks};
 use crate::memcached::Memcached;
 use crate::{LOTMQ, options};
