@@ -368,7 +368,7 @@ impl Checker<'_, '_, '_> {
         let spans = (left.span, right.span);
         let (left, right) = (self.boxed(left), self.boxed(right));
         let sides = [(&*left, spans.0), (&*right, spans.1)];
-        if !constant::is_reported(self, operator, sides) {
+        if !constant::is_reported(self, sides) {
             text::warn_of_compared_text(self, operator, sides);
         }
         ExpressionKind::Compare { operator, left, right }

@@ -62,8 +62,7 @@ pub(super) fn is_zero(constant: &Constant) -> bool {
     number(constant) == Some(0.0)
 }
 
-/// A number, if it is one.
-pub(super) fn number(constant: &Constant) -> Option<f64> {
+fn number(constant: &Constant) -> Option<f64> {
     match constant {
         Constant::Int(number) => Some(*number as f64),
         Constant::Double(number) => Some(*number),
