@@ -20,7 +20,7 @@ use crate::lasting_connection::LastingConnection;
 /// Lines of `-l` that may wait for their acknowledgement; below every server's Receive Maximum that we know of.
 const IN_FLIGHT_MAX: usize = 16;
 
-/// Connections of `-l` that end one after the other without that anything was acknowledged, after which it may be the messages that end them.
+/// Connections of `-l` that end one after the other without that anything was acknowledged, or sent at QoS 0, after which it may be the messages that end them.
 const VAIN_CONNECTIONS_MAX: u32 = 5;
 
 /// Publish messages; options that mosquitto_pub has too are named as there.
@@ -202,7 +202,8 @@ impl<'a> Sender<'a> {
         loop {
             match self.connection.client.send_publish(publication) {
                 Ok(Some(id)) => self.waiting.push_back((Some(id), publication.clone())),
-                Ok(None) => {}
+                // Nobody acknowledges it, and it does not come again.
+                Ok(None) => self.vain = 0,
                 Err(error) => {
                     self.lost(error)?;
                     continue;
@@ -248,7 +249,7 @@ impl<'a> Sender<'a> {
                 error.context(format!("{acknowledged} lines were acknowledged, {waiting} were on their way"))
             }
         };
-        if self.vain > VAIN_CONNECTIONS_MAX {
+        if self.vain >= VAIN_CONNECTIONS_MAX {
             return Err(told(error));
         }
         self.connection.reopen(error, None, &Interruption::never()).map_err(told)?;
