@@ -306,14 +306,14 @@ impl Link {
         Exchanges { sent, received: received.map(|(id, it)| (*id, it.fingerprint)).collect() }
     }
 
-    /// Owners of the messages that the broker has not acknowledged.
-    pub(crate) fn owners(&self) -> impl Iterator<Item = Owner> {
-        self.unfinished.iter().filter_map(|(_, unfinished)| unfinished.owner)
-    }
-
     /// The same, if it may have changed since this was called.
     pub(crate) fn changed_exchanges(&mut self) -> Option<Exchanges> {
         std::mem::take(&mut self.has_exchanged).then(|| self.exchanges())
+    }
+
+    /// Owners of the messages that the broker has not acknowledged.
+    pub(crate) fn owners(&self) -> impl Iterator<Item = Owner> {
+        self.unfinished.iter().filter_map(|(_, unfinished)| unfinished.owner)
     }
 
     /// Subscribes to a filter, whose messages have the number as Subscription Identifier where there are such; gives the identifier of the packet.
