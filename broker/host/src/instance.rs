@@ -173,7 +173,10 @@ impl ActionInstance {
         self.store.data_mut().begin(run, deadline, event.trigger(), output);
         self.store.set_epoch_deadline(1);
         let result = self.call(event);
-        let missing = self.store.data_mut().missing();
+        let missing = match &result {
+            Ok(Err(_)) => self.store.data_mut().missing(),
+            Ok(Ok(_)) | Err(_) => Vec::new(),
+        };
         self.store.data_mut().end(event.trigger(), output);
         match result {
             Ok(Ok(outputs)) => RunOutcome::Done(outputs),

@@ -47,7 +47,7 @@ pub struct InlineRuns {
 /// A definition that a thread has for itself.
 struct Alone {
     runner: Arc<Runner>,
-    instance: Option<ActionInstance>,
+    instance: Option<Box<ActionInstance>>,
     version: u64,
 }
 
@@ -237,7 +237,7 @@ impl Held {
 
 impl Held {
     fn takes_batches(&self) -> bool {
-        self.taken.instance.as_ref().is_some_and(ActionInstance::takes_batches)
+        self.taken.instance.as_ref().is_some_and(|instance| instance.takes_batches())
     }
 
     fn run_batch(&mut self, batch: &MessageBatch, hops: u8) -> Option<BatchRuns> {
@@ -306,7 +306,7 @@ impl Runner {
         mailbox.is_pure && mailbox.activity == Activity::Idle
     }
 
-    fn begin_alone(&self) -> Option<(Option<ActionInstance>, u64)> {
+    fn begin_alone(&self) -> Option<(Option<Box<ActionInstance>>, u64)> {
         let mut mailbox = self.mailbox.lock();
         (mailbox.activity == Activity::Idle).then(|| Self::begin(&mut mailbox))
     }

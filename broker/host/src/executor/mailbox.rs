@@ -111,8 +111,8 @@ pub(crate) struct Mailbox {
     pub(crate) activity: Activity,
     /// When the turn of a worker that is under way, or was the last one, has begun; `None` of inline runs, which are short.
     pub(crate) turn_began: Option<Instant>,
-    /// The instance; taken out while it runs.
-    pub(crate) instance: Option<ActionInstance>,
+    /// The instance; taken out while it runs, so it is a pointer: a copy of it would be some hundred bytes.
+    pub(crate) instance: Option<Box<ActionInstance>>,
     /// Counts the versions of the guest: an instance of an older one is not put back.
     pub(crate) version: u64,
     /// [`RunnerSpec::is_pure`](super::RunnerSpec::is_pure) of that version.

@@ -504,7 +504,7 @@ impl Runner {
     }
 
     /// A worker takes it over: gives the instance, if there is one. `None` when it was closed meanwhile.
-    pub(super) fn begin_turn(&self) -> Option<(Option<ActionInstance>, u64)> {
+    pub(super) fn begin_turn(&self) -> Option<(Option<Box<ActionInstance>>, u64)> {
         let mut mailbox = self.mailbox.lock();
         let begun = (mailbox.activity == Activity::Ready).then(|| Self::begin(&mut mailbox))?;
         mailbox.turn_began = Some(Instant::now());
@@ -512,7 +512,7 @@ impl Runner {
     }
 
     /// The calling thread has it for itself from now on.
-    pub(super) fn begin(mailbox: &mut Mailbox) -> (Option<ActionInstance>, u64) {
+    pub(super) fn begin(mailbox: &mut Mailbox) -> (Option<Box<ActionInstance>>, u64) {
         mailbox.activity = Activity::Running;
         mailbox.turn_began = None;
         (mailbox.instance.take(), mailbox.version)
@@ -542,7 +542,7 @@ impl Runner {
     }
 
     /// The turn is over: puts the instance back, and the definition into the run queue when there is more to do.
-    pub(super) fn end_turn(&self, instance: Option<ActionInstance>, version: u64) {
+    pub(super) fn end_turn(&self, instance: Option<Box<ActionInstance>>, version: u64) {
         let mut mailbox = self.mailbox.lock();
         if mailbox.activity != Activity::Running {
             return;
@@ -651,7 +651,7 @@ impl Runner {
     }
 
     /// A new instance. When the pool is exhausted, those of idle definitions are dropped first.
-    pub(super) fn instance(&self) -> Result<ActionInstance, Trap> {
+    pub(super) fn instance(&self) -> Result<Box<ActionInstance>, Trap> {
         let (guest, services, grants, limits) = {
             let code = self.code.lock();
             (code.guest.clone(), code.services.clone(), code.grants.clone(), code.limits)
@@ -665,6 +665,7 @@ impl Runner {
             }
             Ok(_) | Err(_) => made,
         }
+        .map(Box::new)
     }
 
     /// Whether the next run is to be measured, after so many that are not counted yet.

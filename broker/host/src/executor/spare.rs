@@ -20,7 +20,8 @@ pub(super) struct Spares {
 
 #[derive(Default)]
 struct Instances {
-    waiting: Vec<ActionInstance>,
+    #[expect(clippy::vec_box, reason = "they are taken out and put back as pointers")]
+    waiting: Vec<Box<ActionInstance>>,
     /// How many were taken and not put back yet.
     taken: usize,
 }
@@ -63,7 +64,7 @@ pub(super) struct Taken<D: Deref<Target = Runner>> {
     pub(super) runner: D,
     /// The version in force when it was taken.
     version: u64,
-    pub(super) instance: Option<ActionInstance>,
+    pub(super) instance: Option<Box<ActionInstance>>,
 }
 
 impl<D: Deref<Target = Runner>> Taken<D> {
@@ -95,7 +96,7 @@ impl<D: Deref<Target = Runner>> Drop for Taken<D> {
         let is_room = instances.waiting.len() < SPARE_INSTANCES_MAX;
         // Asked under the lock, so that nothing gets in behind the clearing by `replace`.
         let is_current = spares.version() == self.version;
-        let is_good = |instance: &mut ActionInstance| is_room && is_current && !instance.is_poisoned();
+        let is_good = |instance: &mut Box<ActionInstance>| is_room && is_current && !instance.is_poisoned();
         instances.waiting.extend(self.instance.take_if(is_good));
     }
 }
