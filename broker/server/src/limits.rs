@@ -497,12 +497,11 @@ pub(crate) const ROUTE_MAILBOX_MESSAGES_MAX: usize = 10_000;
 /// Bytes of them, with 64 for each message.
 pub(crate) const ROUTE_MAILBOX_BYTES_MAX: usize = 16 << 20;
 
-/// Messages of an outbox that stay in memory from when they come, so that a route which is behind by that much reads none back: those on their way of a few publishers
-/// that wait for nobody.
-pub(crate) const ROUTE_FRESH_MESSAGES: usize = 8000;
+/// Messages of an outbox that stay in memory from when they come, so that a route which is behind by that much reads none back: a quarter of a second of what a bridge carries.
+pub(crate) const ROUTE_FRESH_MESSAGES: usize = 32_000;
 
-/// Bytes of them, with what was read: eight publishers of 256 bytes with 512 on their way each have 1.5 MiB, and to read them back costs more than to keep them.
-pub(crate) const ROUTE_FRESH_BYTES: usize = 4 << 20;
+/// Bytes of them, with what was read: as many as a route without an outbox may have. To read messages of a few hundred bytes back costs more than to keep them.
+pub(crate) const ROUTE_FRESH_BYTES: usize = ROUTE_MAILBOX_BYTES_MAX;
 
 /// Bytes of payloads and properties of such messages that lie in one piece of memory; longer ones have a piece of their own.
 pub(crate) const ROUTE_FRESH_CHUNK_BYTES: usize = 16 << 10;
