@@ -51,6 +51,24 @@ fn adds(broker: &Broker, definition: &str, part: &str) -> String {
 }
 
 #[test]
+fn a_column_that_changed_its_type_costs_no_message() {
+    let Some(server) = Server::start() else { return };
+    server.sql("CREATE TABLE tx (tag varchar(9), v datetime(6))");
+    let broker = broker();
+    let put = event("Put", "in/+", "QUERY \"INSERT INTO tx (tag, v) VALUES ('{topic.2}', '{payload}')\"");
+    broker.command_ok(&route(&server, "POOL_SIZE 1", &put));
+    // A time of a column of times has 26 characters, the text of the message 24.
+    let at = "2026-01-05T10:00:00.125Z";
+    send(&broker, "in/a", at);
+    server.until("SELECT v FROM tx", "2026-01-05 10:00:00.125000");
+    server.sql("DELETE FROM tx");
+    server.sql("ALTER TABLE tx MODIFY COLUMN v varchar(24)");
+    send(&broker, "in/b", at);
+    server.until("SELECT tag, v FROM tx", "b|2026-01-05T10:00:00.125Z");
+    assert_eq!(broker.metric("lotmq_route_dead_letters_total"), Some(0.0));
+}
+
+#[test]
 fn misspelt_names_are_told_before_there_are_messages() {
     let Some(server) = Server::start() else { return };
     sql::misspelt_names_are_told(

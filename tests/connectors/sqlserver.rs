@@ -184,6 +184,26 @@ fn every_type_of_value_arrives_and_comes_back() {
 }
 
 #[test]
+fn a_column_that_changed_its_type_costs_no_message() {
+    let Some(server) = Server::start() else { return };
+    server.sql("CREATE TABLE tx (tag nvarchar(9), v nvarchar(9))");
+    let broker = broker();
+    let put = event("Put", "in/+", "QUERY \"INSERT INTO tx (tag, v) VALUES ('{topic.2}', '{payload}')\"");
+    broker.command_ok(&route(&server, "POOL_SIZE 1", &put));
+    let mut sender = broker.client("publisher");
+    publish(&mut sender, "in/a", "x");
+    server.until("SELECT v FROM tx", "x");
+    // What is wrong is wrong, however often the table is looked at.
+    publish(&mut sender, "in/b", [0, 255]);
+    broker.wait_until_metric_is("lotmq_route_dead_letters", 1.0);
+    server.sql("DELETE FROM tx");
+    server.sql("ALTER TABLE tx ALTER COLUMN v varbinary(9)");
+    broker.command_ok("-replayDeadLetters Db");
+    server.until("SELECT tag, hex(v) FROM tx", "b|00FF");
+    assert_eq!(broker.metric("lotmq_route_dead_letters_total"), Some(1.0));
+}
+
+#[test]
 fn one_bad_row_among_a_thousand_costs_only_itself() {
     let Some(server) = Server::start() else { return };
     server.sql(

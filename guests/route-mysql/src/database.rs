@@ -1,6 +1,7 @@
 //! The database as the library for routes to SQL databases wants one: writes in one transaction, questions, and columns of tables.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use lotmq_guest::route::Failure;
@@ -56,6 +57,26 @@ impl MySql {
             outcome => outcome,
         };
         outcome.map_err(|fault| fault.of_statement(self.is_raw))
+    }
+
+    /// Writes. Before a message is refused, what is known of its table is compared with what the table is by now, and where that is something else it is tried once more.
+    fn write_known(&mut self, writes: &[Write<'_>]) -> Result<(), Fault> {
+        match self.write_all(writes) {
+            Err(fault) if fault.is_refusal() && self.is_outdated(writes)? => self.write_all(writes),
+            outcome => outcome,
+        }
+    }
+
+    /// Whether a table that is written to has other columns than it had, which are known from now on.
+    fn is_outdated(&mut self, writes: &[Write<'_>]) -> Result<bool, Fault> {
+        let tables: BTreeSet<_> = writes.iter().filter_map(|write| write.table(self.dialect)).collect();
+        let mut is_outdated = false;
+        for table in tables {
+            let Some(known) = self.tables.get(&table) else { continue };
+            self.tables.forget(&table);
+            is_outdated |= self.known_table(&table)? != Some(known);
+        }
+        Ok(is_outdated)
     }
 
     fn write_all(&mut self, writes: &[Write<'_>]) -> Result<(), Fault> {
@@ -258,7 +279,7 @@ impl Database for MySql {
     }
 
     fn write(&mut self, writes: &[Write<'_>]) -> Result<(), Failure> {
-        self.fresh(|database| database.write_all(writes))
+        self.fresh(|database| database.write_known(writes))
     }
 
     fn ask(&mut self, filled: &Filled) -> Result<(String, u64), Failure> {

@@ -114,6 +114,11 @@ impl Fault {
         matches!(self, Fault::Lost(_) | Fault::Broken(_) | Fault::Oversize)
     }
 
+    /// Whether it is a message that is refused, and the connection goes on.
+    pub(crate) fn is_refusal(&self) -> bool {
+        !self.is_of_the_connection() && matches!(self.clone().of_statement(false), Failure::Reject(_))
+    }
+
     /// Its class where it came of a login.
     pub(crate) fn of_login(self) -> Failure {
         let is_for_people = LOGIN.contains(&self.code())

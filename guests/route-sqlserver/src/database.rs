@@ -1,6 +1,7 @@
 //! The database as the library for routes to SQL databases wants one: writes in one transaction, questions, and columns of tables.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use lotmq_guest::route::Failure;
@@ -42,6 +43,27 @@ impl SqlServer {
             outcome => outcome,
         };
         outcome.map_err(|fault| fault.of_statement(self.is_raw))
+    }
+
+    /// Writes. Before a message is refused, what is known of its table is compared with what the table is by now, and where that is something else it is tried once more.
+    fn write_known(&mut self, writes: &[Write<'_>]) -> Result<(), Fault> {
+        match self.write_all(writes) {
+            Err(fault) if fault.is_refusal() && self.is_outdated(writes)? => self.write_all(writes),
+            outcome => outcome,
+        }
+    }
+
+    /// Whether a table that is written to has other columns than it had, which are known from now on.
+    fn is_outdated(&mut self, writes: &[Write<'_>]) -> Result<bool, Fault> {
+        let tables: BTreeSet<_> =
+            writes.iter().filter_map(|write| write.table(Dialect::SqlServer)).collect();
+        let mut is_outdated = false;
+        for table in tables {
+            let Some(known) = self.tables.get(&table) else { continue };
+            self.tables.forget(&table);
+            is_outdated |= self.known_table(&table)? != Some(known);
+        }
+        Ok(is_outdated)
     }
 
     /// Writes all; where a time with a zone is none for the server, it gets the same in UTC.
@@ -247,7 +269,7 @@ impl Database for SqlServer {
     }
 
     fn write(&mut self, writes: &[Write<'_>]) -> Result<(), Failure> {
-        self.fresh(|database| database.write_all(writes))
+        self.fresh(|database| database.write_known(writes))
     }
 
     fn ask(&mut self, filled: &Filled) -> Result<(String, u64), Failure> {

@@ -91,6 +91,11 @@ impl Fault {
             || matches!(self, Fault::Server { severity: 20.., .. })
     }
 
+    /// Whether it is a message that is refused, and the connection goes on.
+    pub(crate) fn is_refusal(&self) -> bool {
+        !self.is_of_the_connection() && matches!(self.clone().of_statement(false), Failure::Reject(_))
+    }
+
     /// Its class where it came of a login.
     pub(crate) fn of_login(self) -> Failure {
         let text = self.text();

@@ -13,7 +13,7 @@ use lotmq_guest::route::{
 use crate::pace::Pace;
 use crate::rows::Row;
 use crate::task::{Destination, Query, Task, Tasks, Work};
-use crate::{Dialect, Filled, Insert, Parameter, affected};
+use crate::{Dialect, Filled, Insert, Parameter, Target, affected};
 
 /// What a route to a database does there.
 pub trait Database {
@@ -78,6 +78,20 @@ pub enum Write<'a> {
     Inserts(Block<'a>),
     /// Rows of a table, which all have the same columns.
     Rows(&'a str, Vec<Row>),
+}
+
+impl Write<'_> {
+    /// Table whose columns say as what values are sent; `None` where that is up to the server.
+    #[must_use]
+    pub fn table(&self, dialect: Dialect) -> Option<Cow<'_, str>> {
+        match self {
+            Write::Statement(_) => None,
+            Write::Inserts(block) => {
+                Target::of_insert(dialect, &block.insert.head).map(|target| target.table.into())
+            }
+            Write::Rows(table, _) => Some((*table).into()),
+        }
+    }
 }
 
 /// Messages of the same insert.

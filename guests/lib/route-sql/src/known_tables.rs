@@ -7,7 +7,7 @@ use crate::rows::{Column, Row};
 use crate::{Insert, Target};
 
 /// What a database has said of a table.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct KnownTable {
     /// Its columns.
     pub columns: Vec<Column>,
