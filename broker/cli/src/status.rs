@@ -22,7 +22,7 @@ use crate::foreign::NotLotmq;
 ///
 /// Healthy is a broker whose /health says so: its store takes what is to be stored, its threads go on, and its listeners for clients are open. Errors of
 /// programs and routes that are not connected change nothing about that; routes that are not Green stand beside it in the first line. The error of a route that
-/// works again is marked `over`.
+/// works again is marked `over` and stands behind the others.
 ///
 /// Exit codes: 0 healthy, 1 not healthy or not reachable, 2 wrong usage.
 #[derive(Args, Debug)]

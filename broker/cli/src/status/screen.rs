@@ -219,7 +219,10 @@ fn locked(names: &Value) -> String {
 }
 
 fn errors(errors: &Value) -> String {
-    rows(errors, "--json has them all", |error| {
+    // Those that are over last: what is cut off are they.
+    let mut sorted = list(errors).to_vec();
+    sorted.sort_by_key(|error| error["over"] == true);
+    rows(&sorted.into(), "--json has them all", |error| {
         let place = place(error).unwrap_or_default();
         [
             String::new(),
@@ -328,6 +331,16 @@ mod tests {
         let names: Vec<&str> =
             table.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
         assert_eq!(names[..3], ["R12", "R11", "R0"]);
+        assert_eq!(names.len(), 11, "{table}");
+    }
+
+    #[test]
+    fn errors_that_are_over_stand_behind_the_others() {
+        let error = |number: usize| json!({"name": format!("E{number}"), "over": number < 9});
+        let table = errors(&(0..12).map(error).collect());
+        let names: Vec<&str> =
+            table.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(names[..4], ["E9", "E10", "E11", "E0"]);
         assert_eq!(names.len(), 11, "{table}");
     }
 
