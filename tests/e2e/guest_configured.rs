@@ -63,7 +63,7 @@ fn a_changed_configuration_is_kept_or_taken_as_the_author_says() {
     for arguments in ["build", &deploy] {
         let (told, code) = guest(&folder, arguments);
         for problem in shown.lines() {
-            assert!(told.contains(problem) && code == Some(2), "{problem}: {code:?} {told}");
+            assert!(told.contains(problem) && code == Some(1), "{problem}: {code:?} {told}");
         }
     }
     assert_eq!(broker.command("-moduleInfo heater").code(), "MODULE_NOT_FOUND");

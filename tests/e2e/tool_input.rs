@@ -379,3 +379,35 @@ fn a_broker_that_is_not_there_and_a_wrong_command_line_have_their_exit_codes() {
         }
     }
 }
+
+#[test]
+fn what_is_named_and_not_there_is_no_wrong_usage() {
+    const NO_FILE: &str = "/no/such/file";
+    for arguments in [
+        &["pub", "-t", "a", "-f", NO_FILE][..],
+        &["pub", "-t", "a", "-m", "x", "--cafile", NO_FILE],
+        &["sub", "-t", "a", "--cafile", NO_FILE],
+        &["request", "-t", "a", "-f", NO_FILE],
+        &["bench", "--cafile", NO_FILE],
+        &["check", NO_FILE],
+        &["fmt", NO_FILE],
+        &["compile", NO_FILE, "--output", "/dev/null"],
+        &["run", NO_FILE],
+        &["test", NO_FILE],
+        &["deploy", NO_FILE],
+        &["config", "check", NO_FILE],
+        &["config", "show", "--config", NO_FILE],
+        &["serve", "--config", NO_FILE],
+        &["store", "check", "--data", NO_FILE],
+        &["store", "import", NO_FILE],
+        &["restore", NO_FILE],
+        &["guest", "build", NO_FILE],
+        &["guest", "test", NO_FILE],
+        &["guest", "verify", NO_FILE],
+        &["guest", "deploy", NO_FILE],
+    ] {
+        let ended = lotmq(arguments);
+        assert_eq!(ended.status.code(), Some(1), "{arguments:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains(NO_FILE), "{arguments:?}: {}", ended.stderr);
+    }
+}

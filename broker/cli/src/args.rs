@@ -100,28 +100,27 @@ mod tests {
         codes.lines().next().map(str::to_owned)
     }
 
-    /// The commands that do something, each with the help of itself and of what it belongs to.
-    fn leaves(command: &clap::Command, name: &str, above: &str) -> Vec<(String, String)> {
+    /// The commands that do something, each with the help of itself, and with that and the help of what it belongs to.
+    fn leaves(command: &clap::Command, name: &str, above: &str) -> Vec<(String, String, String)> {
         let help =
             command.get_long_about().or(command.get_about()).map(ToString::to_string).unwrap_or_default();
-        let help = format!("{above}\n{help}");
+        let all = format!("{above}\n{help}");
         let mut below: Vec<&clap::Command> =
             command.get_subcommands().filter(|it| !it.is_hide_set()).collect();
-        if command.get_name() == "demo" {
-            below.clear();
-        }
-        if below.is_empty() {
-            return vec![(name.to_owned(), help)];
-        }
-        below.iter().flat_map(|it| leaves(it, &format!("{name} {}", it.get_name()), &help)).collect()
+        below.retain(|it| it.get_name() != "help");
+        // The demonstration does something by itself, too.
+        let own =
+            (below.is_empty() || command.get_name() == "demo").then(|| (name.to_owned(), help, all.clone()));
+        let of_below = below.iter().flat_map(|it| leaves(it, &format!("{name} {}", it.get_name()), &all));
+        own.into_iter().chain(of_below).collect()
     }
 
     #[test]
     fn every_command_has_an_example_and_says_its_exit_codes() {
         for subcommand in Cli::command().get_subcommands() {
-            for (name, help) in leaves(subcommand, subcommand.get_name(), "") {
+            for (name, help, all) in leaves(subcommand, subcommand.get_name(), "") {
                 assert!(help.contains("Exit codes: 0 "), "{name} says what its exit codes mean");
-                let is_example = |text: &str| help.contains(&format!("lotmq {text}"));
+                let is_example = |text: &str| all.contains(&format!("lotmq {text}"));
                 let first = name.split(' ').next().unwrap();
                 assert!(is_example(&name) || is_example(first), "{name} has an example");
             }

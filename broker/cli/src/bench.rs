@@ -128,25 +128,28 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Exit> {
 
 impl BenchArgs {
     /// Where the broker is, if the options fit one another.
-    fn checked(&self) -> Result<Endpoint, Misuse> {
+    fn checked(&self) -> anyhow::Result<Endpoint> {
         let ConnectArgs { login, transport, patience: _, used_context: _ } = &self.connection;
         if login.version_or(ProtocolVersion::V3_1_1) == ProtocolVersion::V3_1 {
-            return Err(Misuse("version 3.1 is not measured; use 311 or 5".to_owned()));
+            return Err(Misuse("version 3.1 is not measured; use 311 or 5".to_owned()).into());
         }
         if transport.zstd.flush_ms > 0 && !transport.zstd.zstd {
             return Err(Misuse(
                 "messages are collected by their number here, see -b; --flush-ms is for --zstd".to_owned(),
-            ));
+            )
+            .into());
         }
         if self.clients > BUSY_CLIENTS_MAX && self.scenario != Scenario::Connections {
-            return Err(Misuse(format!("-n is at most {BUSY_CLIENTS_MAX}, but for connections")));
+            return Err(Misuse(format!("-n is at most {BUSY_CLIENTS_MAX}, but for connections")).into());
         }
         let endpoint = self.connection.endpoint()?;
         if self.tls_resume && self.scenario != Scenario::Connect {
-            return Err(Misuse("--tls-resume is for connect; other clients do not come back".to_owned()));
+            return Err(
+                Misuse("--tls-resume is for connect; other clients do not come back".to_owned()).into()
+            );
         }
         if self.tls_resume && !endpoint.has_tls() {
-            return Err(Misuse("--tls-resume is about TLS, which nothing here asks for".to_owned()));
+            return Err(Misuse("--tls-resume is about TLS, which nothing here asks for".to_owned()).into());
         }
         // A payload of dots would be compressed to next to nothing.
         Ok(endpoint.uncompressed().without_tls_sessions())

@@ -28,6 +28,8 @@ enum ConfigCommand {
     ///
     /// What was set by $SYS/Coreflux/Config/New lies in the data directory and is shown by the running broker, on the topic
     /// $SYS/Coreflux/Config.
+    ///
+    /// Exit codes: 0 printed, 1 the configuration is wrong or cannot be read, 2 wrong usage.
     Show(ShowArgs),
     /// Say what is wrong with the configuration: every mistake, with its file and line
     ///

@@ -31,17 +31,25 @@ enum ContextCommand {
     /// Add a context
     ///
     /// As in: lotmq context add plant --url mqtts://plant.example --user ada. The password of the user is asked for on the terminal.
+    ///
+    /// Exit codes: 0 added, 1 there is one of this name, or the file cannot be used, 2 wrong usage.
     Add(AddArgs),
     /// Print the contexts; a star stands before the one in use
+    ///
+    /// Exit codes: 0 printed, 1 the file cannot be used, 2 wrong usage.
     List,
     /// Use a context for commands that name none
     ///
     /// As in: lotmq context use plant. Without a name no context is used from now on.
+    ///
+    /// Exit codes: 0 done, 1 no such context, or the file cannot be used, 2 wrong usage.
     Use {
         /// The context
         name: Option<String>,
     },
     /// Remove a context
+    ///
+    /// Exit codes: 0 removed, 1 no such context, or the file cannot be used, 2 wrong usage.
     Remove {
         /// The context
         name: String,

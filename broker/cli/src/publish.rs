@@ -30,7 +30,7 @@ const VAIN_CONNECTIONS_MAX: u32 = 5;
 /// it refused a message: then 0 means sent. With -l it connects again when the broker goes away, with pauses of up to 8 s between the
 /// attempts, and sends what was not acknowledged once more; not with both -q 2 and -c.
 ///
-/// Exit codes: 0 published, 1 refused by the broker, 2 wrong usage, 3 no broker.
+/// Exit codes: 0 published, 1 refused by the broker or the file cannot be read, 2 wrong usage, 3 no broker.
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(crate) struct PubArgs {
@@ -156,10 +156,10 @@ impl PayloadArgs {
     /// The payload.
     ///
     /// # Errors
-    /// [`Misuse`] when no option says where it comes from, or its file cannot be read.
+    /// [`Misuse`] when no option says where it comes from; when its file cannot be read.
     pub(crate) fn read(&self) -> anyhow::Result<Vec<u8>> {
         if let Some(path) = &self.file {
-            return Ok(std::fs::read(path).or_misuse(&format!("cannot read {}", path.display()))?);
+            return std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
         }
         if self.stdin_file {
             let mut payload = Vec::new();

@@ -16,7 +16,7 @@ use crate::subscribe::Format;
 /// As in: lotmq request -t machines/press3/serial -n, or: lotmq request -t orders/new -m '{"item":7}' --timeout 30 --pretty. Who answers
 /// publishes to the response topic of the request and repeats its correlation data: an action with REPLY WITH, or any client of 5.0.
 ///
-/// Exit codes: 0 answered, 1 refused by the broker, 2 wrong usage, 3 no broker, 27 no answer in time.
+/// Exit codes: 0 answered, 1 refused by the broker or the file cannot be read, 2 wrong usage, 3 no broker, 27 no answer in time.
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(crate) struct RequestArgs {

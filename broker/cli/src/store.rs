@@ -30,16 +30,28 @@ pub(crate) struct StoreArgs {
 #[derive(Debug, Subcommand)]
 enum StoreCommand {
     /// Print the size of the file and of each table
+    ///
+    /// Exit codes: 0 printed, 1 the store cannot be read, or a broker uses it, 2 wrong usage.
     Stats(DirectoryArgs),
     /// Read everything and say what is damaged
+    ///
+    /// Exit codes: 0 no damage found, 1 damage found, the store cannot be read, or a broker uses it, 2 wrong usage.
     Check(DirectoryArgs),
     /// Put aside what is damaged, also rules and what else denies something, and list what was put aside
+    ///
+    /// Exit codes: 0 done, 1 it failed, or a broker uses the store, 2 wrong usage.
     Quarantine(QuarantineArgs),
     /// Rewrite the file as small as it can be; takes seconds per GiB
+    ///
+    /// Exit codes: 0 done, 1 it failed, or a broker uses the store, 2 wrong usage.
     Compact(DirectoryArgs),
     /// Write everything to one file; the key of the secrets, secret.key, is not in it
+    ///
+    /// Exit codes: 0 written, 1 it failed, or a broker uses the store, 2 wrong usage.
     Export(ExportArgs),
     /// Make a store of an exported file or of a backup; the data directory must hold none
+    ///
+    /// Exit codes: 0 made, 1 the file cannot be used, or there is a store already, 2 wrong usage.
     Import(ImportArgs),
 }
 

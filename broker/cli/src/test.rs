@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use lotmq_runner::{Embedding, SUFFIX, test_file};
-use lotmq_terminal::{Exit, Misuse, output};
+use lotmq_terminal::{Exit, output};
 
 use crate::run::NO_NETWORK;
 
@@ -36,7 +36,7 @@ pub(crate) fn test(args: &TestArgs) -> anyhow::Result<Exit> {
         collect(path, &mut files)?;
     }
     if files.is_empty() {
-        return Err(Misuse(format!("no file that ends with {SUFFIX} is there")).into());
+        bail!("no file that ends with {SUFFIX} is there");
     }
     let embedding = Embedding::new()?;
     let embedding = if args.network { embedding } else { embedding.without_network(NO_NETWORK) };
@@ -79,9 +79,7 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         files.push(path.to_owned());
     } else {
         let beside = PathBuf::from(format!("{}{SUFFIX}", path.with_extension("").display()));
-        if !beside.exists() {
-            return Err(Misuse(format!("{} is not there", beside.display())).into());
-        }
+        ensure!(beside.exists(), "{} is not there", beside.display());
         files.push(beside);
     }
     Ok(())

@@ -169,7 +169,7 @@ impl TransportArgs {
         self.cafile.is_some() || self.tls_use_os_certs || self.cert.is_some() || self.tls_alpn.is_some()
     }
 
-    fn tls(&self) -> Result<TlsContext, Misuse> {
+    fn tls(&self) -> anyhow::Result<TlsContext> {
         let options = TlsOptions {
             authorities: self.cafile.clone(),
             certificate: self.cert.clone(),
@@ -177,7 +177,7 @@ impl TransportArgs {
             ignores_name: self.insecure,
             alpn: self.tls_alpn.iter().cloned().collect(),
         };
-        TlsContext::new(&options).map_err(|error| Misuse(format!("TLS: {}", chain(&error.into()))))
+        TlsContext::new(&options).context("TLS")
     }
 }
 
@@ -356,11 +356,11 @@ impl ConnectArgs {
     /// Where the broker is.
     ///
     /// # Errors
-    /// [`Misuse`] when options contradict one another or name unusable files.
-    pub fn endpoint(&self) -> Result<Endpoint, Misuse> {
+    /// [`Misuse`] when options contradict one another; when they name files that cannot be used.
+    pub fn endpoint(&self) -> anyhow::Result<Endpoint> {
         let has_tls = self.has_tls();
         if self.transport.insecure && !has_tls {
-            return Err(Misuse("--insecure is about TLS, which nothing here asks for".to_owned()));
+            return Err(Misuse("--insecure is about TLS, which nothing here asks for".to_owned()).into());
         }
         if let Some(path) = &self.transport.unix {
             let endpoint = Endpoint::unix(path);

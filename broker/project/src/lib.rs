@@ -10,7 +10,7 @@ use std::io::Read as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use lot_facts::{Kind, RouteFacts};
 use lot_to_wasm::diagnostic::json;
 use lot_to_wasm::diagnostic::render::{self, printable};
@@ -19,7 +19,7 @@ use lot_to_wasm::project::{
     Part, is_notebook, is_program, parts, warn_of_cycles, warn_of_functions, warn_of_undefined,
 };
 use lot_to_wasm::{Compilation, CompileOptions, Entity, Form, compile, compile_project};
-use lotmq_terminal::{Misuse, output};
+use lotmq_terminal::output;
 use serde_json::{Value, json};
 
 pub use script::{CheckedScript, Interpreter, ScriptProblem};
@@ -88,7 +88,7 @@ impl Project {
         if path.is_dir() {
             collect(path, &mut files)?;
             if files.is_empty() {
-                return Err(Misuse(format!("no .lot, .lotnb or .py file is in {}", path.display())).into());
+                bail!("no .lot, .lotnb or .py file is in {}", path.display());
             }
         } else {
             files.push(path.to_owned());

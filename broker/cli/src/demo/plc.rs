@@ -47,6 +47,8 @@ Registers:
 ///
 /// Temperature and speed follow their setpoints, parts are counted while it runs. A route of type MODBUS_TCP reads and writes it (docs/routes/modbus_tcp.md). It
 /// answers to every unit, at most 32 clients, and functions 1 to 6, 15 and 16.
+///
+/// Exit codes: 0 ended by a signal, 1 it could not listen, 2 wrong usage.
 #[derive(Args, Debug)]
 #[command(after_help = TABLE)]
 pub(super) struct PlcArgs {

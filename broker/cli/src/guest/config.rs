@@ -1,5 +1,6 @@
 //! Configuration of a guest before it is sent: whether the guest's schema takes it, and where in `guest.toml` what is wrong stands.
 
+use anyhow::ensure;
 use lotmq_runner::Embedding;
 use lotmq_terminal::{Misuse, output};
 use serde_json::{Value, json};
@@ -93,7 +94,9 @@ pub(super) fn check(guest: &GuestFolder, component: &[u8]) -> anyhow::Result<()>
         }
         return Ok(());
     }
-    refuse(problems.iter().map(|problem| format!("{file}:{}: {problem}", guest.config_lines.of(problem))))
+    let told = |problem: &String| format!("{file}:{}: {problem}", guest.config_lines.of(problem));
+    ensure!(problems.is_empty(), problems.iter().map(told).collect::<Vec<_>>().join("\n"));
+    Ok(())
 }
 
 /// Checks a configuration that is given as an option.
@@ -102,11 +105,7 @@ pub(super) fn check(guest: &GuestFolder, component: &[u8]) -> anyhow::Result<()>
 /// Every setting that does not fit.
 pub(super) fn check_option(config: &Value, component: &[u8]) -> anyhow::Result<()> {
     let problems = Embedding::config_problems(component, config)?;
-    refuse(problems.iter().map(|problem| format!("--config: {problem}")))
-}
-
-fn refuse(problems: impl Iterator<Item = String>) -> anyhow::Result<()> {
-    let problems: Vec<String> = problems.collect();
+    let problems: Vec<String> = problems.iter().map(|problem| format!("--config: {problem}")).collect();
     if problems.is_empty() { Ok(()) } else { Err(Misuse(problems.join("\n")).into()) }
 }
 

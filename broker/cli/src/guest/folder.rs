@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow, bail};
 use clap::ValueEnum;
 use lotmq_router::topic_filter_valid;
 use lotmq_runner::{EmbeddedModule, Embedding};
@@ -102,11 +102,7 @@ impl GuestFolder {
         let text = match std::fs::read_to_string(&file) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let told = format!(
-                    "{} is not there; `lotmq guest new NAME` makes a folder that has one",
-                    file.display()
-                );
-                return Err(Misuse(told).into());
+                bail!("{} is not there; `lotmq guest new NAME` makes a folder that has one", file.display());
             }
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
         };
@@ -114,26 +110,26 @@ impl GuestFolder {
         let read: GuestFile = toml::from_str(&text)
             .map_err(|error| anyhow::anyhow!("{}", error.to_string().trim_end()))
             .with_context(told)?;
-        check_name(&read.name).with_context(told)?;
+        // A file that is wrong is no wrong command line.
+        check_name(&read.name).map_err(|Misuse(why)| anyhow!(why)).with_context(told)?;
         let config = read.config.clone().filter(|config| !config.is_empty());
         let config = config.map(serde_json::to_value).transpose().with_context(told)?;
         let GuestFile { name, kind, language, asks, schema, on, .. } = read;
         let target =
-            target(language, read.target.as_deref()).map_err(|why| Misuse(format!("{}: {why}", told())))?;
+            target(language, read.target.as_deref()).map_err(|why| anyhow!(why)).with_context(told)?;
         let is_told = asks.is_some() || schema.is_some();
         if language == GuestLanguage::Rust && is_told {
-            let told = format!(
+            bail!(
                 "{}: a guest in Rust says by `lotmq_guest::manifest!` what it asks for, and what its configuration is",
                 told()
             );
-            return Err(Misuse(told).into());
         }
         if let Some(wrong) = on.iter().find(|filter| topic_filter_valid(filter).is_err()) {
-            return Err(Misuse(format!("{}: on: '{wrong}' is no topic filter", told())).into());
+            bail!("{}: on: '{wrong}' is no topic filter", told());
         }
         for grant in asks.iter().flatten() {
             if let Some(problem) = Embedding::grant_problem(grant) {
-                return Err(Misuse(format!("{}: asks: {problem}", told())).into());
+                bail!("{}: asks: {problem}", told());
             }
         }
         let schema = schema.map(|schema| read_schema(&path.join(schema))).transpose()?;
