@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use lot_facts::{CalendarDays, Days, Interval, OnceAt, TimeOfDay, Trigger, WindowExtent};
 use serde::Serialize;
 
-use crate::definition::{Definition, DefinitionKind, Need, Origin};
+use crate::definition::{Definition, DefinitionKind, Need, Origin, Owner};
 use crate::record::{ErrorRecord, MessageText, rfc3339_option};
 use crate::registry::{Entry, Hold, Registry, State};
 
@@ -77,6 +77,9 @@ pub struct EntityRow {
     pub name: Arc<str>,
     /// `adhoc` or `project/file/cell`.
     pub origin: String,
+    /// Whose it is, which is not for everybody who may see the row.
+    #[serde(skip)]
+    pub owner: Option<Owner>,
 }
 
 /// One row of the bare topics `Actions`, `Models`, ….
@@ -120,6 +123,7 @@ impl Registry {
                 kind: definition.kind().title(),
                 name: Arc::clone(definition.name()),
                 origin: definition.deployed.origin.to_string(),
+                owner: definition.owner().cloned(),
             })
         };
         DefinitionKind::ALL.into_iter().flat_map(of_kind).collect()

@@ -147,6 +147,11 @@ pub enum StateRefused {
 
 /// What guests may ask of the broker. Grants were checked before unless said otherwise.
 pub trait Services: Send + Sync {
+    /// Name of the user to whom the definition belongs; `None` of one that is nobody's.
+    fn owner(&self) -> Option<&str> {
+        None
+    }
+
     /// Appends the last value of a topic to `value`: the live value, else the retained message. False when there is neither.
     ///
     /// Writes of the same run and the triggering message were looked at before (language reference §6).

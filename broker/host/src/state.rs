@@ -12,7 +12,7 @@ use crate::{
     memory::{Memory, Refusal},
     patterns::{PatternCache, Patterns},
     services::question::{Read, Request, Subject},
-    texts::{CODE_INVALID, cut, is_run_code, made_up, not_granted},
+    texts::{CODE_INVALID, cut, is_run_code, made_up, not_granted, owner_told},
 };
 use std::{
     borrow::Cow,
@@ -144,9 +144,8 @@ impl RunState {
     /// What people are told of a write that was not allowed, where the rules denied it; the program does not know which topic that was, nor why.
     pub(crate) fn denial(&self) -> Option<String> {
         let topic = self.denied.borrow_mut().take()?;
-        Some(format!(
-            "the rules do not let the owner of this definition publish to '{topic}'; nothing was written"
-        ))
+        let owner = owner_told(self.services.owner());
+        Some(format!("the rules do not let {owner} publish to '{topic}'; nothing was written"))
     }
 
     /// Whether a rule reads, which is not to take for all that there is what it may see.

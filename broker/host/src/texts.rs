@@ -87,6 +87,14 @@ pub fn is_run_code(code: &str) -> bool {
     is_of_guests || RUN_CODES.binary_search(&code).is_ok()
 }
 
+/// Whose a definition is, by the name of its owner, as people are told of what that one may not.
+pub fn owner_told(owner: Option<&str>) -> String {
+    match owner {
+        Some(owner) => format!("its owner '{owner}'"),
+        None => "somebody without a user, to whom it belongs,".to_owned(),
+    }
+}
+
 /// What a guest said under a code of the broker that it was not given: no code, with that word in front of the text.
 pub(crate) fn made_up(code: &str, message: &str) -> String {
     cut(&format!("'{code}' is a code of the broker: {message}"), MESSAGE_BYTES_MAX).to_owned()

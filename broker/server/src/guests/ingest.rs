@@ -16,7 +16,7 @@ use lotmq_core::turn::Turn;
 use lotmq_core::turn::capacity;
 use lotmq_definitions::Owner;
 use lotmq_host::route::{IngestError, IngestedMessage, Ingesting, RetainedMessage, RouteServices};
-use lotmq_host::{Qos, RunContext, Services as _};
+use lotmq_host::{Qos, RunContext, Services as _, owner_told};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -167,12 +167,13 @@ fn check_rights(
     match messages.iter().find(|message| !may(message)) {
         None => Ok(()),
         Some(refused) => {
-            let what = format!("to publish to '{}'", refused.topic);
+            let what = format!("publish to '{}'", refused.topic);
             services.denied(run, &what);
             if let Some(tenant) = services.tenant.upgrade()
                 && let Some(runner) = tenant.programs().guests.route_by_id(definition_id(run.definition))
             {
-                runner.may_not_publish(&format!("the rules deny the owner of this definition {what}"));
+                let owner = owner_told(services.owner());
+                runner.may_not_publish(&format!("the rules do not let {owner} {what}"));
             }
             Err(IngestError::NotAllowed)
         }

@@ -14,7 +14,7 @@ use lotmq_host::rule::{ModuleQuestion, Verdict};
 use lotmq_host::{
     Ambient, Argument, BorrowedMessage, Capability, GRANT_MISSING, MessageBounds, ModelInstance, NestedCall,
     RowQuery, RowsError, RunContext, RunError, RunWait, RunnerState, Services, StateRefused, TooManyTopics,
-    Value, away,
+    Value, away, owner_told,
 };
 use lotmq_router::filter_matches;
 use lotmq_store::Store;
@@ -129,7 +129,8 @@ impl TenantServices {
         else {
             return;
         };
-        let message = format!("the rules deny the owner of this definition {what}");
+        let owner = owner_told(self.owner());
+        let message = format!("the rules do not let {owner} {what}");
         let error = DefinitionError { code: "RULE_DENIED", message: &message, ..DefinitionError::default() };
         let now = hosting.definitions_now().wall;
         records::record_at(&hosting, &tenant, &definition, &error, (now, run.hops));
@@ -140,7 +141,7 @@ impl TenantServices {
         let may = self.tenant().is_some_and(|tenant| self.rights.may_use(&tenant, what, name, access));
         if !may {
             let kind = if what == Variable::Secret { "secret" } else { "environment value" };
-            let verb = if access == Access::Read { "to read" } else { "to change" };
+            let verb = if access == Access::Read { "read" } else { "change" };
             self.denied(run, &format!("{verb} {kind} '{name}'"));
         }
         may
@@ -189,6 +190,10 @@ fn retained_topics(
 }
 
 impl Services for TenantServices {
+    fn owner(&self) -> Option<&str> {
+        self.owner.as_ref().map(|owner| &*owner.name)
+    }
+
     fn topic_value(&self, run: &RunContext, topic: &str, value: &mut Vec<u8>) -> bool {
         let (Some(tenant), Some(hosting)) = (self.tenant(), self.hosting.upgrade()) else { return false };
         if !self.may_read(run, topic) {
@@ -214,7 +219,7 @@ impl Services for TenantServices {
         let Some(tenant) = self.tenant() else { return false };
         let may = self.rights.may_read(&tenant, topic);
         if !may {
-            self.denied(run, &format!("to read topic '{topic}'"));
+            self.denied(run, &format!("read topic '{topic}'"));
         }
         may
     }

@@ -9,6 +9,7 @@ use lot_facts::Trigger;
 use lotmq_auth::{Decide as _, Question};
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::{Definition, DefinitionKind};
+use lotmq_host::owner_told;
 use serde_json::{Value, json};
 
 use super::{HasPrograms as _, rights};
@@ -83,10 +84,7 @@ fn unheard<'a>(tenant: &Tenant, definition: &'a Definition, answers: &mut Answer
 }
 
 fn told(tenant: &Tenant, definition: &Definition, answers: &mut Answers) -> Vec<Value> {
-    let owner = match definition.owner() {
-        Some(owner) => format!("its owner '{}'", owner.name),
-        None => "somebody without a user, to whom it belongs,".to_owned(),
-    };
+    let owner = owner_told(definition.owner().map(|owner| &*owner.name));
     let warning = |filter: &String| {
         let message = format!(
             "the rules do not let {owner} read '{filter}': it hears nothing of it. Allow that, or have somebody deploy it who may"

@@ -110,7 +110,18 @@ fn what_hears_nothing_says_so() {
         assert!(ok(&mut world.root, "-lotDiagnostic Ears").contains(r#""unheard":["private/+"]"#));
         let row = r#""type":"Action","name":"Ears","origin":"adhoc","unheard":["private/+"]"#;
         let listed = ok(&mut world.root, "-listEntities");
-        assert!(listed.contains(row), "{listed}");
+        assert!(listed.contains(&format!("{row},\"owner\":\"dep\"")), "{listed}");
+        // Whose things are is for the owner and for who may configure the system.
+        assert!(ok(&mut world.dep, "-listEntities").contains("\"owner\":\"dep\""));
+        ok(&mut world.root, "-addUser eye password");
+        for (name, scope) in [("EyeCalls", "CommandCall"), ("EyeReplies", "SubscribeSys")] {
+            let rule = format!(
+                "DEFINE RULE {name} WITH PRIORITY 5 FOR {scope}\n    IF USER IS \"eye\" THEN\n        ALLOW\n"
+            );
+            ok(&mut world.root, &format!("-addRule {rule}"));
+        }
+        let listed = ok(&mut user(&world.running, "eye", "password"), "-listEntities");
+        assert!(listed.contains("Ears") && !listed.contains("\"owner\""), "{listed}");
         // Who may has no warning; what is taken away later is found, and over when it is given back.
         ok(&mut world.root, "-removeRule NoSubscribe");
         assert!(!ok(&mut world.root, "-brokerStatus").contains("TRIGGER_DENIED"));
@@ -127,7 +138,7 @@ fn what_hears_nothing_says_so() {
         told(
             &mut world.root,
             "-lotDiagnostic Says",
-            "the rules do not let the owner of this definition publish to 'private/x'; nothing was written",
+            "the rules do not let its owner 'dep' publish to 'private/x'; nothing was written",
         );
         let removed = "DEFINE ACTION Root\nON TOPIC \"private/+\" DO\n    PUBLISH TOPIC \"out\" WITH 1";
         let reply = ok(&mut world.root, &format!("-addAction {removed}"));

@@ -1,7 +1,7 @@
 //! `-lotDiagnostic`, `-getPendingStatus`, `-listEntities`: what is deployed and how it is. Commands reference §4.
 
 use lotmq_auth::Scope;
-use lotmq_definitions::{DefinitionKind, EntityRow, Report, State};
+use lotmq_definitions::{DefinitionKind, EntityRow, Owner, Report, State};
 use serde_json::{Value, json};
 
 use super::add_entity::entity_type;
@@ -43,7 +43,7 @@ pub(super) static LIST: Verb = Verb {
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
-    summary: "Lists everything that is deployed.",
+    summary: "Lists everything that is deployed; whose it is (`owner`) is shown to its owner and to who may configure the system.",
     example: "-listEntities",
     execute: list,
 };
@@ -117,6 +117,14 @@ fn pending(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done::new(message).with_data(rows))
 }
 
+/// A row with whose it is, for who may see that.
+fn with_owner(call: &Call<'_>, mut row: Value, owner: Option<&Owner>) -> Value {
+    if let Some(owner) = owner.filter(|owner| call.may_see_messages(Some(owner))) {
+        row["owner"] = json!(owner.name);
+    }
+    row
+}
+
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
     let mut rows = call.tenant.programs().guests.registry.read().list_entities();
@@ -128,15 +136,14 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
         if let Some(filters) = unheard.get(&(row.kind, row.name)) {
             shown["unheard"] = json!(filters);
         }
-        shown
+        with_owner(call, shown, row.owner.as_ref())
     };
     let mut rows: Vec<Value> = rows.into_iter().map(shown).collect();
-    let scripts = call.tenant.programs().scripts.origins();
-    rows.extend(
-        scripts
-            .iter()
-            .map(|(name, origin)| json!({ "type": "Python", "name": name, "origin": origin.to_string() })),
-    );
+    let scripts = &call.tenant.programs().scripts;
+    rows.extend(scripts.origins().iter().map(|(name, origin)| {
+        let shown = json!({ "type": "Python", "name": name, "origin": origin.to_string() });
+        with_owner(call, shown, scripts.owner(name).as_ref())
+    }));
     let message = match rows.len() {
         0 => "No entities registered.".to_owned(),
         1 => "1 entity.".to_owned(),
