@@ -74,6 +74,23 @@ fn a_file_is_deployed_with_its_own_lines() {
 }
 
 #[test]
+fn a_warning_of_the_compiler_is_told_once() {
+    let broker = broker();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("odd.lot");
+    let program =
+        "\nDEFINE ACTION Odd\nON TOPIC \"odd\" DO\n    IF 1 > 2 THEN\n        PUBLISH TOPIC \"o\" WITH 1\n";
+    fs::write(&file, program).unwrap();
+    let port = broker.port();
+    let of_file = Program::run(LOTMQ, &["deploy", file.to_str().unwrap(), "-p", &port]).unwrap();
+    for done in [of_file, deploy(&broker, folder.path(), &["--yes", "--replace"])] {
+        let told = format!("{}\n{}", done.stdout, done.stderr);
+        assert_eq!(done.status.code(), Some(0), "{told}");
+        assert_eq!(told.matches("LOT453").count(), 1, "{told}");
+    }
+}
+
+#[test]
 fn a_file_changes_a_rule_only_when_somebody_agrees() {
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();

@@ -12,7 +12,7 @@ use clap::Args;
 use lot_to_wasm::Form;
 use lotmq_client::Client;
 use lotmq_connect::{ConnectArgs, random_text};
-use lotmq_project::{AddCommand, Project};
+use lotmq_project::{AddCommand, Compiled, Project};
 use lotmq_server::runs_route_type;
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
@@ -102,7 +102,8 @@ pub(crate) fn deploy(args: &DeployArgs) -> anyhow::Result<Exit> {
         );
     }
     let commands = if is_folder { Vec::new() } else { compiled.commands() };
-    let mut broker = Broker { client: connect_as_root(&args.connect)?, timeout: args.timeout };
+    let client = connect_as_root(&args.connect)?;
+    let mut broker = Broker { client, timeout: args.timeout, compiled };
     let exit = if is_folder { project(&mut broker, args)? } else { file(&mut broker, args, &commands)? };
     broker.client.disconnect()?;
     Ok(exit)
@@ -246,15 +247,22 @@ fn add_all(broker: &mut Broker, commands: &[AddCommand], mut takes_over: bool) -
 struct Broker {
     client: Client,
     timeout: f64,
+    /// What was said of the programs here already.
+    compiled: Compiled,
 }
 
 impl Broker {
-    /// The reply; `None` after having said that none came.
+    /// The reply, without the warnings that were told here; `None` after having said that none came.
     fn send(&mut self, command: &str) -> anyhow::Result<Option<Value>> {
         let timeout = Duration::from_secs_f64(self.timeout);
-        let reply = exchange(&mut self.client, command, &random_text(12)?, timeout)?;
+        let mut reply = exchange(&mut self.client, command, &random_text(12)?, timeout)?;
         if reply.is_none() {
             output::error(&format!("no reply within {} s", self.timeout));
+        }
+        if let Some(warnings) = reply.as_mut().and_then(|reply| reply.get_mut("warnings")) {
+            let new = warnings.as_array().into_iter().flatten();
+            let new: Vec<Value> = new.filter(|warning| !self.compiled.has_told(warning)).cloned().collect();
+            *warnings = if new.is_empty() { Value::Null } else { new.into() };
         }
         Ok(reply)
     }

@@ -346,6 +346,18 @@ impl Compiled {
         })
     }
 
+    /// Whether a warning of a broker about the same programs, an entry of its reply, is one of the diagnostics.
+    pub fn has_told(&self, warning: &Value) -> bool {
+        self.parts.iter().any(|(_, outcome)| match outcome {
+            Outcome::Lot(compilation) => compilation.all_diagnostics().iter().any(|found| {
+                warning["code"] == found.code.to_string()
+                    && warning["line"] == found.span.start.line
+                    && warning["column"] == found.span.start.column
+            }),
+            Outcome::Script(_) | Outcome::Unreadable(_) => false,
+        })
+    }
+
     /// Whether there is a route of a type that this build does not run.
     pub fn has_idle_routes(&self) -> bool {
         self.parts.iter().any(|(_, outcome)| match outcome {
