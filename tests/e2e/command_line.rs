@@ -420,7 +420,8 @@ fn pub_and_sub_work_as_mosquittos_do() {
         let all: Vec<&str> = ["pub", "-p", &port].iter().chain(arguments).copied().collect();
         lotmq_with_input(&all, input).output();
     };
-    let watcher = sub(&["-t", "a/#", "-T", "a/hidden", "-q", "2", "-C", "5", "-F", "%t %p %q%r"]);
+    // As with theirs, -v means nothing beside -F.
+    let watcher = sub(&["-t", "a/#", "-T", "a/hidden", "-q", "2", "-C", "5", "-v", "-F", "%t %p %q%r"]);
     publish(&["-t", "a/hidden", "-m", "x"], "");
     publish(&["-t", "a/1", "-m", "one", "-q", "2"], "");
     publish(&["-t", "a/2", "-l", "-q", "1"], "two\nthree\n");

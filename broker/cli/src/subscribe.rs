@@ -48,12 +48,12 @@ pub(crate) struct SubArgs {
     /// End once subscribed, to make a kept session
     #[arg(short = 'E', long)]
     exit_after_subscribe: bool,
-    /// Print the topic before the payload
+    /// Print the topic before the payload; means nothing beside -F
     #[arg(short = 'v', long)]
     verbose: bool,
     #[allow(rustdoc::invalid_html_tags, reason = "shown by --help, where it is plain text")]
     /// How to print: %t topic, %p payload, %x payload in hex, %l its length, %q QoS, %r retain, %m packet id, %I and %U time, %j and %J JSON, %C content type, %D correlation data, %E expiry, %F payload format, %P user properties, %R response topic, %S subscription identifiers, %A topic alias, \n line break
-    #[arg(short = 'F', long, value_parser = Format::parse, conflicts_with = "verbose")]
+    #[arg(short = 'F', long, value_parser = Format::parse)]
     format: Option<Format>,
     /// Print JSON over several lines: payloads, and %j
     #[arg(long)]
