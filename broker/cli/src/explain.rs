@@ -122,16 +122,60 @@ fn told(code: Code) -> Option<String> {
 }
 
 fn unknown(wanted: &str) -> Misuse {
-    let help = match codes::similar(wanted) {
-        Some(near) => format!("did you mean {near}?"),
-        None => "`lotmq explain` lists them all".to_owned(),
+    let help = match &*near(&wanted.to_ascii_uppercase()) {
+        [] => "`lotmq explain` lists them all".to_owned(),
+        [one] => format!("did you mean {one}?"),
+        [more @ .., last] => format!("did you mean {} or {last}?", more.join(", ")),
     };
     Misuse(format!("there is no code `{wanted}`; {help}"))
+}
+
+/// Codes that may be meant by what is none: of a number those of the compiler around it, of a name the nearest one and those that it is a part of.
+fn near(wanted: &str) -> Vec<String> {
+    const NEAR_MAX: usize = 4;
+    let number: String =
+        wanted.strip_prefix("LOT").unwrap_or(wanted).chars().filter(|it| *it != '-' && *it != ' ').collect();
+    if let Some(code) = Code::parse(&number) {
+        return vec![code.to_string()];
+    }
+    if let Ok(number) = number.parse::<u16>() {
+        let number_of =
+            |code: &Code| code.to_string().trim_start_matches("LOT").parse::<u16>().unwrap_or_default();
+        // What has a digit less stands for all that begin so.
+        let is_near = |code: &Code| number_of(code) / 10 == number || number_of(code) / 100 == number / 100;
+        let mut near: Vec<Code> = Code::all().filter(is_near).collect();
+        near.sort_by_key(|code| number_of(code).abs_diff(number));
+        near.truncate(NEAR_MAX);
+        return near.iter().map(ToString::to_string).collect();
+    }
+    let with_it = codes::all().map(|code| code.name).filter(|name| wanted.len() > 3 && name.contains(wanted));
+    let mut near: Vec<&str> = codes::similar(wanted).into_iter().collect();
+    for name in with_it {
+        if !near.contains(&name) {
+            near.push(name);
+        }
+    }
+    near.iter().take(NEAR_MAX).map(|name| (*name).to_owned()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn codes_that_may_be_meant_are_offered() {
+        for (wanted, told) in [
+            ("LOT612x", "`lotmq explain` lists them all"),
+            ("lot-611", "did you mean LOT611?"),
+            ("LOT 611", "did you mean LOT611?"),
+            ("LOT699", "did you mean LOT624, LOT623, LOT622 or LOT621?"),
+            ("LOT999", "`lotmq explain` lists them all"),
+            ("MAILBOX_FUL", "did you mean MAILBOX_FULL?"),
+            ("denied", "did you mean RULE_DENIED, TRIGGER_DENIED or PERMISSION_DENIED?"),
+        ] {
+            assert!(unknown(wanted).to_string().ends_with(told), "{wanted}: {}", unknown(wanted));
+        }
+    }
 
     #[test]
     fn reason_codes_are_told_by_either_number() {
