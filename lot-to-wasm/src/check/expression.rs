@@ -168,12 +168,14 @@ impl Checker<'_, '_, '_> {
         let counts: Option<Vec<usize>> = self.filters().iter().map(count).collect();
         let Some(most) = counts.unwrap_or_default().into_iter().max() else { return };
         if u32::try_from(most).is_ok_and(|most| level > most) {
+            let (levels, write) = match most {
+                1 => ("1 level".to_owned(), "1".to_owned()),
+                most => (format!("{most} levels"), format!("a number from 1 to {most}")),
+            };
             let message =
-                format!("TOPIC POSITION {level} is always Empty: topics of the trigger have {most} levels");
+                format!("TOPIC POSITION {level} is always Empty: topics of the trigger have {levels}");
             let draft = Draft::warning(codes::NO_SUCH_LEVEL, span, message);
-            self.error(draft.suggest(format!(
-                "write a number from 1 to {most}, or a filter that ends with # in the trigger"
-            )));
+            self.error(draft.suggest(format!("write {write}, or a filter that ends with # in the trigger")));
         }
     }
 
