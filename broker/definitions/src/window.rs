@@ -49,6 +49,9 @@ const CLOCK_CHANGE_MS: u64 = 2 * 3_600_000;
 /// Ends to look at for one that is ahead when clocks change.
 const ENDS_LOOKED_AT: i64 = 4;
 
+/// Steps that have passed unseen whose ends are looked at one by one, as clocks may change among them.
+const STEPS_COUNTED_MAX: i64 = 1_000;
+
 /// Steps to go back behind the beginning of a window, so that ends are found as they were.
 const STEPS_BEFORE_CHANGE: i64 = 3;
 
@@ -90,8 +93,6 @@ struct WindowTable {
     began_ms: i64,
     /// When the first step of all began.
     since_ms: i64,
-    /// How many steps passed unseen while the broker was down.
-    missed: u64,
     /// How long the end of the open step has been over, when the broker began.
     overdue_ms: i64,
     /// Windows that have closed and were not told.
@@ -140,6 +141,14 @@ pub struct WindowTrouble {
     pub lost: u64,
     /// Windows that would not survive a restart because the kept values are full, or those of their owner.
     pub unkept: u64,
+}
+
+/// A step of time that is open, on the wall clock.
+struct OpenStep {
+    /// How many steps later than another one it is.
+    passed: u64,
+    began_ms: i64,
+    end_ms: i64,
 }
 
 /// Steps of one topic.
@@ -220,7 +229,6 @@ impl WindowTable {
             end_wall_ms: 0,
             began_ms: now.wall.as_millisecond(),
             since_ms: now.wall.as_millisecond(),
-            missed: 0,
             overdue_ms: 0,
             closed: VecDeque::new(),
             lost: 0,
@@ -241,10 +249,14 @@ impl WindowTable {
         }
     }
 
+    /// How long the end of the open step, which is over, has been over.
+    fn late_ms(&self, now_ms: u64) -> i64 {
+        signed(now_ms.saturating_sub(self.end_ms)).saturating_add(self.overdue_ms)
+    }
+
     /// When the open step, which is over, has ended on the wall clock: as planned, unless that clock was set.
     fn ended_ms(&self, now: Now) -> i64 {
-        let late = i64::try_from(milliseconds(now.elapsed) - self.end_ms).unwrap_or(0);
-        let ended = now.wall.as_millisecond().saturating_sub(late.saturating_add(self.overdue_ms));
+        let ended = now.wall.as_millisecond().saturating_sub(self.late_ms(milliseconds(now.elapsed)));
         if ended.abs_diff(self.end_wall_ms) < CLOCK_SET_MS { self.end_wall_ms } else { ended }
     }
 
@@ -352,11 +364,10 @@ impl WindowWatch {
             })
             .collect();
         told.into_iter().for_each(|(topic, figures)| table.close(topic, figures));
-        let passed = 1 + (now_ms - table.end_ms) / every_ms.max(1);
-        let passed = passed.saturating_add(std::mem::take(&mut table.missed));
-        table.pane = pane.saturating_add(passed);
-        let unseen_ms = i64::try_from((passed - 1).saturating_mul(every_ms)).unwrap_or(i64::MAX);
-        table.began_ms = ended_ms.saturating_add(unseen_ms);
+        let late_ms = table.late_ms(now_ms);
+        let open = self.open_after(signed(every_ms).max(1), ended_ms, late_ms);
+        table.pane = pane.saturating_add(open.passed);
+        table.began_ms = open.began_ms;
         table.overdue_ms = 0;
         let first = table.pane.saturating_sub(steps - 1);
         let mut left = 0;
@@ -370,9 +381,7 @@ impl WindowWatch {
             !is_over
         });
         table.room.give_back(left);
-        let wall_ms = now.wall.as_millisecond();
-        let from_ms = if wall_ms.abs_diff(ended_ms) < CLOCK_SET_MS { ended_ms } else { wall_ms };
-        (table.end_ms, table.end_wall_ms) = self.end_after(now, from_ms, every_ms / 2);
+        (table.end_ms, table.end_wall_ms) = on_both_clocks(now, open.end_ms);
         table.is_clockwork_changed = true;
         self.note_next(table);
     }
@@ -461,7 +470,8 @@ impl WindowWatch {
             match clockwork {
                 None => {
                     windows.clear();
-                    (table.end_ms, table.end_wall_ms) = self.end_after(now, now.wall.as_millisecond(), 0);
+                    let end_ms = self.next_end(signed(every_ms), now.wall.as_millisecond(), 0);
+                    (table.end_ms, table.end_wall_ms) = on_both_clocks(now, end_ms);
                 }
                 Some(clockwork) => {
                     let now_ms = milliseconds(now.elapsed);
@@ -472,7 +482,6 @@ impl WindowWatch {
                     table.pane = clockwork.pane;
                     table.end_ms = now_ms.saturating_add(rest.saturating_sub(away));
                     let overdue = away.saturating_sub(rest);
-                    table.missed = overdue / every_ms.max(1);
                     table.overdue_ms = i64::try_from(overdue).unwrap_or(i64::MAX);
                     let rest = i64::try_from(rest).unwrap_or(i64::MAX);
                     table.end_wall_ms = clockwork.at_ms.saturating_add(rest);
@@ -490,15 +499,24 @@ impl WindowWatch {
         self.note_next(&table);
     }
 
-    /// The next end of a step behind this instant on the wall clock that is not nearer than this, on both clocks.
-    fn end_after(&self, now: Now, from_ms: i64, nearest_ms: u64) -> (u64, i64) {
-        let WindowExtent::Time { every_ms, .. } = self.extent else { return (NEVER, 0) };
-        let end_wall_ms = self.next_end(signed(every_ms), from_ms, signed(nearest_ms));
-        let rest = u64::try_from(end_wall_ms.saturating_sub(now.wall.as_millisecond())).unwrap_or(0);
-        (milliseconds(now.elapsed).saturating_add(rest), end_wall_ms)
+    /// The step that is open so long after the end of another one. Ends stay where they are however late it is looked: where one comes is reckoned from the one before.
+    fn open_after(&self, every: i64, ended_ms: i64, late_ms: i64) -> OpenStep {
+        let now_ms = ended_ms.saturating_add(late_ms);
+        let mut open = OpenStep { passed: 1, began_ms: ended_ms, end_ms: ended_ms };
+        if late_ms / every > STEPS_COUNTED_MAX {
+            open.passed += late_ms.cast_unsigned() / every.cast_unsigned();
+            open.began_ms = now_ms.saturating_sub(self.past_end_ms(now_ms));
+        }
+        loop {
+            open.end_ms = self.next_end(every, open.began_ms, every / 2);
+            if open.end_ms > now_ms {
+                return open;
+            }
+            (open.passed, open.began_ms) = (open.passed + 1, open.end_ms);
+        }
     }
 
-    /// The same on the wall clock alone.
+    /// The next end of a step behind this instant that is not nearer than this, on the wall clock.
     fn next_end(&self, every: i64, from_ms: i64, nearest: i64) -> i64 {
         let rest = every - self.past_end_ms(from_ms);
         let rest = if rest < nearest { rest.saturating_add(every) } else { rest };
@@ -591,6 +609,12 @@ impl TopicWindow {
         let all = of_window.fold(Pane::new(0), |all, pane| all.and(pane));
         (all.count > 0).then_some(all)
     }
+}
+
+/// An end on the wall clock, on both clocks.
+fn on_both_clocks(now: Now, end_wall_ms: i64) -> (u64, i64) {
+    let rest = u64::try_from(end_wall_ms.saturating_sub(now.wall.as_millisecond())).unwrap_or(0);
+    (milliseconds(now.elapsed).saturating_add(rest), end_wall_ms)
 }
 
 fn signed(ms: u64) -> i64 {

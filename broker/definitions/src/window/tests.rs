@@ -1,5 +1,5 @@
-use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
@@ -507,14 +507,46 @@ fn what_is_not_taken_is_told_later_and_the_oldest_gives_way() {
 
 /// The world after a restart that took so long: its kept values are those of the one before.
 fn restarted(before: &World, extent: WindowExtent, seconds: i64) -> World {
+    restarted_at(before, extent, before.now.wall + SignedDuration::from_secs(seconds))
+}
+
+/// The same at this instant.
+fn restarted_at(before: &World, extent: WindowExtent, wall: Timestamp) -> World {
     let mut world = World::loading(RegistryOptions::new(TimeZone::UTC));
     before.registry.values().each_kept(|topic, kept| {
         world.registry.values().restore_kept(kept.keeper, topic, kept.payload);
     });
-    world.now.wall = before.now.wall + SignedDuration::from_secs(seconds);
+    world.now.wall = wall;
     world.add(action("W", trigger(&["t/+"], extent)));
     world.registry.finish_loading(world.now);
     world
+}
+
+#[test]
+fn an_end_that_is_late_moves_no_other_one() {
+    const LENGTH: WindowExtent = WindowExtent::Time { last_ms: 20_000, every_ms: 20_000, from_ms: 0 };
+    for late in [1, 9, 12, 19, 20, 33] {
+        // Because the timers were late, and because the broker was away.
+        for is_away in [false, true] {
+            let mut world = world(LENGTH);
+            watch(&world).take("t/a", b"1", 0);
+            watch(&world).save_all();
+            if is_away {
+                world = restarted(&world, LENGTH, 20 + late);
+            } else {
+                world.pass(20 + late.cast_unsigned());
+            }
+            assert_eq!(closed(&world).len(), 1);
+            watch(&world).take("t/a", b"1", 0);
+            let next = watch(&world).next_timeout(world.now.elapsed).unwrap();
+            assert_eq!(next.as_secs(), 20 - late.cast_unsigned() % 20, "{late} {is_away}");
+            world.pass(next.as_secs());
+            let (start, end) = ends(&closed(&world)).remove(0);
+            let at = |text: String| text[14..19].to_owned();
+            let expected = if late < 20 { ("00:20", "00:40") } else { ("00:40", "01:00") };
+            assert_eq!((&*at(start), &*at(end)), expected, "{late} {is_away}");
+        }
+    }
 }
 
 #[test]
@@ -607,6 +639,66 @@ proptest! {
             prop_assert_eq!(figure("min"), window.iter().copied().fold(f64::INFINITY, f64::min));
             prop_assert_eq!(figure("max"), window.iter().copied().fold(f64::NEG_INFINITY, f64::max));
             prop_assert_eq!(figure("last"), window[window.len() - 1]);
+        }
+    }
+}
+
+/// What happens to windows of twenty seconds.
+#[derive(Debug, Clone)]
+enum Happening {
+    /// So many milliseconds pass until the timers are looked at.
+    Pass(u64),
+    /// What has changed is kept.
+    Save,
+    /// The broker is killed, and starts again after so many milliseconds.
+    Restart(u64),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        4 => (1u64..25_000).prop_map(Happening::Pass),
+        2 => (1u64..90_000).prop_map(Happening::Pass),
+        2 => Just(Happening::Save),
+        1 => (0u64..90_000).prop_map(Happening::Restart),
+        1 => (0u64..40_000_000).prop_map(Happening::Restart),
+    ]
+}
+
+proptest! {
+    /// However late timers are, and however long the broker is away, windows have their ends and their length, but for the first one, which begins with the Action.
+    #[test]
+    fn windows_have_their_length_however_late_they_are_closed(
+        happenings in prop::collection::vec(happening(), 1..60),
+        begins_ms in 0i64..20_000,
+    ) {
+        const LENGTH: WindowExtent = WindowExtent::Time { last_ms: 20_000, every_ms: 20_000, from_ms: 0 };
+        let mut world = World::new();
+        world.now.wall += SignedDuration::from_millis(begins_ms);
+        // A window begins with the Action, and with a start that finds nothing kept.
+        let mut began = vec![world.now.wall];
+        world.add(action("W", trigger(&["t/+"], LENGTH)));
+        for happening in happenings {
+            match happening {
+                Happening::Pass(ms) => {
+                    world.now.elapsed += Duration::from_millis(ms);
+                    world.now.wall += SignedDuration::from_millis(signed(ms));
+                }
+                Happening::Save => watch(&world).save_all(),
+                Happening::Restart(ms) => {
+                    let wall = world.now.wall + SignedDuration::from_millis(signed(ms));
+                    world = restarted_at(&world, LENGTH, wall);
+                    began.push(wall);
+                }
+            }
+            for (start, end) in ends(&closed(&world)) {
+                let (start, end): (Timestamp, Timestamp) = (start.parse().unwrap(), end.parse().unwrap());
+                prop_assert_eq!(end.as_millisecond() % 20_000, 0, "{} to {}", start, end);
+                if !began.contains(&start) {
+                    prop_assert_eq!((end - start).get_seconds(), 20, "{} to {}", start, end);
+                }
+                prop_assert!(end <= world.now.wall);
+            }
+            watch(&world).take("t/a", b"1", 0);
         }
     }
 }
