@@ -34,6 +34,8 @@ const STICKY: u32 = 0o1000;
 
 /// How long a lock is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+/// How long it is waited for where the process that holds it is ending.
+const ENDING_PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is tried.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
@@ -152,21 +154,45 @@ pub(crate) fn enter_to_read(dir: &Path) -> Result<Option<DirectoryLock>, OpenErr
 }
 
 fn lock(mut file: File, dir: &Path, path: PathBuf) -> Result<DirectoryLock, OpenError> {
-    let start = Instant::now();
+    let (start, mut patience) = (Instant::now(), LOCK_PATIENCE);
     loop {
         match file.try_lock() {
             Ok(()) => break,
             // Somebody who was killed holds it until the system has cleaned up behind him.
-            Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => {
-                std::thread::sleep(LOCK_PAUSE)
-            }
+            Err(TryLockError::WouldBlock) if start.elapsed() < patience => std::thread::sleep(LOCK_PAUSE),
             Err(TryLockError::WouldBlock) => {
-                return Err(OpenError::InUse { dir: dir.to_owned(), pid: read_pid(&mut file) });
+                let pid = read_pid(&mut file);
+                let Some(ending) = pid.filter(|pid| patience < ENDING_PATIENCE && is_ending(*pid)) else {
+                    return Err(OpenError::InUse { dir: dir.to_owned(), pid });
+                };
+                warn!(path = %dir.display(), pid = ending, "the data directory is still in use by a process that is ending; waiting for it");
+                patience = ENDING_PATIENCE;
             }
             Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
         }
     }
     Ok(DirectoryLock { file })
+}
+
+/// Whether a process has ended or been killed, and just has not been cleaned up yet; false where the system does not say.
+fn is_ending(pid: u32) -> bool {
+    /// Flag of the kernel (`PF_EXITING`): the process is being cleaned up.
+    const EXITING: u32 = 4;
+    /// Bit of SIGKILL among pending signals.
+    const KILL: u64 = 1 << 8;
+    let said = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}"));
+    let Ok(stat) = said("stat") else { return Path::new("/proc/self").exists() };
+    // The name in parentheses may have any character in it.
+    let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let state = fields.next().unwrap_or_default();
+    let flags: u32 = fields.nth(5).and_then(|flags| flags.parse().ok()).unwrap_or_default();
+    let status = said("status").unwrap_or_default();
+    let is_killed = status.lines().any(|line| {
+        let pending = line.strip_prefix("ShdPnd:").or_else(|| line.strip_prefix("SigPnd:"));
+        let pending = pending.and_then(|pending| u64::from_str_radix(pending.trim(), 16).ok());
+        pending.is_some_and(|pending| pending & KILL != 0)
+    });
+    ["Z", "X"].contains(&state) || flags & EXITING != 0 || is_killed
 }
 
 fn read_pid(file: &mut File) -> Option<u32> {

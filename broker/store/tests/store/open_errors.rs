@@ -49,6 +49,25 @@ fn a_second_process_is_told_who_the_first_is() {
 }
 
 #[test]
+fn a_directory_whose_holder_is_ending_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()));
+    // It ends, and stays a while as what it is then, since nobody has asked how it ended.
+    let mut ended = Command::new("true").spawn().unwrap();
+    let lock = directory.path().join("lotmq.lock");
+    std::fs::write(&lock, ended.id().to_string()).unwrap();
+    let held = std::fs::File::open(&lock).unwrap();
+    held.lock().unwrap();
+    let holder = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(1_500));
+        drop(held);
+    });
+    drop(open(directory.path()));
+    holder.join().unwrap();
+    ended.wait().unwrap();
+}
+
+#[test]
 fn a_path_that_is_no_directory_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
