@@ -293,6 +293,36 @@ fn lines_that_end_every_connection_are_given_up() {
 }
 
 #[test]
+fn who_has_all_acknowledged_needs_nobody_to_say_goodbye_to() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port().to_string();
+    // It acknowledges and is gone: with something unread, so that the system says so at once.
+    std::thread::spawn(move || {
+        for peer in server.incoming() {
+            let mut peer = peer.unwrap();
+            let mut connect = [0; 2];
+            peer.read_exact(&mut connect).unwrap();
+            peer.read_exact(&mut vec![0; connect[1].into()]).unwrap();
+            peer.write_all(&[0x20, 2, 0, 0]).unwrap();
+            let mut publish = [0; 7];
+            if peer.read_exact(&mut publish).is_ok() {
+                let _ = peer.write_all(&[0x40, 2, publish[5], publish[6]]);
+            }
+        }
+    });
+    for (qos, code) in [("1", 0), ("0", 3)] {
+        let arguments = ["pub", "-p", &port, "-V", "311", "-t", "a", "-q", qos, "-l"];
+        let (program, mut lines) = Program::start_with_open_input(LOTMQ, &arguments).unwrap();
+        writeln!(lines, "{}", "x".repeat(100)).unwrap();
+        // Time for the server to be gone, where that is not waited for.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        drop(lines);
+        let finished = program.wait();
+        assert_eq!(finished.status.code(), Some(code), "QoS {qos}: {}", finished.stderr);
+    }
+}
+
+#[test]
 fn sub_does_not_come_back_where_that_changes_nothing() {
     let mut broker = broker();
     let first = subscriber(&broker, &["-t", "a", "-i", "same"]);

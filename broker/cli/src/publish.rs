@@ -187,12 +187,15 @@ struct Sender<'a> {
     /// Messages that are not acknowledged, in their order; `None` where one could not be sent again yet.
     waiting: VecDeque<(Option<PacketId>, Publication)>,
     acknowledged: u64,
+    /// Whether there were messages that nobody acknowledges.
+    has_unanswered: bool,
     refused: Option<ReasonCode>,
 }
 
 impl<'a> Sender<'a> {
     fn new(connection: LastingConnection<'a>, comes_back: bool) -> Self {
-        Self { connection, comes_back, vain: 0, waiting: VecDeque::new(), acknowledged: 0, refused: None }
+        let (waiting, has_unanswered) = (VecDeque::new(), false);
+        Self { connection, comes_back, vain: 0, waiting, acknowledged: 0, has_unanswered, refused: None }
     }
 
     fn send(&mut self, publication: &Publication) -> anyhow::Result<()> {
@@ -203,7 +206,7 @@ impl<'a> Sender<'a> {
             match self.connection.client.send_publish(publication) {
                 Ok(Some(id)) => self.waiting.push_back((Some(id), publication.clone())),
                 // Nobody acknowledges it, and it does not come again.
-                Ok(None) => self.vain = 0,
+                Ok(None) => (self.vain, self.has_unanswered) = (0, true),
                 Err(error) => {
                     self.lost(error)?;
                     continue;
@@ -265,7 +268,12 @@ impl<'a> Sender<'a> {
         while !self.waiting.is_empty() {
             self.wait_for_oldest()?;
         }
-        self.connection.client.disconnect_with(ReasonCode::Success, goodbye.properties())?;
+        let said = self.connection.client.disconnect_with(ReasonCode::Success, goodbye.properties());
+        // Where all was acknowledged, it costs nothing that the broker is gone by now.
+        let is_said_wrong = matches!(said, Err(ClientError::Encode(_) | ClientError::TooLarge { .. }));
+        if self.has_unanswered || is_said_wrong {
+            said?;
+        }
         match self.refused {
             Some(reason) => {
                 output::error(&format!("the broker refused the message: {reason}"));
