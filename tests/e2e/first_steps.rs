@@ -1,6 +1,7 @@
 //! What somebody's first steps with the tools run into: passwords with blanks, a login that is missing, the wrong port, a configuration that is wrong.
 
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use lotmq_client::ConnectOptions;
 use lotmq_test_support::{Authority, Finished, Program};
@@ -137,4 +138,29 @@ fn a_wrong_configuration_leads_to_its_check() {
         stderr.contains(&format!("cannot read configuration file {home}/lotmq/lotmq.toml: ")),
         "{stderr}"
     );
+}
+
+#[test]
+fn config_check_tells_until_when_a_certificate_is_good() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    for (name, end, code, told) in [
+        ("over", SystemTime::now() - DAY, 1, "and has expired; clients refuse it"),
+        ("soon", SystemTime::now() + 7 * DAY, 0, "the certificate expires soon; it is good until"),
+        ("good", SystemTime::now() + 30 * DAY, 0, ""),
+    ] {
+        let signed = authority.server_until(name, end);
+        let (certificate, key) = (signed.certificate.display(), signed.key.display());
+        let file = folder.path().join(format!("{name}.toml"));
+        std::fs::write(&file, format!("[tls]\ncertificate = \"{certificate}\"\nkey = \"{key}\"\n")).unwrap();
+        let path = file.to_str().unwrap();
+        let checked = lotmq(&["config", "check", path]);
+        let text = format!("{}\n{}", checked.stdout, checked.stderr);
+        assert_eq!(checked.status.code(), Some(code), "{text}");
+        let line = text.lines().find(|line| line.contains("certificate"));
+        let is_told = line.is_some_and(|line| {
+            line.contains(&format!("{path}:2: `tls.certificate`: ")) && line.contains(told)
+        });
+        assert_eq!(is_told, !told.is_empty(), "{text}");
+    }
 }

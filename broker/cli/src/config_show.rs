@@ -7,7 +7,8 @@ use lotmq_config::{
     Config, ConfigFile, DataDirectory, Mistake, Sources, Surroundings, ValueOrigin, default_path,
     unknown_variables,
 };
-use lotmq_server::{LocalZone, preflight};
+use lotmq_server::LocalZone;
+use lotmq_server::preflight::{self, RefusedAtStart};
 use lotmq_terminal::{Exit, output};
 use serde_json::{Map, Value, json};
 
@@ -82,10 +83,11 @@ impl PlaceArgs {
     /// The same without warnings.
     pub(crate) fn read(&self, flags: Vec<(&'static str, &'static str, String)>) -> anyhow::Result<Config> {
         let sources = self.sources(flags)?;
-        let file = sources.file.as_ref().map(|file| format!(" {}", file.path.display()));
-        let count = Config::mistakes(&sources).len();
-        Config::load(sources).map_err(|error| {
+        Config::load(sources.clone()).map_err(|error| {
+            let file = sources.file.as_ref().map(|file| format!(" {}", file.path.display()));
             let file = file.unwrap_or_default();
+            let (mistakes, refused) = all_wrong(&sources);
+            let count = mistakes.len() + refused.len();
             let text = error.to_string();
             let gap = if text.contains('\n') { "\n" } else { "; " };
             let mistakes = if count == 1 { "1 mistake".to_owned() } else { format!("all {count} mistakes") };
@@ -129,11 +131,34 @@ fn show(args: &ShowArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
+/// All that is wrong with a configuration: what stands in it, and what it names.
+fn all_wrong(sources: &Sources) -> (Vec<Mistake>, Vec<RefusedAtStart>) {
+    let mistakes = Config::mistakes(sources);
+    let mut refused = preflight::refused(&Config::without_mistakes(sources));
+    // A port may be another one without the mistakes.
+    refused.retain(|refused| mistakes.is_empty() || !refused.key.ends_with("port"));
+    (mistakes, refused)
+}
+
+/// What is wrong with what a key names, behind the place of the key.
+fn placed(config: &Config, RefusedAtStart { key, reason }: &RefusedAtStart) -> String {
+    match config.origin(key) {
+        ValueOrigin::File { path, line: Some(line) } => {
+            format!("{}:{line}: `{key}`: {reason}", path.display())
+        }
+        origin @ (ValueOrigin::Default
+        | ValueOrigin::File { .. }
+        | ValueOrigin::Stored
+        | ValueOrigin::Environment(_)
+        | ValueOrigin::Flag(_)) => format!("`{key}` ({origin}): {reason}"),
+    }
+}
+
 fn check(place: &PlaceArgs) -> anyhow::Result<Exit> {
     warn_of_unknown_variables();
     let sources = place.sources(Vec::new())?;
     let file = sources.file.as_ref().map(|file| file.path.display().to_string());
-    let mistakes = Config::mistakes(&sources);
+    let (mistakes, refused) = all_wrong(&sources);
     for Mistake { line, error } in &mistakes {
         output::line(&match (line, &file) {
             // The place stands in front already.
@@ -145,24 +170,14 @@ fn check(place: &PlaceArgs) -> anyhow::Result<Exit> {
             _ => error.to_string(),
         })?;
     }
-    let has_mistakes = !mistakes.is_empty();
-    let config = if has_mistakes { Config::without_mistakes(&sources) } else { Config::load(sources)? };
-    let mut refused = preflight::refused(&config);
-    // A port may be another one without the mistakes.
-    refused.retain(|refused| !has_mistakes || !refused.key.ends_with("port"));
-    for preflight::RefusedAtStart { key, reason } in &refused {
-        output::line(&match config.origin(key) {
-            ValueOrigin::File { path, line: Some(line) } => {
-                format!("{}:{line}: `{key}`: {reason}", path.display())
-            }
-            origin @ (ValueOrigin::Default
-            | ValueOrigin::File { .. }
-            | ValueOrigin::Stored
-            | ValueOrigin::Environment(_)
-            | ValueOrigin::Flag(_)) => format!("`{key}` ({origin}): {reason}"),
-        })?;
+    let config = Config::without_mistakes(&sources);
+    for found in &refused {
+        output::line(&placed(&config, found))?;
     }
-    if has_mistakes || !refused.is_empty() {
+    if let Some(found) = preflight::warned(&config) {
+        output::note(&format!("warning: {}", placed(&config, &found)));
+    }
+    if !mistakes.is_empty() || !refused.is_empty() {
         return Ok(Exit::Failure);
     }
     if let Some(fault) = LocalZone::of_process().fault {

@@ -19,6 +19,26 @@ pub enum ConfigError {
         /// The key with the most similar name, unless none is similar.
         nearest: Option<String>,
     },
+    /// What stands in the file is no part of the configuration, and lies elsewhere.
+    #[error("`{name}` ({origin}) is no part of the configuration: {place}")]
+    Elsewhere {
+        /// The name as written.
+        name: String,
+        /// Where it stands.
+        origin: ValueOrigin,
+        /// Where it lies instead.
+        place: &'static str,
+    },
+    /// Tables of a list were given where there is one section.
+    #[error("`[[{name}]]` ({origin}) is a table of a list, and {}", of_list(name, *is_section))]
+    ListOfTables {
+        /// Path of the tables.
+        name: String,
+        /// Where the first one stands.
+        origin: ValueOrigin,
+        /// Whether there is a section of this name.
+        is_section: bool,
+    },
     /// The key belongs to a part of the broker that this version does not have.
     #[error("key `{name}` ({origin}) is not available in this version")]
     KeyNotYet {
@@ -92,11 +112,23 @@ impl ConfigError {
         match self {
             Self::KeyUnknown { origin, .. }
             | Self::KeyNotYet { origin, .. }
+            | Self::Elsewhere { origin, .. }
+            | Self::ListOfTables { origin, .. }
             | Self::SectionExpected { origin, .. }
             | Self::ValueInvalid { origin, .. }
             | Self::KeyMissing { origin, .. } => origin.line(),
             Self::FileMalformed { .. } | Self::FileUnreadable { .. } | Self::JsonMalformed { .. } => None,
         }
+    }
+}
+
+fn of_list(name: &str, is_section: bool) -> String {
+    if is_section {
+        format!(
+            "`[{name}]` is a section, of which there is one: write it in single brackets, with the keys of all of them"
+        )
+    } else {
+        "nothing in the configuration is a list of tables".to_owned()
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
 use super::origin::Assignment;
-use super::unknown::{is_section, unknown_key};
+use super::unknown::{elsewhere, is_section, unknown_key};
 use super::{ConfigError, Key, Surroundings, ValueError, ValueOrigin};
 
 /// A configuration file that was read.
@@ -95,7 +95,15 @@ fn collect(
 ) {
     for (name, value) in table {
         let path = joined(prefix, &name);
+        if let Some(elsewhere) = elsewhere(&path, &origin(&path)) {
+            found.push(Err(elsewhere));
+            continue;
+        }
         match (Key::find(&path), value) {
+            (None, value) if is_list_of_tables(&value) => {
+                let (is_section, origin) = (is_section(&path), origin(&path));
+                found.push(Err(ConfigError::ListOfTables { name: path, origin, is_section }));
+            }
             (None, toml::Value::Table(inner))
                 if !super::not_yet::is_not_yet(&path) && (!inner.is_empty() || is_section(&path)) =>
             {
@@ -130,6 +138,11 @@ fn collect_lines(lines: &mut BTreeMap<String, usize>, prefix: &str, table: &DeTa
         }
         lines.insert(path, line_at(text, name.span().start));
     }
+}
+
+/// Whether it was written as `[[name]]`.
+fn is_list_of_tables(value: &toml::Value) -> bool {
+    matches!(value, toml::Value::Array(list) if !list.is_empty() && list.iter().all(toml::Value::is_table))
 }
 
 fn joined(prefix: &str, name: &str) -> String {

@@ -66,9 +66,12 @@ fn may_explain(error: &ConfigError, unmet: &ConfigError) -> bool {
         ConfigError::KeyUnknown { name, .. } | ConfigError::KeyNotYet { name, .. } => {
             section(name) == section(needed)
         }
-        ConfigError::SectionExpected { name, .. } => section(needed).as_ref() == Some(name),
+        ConfigError::SectionExpected { name, .. } | ConfigError::ListOfTables { name, .. } => {
+            section(needed).as_ref() == Some(name)
+        }
         ConfigError::JsonMalformed { .. } => true,
         ConfigError::KeyMissing { .. }
+        | ConfigError::Elsewhere { .. }
         | ConfigError::FileMalformed { .. }
         | ConfigError::FileUnreadable { .. } => false,
     }
@@ -89,11 +92,19 @@ fn malformed(file: &ConfigFile) -> Vec<Mistake> {
 
 /// Text of the parser with what is meant, or with the key that it does not name.
 fn malformation(text: &str, message: &str, span: Option<std::ops::Range<usize>>) -> String {
-    let written = span.and_then(|span| text.get(span.start..)).and_then(|rest| rest.lines().next());
+    let start = span.map_or(0, |span| span.start);
+    let written = text.get(start..).and_then(|rest| rest.lines().next());
     let word = written.unwrap_or_default().split(['#', '=', ' ']).next().unwrap_or_default();
     let is_truth = ["yes", "no", "on", "off", "true", "false"].iter().any(|of| word.eq_ignore_ascii_case(of));
     if message == "duplicate key" {
-        format!("{message} `{word}`")
+        let line = text.lines().nth(line_at(text, start) - 1).unwrap_or_default().trim_start();
+        match line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((table, _)) => format!(
+                "there is a table `[{}]` already: put the keys of both below one",
+                table.trim_start_matches('[')
+            ),
+            None => format!("{message} `{word}`"),
+        }
     } else if is_truth {
         format!("{message}; `{word}` is none of its words: write true or false")
     } else {
@@ -152,6 +163,24 @@ mod tests {
             twice[0].starts_with("3: ") && twice[0].ends_with("duplicate key `interval_sec`"),
             "{twice:?}"
         );
+        let tables = found("[sys]\ninterval_sec = 3\n[log]\n[sys]\ninterval_sec = 4\n", &[]);
+        assert!(
+            tables[0].starts_with("4: ")
+                && tables[0].ends_with("there is a table `[sys]` already: put the keys of both below one"),
+            "{tables:?}"
+        );
+        let users = "[[users]]\nname = \"ada\"\n[[users]]\nname = \"bob\"\n[[listener.mqtt]]\nport = 1\n[auth]\npassword_file = \"p\"\n";
+        let users = found(users, &[]);
+        for (at, line) in [
+            "1: `users` (file lotmq.toml:1) is no part of the configuration: users are added by `lotmq cmd -addUser NAME PASSWORD`",
+            "5: `[[listener.mqtt]]` (file lotmq.toml:5) is a table of a list, and `[listener.mqtt]` is a section, of which there is one: write it in single brackets, with the keys of all of them",
+            "8: `auth.password_file` (file lotmq.toml:8) is no part of the configuration: users are added by ",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            assert!(users.get(at).is_some_and(|told| told.starts_with(line)), "{line} in {users:#?}");
+        }
         let malformed = found("[sys]\ninterval_sec = \n[listener\nport = 1\n", &[]);
         assert!(
             malformed.len() >= 2 && malformed[0].starts_with("2: lotmq.toml is not valid TOML"),

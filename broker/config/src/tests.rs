@@ -342,7 +342,7 @@ fn sections_are_no_values_and_their_names_are_known() {
         ),
         (
             "[[tls]]\n",
-            "`tls` cannot be [{}] (file lotmq.toml:1): it is a section, `[tls]`, with keys of its own",
+            "`[[tls]]` (file lotmq.toml:1) is a table of a list, and `[tls]` is a section, of which there is one",
         ),
         ("[listner]\n", "unknown key `listner` (file lotmq.toml:1)"),
     ] {

@@ -1,6 +1,6 @@
 //! Errors for keys that do not exist, with the nearest that does.
 
-use lot_nearest::{nearest, nearest_name};
+use lot_nearest::{nearest, nearest_name, nearest_within};
 
 use super::{ConfigError, KEYS, Key, ValueOrigin};
 
@@ -12,8 +12,23 @@ pub(crate) fn unknown_key(name: &str, origin: &ValueOrigin) -> ConfigError {
     if let Some(limit) = of_broker.filter(|limit| Key::find(limit).is_some()) {
         return unknown(name, origin, Some(limit));
     }
-    let near = meant(name).map_or_else(|| nearest_name(name, KEYS.iter().map(|key| key.path)), Some);
-    unknown(name, origin, near.or_else(|| of_like_words(name)).map(str::to_owned))
+    let near = meant(name).or_else(|| of_like_name(name)).or_else(|| of_like_words(name));
+    unknown(name, origin, near.map(str::to_owned))
+}
+
+/// The key that the name begins with, before a `_`, or that almost has it, its last part as well as the whole; `None` also where the last part is that of several keys, of
+/// which the section has to choose one.
+fn of_like_name(name: &str) -> Option<&'static str> {
+    let last = leaf(name);
+    let begins = |path: &&str| name.strip_prefix(path).is_some_and(|rest| rest.starts_with('_'));
+    if let Some(longest) = KEYS.iter().map(|key| key.path).filter(begins).max_by_key(|path| path.len()) {
+        return Some(longest);
+    }
+    if KEYS.iter().any(|key| leaf(key.path) == last) {
+        return None;
+    }
+    let alike = KEYS.iter().map(|key| key.path).filter(|path| nearest_name(last, [leaf(path)]).is_some());
+    nearest_name(name, alike)
 }
 
 /// Keys that are meant by names which are tried: those of other brokers' configurations, and what else a thing is called.
@@ -39,7 +54,30 @@ const MEANT: &[(&str, &str)] = &[
     ("packet_size", "limits.max_packet_size"),
     ("payload_bytes", "limits.max_packet_size"),
     ("sys_interval", "sys.interval_sec"),
+    ("metrics.port", "admin.health_port"),
 ];
+
+/// What is looked for in the configuration and lies elsewhere: the last part of a name, and where it is.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("users", "users are added by `lotmq cmd -addUser NAME PASSWORD`"),
+    ("user", "users are added by `lotmq cmd -addUser NAME PASSWORD`"),
+    ("accounts", "users are added by `lotmq cmd -addUser NAME PASSWORD`"),
+    ("password_file", "users are added by `lotmq cmd -addUser NAME PASSWORD`"),
+    ("acl", "who may do what is said by rules: docs/lot/rules.md"),
+    ("acl_file", "who may do what is said by rules: docs/lot/rules.md"),
+    ("rules", "who may do what is said by rules: docs/lot/rules.md"),
+    ("bridge", "other brokers are reached by routes: docs/routes/mqtt-bridge.md"),
+    ("bridges", "other brokers are reached by routes: docs/routes/mqtt-bridge.md"),
+];
+
+/// The error for a key or a section that stands for something which is no part of the configuration.
+pub(crate) fn elsewhere(name: &str, origin: &ValueOrigin) -> Option<ConfigError> {
+    if Key::find(name).is_some() || is_section(name) {
+        return None;
+    }
+    let (_, place) = ELSEWHERE.iter().find(|(written, _)| *written == leaf(name))?;
+    Some(ConfigError::Elsewhere { name: name.to_owned(), origin: origin.clone(), place })
+}
 
 /// The key that is meant by a name of [`MEANT`], or that is called so in another section, or in one whose name is almost this.
 fn meant(name: &str) -> Option<&'static str> {
@@ -61,17 +99,28 @@ fn leaf(path: &str) -> &str {
     path.rsplit_once('.').map_or(path, |(_, last)| last)
 }
 
-/// The key that has most words that are almost those of the name; `None` where none has any.
+/// The key that has most words that are those of the name, or almost, and at least half of its own; of one that ends in the same word any is enough. `None` where
+/// there is none. Of equals the one that ends in the same word, then the first.
 fn of_like_words(name: &str) -> Option<&'static str> {
-    let words = |text: &'_ str| -> Vec<String> { text.split(['.', '_']).map(str::to_owned).collect() };
-    let written: Vec<String> = words(name).into_iter().filter(|word| word.len() > 3).collect();
-    let alike = |key: &Key| {
-        let known = words(key.path);
-        written.iter().filter(|word| nearest(word, known.iter().map(String::as_str)).is_some()).count()
+    let written: Vec<&str> = name.split(['.', '_']).filter(|word| word.len() > 3).collect();
+    let likeness = |word: &&str, known: &[&str]| {
+        let edits_max = if word.len() > 5 { 2 } else { 1 };
+        match (known.contains(word), nearest_within(edits_max, word, known)) {
+            (true, _) => 3,
+            (false, Some(_)) => 2,
+            (false, None) => 0,
+        }
     };
-    // The first one of equals.
-    let best = KEYS.iter().rev().max_by_key(|key| alike(key))?;
-    (alike(best) > 0).then_some(best.path)
+    let alike = |path: &&'static str| {
+        let known: Vec<&str> = path.split(['.', '_']).collect();
+        let found: Vec<usize> =
+            written.iter().map(|word| likeness(word, &known)).filter(|found| *found > 0).collect();
+        let ends_alike = leaf(path) == leaf(name);
+        let is_alike = ends_alike || (!found.is_empty() && found.len() * 2 >= known.len());
+        is_alike.then(|| (found.iter().sum::<usize>(), ends_alike))
+    };
+    let near = KEYS.iter().rev().map(|key| key.path).filter_map(|path| Some((alike(&path)?, path)));
+    near.max_by_key(|(likeness, _)| *likeness).map(|(_, path)| path)
 }
 
 /// Whether keys or sections are in a section of this name.
@@ -107,6 +156,10 @@ mod tests {
             ("listener.health.port", "admin.health_port"),
             ("limit.queue_bytes", "limits.queue_bytes"),
             ("sys.intervall_sec", "sys.interval_sec"),
+            ("mqtt.port", "listener.mqtt.port"),
+            ("server.port", "listener.mqtt.port"),
+            ("listener.mqtt.anonymous", "auth.anonymous"),
+            ("listener.mqtt.certificate", "tls.certificate"),
         ] {
             let told = unknown_key(written, &ValueOrigin::Stored).to_string();
             assert!(told.ends_with(&format!("did you mean `{meant}`?")), "{told}");
@@ -114,7 +167,9 @@ mod tests {
         for (written, key) in MEANT {
             assert!(Key::find(key).is_some(), "{written}: {key}");
         }
-        let told = unknown_key("qqq.zzz", &ValueOrigin::Stored).to_string();
-        assert!(!told.contains("did you mean"), "{told}");
+        for written in ["qqq.zzz", "log.file", "colour"] {
+            let told = unknown_key(written, &ValueOrigin::Stored).to_string();
+            assert!(!told.contains("did you mean"), "{told}");
+        }
     }
 }

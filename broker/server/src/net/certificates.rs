@@ -134,6 +134,13 @@ impl ListenerTls {
         Arc::clone(&self.current.read())
     }
 
+    /// Until when its certificate is good, for people, if that is over at this time or will be soon; and whether it is over.
+    pub(crate) fn near_end(&self, now_ms: u64) -> Option<(String, bool)> {
+        let at_ms = self.end.lock().at_ms;
+        let is_near = at_ms <= now_ms.saturating_add(END_TOLD_BEFORE_MS);
+        is_near.then(|| (validity::text((at_ms / 1000).saturating_sub(1)), at_ms <= now_ms))
+    }
+
     /// Reads the files again if something else is in them. Who writes the same into them again and again, as tools for configuration do, costs no session its
     /// resumption.
     fn check(&self, counters: &Counters) {
@@ -164,15 +171,14 @@ impl ListenerTls {
 impl ListenerTls {
     /// Tells of a certificate that has ended, or soon does.
     fn tell_end(&self, now_ms: u64) {
+        let Some((until, is_over)) = self.near_end(now_ms) else { return };
         let mut end = self.end.lock();
-        let is_near = end.at_ms <= now_ms.saturating_add(END_TOLD_BEFORE_MS);
-        if !is_near || end.told.is_some_and(|at| at.elapsed() < END_TOLD_EVERY) {
+        if end.told.is_some_and(|at| at.elapsed() < END_TOLD_EVERY) {
             return;
         }
         end.told = Some(Instant::now());
         let (listener, path) = (self.listener, self.files.certificate.display());
-        let until = validity::text((end.at_ms / 1000).saturating_sub(1));
-        if end.at_ms <= now_ms {
+        if is_over {
             warn!(listener, %path, until, "the certificate of this listener has expired and clients refuse it: write a new one into the file, or set the clock");
         } else {
             warn!(listener, %path, until, "the certificate of this listener expires soon: write a new one into the file");

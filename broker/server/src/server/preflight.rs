@@ -1,5 +1,5 @@
-//! What a start would refuse of a configuration whose values are right: certificates that cannot be used, and two listeners on one port; and folders for routes that
-//! are not there, which stop the routes that name them.
+//! What a start would refuse of a configuration whose values are right: certificates that cannot be used, and two listeners on one port; and what it takes and is of
+//! no use: a certificate that has expired, and folders for routes that are not there, which stop the routes that name them.
 //!
 //! `lotmq config check` asks for it, and [`super::Server`] uses the same for its own listeners. Not here: ports that other programs have.
 
@@ -12,6 +12,7 @@ use lotmq_config::{Carrier, Config, ListenerPlan, ValueOrigin};
 use super::{HEALTH, StartError, unusable};
 use crate::net::certificates::{CertificateError, ListenerTls};
 use crate::net::listening_socket;
+use crate::process::clock::wall_ms;
 
 /// Something that a start would refuse.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,6 +22,9 @@ pub struct RefusedAtStart {
     /// Why, as a start says it.
     pub reason: String,
 }
+
+/// What is about a certificate that ends: all listeners have the same one.
+const CERTIFICATE: &str = "tls.certificate";
 
 /// All that is wrong with what `config` names: each file of certificates once, then each port that two listeners want, then folders for routes that are not there.
 #[must_use]
@@ -34,9 +38,27 @@ pub fn refused(config: &Config) -> Vec<RefusedAtStart> {
             }
         }
     }
+    if let Some((until, true)) = certificate_near_end(config) {
+        let reason = format!("the certificate was good until {until} and has expired; clients refuse it");
+        refused.push(RefusedAtStart { key: CERTIFICATE.to_owned(), reason });
+    }
     refused.extend(twice(config));
     refused.extend(no_folders(config));
     refused
+}
+
+/// What is good and soon will not be.
+#[must_use]
+pub fn warned(config: &Config) -> Option<RefusedAtStart> {
+    let (until, _) = certificate_near_end(config).filter(|(_, is_over)| !is_over)?;
+    let reason = format!("the certificate expires soon; it is good until {until}");
+    Some(RefusedAtStart { key: CERTIFICATE.to_owned(), reason })
+}
+
+/// Until when the certificate of the listeners is good, if that is over or soon will be; and whether it is over.
+fn certificate_near_end(config: &Config) -> Option<(String, bool)> {
+    let loaded = config.listeners().iter().find_map(|plan| certificates(config, plan).ok().flatten())?;
+    loaded.near_end(wall_ms())
 }
 
 /// The roots of folders of routes that are none.
