@@ -142,13 +142,15 @@ fn a_statement_that_the_server_cannot_run_costs_no_message() {
 
 #[test]
 fn misspelt_names_are_told_before_there_are_messages() {
-    let Some(server) = PostgresServer::start() else { return };
-    sql::misspelt_names_are_told(
-        &server,
-        "CREATE TABLE t (topic text, n int)",
-        |events| route(&server, "POOL_SIZE 1", events),
-        "SQLSTATE 42703",
-    );
+    for kind in ["POSTGRESQL", "CRATEDB"] {
+        let Some(server) = PostgresServer::start() else { return };
+        sql::misspelt_names_are_told(
+            &server,
+            "CREATE TABLE t (topic text, n int)",
+            |events| route_of(kind, server.port, &format!("{}\nPOOL_SIZE 1", login()), events),
+            "SQLSTATE 42703",
+        );
+    }
 }
 
 /// Lines of a section that gathers messages for a while, so that they come as one batch.
