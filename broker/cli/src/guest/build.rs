@@ -147,7 +147,9 @@ pub(super) fn cargo(folder: &Path, target: Option<WasmTarget>) -> anyhow::Result
     let asked = asked.output().context("cannot start cargo, which comes with rustup")?;
     let known = serde_json::from_slice::<Value>(&asked.stdout).ok();
     // Where it cannot say that, it cannot build either, and says why.
-    if let Some(directory) = known.as_ref().and_then(|known| known.get("target_directory")?.as_str()) {
+    let directory = |name: &str| known.as_ref().and_then(|known| known.get(name)?.as_str());
+    // The first is where cargo keeps what it builds, which may be somewhere else; before 1.91 it has no word for that.
+    if let Some(directory) = directory("build_directory").or_else(|| directory("target_directory")) {
         let (whom, below) = match target {
             Some(target) => ("WebAssembly", Path::new(target.name()).join("release")),
             None => ("this machine", PathBuf::from("debug")),
