@@ -154,7 +154,7 @@ impl RequestArgs {
     }
 
     fn format(&self) -> Format {
-        let format = self.format.clone().unwrap_or_else(|| Format::plain(false, true));
+        let format = self.format.clone().unwrap_or_else(|| Format::plain(false));
         if self.pretty { format.pretty() } else { format }.shown()
     }
 }

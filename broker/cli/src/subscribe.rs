@@ -58,8 +58,8 @@ pub(crate) struct SubArgs {
     /// Print JSON over several lines: payloads, and %j
     #[arg(long)]
     pretty: bool,
-    /// No line break after the payload
-    #[arg(short = 'N', conflicts_with = "format")]
+    /// No line break after each message
+    #[arg(short = 'N')]
     no_line_break: bool,
     /// Skip retained messages
     #[arg(short = 'R', conflicts_with = "retained_only")]
@@ -247,8 +247,9 @@ impl SubArgs {
     fn format(&self) -> Format {
         let format = match &self.format {
             Some(format) => format.clone(),
-            None => Format::plain(self.verbose, !self.no_line_break),
+            None => Format::plain(self.verbose),
         };
+        let format = if self.no_line_break { format.without_line_break() } else { format };
         if self.pretty { format.pretty() } else { format }.shown()
     }
 

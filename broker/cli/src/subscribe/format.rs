@@ -74,16 +74,23 @@ const FIELDS: [(char, Field); 20] = [
 
 impl Format {
     /// Without `-F`: payload, with `-v` after its topic and a blank.
-    pub(crate) fn plain(with_topic: bool, with_line_break: bool) -> Self {
+    pub(crate) fn plain(with_topic: bool) -> Self {
         let mut parts = Vec::new();
         if with_topic {
             parts.extend([Part::Field(Field::Topic), Part::Text(" ".to_owned())]);
         }
-        parts.push(Part::Field(Field::Payload));
-        if with_line_break {
-            parts.push(Part::Text("\n".to_owned()));
-        }
+        parts.extend([Part::Field(Field::Payload), Part::Text("\n".to_owned())]);
         Self { parts, is_shown: false }
+    }
+
+    /// The same without the line break at its end.
+    pub(crate) fn without_line_break(mut self) -> Self {
+        if let Some(Part::Text(text)) = self.parts.last_mut()
+            && text.ends_with('\n')
+        {
+            text.pop();
+        }
+        self
     }
 
     /// The same where it goes to a terminal: control characters of messages are shown as `?`, those of the format stay.
@@ -311,8 +318,12 @@ mod tests {
     #[test]
     fn payload_is_printed_as_it_is() {
         let now = Timestamp::UNIX_EPOCH;
-        assert_eq!(Format::plain(false, true).render(&message(), now), b"{\"v\":1}\xab\n");
-        assert_eq!(Format::plain(true, false).render(&message(), now), b"t/1 {\"v\":1}\xab");
+        assert_eq!(Format::plain(false).render(&message(), now), b"{\"v\":1}\xab\n");
+        let of_one_line = Format::plain(true).without_line_break();
+        assert_eq!(of_one_line.render(&message(), now), b"t/1 {\"v\":1}\xab");
+        // As with mosquitto_sub, a break that the format has itself stays.
+        let twice = Format::parse("%l\\n").unwrap().without_line_break();
+        assert_eq!(twice.render(&message(), now), b"8\n");
     }
 
     #[test]
