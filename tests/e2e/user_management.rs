@@ -408,3 +408,45 @@ fn who_manages_users_removes_nobody_while_too_many_names_rest() {
     assert_eq!(code(&broker, "ann", "-changeUserPassword eve other"), "", "it says what else helps");
     broker.command_ok("-removeUser eve");
 }
+
+/// Who manages users makes many accounts; all of them have one share with him, after a restart and when they are gone, too.
+#[test]
+fn users_whom_a_manager_makes_have_no_share_of_their_own() {
+    let options = options().variable("LOTMQ_LIMITS_RETAINED_MESSAGES", "16");
+    let mut broker = broker_of_two(options.variable("LOTMQ_LIMITS_SESSIONS_PER_USER", "2"));
+    for user in ["one", "two"] {
+        assert_eq!(code(&broker, "ann", &format!("-addUser {user} pw")), "");
+    }
+    let retained = |broker: &Broker, user: &str| {
+        let mut client = broker.connect(&ConnectOptions::v5("").user(user, "pw"));
+        (0..16)
+            .filter(|number| {
+                let message = Publication::new(format!("{user}/{number}"), "1").retained();
+                let answer = client.publish(&message.qos(QoS::AtLeastOnce)).unwrap();
+                assert!(!answer.is_failure() || answer == ReasonCode::QuotaExceeded, "{answer:?}");
+                !answer.is_failure()
+            })
+            .count()
+    };
+    assert_eq!(retained(&broker, "one"), 12, "three quarters of what others leave");
+    for user in ["two", "ann"] {
+        assert_eq!(retained(&broker, user), 0, "{user}");
+    }
+    assert_eq!(retained(&broker, "bob"), 3, "an administrator has made him");
+    broker.kill();
+    broker.start_again();
+    assert_eq!(retained(&broker, "two"), 0);
+    for command in ["-removeUser one", "-addUser three pw"] {
+        assert_eq!(code(&broker, "ann", command), "", "{command}");
+    }
+    broker.kill();
+    broker.start_again();
+    assert_eq!(retained(&broker, "three"), 0, "what 'one' has left counts as before");
+
+    let stays = |user: &str, client_id: &str| {
+        let session = ConnectOptions::v5(client_id).user(user, "pw").session_expiry(3600);
+        Client::connect(broker.address(), &session).is_ok()
+    };
+    assert!(stays("ann", "a") && stays("two", "b") && !stays("three", "c") && !stays("ann", "d"));
+    assert!(stays("bob", "e"));
+}

@@ -28,7 +28,7 @@ pub struct Account {
     /// that carry an older one are to be closed.
     pub credential_version: u64,
     /// Names the account: a new password keeps it, as does a restart, and no other account ever has it, one of the same name included. Not 0. See
-    /// [`AccountReference`](crate::AccountReference).
+    /// [`AccountReference`](crate::AccountReference). Its lower bits say who has the [share](lotmq_shares::payer) of what it does.
     #[serde(default)]
     pub number: u64,
     /// The four permission flags.
@@ -40,7 +40,8 @@ pub struct Account {
     /// Groups of which the user is a member.
     #[serde(default)]
     pub groups: BTreeSet<String>,
-    /// Whom what it does counts for where users have shares: the user manager who made it, or for whom that one counts. `None` where an administrator did.
+    /// For whom it was made, by name: the user manager who made it, or for whom that one counts. `None` where an administrator did. Commands wait in his share; all other shares
+    /// follow from the [number](Account::number).
     #[serde(default)]
     pub counts_for: Option<Arc<str>>,
 }
@@ -67,7 +68,7 @@ impl Account {
         }
     }
 
-    /// Who has the share of what it does.
+    /// Who has the share of commands that it gives, and for whom accounts are made that it makes.
     pub fn accountable(&self) -> &Arc<str> {
         self.counts_for.as_ref().unwrap_or(&self.name)
     }

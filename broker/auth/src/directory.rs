@@ -18,7 +18,7 @@ use crate::limits::{ACCOUNT_DETAILS_BYTES_MAX, ACCOUNTS_MAX, REMEMBERED_MAX, WAI
 use crate::login::{Identity, LoginRefusal, LoginRequest};
 use crate::password::{Credential, PasswordCost, PasswordError};
 use crate::places::KnownPlaces;
-use crate::reference::new_number;
+use crate::reference::Numbers;
 use crate::remembered::Remembered;
 use crate::scram::{Challenge, ClientFirst, NONCE_BYTES, ScramSecret, ScramVerifier};
 use crate::{ROOT, check_user_name};
@@ -71,6 +71,7 @@ pub struct Directory {
 
 struct Accounts {
     by_name: HashMap<Arc<str>, Arc<Account>>,
+    numbers: Numbers,
     /// Bytes of the properties and groups of all of them.
     details_bytes: usize,
     next_credential_version: u64,
@@ -89,6 +90,7 @@ impl Directory {
             decoy: Credential::hash(&key, options.cost)?,
             accounts: RwLock::new(Accounts {
                 by_name: HashMap::new(),
+                numbers: Numbers::default(),
                 details_bytes: 0,
                 next_credential_version: 1,
             }),
@@ -106,8 +108,12 @@ impl Directory {
         for account in accounts {
             table.next_credential_version = table.next_credential_version.max(account.credential_version + 1);
             table.details_bytes += account.details_bytes();
-            let before = table.by_name.insert(Arc::clone(&account.name), Arc::new(account));
-            table.details_bytes -= before.map_or(0, |before| before.details_bytes());
+            let number = account.number;
+            if let Some(before) = table.by_name.insert(Arc::clone(&account.name), Arc::new(account)) {
+                table.details_bytes -= before.details_bytes();
+                table.numbers.remove(before.number);
+            }
+            table.numbers.insert(number);
         }
         self.changed();
     }
@@ -135,7 +141,7 @@ impl Directory {
         self.add_user_counted(name, credential, None)
     }
 
-    /// The same with one that [counts for](Account::counts_for) another user, who is no administrator.
+    /// The same by this maker, who is no administrator: the new account [counts for](Account::counts_for) him, or for whom he does, and has the share of that one.
     ///
     /// # Errors
     /// As [`Directory::add_user`].
@@ -143,20 +149,23 @@ impl Directory {
         &self,
         name: &str,
         credential: Credential,
-        counts_for: Option<Arc<str>>,
+        maker: Option<&Account>,
     ) -> Result<Account, UserError> {
         check_user_name(name).map_err(|reason| UserError::NameInvalid { user: name.to_owned(), reason })?;
         let mut table = self.accounts.write();
         if table.by_name.contains_key(name) {
             return Err(UserError::Exists { user: name.to_owned() });
         }
-        let who = if counts_for.is_some() { AccountRoom::OfOthers } else { AccountRoom::Whole };
+        let who = if maker.is_some() { AccountRoom::OfOthers } else { AccountRoom::Whole };
         let (count, max) = (table.by_name.len(), who.of(ACCOUNTS_MAX));
         if count >= max {
             return Err(UserError::TooManyUsers { count, max, who });
         }
         let new = Account::new(name, credential, table.take_credential_version());
-        let account = Account { counts_for, number: new_number(name), ..new };
+        let counts_for = maker.map(|maker| Arc::clone(maker.accountable()));
+        let number = table.numbers.draw(name, maker.map(|maker| maker.number));
+        let account = Account { counts_for, number, ..new };
+        table.numbers.insert(number);
         table.by_name.insert(Arc::clone(&account.name), Arc::new(account.clone()));
         self.changed();
         Ok(account)
@@ -174,6 +183,7 @@ impl Directory {
         let removed = table.by_name.remove(name);
         let account = removed.ok_or_else(|| UserError::NotFound { user: name.to_owned() })?;
         table.details_bytes -= account.details_bytes();
+        table.numbers.remove(account.number);
         drop(table);
         self.remembered.lock().forget(name);
         self.places.lock().forget(name);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lotmq_shares::payer;
 use zeroize::Zeroizing;
 
 use crate::account::Account;
@@ -43,6 +44,11 @@ impl Identity {
     /// A session without a user.
     pub fn anonymous(client_id: Arc<str>, peer: Peer) -> Identity {
         Identity { user: None, account: 0, credential_version: 0, client_id, peer, protocol_version: None }
+    }
+
+    /// Key of the share of what it does; 0 for an anonymous session.
+    pub fn payer(&self) -> u64 {
+        payer(self.account)
     }
 
     /// Whether this is `root`.

@@ -3,7 +3,10 @@
 //! A name is given again when its user is removed; a number never is. Accounts that were made before accounts had numbers have one that follows from
 //! their name, as have rows of that time, so that they belong together. Not here: how a row is laid out (`store`).
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, DefaultHasher, Hash as _, Hasher as _, RandomState};
+
+use lotmq_shares::{PAYER_MASK, payer};
 
 /// What stands between name and number. No name has it: see [`check_user_name`](crate::check_user_name).
 const SEPARATOR: char = '\u{1}';
@@ -44,10 +47,39 @@ pub(crate) fn number_of_name(name: &str) -> u64 {
     hasher.finish() | OF_NAME
 }
 
-/// Number of a new account, which no other has had.
-pub(crate) fn new_number(name: &str) -> u64 {
-    // The keys are the system's random numbers, others each time.
-    (RandomState::new().hash_one(name) & !OF_NAME).max(1)
+/// Numbers of the accounts that there are, with their payers.
+#[derive(Debug, Default)]
+pub(crate) struct Numbers(BTreeSet<(u64, u64)>);
+
+impl Numbers {
+    pub(crate) fn insert(&mut self, number: u64) {
+        self.0.insert((payer(number), number));
+    }
+
+    pub(crate) fn remove(&mut self, number: u64) {
+        self.0.remove(&(payer(number), number));
+    }
+
+    /// Number of a new account, which no other has had. It has the payer of the account with the number `maker`, or is one that no account has.
+    pub(crate) fn draw(&self, name: &str, maker: Option<u64>) -> u64 {
+        loop {
+            // The keys are the system's random numbers, others each time.
+            let drawn = RandomState::new().hash_one(name) & !OF_NAME;
+            let number = maker.map_or(drawn, |maker| drawn & !PAYER_MASK | payer(maker));
+            if payer(number) != 0 && !self.has(number, maker.is_some()) {
+                return number;
+            }
+        }
+    }
+
+    /// Whether there is an account of this number, or, but for `may_share`, of its payer.
+    fn has(&self, number: u64, may_share: bool) -> bool {
+        let payer = payer(number);
+        match may_share {
+            true => self.0.contains(&(payer, number)),
+            false => self.0.range((payer, 0)..=(payer, u64::MAX)).next().is_some(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -56,7 +88,8 @@ mod tests {
 
     #[test]
     fn what_is_stored_of_an_account_names_it_alone() {
-        let (first, second) = (new_number("ann"), new_number("ann"));
+        let drawn = Numbers::default();
+        let (first, second) = (drawn.draw("ann", None), drawn.draw("ann", None));
         for number in [first, second, number_of_name("ann")] {
             let account = AccountReference { name: "ann", number };
             assert_eq!(AccountReference::read(&account.stored()), account);
@@ -67,5 +100,22 @@ mod tests {
         // Damage is told apart elsewhere; what is no number is a name that nobody has.
         let odd = AccountReference::read("ann\u{1}zz");
         assert_eq!((odd.name, odd.stored().as_str()), ("ann\u{1}zz", "ann\u{1}zz"));
+    }
+
+    #[test]
+    fn accounts_of_one_maker_have_one_payer_and_a_number_each() {
+        for maker in [Numbers::default().draw("ann", None), number_of_name("ann")] {
+            let mut numbers = Numbers::default();
+            numbers.insert(maker);
+            for made in 1..=20_000 {
+                let number = numbers.draw("bob", Some(maker));
+                assert_eq!(payer(number), payer(maker));
+                numbers.insert(number);
+                assert_eq!(numbers.0.len(), made + 1, "a number of its own");
+            }
+            assert_ne!(payer(numbers.draw("bob", None)), payer(maker));
+            numbers.remove(maker);
+            assert!(!numbers.has(maker, true) && numbers.has(maker, false));
+        }
     }
 }

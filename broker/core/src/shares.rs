@@ -1,7 +1,8 @@
 //! Shares of what a tenant keeps for sessions: how many of them outlive their connections, the bytes that they take in memory, and what is stored for
 //! those whose Clients are away.
 //!
-//! Counted in all, for each owner, and for those who have said no name. An owner is a user, or the address that somebody without a name came from; after
+//! Counted in all, for each owner, and for those who have said no name. An owner is a user, with those whom he has made as a manager of users, or the address that somebody
+//! without a name came from; after
 //! a restart the addresses of the latter are not known any more. One owner has at most half of the bytes, and so have all without a name together, so
 //! that nobody keeps all others out.
 //!
@@ -55,7 +56,8 @@ impl Totals {
 /// Owner of a share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Owner {
-    User(Arc<str>),
+    /// A user, by the payer of his account.
+    User(u64),
     /// An anonymous user, by address as it is counted for connections.
     Address(u64),
     /// All other anonymous users.
@@ -65,7 +67,7 @@ enum Owner {
 impl Owner {
     fn of(identity: &Identity) -> Self {
         match (&identity.user, identity.peer) {
-            (Some(user), _) => Self::User(Arc::clone(user)),
+            (Some(_), _) => Self::User(identity.payer()),
             (None, Peer::Tcp(address) | Peer::Proxied(address)) => Self::of_address(address),
             (None, Peer::Unix | Peer::Guest | Peer::Unknown) => Self::Anybody,
         }
@@ -80,6 +82,8 @@ impl Owner {
 #[derive(Debug)]
 pub struct Share {
     owner: Owner,
+    /// Name of a user, for people.
+    user: Option<Arc<str>>,
     own: Totals,
     /// Bytes on their way to the disk.
     fed: AtomicUsize,
@@ -123,21 +127,23 @@ pub fn part(max: u64, of_others: u64) -> u64 {
 impl Shares {
     /// Share of an identity.
     pub fn of(self: &Arc<Self>, identity: &Identity) -> Arc<Share> {
-        self.of_owner(Owner::of(identity))
+        self.of_owner(Owner::of(identity), identity.user.as_ref())
     }
 
     /// Share of the user of a definition; that of clients without a user and without an address where it belongs to nobody.
-    pub fn of_user(self: &Arc<Self>, name: Option<&Arc<str>>) -> Arc<Share> {
-        self.of_owner(name.map_or(Owner::Anybody, |name| Owner::User(Arc::clone(name))))
+    pub fn of_user(self: &Arc<Self>, user: Option<&lotmq_definitions::Owner>) -> Arc<Share> {
+        let owner = user.map_or(Owner::Anybody, |user| Owner::User(user.payer()));
+        self.of_owner(owner, user.map(|user| &user.name))
     }
 
-    fn of_owner(self: &Arc<Self>, owner: Owner) -> Arc<Share> {
+    fn of_owner(self: &Arc<Self>, owner: Owner, user: Option<&Arc<str>>) -> Arc<Share> {
         let mut owners = self.owners.lock();
         if let Some(known) = owners.get(&owner).and_then(Weak::upgrade) {
             return known;
         }
         let new = Arc::new(Share {
             owner: owner.clone(),
+            user: user.cloned(),
             own: Totals::default(),
             fed: AtomicUsize::new(0),
             shares: Arc::clone(self),
@@ -261,12 +267,9 @@ impl Share {
         self.tenant_of_anonymous().unwrap_or_else(|| std::ptr::from_ref(self).addr()) as u64
     }
 
-    /// Name of the owner, for people.
+    /// Name of the owner, for people; of several for whom one pays, that of one.
     pub fn name(&self) -> String {
-        match &self.owner {
-            Owner::User(user) => format!("user {user}"),
-            Owner::Address(_) | Owner::Anybody => "clients without a user".to_owned(),
-        }
+        self.user.as_ref().map_or_else(|| "clients without a user".to_owned(), |user| format!("user {user}"))
     }
 
     /// Whether one more session of this owner may outlive its connection.
@@ -424,6 +427,7 @@ mod tests {
     fn identity(user: Option<&str>, address: &str) -> Identity {
         let mut identity = Identity::anonymous("c".into(), Peer::Tcp(address.parse().unwrap()));
         identity.user = user.map(Into::into);
+        identity.account = user.map_or(0, |user| user.bytes().map(u64::from).sum());
         identity
     }
 

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use lot_facts::{Facts, Trigger};
+use lotmq_shares::payer;
 use serde::{Deserialize, Serialize};
 
 use crate::activity::Activity;
@@ -199,6 +200,13 @@ pub struct Owner {
     pub account: u64,
 }
 
+impl Owner {
+    /// Key of the share that he has of what is shared out.
+    pub fn payer(&self) -> u64 {
+        payer(self.account)
+    }
+}
+
 /// What is to be deployed. Kind and name of LoT definitions are those of the facts.
 #[derive(Debug, Clone)]
 pub struct NewDefinition {
@@ -299,7 +307,12 @@ impl Definition {
         self.activity.account().load(Ordering::Acquire)
     }
 
-    /// The same as it changes.
+    /// Key of the share that what it does counts in; 0 for nobody's.
+    pub fn payer(&self) -> u64 {
+        payer(self.account())
+    }
+
+    /// The number of its owner's account as it changes.
     pub fn shared_account(&self) -> Arc<AtomicU64> {
         Arc::clone(self.activity.account())
     }

@@ -9,7 +9,7 @@ use crate::definition::Definition;
 /// Room of one definition; given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct WatchedRoom {
-    account: u64,
+    payer: u64,
     all: Arc<AccountShares>,
     taken: u64,
 }
@@ -17,20 +17,19 @@ pub(crate) struct WatchedRoom {
 impl WatchedRoom {
     /// None yet.
     pub(crate) fn new(definition: &Definition, all: &Arc<AccountShares>) -> Self {
-        let account = definition.owner().map_or(0, |owner| owner.account);
-        Self { account, all: Arc::clone(all), taken: 0 }
+        Self { payer: definition.payer(), all: Arc::clone(all), taken: 0 }
     }
 
     /// Takes so many bytes, if there are any left for its owner.
     pub(crate) fn take(&mut self, bytes: u64) -> bool {
-        let is_taken = self.all.take(self.account, bytes).is_ok();
+        let is_taken = self.all.take(self.payer, bytes).is_ok();
         self.taken += if is_taken { bytes } else { 0 };
         is_taken
     }
 
     /// Gives back so many of them.
     pub(crate) fn give_back(&mut self, bytes: u64) {
-        self.all.give_back(self.account, bytes);
+        self.all.give_back(self.payer, bytes);
         self.taken -= bytes;
     }
 

@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
-use lotmq_shares::AccountShares;
+use lotmq_shares::{AccountShares, payer};
 
 use crate::limits::{MAILBOX_ROOM_FREE, MAILBOX_ROOM_STEP};
 
 /// Room of one mailbox.
 #[derive(Debug)]
 pub struct MailboxRoom {
+    /// Payer of the account for which it acts.
     account: u64,
     all: Arc<AccountShares>,
     taken: u64,
@@ -21,13 +22,13 @@ pub struct MailboxRoom {
 impl MailboxRoom {
     /// None yet, for a definition that acts for this account.
     pub(crate) fn new(account: u64, all: &Arc<AccountShares>) -> Self {
-        Self { account, all: Arc::clone(all), taken: 0, was_scarce: false }
+        Self { account: payer(account), all: Arc::clone(all), taken: 0, was_scarce: false }
     }
 
     /// Acts for somebody else from now on; what is taken stays with whom it was taken for until it is given back.
     pub(crate) fn acts_for(&mut self, account: u64) {
         if self.taken == 0 {
-            self.account = account;
+            self.account = payer(account);
         }
     }
 

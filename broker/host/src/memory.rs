@@ -6,7 +6,7 @@
 //! Asked by the engine before each growth, the first one at instantiation included.
 
 use crate::limits::{OWNER_PART, TABLE_ELEMENTS_MAX};
-use lotmq_shares::{AccountShares, NoShare};
+use lotmq_shares::{AccountShares, NoShare, payer};
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 
@@ -77,12 +77,12 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// For an instance that acts for this account.
+    /// For an instance that acts for this account: it counts for who pays for that.
     pub(crate) fn new(bytes_max: usize, account: u64, all: &Arc<AccountShares>) -> Self {
-        Memory { used: 0, max: bytes_max, account, all: Arc::clone(all), refused: None }
+        Memory { used: 0, max: bytes_max, account: payer(account), all: Arc::clone(all), refused: None }
     }
 
-    /// For whom it acts.
+    /// Payer of the account for which it acts: key of all of its shares.
     pub(crate) fn account(&self) -> u64 {
         self.account
     }

@@ -217,7 +217,7 @@ impl Guests {
                 let window = registry.window(definition.id).map(Arc::clone);
                 let relay = match &starts {
                     Starts::Guest(runner) if rights::is_asked(self.authority, definition.owner()) => {
-                        Some(relays.lock().of(definition.account(), runner))
+                        Some(relays.lock().of(definition.payer(), runner))
                     }
                     Starts::Guest(_) | Starts::Route(_) => None,
                 };

@@ -1,5 +1,6 @@
 //! What is shared out between accounts: [`AccountShares`] of a sum, such as of memory, and [`FairTurns`] of those who wait, such as [`OwnerTurns`].
 
+mod payer;
 mod turns;
 
 use std::collections::HashMap;
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+pub use payer::{PAYER_MASK, payer};
 pub use turns::{FairTurns, OwnerTurns, WaitingLine};
 
 /// A sum that is shared out between accounts. One has at most a part of what all others leave, so that nobody keeps all others out, nor do several together: each has less

@@ -318,14 +318,13 @@ fn every_change_moves_the_generation_and_restore_keeps_versions_apart() {
 fn who_is_no_administrator_fills_no_more_of_the_users_than_his_part() {
     let users = directory();
     let credential = cheap_credential("secret");
-    let add = |name: &str, maker: Option<&str>| {
-        users.add_user_counted(name, credential.clone(), maker.map(Into::into))
-    };
+    let ann = Account::new("ann", credential.clone(), 1);
+    let add = |name: &str, maker| users.add_user_counted(name, credential.clone(), maker);
     let before = users.accounts().len();
     for number in before..ACCOUNTS_MAX / 4 * 3 {
-        add(&format!("u{}", number - before), Some("ann")).unwrap();
+        add(&format!("u{}", number - before), Some(&ann)).unwrap();
     }
-    let refused = add("more", Some("bob")).unwrap_err();
+    let refused = add("more", Some(&ann)).unwrap_err();
     assert_eq!(
         refused.to_string(),
         "There are already 75000 users, limit 75000 for who is no administrator."

@@ -244,6 +244,11 @@ impl Client {
         Some(Owner { name: Arc::clone(self.user.as_ref()?), account: self.account })
     }
 
+    /// Key of the share of what it does; 0 without a user.
+    pub fn payer(&self) -> u64 {
+        self.owner().map_or(0, |owner| owner.payer())
+    }
+
     /// Key of the session among those of its tenant, which may outlive it.
     pub fn kept_key(&self) -> KeptSessionKey {
         KeptSessionKey::new(Arc::clone(&self.client_id), self.user.clone())

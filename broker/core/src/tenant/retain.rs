@@ -41,6 +41,15 @@ impl Keeper {
         }
     }
 
+    /// In whose share it counts.
+    fn share(&self) -> KeeperShare {
+        match self {
+            Self::Broker => KeeperShare::Broker,
+            Self::Nobody => KeeperShare::Nobody,
+            Self::User(owner) => KeeperShare::User(owner.payer()),
+        }
+    }
+
     /// The keeper as it was stored.
     pub fn recovered(row: KeeperRow) -> Self {
         match row {
@@ -62,6 +71,15 @@ impl Keeper {
             }
         }
     }
+}
+
+/// Share of keepers: of a user and those whom he has made as a manager of users, there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum KeeperShare {
+    Broker,
+    Nobody,
+    /// By the payer of the account.
+    User(u64),
 }
 
 /// Retained message, with its keeper.
@@ -115,8 +133,8 @@ struct Room {
 pub struct Retained {
     index: RetainedIndex<Kept>,
     bytes: u64,
-    /// Number and bytes by keeper; a keeper without messages has no entry.
-    of: HashMap<Keeper, Room>,
+    /// Number and bytes by share; one without messages has no entry.
+    of: HashMap<KeeperShare, Room>,
     /// Whether there was no room for a message since expired ones were last removed.
     pub(crate) lacks_room: AtomicBool,
     /// Time since 1970 at which they were last removed.
@@ -170,7 +188,7 @@ impl Retained {
     fn put(&mut self, message: &Arc<Message>, keeper: Keeper, (turn, later): (Stamp, Option<RetainedAt>)) {
         let bytes = message.size() as u64;
         self.bytes += bytes;
-        let room = self.of.entry(keeper.clone()).or_default();
+        let room = self.of.entry(keeper.share()).or_default();
         room.messages += 1;
         room.bytes += bytes;
         let kept = Kept { message: Arc::clone(message), keeper, turn, later };
@@ -190,11 +208,12 @@ impl Retained {
     fn give_back(&mut self, kept: &Kept) {
         let bytes = kept.size() as u64;
         self.bytes -= bytes;
-        let room = self.of.get_mut(&kept.keeper).expect("what is in the index is counted for its keeper");
+        let room =
+            self.of.get_mut(&kept.keeper.share()).expect("what is in the index is counted for its keeper");
         room.messages -= 1;
         room.bytes -= bytes;
         if room.messages == 0 {
-            self.of.remove(&kept.keeper);
+            self.of.remove(&kept.keeper.share());
         }
     }
 
@@ -206,7 +225,7 @@ impl Retained {
         topic: &str,
         bytes: usize,
     ) -> Result<(), Limit> {
-        let own = self.of.get(keeper).copied().unwrap_or_default();
+        let own = self.of.get(&keeper.share()).copied().unwrap_or_default();
         let of_others = Room { messages: self.len() as u64 - own.messages, bytes: self.bytes - own.bytes };
         let messages_max = part(limits.retained_messages.into(), of_others.messages);
         let bytes_max = part(limits.retained_bytes, of_others.bytes);
@@ -217,7 +236,9 @@ impl Retained {
         }
         let limit = match self.get(topic) {
             Some(known) if bytes <= known.size() => return Ok(()),
-            Some(known) if known.keeper == *keeper && own_bytes - known.size() as u64 <= bytes_max => {
+            Some(known)
+                if known.keeper.share() == keeper.share() && own_bytes - known.size() as u64 <= bytes_max =>
+            {
                 return Ok(());
             }
             None if !has_messages => Limit::RetainedMessages,
@@ -248,7 +269,9 @@ mod tests {
         let mut limits = Config::default().limits;
         limits.retained_messages = 16;
         let mut retained = Retained::default();
-        let user = |name: &str| Keeper::User(Owner { name: name.into(), account: 1 });
+        let user = |name: &str| {
+            Keeper::User(Owner { name: name.into(), account: name.bytes().map(u64::from).sum() })
+        };
         for (number, (keeper, expected)) in
             [(Keeper::Nobody, 12), (user("ann"), 3), (Keeper::Broker, 1), (user("bob"), 0)].iter().enumerate()
         {
@@ -267,11 +290,14 @@ mod tests {
         let again = message("0/0", b"2");
         assert_eq!(retained.has_room(&limits, &user("bob"), "0/0", again.size()), Ok(()));
         retained.insert(&again, user("bob"));
-        assert_eq!((retained.of[&user("bob")].messages, retained.of[&Keeper::Nobody].messages), (1, 11));
+        assert_eq!(
+            (retained.of[&user("bob").share()].messages, retained.of[&KeeperShare::Nobody].messages),
+            (1, 11)
+        );
         for topic in ["0/0", "0/1"] {
             assert!(retained.remove(topic));
         }
-        assert!(!retained.of.contains_key(&user("bob")));
+        assert!(!retained.of.contains_key(&user("bob").share()));
         assert_eq!(retained.bytes, retained.of.values().map(|room| room.bytes).sum::<u64>());
     }
 

@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use lotmq_definitions::Owner;
 use lotmq_store::Ticket;
 
 use crate::shares::feeding::Feeding;
@@ -28,7 +29,7 @@ pub(crate) struct Fed {
 enum Feeder {
     Client(Arc<Client>),
     /// A definition of this user of a tenant.
-    User(Arc<Shares>, Arc<str>),
+    User(Arc<Shares>, Owner),
 }
 
 impl Feeder {
@@ -43,7 +44,7 @@ impl Feeder {
     fn share(&self) -> Arc<Share> {
         match self {
             Self::Client(client) => client.share(),
-            Self::User(shares, name) => shares.of_user(Some(name)),
+            Self::User(shares, owner) => shares.of_user(Some(owner)),
         }
     }
 }
@@ -59,7 +60,7 @@ impl Fed {
         match (publication.source, publication.owner) {
             (Some(client), _) if is_of_shard => self.add(Feeder::Client(Arc::clone(client)), bytes),
             (None, Some(owner)) => {
-                self.add(Feeder::User(Arc::clone(&tenant.shares), Arc::clone(&owner.name)), bytes);
+                self.add(Feeder::User(Arc::clone(&tenant.shares), owner.clone()), bytes);
             }
             (Some(_), _) | (None, None) => {}
         }

@@ -41,6 +41,11 @@ impl<'a> ValueKeeper<'a> {
         ValueKeeper { sum: KeptSum::Values, user: definition.owner() }
     }
 
+    /// Key of the share; 0 for nobody's.
+    fn payer(&self) -> u64 {
+        self.user.map_or(0, Owner::payer)
+    }
+
     /// Owner of a definition whose last error is kept.
     pub fn of_error(definition: &'a Definition) -> Self {
         ValueKeeper { sum: KeptSum::Errors, ..ValueKeeper::of(definition) }
@@ -87,9 +92,6 @@ impl fmt::Display for KeepRefused {
 
 impl std::error::Error for KeepRefused {}
 
-/// Shares of users.
-type KeeperShares = Arc<AccountShares<Option<Owner>>>;
-
 /// The two sums of kept values.
 pub(super) struct KeptRooms {
     values: KeptRoom,
@@ -98,8 +100,8 @@ pub(super) struct KeptRooms {
 
 /// One sum of kept values: of topics, and of bytes.
 struct KeptRoom {
-    topics: KeeperShares,
-    bytes: KeeperShares,
+    topics: Arc<AccountShares>,
+    bytes: Arc<AccountShares>,
 }
 
 impl KeptRoom {
@@ -135,24 +137,24 @@ impl KeptRooms {
     ) -> Result<(), KeepRefused> {
         let wanted = steps(bytes);
         let room = self.of(keeper.sum);
-        let user = || keeper.user.cloned();
-        let refused = |unit: &'static str, reason| KeepRefused { user: user(), unit, reason };
+        let payer = keeper.payer();
+        let refused = |unit: &'static str, reason| KeepRefused { user: keeper.user.cloned(), unit, reason };
         if let Some((_, bytes_before)) = before.filter(|(former, _)| *former == keeper) {
             let had = steps(bytes_before);
             if wanted < had {
-                room.bytes.give_back(user(), had - wanted);
+                room.bytes.give_back(payer, had - wanted);
             } else if wanted > had {
-                room.bytes.take(user(), wanted - had).map_err(|reason| refused("bytes", reason))?;
+                room.bytes.take(payer, wanted - had).map_err(|reason| refused("bytes", reason))?;
             }
             return Ok(());
         }
         if let Some((former, bytes)) = before {
             self.give_back(former, bytes);
         }
-        let taken = room.topics.take(user(), 1).map_err(|reason| refused("topics", reason));
+        let taken = room.topics.take(payer, 1).map_err(|reason| refused("topics", reason));
         let taken = taken.and_then(|()| {
-            room.bytes.take(user(), wanted).map_err(|reason| {
-                room.topics.give_back(user(), 1);
+            room.bytes.take(payer, wanted).map_err(|reason| {
+                room.topics.give_back(payer, 1);
                 refused("bytes", reason)
             })
         });
@@ -165,15 +167,15 @@ impl KeptRooms {
     /// Takes room for a value that was there before a restart, or before one that found none.
     pub(super) fn put_back(&self, keeper: ValueKeeper<'_>, bytes: u64) {
         let room = self.of(keeper.sum);
-        room.topics.put_back(keeper.user.cloned(), 1);
-        room.bytes.put_back(keeper.user.cloned(), steps(bytes));
+        room.topics.put_back(keeper.payer(), 1);
+        room.bytes.put_back(keeper.payer(), steps(bytes));
     }
 
     /// Gives back the room of a value that is gone.
     pub(super) fn give_back(&self, keeper: ValueKeeper<'_>, bytes: u64) {
         let room = self.of(keeper.sum);
-        room.topics.give_back(keeper.user.cloned(), 1);
-        room.bytes.give_back(keeper.user.cloned(), steps(bytes));
+        room.topics.give_back(keeper.payer(), 1);
+        room.bytes.give_back(keeper.payer(), steps(bytes));
     }
 }
 

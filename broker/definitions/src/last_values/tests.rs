@@ -157,7 +157,7 @@ fn kept_values_are_never_evicted_and_have_their_own_bound() {
 }
 
 fn user(name: &str) -> Owner {
-    Owner { name: name.into(), account: 1 }
+    Owner { name: name.into(), account: name.bytes().map(u64::from).sum() }
 }
 
 fn of(user: &Owner) -> ValueKeeper<'_> {

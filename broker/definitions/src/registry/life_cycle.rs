@@ -11,7 +11,7 @@ use lotmq_shares::share_of;
 use super::cycle::find_cycle;
 use super::{CacheMode, Changed, Entry, Hold, InstallError, OnExisting, Registry, State, Warning};
 use crate::activity::Activity;
-use crate::definition::{Definition, DefinitionId, DefinitionKind, Need, NewDefinition};
+use crate::definition::{Definition, DefinitionId, DefinitionKind, Need, NewDefinition, Owner};
 use crate::limits::DEFINITIONS_PART;
 use crate::now::Now;
 use crate::schedule::Arming;
@@ -58,8 +58,8 @@ impl Registry {
         if known.is_some_and(|id| self.is_of_same_owner(*id, new)) {
             return Ok(());
         }
-        let owner = new.owner.as_ref();
-        let own = self.all().filter(|definition| definition.owner() == owner).count() as u64;
+        let payer = new.owner.as_ref().map_or(0, Owner::payer);
+        let own = self.all().filter(|definition| definition.payer() == payer).count() as u64;
         let max = share_of(limit as u64, self.entries.len() as u64 - own, DEFINITIONS_PART);
         if own < max { Ok(()) } else { Err(InstallError::TooManyOfOwner { own, max, limit }) }
     }

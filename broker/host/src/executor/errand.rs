@@ -4,7 +4,7 @@ use std::any::Any;
 
 /// Errand for an owner. The [`Sink`](super::Sink) of the thread whose turn it is carries it out.
 pub trait Errand: Any + Send + Sync {
-    /// Number of the tenant, and account of the owner.
+    /// Number of the tenant, and payer of the owner.
     fn owner(&self) -> (u32, u64);
 
     /// Forgets what is left to do: the executor has ended.

@@ -7,7 +7,7 @@ use std::cell::Cell;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct RunOwner {
     pub(crate) tenant: u32,
-    /// Account of its user; 0 for nobody.
+    /// Payer of its user's account; 0 for nobody.
     pub(crate) account: u64,
 }
 

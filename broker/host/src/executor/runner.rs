@@ -16,6 +16,7 @@ use crate::{
     limits::{BATCH_PAUSE, BATCH_TIME, HELD_BACK_FACTOR, HOPS_MAX, RUN_BOUNDS, RUN_BUCKETS, RUNS_PER_LOCK},
 };
 use lotmq_histogram::{DurationCounts, Histogram};
+use lotmq_shares::payer;
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::VecDeque,
@@ -290,7 +291,7 @@ impl Runner {
 
     /// In whose name it runs.
     pub(super) fn owner(&self) -> RunOwner {
-        RunOwner { tenant: self.tenant, account: self.account.load(Ordering::Relaxed) }
+        RunOwner { tenant: self.tenant, account: payer(self.account.load(Ordering::Relaxed)) }
     }
 
     /// Puts an event at the end of the mailbox. `tag` comes back with the [`FinishedRun`](crate::FinishedRun).

@@ -10,6 +10,7 @@ use crate::{
     deadline::apart,
     limits::{PYTHON_LOAD_WAIT, PYTHON_WAIT},
 };
+use lotmq_shares::payer;
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     fmt,
@@ -37,7 +38,7 @@ impl fmt::Debug for Script {
 impl Script {
     /// A script of this account (0: of nobody's) that was checked before: it runs from top to bottom when it is first called.
     pub fn known(python: &Python, source: &str, account: u64) -> Script {
-        let turns = ScriptTurns::of(account);
+        let turns = ScriptTurns::of(payer(account));
         Script { python: python.clone(), source: source.into(), account, turns, instance: Mutex::new(None) }
     }
 

@@ -357,7 +357,7 @@ mod tests {
         let broker = &running.server.broker;
         let tenant = broker.tenants.default_tenant();
         let owner = Owner { name: "ann".into(), account: 1 };
-        let share = tenant.shares.of_user(Some(&owner.name));
+        let share = tenant.shares.of_user(Some(&owner));
         this_turn::install(Arc::clone(&broker.context), None);
         let publish = |owner: Option<&Owner>| {
             this_turn::with(|turn| {

@@ -119,7 +119,7 @@ async fn wait_for_room(
     if !messages.iter().any(|message| message.retain || is_acknowledged(message)) {
         return;
     }
-    let share = || services.owner.as_ref().map(|owner| tenant.shares.of_user(Some(&owner.name)));
+    let share = || services.owner.as_ref().map(|owner| tenant.shares.of_user(Some(owner)));
     wait_while(runner, "the disk is behind, or full", || {
         this_turn::with(|turn| turn.is_store_busy_for(share))
     })

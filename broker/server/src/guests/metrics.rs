@@ -40,9 +40,9 @@ pub(crate) struct GuestMetrics {
     all: Mutex<HashMap<DefinitionId, HeldMetrics>>,
 }
 
-/// Counters and gauges of a definition, and the account in whose share they are.
+/// Counters and gauges of a definition, and the payer in whose share they are.
 struct HeldMetrics {
-    account: u64,
+    payer: u64,
     metrics: OwnMetrics,
 }
 
@@ -71,18 +71,18 @@ impl GuestMetrics {
         name: &str,
         change: MetricChange,
     ) -> Result<(), TooManyMetrics> {
-        self.change_of((definition.id, definition.account()), name, change)
+        self.change_of((definition.id, definition.payer()), name, change)
     }
 
     fn change_of(
         &self,
-        (of, account): (DefinitionId, u64),
+        (of, payer): (DefinitionId, u64),
         name: &str,
         change: MetricChange,
     ) -> Result<(), TooManyMetrics> {
         let mut all = self.all.lock();
-        let new = || HeldMetrics { account, metrics: OwnMetrics::default() };
-        let HeldMetrics { account, metrics } = all.entry(of).or_insert_with(new);
+        let new = || HeldMetrics { payer, metrics: OwnMetrics::default() };
+        let HeldMetrics { payer, metrics } = all.entry(of).or_insert_with(new);
         let count = metrics.len();
         let named = match change {
             MetricChange::Add(_) => &mut metrics.counters,
@@ -95,7 +95,7 @@ impl GuestMetrics {
         if count >= METRICS_PER_RUN_MAX {
             return Err(TooManyMetrics::Definition(name.into()));
         }
-        self.room.take(*account, 1).map_err(|reason| match reason {
+        self.room.take(*payer, 1).map_err(|reason| match reason {
             NoShare::Owner { max } => TooManyMetrics::User { name: name.into(), max },
             NoShare::All { max } => TooManyMetrics::All { name: name.into(), max },
         })?;
@@ -105,8 +105,8 @@ impl GuestMetrics {
 
     /// Forgets what a definition has.
     pub(super) fn clear(&self, of: DefinitionId) {
-        if let Some(HeldMetrics { account, metrics }) = self.all.lock().remove(&of) {
-            self.room.give_back(account, metrics.len() as u64);
+        if let Some(HeldMetrics { payer, metrics }) = self.all.lock().remove(&of) {
+            self.room.give_back(payer, metrics.len() as u64);
         }
     }
 

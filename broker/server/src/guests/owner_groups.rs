@@ -4,7 +4,10 @@
 //! To receive what others publish gives nobody the right to slow them down. So what definitions of one owner cost a publisher who is not he does not grow with their
 //! number: see `others_time` for what of it runs in his turn, and `relay` for the rest.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use lotmq_definitions::Owner;
 
 use super::relay::OwnerRelay;
 use super::{Starts, TriggeredDefinition, rights};
@@ -14,8 +17,8 @@ use lotmq_core::tenant::publication::Publication;
 
 /// Definitions of one owner, who is no administrator, that messages on one topic start.
 pub(super) struct OwnerGroup {
-    /// His name; `None` for those that belong to nobody.
-    owner: Option<Arc<str>>,
+    /// His payer, with those of whom he shares; 0 for those that belong to nobody.
+    payer: u64,
     pub(super) triggers: Arc<[Arc<TriggeredDefinition>]>,
     pub(super) relay: Arc<OwnerRelay>,
 }
@@ -24,23 +27,16 @@ impl OwnerGroup {
     /// Whether whoever publishes this may have to wait for them: their owner, or what he has deployed, while `guests_pay`.
     pub(super) fn is_of(&self, publication: &Publication<'_>, guests_pay: bool) -> bool {
         let publisher = match publication.source {
-            Some(client) => client.user.as_ref(),
-            None if guests_pay => publication.owner.map(|owner| &owner.name),
+            Some(client) => client.payer(),
+            None if guests_pay => publication.owner.map_or(0, Owner::payer),
             None => return false,
         };
-        self.owner.as_ref() == publisher
+        self.payer == publisher
     }
 }
 
 /// Definitions that are started one by one, and the groups of the others.
 pub(super) type Apart = (Box<[Arc<TriggeredDefinition>]>, Box<[Arc<OwnerGroup>]>);
-
-/// What one account has deployed of them: its relay, unless it is an administrator's, and the definitions.
-struct OfAccount {
-    account: u64,
-    relay: Option<Arc<OwnerRelay>>,
-    triggers: Vec<Arc<TriggeredDefinition>>,
-}
 
 /// Takes definitions apart: those that are started one by one, in their order, and the groups of the others.
 pub(super) fn apart(tenant: &Tenant, triggers: Box<[Arc<TriggeredDefinition>]>) -> Apart {
@@ -49,28 +45,27 @@ pub(super) fn apart(tenant: &Tenant, triggers: Box<[Arc<TriggeredDefinition>]>) 
     }
     let authority = tenant.programs().guests.authority;
     let mut alone = Vec::new();
-    let mut owners: Vec<OfAccount> = Vec::new();
+    let mut may_hold_up: HashMap<u64, bool> = HashMap::new();
+    let mut groups: Vec<(Arc<OwnerRelay>, Vec<Arc<TriggeredDefinition>>)> = Vec::new();
     for trigger in triggers {
         let Some(relay) = trigger.relay.as_ref().filter(|_| matches!(trigger.starts, Starts::Guest(_)))
         else {
             alone.push(trigger);
             continue;
         };
-        let account = trigger.definition.account();
-        let at = owners.iter().position(|known| known.account == account).unwrap_or_else(|| {
-            let may_hold_up = rights::may_hold_up_all(tenant, authority, trigger.definition.owner());
-            let relay = (!may_hold_up).then(|| Arc::clone(relay));
-            owners.push(OfAccount { account, relay, triggers: Vec::new() });
-            owners.len() - 1
-        });
-        match owners[at].relay.is_some() {
-            true => owners[at].triggers.push(trigger),
-            false => alone.push(trigger),
+        let owner = trigger.definition.owner();
+        let may_hold_up = may_hold_up.entry(trigger.definition.account());
+        if *may_hold_up.or_insert_with(|| rights::may_hold_up_all(tenant, authority, owner)) {
+            alone.push(trigger);
+            continue;
+        }
+        match groups.iter_mut().find(|(known, _)| Arc::ptr_eq(known, relay)) {
+            Some((_, triggers)) => triggers.push(trigger),
+            None => groups.push((Arc::clone(relay), vec![trigger])),
         }
     }
-    let group = |OfAccount { relay, triggers, .. }| {
-        let owner = triggers.first()?.definition.owner().map(|owner| Arc::clone(&owner.name));
-        Some(Arc::new(OwnerGroup { owner, triggers: triggers.into(), relay: relay? }))
+    let group = |(relay, triggers): (Arc<OwnerRelay>, Vec<_>)| {
+        Arc::new(OwnerGroup { payer: relay.payer(), triggers: triggers.into(), relay })
     };
-    (alone.into(), owners.into_iter().filter_map(group).collect())
+    (alone.into(), groups.into_iter().map(group).collect())
 }

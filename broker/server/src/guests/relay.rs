@@ -22,7 +22,7 @@ use crate::limits::RELAY_SHED_LISTS_MAX;
 
 /// Relay of one owner.
 pub(crate) struct OwnerRelay {
-    /// Number of the tenant, and account.
+    /// Number of the tenant, and payer.
     owner: (u32, u64),
     ahead: Arc<AtomicUsize>,
     inbox: Mutex<RelayInbox>,
@@ -68,19 +68,19 @@ impl Drop for Ahead {
     }
 }
 
-/// Relays that are in use, by the account of their owner.
+/// Relays that are in use, by the payer of their owner.
 #[derive(Default)]
 pub(crate) struct RelaysInUse(HashMap<u64, Arc<OwnerRelay>>);
 
 impl RelaysInUse {
-    /// Relay of an account that owns what a runner runs: the same as long as anything waits there or knows it.
-    pub(super) fn of(&mut self, account: u64, runner: &Runner) -> Arc<OwnerRelay> {
-        if let Some(relay) = self.0.get(&account) {
+    /// Relay of the payer for what a runner runs: the same as long as anything waits there or knows it.
+    pub(super) fn of(&mut self, payer: u64, runner: &Runner) -> Arc<OwnerRelay> {
+        if let Some(relay) = self.0.get(&payer) {
             return Arc::clone(relay);
         }
         self.0.retain(|_, relay| Arc::strong_count(relay) > 1);
-        let relay = OwnerRelay::new((runner.tenant(), account), runner);
-        self.0.insert(account, Arc::clone(&relay));
+        let relay = OwnerRelay::new((runner.tenant(), payer), runner);
+        self.0.insert(payer, Arc::clone(&relay));
         relay
     }
 }
@@ -96,7 +96,7 @@ impl Errand for OwnerRelay {
 }
 
 impl OwnerRelay {
-    /// Relay for the owner of what a runner runs, by the number of the tenant and his account.
+    /// Relay for the owner of what a runner runs, by the number of the tenant and his payer.
     pub(super) fn new(owner: (u32, u64), runner: &Runner) -> Arc<Self> {
         let inbox = RelayInbox {
             messages: VecDeque::new(),
@@ -106,6 +106,11 @@ impl OwnerRelay {
             shed: Vec::new(),
         };
         Arc::new(Self { owner, ahead: Arc::default(), inbox: Mutex::new(inbox) })
+    }
+
+    /// Payer of the owner.
+    pub(super) fn payer(&self) -> u64 {
+        self.owner.1
     }
 
     /// Whether a message waits here, is on its way here, or is being handed on.

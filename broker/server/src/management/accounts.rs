@@ -212,8 +212,9 @@ mod tests {
         users.change_setting("bob", "Line", "7").unwrap();
         let bob = users.add_to_group("bob", "shift").unwrap();
         assert_eq!(restored(row(TenantId::DEFAULT, &bob, 1)), bob);
-        let eve = users.add_user_counted("eve", users.hash("secret").unwrap(), Some(bob.name)).unwrap();
+        let eve = users.add_user_counted("eve", users.hash("secret").unwrap(), Some(&bob)).unwrap();
         assert_eq!(restored(row(TenantId::DEFAULT, &eve, 1)), eve);
         assert_eq!(&**eve.accountable(), "bob");
+        assert_eq!(lotmq_shares::payer(eve.number), lotmq_shares::payer(bob.number));
     }
 }

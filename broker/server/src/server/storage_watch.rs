@@ -87,7 +87,7 @@ fn look_at_owners(hosting: &Hosting, live: u64, queue_bytes_max: u64) {
         }
         for route in tenant.programs().guests.routes_in_order() {
             let version = route.version();
-            let owner = version.definition.owner().map(|owner| &owner.name);
+            let owner = version.definition.owner();
             queues.add(&tenant.shares.of_user(owner), route.outbox_waiting().bytes);
         }
     }

@@ -7,6 +7,7 @@ use lotmq_host::limits::MAILBOX_MESSAGES_MAX;
 
 use super::*;
 use crate::guests::HasPrograms as _;
+use crate::guests::authority::owner as owner_named;
 use crate::guests::authority::tests::{eventually, ok, user};
 use crate::guests::effects::{GuestMessage, Sender};
 use crate::guests::noted::{look, noted};
@@ -43,7 +44,8 @@ fn what_definitions_of_an_owner_cost_others_does_not_grow_with_their_number() {
     let tenant = broker.tenants.default_tenant();
     this_turn::install(Arc::clone(&broker.context), None);
     let noted_of = |owner: Option<&str>| {
-        let owner = owner.map(|name| Owner { name: name.into(), account: 1 });
+        let stranger = |name: &str| Owner { name: name.into(), account: 1 };
+        let owner = owner.map(|name| owner_named(&tenant.users, name).unwrap_or_else(|| stranger(name)));
         this_turn::with(|turn| {
             turn.tick();
             let sender = Sender { owner: owner.as_ref(), origin: None, hops: 0 };

@@ -79,7 +79,7 @@ impl ThreadTasks {
 }
 
 impl FairTasks {
-    /// Has one task more, for an owner whose account is asked for before each of its turns but the first.
+    /// Has one task more, for an owner whose share is asked for before each of its turns but the first.
     pub(super) fn spawn(
         &self,
         tenant: u32,

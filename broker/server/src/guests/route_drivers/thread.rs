@@ -155,7 +155,7 @@ fn spawn(
     (tenant, route): (u32, Arc<RouteRunner>),
     task: impl Future<Output = ()> + 'static,
 ) {
-    tasks.spawn(tenant, move || route.version().definition.account(), task);
+    tasks.spawn(tenant, move || route.version().definition.payer(), task);
 }
 
 /// Tries whether a far side that has not answered does by now, until it is heard of: where nothing waits, nobody else would find out.

@@ -96,7 +96,7 @@ impl SharedRoute {
 
     /// Whether what waits in the store altogether, or for routes and sessions of the owner, is as much as may wait.
     fn is_storage_full(&self, RoomQuery { tenant, core, .. }: &RoomQuery<'_>) -> bool {
-        let owner = || self.version.definition.owner().map(|owner| &owner.name);
+        let owner = || self.version.definition.owner();
         core.storage.queues_are_full()
             || (core.storage.queues_are_shared_out() && tenant.shares.of_user(owner()).are_queues_full())
     }

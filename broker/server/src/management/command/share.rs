@@ -1,7 +1,5 @@
 //! Shares of users in what there is so many of in a tenant: modules, their bytes, assets, scripts. One who is no administrator has at most [`USER_PART`] of what others leave.
 
-use std::sync::Arc;
-
 use lotmq_definitions::Owner;
 use lotmq_shares::share_of;
 
@@ -19,22 +17,22 @@ pub(super) fn check_share(
     of: impl Iterator<Item = (Option<Owner>, usize)>,
     more: usize,
 ) -> Result<(), Refusal> {
-    let user = call.owner().map(|owner| owner.name);
+    let user = call.owner();
     let (own, of_others) = sums(user.as_ref(), of);
     let most = share_of(max as u64, of_others, USER_PART);
     if own + more as u64 <= most || call.tenant.is_administrator(call.identity) {
         return Ok(());
     }
-    let whose =
-        user.map_or_else(|| "Clients without a user have".to_owned(), |user| format!("User '{user}' has"));
+    let whose = user
+        .map_or_else(|| "Clients without a user have".to_owned(), |user| format!("User '{}' has", user.name));
     let message = format!("{whose} {own} {what}; others leave {most} of {max} to one user.");
     Err(Refusal::new("QUOTA_EXCEEDED", message))
 }
 
-/// What a user has, and all others.
-fn sums(user: Option<&Arc<str>>, of: impl Iterator<Item = (Option<Owner>, usize)>) -> (u64, u64) {
+/// What a user has, with those in whose share he is, and all others.
+fn sums(user: Option<&Owner>, of: impl Iterator<Item = (Option<Owner>, usize)>) -> (u64, u64) {
     of.fold((0, 0), |(own, of_others), (owner, amount)| {
-        let is_own = owner.as_ref().map(|owner| &owner.name) == user;
+        let is_own = owner.as_ref().map(Owner::payer) == user.map(Owner::payer);
         if is_own { (own + amount as u64, of_others) } else { (own, of_others + amount as u64) }
     })
 }

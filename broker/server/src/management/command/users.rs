@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lotmq_auth::{
-    AccountRoom, Identity, NamedByRules, Scope, UserChange, UserChangeRefusal, UserError, check_user_change,
+    Account, AccountRoom, Identity, NamedByRules, Scope, UserChange, UserChangeRefusal, UserError,
+    check_user_change,
 };
 use lotmq_definitions::DefinitionKind;
 use lotmq_store::Batch;
@@ -86,8 +87,8 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (broker, removed_names) = (call.broker, &call.tenant.managed().removed_names);
     let _changes = removed_names.lock_when_left(&user, || broker.commands.changes.lock());
     refuse_resting(call, &user)?;
-    let counts_for = counts_for(call);
-    let account = call.tenant.users.add_user_counted(&user, credential, counts_for).map_err(refused)?;
+    let maker = maker(call);
+    let account = call.tenant.users.add_user_counted(&user, credential, maker.as_deref()).map_err(refused)?;
     let mut batch = Batch::new();
     accounts::put(&mut batch, call.tenant.id, &account, call.broker.clock.wall_ms());
     call.tenant.managed().removed_names.end(&mut batch, call.tenant.id, &user);
@@ -97,10 +98,9 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done::new(format!("User {} added successfully!", *user)))
 }
 
-/// User for whom a new account counts: its maker, or itself where an administrator makes it.
-fn counts_for(call: &Call<'_>) -> Option<Arc<str>> {
-    let maker = call.tenant.users.account(call.identity.user.as_deref()?)?;
-    (!maker.is_admin()).then(|| Arc::clone(maker.accountable()))
+/// Maker of a new account, for whom it counts; `None` where that is an administrator, as it counts for itself then.
+fn maker(call: &Call<'_>) -> Option<Arc<Account>> {
+    call.tenant.users.account(call.identity.user.as_deref()?).filter(|maker| !maker.is_admin())
 }
 
 /// AccountRoom for what the asker adds to users.
@@ -297,7 +297,7 @@ fn check_password(call: &Call<'_>, password: &str) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// When it is not stored.
-pub(super) fn store(call: &mut Call<'_>, account: &lotmq_auth::Account) -> Result<(), Refusal> {
+pub(super) fn store(call: &mut Call<'_>, account: &Account) -> Result<(), Refusal> {
     let mut batch = Batch::new();
     accounts::put(&mut batch, call.tenant.id, account, call.broker.clock.wall_ms());
     let stored = call.commit(batch);

@@ -151,6 +151,7 @@ mod tests {
         let share = |user: Option<&str>, address: &str| {
             let mut identity = Identity::anonymous("c".into(), Peer::Tcp(address.parse().unwrap()));
             identity.user = user.map(Into::into);
+            identity.account = user.map_or(0, |user| user.bytes().map(u64::from).sum());
             shares.of(&identity)
         };
         let ann = share(Some("ann"), "10.0.0.1");
