@@ -217,6 +217,7 @@ fn diagnostics_show_messages_to_those_only_who_may_configure_the_system() {
 fn masking_is_no_oracle() {
     let broker = broker();
     broker.command_ok("-setSecret TOKEN=hunter2-secret");
+    broker.command_ok("-setSecret PIN=123456");
     broker.command_ok(
         "-addAction DEFINE ACTION Fails\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"a/#/\" + PAYLOAD WITH 1\n",
     );
@@ -239,6 +240,7 @@ fn masking_is_no_oracle() {
         assert!(payload.ends_with(guess), "{guess}: {payload}");
     }
     assert!(seen("hunter2-secret", 5).ends_with(".***"));
+    assert!(seen("123456", 6).ends_with(".123456"), "nobody learns by tries that it is a secret");
 }
 
 #[test]

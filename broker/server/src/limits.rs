@@ -159,8 +159,9 @@ pub(crate) const VARIABLE_NAME_BYTES_MAX: usize = 256;
 /// Value of an environment variable or secret, in bytes: room for a chain of certificates with its key.
 pub(crate) const VARIABLE_VALUE_BYTES_MAX: usize = 64 << 10;
 
-/// Shortest value of a secret, in bytes, that is masked in traces and errors. A shorter one stands in any text by chance.
-pub(crate) const MASKED_BYTES_MIN: usize = 4;
+/// Shortest value of a secret, in bytes, that is masked in traces and errors: as long as passwords have to be. A shorter one stands in any text by chance, or is guessed by
+/// trying which texts are masked.
+pub(crate) const MASKED_BYTES_MIN: usize = 8;
 
 /// From this length on, in bytes, the text of an error may have been cut on its way, at a character: a secret may stand at its end in part.
 pub(crate) const MASKED_CUT_BYTES_MIN: usize = 497;

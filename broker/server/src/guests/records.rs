@@ -79,17 +79,32 @@ pub(super) fn logged_text(variables: &Variables, message: &str, payload: &[u8]) 
     without_payload(&masked, &String::from_utf8_lossy(payload)).chars().take(LOGGED_CHARS_MAX).collect()
 }
 
-/// The text without quoted words and numbers that stand in the payload.
+/// Shortest number, in bytes, that the log leaves out where it stands in the payload and not in quotation marks. Shorter ones are counts, durations, ports and lines as well, and
+/// say little of a payload.
+const LEFT_OUT_NUMBER_BYTES_MIN: usize = 6;
+
+/// The text without quoted words and long numbers that stand in the payload.
 fn without_payload(text: &str, payload: &str) -> String {
     const QUOTES: [char; 3] = ['\'', '"', '`'];
     let part_without = |part: &str| {
         let is_around = |letter: char| QUOTES.contains(&letter) || letter == ' ' || ",;:.()".contains(letter);
         let word = part.trim_matches(is_around);
-        let is_value = part.ends_with(QUOTES) || word.bytes().any(|byte| byte.is_ascii_digit());
-        let is_of_payload = is_value && !word.is_empty() && payload.contains(word);
+        let is_long_number =
+            word.len() >= LEFT_OUT_NUMBER_BYTES_MIN && word.bytes().any(|byte| byte.is_ascii_digit());
+        let is_of_payload = (part.ends_with(QUOTES) || is_long_number) && has_word(payload, word);
         if is_of_payload { part.replacen(word, "…", 1) } else { part.to_owned() }
     };
     text.split_inclusive(|letter| QUOTES.contains(&letter) || letter == ' ').map(part_without).collect()
+}
+
+/// Whether a word stands in a text, and not within a longer one.
+fn has_word(text: &str, word: &str) -> bool {
+    let goes_on = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
+    !word.is_empty()
+        && text.match_indices(word).any(|(at, _)| {
+            let (before, behind) = (&text[..at], &text[at + word.len()..]);
+            !goes_on(before.chars().next_back()) && !goes_on(behind.chars().next())
+        })
 }
 
 /// Logs an error and where to read more. The message that started the run is left out, and a place where there is none.
@@ -506,7 +521,17 @@ mod tests {
         for (text, payload, expected) in [
             ("division by zero; the result is Null", "0", "division by zero; the result is Null"),
             ("'abc' is no number", "abc", "'…' is no number"),
-            ("41 is beyond 40", "{\"a\":41}", "… is beyond 40"),
+            ("'41' is beyond 40", "{\"a\":41}", "'…' is beyond 40"),
+            ("card 4111111111111111 is refused", "4111111111111111", "card … is refused"),
+            ("serial 1234567 is unknown", "{\"s\":\"A-1234567\"}", "serial … is unknown"),
+            // What the message says by itself stays.
+            ("no answer within 5 s from port 5432", "5", "no answer within 5 s from port 5432"),
+            (
+                "no answer within 5 s from port 5432",
+                "{\"t\":5,\"p\":5432}",
+                "no answer within 5 s from port 5432",
+            ),
+            ("error 1020304050 of 'temp'", "91020304050 temperature", "error 1020304050 of 'temp'"),
             ("TypeError: 'NoneType' has no 'x'", "{\"vals\":[3]}", "TypeError: 'NoneType' has no 'x'"),
         ] {
             assert_eq!(without_payload(text, payload), expected);

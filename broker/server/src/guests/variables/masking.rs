@@ -1,7 +1,7 @@
 //! Masking of the values of secrets in texts for people (language reference C08).
 //!
 //! A value is found as it is and as it stands in JSON. One that a program has changed, as cut or encoded, is not found. Those below
-//! [`MASKED_BYTES_MIN`] are left: they stand in any text, and what is missing there would tell them.
+//! [`MASKED_BYTES_MIN`] are left: they stand in any text, and what is missing there would tell them to whoever can choose texts.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -138,16 +138,16 @@ mod tests {
 
     #[test]
     fn values_are_masked_as_they_are_and_as_in_json() {
-        let masking = masking(&["hunter2", "hunter22", "abc", "", "q\"uo\\te", "äöü"]);
+        let masking = masking(&["swordfish", "swordfishes", "1234567", "", "q\"uo\\te-1234", "äöüÄ"]);
         for (text, expected) in [
-            ("Bearer hunter2, hunter2!", "Bearer ***, ***!"),
-            ("hunter22", "***"),
-            ("hunterhunter2", "hunter***"),
-            ("abc is short", "abc is short"),
-            ("{\"k\":\"q\\\"uo\\\\te\"} q\"uo\\te", "{\"k\":\"***\"} ***"),
-            ("xäöüx", "x***x"),
+            ("Bearer swordfish, swordfish!", "Bearer ***, ***!"),
+            ("swordfishes", "***"),
+            ("swordswordfish", "sword***"),
+            ("1234567 is short", "1234567 is short"),
+            ("{\"k\":\"q\\\"uo\\\\te-1234\"} q\"uo\\te-1234", "{\"k\":\"***\"} ***"),
+            ("xäöüÄx", "x***x"),
             ("nothing", "nothing"),
-            ("hunt", "hunt"),
+            ("swordfis", "swordfis"),
             ("", ""),
         ] {
             let masked = masking.masked(text.as_bytes());
@@ -163,7 +163,7 @@ mod tests {
             masking.masked_cut(format!("{filler}{end}").as_bytes(), MASKED_CUT_BYTES_MIN).into_owned()
         };
         // Guesses of any length, right and wrong ones, leave the same; only a whole value in what is left is masked.
-        for len in 4..="hunter2-secret".len() {
+        for len in 8..="hunter2-secret".len() {
             let right = &"hunter2-secret"[..len];
             let wrong = format!("{}#", &right[..len - 1]);
             assert_eq!(kept(&masking, right), kept(&masking, &wrong), "{right}");

@@ -16,7 +16,7 @@ pub(super) static SET: Verb = Verb {
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
     work: Work::Answers,
-    summary: "Sets a secret that GET SECRET reads; stored encrypted, never shown.",
+    summary: "Sets a secret that GET SECRET reads; stored encrypted, never shown. Values of 8 bytes and more are masked in the texts of programs.",
     example: "-setSecret DB_PASSWORD=s3cret",
     execute: set,
 };
