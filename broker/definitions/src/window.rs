@@ -101,8 +101,9 @@ struct WindowTable {
     lost: u64,
     /// When a run that was not taken is tried again.
     again_ms: u64,
-    /// Topics whose row is not up to date.
-    changed: VecDeque<Arc<str>>,
+    /// Topics whose row is not up to date, those first that have not been for longest: each once, and none that has no window.
+    changed: BTreeMap<u64, Arc<str>>,
+    next_change: u64,
     is_clockwork_changed: bool,
     /// Rows for which there was no room, since the last question.
     unkept: u64,
@@ -155,7 +156,8 @@ struct OpenStep {
 #[derive(Debug, Default, Clone, PartialEq)]
 struct TopicWindow {
     panes: VecDeque<Pane>,
-    is_changed: bool,
+    /// Its place among those whose row is not up to date, if it is one of them.
+    change: Option<u64>,
 }
 
 impl Windows {
@@ -233,7 +235,8 @@ impl WindowTable {
             closed: VecDeque::new(),
             lost: 0,
             again_ms: 0,
-            changed: VecDeque::new(),
+            changed: BTreeMap::new(),
+            next_change: 0,
             is_clockwork_changed: false,
             unkept: 0,
             saved_ms: milliseconds(now.elapsed),
@@ -243,9 +246,19 @@ impl WindowTable {
 
     fn note_changed(&mut self, topic: &Arc<str>) {
         if let Some(window) = self.topics.get_mut(topic)
-            && !std::mem::replace(&mut window.is_changed, true)
+            && window.change.is_none()
         {
-            self.changed.push_back(Arc::clone(topic));
+            window.change = Some(self.next_change);
+            self.changed.insert(self.next_change, Arc::clone(topic));
+            self.next_change += 1;
+        }
+    }
+
+    /// Removes the window of a topic.
+    fn remove(&mut self, topic: &str) {
+        let removed = self.topics.remove(topic);
+        if let Some(change) = removed.and_then(|window| window.change) {
+            self.changed.remove(&change);
         }
     }
 
@@ -327,7 +340,7 @@ impl WindowWatch {
             }
         };
         if table.topics.get(&topic).is_some_and(|window| window.panes.is_empty()) {
-            table.topics.remove(&topic);
+            table.remove(&topic);
             table.room.give_back(self.room_of(&topic));
             self.rows.forget(&self.values, &topic);
         }
@@ -371,10 +384,12 @@ impl WindowWatch {
         table.overdue_ms = 0;
         let first = table.pane.saturating_sub(steps - 1);
         let mut left = 0;
-        table.topics.retain(|topic, window| {
+        let WindowTable { topics, changed, .. } = &mut *table;
+        topics.retain(|topic, window| {
             window.panes.retain(|pane| pane.number >= first);
             let is_over = window.panes.is_empty();
             if is_over {
+                window.change.and_then(|change| changed.remove(&change));
                 self.rows.forget(&self.values, topic);
                 left += self.room_of(topic);
             }
@@ -449,10 +464,10 @@ impl WindowWatch {
         }
         let mut bytes = 0;
         while bytes < bytes_max
-            && let Some(topic) = table.changed.pop_front()
+            && let Some((_, topic)) = table.changed.pop_first()
         {
             let Some(window) = table.topics.get_mut(&topic) else { continue };
-            window.is_changed = false;
+            window.change = None;
             match self.rows.keep(values, &topic, &window.panes) {
                 Some(kept) => bytes += kept,
                 None => table.unkept += 1,
@@ -491,7 +506,7 @@ impl WindowWatch {
         }
         for (topic, panes) in windows {
             if table.room.take(self.room_of(&topic)) {
-                table.topics.insert(topic.into(), TopicWindow { panes, is_changed: false });
+                table.topics.insert(topic.into(), TopicWindow { panes, change: None });
             } else {
                 self.refused.fetch_add(1, Ordering::Relaxed);
             }

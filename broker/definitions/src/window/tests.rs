@@ -702,3 +702,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn windows_that_have_closed_leave_nothing_to_be_kept() {
+    let world = world(WindowExtent::Messages { last: 2, every: 2 });
+    let watch = watch(&world);
+    for number in 0..2_001 {
+        watch.take("t/a", b"1", number);
+        watch.take(&format!("t/{}", number / 2), b"1", number);
+    }
+    let table = watch.table.lock();
+    assert_eq!((table.topics.len(), table.changed.len()), (2, 2), "those that are open");
+}
