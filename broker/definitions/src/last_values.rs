@@ -14,12 +14,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use lot_facts::TopicFact;
+use lotmq_shares::NoShare;
 use parking_lot::{Mutex, RwLock};
 
 use crate::definition::DefinitionId;
 use crate::limits::{
-    CACHE_BYTES_MAX, CACHE_SHARDS, CACHE_TOPICS_MAX, KEEP_BYTES_MAX, KEEP_TOPICS_MAX, SPARED_BEYOND_PART,
-    SPARED_BYTES, SPARED_PER_WRITE,
+    CACHE_BYTES_MAX, CACHE_SHARDS, CACHE_TOPICS_MAX, KEEP_BYTES_MAX, KEEP_TOPICS_MAX, KEPT_ERRORS_MAX,
+    SPARED_BEYOND_PART, SPARED_BYTES, SPARED_PER_WRITE,
 };
 
 mod held;
@@ -155,8 +156,10 @@ impl LastValues {
     /// [`take_unsaved`](LastValues::take_unsaved). One that somebody else has kept counts for this keeper from now on.
     ///
     /// # Errors
-    /// [`KeepRefused`] when it is new, longer or another one's, and this keeper has no room for it.
+    /// [`KeepRefused`] when it is new, longer or another one's, and this keeper has no room for it, or when as many changes wait to be saved as there may be kept values: those that
+    /// are gone wait, too, and who keeps ever new ones in their place may be faster than the disk.
     pub fn keep(&self, keeper: ValueKeeper<'_>, topic: &str, payload: &[u8]) -> Result<(), KeepRefused> {
+        self.check_unsaved(keeper, topic)?;
         let (hash, number) = self.place(topic);
         let mut shard = self.shards[number].lock();
         self.rooms.replace(shard.keeper(hash, topic), (keeper, Shard::cost(topic, payload.len())))?;
@@ -324,6 +327,16 @@ impl LastValues {
                 sum.fetch_add(by as u64, Ordering::Relaxed);
             }
         }
+    }
+
+    fn check_unsaved(&self, keeper: ValueKeeper<'_>, topic: &str) -> Result<(), KeepRefused> {
+        let unsaved = self.unsaved.lock();
+        let max = self.limits.keep_topics_max as u64 + KEPT_ERRORS_MAX;
+        if (unsaved.order.len() as u64) < max || unsaved.known.contains(topic) {
+            return Ok(());
+        }
+        let reason = NoShare::All { max };
+        Err(KeepRefused { user: keeper.user.cloned(), unit: "changes on their way to the disk", reason })
     }
 
     fn note_unsaved(&self, topic: &str) {

@@ -263,6 +263,31 @@ fn those_are_saved_first_that_wait_for_longest() {
 }
 
 #[test]
+fn changes_that_wait_to_be_saved_are_bounded_though_their_values_are_gone() {
+    let values = LastValues::new(CacheLimits { keep_topics_max: 100, ..CacheLimits::default() });
+    let keep = |number: usize| values.keep(ValueKeeper::NOBODY, &format!("k{number}"), b"1");
+    let mut number = 0;
+    let refused = loop {
+        match keep(number) {
+            Ok(()) => values.publish(&format!("k{number}"), b"2"),
+            Err(refused) => break refused,
+        }
+        number += 1;
+        assert!(number < 1_000_000, "they pile up");
+    };
+    let max = 100 + KEPT_ERRORS_MAX;
+    assert_eq!(number as u64, max);
+    let told = refused.to_string();
+    assert!(
+        told.contains(&format!("all together have the {max} changes on their way to the disk")),
+        "{told}"
+    );
+    keep(7).expect("it waits already");
+    values.take_unsaved(1, |_, _| ());
+    keep(number).expect("there is room again");
+}
+
+#[test]
 fn what_was_not_stored_comes_first_the_next_time() {
     let values = LastValues::new(CacheLimits::default());
     let take = |topics_max| {
