@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use lotmq_client::{Client, ConnectOptions, Endpoint, QoS};
-use lotmq_test_support::{Authority, Broker, BrokerOptions, WAIT_MAX};
+use lotmq_test_support::{Authority, Broker, BrokerOptions, WAIT_MAX, eventually};
 
 use crate::options;
 
@@ -162,4 +162,29 @@ fn tls_and_websocket_begin_behind_the_header() {
     broker.log().expect("peer=192.0.2.7:4711");
     client.disconnect().unwrap();
     forwarding.join().unwrap();
+}
+
+/// They say CONNECT, and then nothing any more.
+#[test]
+fn one_address_leaves_places_to_others_without_a_user() {
+    let broker = behind_proxy().variable("LOTMQ_LIMITS_CONNECTIONS", "20").start();
+    let from = |address: &str, number: u8| {
+        let header = format!("PROXY TCP4 {address} 10.0.0.2 4711 1883\r\n").into_bytes();
+        let mut connect = CONNECT.to_vec();
+        connect[15] = number;
+        let mut stream = open(&broker, &[header, connect].concat());
+        let mut answer = [0; 4];
+        (stream.read_exact(&mut answer).is_ok() && answer[3] == 0).then_some(stream)
+    };
+    let enter = |address: &str, first: u8| -> Vec<TcpStream> {
+        (first..first + 20).map_while(|number| from(address, number)).collect()
+    };
+    // Three quarters of the three quarters that those without a user have, and then of what is left.
+    let first = enter("192.0.2.7", b'A');
+    let second = enter("192.0.2.8", b'a');
+    assert_eq!((first.len(), second.len()), (11, 3));
+    // Those who go leave their places to others of their address.
+    drop(first);
+    eventually("the places are free", || (broker.metric("lotmq_connections")? < 5.0).then_some(()));
+    assert_eq!(enter("192.0.2.7", b'A').len(), 9);
 }

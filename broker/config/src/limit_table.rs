@@ -39,7 +39,8 @@ macro_rules! limit_table {
                 queue_bytes: u64 = $crate::limit_table::QUEUE_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes", json "QueueBytes"
                     => QueueBytes(QuotaExceeded, "queue of a session is full"): "a new message is dropped for this session or refused, as `on_full` says";
                 /// Connections at once: in `[limits]` of the whole broker, for a listener of that listener. The whole broker has fewer where the process may not open so many files.
-                /// Where it is four or more, one user has at most three quarters of what the others leave, and so have all clients without a user together.
+                /// Where it is four or more, one user has at most three quarters of what the others leave, and so have all clients without a user together. Of the places of the latter, those that come from one address
+                /// of another machine, of IPv6 from one network of 64 bits, have three quarters of what other addresses leave.
                 connections: u32 = $crate::limit_table::CONNECTIONS_MAX, range 1..=100_000_000, unit "connections"
                     => Connections(QuotaExceeded, "too many connections"): "a new connection is closed at once; of those from this machine some are let in, and refused with 0x97, before 5.0 with return code 3, unless an administrator logs in. So is a login beyond a share; one that takes over a session, and administrators, always get in";
                 /// New connections per second, a second's worth at once: in `[limits]` of the whole broker, for a listener of that listener. 0 for any number.

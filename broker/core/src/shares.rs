@@ -267,6 +267,14 @@ impl Share {
         self.tenant_of_anonymous().unwrap_or_else(|| std::ptr::from_ref(self).addr()) as u64
     }
 
+    /// Key of the address that somebody without a user came from; `None` for users, and for this machine, where many may stand behind one program.
+    pub fn stranger(&self) -> Option<u64> {
+        match self.owner {
+            Owner::Address(key) if key != LOOPBACK_KEY_V6 && key >> 24 != LOOPBACK_NET_V4 => Some(key),
+            Owner::Address(_) | Owner::User(_) | Owner::Anybody => None,
+        }
+    }
+
     /// Name of the owner, for people; of several for whom one pays, that of one.
     pub fn name(&self) -> String {
         self.user.as_ref().map_or_else(|| "clients without a user".to_owned(), |user| format!("user {user}"))
@@ -409,12 +417,18 @@ fn change(total: &AtomicU64, before: u64, now: u64) {
     }
 }
 
+/// Key of the loopback address of IPv6.
+const LOOPBACK_KEY_V6: u64 = 1;
+
+/// First byte of the loopback addresses of IPv4.
+const LOOPBACK_NET_V4: u64 = 127;
+
 /// Key by which an address is counted: IPv6 by its first 64 bits, which one customer has for himself.
 pub fn address_key(address: IpAddr) -> u64 {
     match address.to_canonical() {
         // Of IPv6, nothing begins with 32 bits of zero but the loopback.
         IpAddr::V4(address) => u64::from(address.to_bits()),
-        IpAddr::V6(Ipv6Addr::LOCALHOST) => 1,
+        IpAddr::V6(Ipv6Addr::LOCALHOST) => LOOPBACK_KEY_V6,
         IpAddr::V6(address) => u64::try_from(address.to_bits() >> 64).unwrap_or(u64::MAX),
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Gate {
     open: AtomicU32,
     /// Open connections on which somebody has logged in, by whose they are.
     holders: Arc<AccountShares>,
+    /// Those of them without a user that come from other machines, by their address.
+    strangers: Arc<AccountShares>,
     rate: Mutex<Bucket>,
     /// Connections beyond the bound.
     pub(super) spares: Spares,
@@ -29,8 +31,14 @@ pub(crate) struct Gate {
 
 impl Default for Gate {
     fn default() -> Self {
-        let holders = AccountShares::new(u64::MAX, USER_PART);
-        Self { open: AtomicU32::default(), holders, rate: Mutex::default(), spares: Spares::default() }
+        let shares = || AccountShares::new(u64::MAX, USER_PART);
+        Self {
+            open: AtomicU32::default(),
+            holders: shares(),
+            strangers: shares(),
+            rate: Mutex::default(),
+            spares: Spares::default(),
+        }
     }
 }
 
@@ -55,8 +63,15 @@ impl Gate {
         self.holders.set_max(open_max.into());
         let account = claim.share.account();
         self.holders.put_back(account, 1);
+        let is_crowd = claim.share.stranger().is_some_and(|address| {
+            // An address has of what all without a user have as much as they have of all.
+            let (numerator, denominator) = USER_PART;
+            self.strangers.set_max(u64::from(open_max) * numerator / denominator);
+            self.strangers.put_back(address, 1);
+            self.strangers.is_beyond(&address)
+        });
         let may = open_max < PLACES_SHARED_MIN
-            || !self.holders.is_beyond(&account)
+            || !(is_crowd || self.holders.is_beyond(&account))
             || (claim.takes_over)()
             || (claim.is_administrator)();
         if !may {
@@ -68,6 +83,9 @@ impl Gate {
     /// Counts a connection for nobody any more.
     pub(super) fn take_back(&self, holder: &Share) {
         self.holders.give_back(holder.account(), 1);
+        if let Some(address) = holder.stranger() {
+            self.strangers.give_back(address, 1);
+        }
     }
 
     /// Gives the place of a connection back.
