@@ -119,6 +119,7 @@ mod unattended;
 mod unconnected;
 mod unfinished;
 mod unix_socket;
+mod upgrade;
 mod user_management;
 mod watching;
 mod websocket;
