@@ -13,7 +13,7 @@ use crate::far::Far;
 use crate::hops::{BridgeId, FarId, Loop, Way};
 use crate::inbox::{Forward, Inbox, Origin};
 use crate::kept;
-use crate::limits::{PASSED_CHARS_MAX, RETAINED_PAGES_AT_ONCE, STORE_AGAIN_MS};
+use crate::limits::{PASSED_CHARS_MAX, REPEATS_TOLD, RETAINED_PAGES_AT_ONCE, STORE_AGAIN_MS};
 use crate::link::{Event, Inbound, Owner, Unsendable};
 use crate::message::Passing;
 use crate::numbers::ByNumber;
@@ -160,7 +160,11 @@ impl Bridge {
     /// Sends a message on by all flows that it came by.
     fn arrived(&mut self, number: usize, inbound: Inbound, now: u64) {
         let Inbound { message, subscriptions, receipt } = inbound;
-        let is_echo = !message.retain && self.fars[number].echoes.takes(message.fingerprint(0), now);
+        let fingerprint = message.fingerprint(0);
+        let is_echo = !message.retain && self.fars[number].echoes.takes(fingerprint, now);
+        if !is_echo && self.fars[number].repeats(|| fingerprint, now) {
+            tell_repeated(&message.topic);
+        }
         let is_of = |(index, flow): &(usize, &Flow)| {
             let is_named = subscriptions.is_empty() || subscriptions.contains(&(*index as u32 + 1));
             flow.from == End::Far(number) && is_named && !is_echo
@@ -208,6 +212,9 @@ impl Bridge {
             Ok(id) => {
                 if is_expected {
                     far.echoes.expect(message.fingerprint(0), ambient::monotonic_ms());
+                }
+                if far.repeats(|| message.fingerprint(0), ambient::monotonic_ms()) {
+                    tell_repeated(&message.topic);
                 }
                 let stand = if id.is_some() { Stand::UnderWay } else { Stand::Done };
                 self.sent.insert(sequence, stand);
@@ -304,6 +311,9 @@ impl Bridge {
                 Ok(id) => {
                     if is_expected {
                         far.echoes.expect(message.fingerprint(0), now);
+                    }
+                    if far.repeats(|| message.fingerprint(0), now) {
+                        tell_repeated(&message.topic);
                     }
                     self.inbox.take_forward();
                     if id.is_none() {
@@ -447,6 +457,16 @@ fn tell_stopped(stopped: u64, topic: &str, passed: &str) {
             &format!("a message on '{topic}' goes no further, {stopped} so far: it has passed {passed}"),
         );
     }
+}
+
+/// Tells that a message may be going in a circle that nothing ends.
+fn tell_repeated(topic: &str) {
+    report(
+        "BRIDGE_REPEATS",
+        &format!(
+            "the same message on '{topic}' has passed {REPEATS_TOLD} times within a minute, on a way without properties: unless a device sends it as often, it goes in a circle over other brokers, which nothing ends before MQTT 5.0"
+        ),
+    );
 }
 
 fn report(code: &str, reason: &str) {

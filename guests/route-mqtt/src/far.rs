@@ -9,6 +9,7 @@ use crate::kept::KeptSession;
 use crate::limits::{PIECE_BYTES, RESUBSCRIBE_MS};
 use crate::link::{Broken, Link};
 use crate::opening::connect;
+use crate::repeats::Repeats;
 use crate::snapshot::Snapshot;
 use crate::topic::{is_shared, matches, unshared};
 
@@ -24,6 +25,7 @@ pub(crate) struct Far {
     subscriptions: Vec<Subscription>,
     kept: Option<KeptSession>,
     pub(crate) echoes: Echoes,
+    repeats: Repeats,
     /// What is retained here and goes there first.
     pub(crate) snapshot: Snapshot,
     /// Whether the last write would have waited.
@@ -74,7 +76,9 @@ impl Far {
         // A broker that has kept the session has it, or what has become of it since is on its way.
         let snapshot =
             if session_present || is_probe { Snapshot::default() } else { Snapshot::of(flows, number) };
-        let mut far = Far { config, tcp, link, subscriptions, kept, echoes, snapshot, is_blocked: false };
+        let repeats = Repeats::new(ambient::monotonic_ms());
+        let is_blocked = false;
+        let mut far = Far { config, tcp, link, subscriptions, kept, echoes, repeats, snapshot, is_blocked };
         let sends_twos = flows.iter().any(|flow| flow.to == End::Far(number) && flow.qos == 2);
         far.resume(session_present, sends_twos)?;
         far.subscribe()?;
@@ -151,6 +155,11 @@ impl Far {
             "{}: the broker refuses the subscription to '{}': {code}",
             self.config.endpoint, subscription.filter
         ))
+    }
+
+    /// Notes that a message has gone there or come from there; whether it may be going in a circle that nothing ends, as it passes again and again without the property of bridges.
+    pub(crate) fn repeats(&mut self, fingerprint: impl FnOnce() -> u64, now: u64) -> bool {
+        !self.link.is_v5() && self.repeats.passes(fingerprint(), now)
     }
 
     /// Whether what is published to a topic comes back by an own subscription.

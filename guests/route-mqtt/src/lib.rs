@@ -18,6 +18,7 @@ mod link;
 mod message;
 mod numbers;
 mod opening;
+mod repeats;
 mod snapshot;
 mod topic;
 mod window;

@@ -58,6 +58,15 @@ pub(crate) const STORE_AGAIN_MS: u64 = 500;
 /// Messages whose echo is known, on a connection whose broker cannot leave it out.
 pub(crate) const ECHOES_MAX: usize = 10_000;
 
+/// Passes of one message on a way without properties, within [`REPEATS_MS`], from which on it may go in a circle: more than devices repeat a value.
+pub(crate) const REPEATS_TOLD: u32 = 1_000;
+
+/// Milliseconds of the stretch of time in which they are counted.
+pub(crate) const REPEATS_MS: u64 = 60_000;
+
+/// Messages that are counted at a time.
+pub(crate) const REPEATS_PLACES: usize = 64;
+
 /// Milliseconds after which an echo is none any more.
 pub(crate) const ECHO_MS: u64 = 60_000;
 

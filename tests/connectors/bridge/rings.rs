@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use lotmq_client::Client;
-use lotmq_test_support::Broker;
+use lotmq_test_support::{Broker, eventually};
 
-use super::{bridge, mapping, topics_until_quiet};
+use super::{bridge, last_error, mapping, topics_until_quiet};
 use crate::{Standing, broker, send, watch};
 
 /// Three brokers with a bridge `Next` each, of this version and direction, that takes all below `f` to the next one.
@@ -34,7 +34,7 @@ fn a_ring_of_three_brokers_ends_where_properties_go_round() {
     }
 }
 
-/// Nothing tells a message from one that a device repeats; but there is one of it, and it ends with a bridge.
+/// Nothing tells a message from one that a device repeats; but there is one of it, it is told of, and it ends with a bridge.
 #[test]
 fn a_message_without_properties_goes_round_a_ring_as_one_until_a_bridge_is_gone() {
     let brokers = ring("3.1.1", "out");
@@ -52,6 +52,12 @@ fn a_message_without_properties_goes_round_a_ring_as_one_until_a_bridge_is_gone(
     let (most, least) =
         (rounds.iter().copied().fold(0.0, f64::max), rounds.iter().copied().fold(f64::MAX, f64::min));
     assert!(most - least <= 0.1 * most + 3.0, "each broker has it once in a round: {rounds:?}");
+    // As a device that repeats it.
+    (0..100).for_each(|_| send(&brokers[0], "f/x", "1"));
+    let told = eventually("it is told that it may be a circle", || {
+        Some(last_error(&brokers[0], "Next")).filter(|told| told.contains("BRIDGE_REPEATS"))
+    });
+    assert!(told.contains("the same message on 'f/x' has passed 1000 times within a minute"), "{told}");
     brokers[1].command_ok("-removeRoute Next");
     while comes(&mut watcher, Duration::from_secs(2)) {}
     send(&brokers[0], "f/end", "1");
