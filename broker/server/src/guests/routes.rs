@@ -23,6 +23,7 @@ pub(super) mod keeping;
 pub(super) mod mailbox;
 mod orders;
 pub(super) mod outbox;
+pub(crate) mod pace;
 pub(super) mod pause;
 mod probing;
 pub(super) mod questions;

@@ -11,6 +11,7 @@ use super::event_standing::{EventStandings, EventWait};
 use super::failing_tags::FailingTags;
 use super::http_figures::HttpFigures;
 use super::mailbox::Addressee;
+use super::pace::{PaceMark, Rates, RoutePace};
 use crate::limits::ROUTE_DELIVERY_BUCKETS;
 
 /// Number of operations in the error rate.
@@ -30,9 +31,6 @@ const STANDSTILL: SignedDuration = SignedDuration::from_secs(30);
 
 /// The same before it is `Red`.
 const LONG_STANDSTILL: SignedDuration = SignedDuration::from_mins(5);
-
-/// Time between two marks of how far it has come.
-const PACE: SignedDuration = SignedDuration::from_secs(10);
 
 /// Time for which it counts that a route could not publish what it brought.
 const REFUSED_WRITE_COUNTS: SignedDuration = SignedDuration::from_mins(5);
@@ -200,33 +198,7 @@ pub(crate) struct DeliveryFigures {
     /// Connections after the first.
     pub(crate) reconnects: u64,
     pub(crate) http: HttpFigures,
-    pace: Pace,
-}
-
-/// How far a route had come at two times.
-#[derive(Clone, Copy, Debug, Default)]
-struct Pace {
-    last: Option<Mark>,
-    before: Option<Mark>,
-}
-
-/// How far a route had come at a time.
-#[derive(Clone, Copy, Debug)]
-struct Mark {
-    at: Timestamp,
-    delivered: u64,
-    brought: u64,
-    latency_ms: u64,
-}
-
-/// What a route has done lately: since 10 to 70 s, or since it began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Rates {
-    pub(crate) delivered_per_second: f64,
-    pub(crate) received_per_second: f64,
-    /// Mean time from the reception of messages until the far side had them, in milliseconds; `None` where none has passed.
-    pub(crate) latency_ms: Option<u64>,
+    pace: RoutePace,
 }
 
 impl Standing {
@@ -249,10 +221,7 @@ impl Standing {
             runs: RunTrouble::default(),
             away_since: Some(now),
             started: now,
-            deliveries: DeliveryFigures {
-                pace: Pace { last: Some(Mark::beginning(now)), before: None },
-                ..DeliveryFigures::default()
-            },
+            deliveries: DeliveryFigures { pace: RoutePace::beginning(now), ..DeliveryFigures::default() },
             told: ToldByGuest::default(),
             failing_tags: None,
         }
@@ -550,22 +519,18 @@ impl Standing {
     /// Marks how far it has come, if that was not done just now.
     pub(super) fn mark_pace(&mut self, now: Timestamp) {
         let mark = self.mark(now);
-        let pace = &mut self.deliveries.pace;
-        if pace.last.is_none_or(|last| now.duration_since(last.at) >= PACE) {
-            pace.before = pace.last.replace(mark);
-        }
+        self.deliveries.pace.mark(mark);
     }
 
-    fn mark(&self, at: Timestamp) -> Mark {
+    fn mark(&self, at: Timestamp) -> PaceMark {
         let DeliveryFigures { brought, latency, .. } = self.deliveries;
         let latency_ms = u64::try_from(latency.sum().as_millis()).unwrap_or(u64::MAX);
-        Mark { at, delivered: self.succeeded, brought, latency_ms }
+        PaceMark { at, delivered: self.succeeded, brought, latency_ms }
     }
 
     /// What it has done lately.
     pub(crate) fn rates(&self, now: Timestamp) -> Rates {
-        let Pace { last, before } = self.deliveries.pace;
-        before.or(last).map_or_else(Rates::default, |since| Rates::between(since, self.mark(now)))
+        self.deliveries.pace.rates(self.mark(now))
     }
 
     /// Numbers of messages that passed, and of those that never will.
@@ -757,27 +722,6 @@ impl Standing {
             status["served"] = served;
         }
         status
-    }
-}
-
-impl Mark {
-    fn beginning(at: Timestamp) -> Self {
-        Self { at, delivered: 0, brought: 0, latency_ms: 0 }
-    }
-}
-
-impl Rates {
-    fn between(since: Mark, now: Mark) -> Self {
-        let delivered = now.delivered.saturating_sub(since.delivered);
-        // Of less than a second nothing can be told.
-        let seconds = now.at.duration_since(since.at).as_secs_f64().max(1.0);
-        #[allow(clippy::cast_precision_loss, reason = "rates for people")]
-        let per_second = |count: u64| (count as f64 / seconds * 10.0).round() / 10.0;
-        Self {
-            delivered_per_second: per_second(delivered),
-            received_per_second: per_second(now.brought.saturating_sub(since.brought)),
-            latency_ms: now.latency_ms.saturating_sub(since.latency_ms).checked_div(delivered),
-        }
     }
 }
 

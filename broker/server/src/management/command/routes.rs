@@ -16,7 +16,8 @@ use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
 use crate::guests::routes::RouteRunner;
-use crate::guests::routes::standing::{DeliveryFigures, Rates};
+use crate::guests::routes::pace::Rates;
+use crate::guests::routes::standing::DeliveryFigures;
 
 /// Time that `-checkRouteConnection` waits for the far side. Commands reference §1.10.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
