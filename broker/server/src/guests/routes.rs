@@ -27,6 +27,7 @@ pub(crate) mod pace;
 pub(super) mod pause;
 mod probing;
 pub(super) mod questions;
+mod refused_write;
 pub(crate) mod replacing;
 mod rows;
 pub(super) mod runner;

@@ -12,6 +12,7 @@ use super::failing_tags::FailingTags;
 use super::http_figures::HttpFigures;
 use super::mailbox::Addressee;
 use super::pace::{PaceMark, Rates, RoutePace};
+use super::refused_write::RefusedWrite;
 use crate::limits::ROUTE_DELIVERY_BUCKETS;
 
 /// Number of operations in the error rate.
@@ -31,9 +32,6 @@ const STANDSTILL: SignedDuration = SignedDuration::from_secs(30);
 
 /// The same before it is `Red`.
 const LONG_STANDSTILL: SignedDuration = SignedDuration::from_mins(5);
-
-/// Time for which it counts that a route could not publish what it brought.
-const REFUSED_WRITE_COUNTS: SignedDuration = SignedDuration::from_mins(5);
 
 /// Reason why a route does nothing that was stopped.
 pub(in crate::guests) const STOPPED: &str = "it is stopped; -run starts it";
@@ -126,7 +124,7 @@ struct RunTrouble {
     /// Since when all runs have failed, and brought nothing.
     fail_since: Option<Timestamp>,
     /// What it could not publish last, because it may not.
-    refused_write: Option<(String, Timestamp)>,
+    refused_write: Option<RefusedWrite>,
 }
 
 /// Operation of a route.
@@ -400,20 +398,20 @@ impl Standing {
 
     /// Notes something that it brought and may not publish.
     pub(super) fn write_is_refused(&mut self, what: &str, now: Timestamp) {
-        self.runs.refused_write = Some((what.to_owned(), now));
+        self.runs.refused_write = Some(RefusedWrite::new(what, now));
         self.failed(0, what, now);
     }
 
     /// Notes that it may not do so still.
     pub(super) fn write_is_still_refused(&mut self, now: Timestamp) {
-        if let Some((_, at)) = &mut self.runs.refused_write {
-            *at = now;
+        if let Some(refused) = &mut self.runs.refused_write {
+            refused.is_still_so(now);
         }
     }
 
     /// What it may not publish, where it has tried lately.
     pub(super) fn refused_write(&self) -> Option<&str> {
-        self.runs.refused_write.as_ref().map(|(what, _)| what.as_str())
+        self.runs.refused_write.as_ref().map(RefusedWrite::what)
     }
 
     /// Notes an operation that failed; `messages` of its messages never pass.
@@ -489,8 +487,7 @@ impl Standing {
     }
 
     fn note(&mut self, failure: Option<FailedOperation>, now: Timestamp) {
-        let counts = |at: &Timestamp| now.duration_since(*at) < REFUSED_WRITE_COUNTS;
-        self.runs.refused_write.take_if(|(_, at)| !counts(at));
+        self.runs.refused_write.take_if(|refused| !refused.counts(now));
         if self.recent.len() == WINDOW {
             self.recent.pop_front();
         }
@@ -559,32 +556,47 @@ impl Standing {
     }
 
     fn last_error_at(&self) -> Option<(&str, Timestamp)> {
-        if let Some((what, at)) = self.runs.refused_write.as_ref().filter(|_| !self.is_away()) {
-            return Some((what, *at));
-        }
         let trouble = self.events.trouble().filter(|_| self.connection() == Connection::Connected);
         let trouble = trouble.map(|(_, reason, at)| (reason, at));
-        let refused = || self.told.refused_query.as_ref().filter(|_| !self.is_away());
-        let refused = || refused().map(|query| (query.text.as_str(), query.since));
+        let query = self.told.refused_query.as_ref().filter(|_| !self.is_away());
+        let of_now = trouble.or_else(|| query.map(|query| (query.text.as_str(), query.since)));
+        if let Some(refused) = self.runs.refused_write.as_ref().filter(|_| !self.is_away()) {
+            return Some(refused.or_newer(of_now.or_else(|| self.error_of_now())));
+        }
         let told = || [&self.last_error, &self.told.reported].into_iter().flatten().max_by_key(|(_, at)| *at);
-        trouble.or_else(refused).or_else(|| told().map(|(reason, at)| (reason.as_str(), *at)))
+        of_now.or_else(|| told().map(|(reason, at)| (reason.as_str(), *at)))
     }
 
-    /// Reason why it is not connected, or why what it tried last of an event did not pass, where it was told.
+    /// The last error, where nothing has passed since on the same connection.
+    fn error_of_now(&self) -> Option<(&str, Timestamp)> {
+        let is_of_now =
+            |at: Timestamp| self.consecutive > 0 && self.connected_since.is_none_or(|since| at >= since);
+        let (reason, at) = self.last_error.as_ref().filter(|(_, at)| is_of_now(*at))?;
+        Some((reason, *at))
+    }
+
+    /// Reason why it is not connected, or why what it tried last of an event did not pass, where it was told; with what it may not publish, the newer one first.
     pub(crate) fn reason(&self) -> Option<String> {
+        self.reason_or(None)
+    }
+
+    /// The same, or else a query that the other side does not take.
+    fn reason_or(&self, query: Option<&RefusedQuery>) -> Option<String> {
         if self.is_stopped {
             return Some(STOPPED.to_owned());
         }
-        let is_away = self.is_away();
-        if let Some((what, _)) = self.runs.refused_write.as_ref().filter(|_| !is_away) {
-            return Some(what.clone());
+        let of_query = query.map(|query| (query.text.clone(), query.since));
+        if self.is_away() {
+            return self.last_error.clone().or(of_query).map(|(reason, _)| reason);
         }
-        if !is_away && let Some((event, reason, _)) = self.events.trouble() {
-            return Some(format!("{}: {reason}", event.described()));
+        let of_event = self.events.trouble();
+        let of_event = of_event.map(|(event, reason, at)| (format!("{}: {reason}", event.described()), at));
+        let of_now = || self.error_of_now().map(|(reason, at)| (reason.to_owned(), at));
+        let other = of_event.or_else(of_now).or(of_query);
+        match &self.runs.refused_write {
+            Some(refused) => Some(refused.beside(other)),
+            None => other.map(|(reason, _)| reason),
         }
-        let is_of_now =
-            |at: Timestamp| self.consecutive > 0 && self.connected_since.is_none_or(|since| at >= since);
-        self.last_error.as_ref().filter(|(_, at)| is_away || is_of_now(*at)).map(|(reason, _)| reason.clone())
     }
 
     fn is_away(&self) -> bool {
@@ -593,8 +605,7 @@ impl Standing {
 
     /// What is wrong with it, where something is: [`reason`](Self::reason), else a query that the other side does not take; and, of one that is connected, which of its tags have no value.
     pub(crate) fn trouble(&self) -> Option<String> {
-        let refused = || self.told.refused_query.as_ref().map(|query| query.text.clone());
-        let reason = self.reason().or_else(refused);
+        let reason = self.reason_or(self.told.refused_query.as_ref());
         let tags = self.failing_tags.as_ref().and_then(|tags| tags.text());
         match (reason, tags) {
             (Some(reason), Some(tags)) if !self.is_stopped && !self.is_away() => {

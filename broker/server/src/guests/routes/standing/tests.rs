@@ -251,7 +251,7 @@ fn what_may_not_be_published_is_the_reason_until_it_is_long_ago() {
     let mut standing = Standing::new(start);
     standing.connection_is(0, Connection::Connected, start);
     standing.write_is_refused("not granted", start);
-    standing.run_failed("cannot publish", false, start);
+    standing.run_failed("cannot publish: not granted", false, start);
     let seen = (standing.health(&[], start), standing.reason(), standing.last_error());
     assert_eq!(seen, ("Red", Some("not granted".to_owned()), Some("not granted")));
     let later = start + SignedDuration::from_mins(4);
@@ -264,4 +264,35 @@ fn what_may_not_be_published_is_the_reason_until_it_is_long_ago() {
     standing.begins_anew(later);
     standing.connection_is(0, Connection::Connected, later + SignedDuration::from_secs(1));
     assert_eq!((standing.reason(), standing.health(&[], later)), (None, "Green"));
+}
+
+#[test]
+fn what_goes_wrong_behind_what_may_not_be_published_is_told_as_well() {
+    let start = Timestamp::UNIX_EPOCH;
+    let after = |seconds| start + SignedDuration::from_secs(seconds);
+    let mut standing = Standing::new(start);
+    standing.connection_is(0, Connection::Connected, start);
+    standing.event_failed(&event("A"), 0, "no such table", start);
+    standing.write_is_refused("not granted", after(1));
+    let seen = (standing.reason(), standing.last_error());
+    assert_eq!(seen, (Some("not granted; event `A`: no such table".to_owned()), Some("not granted")));
+    standing.event_failed(&event("B"), 0, "no such column", after(2));
+    standing.write_is_still_refused(after(3));
+    let seen = (standing.reason(), standing.last_error());
+    assert_eq!(seen, (Some("event `B`: no such column; not granted".to_owned()), Some("no such column")));
+    for name in ["A", "B"] {
+        standing.passed(1, after(4));
+        standing.event_passed(&event(name), after(4));
+    }
+    let seen = (standing.reason(), standing.last_error());
+    assert_eq!(seen, (Some("not granted".to_owned()), Some("not granted")), "the others are over");
+    standing.run_failed("no answer", false, after(5));
+    let seen = (standing.reason(), standing.last_error());
+    assert_eq!(seen, (Some("no answer; not granted".to_owned()), Some("no answer")));
+    standing.passed(1, after(6));
+    let query = Some(("B".to_owned(), "B: QUERY cannot be prepared: no b".to_owned()));
+    standing.paths_are(BTreeMap::new(), query, after(7));
+    let told = "B: QUERY cannot be prepared: no b";
+    let seen = (standing.trouble(), standing.last_error());
+    assert_eq!(seen, (Some(format!("{told}; not granted")), Some(told)));
 }
