@@ -149,6 +149,24 @@ fn a_route_without_a_place_says_which_setting_is_missing_when_it_is_added_and_wh
 }
 
 #[test]
+fn places_of_an_allow_list_that_were_not_granted_are_told_when_the_route_is_added() {
+    let broker = at_home().start();
+    broker.command_ok(&module("-net 127.0.0.1:7 -topics out/#,echo/in"));
+    let whole = route("127.0.0.1:7".parse().unwrap(), "");
+    let host = "        WITH HOST \"127.0.0.1\"\n        WITH PORT 7\n";
+    let listed =
+        whole.replace(host, "        WITH ALLOW_HOSTS \"127.0.0.1:7, 127.0.0.1:8-9, *.plant:502\"\n");
+    assert_ne!(listed, whole);
+    let added = broker.command_ok(&listed);
+    let told = "Module 'echo' was not granted endpoint:*.plant:502, endpoint:127.0.0.1:8-9. \
+                -grantModule echo -grant endpoint:*.plant:502 -grant endpoint:127.0.0.1:8-9 grants it.";
+    assert_eq!(added.0["warnings"], json!([{ "code": "NOT_GRANTED", "message": told }]), "{added:?}");
+    broker.command_ok("-grantModule echo -grant endpoint:*.plant:502 -grant endpoint:127.0.0.1:8-9");
+    let added = broker.command_ok(&listed);
+    assert!(!added.0.to_string().contains("NOT_GRANTED"), "{added:?}");
+}
+
+#[test]
 fn a_route_that_only_brings_messages_is_green_as_soon_as_it_does_again() {
     let far = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = far.local_addr().unwrap();

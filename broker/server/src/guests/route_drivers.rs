@@ -124,17 +124,15 @@ fn without_place(tenant: &Tenant, route: &RouteFacts, has_none: bool) -> Vec<Str
     }
 }
 
-/// Places that a route names, as `host:port`, which its module needs the grants `endpoint:` of; none where its settings do not say them well.
+/// Places that a route names, as `host:port` and as patterns of them, which its module needs the grants `endpoint:` of; none of a section whose settings do not say them well.
 pub(crate) fn places_named(
     (tenant, hosting): (&Arc<Tenant>, &Arc<Hosting>),
     definition: &Arc<Definition>,
-) -> Vec<String> {
-    let Some(route) = definition.facts().route.as_deref() else { return Vec::new() };
+) -> BTreeSet<String> {
+    let Some(route) = definition.facts().route.as_deref() else { return BTreeSet::new() };
     let services = Arc::new(TenantServices::new(tenant, hosting, definition));
     let names = template::OfRoute(&services, RunContext::new(guest_id(tenant, definition.id)));
-    let made = endpoints::endpoints(route, &names, PlaceBounds::default(), &SectionTls::default());
-    let far = made.into_iter().flatten().map(|(_, far)| endpoints::place(&far.host, far.port));
-    far.collect::<BTreeSet<_>>().into_iter().collect()
+    endpoints::places_named(route, &names)
 }
 
 /// Topics and secrets that the text of a route names, which its module needs the grants of as well: topics with placeholders as the filter that they stand for.

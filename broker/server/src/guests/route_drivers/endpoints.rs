@@ -3,7 +3,7 @@
 //! Each section with a `HOST` (or `SERVER`), an `ALLOW_HOSTS` or a `LISTEN` is an endpoint by its own name: of `SQL_CONFIG` it is `sql`. Where a section of a type
 //! of this build connects and serves, what it serves has `_server` behind that name.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 
 use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue};
@@ -137,6 +137,12 @@ pub(super) fn endpoints(
     Ok(endpoints)
 }
 
+/// Places that a route names, as grants name them; of a section whose settings make no endpoint none.
+pub(super) fn places_named(route: &RouteFacts, names: &impl Names) -> BTreeSet<String> {
+    let sections = route.sections.iter();
+    sections.flat_map(|block| Section { block, names, bounds: PlaceBounds::default() }.places()).collect()
+}
+
 struct Section<'a, N> {
     block: &'a RouteBlock,
     names: &'a N,
@@ -173,6 +179,16 @@ impl<N: Names> Section<'_, N> {
                 Ok(Some(Endpoint { host, port, others, tls, server_name, ..Endpoint::default() }))
             }
         }
+    }
+
+    /// Places that it names, as grants name them: where it connects to or listens, and what else its guest may reach.
+    fn places(&self) -> Vec<String> {
+        let Ok(Some(endpoint)) = self.endpoint(EndpointTls::default(), None) else { return Vec::new() };
+        let own = (!endpoint.host.is_empty()).then(|| place(&endpoint.host, endpoint.port));
+        let [.., patterns] = FAR;
+        let others = self.text(patterns).unwrap_or_default();
+        let others = others.split(',').map(str::trim).filter(|other| !other.is_empty());
+        own.into_iter().chain(others.map(str::to_owned)).collect()
     }
 
     fn http(&self, tls: Option<ServerTls>) -> Result<Option<HttpService>, NoEndpoint> {
@@ -311,12 +327,15 @@ mod tests {
         settings: &[(&str, RouteValue)],
         bounds: PlaceBounds<'_>,
     ) -> Result<HashMap<String, Endpoint>, String> {
+        endpoints(&route(settings), &Site, bounds, &SectionTls::default()).map_err(|error| error.to_string())
+    }
+
+    fn route(settings: &[(&str, RouteValue)]) -> RouteFacts {
         let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
         let section = RouteBlock { name: "PLC_CONFIG".to_owned(), settings, ..RouteBlock::default() };
         let (kind, sections) = ("WASM".to_owned(), vec![section]);
         let (events, mappings, stores) = (Vec::new(), Vec::new(), Vec::new());
-        let route = RouteFacts { kind, sections, events, mappings, stores };
-        endpoints(&route, &Site, bounds, &SectionTls::default()).map_err(|error| error.to_string())
+        RouteFacts { kind, sections, events, mappings, stores }
     }
 
     fn text(text: &str) -> RouteValue {
@@ -367,6 +386,27 @@ mod tests {
             told.starts_with("PLC_CONFIG: LISTEN is 'localhost:80', which is not an IP address"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn places_are_named_as_grants_name_them() {
+        for (settings, expected) in [
+            (&[("HOST", text("10.0.0.7")), ("PORT", RouteValue::Int(502))][..], &["10.0.0.7:502"][..]),
+            (&[("LISTEN", text("10.0.0.7:502"))], &["10.0.0.7:502"]),
+            (
+                &[("ALLOW_HOSTS", text("*.kafka.local:9092, 10.0.0.0/8:*"))],
+                &["*.kafka.local:9092", "10.0.0.0/8:*"],
+            ),
+            (
+                &[("HOST", text("::1")), ("PORT", RouteValue::Int(80)), ("ALLOW_HOSTS", text("b:80"))],
+                &["[::1]:80", "b:80"],
+            ),
+            (&[("ALLOW_HOSTS", text("kafka"))], &[]),
+            (&[("HOST", text("10.0.0.7"))], &[]),
+        ] {
+            let named: Vec<String> = places_named(&route(settings), &Site).into_iter().collect();
+            assert_eq!(named, expected, "{settings:?}");
+        }
     }
 
     #[test]
