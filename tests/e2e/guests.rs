@@ -19,6 +19,14 @@ pub(crate) fn guest(folder: &Path, arguments: &str) -> (String, Option<i32>) {
     (finished.stdout, finished.status.code())
 }
 
+/// The same with cargo at work, which takes as long as it does.
+pub(crate) fn guest_with_cargo(folder: &Path, arguments: &[&str]) -> (String, Option<i32>) {
+    let output = Command::new(LOTMQ).arg("guest").args(arguments).current_dir(folder).output().unwrap();
+    let [told, noted] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    (told + &noted, output.status.code())
+}
+
 #[test]
 fn what_cannot_be_a_guest_is_refused_with_the_reason() {
     let place = tempfile::tempdir().unwrap();

@@ -38,6 +38,7 @@ mod full_disk;
 mod full_queue;
 mod golden;
 mod guest_configured;
+mod guest_hangs;
 mod guest_languages;
 mod guest_pages;
 mod guest_templates;

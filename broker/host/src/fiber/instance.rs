@@ -89,6 +89,11 @@ impl<T: OnFiber> Fiber<T> {
         &mut self.store
     }
 
+    /// Whether the guest itself has run for most of the call that began last, and waited for little.
+    pub(crate) fn has_computed(&self) -> bool {
+        self.store.data().fiber_ref().has_computed()
+    }
+
     /// What came of a call.
     pub(crate) fn end<R>(&self, called: wasmtime::Result<R>) -> CallResult<R> {
         called.map_err(|error| {

@@ -139,9 +139,11 @@ pub(crate) struct FiberState {
 
 /// Time that the guest itself has run within a call.
 struct GuestClock {
-    spent: Duration,
+    began: Instant,
     budget: Duration,
-    since: Instant,
+    spent: Duration,
+    /// Since when it runs; `None` while it waits.
+    since: Option<Instant>,
 }
 
 impl FiberState {
@@ -171,19 +173,19 @@ impl FiberState {
             memory,
             socket_sums: socket_sums.clone(),
             last_words: None,
-            clock: GuestClock { spent: Duration::ZERO, budget: Duration::ZERO, since: Instant::now() },
+            clock: GuestClock::begin(Duration::ZERO),
         }
     }
 
     /// A call begins, with so much time.
     pub(super) fn begin(&mut self, budget: Duration) {
         self.last_words = None;
-        self.clock = GuestClock { spent: Duration::ZERO, budget, since: Instant::now() };
+        self.clock = GuestClock::begin(budget);
     }
 
     /// A tick: `Err` when the guest has used up its time.
     pub(super) fn tick(&mut self) -> Result<(), Stopped> {
-        self.clock.stop();
+        self.clock.note();
         if self.clock.spent > self.clock.budget { Err(Stopped::Time(self.clock.budget)) } else { Ok(()) }
     }
 
@@ -195,17 +197,32 @@ impl FiberState {
 
     /// Does something for which the guest waits: that time is not the guest's.
     pub(crate) async fn waits<T>(&mut self, work: impl AsyncFnOnce(&mut Self) -> T) -> T {
-        self.clock.stop();
+        self.clock.note();
+        self.clock.since = None;
         let done = work(self).await;
-        self.clock.since = Instant::now();
+        self.clock.since = Some(Instant::now());
         done
+    }
+
+    /// Whether the guest itself has run for most of the call until now, and waited for little.
+    pub(super) fn has_computed(&self) -> bool {
+        let clock = &self.clock;
+        let own = clock.spent + clock.since.map_or(Duration::ZERO, |since| since.elapsed());
+        own > clock.began.elapsed() / 2
     }
 }
 
 impl GuestClock {
-    fn stop(&mut self) {
+    fn begin(budget: Duration) -> Self {
+        let began = Instant::now();
+        GuestClock { began, budget, spent: Duration::ZERO, since: Some(began) }
+    }
+
+    /// Notes how long the guest has run until now.
+    fn note(&mut self) {
         let now = Instant::now();
-        self.spent += now.saturating_duration_since(self.since);
-        self.since = now;
+        if let Some(since) = self.since.replace(now) {
+            self.spent += now.saturating_duration_since(since);
+        }
     }
 }

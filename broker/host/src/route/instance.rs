@@ -134,6 +134,11 @@ impl RouteInstance {
         self.fiber.host_work()
     }
 
+    /// Whether the guest itself has run for most of the call that began last, and waited for little: of one that was given up, whose fault it was.
+    pub fn has_computed(&self) -> bool {
+        self.fiber.has_computed()
+    }
+
     /// What is called from now on comes of a message behind so many hops: of what the guest does then, that is the cause.
     pub fn comes_behind(&mut self, hops: u8) {
         self.fiber.store.data_mut().fiber.run.hops = hops;

@@ -661,6 +661,21 @@ async fn a_waiting_guest_does_not_use_up_its_time() {
     assert_eq!(instance.run(400).await.unwrap().unwrap(), 0);
 }
 
+#[tokio::test]
+async fn whether_a_call_that_is_given_up_has_computed_or_waited_is_known() {
+    const PATIENCE: Duration = Duration::from_millis(300);
+    let port = listen(|stream| stream);
+    let endpoint = || Endpoint { host: "127.0.0.1".to_owned(), port, ..Endpoint::default() };
+    let (mut instance, _arrivals) = echo(endpoint(), all_topics()).await;
+    assert!(tokio::time::timeout(PATIENCE, instance.request("spin", b"")).await.is_err());
+    assert!(instance.has_computed());
+    let (mut instance, mut arrivals) = echo(endpoint(), all_topics()).await;
+    instance.open("{}").await.unwrap().unwrap();
+    assert_eq!(lines(&mut instance, &mut arrivals, 1).await, ["hello"]);
+    assert!(tokio::time::timeout(PATIENCE, instance.run(600_000)).await.is_err());
+    assert!(!instance.has_computed());
+}
+
 /// The guest `route-echo`.
 const ECHO: &[u8] = include_bytes!("../../../../guests/route-echo/prebuilt/route-echo.wasm");
 

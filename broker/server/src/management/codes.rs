@@ -125,7 +125,7 @@ codes! {
         GUEST_START "a module could not be started"
             "The start function of a component failed, or it needs more memory or tables than it may have."
         GUEST_TIME "a run took too long"
-            "The run used more processor time than one may (docs/limits.md) and was ended; what it had written before went out. Make loops shorter, or divide the work over several events."
+            "The run used more processor time than one may (docs/limits.md) and was ended; what it had written before went out. Of a route: or its guest computed for most of the time until ACTIVITY_TIMEOUT, and its messages wait. Make loops shorter, or divide the work over several events."
         GUEST_TRAP "a module was stopped"
             "A component did something that ends it, of a kind that has no code of its own. The message says what."
         HOP_LIMIT "messages trigger each other without end"

@@ -308,7 +308,7 @@ impl Driver {
             Ok(Ok(Ok(()))) => Ok(Opened { instance, abilities, figures }),
             Ok(Ok(Err(failure))) => Err(not_opened(ended(failure))),
             Ok(Err(trap)) => Err(Ended::NotOpened(trapped(figures.as_ref(), &trap))),
-            Err(_) => Err(Ended::NotOpened(version.too_long("open"))),
+            Err(_) => Err(Ended::NotOpened(version.too_long("open", &instance))),
         }
     }
 
@@ -334,8 +334,9 @@ impl Driver {
         let mut instance = guest.instance(spec).await.map_err(away)?;
         let call_time = version.call_time();
         let described = tokio::time::timeout(call_time, instance.describe()).await;
-        let described =
-            described.map_err(|_| Ended::NotOpened(version.too_long("describe")))?.map_err(away)?;
+        let described = described
+            .map_err(|_| Ended::NotOpened(version.too_long("describe", &instance)))?
+            .map_err(away)?;
         // Without anything to serve it has as many instances as it is told.
         let abilities = if is_idle { described.abilities & !Abilities::RUN } else { described.abilities };
         if let Some(reason) = super::refuses_events(abilities, version.said()) {
@@ -371,7 +372,7 @@ impl Driver {
             Ok(Ok(Ok(_) | Err(Failure::Reject(_)))) => Ok(()),
             Ok(Ok(Err(failure))) => Err(self.masked(&text_of(failure))),
             Ok(Err(trap)) => Err(trapped(figures.as_ref(), &trap)),
-            Err(_) => Err(version.too_long("request")),
+            Err(_) => Err(version.too_long("request", &instance)),
         };
         if probed.is_ok() {
             // It has answered; how it says goodbye does not matter.
@@ -511,13 +512,13 @@ impl Serving<'_> {
                 Some(Ended::Away(reason))
             }
             Err(_) if self.driver.is_at_once() => {
-                let reason = self.version.too_long("deliver");
+                let reason = self.version.too_long("deliver", &self.instance);
                 self.refused(batch, &reason);
                 Some(Ended::Away(reason))
             }
             Err(_) => {
                 // Who does not answer is away: nothing is known against the messages, but that there may be too many of them for one call.
-                let reason = self.version.too_long("deliver");
+                let reason = self.version.too_long("deliver", &self.instance);
                 self.has_lost(&batch, &reason);
                 match self.may_rest(&batch) {
                     true => self.rests(batch),

@@ -6,7 +6,8 @@ use std::time::Duration;
 use lot_facts::{RouteFacts, RouteValue};
 use lotmq_config::Routes as Defaults;
 use lotmq_definitions::{Definition, Owner};
-use lotmq_host::route::{Description, RouteGuest};
+use lotmq_host::TrapKind;
+use lotmq_host::route::{Description, RouteGuest, RouteInstance};
 use lotmq_router::filter_matches;
 
 use super::buffering::Buffering;
@@ -145,10 +146,17 @@ impl Version {
         if self.is_at_once { time.min(ROUTE_CASE_CALL_TIME) } else { time }
     }
 
-    /// What is said of a call of its guest that did not come back in time; where time stands still it is named, because nobody but the guest can be why.
-    pub(in crate::guests) fn too_long(&self, call: &str) -> String {
-        let within = format!("{NO_ANSWER}{} s", self.call_time().as_secs());
-        if self.is_at_once { format!("{within}: its call of `{call}` does not come back") } else { within }
+    /// What is said of a call of its guest that did not come back in time. It is named where nobody but the guest can be why: it has computed all the while, or time stands still.
+    pub(in crate::guests) fn too_long(&self, call: &str, instance: &RouteInstance) -> String {
+        let seconds = self.call_time().as_secs();
+        match (instance.has_computed(), self.is_at_once) {
+            (true, _) => format!(
+                "the guest did not come back within {seconds} s: in `{call}` it was computing, not waiting for the far side ({})",
+                TrapKind::Time.code()
+            ),
+            (false, true) => format!("{NO_ANSWER}{seconds} s: its call of `{call}` does not come back"),
+            (false, false) => format!("{NO_ANSWER}{seconds} s"),
+        }
     }
 
     /// Number of attempts to connect that come soon after each other, by `RECONNECTION_RETRIES` of either side of a bridge; then there is one each minute.

@@ -70,7 +70,7 @@ impl Serving<'_> {
                 Some(Ended::Away(reason))
             }
             Err(_) => {
-                let reason = self.version.too_long("request");
+                let reason = self.version.too_long("request", &self.instance);
                 refuse(question, &reason);
                 Some(Ended::Away(reason))
             }
@@ -102,7 +102,7 @@ impl Serving<'_> {
             Ok(Ok(Ok(_) | Err(Failure::Reject(_)))) => return (Ok(()), None),
             Ok(Ok(Err(failure))) => failure,
             Ok(Err(trap)) => Failure::Reconnect(trapped(self.figures.as_ref(), &trap)),
-            Err(_) => Failure::Reconnect(self.version.too_long("request")),
+            Err(_) => Failure::Reconnect(self.version.too_long("request", &self.instance)),
         };
         let told = Err(self.driver.masked(&text_of(failure.clone())));
         let goes_on = matches!(failure, Failure::Retry(_));

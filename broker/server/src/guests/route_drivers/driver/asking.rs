@@ -21,6 +21,6 @@ pub(super) async fn told_when_asked(
     match tokio::time::timeout(call_time, instance.request(operation, b"{}")).await {
         Ok(Ok(answer)) => Ok(answer.ok()),
         Ok(Err(trap)) => Err(Ended::Away(trapped(figures, &trap))),
-        Err(_) => Err(Ended::Away(version.too_long("request"))),
+        Err(_) => Err(Ended::Away(version.too_long("request", instance))),
     }
 }

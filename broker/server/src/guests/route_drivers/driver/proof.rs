@@ -55,6 +55,6 @@ pub(super) async fn prove(
         Ok(Ok(Err(Failure::Reject(_)))) => Ok(!runs),
         Ok(Ok(Err(failure))) => Err(text_of(failure)),
         Ok(Err(trap)) => Err(trapped(figures.as_ref(), &trap)),
-        Err(_) => Err(version.too_long("request")),
+        Err(_) => Err(version.too_long("request", instance)),
     }
 }

@@ -102,7 +102,7 @@ impl Serving<'_> {
             }
             Ok(Ok(Err(failure))) => Err(super::ended(failure)),
             Ok(Err(trap)) => Err(Ended::Away(trapped(self.figures.as_ref(), &trap))),
-            Err(_) => Err(Ended::Away(self.version.too_long("run"))),
+            Err(_) => Err(Ended::Away(self.version.too_long("run", &self.instance))),
         }
     }
 
