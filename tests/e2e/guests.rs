@@ -55,7 +55,8 @@ fn what_cannot_be_a_guest_is_refused_with_the_reason() {
         ("verify /dev/zero", "/dev/zero has more than 67108864 bytes, which no broker takes", 1),
         ("verify guest.toml", "(COMPILE_FAILED)", 1),
         ("verify core.wasm", "component is required. (NOT_A_COMPONENT)", 1),
-        ("deploy --file core.wasm", "--name", 2),
+        ("deploy --file core.wasm", "a component is required", 1),
+        ("deploy --file Core.1.wasm", "Core.1.wasm names no module: `Core.1` is no name of a guest", 2),
         ("logs Nobody", "is no name of a guest", 2),
         ("list -p 1", "", 3),
         ("rollback x -p 1", "", 3),
@@ -96,8 +97,9 @@ fn a_component_from_elsewhere_is_looked_at_and_deployed_with_what_is_granted() {
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!((told["world"].as_str(), code), (Some("action"), Some(0)));
     assert_eq!(told["asks"], serde_json::json!(["read:raw/#", "write:scaled/#", "env-read:SCALE", "state"]));
-    let deploy = format!("deploy --file scale.wasm --name scale --on raw/# -p {}", broker.port());
+    let deploy = format!("deploy --file scale.wasm --on raw/# -p {}", broker.port());
     let (told, code) = guest(place.path(), &deploy);
+    assert!(told.contains("the module is scale, after its file; --name gives it another name"), "{told}");
     assert!(told.contains("nothing was deployed: give --grant-all") && code == Some(1), "{told}");
     assert_eq!(broker.command("-moduleInfo scale").code(), "MODULE_NOT_FOUND");
     let (told, code) =
@@ -342,6 +344,12 @@ fn an_example_is_made_with_the_sdk_and_a_component_comes_back_as_it_was_sent() {
     let (told, code) = guest(place.path(), &format!("download scale -p {}", broker.port()));
     assert!(code == Some(0) && told.starts_with("scale.wasm: "), "{told}");
     assert_eq!(BASE64.encode(std::fs::read(place.path().join("scale.wasm")).unwrap()), scale());
+    let (told, code) = guest(place.path(), &format!("download scale -p {}", broker.port()));
+    assert!(told.contains("scale.wasm exists; --force overwrites it") && code == Some(1), "{told}");
+    std::fs::write(place.path().join("scale.wasm"), "mine").unwrap();
+    let (told, code) = guest(place.path(), &format!("download scale --force -p {}", broker.port()));
+    assert!(told.contains("sha256") && code == Some(0), "{told}");
+    assert_ne!(std::fs::read(place.path().join("scale.wasm")).unwrap(), b"mine");
     let (told, code) = guest(place.path(), &format!("download nobody -p {}", broker.port()));
     assert!(code == Some(1) && told.contains("nobody"), "{told}");
     // Why it does not do what it is to do is the first thing that is said of it.

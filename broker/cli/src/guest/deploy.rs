@@ -11,7 +11,7 @@ use clap::Args;
 use lotmq_client::{Client, Publication, QoS};
 use lotmq_connect::{ConnectArgs, random_text};
 use lotmq_runner::{ComponentRequest, EmbeddedModule, Embedding, read_component};
-use lotmq_terminal::{Exit, output, seconds};
+use lotmq_terminal::{Exit, Misuse, output, seconds};
 use serde_json::Value;
 
 use super::build::built;
@@ -35,9 +35,9 @@ pub(super) struct DeployGuestArgs {
     #[arg(value_name = "FOLDER", default_value = ".")]
     folder: PathBuf,
     /// Component to deploy, from wherever it comes, instead of building the guest of the folder
-    #[arg(long, value_name = "FILE", requires = "name", conflicts_with = "folder")]
+    #[arg(long, value_name = "FILE", conflicts_with = "folder")]
     file: Option<PathBuf>,
-    /// Name of the module, instead of the guest's
+    /// Name of the module, instead of the guest's or that of the file
     #[arg(long)]
     name: Option<String>,
     /// Topics whose messages start it, instead of those in guest.toml; may be given several times
@@ -152,7 +152,7 @@ impl DeployGuestArgs {
         let (mut module, place) = match &self.file {
             Some(file) => {
                 let module = EmbeddedModule {
-                    name: String::new(),
+                    name: self.name.clone().map_or_else(|| name_of_file(file), Ok)?,
                     component: read_component(file)?,
                     on: Vec::new(),
                     config: None,
@@ -235,6 +235,17 @@ impl DeployGuestArgs {
         option("sha256", &sha256(component));
         command
     }
+}
+
+/// Name of a module after the file of its component, of which somebody is told who has named none.
+fn name_of_file(file: &Path) -> Result<String, Misuse> {
+    // As cargo names the file of a crate with hyphens.
+    let name = file.file_stem().unwrap_or_default().to_string_lossy().replace('_', "-");
+    check_name(&name).map_err(|Misuse(reason)| {
+        Misuse(format!("{} names no module: {reason}; --name names it", file.display()))
+    })?;
+    output::note(&format!("the module is {name}, after its file; --name gives it another name"));
+    Ok(name)
 }
 
 /// Whether no message starts a module: neither what it is added with nor what it asks to read, by which it is started otherwise.

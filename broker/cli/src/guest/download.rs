@@ -17,7 +17,7 @@ use crate::cmd::{COMMAND_TOPIC, OUTPUT_TOPIC, check_taken, connect_as_root, rend
 
 /// Get the component of a module from a broker.
 ///
-/// It is the one that was deployed, byte by byte. Without -u it is asked for as root, as by `lotmq cmd`.
+/// It is the one that was deployed, byte by byte. A file that is there is not overwritten without --force. Without -u it is asked for as root, as by `lotmq cmd`.
 ///
 /// Exit codes: 0 written, 1 it cannot be written or the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]
@@ -28,6 +28,9 @@ pub(super) struct DownloadArgs {
     /// File to write it to, instead of NAME.wasm
     #[arg(short = 'o', long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Overwrite a file that is there
+    #[arg(long)]
+    force: bool,
     /// Seconds to wait for each part
     #[arg(long, default_value_t = 30.0, value_parser = seconds)]
     timeout: f64,
@@ -41,6 +44,7 @@ pub(super) struct DownloadArgs {
 pub(super) fn download(args: &DownloadArgs) -> anyhow::Result<Exit> {
     check_name(&args.name)?;
     let file = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.wasm", args.name)));
+    ensure!(args.force || !file.exists(), "{} exists; --force overwrites it", file.display());
     let mut client = connect_as_root(&args.connect)?;
     let got = component(args, &mut client)?;
     client.disconnect()?;
