@@ -322,6 +322,29 @@ fn the_configuration_of_a_module_is_not_for_everybody() {
 }
 
 #[test]
+fn languages_are_named_as_people_name_them() {
+    let place = tempfile::tempdir().unwrap();
+    for (name, is_named, source) in [
+        ("one", "rs", "src/lib.rs"),
+        ("two", "javascript", "guest.js"),
+        ("three", "js", "guest.js"),
+        ("four", "py", "guest.py"),
+    ] {
+        let (told, code) = guest(place.path(), &format!("new {name} --lang {is_named}"));
+        assert!(code == Some(0) && place.path().join(name).join(source).is_file(), "{told}");
+    }
+    let manifest = place.path().join("two/guest.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    assert!(text.contains("lang = \"js\""), "{text}");
+    std::fs::write(&manifest, text.replace("lang = \"js\"", "lang = \"javascript\"")).unwrap();
+    // It is read, and then the tools of the language are not to be got.
+    let (told, code) = guest(place.path(), "build two --no-install");
+    assert!(!told.contains("unknown variant") && code == Some(1), "{told}");
+    let (told, code) = guest(place.path(), "new five --lang go");
+    assert!(told.contains("invalid value 'go'") && code == Some(2), "{told}");
+}
+
+#[test]
 fn an_example_is_made_with_the_sdk_and_a_component_comes_back_as_it_was_sent() {
     let place = tempfile::tempdir().unwrap();
     let (told, code) = guest(place.path(), "new station --example points");

@@ -47,10 +47,16 @@ impl GuestType {
 #[serde(rename_all = "lowercase")]
 pub(super) enum GuestLanguage {
     /// A crate, built by cargo
+    #[value(alias = "rs")]
+    #[serde(alias = "rs")]
     Rust,
     /// A module of JavaScript, built by componentize-js with Node
+    #[value(alias = "javascript")]
+    #[serde(alias = "javascript")]
     Js,
     /// A module of Python, built by componentize-py
+    #[value(alias = "py")]
+    #[serde(alias = "py")]
     Python,
 }
 
