@@ -140,6 +140,15 @@ fn what_is_made_of_each_template_passes_its_tests_and_is_a_guest_of_its_world() 
                 "{written}"
             );
         }
+        let without = "lotmq guest test --no-native -n nobody && exit 1\nmv cases.test.toml cases.kept\nlotmq guest test --no-native\nmv cases.kept cases.test.toml";
+        let (written, _) = run(&broker, &folder, &format!("{shared}{without}"));
+        for told in [
+            "0 passed, 0 failed\nerror: no case has 'nobody' in its name\n",
+            "passed: it is a guest of its type; there are no cases\n",
+            "cases stand in files that end with .test.toml, in . or tests; how to write them is in docs/sdk/testing.md",
+        ] {
+            assert!(written.contains(told), "{told}: {written}");
+        }
     }
     let folder = place.path().join("my-auth");
     let (written, _) =

@@ -19,7 +19,7 @@ use crate::arriving::ArrivingArgs;
 ///
 /// With --in or --replay it runs on these messages instead, and what it does is printed.
 ///
-/// Exit codes: 0 every case passed, 1 one failed or the guest does not build, 2 wrong usage.
+/// Exit codes: 0 every case passed or there is none, 1 one failed, none has the text of -n, or the guest does not build, 2 wrong usage.
 #[derive(Args, Debug)]
 pub(super) struct TestGuestArgs {
     /// Folder of the guest
@@ -76,17 +76,27 @@ pub(super) fn test(args: &TestGuestArgs) -> anyhow::Result<Exit> {
         let told = format!("messages start no guest of type {kind}, which needs {needs}: {instead}");
         return Err(Misuse(told).into());
     }
-    if needs.is_some() && files.is_empty() {
+    if is_played {
+        return play(&embedding, module, args);
+    }
+    if files.is_empty() {
         verify::tell(&embedding, &guest.component(), &module.component)?;
         output::line(match has_own_tests {
             true => "passed: its own tests; there are no cases",
             false => "passed: it is a guest of its type; there are no cases",
         })?;
-        output::note("how to write cases is in docs/sdk/testing.md");
+        output::note(&format!(
+            "cases stand in files that end with {SUFFIX}, in {} or {}; how to write them is in docs/sdk/testing.md",
+            guest.path.display(),
+            guest.below(CASES).display()
+        ));
         return Ok(Exit::Success);
     }
-    if is_played { play(&embedding, module, args) } else { cases(&embedding, &files, &module, args) }
+    cases(&embedding, &files, &module, args)
 }
+
+/// Folder with cases in that of a guest.
+const CASES: &str = "tests";
 
 /// Why routes reach no network here.
 const NO_NETWORK: &str = "cases make no connections unless lotmq guest test is told --network";
@@ -106,7 +116,7 @@ fn run_native(guest: &GuestFolder) -> anyhow::Result<()> {
 /// The files with cases of a guest.
 fn case_files(guest: &GuestFolder) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for folder in [&guest.path, &guest.path.join("tests")] {
+    for folder in [&guest.path, &guest.path.join(CASES)] {
         collect(folder, &mut files)?;
     }
     Ok(files)
@@ -124,8 +134,9 @@ fn cases(
         failed += tested.with_context(|| file.display().to_string())?;
     }
     output::line(&format!("{passed} passed, {failed} failed"))?;
-    if files.is_empty() {
-        output::note(&format!("no file that ends with {SUFFIX} is there"));
+    if passed + failed == 0 && !args.name.is_empty() {
+        output::error(&format!("no case has '{}' in its name", args.name));
+        return Ok(Exit::Failure);
     }
     Ok(if failed == 0 { Exit::Success } else { Exit::Failure })
 }
