@@ -33,7 +33,7 @@ fn other_language(language: &str, prepare: impl FnOnce(&Path, &mut Command)) {
     let cases = RAISING.replace("EXCEPTION_TEXT", &exception.replace('"', "\\\""));
     let (more, answers, passed) = match language {
         "js" => (NO_BYTES, ANSWERS_JS, "10 passed, 0 failed"),
-        _ => (LIBRARY, ANSWERS_PYTHON, "12 passed, 0 failed"),
+        _ => (LIBRARY, ANSWERS_PYTHON, "13 passed, 0 failed"),
     };
     std::fs::write(folder.join("cases.test.toml"), cases + more + answers).unwrap();
     let output = test.output().unwrap();
@@ -88,6 +88,11 @@ then = [{ topic = "scaled/x", payload = "2026-03-04 05:06:07 2026-03-04T05:06:07
 name = "files"
 when = [{ topic = "raw/e", payload = '{"files": 1}' }]
 then = [{ error = "OSError: os.listdir is not there in a guest: a route has `files` of the contract" }]
+
+[[case]]
+name = "an exception in it"
+when = [{ topic = "raw/e", payload = "{" }]
+then = [{ error = " in JSONDecoder.raw_decode, called from guest.py:17 in ActionHandler.on_message)" }]
 "#;
 
 /// What a handler in JavaScript returns that nobody could take.

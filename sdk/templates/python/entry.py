@@ -235,23 +235,29 @@ class Lines:
 OUTPUTS = Lines(Level.INFO), Lines(Level.WARN)
 
 
+def is_of_guest(path):
+    """Whether a file is one of the guest's folder, and not of a library."""
+    return path.startswith(guest.__file__.rpartition("/")[0] + "/") and "/site-packages/" not in path
+
+
 def uncaught(error):
-    """Text and line of an exception that has ended a call; its traceback goes to the log."""
+    """Text and line of an exception that has ended a call; its traceback goes to the log. What was raised in a library is told with the line of the guest, too."""
     text = (described(error.value) if isinstance(error, Err) else f"{type(error).__name__}: {error}")[:TEXT_MAX]
-    places, at = [], error.__traceback__
+    places, own, at = [], None, error.__traceback__
     while at:
         code = at.tb_frame.f_code
         file = code.co_filename.rsplit("/")[-1]
         # What is of the contract, or of this file, no author has written.
         if "wit_world" not in code.co_filename and file != "entry.py":
-            places.append((file, at.tb_lineno, code.co_qualname))
+            places.append(f"{file}:{at.tb_lineno} in {code.co_qualname}")
+            own = (places[-1], at.tb_lineno) if is_of_guest(code.co_filename) else own
         at = at.tb_next
-    traced = "".join(f"\nat {file}:{line} in {where}" for file, line, where in reversed(places[-16:]))
-    log(Level.ERROR, text + traced)
+    log(Level.ERROR, text + "".join(f"\nat {place}" for place in reversed(places[-16:])))
     if not places:
         return text, 0
-    file, line, where = places[-1]
-    return f"{text} ({file}:{line} in {where})", line
+    place, line = own or (places[-1], 0)
+    of_library = f"{places[-1]}, called from " if place != places[-1] else ""
+    return f"{text} ({of_library}{place})", line
 
 
 def told(method, is_own, failed, answers=object):
