@@ -91,7 +91,7 @@ then = [{ error = "OSError: os.listdir is not there in a guest: a route has `fil
 
 [[case]]
 name = "an exception in it"
-when = [{ topic = "raw/e", payload = "{" }]
+when = [{ topic = "raw/e", payload = "x" }]
 then = [{ error = " in JSONDecoder.raw_decode, called from guest.py:17 in ActionHandler.on_message)" }]
 "#;
 

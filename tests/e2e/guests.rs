@@ -614,3 +614,53 @@ fn prints_panics_and_events_reach_the_log_with_their_text() {
         "{told}"
     );
 }
+
+/// A guest that asks a crate for the time, which asks JavaScript as it is by default.
+const DATES: &str = r#"//! An action with the time.
+
+use lotmq_guest::action::{Action, Message, QoS, RunError, publish};
+
+struct Dates;
+
+impl Action for Dates {
+    fn on_message(message: Message) -> Result<(), RunError> {
+        publish(&message.topic, chrono::Utc::now().to_rfc3339().as_bytes(), QoS::AtMostOnce, false)?;
+        Ok(())
+    }
+}
+
+lotmq_guest::export_action!(Dates);
+"#;
+
+#[test]
+fn a_crate_that_is_built_for_browsers_is_named_with_the_feature_to_switch_off() {
+    if Program::run("cargo", &["--version"]).is_none() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    guest(place.path(), "new dates");
+    let folder = place.path().join("dates");
+    std::fs::write(folder.join("src/lib.rs"), DATES).unwrap();
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    let with_chrono = "features = [\"action\"] }\nchrono = \"0.4\"";
+    std::fs::write(folder.join("Cargo.toml"), manifest.replace("features = [\"action\"] }", with_chrono))
+        .unwrap();
+    let (told, code) = guest_with_cargo(&folder, &["build"]);
+    #[allow(clippy::print_stderr, reason = "a skipped test says so")]
+    if told.contains("failed to get `chrono`") || told.contains("failed to download") {
+        eprintln!("skipped: cargo reaches no registry");
+        return;
+    }
+    let named = "a crate is built for browsers and imports what no broker has (wasm-bindgen): \
+                 chrono has feature `wasmbind`: write chrono = { version = \"…\", default-features = false, features = [";
+    assert!(told.contains(named) && code == Some(1), "{told}");
+    // What it says is what helps.
+    let (_, features) = told.split_once(named).unwrap();
+    let (features, _) = features.split_once(']').unwrap();
+    let without =
+        format!("chrono = {{ version = \"0.4\", default-features = false, features = [{features}] }}");
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    std::fs::write(folder.join("Cargo.toml"), manifest.replace("chrono = \"0.4\"", &without)).unwrap();
+    let (told, code) = guest_with_cargo(&folder, &["build"]);
+    assert!(code == Some(0), "{told}");
+}
