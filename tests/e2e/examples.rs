@@ -1,12 +1,17 @@
 //! The examples: each is without a warning, formatted, and does what its cases say.
 
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lotmq_test_support::Program;
 
 use crate::LOTMQ;
+use crate::modules::component;
 
 #[test]
 fn examples_are_checked_formatted_and_do_what_their_cases_say() {
-    let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
     let mut tested = 0;
     for entry in std::fs::read_dir(&examples).unwrap() {
         let folder = entry.unwrap().path();
@@ -29,4 +34,50 @@ fn examples_are_checked_formatted_and_do_what_their_cases_say() {
         tested += 1;
     }
     assert_eq!(tested, 6);
+}
+
+/// Guests of `sdk/examples`, with their components.
+const GUESTS: [(&str, &[u8]); 7] = [
+    ("action-answer", include_bytes!("../../sdk/examples/action-answer/prebuilt/action-answer.wasm")),
+    ("action-scale", include_bytes!("../../sdk/examples/action-scale/prebuilt/action-scale.wasm")),
+    ("action-uuid", include_bytes!("../../sdk/examples/action-uuid/prebuilt/action-uuid.wasm")),
+    ("route-datagrams", include_bytes!("../../sdk/examples/route-datagrams/prebuilt/route-datagrams.wasm")),
+    ("route-lines", include_bytes!("../../sdk/examples/route-lines/prebuilt/route-lines.wasm")),
+    ("route-points", include_bytes!("../../sdk/examples/route-points/prebuilt/route-points.wasm")),
+    ("rule-guard", include_bytes!("../../sdk/examples/rule-guard/prebuilt/rule-guard.wasm")),
+];
+
+/// Program of the cases of an action, which name none.
+const NO_PROGRAM: &str =
+    "DEFINE ACTION Nothing\nON TOPIC \"nothing\" DO\n    PUBLISH TOPIC \"nothing/else\" WITH 1\n";
+
+/// Puts the cases of a guest into a folder, as `lotmq test` takes them: with the guest as their module, which `lotmq guest test` would build.
+fn put_cases(example: &Path, folder: &Path, (name, module): (&str, &[u8])) {
+    std::fs::write(folder.join("guest.wasm"), STANDARD.decode(component(module)).unwrap()).unwrap();
+    let text = std::fs::read_to_string(example.join("guest.toml")).unwrap();
+    let on = text.lines().find(|line| line.starts_with("on = "));
+    let text = std::fs::read_to_string(example.join("cases.test.toml")).unwrap();
+    let (front, cases) = text.split_at(text.find("[[case]]").unwrap());
+    let program = front.lines().find_map(|line| line.strip_prefix("program = \"")?.strip_suffix('"'));
+    match program {
+        Some(program) => drop(std::fs::copy(example.join(program), folder.join(program)).unwrap()),
+        None => std::fs::write(folder.join("cases.lot"), NO_PROGRAM).unwrap(),
+    }
+    let on = on.map_or_else(String::new, |on| format!(", {on}"));
+    let module = format!("[modules]\n{name} = {{ file = \"guest.wasm\"{on} }}\n\n");
+    std::fs::write(folder.join("cases.test.toml"), format!("{front}{module}{cases}")).unwrap();
+}
+
+#[test]
+fn examples_of_guests_do_what_their_cases_say() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk/examples");
+    let there = std::fs::read_dir(&examples).unwrap().count();
+    assert_eq!(there, GUESTS.len());
+    for (name, module) in GUESTS {
+        let folder = tempfile::tempdir().unwrap();
+        put_cases(&examples.join(name), folder.path(), (name, module));
+        let ran = Program::run(LOTMQ, &["test", folder.path().to_str().unwrap()]).unwrap();
+        let told = format!("{name}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stdout.ends_with(", 0 failed") && !ran.stdout.starts_with("0 passed"), "{told}");
+    }
 }

@@ -354,6 +354,8 @@ fn an_example_is_made_with_the_sdk_and_a_component_comes_back_as_it_was_sent() {
         ("guest.toml", "name = \"station\""),
         ("src/lib.rs", "export_route!"),
         ("lotmq-guest/Cargo.toml", "name = \"lotmq-guest\""),
+        ("cases.test.toml", "a point is polled"),
+        ("station.lot", "WITH MODULE \"station\""),
     ] {
         let text = std::fs::read_to_string(place.path().join("station").join(file)).unwrap();
         assert!(text.contains(part), "{file}: {text}");

@@ -303,45 +303,6 @@ then = [{ topic = "echo/in", payload = "told" }]"#,
     }
 }
 
-/// The example that asks over datagrams waits until a deadline outside of `run`, where the clock of a case stands but for such waits.
-#[test]
-fn an_example_asks_again_what_got_lost() {
-    const DATAGRAMS: &[u8] =
-        include_bytes!("../../sdk/examples/route-datagrams/prebuilt/route-datagrams.wasm");
-    let folder = folder();
-    let module = BASE64_STANDARD.decode(component(DATAGRAMS)).unwrap();
-    std::fs::write(folder.path().join("datagrams.wasm"), module).unwrap();
-    let program = r#"DEFINE ROUTE Station WITH TYPE WASM
-    ADD WASM_CONFIG
-        WITH MODULE "datagrams"
-    ADD STATION_CONFIG
-        WITH HOST "127.0.0.1"
-        WITH PORT GET ENV "STATION_PORT"
-    ADD EVENT Out
-        WITH SOURCE_TOPIC "press"
-        WITH DESTINATION_TOPIC "answers/press"
-"#;
-    std::fs::write(folder.path().join("station.lot"), program).unwrap();
-    let cases = r##"modules = { datagrams = "datagrams.wasm" }
-
-[[case]]
-name = "the second datagram arrives"
-far = { STATION_PORT = { udp = true, loses = 1, answers = { "1 read" = "1 21.5" }, gets = ["1 read"] } }
-when = [{ topic = "press", payload = "read" }]
-then = [{ topic = "answers/press", payload = "21.5" }]
-
-[[case]]
-name = "nobody answers"
-far = { STATION_PORT = { udp = true, gets = ["1 read", "1 read", "1 read"] } }
-when = [{ topic = "press", payload = "read" }]
-ignore = ["#"]
-then = [{ error = "Station" }, { error = "ROUTE_AWAY" }]
-"##;
-    std::fs::write(folder.path().join("station.test.toml"), cases).unwrap();
-    let run = lotmq(folder.path(), "test station.lot");
-    assert!(run.stdout.ends_with("2 passed, 0 failed"), "{}{}", run.stdout, run.stderr);
-}
-
 /// What a module of a rule prints is shown, and what goes wrong in it is told once, though its rule has an error of it as well.
 #[test]
 fn a_module_of_a_rule_prints_and_fails_in_a_case() {

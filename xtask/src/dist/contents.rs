@@ -202,9 +202,19 @@ fn guests(root: &Path, pages: &[String]) -> Result<BTreeSet<String>> {
     }
     for guest in &guests {
         found.extend(OF_GUEST.map(|file| format!("{guest}/{file}")));
+        found.extend(cases(root, guest)?);
         collect(root, &format!("{guest}/src"), &mut found)?;
     }
     Ok(found)
+}
+
+/// Files with the cases of a guest, and the programs that they name.
+fn cases(root: &Path, guest: &str) -> Result<Vec<String>> {
+    let entries = fs::read_dir(root.join(guest)).with_context(|| format!("cannot read {guest}"))?;
+    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let names = names.collect::<Result<Vec<String>>>()?;
+    let is_of_cases = |name: &String| name.ends_with(".test.toml") || name.ends_with(".lot");
+    Ok(names.iter().filter(|name| is_of_cases(name)).map(|name| format!("{guest}/{name}")).collect())
 }
 
 /// Adds all files below a folder, by their paths seen from the root.

@@ -103,7 +103,9 @@ fn pages_to_read_are_there_and_in_no_image() {
         }
     }
     assert!(pages.iter().any(|page| page == "docs/prometheus/alerts.yml"));
-    assert!(pages.iter().any(|page| page == "sdk/examples/route-lines/Cargo.toml"));
+    for file in ["Cargo.toml", "cases.test.toml", "lines.lot"] {
+        assert!(pages.iter().any(|page| *page == format!("sdk/examples/route-lines/{file}")), "{file}");
+    }
     for example in ["README.md", "home/heating.lot", "patterns/oee.test.toml", "line4/run"] {
         assert!(pages.iter().any(|page| *page == format!("examples/{example}")), "{example}");
     }

@@ -81,8 +81,7 @@ pub(super) fn create(args: &NewArgs) -> anyhow::Result<Exit> {
             kind.name()
         ));
     }
-    let next = if args.example.is_some() { "build" } else { "test" };
-    output::note(&format!("go on with: cd {}; lotmq guest {next}", folder.display()));
+    output::note(&format!("go on with: cd {}; lotmq guest test", folder.display()));
     Ok(Exit::Success)
 }
 

@@ -51,25 +51,25 @@ impl GuestExample {
     pub(super) fn files(self) -> &'static [NamedText] {
         match self {
             Self::Answer => {
-                files!("examples/action-answer": "Cargo.toml", "Cargo.lock", "guest.toml", "src/lib.rs")
+                files!("examples/action-answer": "Cargo.toml", "Cargo.lock", "guest.toml", "cases.test.toml", "src/lib.rs")
             }
             Self::Scale => {
-                files!("examples/action-scale": "Cargo.toml", "Cargo.lock", "guest.toml", "src/lib.rs")
+                files!("examples/action-scale": "Cargo.toml", "Cargo.lock", "guest.toml", "cases.test.toml", "src/lib.rs")
             }
             Self::Uuid => {
-                files!("examples/action-uuid": "Cargo.toml", "Cargo.lock", "guest.toml", "src/lib.rs")
+                files!("examples/action-uuid": "Cargo.toml", "Cargo.lock", "guest.toml", "cases.test.toml", "src/lib.rs")
             }
             Self::Guard => {
-                files!("examples/rule-guard": "Cargo.toml", "Cargo.lock", "guest.toml", "src/lib.rs")
+                files!("examples/rule-guard": "Cargo.toml", "Cargo.lock", "guest.toml", "cases.test.toml", "asks.lot", "src/lib.rs")
             }
             Self::Lines => {
-                files!("examples/route-lines": "Cargo.toml", "Cargo.lock", "guest.toml", "src/lib.rs")
+                files!("examples/route-lines": "Cargo.toml", "Cargo.lock", "guest.toml", "cases.test.toml", "lines.lot", "src/lib.rs")
             }
             Self::Datagrams => {
-                files!("examples/route-datagrams": "Cargo.toml", "Cargo.lock", "guest.toml", "src/lib.rs", "src/ask.rs")
+                files!("examples/route-datagrams": "Cargo.toml", "Cargo.lock", "guest.toml", "cases.test.toml", "station.lot", "src/lib.rs", "src/ask.rs")
             }
             Self::Points => {
-                files!("examples/route-points": "Cargo.toml", "Cargo.lock", "guest.toml", "src/lib.rs")
+                files!("examples/route-points": "Cargo.toml", "Cargo.lock", "guest.toml", "cases.test.toml", "station.lot", "src/lib.rs")
             }
         }
     }
@@ -79,8 +79,8 @@ impl GuestExample {
         /// Where the SDK lies in the repository.
         const SDK: &str = "path = \"../../rust\"";
         const WORKSPACE: &str = "[workspace]\n";
-        let named = |name: &str| format!("name = \"{name}\"");
-        text.replace(&named(self.name()), &named(name))
+        let quoted = |name: &str| format!("\"{name}\"");
+        text.replace(&quoted(self.name()), &quoted(name))
             .replace(SDK, "path = \"lotmq-guest\"")
             .replace(WORKSPACE, &format!("{WORKSPACE}exclude = [\"lotmq-guest\"]\n"))
     }
@@ -103,6 +103,10 @@ mod tests {
             for file in ["Cargo.toml", "Cargo.lock", "guest.toml"] {
                 let text = text(file);
                 assert!(text.contains("name = \"mine\"") && !text.contains(example.name()), "{text}");
+            }
+            for (file, text) in example.files().iter().filter(|(file, _)| !file.starts_with("src/")) {
+                let text = example.as_new(text, "mine");
+                assert!(!text.contains(example.name()), "{file}: {text}");
             }
         }
     }
