@@ -531,6 +531,26 @@ fn lines_of_a_module_are_told_to_who_is_subscribed() {
 }
 
 #[test]
+fn lines_that_were_too_many_are_told_of_though_no_other_one_comes() {
+    const LINES: u64 = 150;
+    let broker = broker();
+    broker.command_ok(&format!("-addModule scale -world action -on raw/# -grantAll wasm64:{}", scale()));
+    let mut client = broker.root("reader");
+    client.subscribe_to("$SYS/Coreflux/Modules/scale/Log", QoS::AtLeastOnce).unwrap();
+    for _ in 0..LINES {
+        client.publish(&Publication::new("raw/s1", "hot").qos(QoS::AtLeastOnce)).unwrap();
+    }
+    let mut told = 0;
+    while told < LINES {
+        let message = client.receive(WAIT_MAX).unwrap().expect("each line is told, or counted as missing");
+        let line: Value = serde_json::from_slice(&message.payload).unwrap();
+        let is_own = line["text"] == "too many lines at once";
+        told += u64::from(!is_own) + line["suppressed"].as_u64().unwrap_or_default();
+    }
+    assert_eq!(told, LINES);
+}
+
+#[test]
 fn lines_of_a_module_that_a_rule_asks_are_told_to_who_is_subscribed() {
     let broker = broker();
     broker.command_ok(&crate::rule_modules::add_guard("-grantAll"));

@@ -125,6 +125,13 @@ pub(crate) struct OfAllVersions {
     missed: AtomicU64,
 }
 
+/// Line that is one too many in its second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SuppressedLine {
+    /// Whether it is the first one since a line has told how many were not written.
+    pub is_first: bool,
+}
+
 /// Lines that runs wrote to the log in the current second.
 #[derive(Debug, Default)]
 struct Lines {
@@ -133,6 +140,14 @@ struct Lines {
     written: u32,
     /// Lines that were not written since the last one that was.
     suppressed: u64,
+}
+
+impl Lines {
+    fn suppress(&mut self, count: u64) -> SuppressedLine {
+        let is_first = self.suppressed == 0;
+        self.suppressed = self.suppressed.saturating_add(count);
+        SuppressedLine { is_first }
+    }
 }
 
 impl Activity {
@@ -310,26 +325,31 @@ impl Activity {
 
     /// Whether a line that a run wrote goes to the log: of one definition at most 50 in a second do. Gives the number of those that did not since the last
     /// one that did.
-    pub fn admit_line(&self, at: Timestamp) -> Option<u64> {
+    ///
+    /// # Errors
+    /// It does not: it is counted, and [`take_suppressed`](Self::take_suppressed) tells of it if no other line does.
+    pub fn admit_line(&self, at: Timestamp) -> Result<u64, SuppressedLine> {
         let mut lines = self.lines.lock();
         let second = at.as_second();
         if lines.second != second {
             (lines.second, lines.written) = (second, 0);
         }
         if lines.written >= LOG_LINES_PER_SECOND_MAX {
-            lines.suppressed = lines.suppressed.saturating_add(1);
-            return None;
+            return Err(lines.suppress(1));
         }
         lines.written += 1;
-        Some(std::mem::take(&mut lines.suppressed))
+        Ok(std::mem::take(&mut lines.suppressed))
     }
 
-    /// Counts lines that are not to be written.
-    pub fn suppress_lines(&self, count: u64) {
-        if count > 0 {
-            let mut lines = self.lines.lock();
-            lines.suppressed = lines.suppressed.saturating_add(count);
-        }
+    /// Counts lines that are not to be written; `None` where there are none.
+    pub fn suppress_lines(&self, count: u64) -> Option<SuppressedLine> {
+        (count > 0).then(|| self.lines.lock().suppress(count))
+    }
+
+    /// Number of lines that were not written and of which no line has told, 0 where one has; `None` while their second lasts, in which one still may.
+    pub fn take_suppressed(&self, at: Timestamp) -> Option<u64> {
+        let mut lines = self.lines.lock();
+        (lines.second != at.as_second()).then(|| std::mem::take(&mut lines.suppressed))
     }
 
     /// Counts a message that would have started it, if it were not disabled.
@@ -613,11 +633,16 @@ mod tests {
     fn of_a_flood_of_lines_some_are_written_and_the_others_counted() {
         let activity = Activity::default();
         for _ in 0..LOG_LINES_PER_SECOND_MAX {
-            assert_eq!(activity.admit_line(at(1)), Some(0));
+            assert_eq!(activity.admit_line(at(1)), Ok(0));
         }
-        assert_eq!([activity.admit_line(at(1)), activity.admit_line(at(1))], [None, None]);
-        activity.suppress_lines(5);
-        assert_eq!([activity.admit_line(at(2)), activity.admit_line(at(2))], [Some(7), Some(0)]);
+        let suppressed = |is_first| SuppressedLine { is_first };
+        let next = [activity.admit_line(at(1)), activity.admit_line(at(1))];
+        assert_eq!(next, [Err(suppressed(true)), Err(suppressed(false))]);
+        assert_eq!((activity.suppress_lines(5), activity.suppress_lines(0)), (Some(suppressed(false)), None));
+        assert_eq!([activity.admit_line(at(2)), activity.admit_line(at(2))], [Ok(7), Ok(0)]);
+        assert_eq!(activity.take_suppressed(at(3)), Some(0), "the line before has told");
+        assert_eq!(activity.suppress_lines(3), Some(suppressed(true)));
+        assert_eq!((activity.take_suppressed(at(2)), activity.take_suppressed(at(3))), (None, Some(3)));
     }
 
     #[test]

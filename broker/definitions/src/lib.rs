@@ -32,7 +32,7 @@ mod watch_rows;
 mod watched_room;
 mod window;
 
-pub use activity::{Activity, WarningAt};
+pub use activity::{Activity, SuppressedLine, WarningAt};
 pub use definition::{Definition, DefinitionId, DefinitionKind, Need, NewDefinition, Origin, Owner};
 pub use hooks::Hooks;
 pub use last_values::{CacheFigures, CacheLimits, KeepRefused, KeptSum, KeptValue, LastValues, ValueKeeper};

@@ -33,7 +33,7 @@ pub const REPORTS_PER_RUN_MAX: u32 = 100;
 /// Lines for the log of one run that are kept; further ones are counted only. As many as reports.
 pub const LOG_LINES_PER_RUN_MAX: u32 = 100;
 
-/// Bytes of a report's or an error's message, and of a line for the log; longer ones are cut at a character.
+/// Bytes of a report's or an error's message, and of a line for the log; longer ones are cut at a character, a line with a mark at its end.
 pub const MESSAGE_BYTES_MAX: usize = 4096;
 
 /// Bytes of the code of an error or a report, which is a word. The longest of our own has 22.

@@ -8,7 +8,7 @@
 
 use crate::{
     Authority, GuestLimits, Qos, limits,
-    texts::{coded, cut},
+    texts::{coded, line_of},
 };
 
 /// Number of a deployed guest, by which the server knows it: chosen there, never interpreted here.
@@ -250,7 +250,7 @@ impl RunOutput {
             return;
         }
         self.0.lines += 1;
-        let head = self.push_text(cut(text, limits::MESSAGE_BYTES_MAX));
+        let head = self.push_text(&line_of(text));
         self.push(writer, Kind::Log { level }, head, (0, 0));
     }
 
@@ -546,7 +546,7 @@ mod tests {
         output.clear();
         assert_eq!((output.lines_dropped(), output.effects().count()), (0, 0));
         output.log(CALLEE, LogLevel::Error, &"ä".repeat(limits::MESSAGE_BYTES_MAX));
-        let text = "ä".repeat(limits::MESSAGE_BYTES_MAX / 2);
+        let text = "ä".repeat(limits::MESSAGE_BYTES_MAX / 2 - 2) + "…";
         let line = (CALLEE, Effect::Log { level: LogLevel::Error, text: &text });
         assert_eq!(output.effects().collect::<Vec<_>>(), [line]);
     }

@@ -100,6 +100,17 @@ pub(crate) fn made_up(code: &str, message: &str) -> String {
     cut(&format!("'{code}' is a code of the broker: {message}"), MESSAGE_BYTES_MAX).to_owned()
 }
 
+/// What stands at the end of a line that was cut.
+pub const CUT_MARK: &str = "…";
+
+/// A line for the log as it is, or cut with a mark at its end.
+pub(crate) fn line_of(text: &str) -> Cow<'_, str> {
+    if text.len() <= MESSAGE_BYTES_MAX {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("{}{CUT_MARK}", cut(text, MESSAGE_BYTES_MAX - CUT_MARK.len())))
+}
+
 /// The longest part of a text that has at most `bytes_max` bytes and ends at a character.
 pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
     if text.len() <= bytes_max {

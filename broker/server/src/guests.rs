@@ -133,8 +133,7 @@ pub(crate) struct Guests {
     pub(crate) rule_modules: rules::RuleModules,
     /// Definitions whose error record changed since it was last published, with the hops of what led to it.
     pub(crate) changed_errors: parking_lot::Mutex<Vec<(Arc<Definition>, u8)>>,
-    /// Lines of modules that rules ask, to be published with the next sweep.
-    lines: parking_lot::Mutex<Vec<records::HeardLine>>,
+    lines: records::UntoldLines,
     waiting: Waiting,
     idle_rules: rules::IdleRules,
     /// Session in whose queue promised messages are kept, with `lot.durable_triggers`.
@@ -183,7 +182,7 @@ impl Guests {
             route_modules: route_modules::RouteModules::default(),
             rule_modules: rules::RuleModules::default(),
             changed_errors: parking_lot::Mutex::default(),
-            lines: parking_lot::Mutex::default(),
+            lines: records::UntoldLines::default(),
             waiting: Waiting::default(),
             idle_rules: rules::IdleRules::default(),
             states: states::States::default(),
@@ -271,10 +270,12 @@ impl Guests {
         self.runners.read().len() + self.routes.read().len()
     }
 
-    /// Whether something of definitions needs the rounds of the housekeeper, however quiet the broker is: silences, windows, kept values that are not stored yet.
+    /// Whether something of definitions needs the rounds of the housekeeper, however quiet the broker is: silences, windows, kept values that are not stored yet, lines that were too
+    /// many.
     pub(crate) fn needs_rounds(&self) -> bool {
         let registry = self.registry.read();
         self.values.has_unsaved()
+            || !self.lines.flooded.lock().is_empty()
             || registry.all_windows().next().is_some()
             || registry.all_silence_watches().next().is_some()
     }
@@ -350,19 +351,20 @@ pub(crate) fn has_errors(tenant: &Tenant) -> bool {
     let programs = tenant.programs();
     let guests = &programs.guests;
     !guests.changed_errors.lock().is_empty()
-        || !guests.lines.lock().is_empty()
+        || !guests.lines.heard.lock().is_empty()
         || programs.scripts.has_debug()
 }
 
-/// Publishes the error records that changed since the last call, and what scripts and modules of rules had to tell.
+/// Publishes the error records that changed since the last call, what scripts and modules of rules had to tell, and how many lines were too many.
 pub(crate) fn publish_errors(turn: &mut Turn, tenant: &Arc<Tenant>) {
     for (script, text) in tenant.programs().scripts.take_debug() {
         let topic = format!("$SYS/Coreflux/Python/{script}/debug");
         let text = tenant.programs().variables.masked_printed(&text);
         internal::publish_after(turn, tenant, &topic, text.as_bytes(), false, 0);
     }
-    let lines = std::mem::take(&mut *tenant.programs().guests.lines.lock());
+    let lines = std::mem::take(&mut *tenant.programs().guests.lines.heard.lock());
     lines.iter().for_each(|line| records::publish_line(turn, tenant, line));
+    records::tell_suppressed(turn, tenant);
     let changed = std::mem::take(&mut *tenant.programs().guests.changed_errors.lock());
     for (definition, hops) in changed {
         records::refused(turn, &definition);

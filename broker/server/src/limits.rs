@@ -166,7 +166,7 @@ pub(crate) const MASKED_BYTES_MIN: usize = 8;
 /// From this length on, in bytes, the text of an error may have been cut on its way, at a character: a secret may stand at its end in part.
 pub(crate) const MASKED_CUT_BYTES_MIN: usize = 497;
 
-/// From this length on, in bytes, a line that a guest prints may have been cut at [`MESSAGE_BYTES_MAX`](lotmq_host::limits::MESSAGE_BYTES_MAX), at a character.
+/// From this length on, in bytes, a line that a guest prints may have been cut at [`MESSAGE_BYTES_MAX`](lotmq_host::limits::MESSAGE_BYTES_MAX), at a character, its mark included.
 pub(crate) const MASKED_LINE_BYTES_MIN: usize = lotmq_host::limits::MESSAGE_BYTES_MAX - 3;
 
 /// The same for what a script printed: the guest of Python keeps 16,384 characters, and the host as many bytes.

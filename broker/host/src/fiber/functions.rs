@@ -158,9 +158,9 @@ impl logging::Host for FiberState {
             logging::Level::Warn => LogLevel::Warn,
             logging::Level::Error => LogLevel::Error,
         };
-        let text = crate::texts::cut(&text, limits::MESSAGE_BYTES_MAX);
-        self.last_words = (level == LogLevel::Error).then(|| text.to_owned());
-        self.services.log(&self.run, level, text);
+        let text = crate::texts::line_of(&text);
+        self.services.log(&self.run, level, &text);
+        self.last_words = (level == LogLevel::Error).then(|| text.into_owned());
     }
 }
 

@@ -263,7 +263,7 @@ fn ended(
         );
         failed.record(turn, definition, run, ("WRITE_LIMIT", &message, 0, 0));
     }
-    definition.activity.suppress_lines(output.lines_dropped().into());
+    records::suppress_lines(run.tenant, definition, output.lines_dropped().into());
     if definition.activity.is_traced(|| now) {
         let now = definitions_now(&*turn.core.clock).wall;
         // A run that goes on behind an error, as behind a division by zero, has not succeeded.

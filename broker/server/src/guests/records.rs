@@ -5,9 +5,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use lotmq_definitions::limits::RECORD_PAYLOAD_BYTES_MAX;
 use lotmq_definitions::{
-    Definition, DefinitionKind, MessageText, RunError, TraceRecord, TraceTiming, TraceTrigger,
+    Definition, DefinitionId, DefinitionKind, MessageText, RunError, SuppressedLine, TraceRecord,
+    TraceTiming, TraceTrigger,
 };
 use lotmq_host::{Effect, LogLevel};
+use parking_lot::Mutex;
 use serde_json::json;
 use tracing::{enabled, event};
 
@@ -169,7 +171,7 @@ pub(super) fn tell_log_topics(
     if topics.is_empty() {
         return false;
     }
-    let Some(suppressed) = definition.activity.admit_line(at) else { return false };
+    let Some(suppressed) = admitted(tenant, definition, at) else { return false };
     let text = tenant.programs().variables.masked_line(message);
     let text = format!("{text} ({code})");
     wait_for_sweep(tenant, heard(topics, (LogLevel::Error, &text), (Some(code), suppressed), at))
@@ -269,12 +271,21 @@ fn warned(
 
 /// Keeps a line until the sweep publishes it; false where there is no room.
 fn wait_for_sweep(tenant: &Tenant, line: HeardLine) -> bool {
-    let mut lines = tenant.programs().guests.lines.lock();
+    let mut lines = tenant.programs().guests.lines.heard.lock();
     let has_room = lines.len() < LINES_MAX;
     if has_room {
         lines.push(line);
     }
     has_room
+}
+
+/// What the next sweep has to tell of lines.
+#[derive(Default)]
+pub(super) struct UntoldLines {
+    /// Lines of modules that rules ask.
+    pub(super) heard: Mutex<Vec<HeardLine>>,
+    /// Definitions with lines that were too many, of which nothing has told yet.
+    pub(super) flooded: Mutex<Vec<DefinitionId>>,
 }
 
 /// Line of a definition for those who are subscribed to its topics.
@@ -305,10 +316,59 @@ fn written(
     if topics.is_empty() && !is_logged(level) {
         return None;
     }
-    let suppressed = definition.activity.admit_line(at)?;
+    let suppressed = admitted(tenant, definition, at)?;
     let text = tenant.programs().variables.masked_line(text);
     write_line(tenant, definition, (level, &text), suppressed);
     (!topics.is_empty()).then(|| heard(topics, (level, &text), (code, suppressed), at))
+}
+
+/// Number of the lines before this one that were too many; `None` where it is one itself.
+fn admitted(tenant: &Tenant, definition: &Definition, at: Timestamp) -> Option<u64> {
+    let admitted = definition.activity.admit_line(at);
+    admitted.map_err(|suppressed| note_flood(tenant, definition, suppressed)).ok()
+}
+
+/// Counts lines of a run that were too many.
+pub(super) fn suppress_lines(tenant: &Tenant, definition: &Definition, count: u64) {
+    if let Some(suppressed) = definition.activity.suppress_lines(count) {
+        note_flood(tenant, definition, suppressed);
+    }
+}
+
+/// Has it told that lines were too many, should no other line do that.
+fn note_flood(tenant: &Tenant, definition: &Definition, suppressed: SuppressedLine) {
+    if !suppressed.is_first {
+        return;
+    }
+    let mut flooded = tenant.programs().guests.lines.flooded.lock();
+    if !flooded.contains(&definition.id) {
+        flooded.push(definition.id);
+    }
+}
+
+/// Text of a line that tells how many before it were too many, behind which no other one has come.
+const TOO_MANY: &str = "too many lines at once";
+
+/// Tells, of each definition with lines that were too many, how many they were, when their second is over and no line has told that.
+pub(super) fn tell_suppressed(turn: &mut Turn, tenant: &Arc<Tenant>) {
+    let guests = &tenant.programs().guests;
+    let flooded = std::mem::take(&mut *guests.lines.flooded.lock());
+    let at = timestamp(turn.wall_ms());
+    for id in flooded {
+        let Some(definition) = guests.registry.read().by_id(id).cloned() else { continue };
+        match definition.activity.take_suppressed(at) {
+            None => guests.lines.flooded.lock().push(id),
+            Some(0) => {}
+            Some(count) => {
+                write_line(tenant, &definition, (LogLevel::Warn, TOO_MANY), count);
+                let topics = log_topics(tenant, &definition);
+                if !topics.is_empty() {
+                    let line = heard(topics, (LogLevel::Warn, TOO_MANY), (None, count), at);
+                    publish_line(turn, tenant, &line);
+                }
+            }
+        }
+    }
 }
 
 /// Topics of the lines of a definition to which somebody is subscribed.

@@ -295,7 +295,7 @@ impl Variables {
 
     /// Masks secrets in a line that a guest prints.
     pub(crate) fn masked_line<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        lossy(self.secrets.read().masking.masked_cut(text.as_bytes(), MASKED_LINE_BYTES_MIN))
+        lossy(self.secrets.read().masking.masked_line(text.as_bytes(), MASKED_LINE_BYTES_MIN))
     }
 
     /// Masks secrets in the output of a script.
@@ -658,7 +658,12 @@ mod tests {
         let line = "a line that nobody has cut ".repeat(100);
         assert_eq!(variables.masked_line(&line), line, "it is shorter than lines are cut");
         let cut = "x".repeat(lotmq_host::limits::MESSAGE_BYTES_MAX);
-        assert!(variables.masked_line(&cut).len() < cut.len(), "a secret may stand at its end in part");
+        let kept = variables.masked_line(&cut).into_owned();
+        assert!(
+            kept.len() < cut.len() && kept.ends_with("x…"),
+            "a secret may stand at its end in part: {kept}"
+        );
+        assert_eq!(variables.masked_line(&(cut[3..].to_owned() + "…")), kept[3..], "it has one mark");
         variables.remove_secret(&store, "A").unwrap();
         assert_eq!(masked(), "hunter2-x, swordfish");
     }

@@ -10,6 +10,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
+use lotmq_host::CUT_MARK;
 use zeroize::Zeroizing;
 
 use super::Secret;
@@ -98,6 +99,17 @@ impl Masking {
         let is_whole = text.len() < cut_bytes_min || self.forms.is_empty();
         let left_out = if is_whole { 0 } else { self.cut_bytes() };
         self.masked_up_to(text, text.len().saturating_sub(left_out))
+    }
+
+    /// The same for a line, which has a mark at its end where it was cut, and so has one whose end is left out here.
+    pub(super) fn masked_line<'t>(&self, line: &'t [u8], cut_bytes_min: usize) -> Cow<'t, [u8]> {
+        if line.len() < cut_bytes_min || self.forms.is_empty() {
+            return self.masked(line);
+        }
+        let mark = CUT_MARK.as_bytes();
+        let mut kept = self.masked_cut(line.strip_suffix(mark).unwrap_or(line), 0).into_owned();
+        kept.extend_from_slice(mark);
+        Cow::Owned(kept)
     }
 
     /// Bytes of a value that may be left at the end of a text. Rounded up, so that it does not tell the length of a value either.
