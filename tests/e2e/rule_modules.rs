@@ -144,6 +144,11 @@ fn a_module_that_goes_on_trapping_is_not_asked_and_comes_back() {
     assert!(!may(&mut one, "plant/a", "panic"));
     let told = error_of(&broker, "Rules/Guarded").to_string();
     assert!(told.contains("the guest gave up"), "{told}");
+    // The text of the panic is the line before, and is not told again.
+    let gave_up = |line: &str| line.contains("the guest gave up").then(|| line.to_owned());
+    let gave_up = logs.stdout.wait_for("the panic", gave_up).unwrap();
+    assert!(gave_up.contains("the guest gave up (panic or abort) (GUEST_PANIC)"), "{gave_up}");
+    assert!(logs.stdout.text().contains("one wanted it"), "{}", logs.stdout.text());
     // Pauses become longer, until the topic tells of one, and meanwhile it is not run.
     let mut state_is = |one: &mut Client, wanted: &str, payload: &str| {
         eventually("the topic tells of it", || {

@@ -1,5 +1,6 @@
 //! `lotmq guest list`, `rollback`, `enable`, `disable`, `remove` and `logs`: what is installed in a broker, what becomes of it, and what it says.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,9 @@ const ROUTES: &str = "$SYS/Coreflux/Routes";
 
 /// What the topic of the last error of a definition ends with.
 const ERROR: &str = "/Error";
+
+/// What the topic of the lines of a definition ends with.
+const LOG: &str = "/Log";
 
 /// List the modules of a broker.
 ///
@@ -248,6 +252,8 @@ struct Told {
     has_told: bool,
     /// When the last errors by topic were, which a new connection gives again, and how many there were by then.
     errors: HashMap<String, (Option<Timestamp>, u64)>,
+    /// The last line of level error of each that speaks, by its topic: where it gives up, the text of the panic.
+    last_words: HashMap<String, String>,
     /// State of the module.
     state: Option<String>,
     /// Lines that are not printed yet.
@@ -346,7 +352,14 @@ impl Told {
 
     /// A message as a line, unless it is an error that was shown before.
     fn line(&mut self, message: &Message, json: bool) -> Option<String> {
-        let mut line = line(message, json)?;
+        let speaker = message.topic.rsplit_once('/').map_or("", |(speaker, _)| speaker);
+        let mut line = line(message, json, self.last_words.get(speaker).map(String::as_str))?;
+        if message.topic.ends_with(LOG) {
+            let said: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
+            if let Some(text) = said["text"].as_str().filter(|_| said["level"] == "error") {
+                self.last_words.insert(speaker.to_owned(), text.to_owned());
+            }
+        }
         if message.topic.ends_with(ERROR) {
             let told = serde_json::from_slice::<Value>(&message.payload).unwrap_or_default();
             let count = told.get("count").and_then(Value::as_u64).unwrap_or(1);
@@ -379,7 +392,7 @@ fn subscribe(
 ) -> anyhow::Result<()> {
     let is_first = followed.is_empty();
     let new: Vec<String> = speakers(info, name).filter(|who| !followed.contains(who)).collect();
-    for topic in new.iter().flat_map(|who| [format!("{who}/Log"), format!("{who}{ERROR}")]) {
+    for topic in new.iter().flat_map(|who| [LOG, ERROR].map(|what| format!("{who}{what}"))) {
         let granted = client.subscribe_to(&topic, QoS::AtLeastOnce)?;
         anyhow::ensure!(
             !granted.is_failure(),
@@ -414,8 +427,22 @@ fn speakers<'a>(info: &'a Value, name: &str) -> impl Iterator<Item = String> + '
     std::iter::once(format!("{MODULES}/{name}")).chain(routes)
 }
 
-/// A message of a module in one line; `None` of a reply to a command, and of an error that was taken back.
-fn line(message: &Message, json: bool) -> Option<String> {
+/// An error without the text of a panic that is the last line before it: it stands there as a whole.
+fn without_last_words<'t>(error: &'t str, words: &str) -> Cow<'t, str> {
+    const GAVE_UP: &str = "the guest gave up (panic or abort): ";
+    /// Bytes of the text that an error has of a long line at least.
+    const WORDS_BYTES_MIN: usize = 400;
+    let Some((front, said)) = error.split_once(GAVE_UP) else { return error.into() };
+    let same = said.bytes().zip(words.bytes()).take_while(|(one, other)| one == other).count();
+    if words.is_empty() || same < words.len().min(WORDS_BYTES_MIN) {
+        return error.into();
+    }
+    let rest = &said[said.floor_char_boundary(same)..];
+    format!("{front}{}{rest}", GAVE_UP.trim_end_matches(": ")).into()
+}
+
+/// A message of a module in one line; `None` of a reply to a command, and of an error that was taken back. `words`: the last line of level error before it.
+fn line(message: &Message, json: bool, words: Option<&str>) -> Option<String> {
     let is_told = [MODULES, ROUTES].iter().any(|place| message.topic.starts_with(place));
     if !is_told || message.payload.is_empty() {
         return None;
@@ -428,7 +455,8 @@ fn line(message: &Message, json: bool) -> Option<String> {
     let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
     if message.topic.ends_with(ERROR) {
         let before = if message.retain { " (before)" } else { "" };
-        let (message, code) = (pasteable(&printable(text("message"))), printable(text("code")));
+        let told = without_last_words(text("message"), words.unwrap_or_default());
+        let (message, code) = (pasteable(&printable(&told)), printable(text("code")));
         return Some(format!("{} error {message} ({code}){before}", text("timestamp")));
     }
     let suppressed = value.get("suppressed").and_then(Value::as_u64);
@@ -448,6 +476,30 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_text_of_a_panic_is_not_told_twice() {
+        let long = "x".repeat(1_000);
+        let cut = format!("the guest gave up (panic or abort): {}", &long[..497]);
+        for (error, words, expected) in [
+            (
+                "the guest gave up (panic or abort): panicked at src/lib.rs:1:2:\nno",
+                "panicked at src/lib.rs:1:2:\nno",
+                "the guest gave up (panic or abort)",
+            ),
+            (
+                "event `Out`: the guest gave up (panic or abort): no clock; use another (GUEST_PANIC)",
+                "no clock",
+                "event `Out`: the guest gave up (panic or abort); use another (GUEST_PANIC)",
+            ),
+            (&cut, &long, "the guest gave up (panic or abort)"),
+            ("the guest gave up (panic or abort): no", "yes", "the guest gave up (panic or abort): no"),
+            ("the guest gave up (panic or abort): no", "", "the guest gave up (panic or abort): no"),
+            ("what it says: no", "no", "what it says: no"),
+        ] {
+            assert_eq!(without_last_words(error, words), expected);
+        }
+    }
 
     #[test]
     fn an_error_that_was_shown_is_not_shown_again_however_it_is_told() {
