@@ -14,7 +14,7 @@
 //! function of the test, `files` are those of a folder. Each world has what belongs to it in a module `testing` of its own.
 //!
 //! A double refuses what the contract has no place for, and knows neither grants nor limits, TLS, nor the time of a call: these are the host's, and the component in a broker shows
-//! them. Regular expressions that need backtracking and serial ports have no double and panic.
+//! them. Regular expressions that need backtracking, served HTTP and serial ports have no double and panic.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

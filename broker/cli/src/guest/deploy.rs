@@ -24,7 +24,7 @@ use crate::pasteable::pasteable;
 
 /// Build a guest and run it as a module of a broker.
 ///
-/// What it asks for it gets with --grant-all, or as far as --grant names it; without both you are asked, and it is refused where nobody can be asked. A module of the same
+/// It is granted everything that it asks for with --grant-all, and what --grant names; without both you are asked, and it is refused where nobody can be asked. A module of the same
 /// name is replaced, and what that changes is shown; the configuration that it has stays, unless --config or --replace-config is given. Without -u it is sent as root, as by `lotmq cmd`.
 ///
 /// Exit codes: 0 done, 1 it does not build or the broker says no, 2 wrong usage, 3 no broker or no reply.
@@ -67,7 +67,7 @@ pub(super) struct DeployGuestArgs {
     /// Text for people that says which version it is
     #[arg(long, value_name = "TEXT")]
     version: Option<String>,
-    /// Seconds to wait for each reply, from the last time on that the broker has said that it is at it
+    /// Seconds to wait for each reply; they begin anew each time the broker says that it is still working
     #[arg(long, default_value_t = 180.0, value_parser = seconds)]
     timeout: f64,
     #[command(flatten)]

@@ -10,11 +10,11 @@ use super::sources::{NamedText, files};
 pub(super) enum GuestExample {
     /// An action that answers requests
     Answer,
-    /// An action with a configuration, state, values, secrets, counters and its own random numbers
+    /// An action with a configuration, state, values and counters
     Scale,
     /// An action with a crate that wants random numbers
     Uuid,
-    /// A rule that decides by user properties, and reads
+    /// A rule that decides by last values, the size of payloads, a group and a quota
     Guard,
     /// A route that reads lines while it delivers others
     Lines,

@@ -15,7 +15,7 @@ use crate::arriving::ArrivingArgs;
 /// Test a guest without a broker.
 ///
 /// First the tests of a guest in Rust run (cargo test), on this machine. Then the guest is built and runs in a broker without listeners, by virtual time, through the cases in
-/// *.test.toml of its folder and of its folder tests. It is granted what it asks for. The cases of a rule or a route name the program that uses it, those of a guest for logins have logins. Routes and guests for logins make no connections without --network. docs/lot/testing.md says what stands in such a file.
+/// *.test.toml of its folder and of its folder tests. It is granted what it asks for. The cases of a rule or a route name the program that uses it, those of a guest for logins have logins. Routes and guests for logins make no connections without --network. docs/lot/testing.md says what stands in such a file, docs/sdk/testing.md what guests have besides.
 ///
 /// With --in or --replay it runs on these messages instead, and what it does is printed.
 ///

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::folder::{GuestFolder, GuestLanguage};
 
-/// Look at a component as a broker does to which it is uploaded.
+/// Look at a component as a broker does when it is uploaded.
 ///
 /// It says which world the component fits, what it imports and what it asks for, or why a broker of this version would refuse it.
 ///
