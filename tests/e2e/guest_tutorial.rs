@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use lotmq_client::{Publication, QoS};
-use lotmq_test_support::{Broker, Lines, eventually, free_address};
+use lotmq_test_support::{Broker, Lines, eventually, free_address, of_build};
 
 use crate::guest_languages::installed;
 use crate::lot_pages::{Block, blocks};
@@ -39,6 +39,8 @@ fn shell(broker: &Broker, folder: &Path, commands: &str) -> Command {
     );
     let mut shell = Command::new("sh");
     shell.args(["-e", "-c", &script]).current_dir(folder).stdin(Stdio::null());
+    // What guests depend on is built once for all of these tests.
+    shell.env("CARGO_BUILD_BUILD_DIR", of_build(Path::new(LOTMQ), "lotmq-test-guests"));
     // The cargo that runs the tests tells its children of itself.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" || name == "CARGO"

@@ -3,29 +3,21 @@
 //! Made by whoever needs it first; tests run in many processes at once, so several may make it, and the first that is done wins.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::path::Path;
 
 use crate::BrokerOptions;
+use crate::of_build::of_build;
 
 /// Copies the prepared data of this binary to `target`, which does not exist yet; without the native code in it, if that comes from elsewhere.
 pub(crate) fn copy_to(target: &Path, binary: &Path, without_code: bool) {
-    let prepared = place(binary);
+    let prepared = of_build(binary, "lotmq-prepared");
     if !prepared.exists() {
         make(&prepared, binary);
     }
     copy(&prepared, target, without_code.then_some("cache"));
 }
 
-/// Another one for each build.
-fn place(binary: &Path) -> PathBuf {
-    let built_at = fs::metadata(binary).and_then(|data| data.modified()).unwrap();
-    let built_at = built_at.duration_since(UNIX_EPOCH).unwrap().as_nanos();
-    binary.with_file_name(format!("lotmq-prepared-{built_at}"))
-}
-
 fn make(prepared: &Path, binary: &Path) {
-    remove_older(prepared);
     let folder = tempfile::tempdir_in(prepared.parent().unwrap()).unwrap();
     let data = folder.path().join("data");
     let mut broker = BrokerOptions::new(binary).data(&data).start();
@@ -33,15 +25,6 @@ fn make(prepared: &Path, binary: &Path) {
     // Where another process was faster, its own is as good.
     let _ = fs::rename(&data, prepared);
     assert!(prepared.exists(), "{}", prepared.display());
-}
-
-/// Those of former builds.
-fn remove_older(prepared: &Path) {
-    for entry in fs::read_dir(prepared.parent().unwrap()).unwrap().flatten() {
-        if entry.file_name().to_string_lossy().starts_with("lotmq-prepared-") && entry.path() != prepared {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
 }
 
 /// Copies a folder, but for what has this name in it.
