@@ -96,7 +96,7 @@ fn what_is_read_is_handed_out_while_the_disk_of_the_store_fails() {
     }
 }
 
-/// Who reads is told, and takes no thread from others: there are fewer threads for commands than commands here.
+/// Who reads is told, and takes no thread from others: a user has two threads that wait, and here are twice as many commands, so that some wait for others' 20 s, too.
 #[test]
 fn who_reads_from_a_disk_that_hangs_is_told_and_commands_go_on() {
     let archive = archive();
@@ -107,7 +107,7 @@ fn who_reads_from_a_disk_that_hangs_is_told_and_commands_go_on() {
     waiting
         .publish(&Publication::new("$SYS/Coreflux/Command", "-setEnv SITE=1").qos(QoS::AtLeastOnce))
         .unwrap();
-    let asked: Vec<_> = (0..10)
+    let asked: Vec<_> = (0..4)
         .map(|number| {
             let mut root = sick.broker.root(&format!("root-{number}"));
             std::thread::spawn(move || if number == 0 { backup(&mut root).1 } else { project(&mut root).1 })
