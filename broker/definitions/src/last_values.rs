@@ -7,20 +7,21 @@
 //! written longest ago goes first; kept values are never evicted and have bounds of their own; neither are values of
 //! topics that a rule names, so that what others write does not decide for it; those whose names it computes go when all others have. Not here: retained messages, writes of the running guest, its trigger payload (they come before and after this in the order of reading).
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use lot_facts::TopicFact;
-use lotmq_shares::NoShare;
+use lotmq_shares::AccountShares;
 use parking_lot::{Mutex, RwLock};
 
 use crate::definition::DefinitionId;
 use crate::limits::{
-    CACHE_BYTES_MAX, CACHE_SHARDS, CACHE_TOPICS_MAX, KEEP_BYTES_MAX, KEEP_TOPICS_MAX, KEPT_ERRORS_MAX,
-    SPARED_BEYOND_PART, SPARED_BYTES, SPARED_PER_WRITE,
+    CACHE_BYTES_MAX, CACHE_SHARDS, CACHE_TOPICS_MAX, KEEP_BYTES_MAX, KEEP_PART, KEEP_TOPICS_MAX,
+    KEPT_ERRORS_MAX, SPARED_BEYOND_PART, SPARED_BYTES, SPARED_PER_WRITE,
 };
 
 mod held;
@@ -100,6 +101,8 @@ pub struct LastValues {
     /// Topics that do not give way, or as the last ones.
     held: RwLock<HeldByRules>,
     unsaved: Mutex<Unsaved>,
+    /// Whose changes those are.
+    waiting: Arc<AccountShares>,
     /// Tells whoever saves kept values that the first one waits.
     tell_saver: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
@@ -109,7 +112,8 @@ pub struct LastValues {
 struct Unsaved {
     /// In the order in which they came to be.
     order: VecDeque<Arc<str>>,
-    known: HashSet<Arc<str>>,
+    /// With the payer in whose share of them each is.
+    known: HashMap<Arc<str>, u64>,
 }
 
 impl LastValues {
@@ -129,6 +133,7 @@ impl LastValues {
             keep_bytes: AtomicU64::new(0),
             held: RwLock::default(),
             unsaved: Mutex::default(),
+            waiting: AccountShares::new(limits.keep_topics_max as u64 + KEPT_ERRORS_MAX, KEEP_PART),
             tell_saver: OnceLock::new(),
         }
     }
@@ -156,8 +161,8 @@ impl LastValues {
     /// [`take_unsaved`](LastValues::take_unsaved). One that somebody else has kept counts for this keeper from now on.
     ///
     /// # Errors
-    /// [`KeepRefused`] when it is new, longer or another one's, and this keeper has no room for it, or when as many changes wait to be saved as there may be kept values: those that
-    /// are gone wait, too, and who keeps ever new ones in their place may be faster than the disk.
+    /// [`KeepRefused`] when it is new, longer or another one's, and this keeper has no room for it, or when as many of his changes wait to be saved as he may have of
+    /// kept values: those that are gone wait, too, and who keeps ever new ones in their place may be faster than the disk.
     pub fn keep(&self, keeper: ValueKeeper<'_>, topic: &str, payload: &[u8]) -> Result<(), KeepRefused> {
         self.check_unsaved(keeper, topic)?;
         let (hash, number) = self.place(topic);
@@ -165,7 +170,7 @@ impl LastValues {
         self.rooms.replace(shard.keeper(hash, topic), (keeper, Shard::cost(topic, payload.len())))?;
         let change = shard.put_kept(hash, topic, payload, keeper);
         self.account(number, &shard, &change);
-        self.note_unsaved(topic);
+        self.note_unsaved(topic, keeper);
         Ok(())
     }
 
@@ -260,7 +265,7 @@ impl LastValues {
             let Unsaved { order, known } = &mut *self.unsaved.lock();
             let topics: Vec<Arc<str>> = order.drain(..topics_max.min(order.len())).collect();
             for topic in &topics {
-                known.remove(topic);
+                known.remove(topic).into_iter().for_each(|payer| self.waiting.give_back(payer, 1));
             }
             topics
         };
@@ -275,7 +280,9 @@ impl LastValues {
         let Unsaved { order, known } = &mut *self.unsaved.lock();
         for topic in topics.into_iter().rev() {
             let topic: Arc<str> = topic.into();
-            if known.insert(Arc::clone(&topic)) {
+            if let Entry::Vacant(unknown) = known.entry(Arc::clone(&topic)) {
+                // Whose it was is not known any more where it is gone.
+                self.waiting.put_back(*unknown.insert(ValueKeeper::NOBODY.payer()), 1);
                 order.push_front(topic);
             }
         }
@@ -309,7 +316,7 @@ impl LastValues {
         self.account(number, &shard, &change);
         if let Some((keeper, bytes)) = change.gone() {
             self.rooms.give_back(keeper, bytes);
-            self.note_unsaved(topic);
+            self.note_unsaved(topic, keeper);
         }
     }
 
@@ -330,24 +337,25 @@ impl LastValues {
     }
 
     fn check_unsaved(&self, keeper: ValueKeeper<'_>, topic: &str) -> Result<(), KeepRefused> {
-        let unsaved = self.unsaved.lock();
-        let max = self.limits.keep_topics_max as u64 + KEPT_ERRORS_MAX;
-        if (unsaved.order.len() as u64) < max || unsaved.known.contains(topic) {
+        if self.unsaved.lock().known.contains_key(topic) {
             return Ok(());
         }
-        let reason = NoShare::All { max };
-        Err(KeepRefused { user: keeper.user.cloned(), unit: "changes on their way to the disk", reason })
+        let payer = keeper.payer();
+        let has_room = self.waiting.take(payer, 1).map(|()| self.waiting.give_back(payer, 1));
+        let (user, unit) = (|| keeper.user.cloned(), "changes on their way to the disk");
+        has_room.map_err(|reason| KeepRefused { user: user(), unit, reason })
     }
 
-    fn note_unsaved(&self, topic: &str) {
+    fn note_unsaved(&self, topic: &str, keeper: ValueKeeper<'_>) {
         let mut unsaved = self.unsaved.lock();
         let Unsaved { order, known } = &mut *unsaved;
-        if known.contains(topic) {
+        if known.contains_key(topic) {
             return;
         }
         let is_first = order.is_empty();
         let topic: Arc<str> = topic.into();
-        known.insert(Arc::clone(&topic));
+        known.insert(Arc::clone(&topic), keeper.payer());
+        self.waiting.put_back(keeper.payer(), 1);
         order.push_back(topic);
         drop(unsaved);
         if let Some(tell) = self.tell_saver.get().filter(|_| is_first) {

@@ -42,7 +42,7 @@ impl<'a> ValueKeeper<'a> {
     }
 
     /// Key of the share; 0 for nobody's.
-    fn payer(&self) -> u64 {
+    pub(super) fn payer(&self) -> u64 {
         self.user.map_or(0, Owner::payer)
     }
 
