@@ -5,6 +5,7 @@ use lotmq_store::{Batch, Op, SettingRow, Store, StoreOptions, TenantId, UserRow}
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
 use serde_json::Value;
 
+use crate::backup::{run_ok, until_back};
 use crate::disk::Sick;
 use crate::{LOTMQ, broker, options};
 
@@ -413,7 +414,8 @@ fn who_manages_users_removes_nobody_while_too_many_names_rest() {
 #[test]
 fn users_whom_a_manager_makes_have_no_share_of_their_own() {
     let options = options().variable("LOTMQ_LIMITS_RETAINED_MESSAGES", "16");
-    let mut broker = broker_of_two(options.variable("LOTMQ_LIMITS_SESSIONS_PER_USER", "2"));
+    let options = options.variable("LOTMQ_LIMITS_SESSIONS_PER_USER", "2");
+    let mut broker = broker_of_two(options.clone());
     for user in ["one", "two"] {
         assert_eq!(code(&broker, "ann", &format!("-addUser {user} pw")), "");
     }
@@ -442,6 +444,14 @@ fn users_whom_a_manager_makes_have_no_share_of_their_own() {
     broker.kill();
     broker.start_again();
     assert_eq!(retained(&broker, "three"), 0, "what 'one' has left counts as before");
+
+    let folder = tempfile::tempdir().unwrap();
+    let backup = folder.path().join("backup.zip");
+    run_ok("backup", &broker, &backup, &[]);
+    let restored = options.start();
+    run_ok("restore", &restored, &backup, &["--yes"]);
+    until_back(&restored);
+    assert_eq!((retained(&restored, "three"), retained(&restored, "bob")), (0, 3), "in a backup, too");
 
     let stays = |user: &str, client_id: &str| {
         let session = ConnectOptions::v5(client_id).user(user, "pw").session_expiry(3600);
