@@ -18,7 +18,7 @@ use lot_nearest::nearest;
 use super::RouteEvent;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::NAME_BYTES_MAX;
-use crate::route::{COMMON, Key, KeyPurpose, Mapping, Need, RouteType, Section, all, find};
+use crate::route::{COMMON, Key, KeyPurpose, Mapping, Need, RouteType, Section, all, find, is_own};
 use crate::source::Span;
 use crate::syntax::Name;
 use crate::syntax::route::{AddBlock, DefineRoute, RouteItem, Setting};
@@ -122,6 +122,10 @@ fn type_of(name: &Name, sink: &mut Sink<'_>) -> Option<&'static RouteType> {
         let message = format!("there is no route type `{}`", name.text.escape_debug());
         let draft = Draft::error(codes::UNKNOWN_ROUTE_TYPE, name.span, message);
         sink.push(draft.did_you_mean_name(name, near));
+    }
+    if let Some(kind) = found.filter(|kind| is_own(kind)) {
+        let message = format!("a route of type {} is not portable", kind.name);
+        sink.push(Draft::warning(codes::NON_PORTABLE, name.span, message));
     }
     found
 }

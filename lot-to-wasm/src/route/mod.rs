@@ -107,6 +107,11 @@ pub(crate) fn find(name: &str) -> Option<&'static RouteType> {
     all().find(|kind| is_it(kind.name) || kind.aliases.iter().any(|alias| is_it(alias)))
 }
 
+/// Whether other brokers of the language do not have it.
+pub(crate) fn is_own(kind: &RouteType) -> bool {
+    own::TYPES.iter().any(|own| own.name == kind.name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
