@@ -13,6 +13,7 @@ use lotmq_auth::{Decide as _, Identity, Question};
 use lotmq_codec::{PacketId, ProtocolVersion};
 use lotmq_definitions::Owner;
 use lotmq_session::{ExpiryRaised, Session, SessionExpiry, Time, WillState};
+use lotmq_shares::payer;
 use lotmq_store::{MembershipId, MessageId, SessionId, SubscriptionRow};
 use parking_lot::Mutex;
 
@@ -246,7 +247,8 @@ impl Client {
 
     /// Key of the share of what it does; 0 without a user.
     pub fn payer(&self) -> u64 {
-        self.owner().map_or(0, |owner| owner.payer())
+        // Asked for each message that triggers something, so without a copy of the name.
+        if self.user.is_some() { payer(self.account) } else { 0 }
     }
 
     /// Key of the session among those of its tenant, which may outlive it.
