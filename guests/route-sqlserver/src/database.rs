@@ -55,8 +55,7 @@ impl SqlServer {
 
     /// Whether a table that is written to has other columns than it had, which are known from now on.
     fn is_outdated(&mut self, writes: &[Write<'_>]) -> Result<bool, Fault> {
-        let tables: BTreeSet<_> =
-            writes.iter().filter_map(|write| write.table(Dialect::SqlServer)).collect();
+        let tables: BTreeSet<_> = writes.iter().filter_map(|write| write.table(Dialect::SqlServer)).collect();
         let mut is_outdated = false;
         for table in tables {
             let Some(known) = self.tables.get(&table) else { continue };
