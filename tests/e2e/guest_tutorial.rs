@@ -1,11 +1,13 @@
 //! The tutorial for guests, `docs/sdk/tutorial.md`, and the pages on rules and on routes: each command is run and each file is written, in the order of the page.
 
 use std::collections::BTreeSet;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Broker, Lines, eventually, free_address, of_build};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::guest_languages::installed;
 use crate::lot_pages::{Block, blocks};
@@ -20,7 +22,8 @@ struct Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // The shell and what it runs.
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.wait();
     }
 }
@@ -63,7 +66,7 @@ pub(crate) fn run(broker: &Broker, folder: &Path, commands: &str) -> (String, Pa
 
 fn start(broker: &Broker, folder: &Path, command: &str) -> Background {
     let mut shell = shell(broker, folder, &format!("exec 2>&1\n{command}"));
-    let mut child = shell.stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = shell.stdout(Stdio::piped()).process_group(0).spawn().unwrap();
     let output = Lines::collect(child.stdout.take().unwrap());
     // It is subscribed then.
     output.expect("following");
