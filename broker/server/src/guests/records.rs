@@ -1,5 +1,6 @@
 //! Error and trace records of definitions, and their topics below `$SYS/Coreflux`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -285,7 +286,7 @@ pub(super) struct UntoldLines {
     /// Lines of modules that rules ask.
     pub(super) heard: Mutex<Vec<HeardLine>>,
     /// Definitions with lines that were too many, of which nothing has told yet.
-    pub(super) flooded: Mutex<Vec<DefinitionId>>,
+    pub(super) flooded: Mutex<BTreeSet<DefinitionId>>,
 }
 
 /// Line of a definition for those who are subscribed to its topics.
@@ -337,12 +338,8 @@ pub(super) fn suppress_lines(tenant: &Tenant, definition: &Definition, count: u6
 
 /// Has it told that lines were too many, should no other line do that.
 fn note_flood(tenant: &Tenant, definition: &Definition, suppressed: SuppressedLine) {
-    if !suppressed.is_first {
-        return;
-    }
-    let mut flooded = tenant.programs().guests.lines.flooded.lock();
-    if !flooded.contains(&definition.id) {
-        flooded.push(definition.id);
+    if suppressed.is_first {
+        tenant.programs().guests.lines.flooded.lock().insert(definition.id);
     }
 }
 
@@ -357,7 +354,9 @@ pub(super) fn tell_suppressed(turn: &mut Turn, tenant: &Arc<Tenant>) {
     for id in flooded {
         let Some(definition) = guests.registry.read().by_id(id).cloned() else { continue };
         match definition.activity.take_suppressed(at) {
-            None => guests.lines.flooded.lock().push(id),
+            None => {
+                guests.lines.flooded.lock().insert(id);
+            }
             Some(0) => {}
             Some(count) => {
                 write_line(tenant, &definition, (LogLevel::Warn, TOO_MANY), count);
