@@ -204,9 +204,7 @@ pub struct OwnedMessage {
     pub retain: bool,
     /// Client Identifier of the publisher, `$route/` and a name for what a route brought; empty for other guests and the broker itself. Shared with the session, so that it costs no copy.
     pub client_id: Arc<str>,
-    /// User of the publisher; none where nobody has logged in, and of messages of a former run of the broker.
-    pub user: Option<Arc<str>>,
-    /// What few messages have, so that the others are two lines of the processor's cache and not three.
+    /// What few messages have, so that the others are two lines of the processor's cache and not three, and of a size that allocators have lists of their own for.
     pub extras: Option<Box<MessageExtras>>,
     /// When it was received, in milliseconds since 1970.
     pub received_ms: u64,
@@ -214,9 +212,14 @@ pub struct OwnedMessage {
     pub lease: Option<Lease>,
 }
 
-/// What a message of MQTT 5.0 may say besides.
+// With the two counts before it, 120 bytes: the most for which glibc has lists that threads share without a merge of what is free.
+const _: () = assert!(size_of::<OwnedMessage>() <= 104);
+
+/// What a message of MQTT 5.0 may say besides, and who published it where that is asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MessageExtras {
+    /// User of the publisher; none where nobody has logged in, and of messages of a former run of the broker.
+    pub user: Option<Arc<str>>,
     /// Properties of MQTT 5.0, as in [`BorrowedMessage`].
     pub properties: bytes::Bytes,
     /// Expiry time, by [`Services::lifetime_ms`](crate::Services::lifetime_ms).
@@ -225,9 +228,13 @@ pub struct MessageExtras {
 
 impl MessageExtras {
     /// Those of a message; `None` where it says nothing besides.
-    pub fn of(properties: bytes::Bytes, expires_at_ms: Option<u64>) -> Option<Box<Self>> {
-        let says_nothing = properties.is_empty() && expires_at_ms.is_none();
-        (!says_nothing).then(|| Box::new(Self { properties, expires_at_ms }))
+    pub fn of(
+        user: Option<Arc<str>>,
+        properties: bytes::Bytes,
+        expires_at_ms: Option<u64>,
+    ) -> Option<Box<Self>> {
+        let says_nothing = user.is_none() && properties.is_empty() && expires_at_ms.is_none();
+        (!says_nothing).then(|| Box::new(Self { user, properties, expires_at_ms }))
     }
 }
 
@@ -263,11 +270,15 @@ impl OwnedMessage {
             qos: Qos::AtMostOnce,
             retain: false,
             client_id: Arc::default(),
-            user: None,
             extras: None,
             received_ms: 0,
             lease: None,
         }
+    }
+
+    /// User of the publisher, as in [`BorrowedMessage`].
+    pub fn user(&self) -> Option<&str> {
+        self.extras.as_ref()?.user.as_deref()
     }
 
     /// Its properties of MQTT 5.0, as in [`BorrowedMessage`].
@@ -288,7 +299,7 @@ impl OwnedMessage {
             qos: self.qos,
             retain: self.retain,
             client_id: &self.client_id,
-            user: self.user.as_deref(),
+            user: self.user(),
             properties: self.properties(),
             expires_at_ms: self.expires_at_ms(),
             received_ms: self.received_ms,

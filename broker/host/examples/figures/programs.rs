@@ -98,7 +98,6 @@ impl Program {
             qos: Qos::AtMostOnce,
             retain: false,
             client_id: "sensor".into(),
-            user: None,
             extras: None,
             received_ms: 0,
             lease: None,

@@ -162,8 +162,7 @@ impl GuestEvent {
             qos: qos(parts.qos),
             retain: parts.retain,
             client_id: self.shared_client_id(),
-            user,
-            extras: MessageExtras::of(self.message.properties_bytes(), parts.expires_at_ms),
+            extras: MessageExtras::of(user, self.message.properties_bytes(), parts.expires_at_ms),
             received_ms: self.received_ms,
             lease: self.lease(),
         }

@@ -270,8 +270,7 @@ fn as_read_back(outgoing: &Outgoing<'_>, received_ms: u64, memory: &mut FreshByt
         qos: qos(parts.qos),
         retain: parts.retain,
         client_id: Arc::clone(&outgoing.client_id),
-        user: None,
-        extras: MessageExtras::of(memory.copy(parts.properties), parts.expires_at_ms),
+        extras: MessageExtras::of(None, memory.copy(parts.properties), parts.expires_at_ms),
         received_ms,
         lease: None,
     }

@@ -50,7 +50,7 @@ fn scan(tenant: &Tenant, filter: &str, after: Option<&str>) -> (Vec<Arc<Message>
 fn for_guest(message: &Message, now_ms: u64) -> RetainedMessage {
     let parts = message.parts();
     let owned = OwnedMessage {
-        extras: MessageExtras::of(message.properties_bytes(), parts.expires_at_ms),
+        extras: MessageExtras::of(None, message.properties_bytes(), parts.expires_at_ms),
         ..OwnedMessage::new(parts.topic, message.payload())
     };
     RetainedMessage {

@@ -225,7 +225,7 @@ mod tests {
     fn a_post_keeps_no_memory_of_others() {
         let mut memory = FreshBytes::default();
         let message = OwnedMessage {
-            extras: MessageExtras::of(memory.copy(b"p"), None),
+            extras: MessageExtras::of(None, memory.copy(b"p"), None),
             ..OwnedMessage::new("t", memory.copy(b"x"))
         };
         let (payload, properties) = (message.payload.as_ptr(), message.properties().as_ptr());

@@ -115,8 +115,7 @@ pub(in crate::guests) fn message(
         qos: qos(stored::qos(stored.qos)),
         retain: delivery.retain,
         client_id: post.client_id.into(),
-        user: None,
-        extras: MessageExtras::of(beside.slice_ref(post.properties), post.expires_at_ms),
+        extras: MessageExtras::of(None, beside.slice_ref(post.properties), post.expires_at_ms),
         received_ms: post.received_ms.unwrap_or_else(|| wall_of(stored.published_at_ms)),
         lease: None,
     };
