@@ -125,6 +125,36 @@ fn what_a_removed_user_has_deployed_reaches_nobody_s_files() {
     assert_eq!(std::fs::read_to_string(of_nobody).unwrap(), "of\nann\n");
 }
 
+/// What a route was opened with is its user's for as long as there is he, and not until the broker starts again.
+#[test]
+fn a_route_of_a_removed_user_leaves_his_name_at_once() {
+    let broker = broker_of_two();
+    let of = |user: &str, name: &str| {
+        let events = event(CLEAN).replace("rows/+", &format!("{name}/+"));
+        let text = route("APPEND TRUE", &events).replace("ROUTE Files", &format!("ROUTE {name}"));
+        assert!(broker.command_as((user, "pw"), &text).success());
+    };
+    let mut watcher = watch(&broker, "done/+");
+    of("ann", "Former");
+    send(&broker, "Former/s", r#"{"of":"former"}"#);
+    next(&mut watcher);
+    broker.command_ok("-removeUser ann");
+    // Waits while the former user's folder is gone, and is written all the same.
+    send(&broker, "Former/s", r#"{"of":"nobody"}"#);
+    next(&mut watcher);
+    broker.command_ok("-addUser ann pw");
+    of("ann", "Later");
+    send(&broker, "Later/s", r#"{"of":"later"}"#);
+    next(&mut watcher);
+    send(&broker, "Former/s", r#"{"of":"nobody"}"#);
+    next(&mut watcher);
+    let written = |of: &str| {
+        std::fs::read_to_string(broker.data().join(format!("files/default/{of}/logs/s.csv"))).unwrap()
+    };
+    assert_eq!(written("users/ann"), "of\nlater\n");
+    assert_eq!(written("nobody"), "of\nnobody\nnobody\n");
+}
+
 /// Keys that `root`, or another user, has put there for routes of his own.
 #[test]
 fn nobody_shows_the_certificate_of_another_user() {

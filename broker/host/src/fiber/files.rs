@@ -170,6 +170,9 @@ impl Host for FiberState {
 fn granted_folder(state: &FiberState, name: &str, capability: Capability) -> Result<RouteFolder, FileError> {
     let unknown = || FileError::Denied(format!("there is no folder '{name}'"));
     let folder = state.folders.get(name).ok_or_else(unknown)?;
+    if folder.account != state.grants.acting.now().account {
+        return Err(FileError::Other("the folder was that of a user who is removed".to_owned()));
+    }
     let (may, what) = if capability == Capability::WriteFile {
         (folder.may_write, "writing")
     } else {

@@ -41,6 +41,8 @@ pub struct RouteFolder {
     pub may_write: bool,
     /// Bytes that stay free on the disk.
     pub reserve_bytes: u64,
+    /// Account for which the route acted when the folder was looked up, 0 for nobody: it may be another user's when that one is removed, and is refused then.
+    pub account: u64,
 }
 
 /// An open file.
@@ -363,6 +365,7 @@ mod tests {
 
     fn folder(root: &Path) -> RouteFolder {
         RouteFolder {
+            account: 0,
             named: "logs/x".to_owned(),
             root: root.to_owned(),
             below: "logs/x".to_owned(),

@@ -27,6 +27,7 @@ impl Guest {
     async fn with((may_read, may_write): (bool, bool)) -> Guest {
         let root = tempfile::tempdir().unwrap();
         let folder = RouteFolder {
+            account: 0,
             named: "logs".to_owned(),
             root: root.path().to_owned(),
             below: "logs".to_owned(),

@@ -36,6 +36,7 @@ impl Disk {
     /// `folder`, as it is granted; and `DENIED`, which never is.
     pub(crate) fn folders(&self, grants: &Grants) -> Arc<HashMap<String, RouteFolder>> {
         let folder = |named: &str| RouteFolder {
+            account: 0,
             named: named.to_owned(),
             root: self.root(),
             below: named.to_owned(),

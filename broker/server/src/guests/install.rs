@@ -375,9 +375,14 @@ impl Guests {
         }
     }
 
-    /// Takes the owner off the definitions of `user`, so that they do not belong to the next user of that name.
+    /// Takes the owner off the definitions of `user`, so that they do not belong to the next user of that name. His routes are reopened, as what they were opened with
+    /// was his.
     pub(crate) fn disown(&self, user: &str) {
-        self.registry.read().of_owner(user).for_each(|definition| definition.disown());
+        let definitions: Vec<_> = self.registry.read().of_owner(user).cloned().collect();
+        definitions.iter().for_each(|definition| definition.disown());
+        let routes = self.routes.read();
+        let of_user = definitions.iter().filter_map(|definition| routes.get(&definition.id));
+        of_user.for_each(|route| route.reopen());
     }
 
     /// Arms definitions that waited for a script, or makes those that call it wait.

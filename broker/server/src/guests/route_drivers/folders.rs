@@ -52,8 +52,10 @@ pub(crate) enum NoFolder {
 pub(super) struct Site {
     /// Folders below which routes have theirs; without any they have them below `own`.
     pub(super) roots: Vec<PathBuf>,
-    /// Folder of the tenant, in the data directory.
+    /// Folder of the owner, in the data directory.
     pub(super) own: PathBuf,
+    /// Account of the owner; 0 of nobody.
+    pub(super) account: u64,
     pub(super) data_directory: PathBuf,
     /// Whether the owner may know where the data directory is.
     pub(super) is_of_administrator: bool,
@@ -72,6 +74,7 @@ impl Site {
         Self {
             roots: config.routes.file_roots.iter().map(Into::into).collect(),
             own: of_owner(&of_tenant, owner),
+            account: owner.map_or(0, |owner| owner.account),
             data_directory: config.data.path.clone(),
             is_of_administrator,
             reserve_bytes: config.limits.disk_reserve_bytes,
@@ -187,7 +190,9 @@ pub(super) fn folders(
         }
         site.check(&root)?;
         let reserve_bytes = site.reserve_at(&root);
-        folders.insert(name, RouteFolder { named: value, root, below, may_read, may_write, reserve_bytes });
+        let account = site.account;
+        let folder = RouteFolder { named: value, root, below, may_read, may_write, reserve_bytes, account };
+        folders.insert(name, folder);
     }
     Ok(folders)
 }
@@ -294,7 +299,7 @@ mod tests {
         }
         let own = data_directory.join("files/default");
         let roots = vec![place.join("srv"), place.join("more")];
-        Site { roots, own, data_directory, is_of_administrator: true, reserve_bytes: 7 }
+        Site { roots, own, account: 0, data_directory, is_of_administrator: true, reserve_bytes: 7 }
     }
 
     #[test]

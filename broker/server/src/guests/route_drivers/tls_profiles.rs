@@ -529,6 +529,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         std::fs::create_dir(place.path().join("data")).unwrap();
         let site = |root: &Path| Site {
+            account: 0,
             roots: vec![root.to_owned()],
             own: place.path().join("data/files/default"),
             data_directory: place.path().join("data"),
