@@ -70,7 +70,7 @@ pub(crate) fn backup(args: &BackupArgs) -> anyhow::Result<Exit> {
     let mut client = connect_as_root(&args.connect)?;
     let reply = export_to(&args.file, |out| download(args, &mut client, out))?;
     client.disconnect()?;
-    output::line(&if args.json { format!("{reply:#}") } else { args.told(&reply) })?;
+    output::tell(&if args.json { format!("{reply:#}") } else { args.told(&reply) })?;
     Ok(Exit::Success)
 }
 

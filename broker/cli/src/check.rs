@@ -49,9 +49,9 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Exit> {
         compiled.refuse_routes(|route| modules.refusal(route))?;
         has_errors |= !compiled.succeeded();
         if args.json {
-            compiled.to_json().try_for_each(|object| output::line(&object.to_string()))?;
+            compiled.to_json().try_for_each(|object| output::tell(&object.to_string()))?;
         } else {
-            output::line(&coloured(&pasteable(&compiled.to_text()), Paint::of_stdout()))?;
+            output::tell(&coloured(&pasteable(&compiled.to_text()), Paint::of_stdout()))?;
         }
     }
     Ok(if has_errors { Exit::Failure } else { Exit::Success })

@@ -160,7 +160,7 @@ pub(crate) fn cmd(
     };
     let is_done = reply.get("success").and_then(Value::as_bool).unwrap_or(false);
     let text = if args.json { format!("{reply:#}") } else { args.render(&reply) };
-    output::line(text.trim_end())?;
+    output::tell(text.trim_end())?;
     Ok(if is_done { Exit::Success } else { Exit::Failure })
 }
 
@@ -553,7 +553,7 @@ pub(crate) fn asked(client: &mut Client, command: &str, timeout: f64) -> anyhow:
     if reply.get("success").and_then(Value::as_bool) == Some(true) {
         return Ok(Ok(reply));
     }
-    output::line(render_reply(&reply).trim_end())?;
+    output::tell(render_reply(&reply).trim_end())?;
     Ok(Err(Exit::Failure))
 }
 

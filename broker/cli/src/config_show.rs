@@ -127,7 +127,7 @@ pub(crate) fn config(args: &ConfigArgs) -> anyhow::Result<Exit> {
 fn show(args: &ShowArgs) -> anyhow::Result<Exit> {
     let config = args.place.load(Vec::new())?;
     let text = if args.json { as_json(&config, args.origin) } else { as_text(&config, args.origin) };
-    output::line(&text)?;
+    output::tell(&text)?;
     Ok(Exit::Success)
 }
 
@@ -160,7 +160,7 @@ fn check(place: &PlaceArgs) -> anyhow::Result<Exit> {
     let file = sources.file.as_ref().map(|file| file.path.display().to_string());
     let (mistakes, refused) = all_wrong(&sources);
     for Mistake { line, error } in &mistakes {
-        output::line(&match (line, &file) {
+        output::tell(&match (line, &file) {
             // The place stands in front already.
             (Some(line), Some(file)) => {
                 let text = error.to_string();
@@ -172,7 +172,7 @@ fn check(place: &PlaceArgs) -> anyhow::Result<Exit> {
     }
     let config = Config::without_mistakes(&sources);
     for found in &refused {
-        output::line(&placed(&config, found))?;
+        output::tell(&placed(&config, found))?;
     }
     if let Some(found) = preflight::warned(&config) {
         output::note(&format!("warning: {}", placed(&config, &found)));
@@ -183,7 +183,7 @@ fn check(place: &PlaceArgs) -> anyhow::Result<Exit> {
     if let Some(fault) = LocalZone::of_process().fault {
         output::note(&format!("warning: {fault}: timers go by UTC"));
     }
-    output::line(&match (file, default_path(&Surroundings::of_process())) {
+    output::tell(&match (file, default_path(&Surroundings::of_process())) {
         (Some(file), _) => format!("{file}: ok"),
         (None, Some(path)) => format!("ok; there is no configuration file {}", path.display()),
         (None, None) => {

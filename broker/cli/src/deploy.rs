@@ -143,7 +143,7 @@ fn project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit> {
         let Some(reply) = sent else { return Ok(Exit::NoBroker) };
         if !is_plan && changes_nothing && is_success(&reply) && reply["warnings"].is_null() {
             let name = printable(name.trim_matches('"'));
-            output::line(&format!("project '{name}' is loaded as it was: nothing has changed"))?;
+            output::tell(&format!("project '{name}' is loaded as it was: nothing has changed"))?;
             return Ok(Exit::Success);
         }
         if !is_plan || !is_success(&reply) {
@@ -167,7 +167,7 @@ fn project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit> {
 /// Ends a dry run with what would be asked about.
 fn told_of_concern(args: &DeployArgs, plan: &Value) -> anyhow::Result<Exit> {
     if let Some(concern) = plan::concern(plan, !args.replace) {
-        output::line(&format!("{concern} This is asked about, or needs --yes"))?;
+        output::tell(&format!("{concern} This is asked about, or needs --yes"))?;
     }
     Ok(Exit::Success)
 }
@@ -208,7 +208,7 @@ fn file(broker: &mut Broker, args: &DeployArgs, commands: &[AddCommand]) -> anyh
         plan::show(&plan, args.diff || args.dry_run)?;
     }
     if args.dry_run {
-        of_projects.iter().try_for_each(|told| output::line(told))?;
+        of_projects.iter().try_for_each(|told| output::tell(told))?;
         return told_of_concern(args, &plan);
     }
     if !is_agreed_to(args, &plan)? {
@@ -231,7 +231,7 @@ fn add_all(broker: &mut Broker, commands: &[AddCommand], mut takes_over: bool) -
             let Some(reply) = broker.send(&command.to_text(takes_over))? else {
                 return Ok(Exit::NoBroker);
             };
-            output::line(render_reply_about(&reply, command.place()).trim_end())?;
+            output::tell(render_reply_about(&reply, command.place()).trim_end())?;
             if is_success(&reply) {
                 break;
             }
@@ -273,6 +273,6 @@ fn is_success(reply: &Value) -> bool {
 }
 
 fn shown(reply: &Value) -> anyhow::Result<Exit> {
-    output::line(render_reply(reply).trim_end())?;
+    output::tell(render_reply(reply).trim_end())?;
     Ok(if is_success(reply) { Exit::Success } else { Exit::Failure })
 }

@@ -52,14 +52,14 @@ pub(crate) fn fmt(args: &FmtArgs) -> anyhow::Result<Exit> {
         };
         if args.check {
             if formatted != source {
-                output::line(&format!("{} is not formatted", path.display()))?;
+                output::tell(&format!("{} is not formatted", path.display()))?;
                 exit = Exit::Failure;
             }
         } else if path.as_os_str() == "-" {
             output::bytes(formatted.as_bytes())?;
         } else if formatted != source {
             replace(path, &formatted).with_context(|| format!("cannot write {}", path.display()))?;
-            output::line(&format!("{} is formatted now", path.display()))?;
+            output::tell(&format!("{} is formatted now", path.display()))?;
         }
     }
     Ok(exit)

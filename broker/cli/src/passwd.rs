@@ -35,7 +35,7 @@ pub(crate) fn passwd(args: &PasswdArgs) -> anyhow::Result<Exit> {
     let config = args.place.load(Vec::new())?;
     let password = args.password()?;
     change_password(&config, &args.user, &password)?;
-    output::line(&format!("The password of {} in {} is changed.", args.user, config.data.path.display()))?;
+    output::tell(&format!("The password of {} in {} is changed.", args.user, config.data.path.display()))?;
     Ok(Exit::Success)
 }
 

@@ -76,7 +76,7 @@ pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<Exit> {
     };
     let is_accepted = reply.get("success").and_then(Value::as_bool) == Some(true);
     if !(args.json && is_accepted) {
-        output::line(&told(&reply, args.json))?;
+        output::tell(&told(&reply, args.json))?;
     }
     if !is_accepted {
         return Ok(Exit::Failure);
@@ -132,7 +132,7 @@ fn report(connect: &ConnectArgs, timeout: Duration, as_json: bool) -> anyhow::Re
             // After a restore that failed the login would be good as before.
             Err(error) if matches!(error.downcast_ref(), Some(ClientError::Refused { .. })) => {
                 let message = "restored; users and passwords are those of the backup";
-                output::line(&told(&json!({"success": true, "message": message}), as_json))?;
+                output::tell(&told(&json!({"success": true, "message": message}), as_json))?;
                 return Ok(Exit::Success);
             }
             Err(error) if Instant::now() >= deadline => {
@@ -144,7 +144,7 @@ fn report(connect: &ConnectArgs, timeout: Duration, as_json: bool) -> anyhow::Re
     let reply = exchange(&mut client, "-restoreBackup", &random_text(12)?, timeout)?;
     client.disconnect()?;
     let reply = reply.context("the broker is back and does not tell what the restore came to")?;
-    output::line(&told(&reply, as_json))?;
+    output::tell(&told(&reply, as_json))?;
     let is_restored = reply.pointer("/data/state").and_then(Value::as_str) == Some("restored");
     Ok(if is_restored { Exit::Success } else { Exit::Failure })
 }

@@ -53,17 +53,17 @@ pub(crate) fn rollback(args: &RollbackArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::NoBroker);
     };
     if !is_success(&told) {
-        output::line(render_reply(&told).trim_end())?;
+        output::tell(render_reply(&told).trim_end())?;
         return Ok(Exit::Failure);
     }
     if is_loaded(&told) {
         plan::show(&told, true)?;
     } else {
-        output::line("the project is not loaded: nothing that runs changes")?;
+        output::tell("the project is not loaded: nothing that runs changes")?;
     }
     if args.dry_run {
         if let Some(concern) = plan::concern(&told, !args.replace) {
-            output::line(&format!("{concern} This is asked about, or needs --yes"))?;
+            output::tell(&format!("{concern} This is asked about, or needs --yes"))?;
         }
         return Ok(Exit::Success);
     }
@@ -72,7 +72,7 @@ pub(crate) fn rollback(args: &RollbackArgs) -> anyhow::Result<Exit> {
     }
     let Some(reply) = sent(&mut client, &command, timeout)? else { return Ok(Exit::NoBroker) };
     client.disconnect()?;
-    output::line(render_reply(&reply).trim_end())?;
+    output::tell(render_reply(&reply).trim_end())?;
     Ok(if is_success(&reply) { Exit::Success } else { Exit::Failure })
 }
 

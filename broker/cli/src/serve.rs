@@ -72,11 +72,11 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     let server = Server::start(&config)?;
     let signals = Signals::catch()?;
     for (name, address) in server.addresses() {
-        output::line(&format!("listening {name} {address}"))?;
+        output::tell(&format!("listening {name} {address}"))?;
     }
-    output::line(&format!("{is_new}data in {data}"))?;
+    output::tell(&format!("{is_new}data in {data}"))?;
     if let Some(password) = new_password.filter(|password| server.is_password_of_root(password)) {
-        output::line(&format!("password of root (shown only now): {}", password.reveal()))?;
+        output::tell(&format!("password of root (shown only now): {}", password.reveal()))?;
     }
     if let Some(given) = config.initial_root_password.as_ref().filter(|_| !args.secure)
         && !server.is_password_of_root(given)
@@ -86,9 +86,9 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
         );
     }
     if let Some(advice) = server.advice() {
-        output::line(advice)?;
+        output::tell(advice)?;
     }
-    output::line("ready")?;
+    output::tell("ready")?;
     let reload = Arc::new(Reload::new(args.clone(), config));
     server.wait(signals, &|| Reload::look_aside(&reload))?;
     Ok(Exit::Success)

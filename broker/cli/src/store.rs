@@ -138,9 +138,9 @@ fn directory(place: &PlaceArgs) -> anyhow::Result<PathBuf> {
 
 fn stats(directory: &Path) -> anyhow::Result<Exit> {
     let stats = Store::stats(directory)?;
-    output::line(&format!("file     {} bytes, {} on the disk", stats.file_bytes, stats.disk_bytes))?;
-    output::line(&format!("schema   {}", schema(directory)?))?;
-    output::line(tables(&stats.tables).trim_end())?;
+    output::tell(&format!("file     {} bytes, {} on the disk", stats.file_bytes, stats.disk_bytes))?;
+    output::tell(&format!("schema   {}", schema(directory)?))?;
+    output::tell(tables(&stats.tables).trim_end())?;
     Ok(Exit::Success)
 }
 
@@ -163,33 +163,33 @@ fn tables(sizes: &[TableSize]) -> String {
 fn check(directory: &Path) -> anyhow::Result<Exit> {
     let damaged = Store::check(directory)?;
     for corruption in &damaged {
-        output::line(&format!("damaged: {corruption}"))?;
+        output::tell(&format!("damaged: {corruption}"))?;
     }
     if !damaged.is_empty() {
         return Ok(Exit::Failure);
     }
     list(&Store::quarantined(directory)?)?;
-    output::line(&format!("schema {}", schema(directory)?))?;
-    output::line("no damage found")?;
+    output::tell(&format!("schema {}", schema(directory)?))?;
+    output::tell("no damage found")?;
     Ok(Exit::Success)
 }
 
 fn quarantine(args: &QuarantineArgs) -> anyhow::Result<Exit> {
     let directory = directory(&args.place)?;
     if args.forget {
-        output::line(&format!("{} rows removed", Store::forget_quarantined(&directory)?))?;
+        output::tell(&format!("{} rows removed", Store::forget_quarantined(&directory)?))?;
         return Ok(Exit::Success);
     }
     let rows = Store::quarantine(&directory)?;
     list(&rows)?;
-    output::line(&format!("schema {}", schema(&directory)?))?;
-    output::line(&format!("{} rows are put aside", rows.len()))?;
+    output::tell(&format!("schema {}", schema(&directory)?))?;
+    output::tell(&format!("{} rows are put aside", rows.len()))?;
     Ok(Exit::Success)
 }
 
 fn list(rows: &[QuarantineRow]) -> anyhow::Result<()> {
     for row in rows {
-        output::line(&format!("put aside: {row}"))?;
+        output::tell(&format!("put aside: {row}"))?;
     }
     Ok(())
 }
@@ -198,7 +198,7 @@ fn compact(directory: &Path) -> anyhow::Result<Exit> {
     let before = Store::stats(directory)?.file_bytes;
     Store::compact(directory)?;
     let after = Store::stats(directory)?.file_bytes;
-    output::line(&format!("{before} bytes before, {after} now"))?;
+    output::tell(&format!("{before} bytes before, {after} now"))?;
     Ok(Exit::Success)
 }
 
@@ -257,7 +257,7 @@ fn import(args: &ImportArgs) -> anyhow::Result<Exit> {
         import_file(&directory, &args.file)
             .with_context(|| format!("cannot import {}", args.file.display()))?
     };
-    output::line(tables(&sizes).trim_end())?;
+    output::tell(tables(&sizes).trim_end())?;
     let has_secrets = sizes.iter().any(|table| table.name == "secrets" && table.rows > 0);
     if has_secrets && !directory.join(SECRET_KEY).exists() && std::env::var_os("LOTMQ_SECRET_KEY").is_none() {
         output::note(&format!(

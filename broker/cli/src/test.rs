@@ -52,7 +52,7 @@ pub(crate) fn test(args: &TestArgs) -> anyhow::Result<Exit> {
             }
         }
     }
-    output::line(&format!("{passed} passed, {failed} failed"))?;
+    output::tell(&format!("{passed} passed, {failed} failed"))?;
     if passed + failed == 0 && !args.name.is_empty() {
         output::error(&format!("no case has '{}' in its name", args.name));
         return Ok(Exit::Failure);

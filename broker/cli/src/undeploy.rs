@@ -59,7 +59,7 @@ pub(crate) fn undeploy(args: &UndeployArgs) -> anyhow::Result<Exit> {
         output::error(&format!("no reply within {} s", args.timeout));
         return Ok(Exit::NoBroker);
     };
-    output::line(render_reply(&reply).trim_end())?;
+    output::tell(render_reply(&reply).trim_end())?;
     Ok(if reply["success"] == true { Exit::Success } else { Exit::Failure })
 }
 
@@ -76,10 +76,10 @@ fn show_what_goes(client: &mut Client, project: &str, timeout: Duration) -> anyh
     }
     for row in rows {
         let text = |key: &str| printable(row[key].as_str().unwrap_or_default());
-        output::line(&format!("- {:<6} {:<24} {}", text("type"), text("name"), text("origin")))?;
+        output::tell(&format!("- {:<6} {:<24} {}", text("type"), text("name"), text("origin")))?;
     }
     if let Some(concern) = concern(client, Some(project), timeout)? {
-        output::line(&format!("{concern} This is asked about, or needs --yes"))?;
+        output::tell(&format!("{concern} This is asked about, or needs --yes"))?;
     }
     Ok(Exit::Success)
 }

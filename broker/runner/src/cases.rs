@@ -80,11 +80,11 @@ fn run_all(
         let name = format!("{}: {}", file.display(), case.name);
         if complaints.is_empty() {
             *passed += 1;
-            output::line(&format!("ok    {name}"))?;
+            output::tell(&format!("ok    {name}"))?;
         } else {
             failed += 1;
-            output::line(&format!("FAIL  {name}"))?;
-            complaints.iter().try_for_each(|complaint| output::line(&format!("      {complaint}")))?;
+            output::tell(&format!("FAIL  {name}"))?;
+            complaints.iter().try_for_each(|complaint| output::tell(&format!("      {complaint}")))?;
         }
     }
     Ok(failed)

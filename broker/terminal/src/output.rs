@@ -18,6 +18,14 @@ pub fn line(text: &str) -> Result<(), StdoutError> {
     Ok(stdout.flush()?)
 }
 
+/// The same for a command that is to be carried out, and whose exit code is to say whether it was, when nobody reads what it says about it.
+///
+/// # Errors
+/// When standard output takes no more, but not because its reader has gone.
+pub fn tell(text: &str) -> Result<(), StdoutError> {
+    line(text).or_else(|error| if error.0.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
+}
+
 /// Writes bytes to standard output and flushes them.
 ///
 /// # Errors

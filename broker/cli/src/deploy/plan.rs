@@ -19,7 +19,7 @@ const LISTS: [(&str, char, &str); 5] = [
 /// Prints what would be added, changed, taken over, given back and removed; with what differs in what changes, if that is wanted.
 pub(crate) fn show(reply: &Value, with_differences: bool) -> anyhow::Result<()> {
     let paint = with_differences.then(Paint::of_stdout);
-    lines(reply, paint).iter().try_for_each(|line| output::line(line))?;
+    lines(reply, paint).iter().try_for_each(|line| output::tell(line))?;
     Ok(())
 }
 

@@ -74,7 +74,7 @@ pub(super) fn create(args: &NewArgs) -> anyhow::Result<Exit> {
         write_all(&folder, &contract, str::to_owned)?;
     }
     write(&folder.join(".gitignore"), "/target\n/node_modules\n__pycache__\n")?;
-    output::line(&format!("{}: a guest of type {}", folder.display(), kind.name()))?;
+    output::tell(&format!("{}: a guest of type {}", folder.display(), kind.name()))?;
     if matches!(kind, GuestType::Route | GuestType::Auth) {
         output::note(&format!(
             "world {} may still change: a broker takes its guests only when it was started with LOTMQ_MODULES_ALLOW_UNSTABLE=true",

@@ -335,17 +335,17 @@ fn is_done(reply: &Value) -> bool {
 /// The reply for people: what a module may do, and what that changed.
 pub(super) fn shown(reply: &Value) -> anyhow::Result<Exit> {
     if !is_done(reply) {
-        output::line(render_reply(reply).trim_end())?;
+        output::tell(render_reply(reply).trim_end())?;
         return Ok(Exit::Failure);
     }
     let texts = |value: Option<&Value>| -> String {
         let texts = value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         texts.collect::<Vec<_>>().join(", ")
     };
-    output::line(&pasteable(reply.get("message").and_then(Value::as_str).unwrap_or("done")))?;
+    output::tell(&pasteable(reply.get("message").and_then(Value::as_str).unwrap_or("done")))?;
     let data = reply.get("data");
     let granted = texts(data.and_then(|data| data.get("granted")));
-    output::line(&format!("granted {}", if granted.is_empty() { "nothing" } else { &granted }))?;
+    output::tell(&format!("granted {}", if granted.is_empty() { "nothing" } else { &granted }))?;
     let changes = data.and_then(|data| data.get("changes"));
     let mut is_as_before = changes.is_some();
     for (member, what) in [("asked", "asks for"), ("granted", "is granted")] {
@@ -354,12 +354,12 @@ pub(super) fn shown(reply: &Value) -> anyhow::Result<Exit> {
             let texts = texts(change.and_then(|change| change.get(way)));
             if !texts.is_empty() {
                 is_as_before = false;
-                output::line(&format!("{word} {what} {texts}"))?;
+                output::tell(&format!("{word} {what} {texts}"))?;
             }
         }
     }
     if is_as_before {
-        output::line("it takes the place of the one before, and asks for and is granted the same")?;
+        output::tell("it takes the place of the one before, and asks for and is granted the same")?;
     }
     for warning in reply.get("warnings").and_then(Value::as_array).into_iter().flatten() {
         let text = |name: &str| warning.get(name).and_then(Value::as_str).unwrap_or_default();

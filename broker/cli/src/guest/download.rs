@@ -51,7 +51,7 @@ pub(super) fn download(args: &DownloadArgs) -> anyhow::Result<Exit> {
     let component = match got {
         Got::Component(component) => component,
         Got::Refusal(reply) => {
-            output::line(render_reply(&reply).trim_end())?;
+            output::tell(render_reply(&reply).trim_end())?;
             return Ok(Exit::Failure);
         }
         Got::Nothing => {
@@ -60,7 +60,7 @@ pub(super) fn download(args: &DownloadArgs) -> anyhow::Result<Exit> {
         }
     };
     write(&file, &component)?;
-    output::line(&format!("{}: {} bytes, sha256 {}", file.display(), component.len(), sha256(&component)))?;
+    output::tell(&format!("{}: {} bytes, sha256 {}", file.display(), component.len(), sha256(&component)))?;
     Ok(Exit::Success)
 }
 

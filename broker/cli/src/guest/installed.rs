@@ -165,7 +165,7 @@ pub(super) fn remove(args: &RemoveModuleArgs) -> anyhow::Result<Exit> {
         return message(&reply);
     }
     // The broker names its own option.
-    output::line(render_reply(&reply).trim_end().replace(" -force", " --force").as_str())?;
+    output::tell(render_reply(&reply).trim_end().replace(" -force", " --force").as_str())?;
     Ok(Exit::Failure)
 }
 
@@ -187,7 +187,7 @@ pub(super) fn command(
 
 /// The message of a reply.
 pub(super) fn message(reply: &Value) -> anyhow::Result<Exit> {
-    output::line(&pasteable(reply.get("message").and_then(Value::as_str).unwrap_or("done")))?;
+    output::tell(&pasteable(reply.get("message").and_then(Value::as_str).unwrap_or("done")))?;
     Ok(Exit::Success)
 }
 

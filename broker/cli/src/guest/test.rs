@@ -81,7 +81,7 @@ pub(super) fn test(args: &TestGuestArgs) -> anyhow::Result<Exit> {
     }
     if files.is_empty() {
         verify::tell(&embedding, &guest.component(), &module.component)?;
-        output::line(match has_own_tests {
+        output::tell(match has_own_tests {
             true => "passed: its own tests; there are no cases",
             false => "passed: it is a guest of its type; there are no cases",
         })?;
@@ -133,7 +133,7 @@ fn cases(
         let tested = test_module(embedding, module, (file, args.record), &args.name, &mut passed);
         failed += tested.with_context(|| file.display().to_string())?;
     }
-    output::line(&format!("{passed} passed, {failed} failed"))?;
+    output::tell(&format!("{passed} passed, {failed} failed"))?;
     if passed + failed == 0 && !args.name.is_empty() {
         output::error(&format!("no case has '{}' in its name", args.name));
         return Ok(Exit::Failure);

@@ -36,7 +36,7 @@ pub(super) fn verify(args: &VerifyArgs) -> anyhow::Result<Exit> {
     if !args.json {
         let outline = tell(&embedding, &file, &component)?;
         for import in &outline.imports {
-            output::line(&format!("imports {import}"))?;
+            output::tell(&format!("imports {import}"))?;
         }
         return Ok(Exit::Success);
     }
@@ -46,7 +46,7 @@ pub(super) fn verify(args: &VerifyArgs) -> anyhow::Result<Exit> {
         "asks": outline.request.asks, "furtherExports": outline.further_exports,
         "cannotHave": outline.request.cannot_have,
     });
-    output::line(&told.to_string())?;
+    output::tell(&told.to_string())?;
     Ok(Exit::Success)
 }
 
@@ -65,9 +65,9 @@ fn outlined(embedding: &Embedding, file: &Path, component: &[u8]) -> anyhow::Res
 /// A broker would refuse it.
 pub(super) fn tell(embedding: &Embedding, file: &Path, component: &[u8]) -> anyhow::Result<ComponentOutline> {
     let outline = outlined(embedding, file, component)?;
-    output::line(&format!("{}: {} bytes, sha256 {}", file.display(), component.len(), sha256(component)))?;
-    output::line(&format!("fits world {}", outline.request.world))?;
-    output::line(&asks(&outline.request))?;
+    output::tell(&format!("{}: {} bytes, sha256 {}", file.display(), component.len(), sha256(component)))?;
+    output::tell(&format!("fits world {}", outline.request.world))?;
+    output::tell(&asks(&outline.request))?;
     if matches!(outline.request.world, "route" | "auth") {
         output::note(&format!(
             "world {} may still change: a broker takes it where modules.allow_unstable is set",
