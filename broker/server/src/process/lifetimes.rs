@@ -16,6 +16,9 @@ const NAME: &str = "clock.lifetimes";
 /// Steps of the wall clock from here on are told; smaller ones are those of a clock that is kept right.
 const TOLD_MIN_MS: u64 = 10_000;
 
+/// Times for which the broker was down from here on are told, as they may be those of a wrong clock.
+const DOWN_TOLD_MIN_MS: u64 = 30 * 24 * 3_600_000;
+
 /// Time between two anchors while the store is written to: by so much at most, and what the broker was down, lifetimes become longer when a start finds a wall clock that is
 /// behind.
 const ANCHOR_INTERVAL: Duration = Duration::from_secs(600);
@@ -45,7 +48,12 @@ impl Anchor {
                 "the wall clock is behind that of the last run; lifetimes go on as if it had not passed"
             );
         }
-        self.lifetime_ms.saturating_add(wall_ms.saturating_sub(self.wall_ms))
+        let down_ms = wall_ms.saturating_sub(self.wall_ms);
+        if down_ms >= DOWN_TOLD_MIN_MS {
+            let days = down_ms / (24 * 3_600_000);
+            warn!(days, "by the wall clock the broker was down for so long: sessions, messages and what waits for routes end now whose time was over by then");
+        }
+        self.lifetime_ms.saturating_add(down_ms)
     }
 
     fn now(clock: &dyn Clock) -> Self {
