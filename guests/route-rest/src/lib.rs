@@ -103,7 +103,12 @@ fn deliver(config: &Config, delivery: &Delivery) -> Result<(), Failure> {
 
 /// Asks the server, and publishes what it answers.
 fn ask(config: &Asking, call: &Call, delivery: &Delivery) -> Result<(), Failure> {
-    let response = asked(config, call, delivery)?.accepted()?;
+    let response = asked(config, call, delivery)?;
+    // It is so for every message, until the login is another one.
+    if let status @ (401 | 407) = response.status {
+        return Err(Failure::Reconnect(format!("the server answered {status}: it does not take the login")));
+    }
+    let response = response.accepted()?;
     let Some(topic) = call.answer.as_ref().map(|topic| topic.filled(delivery)) else { return Ok(()) };
     let (qos, retain) = call.publishing;
     publish(Arrival { topic, payload: response.body, qos, retain, properties: None })
