@@ -97,10 +97,9 @@ fn part(body: &Body, delivery: &Delivery) -> Result<SinglePart, String> {
     })
 }
 
-/// A text with the line ends of the network: servers refuse a line feed alone, which has been taken for the end of a mail.
+/// A text with the line ends of the network: servers refuse a line feed or a carriage return alone, either of which has been taken for the end of a mail.
 fn with_line_ends(text: &str) -> String {
-    let lines: Vec<&str> = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).collect();
-    lines.join("\r\n")
+    text.replace("\r\n", "\n").replace('\r', "\n").replace('\n', "\r\n")
 }
 
 fn with_escaped(template: &Template, delivery: &Delivery) -> String {
@@ -209,6 +208,11 @@ mod tests {
         assert!(!text.contains("\nBcc"), "{text}");
         assert!(text.contains("<p>&lt;b&gt;&amp;&lt;/b&gt;</p>"), "{text}");
         assert!(text.contains("Content-Type: text/html"), "{text}");
+    }
+
+    #[test]
+    fn every_line_end_is_one_of_the_network() {
+        assert_eq!(with_line_ends("a\r\nb\nc\r.\rRSET\r"), "a\r\nb\r\nc\r\n.\r\nRSET\r\n");
     }
 
     #[test]
