@@ -24,6 +24,8 @@ const ORIGIN_LITERAL: u8 = 0;
 const ORIGIN_DATA: u8 = 1;
 /// Data that nobody has yet looked at: perhaps not UTF-8.
 const ORIGIN_RAW: u8 = 2;
+/// Data that was a string in JSON.
+const ORIGIN_QUOTED: u8 = 3;
 
 /// A value in memory.
 #[derive(Clone, Copy)]
@@ -162,6 +164,7 @@ impl Cell {
     fn text(&mut self) -> Value {
         let origin = match self.origin {
             ORIGIN_LITERAL => Origin::Literal,
+            ORIGIN_QUOTED => Origin::Quoted,
             ORIGIN_RAW => {
                 let bytes = bytes_of(self.bits);
                 let text = text_of(bytes);
@@ -188,6 +191,7 @@ impl From<Value> for Ref {
             Value::Double(number) => (tag::DOUBLE, 0, number.to_bits()),
             Value::Text(content, Origin::Literal) => text(tag::TEXT, ORIGIN_LITERAL, content),
             Value::Text(content, Origin::Data) => text(tag::TEXT, ORIGIN_DATA, content),
+            Value::Text(content, Origin::Quoted) => text(tag::TEXT, ORIGIN_QUOTED, content),
             Value::Json(content) => text(tag::JSON, 0, content),
             Value::Bytes(bytes) => (tag::BYTES, 0, pair(bytes)),
             Value::Time(ms) => (tag::TIME, 0, ms as u64),

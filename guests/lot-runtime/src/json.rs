@@ -63,7 +63,7 @@ pub fn count(text: &str) -> usize {
 /// The value of a text that the scanner accepted, without surrounding space.
 fn value_of(text: &'static str) -> Value {
     match text.as_bytes().first() {
-        Some(b'"') => Value::Text(unquoted(text), Origin::Data),
+        Some(b'"') => Value::Text(unquoted(text), Origin::Quoted),
         Some(b'{' | b'[') => Value::Json(compacted(text)),
         Some(b't') => Value::Bool(true),
         Some(b'f') => Value::Bool(false),
@@ -111,8 +111,8 @@ mod tests {
         for (text, expected) in [
             ("5", Some(Value::Int(5))),
             (" 2.50 ", Some(Value::Double(2.5))),
-            ("\"a\\u00e9\\n\"", Some(Value::data("aé\n"))),
-            ("\"\\ud83d\\ude00\"", Some(Value::data("😀"))),
+            ("\"a\\u00e9\\n\"", Some(Value::Text("aé\n", Origin::Quoted))),
+            ("\"\\ud83d\\ude00\"", Some(Value::Text("😀", Origin::Quoted))),
             ("true", Some(Value::Bool(true))),
             ("null", Some(Value::Null)),
             ("[ 1 , \"a b\" , {\"x y\" : [ ] } ]", Some(Value::Json("[1,\"a b\",{\"x y\":[]}]"))),

@@ -4,14 +4,14 @@ use crate::json::{append_quoted, append_value, leaves_of, members};
 use crate::number;
 use crate::value::{Origin, Value, keep};
 
-/// The value of a field whose definition names no type (§15): numbers and truth values where the text looks like one.
+/// The value of a field whose definition names no type (§15): numbers and truth values where the text looks like one and was no string in JSON.
 pub fn inferred(value: Value) -> Value {
-    let Value::Text(text, _) = value else { return value };
+    let Value::Text(text, Origin::Literal | Origin::Data) = value else { return value };
     match text.trim() {
         "true" | "True" | "TRUE" => Value::Bool(true),
         "false" | "False" | "FALSE" => Value::Bool(false),
         // A text that is not a number is quoted whatever it came from.
-        _ => number::parse(text).map_or(Value::Text(text, Origin::Literal), Value::from),
+        _ => number::reading(text).map_or(Value::Text(text, Origin::Literal), Value::from),
     }
 }
 

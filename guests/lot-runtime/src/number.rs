@@ -51,6 +51,27 @@ pub fn parse(text: &str) -> Option<Number> {
     text.parse::<f64>().ok().map(Number::Double)
 }
 
+/// The number that a text from outside stands for where JSON is built of it. `None` also of what loses something as a number, as names do that look like one: leading
+/// zeros, a `+`, digits beyond those that a floating-point number has, and what is greater than any.
+pub fn reading(text: &str) -> Option<Number> {
+    let digits = text.trim_ascii().trim_start_matches('-').as_bytes();
+    if matches!(digits, [b'0', b'0'..=b'9', ..] | [b'+', ..]) {
+        return None;
+    }
+    let number = parse(text)?;
+    let is_exact = |number: f64| {
+        let mantissa = digits.iter().take_while(|byte| !matches!(byte, b'e' | b'E'));
+        number.is_finite() && mantissa.filter(|byte| byte.is_ascii_digit()).count() <= READING_DIGITS_MAX
+    };
+    match number {
+        Number::Int(_) => Some(number),
+        Number::Double(double) => is_exact(double).then_some(number),
+    }
+}
+
+/// Digits of a floating-point number, of which sensors write too many.
+const READING_DIGITS_MAX: usize = 19;
+
 /// 1 to 18 digits, which always fit.
 fn parse_short_int(digits: &[u8]) -> Option<i64> {
     if digits.is_empty() || digits.len() > 18 {

@@ -1,30 +1,30 @@
 //! Text transforms (§5.3): REPLACE, TRIM, SPLIT, FILTER … CSV, UPPER, LOWER.
 
 use crate::json::append_quoted;
-use crate::value::{Origin, Value, keep};
+use crate::value::{Value, keep};
 
 /// `REPLACE a WITH b IN source`: every occurrence; an empty `a` leaves the source.
 pub fn replace(pattern: Value, replacement: Value, source: Value) -> Value {
-    let (pattern, source) = (pattern.text(), source.text());
-    if pattern.is_empty() || !source.contains(pattern) {
-        return Value::Text(source, Origin::Data);
+    let (pattern, text) = (pattern.text(), source.text());
+    if pattern.is_empty() || !text.contains(pattern) {
+        return source.made(text);
     }
-    Value::data(source.replace(pattern, replacement.text()))
+    source.made(keep(text.replace(pattern, replacement.text())))
 }
 
 /// `TRIM x`: without the white space (Unicode) at both ends.
 pub fn trim(value: Value) -> Value {
-    Value::Text(value.text().trim(), Origin::Data)
+    value.made(value.text().trim())
 }
 
 /// `UPPER(x)`.
 pub fn upper(value: Value) -> Value {
-    Value::data(value.text().to_uppercase())
+    value.made(keep(value.text().to_uppercase()))
 }
 
 /// `LOWER(x)`.
 pub fn lower(value: Value) -> Value {
-    Value::data(value.text().to_lowercase())
+    value.made(keep(value.text().to_lowercase()))
 }
 
 /// `SPLIT x USING separator`: the pieces as JSON array of texts.
@@ -47,7 +47,7 @@ pub fn piece(value: Value, separator: Value, position: i64) -> Value {
     };
     pieces(value.text(), separator.text())
         .nth(skipped)
-        .map_or(Value::Empty, |text| Value::Text(text, Origin::Data))
+        .map_or(Value::Empty, |piece| value.made(piece))
 }
 
 /// An empty separator separates nothing.

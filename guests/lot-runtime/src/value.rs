@@ -11,8 +11,10 @@ use crate::time;
 pub enum Origin {
     /// A literal of the program, the result of a concatenation, or a cast to STRING.
     Literal,
-    /// Data: payloads, last values, JSON scalars, environment, results of calls and transforms.
+    /// Data: payloads, last values, environment, results of calls and transforms.
     Data,
+    /// Data that was a string in JSON, and so is one again in JSON that is built of it.
+    Quoted,
 }
 
 /// A value of a LoT program.
@@ -42,6 +44,14 @@ impl Value {
     /// A text that counts as data.
     pub fn data(text: impl Into<String>) -> Self {
         Value::Text(keep(text.into()), Origin::Data)
+    }
+
+    /// A text that was made of this value's: data, and still a string where that was one in JSON.
+    pub fn made(self, text: &'static str) -> Self {
+        match self {
+            Value::Text(_, Origin::Quoted) => Value::Text(text, Origin::Quoted),
+            _ => Value::Text(text, Origin::Data),
+        }
     }
 
     /// A text that counts as a literal.

@@ -18,17 +18,17 @@ pub fn fill(skeleton: &str, values: &[Value]) -> Value {
     Value::Json(keep(out))
 }
 
-/// Appends a value as JSON: numbers, truth values and JSON as they are, data that is numeric as a number (OD-23), other
-/// texts quoted, Empty and Null as `null`.
+/// Appends a value as JSON: numbers, truth values and JSON as they are, data that is a [reading](number::reading) as a number (OD-23), other
+/// texts and what was a string in JSON quoted, Empty and Null as `null`.
 pub fn append_value(out: &mut String, value: Value) {
     match value {
         Value::Empty | Value::Null => out.push_str("null"),
         Value::Bool(_) | Value::Int(_) | Value::Double(_) | Value::Json(_) => value.append_text(out),
-        Value::Text(text, Origin::Data) => match number::parse(text) {
+        Value::Text(text, Origin::Data) => match number::reading(text) {
             Some(number) => Value::from(number).append_text(out),
             None => append_quoted(out, text),
         },
-        Value::Text(_, Origin::Literal) | Value::Bytes(_) | Value::Time(_) => {
+        Value::Text(_, Origin::Literal | Origin::Quoted) | Value::Bytes(_) | Value::Time(_) => {
             append_quoted(out, value.text())
         }
     }
@@ -76,7 +76,11 @@ mod tests {
             (Value::Null, "null"),
             (Value::Empty, "null"),
             (Value::Json("[1]"), "[1]"),
-            (Value::data("0042"), "42"),
+            (Value::data("42"), "42"),
+            (Value::data("0042"), "\"0042\""),
+            (Value::data("+49"), "\"+49\""),
+            (Value::data("12E4567"), "\"12E4567\""),
+            (Value::Text("4006381333931", Origin::Quoted), "\"4006381333931\""),
             (Value::data("x"), "\"x\""),
             (Value::literal("7"), "\"7\""),
             (Value::data("a\"b\\\n\u{1}é"), "\"a\\\"b\\\\\\n\\u0001é\""),

@@ -217,20 +217,21 @@ fn leading_index(path: &str) -> Option<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::Origin;
 
     #[test]
     fn paths_lead_to_members() {
         let document = r#"{"a":{"b":1.5,"l":[4,5,{"n":"x"}]},"a.b":"dotted","z":null,"e":"","m":[[1,2],[3]], "k\"q":7, "\u0064x":8, "":{"k":9}}"#;
         for (path, expected) in [
-            ("a.b", Value::data("dotted")),
+            ("a.b", Value::Text("dotted", Origin::Quoted)),
             ("a.l[1]", Value::Int(5)),
             ("a.l.1", Value::Int(5)),
-            ("a.l[2].n", Value::data("x")),
+            ("a.l[2].n", Value::Text("x", Origin::Quoted)),
             ("a.l[3]", Value::Null),
             ("a.l", Value::Json(r#"[4,5,{"n":"x"}]"#)),
             ("m[0][1]", Value::Int(2)),
             ("z", Value::Null),
-            ("e", Value::data("")),
+            ("e", Value::Text("", Origin::Quoted)),
             ("a.none", Value::Null),
             ("none", Value::Null),
             ("a.l.n", Value::Null),
