@@ -2,6 +2,7 @@
 
 use crate::arithmetic::operand;
 use crate::json;
+use crate::list;
 use crate::number::Number;
 use crate::value::Value;
 
@@ -69,7 +70,7 @@ pub fn square_root(value: Value) -> Value {
     if number < 0.0 { Value::Null } else { Value::Double(number.sqrt()) }
 }
 
-/// `MIN(a, b)`. What is Null or Empty is left out: then the other one as it is.
+/// `MIN(a, b)`. A list stands for its least member. What is Null or Empty is left out: then the other one as it is.
 pub fn minimum(a: Value, b: Value) -> Value {
     pick(a, b, |a, b| a <= b)
 }
@@ -80,6 +81,13 @@ pub fn maximum(a: Value, b: Value) -> Value {
 }
 
 fn pick(a: Value, b: Value, first: fn(f64, f64) -> bool) -> Value {
+    let of_list = |value| match value {
+        Value::Json(text) if text.starts_with('[') => {
+            list::present(value).into_iter().reduce(|a, b| pick(a, b, first)).unwrap_or(Value::Null)
+        }
+        one => one,
+    };
+    let (a, b) = (of_list(a), of_list(b));
     let is_missing = |value| matches!(value, Value::Null | Value::Empty);
     if is_missing(a) {
         return b;
@@ -116,6 +124,9 @@ mod tests {
             (minimum(Value::Int(2), Value::Null), Value::Int(2)),
             (maximum(Value::Empty, Value::Int(-2)), Value::Int(-2)),
             (minimum(Value::Empty, Value::Null), Value::Null),
+            (minimum(Value::Json("[4,\"1.5\",null,6]"), Value::Empty), Value::Double(1.5)),
+            (maximum(Value::Json("[4,5,6]"), Value::Int(7)), Value::Int(7)),
+            (maximum(Value::Json("[]"), Value::Empty), Value::Empty),
         ] {
             assert_eq!(result, expected);
         }

@@ -43,7 +43,7 @@ pub fn mean(list: Value) -> Value {
 }
 
 /// Members that are not Null.
-fn present(list: Value) -> Vec<Value> {
+pub fn present(list: Value) -> Vec<Value> {
     let mut members = members(list);
     members.retain(|member| *member != Value::Null);
     members

@@ -427,6 +427,11 @@ impl Generator<'_> {
             Function::Min | Function::Max => {
                 let of_two = if function == Function::Min { Runtime::Min } else { Runtime::Max };
                 self.fold(of_two, rest);
+                if rest.is_empty() {
+                    // It may be a list.
+                    self.push_constant(&Constant::Empty);
+                    self.runtime(of_two);
+                }
                 self.push_constant(&Constant::Int(1));
                 Runtime::Multiply
             }
