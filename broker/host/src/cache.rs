@@ -65,20 +65,11 @@ impl CodeCache {
     /// Opens a directory that several processes of a user share; `None` where that cannot be, or somebody else may write to it: who can put a key there can put
     /// code there.
     pub(crate) fn open_shared(dir: &Path, engine: &wasmtime::Engine) -> Option<Self> {
-        let opened = fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .and_then(|()| of_us_alone(dir))
-            .map_err(|source| (dir.to_owned(), source))
-            .and_then(|()| Self::open(dir, engine));
-        match opened {
-            Ok(cache) => Some(cache),
-            Err((path, error)) => {
-                tracing::debug!(path = %path.display(), %error, "the shared cache of compiled code is not used");
-                None
-            }
-        }
+        let told = |(path, error): (PathBuf, io::Error)| {
+            tracing::debug!(path = %path.display(), %error, "the shared cache of compiled code is not used");
+        };
+        made_for_us_alone(dir).map_err(|source| (dir.to_owned(), source)).map_err(told).ok()?;
+        Self::open(dir, engine).map_err(told).ok()
     }
 
     /// Compiled code of a component, if it is there and ours.
@@ -153,6 +144,17 @@ impl CodeCache {
         hash.update(wasm);
         hash.finalize().into()
     }
+}
+
+/// The directory of a user for compiled code as [`EngineOptions::cache_dir`](crate::EngineOptions::cache_dir) of a tool that he calls, made when it is missing. `None` where somebody
+/// else can change what is in it, as in the home of a user from which `root` has called the tool, or where it cannot be made.
+pub fn own_cache_dir(dir: Option<PathBuf>) -> Option<PathBuf> {
+    dir.filter(|dir| made_for_us_alone(dir).is_ok())
+}
+
+fn made_for_us_alone(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    of_us_alone(dir)
 }
 
 /// Checks that nobody else can change what is in a directory: it is ours, as is its key, and others may not write to it, nor put another one in its place.

@@ -6,7 +6,7 @@ use lot_to_wasm::Entity;
 use lotmq_config::{Config, ConfigError, DataDirectory, Sources, Surroundings};
 use lotmq_definitions::OnExisting;
 use lotmq_host::python::Python;
-use lotmq_host::{Engine, EngineOptions};
+use lotmq_host::{Engine, EngineOptions, own_cache_dir};
 
 use super::error::refused;
 use super::module::{self, outline};
@@ -33,16 +33,15 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// An engine that has native code of its own parts alone in common with other processes, and a configuration in which definitions may do everything and read the variables of this process.
+    /// An engine whose native code the user keeps for the next process, and a configuration in which definitions may do everything and read the variables of this process.
     ///
     /// # Errors
     /// When there is no room for guests.
     pub fn new() -> Result<Self, EmbeddedError> {
-        let engine = Engine::new(&EngineOptions {
-            instances_max: INSTANCES_MAX,
-            shared_cache_dir: Surroundings::of_process().user_cache(),
-            ..lot_engine()
-        })?;
+        let options = EngineOptions { instances_max: INSTANCES_MAX, ..lot_engine() };
+        let kept = EngineOptions { cache_dir: own_cache_dir(Surroundings::of_process().user_cache()), ..options.clone() };
+        // A directory that cannot be written costs time at the next start, nothing else.
+        let engine = Engine::new(&kept).or_else(|_| Engine::new(&options))?;
         let (permits, route_types) = (CompilePermits::default(), RouteTypes::default());
         let loader = Loader {
             engine: &engine,
