@@ -18,6 +18,9 @@ use tokio::{net::UdpSocket, time::Instant};
 /// Bytes of the longest datagram.
 const DATAGRAM_BYTES_MAX: usize = 65_507;
 
+/// Bytes that a bound socket is to keep of what comes while its guest does something else.
+const BOUND_UDP_BYTES: usize = 4 << 20;
+
 /// An open socket.
 #[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
 pub struct Udp {
@@ -51,7 +54,7 @@ impl Udp {
     pub(super) async fn bind(endpoint: &Endpoint, dialer: &Dialer) -> Result<Udp, IoError> {
         let address = own_address(endpoint, dialer)?;
         let place = dialer.socket_place()?;
-        let bound = std::net::UdpSocket::bind(address).and_then(asynchronous);
+        let bound = std::net::UdpSocket::bind(address).and_then(roomy).and_then(asynchronous);
         let socket = bound.map_err(|error| not_listening(endpoint, address, &error))?;
         Udp { socket, bound: Some(Arc::clone(&dialer.services)), _place: place }.sendable().await
     }
@@ -120,6 +123,12 @@ fn connected(to: SocketAddr) -> std::io::Result<UdpSocket> {
     let socket = std::net::UdpSocket::bind(any)?;
     socket.connect(to)?;
     asynchronous(socket)
+}
+
+/// A socket that keeps what comes while the guest does something else, as much of it as the system allows.
+fn roomy(socket: std::net::UdpSocket) -> std::io::Result<std::net::UdpSocket> {
+    socket2::SockRef::from(&socket).set_recv_buffer_size(BOUND_UDP_BYTES)?;
+    Ok(socket)
 }
 
 fn asynchronous(socket: std::net::UdpSocket) -> std::io::Result<UdpSocket> {
