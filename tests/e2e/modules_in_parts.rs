@@ -1,4 +1,6 @@
-//! Modules uploaded in parts: out of order, resumed, refused, cancelled; what was installed before is untouched.
+//! Modules uploaded in parts: out of order, resumed, refused, cancelled; what was installed before is untouched. What they leave in memory.
+
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -369,4 +371,88 @@ fn uploads_are_bounded_in_number_and_bytes() {
     let mut chief = Uploader { client: broker.connect(&options), statuses: Vec::new() };
     chief.client.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
     Upload::of(&chief.command(&of_size("s", 67_108_864)));
+}
+
+/// What came of a download in pieces.
+fn downloaded(broker: &Broker, name: &str) -> Vec<u8> {
+    let mut client = broker.connect(&ConnectOptions::v5("download").user("root", "coreflux"));
+    let topic = format!("$SYS/Coreflux/Modules/{name}/download");
+    client.subscribe_to(&format!("{topic}/#"), QoS::AtLeastOnce).unwrap();
+    client.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+    let command = format!("-getModule {name} -requestId d1");
+    client.publish(&Publication::new("$SYS/Coreflux/Command", command).qos(QoS::AtLeastOnce)).unwrap();
+    let mut bytes = Vec::new();
+    loop {
+        let message = client.receive(WAIT_MAX).unwrap().expect("a piece, or the reply");
+        if message.topic.ends_with("/Output") {
+            let reply: Value = serde_json::from_str(&message.text()).unwrap();
+            if reply["requestId"] == "d1" {
+                assert_eq!((&reply["success"], &reply["data"]["bytes"]), (&json!(true), &json!(bytes.len())));
+                return bytes;
+            }
+        } else {
+            bytes.extend_from_slice(&message.payload);
+        }
+    }
+}
+
+#[test]
+fn stored_modules_are_on_the_disk_and_not_in_memory() {
+    const BYTES: usize = 32 << 20;
+    // Of six: some of the store's cache, and what the allocator has kept.
+    const GROWN_MAX: u64 = 3 * BYTES as u64;
+    let mut broker = broker();
+    let mut uploader = Uploader::connect(&broker, "uploader");
+    let before = broker.resident_bytes();
+    let version = |number: u8| {
+        let mut bytes = padded(BYTES);
+        *bytes.last_mut().unwrap() = number;
+        bytes
+    };
+    for number in 0..6 {
+        let bytes = version(number);
+        let name = ["a", "b", "c"][usize::from(number) / 2];
+        let upload =
+            uploader.begin(&format!("{name} -world action -on raw/{name} -grantAll -replace"), &bytes);
+        uploader.parts(&upload, &bytes, 0..upload.parts);
+        let done = uploader.reply();
+        assert_eq!(
+            (&done["success"], &done["data"]["sha256"]),
+            (&json!(true), &json!(digest(&bytes))),
+            "{done}"
+        );
+    }
+    let grown = |broker: &Broker| {
+        let deadline = Instant::now() + WAIT_MAX;
+        let mut grown = broker.resident_bytes().saturating_sub(before);
+        while grown > GROWN_MAX && Instant::now() < deadline {
+            std::thread::yield_now();
+            grown = broker.resident_bytes().saturating_sub(before);
+        }
+        grown
+    };
+    let uploaded = grown(&broker);
+    assert!(uploaded < GROWN_MAX, "{uploaded} bytes more");
+    broker.kill();
+    broker.start_again();
+    let restarted = grown(&broker);
+    println!("{} KiB more once all are there, {} KiB after a restart", uploaded >> 10, restarted >> 10);
+    assert!(restarted < GROWN_MAX, "{restarted} bytes more after a restart");
+
+    // They are read when somebody wants them.
+    let back = broker.command_ok("-rollbackModule b");
+    assert_eq!(back.data()["sha256"], digest(&version(2)));
+    assert_eq!(back.data()["former"]["sha256"], digest(&version(3)));
+    assert!(downloaded(&broker, "b") == version(2));
+    broker.command_ok("-grantModule b -grant write:more");
+    broker.command_ok("-removeModule a");
+    broker.kill();
+    broker.start_again();
+    assert!(downloaded(&broker, "b") == version(2) && downloaded(&broker, "c") == version(5));
+    let info = broker.command_ok("-moduleInfo b");
+    assert_eq!(info.data()["former"]["sha256"], digest(&version(3)));
+    assert!(info.data()["granted"].as_array().unwrap().contains(&json!("write:more")), "{}", info.data());
+    assert_eq!(broker.command("-getModule a").code(), "MODULE_NOT_FOUND");
+    let last = grown(&broker);
+    assert!(last < GROWN_MAX, "{last} bytes more after downloads");
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use lotmq_client::{ConnectOptions, Publication, QoS};
+use lotmq_store::SCHEMA_VERSION;
 use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually};
 use redb::TableDefinition;
 
@@ -114,8 +115,10 @@ fn an_upgrade_is_taken_back_by_the_backup_that_was_made_before() {
 
     let refused = options().data(&data).fail();
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
-    let reason = "has schema version 9, this program knows versions up to 2: a newer lotmq has written it";
-    assert!(refused.stderr.contains(reason) && refused.stderr.contains("lotmq.redb"), "{refused:?}");
+    let reason = format!(
+        "has schema version 9, this program knows versions up to {SCHEMA_VERSION}: a newer lotmq has written it"
+    );
+    assert!(refused.stderr.contains(&reason) && refused.stderr.contains("lotmq.redb"), "{refused:?}");
     assert!(fs::read(data.join("lotmq.redb")).unwrap() == newer, "nothing was changed in it");
 
     let aside = folder.path().join("lotmq.newer");

@@ -14,6 +14,7 @@ pub mod codes;
 pub(crate) mod command;
 pub(crate) mod command_queue;
 mod command_text;
+pub(crate) mod components;
 pub(crate) mod denials;
 pub(crate) mod exposure;
 mod hooks;

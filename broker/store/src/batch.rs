@@ -14,9 +14,9 @@ use zeroize::Zeroizing;
 use crate::limits::{BATCH_ROOM_BYTES_MAX, BODY_INLINE_BYTES_MAX};
 use crate::log::record::{Body, Delivery, MessageRef, Records, encode_body};
 use crate::table::{
-    ArchiveRow, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow, RetainedRow, Row,
-    SessionRow, SettingRow, SubscriptionRow, Table, TenantRow, UserRow, definition_key, module_key,
-    named_key, seal, subscription_key,
+    ArchiveRow, ComponentHash, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow,
+    RetainedRow, Row, SessionRow, SettingRow, SubscriptionRow, Table, TenantRow, UserRow, definition_key,
+    module_key, named_key, seal, subscription_key,
 };
 use crate::{MessageId, SessionId, TenantId};
 
@@ -137,9 +137,17 @@ pub enum Op<'a> {
         /// Its name.
         name: &'a str,
     },
-    /// Creates or replaces a module.
-    PutModule(&'a ModuleRow),
-    /// Removes a module, or the version before it.
+    /// Creates or replaces a module, or the version before it, with its component.
+    PutModule {
+        /// What is known of it.
+        row: &'a ModuleRow,
+        /// Its bytes.
+        component: Bytes,
+    },
+    /// Changes what is known of a module, or makes one the version before another: its component is there, of a module of the same tenant. Nothing where it is not, as it was
+    /// lost with the batch that had it.
+    ChangeModule(&'a ModuleRow),
+    /// Removes a module, or the version before it. A component that no module of the tenant has any more goes with it.
     DeleteModule {
         /// The tenant.
         tenant: TenantId,
@@ -240,16 +248,66 @@ pub enum Op<'a> {
 /// A change of a table other than the log.
 #[derive(Debug)]
 pub(crate) enum RowChange {
-    Put { table: Table, key: Vec<u8>, value: Vec<u8> },
-    Delete { table: Table, key: Vec<u8> },
-    PutSession { session: SessionId, key: Vec<u8>, value: Vec<u8> },
-    DeleteSession { session: SessionId, key: Vec<u8> },
-    PutRetained { key: Vec<u8>, value: Vec<u8>, version: u64 },
-    DeleteRetained { key: Vec<u8>, version: u64 },
-    PutSecret { tenant: TenantId, name: String, value: Zeroizing<Vec<u8>> },
-    PutPayload { message: MessageId, body: Vec<u8> },
-    PutAudit { tenant: TenantId, number: u64, at_ms: u64, digest: [u8; 32], text: String },
-    DeleteAudit { tenant: TenantId, from: u64, below: u64 },
+    Put {
+        table: Table,
+        key: Vec<u8>,
+        value: Vec<u8>,
+    },
+    Delete {
+        table: Table,
+        key: Vec<u8>,
+    },
+    PutSession {
+        session: SessionId,
+        key: Vec<u8>,
+        value: Vec<u8>,
+    },
+    DeleteSession {
+        session: SessionId,
+        key: Vec<u8>,
+    },
+    /// With its component where that may not be there.
+    PutModule {
+        tenant: TenantId,
+        hash: ComponentHash,
+        key: Vec<u8>,
+        value: Vec<u8>,
+        component: Option<Bytes>,
+    },
+    DeleteModule {
+        tenant: TenantId,
+        key: Vec<u8>,
+    },
+    PutRetained {
+        key: Vec<u8>,
+        value: Vec<u8>,
+        version: u64,
+    },
+    DeleteRetained {
+        key: Vec<u8>,
+        version: u64,
+    },
+    PutSecret {
+        tenant: TenantId,
+        name: String,
+        value: Zeroizing<Vec<u8>>,
+    },
+    PutPayload {
+        message: MessageId,
+        body: Vec<u8>,
+    },
+    PutAudit {
+        tenant: TenantId,
+        number: u64,
+        at_ms: u64,
+        digest: [u8; 32],
+        text: String,
+    },
+    DeleteAudit {
+        tenant: TenantId,
+        from: u64,
+        below: u64,
+    },
 }
 
 /// Operations that are committed together.
@@ -353,9 +411,11 @@ impl Batch {
             Op::DeleteDefinition { tenant, kind, name } => {
                 self.delete(Table::Definitions, definition_key(tenant, kind, name));
             }
-            Op::PutModule(row) => self.put(row),
+            Op::PutModule { row, component } => self.put_module(row, Some(component)),
+            Op::ChangeModule(row) => self.put_module(row, None),
             Op::DeleteModule { tenant, name, is_former } => {
-                self.delete(Table::Modules, module_key(tenant, name, is_former));
+                let key = module_key(tenant, name, is_former);
+                self.change(key.len(), RowChange::DeleteModule { tenant, key });
             }
             Op::PutProject { row, archive } => {
                 self.put(row);
@@ -383,11 +443,8 @@ impl Batch {
             }
             Op::PutTenant(row) => self.put(row),
             Op::DeleteTenant(id) => self.delete(Table::Tenants, id.0.to_be_bytes().to_vec()),
-            Op::PutMeta(row) => {
-                if !row.name.starts_with("store.") {
-                    self.put(row);
-                }
-            }
+            Op::PutMeta(row) if row.name.starts_with("store.") => {}
+            Op::PutMeta(row) => self.put(row),
         }
     }
 
@@ -413,6 +470,14 @@ impl Batch {
         let key = row.key();
         let value = seal(&key, row);
         self.change(key.len() + value.len(), RowChange::PutSession { session: row.id, key, value });
+    }
+
+    fn put_module(&mut self, row: &ModuleRow, component: Option<Bytes>) {
+        let key = row.key();
+        let value = seal(&key, row);
+        let bytes = key.len() + value.len() + component.as_ref().map_or(0, Bytes::len);
+        let (tenant, hash) = (row.tenant, row.hash);
+        self.change(bytes, RowChange::PutModule { tenant, hash, key, value, component });
     }
 
     fn put_retained(&mut self, row: &RetainedRow) {

@@ -2,6 +2,7 @@
 
 use redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _};
 
+use crate::component;
 use crate::error::Corruption;
 use crate::load;
 use crate::load_error::{LoadError, contained, from_redb};
@@ -20,6 +21,10 @@ pub(crate) fn load_contents(database: &Database) -> Result<(), LoadError> {
 pub(crate) fn contents(database: &Database, found: &mut Vec<Corruption>) -> Result<(), LoadError> {
     let transaction = database.begin_read().map_err(from_redb)?;
     rows(&transaction, found)?;
+    match contained(|| component::look(&transaction)) {
+        Ok(modules) => found.extend(modules.damaged.into_iter().map(|(_, corruption)| corruption)),
+        Err(error) => note(found, error)?,
+    }
     let log = contained(|| {
         let (sessions, _) = load::checked_rows::<SessionRow>(&transaction)?;
         let sessions: Vec<_> = sessions.iter().map(|session| session.id).collect();

@@ -12,8 +12,9 @@ use crate::log::index::LogIndex;
 use crate::log::record::{Body, Deliveries, Record, decode_body, frames};
 use crate::log::replay::NoPages;
 use crate::table::{
-    ArchiveRow, AuditRow, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow,
-    RetainedRow, Row, SecretRow, SessionRow, SettingRow, SubscriptionRow, TenantRow, UserRow, read, seal,
+    ArchiveRow, AuditRow, ComponentRow, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow,
+    ProjectRow, RetainedRow, Row, SecretRow, SessionRow, SettingRow, SubscriptionRow, TenantRow, UserRow,
+    read, seal,
 };
 
 /// Sessions 1 to this many exist in [`fuzz_log`]; records of others are of sessions that are gone.
@@ -76,6 +77,7 @@ pub fn fuzz_row(bytes: &[u8]) {
     row::<KeepRow>(key, body);
     row::<DefinitionRow>(key, body);
     row::<ModuleRow>(key, body);
+    row::<ComponentRow>(key, body);
     row::<ProjectRow>(key, body);
     row::<ArchiveRow>(key, body);
     row::<SettingRow>(key, body);
@@ -87,6 +89,9 @@ pub fn fuzz_row(bytes: &[u8]) {
 
 fn row<R: Row + PartialEq + Debug>(key: &[u8], body: &[u8]) {
     let _ = read::<R>(key, body);
+    for version in 1..R::VERSION {
+        let _ = R::decode(&mut Decoder::new(key, "key"), version, &mut Decoder::new(body, "body"));
+    }
     let (mut key, mut body) = (Decoder::new(key, "key"), Decoder::new(body, "body"));
     let Ok(row) = R::decode(&mut key, R::VERSION, &mut body) else { return };
     if !key.is_empty() || !body.is_empty() {

@@ -4,6 +4,7 @@
 //! Invariant: after an error the [`Committer`]'s index may be ahead of the file; it must be loaded anew.
 
 mod cancel;
+mod components;
 mod packer;
 mod tables;
 
@@ -157,9 +158,11 @@ impl Committer {
         let (mut ops, mut place) = (0, 0);
         for batch in batches {
             ops += batch.len();
+            components::bring(batch, &mut tables)?;
             self.write_batch(batch, place, cancelled, &mut packer, &mut tables)?;
             place += batch.records.len();
         }
+        components::sweep(&mut tables)?;
         let late = self.index.early.records();
         packer.write(late.frames(), &mut self.index, &mut tables)?;
         packer.finish(&mut self.index, &mut tables.log)?;
@@ -229,6 +232,10 @@ impl Committer {
                 tables.delete(Table::Sessions, key)?;
                 tables.delete_prefix(Table::Subscriptions, key)
             }
+            RowChange::PutModule { tenant, hash, key, value, component } => {
+                components::put_module((*tenant, hash), (key, value), component.as_deref(), tables)
+            }
+            RowChange::DeleteModule { tenant, key } => components::delete_module(*tenant, key, tables),
             RowChange::PutRetained { key, value, version } => self.put_retained(key, value, *version, tables),
             RowChange::DeleteRetained { key, version } => self.delete_retained(key, *version, tables),
             RowChange::PutSecret { tenant, name, value } => {

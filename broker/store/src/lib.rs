@@ -23,6 +23,7 @@ mod backend;
 mod batch;
 mod check;
 mod clock;
+mod component;
 mod contain;
 mod directory;
 mod encoding;

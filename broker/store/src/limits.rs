@@ -33,6 +33,9 @@ pub(crate) const PAGED_OUT_MIN: usize = if cfg!(test) { 3 } else { 2000 };
 /// Size of one row of table `payloads`, in bytes, fitted to pages like a chunk (the key is 8 bytes longer).
 pub(crate) const PAYLOAD_PART_BYTES_MAX: usize = 16 * 4096 - 24;
 
+/// Bytes of a component in one row of table `components`, fitted to pages likewise: key, checksum and lengths take up to 65 bytes beside them.
+pub(crate) const COMPONENT_PART_BYTES: usize = 16 * 4096 - 96;
+
 /// Least free space at the first start, in bytes. Below it [`Store::open`](crate::Store::open) refuses before it touches a file.
 pub(crate) const FREE_BYTES_AT_START_MIN: u64 = 16 * 1024 * 1024;
 

@@ -27,7 +27,7 @@ pub struct Recovered {
     pub keeps: Vec<KeepRow>,
     /// Definitions by tenant and load order.
     pub definitions: Vec<DefinitionRow>,
-    /// Modules by tenant and load order.
+    /// Modules by tenant and load order; their components are read when they are wanted, with [`Snapshot::component`](crate::Snapshot::component).
     pub modules: Vec<ModuleRow>,
     /// Projects; their files are read when they are wanted, with [`Snapshot::archive`](crate::Snapshot::archive).
     pub projects: Vec<ProjectRow>,

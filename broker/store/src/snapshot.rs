@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use redb::ReadTransaction;
 
 use crate::TenantId;
+use crate::component;
 use crate::error::{CommitError, SnapshotError};
 use crate::export::{self, TableSize};
 use crate::load;
@@ -68,6 +70,27 @@ impl Snapshot {
         let key = named_key(tenant, name);
         let row = self.read(|transaction| load::row::<ArchiveRow>(transaction, &key))?;
         Ok(row.map(|row| row.bytes))
+    }
+
+    /// The component of a module, by the [hash](crate::ModuleRow::hash) in its row; `None` when no module of the tenant has it.
+    ///
+    /// # Errors
+    /// See [`SnapshotError`].
+    pub fn component(&self, tenant: TenantId, hash: &[u8; 32]) -> Result<Option<Bytes>, SnapshotError> {
+        self.read(|transaction| component::whole(transaction, tenant, hash))
+    }
+
+    /// The bytes in a range of a component, as many as it has of them.
+    ///
+    /// # Errors
+    /// See [`SnapshotError`].
+    pub fn component_range(
+        &self,
+        tenant: TenantId,
+        hash: &[u8; 32],
+        range: Range<u64>,
+    ) -> Result<Option<Bytes>, SnapshotError> {
+        self.read(|transaction| component::range(transaction, (tenant, hash), range))
     }
 
     /// Reads in the snapshot; nothing that was read after the file was closed is handed on.

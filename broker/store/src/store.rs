@@ -11,15 +11,17 @@ use std::time::Duration;
 use lotmq_histogram::DurationCounts;
 use lotmq_pulse::Pulses;
 use parking_lot::Mutex;
+use redb::ReadableDatabase as _;
 
 use crate::backend::{self, AnyBackend, BackendFactory, Durability, NoNote, NoteFile};
-use crate::batch::Batch;
+use crate::batch::{Batch, Op};
 use crate::clock::Clock;
+use crate::component::{self, Remarkable};
 use crate::directory::{self, DATABASE_FILE, DirectoryLock};
 use crate::error::{CommitErrorKind, Corruption, OpenError, StoreError};
 use crate::file_identity::FileIdentity;
 use crate::group::Committer;
-use crate::limits::{Limits, SILENCE_MAX, SNAPSHOTS_LOST_MAX};
+use crate::limits::{FREE_BYTES_MIN, Limits, SILENCE_MAX, SNAPSHOTS_LOST_MAX};
 use crate::load::{self, Loaded};
 use crate::load_error::{LoadError, contained, from_redb};
 use crate::metrics::{COMMIT_BUCKETS, Metrics};
@@ -32,6 +34,7 @@ use crate::rescue::{self, Consent};
 use crate::secret::{KeySource, SecretCipher};
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
+use crate::table::ModuleRow;
 use crate::trouble::Trouble;
 use crate::writer::{OnCommit, Stepper, Steps, Surroundings, Writer};
 use crate::{Ids, MessageId, SessionId, Ticket};
@@ -101,9 +104,33 @@ pub struct Store {
     pub(crate) cipher: Arc<SecretCipher>,
 }
 
+/// All that was in a file.
+struct LoadedAll {
+    loaded: Loaded,
+    recovered: Recovered,
+    /// Modules with their components in the rows.
+    with_inline: Vec<ModuleRow>,
+}
+
+impl LoadedAll {
+    /// Reads everything, and looks whether the components are whole that stay in the file.
+    fn read(
+        database: redb::Database,
+        is_new: bool,
+        options: &StoreOptions,
+        cipher: &SecretCipher,
+    ) -> Result<Self, LoadError> {
+        let (loaded, recovered) = load::load_all(database, is_new, cipher, options.queues)?;
+        let Remarkable { damaged, with_inline } =
+            component::look(&loaded.database.begin_read().map_err(from_redb)?)?;
+        damaged.into_iter().next().map_or(Ok(()), |(_, corruption)| Err(corruption))?;
+        Ok(Self { loaded, recovered, with_inline })
+    }
+}
+
 /// What a store is made of when its file has been read.
 struct Parts {
-    loaded: (Loaded, Recovered),
+    loaded: LoadedAll,
     cipher: SecretCipher,
     factory: BackendFactory,
     /// Where the file is; `None` when that is not ours to replace.
@@ -120,6 +147,8 @@ struct Assembled {
     writer: Writer,
     /// What the writer gives to be read.
     work: Receiver<Work>,
+    /// Modules with their components in the rows.
+    with_inline: Vec<ModuleRow>,
 }
 
 /// What ends with the writer thread.
@@ -217,7 +246,8 @@ impl Store {
         let loaded = load_from(&options, &factory, &cipher)?;
         let clock = Clock::Given(now);
         let parts = Parts { loaded, cipher, factory, directory: None, place: None, on_commit, clock };
-        let Assembled { mut store, recovered, writer, work } = Self::assemble(&options, parts);
+        let Assembled { mut store, recovered, writer, work, with_inline: _ } =
+            Self::assemble(&options, parts);
         let steps = Steps::new(writer, work);
         let stepper = Stepper::new(&steps);
         store.steps = Some(steps);
@@ -230,7 +260,7 @@ impl Store {
         lock: Option<DirectoryLock>,
         parts: Parts,
     ) -> Result<(Self, Recovered), OpenError> {
-        let Assembled { store, recovered, writer, work } = Self::assemble(options, parts);
+        let Assembled { store, recovered, writer, work, with_inline } = Self::assemble(options, parts);
         let shared = Arc::clone(&store.shared);
         let pulse = options.pulses.add("the store's writer", SILENCE_MAX);
         let reader_pulse = options.pulses.add("the store's reader", SILENCE_MAX);
@@ -243,12 +273,33 @@ impl Store {
             .spawn(move || writer.run(&pulse))
             .map_err(OpenError::Thread)?;
         *store.running.lock() = Some(Running { writer, reader, _lock: lock });
+        store.move_components(&with_inline);
         Ok((store, recovered))
     }
 
+    /// Moves components that an earlier schema has put into the rows of their modules to the table that they have now, one with each commit. Where there is no room for
+    /// that, they stay where they are, and are read there.
+    fn move_components(&self, modules: &[ModuleRow]) {
+        for module in modules {
+            let needed = module.component_bytes.saturating_mul(2).saturating_add(FREE_BYTES_MIN);
+            let free = self.directory.as_deref().and_then(directory::free_bytes);
+            if free.is_some_and(|free| free < needed) {
+                let (name, bytes) = (&module.name, module.component_bytes);
+                tracing::warn!(%name, bytes, free, needed, "component of a module not moved: the disk has no room");
+                continue;
+            }
+            let mut batch = Batch::new();
+            batch.push(Op::ChangeModule(module));
+            if let Err(error) = self.commit(batch) {
+                tracing::warn!(name = module.name, %error, "component of a module not moved");
+                return;
+            }
+        }
+    }
+
     fn assemble(options: &StoreOptions, parts: Parts) -> Assembled {
-        let Parts { loaded: (loaded, recovered), cipher, factory, directory, place, on_commit, clock } =
-            parts;
+        let Parts { loaded, cipher, factory, directory, place, on_commit, clock } = parts;
+        let LoadedAll { loaded, recovered, with_inline } = loaded;
         let limits = &options.limits;
         let next_session_id = loaded.sessions_reserved;
         let cipher = Arc::new(cipher);
@@ -283,7 +334,7 @@ impl Store {
             directory,
             cipher,
         };
-        Assembled { store, recovered, writer, work }
+        Assembled { store, recovered, writer, work, with_inline }
     }
 
     /// Hands a batch over, however much waits already, and returns its ticket; never waits for the disk.
@@ -546,22 +597,22 @@ fn load_file(
     path: &Path,
     factory: &BackendFactory,
     cipher: &SecretCipher,
-) -> Result<(Loaded, Recovered), OpenError> {
+) -> Result<LoadedAll, OpenError> {
     let loaded = contained(|| {
         let before = rescue::header(path).map_err(LoadError::Io);
         let (overlay, pending) =
             Overlay::over(AnyBackend(factory().map_err(LoadError::Io)?)).map_err(LoadError::Io)?;
         let (database, is_new) = load::open_backend(overlay, options.cache_bytes)?;
-        let mut loaded = load::load_all(database, is_new, cipher, options.queues)?;
-        if loaded.0.has_foreign_rows {
+        let mut all = LoadedAll::read(database, is_new, options, cipher)?;
+        if all.loaded.has_foreign_rows {
             // They are removed in place, which pages that are damaged do not stand: those are left behind with the file.
-            loaded.0.database.check_integrity().map_err(from_redb)?;
+            all.loaded.database.check_integrity().map_err(from_redb)?;
         }
         pending.settle().map_err(LoadError::Io)?;
         if rescue::is_undone(&before?, &rescue::header(path).map_err(LoadError::Io)?) {
             tracing::warn!("what was committed last before the crash is not whole and was undone");
         }
-        Ok(loaded)
+        Ok(all)
     });
     loaded.map_err(|error| error.at(path))
 }
@@ -571,10 +622,10 @@ fn load_from(
     options: &StoreOptions,
     factory: &BackendFactory,
     cipher: &SecretCipher,
-) -> Result<(Loaded, Recovered), OpenError> {
+) -> Result<LoadedAll, OpenError> {
     let loaded = contained(|| {
         let (database, is_new) = load::open_database(factory, options.cache_bytes)?;
-        load::load_all(database, is_new, cipher, options.queues)
+        LoadedAll::read(database, is_new, options, cipher)
     });
     loaded.map_err(|error| error.at(&options.path.join(DATABASE_FILE)))
 }

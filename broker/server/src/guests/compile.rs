@@ -123,6 +123,9 @@ pub(crate) enum DeployError {
     Stopping,
     #[error(transparent)]
     Script(#[from] ScriptError),
+    /// The component of a stored module is not to be had.
+    #[error("{0}")]
+    ComponentUnread(String),
 }
 
 impl CompiledDefinition {

@@ -17,7 +17,6 @@ use tracing::{error, warn};
 
 use crate::guests::HasPrograms as _;
 use crate::guests::asset_names::{self, OF_ROUTE};
-use crate::guests::compile::Loader;
 use crate::guests::policies::Policies;
 use crate::guests::route_modules::named;
 use crate::guests::routes::standing::Connection;
@@ -321,7 +320,7 @@ pub(crate) fn as_module(package: &Module, name: &str, instance: &InstanceRecord)
 /// # Errors
 /// [`DeployError`].
 pub(crate) fn compile(
-    loader: Loader<'_>,
+    (tenant, hosting): (&Tenant, &Hosting),
     package: &Module,
     name: &str,
     record: &AssetRecord,
@@ -330,7 +329,7 @@ pub(crate) fn compile(
         Some(instance) => as_module(package, name, instance),
         None => package.clone(),
     };
-    modules::compile(loader, module, &record.policies)
+    modules::compile_stored((tenant, hosting), module, &record.policies)
 }
 
 /// Puts an asset that is a module or an instance of one to work, or in the place of what has its name.
@@ -355,7 +354,7 @@ pub(crate) fn restore(hosting: &Arc<Hosting>) {
             let package = record.instance.as_ref().map(|instance| &instance.package);
             let package = package.and_then(|package| tenant.managed().modules.get(package));
             let Some(package) = package.filter(|_| !is_there) else { continue };
-            let compiled = compile(hosting.loader(), &package, &name, &record);
+            let compiled = compile((tenant, hosting), &package, &name, &record);
             // It is stored already: what installing would write is dropped.
             let armed = compiled.and_then(|compiled| arm(tenant, hosting, compiled, &mut Batch::new()));
             if let Err(reason) = armed {

@@ -1,4 +1,6 @@
-//! Catalog of a tenant's modules: uploaded components, whole, with their options and the version before each. Commands reference §14.
+//! Catalog of a tenant's modules: what is known of uploaded components, with their options, and the version before each. Commands reference §14.
+//!
+//! Their bytes are in the store alone ([`components`](super::components)).
 //!
 //! Not here: what makes them run and stores them ([`modules`](super::modules)), and uploads whose bytes are still coming ([`uploads`](super::uploads)).
 
@@ -7,14 +9,13 @@ pub(crate) mod grants;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use lotmq_definitions::Owner;
 use lotmq_host::{Capability, World};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use grants::{GrantSet, NamedGrant};
+use grants::{GrantSet, ModuleManifest, NamedGrant};
 
 /// Options of an upload; stored as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +58,26 @@ pub(crate) fn default_topics() -> GrantSet {
     grants::of_topics([&"#".to_owned()])
 }
 
+/// What a component says of itself in its manifest.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Said {
+    /// What it asks for; `None` without a manifest.
+    pub(crate) asked: Option<GrantSet>,
+    /// What it is for, for people.
+    pub(crate) description: String,
+    /// JSON Schema of its configuration.
+    pub(crate) configuration: Option<Value>,
+}
+
+impl Said {
+    /// Reads the manifest of a component. One that cannot be used says nothing: an older broker took it without looking.
+    pub(crate) fn of(component: &[u8]) -> Self {
+        let Some(manifest) = grants::manifest(component).ok().flatten() else { return Self::default() };
+        let ModuleManifest { asks, description, configuration } = manifest;
+        Self { asked: Some(asks.into_iter().collect()), description, configuration }
+    }
+}
+
 /// Installed module.
 #[derive(Clone, Debug)]
 pub(crate) struct Module {
@@ -64,11 +85,12 @@ pub(crate) struct Module {
     /// `Action`, `Rule`, `Route` or `Auth`.
     pub(crate) world: World,
     pub(crate) options: ModuleOptions,
+    /// SHA-256 of its component.
     pub(crate) hash: [u8; 32],
-    /// Bytes as uploaded.
-    pub(crate) bytes: Bytes,
-    /// What its manifest asks for; `None` without one.
-    pub(crate) asked: Option<GrantSet>,
+    /// Bytes of its component.
+    pub(crate) component_bytes: usize,
+    /// What its component says of itself, once that was compiled; of a version before, since a start, nothing.
+    pub(crate) said: Said,
     pub(crate) owner: Option<Owner>,
     pub(crate) installed_at_ms: u64,
 }
@@ -108,7 +130,7 @@ impl Modules {
     /// Bytes of all modules but the one of this name, versions before them included, each with its owner.
     pub(crate) fn bytes_besides(&self, name: &str) -> Vec<(Option<Owner>, usize)> {
         let others = self.all().into_iter().chain(self.all_former()).filter(|module| *module.name != *name);
-        others.map(|module| (module.owner.clone(), module.bytes.len())).collect()
+        others.map(|module| (module.owner.clone(), module.component_bytes)).collect()
     }
 
     /// Owners of all modules but the one of this name.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use lot_facts::{Facts, Kind, TopicFact, Trigger};
 use lotmq_definitions::{DefinitionKind, Installed, NewDefinition, Origin};
@@ -31,9 +32,10 @@ use crate::guests::route_modules::RouteModule;
 use crate::guests::rules::RuleModuleCode;
 use crate::guests::{self, CompiledDefinition, DeployError, ExecutorCode, Hosting, authority};
 use crate::limits::MODULES_BYTES_MAX;
+use crate::management::components;
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::grants::{self, GrantSet, NamedGrant};
-use crate::management::module_catalog::{Module, ModuleOptions};
+use crate::management::module_catalog::{Module, ModuleOptions, Said};
 use lotmq_core::tenant::Tenant;
 
 use hint::HintRefusal;
@@ -56,6 +58,8 @@ pub(crate) struct InstalledModule {
 /// Module with its native code, which can be installed.
 pub(crate) struct CompiledModule {
     pub(crate) module: Module,
+    /// Bytes of its component, where they are to be stored with it.
+    uploaded: Option<Bytes>,
     definition: CompiledDefinition,
     further_exports: Vec<String>,
     /// Reason why the trigger that its facts name does not start it.
@@ -63,37 +67,63 @@ pub(crate) struct CompiledModule {
 }
 
 impl CompiledModule {
+    /// Has its component stored with it.
+    pub(crate) fn with_uploaded(self, component: Bytes) -> Self {
+        Self { uploaded: Some(component), ..self }
+    }
+
     /// What the registry is told of it, with the code.
     pub(crate) fn into_definition(self) -> CompiledDefinition {
         self.definition
     }
 }
 
-/// Makes native code of a module, within policies.
+/// Makes native code of a module that is stored, within policies.
+///
+/// # Errors
+/// [`DeployError`].
+pub(crate) fn compile_stored(
+    (tenant, hosting): (&Tenant, &Hosting),
+    module: Module,
+    policies: &Policies,
+) -> Result<CompiledModule, DeployError> {
+    let component = components::read(&hosting.store, tenant.id, &module)?;
+    compile(hosting.loader(), module, &component, policies)
+}
+
+/// Makes native code of a module, within policies, and learns what its component says of itself.
 ///
 /// # Errors
 /// [`DeployError`].
 pub(crate) fn compile(
     loader: Loader<'_>,
     module: Module,
+    component: &[u8],
     policies: &Policies,
 ) -> Result<CompiledModule, DeployError> {
+    let module = Module { said: Said::of(component), ..module };
     let granted = module.options.granted();
     let config = module.options.config.as_ref().map(|config| config.to_string().into());
     let grants = policies.grants(grants::for_host(&granted, config));
     let limits = policies.limits(limits(&module));
     if module.world == World::Route {
-        let guest = loader.route_module(&module.bytes, &grants, limits)?;
+        let guest = loader.route_module(component, &grants, limits)?;
         let further_exports = guest.further_exports().to_vec();
         let places = grants::names(&granted, Capability::Connect).map(Into::into).collect();
         let policies = policies.clone();
         let code = RouteModule { guest, grants, places, limits, policies };
         let new = new_definition(&module, Facts::new(Kind::Action, &*module.name));
         let definition = CompiledDefinition::of_route_module(code, new, module.options.is_disabled);
-        return Ok(CompiledModule { module, definition, further_exports, refused_trigger: None });
+        return Ok(CompiledModule {
+            module,
+            uploaded: None,
+            definition,
+            further_exports,
+            refused_trigger: None,
+        });
     }
     if module.world == World::Rule {
-        let guest = loader.rule_module(&module.bytes, &grants, limits)?;
+        let guest = loader.rule_module(component, &grants, limits)?;
         let further_exports = guest.further_exports().to_vec();
         let code = RuleModuleCode { guest, grants, limits };
         let mut facts = Facts::new(Kind::Action, &*module.name);
@@ -101,26 +131,38 @@ pub(crate) fn compile(
         facts.reads = topics(&granted, Capability::ReadTopic);
         let new = new_definition(&module, facts);
         let definition = CompiledDefinition::of_rule_module(code, new, module.options.is_disabled);
-        return Ok(CompiledModule { module, definition, further_exports, refused_trigger: None });
+        return Ok(CompiledModule {
+            module,
+            uploaded: None,
+            definition,
+            further_exports,
+            refused_trigger: None,
+        });
     }
     if module.world == World::Auth {
-        let guest = loader.auth_module(&module.bytes, &grants, limits)?;
+        let guest = loader.auth_module(component, &grants, limits)?;
         let further_exports = guest.further_exports().to_vec();
         let places = grants::names(&granted, Capability::Connect).map(Into::into).collect();
         let code = AuthModuleCode { guest, grants, places, limits };
         let new = new_definition(&module, Facts::new(Kind::Action, &*module.name));
         let definition = CompiledDefinition::of_auth_module(code, new, module.options.is_disabled);
-        return Ok(CompiledModule { module, definition, further_exports, refused_trigger: None });
+        return Ok(CompiledModule {
+            module,
+            uploaded: None,
+            definition,
+            further_exports,
+            refused_trigger: None,
+        });
     }
-    let guest = loader.module(&module.bytes, &grants, limits)?;
+    let guest = loader.module(component, &grants, limits)?;
     let further_exports = guest.further_exports().to_vec();
     let (mut facts, refused_trigger) =
-        facts(&module, guest.imports().iter().any(|it| it.contains("topic-store")));
+        facts(&module, component, guest.imports().iter().any(|it| it.contains("topic-store")));
     let policed = policies.narrow_trigger(&mut facts);
     let new = new_definition(&module, facts);
     let code = ExecutorCode { guest, grants, limits, policed };
     let definition = CompiledDefinition::of_module(code, new, module.options.is_disabled);
-    Ok(CompiledModule { module, definition, further_exports, refused_trigger })
+    Ok(CompiledModule { module, uploaded: None, definition, further_exports, refused_trigger })
 }
 
 /// Installs a module, in the place of the one of its name. What it needs to survive is added to `batch`.
@@ -133,9 +175,13 @@ pub(crate) fn install(
     compiled: CompiledModule,
     batch: &mut Batch,
 ) -> Result<InstalledModule, DeployError> {
-    let CompiledModule { module, definition, further_exports, refused_trigger } = compiled;
+    let CompiledModule { module, uploaded, definition, further_exports, refused_trigger } = compiled;
     let installed = guests::install(tenant, hosting, definition, batch)?;
-    batch.push(Op::PutModule(&row(tenant, &module)));
+    let row = row(tenant, &module);
+    batch.push(match uploaded {
+        Some(component) => Op::PutModule { row: &row, component },
+        None => Op::ChangeModule(&row),
+    });
     let module = Arc::new(module);
     let modules = &tenant.managed().modules;
     let before = modules.get(&module.name);
@@ -156,7 +202,7 @@ pub(crate) fn reconfigure(
 ) -> Result<(), DeployError> {
     let CompiledModule { module, definition, .. } = compiled;
     guests::install(tenant, hosting, definition, batch)?;
-    batch.push(Op::PutModule(&row(tenant, &module)));
+    batch.push(Op::ChangeModule(&row(tenant, &module)));
     tenant.managed().modules.insert(Arc::new(module));
     Ok(())
 }
@@ -165,9 +211,9 @@ pub(crate) fn reconfigure(
 fn keep(tenant: &Tenant, module: &Module, before: Arc<Module>, batch: &mut Batch) -> bool {
     let modules = &tenant.managed().modules;
     let others: usize = modules.bytes_besides(&module.name).iter().map(|(_, bytes)| bytes).sum();
-    let fits = others + module.bytes.len() + before.bytes.len() <= MODULES_BYTES_MAX;
+    let fits = others + module.component_bytes + before.component_bytes <= MODULES_BYTES_MAX;
     if fits {
-        batch.push(Op::PutModule(&ModuleRow { is_former: true, ..row(tenant, &before) }));
+        batch.push(Op::ChangeModule(&ModuleRow { is_former: true, ..row(tenant, &before) }));
     } else {
         batch.push(Op::DeleteModule { tenant: tenant.id, name: &module.name, is_former: true });
     }
@@ -201,7 +247,7 @@ pub(crate) fn switch(
     set_disabled(tenant, hosting, &module.name, is_disabled);
     let options = ModuleOptions { is_disabled, ..module.options.clone() };
     let module = Module { options, ..module.clone() };
-    batch.push(Op::PutModule(&row(tenant, &module)));
+    batch.push(Op::ChangeModule(&row(tenant, &module)));
     tenant.managed().modules.insert(Arc::new(module));
 }
 
@@ -232,7 +278,7 @@ pub(crate) fn store_without_owner(tenant: &Tenant, user: &str, batch: &mut Batch
     let modules = &tenant.managed().modules;
     for (kept, is_former) in [(modules.all(), false), (modules.all_former(), true)] {
         for module in without_owner(kept, user) {
-            batch.push(Op::PutModule(&ModuleRow { is_former, ..row(tenant, &module) }));
+            batch.push(Op::ChangeModule(&ModuleRow { is_former, ..row(tenant, &module) }));
         }
     }
 }
@@ -290,7 +336,7 @@ fn missed(tenant: &Tenant, name: &str) -> u64 {
 
 /// What a module asks for, and could have, of that which was not granted.
 pub(crate) fn not_granted(module: &Module, granted: &GrantSet) -> GrantSet {
-    let asked = module.asked.iter().flatten();
+    let asked = module.said.asked.iter().flatten();
     let missing = asked.filter(|it| grants::is_available(module.world, it) && !grants::covers(granted, it));
     missing.cloned().collect()
 }
@@ -314,7 +360,7 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
         json!({
             "version": former.options.version,
             "sha256": data_encoding::HEXLOWER.encode(&former.hash),
-            "bytes": former.bytes.len(),
+            "bytes": former.component_bytes,
             "installedUtc": crate::process::clock::utc_text(former.installed_at_ms),
         })
     });
@@ -324,14 +370,14 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
         "world": module.world.name(),
         "version": module.options.version,
         "sha256": data_encoding::HEXLOWER.encode(&module.hash),
-        "bytes": module.bytes.len(),
+        "bytes": module.component_bytes,
         "state": state,
         "installedUtc": crate::process::clock::utc_text(module.installed_at_ms),
         "owner": module.owner.as_ref().map(|owner| &*owner.name),
         "usedBy": used_by,
         "former": former,
         "signedBy": module.options.signed_by,
-        "asked": module.asked.clone().unwrap_or_default(),
+        "asked": module.said.asked.clone().unwrap_or_default(),
         "granted": module.options.granted(),
         "notGranted": not_granted(module, &module.options.granted()),
         "calls": calls,
@@ -346,7 +392,7 @@ pub(crate) fn is_under_definitions(row: &ModuleRow) -> bool {
     [World::Route, World::Rule].iter().any(|world| row.world == world.name())
 }
 
-/// Installs the stored modules. One that does not load any more is left out and stays in the store.
+/// Installs the stored modules, whose components are in memory one at a time. One that does not load any more is left out and stays in the store.
 pub(crate) fn restore(hosting: &Arc<Hosting>, rows: Vec<ModuleRow>) {
     let tenants = hosting.tenants.all();
     for row in rows {
@@ -373,9 +419,8 @@ pub(crate) fn restore(hosting: &Arc<Hosting>, rows: Vec<ModuleRow>) {
             world,
             options,
             hash: row.hash,
-            // What it asks for is shown only; an older broker took it without looking.
-            asked: grants::asked(&row.bytes).unwrap_or_default(),
-            bytes: row.bytes.clone(),
+            component_bytes: usize::try_from(row.component_bytes).unwrap_or(usize::MAX),
+            said: Said::default(),
             owner: authority::owner(&tenant.users, &row.owner),
             installed_at_ms: row.changed_at_ms,
         };
@@ -389,7 +434,7 @@ pub(crate) fn restore(hosting: &Arc<Hosting>, rows: Vec<ModuleRow>) {
             is_disabled: module.options.is_disabled || !policies.autostart.0,
             ..module.options.clone()
         };
-        let compiled = compile(hosting.loader(), Module { options, ..module }, &policies);
+        let compiled = compile_stored((tenant, hosting), Module { options, ..module }, &policies);
         match compiled.and_then(|compiled| install(tenant, hosting, compiled, &mut Batch::new())) {
             Ok(InstalledModule { refused_trigger: Some(trigger), .. }) => {
                 warn!(tenant = &*tenant.name, definition = row.name, kind = "module", %trigger, "module is not started by what it names");
@@ -418,7 +463,7 @@ fn row(tenant: &Tenant, module: &Module) -> ModuleRow {
         world: module.world.name().to_owned(),
         options: serde_json::to_string(&module.options).expect("options are strings, numbers and JSON"),
         hash: module.hash,
-        bytes: module.bytes.clone(),
+        component_bytes: module.component_bytes as u64,
         owner: module.owner.as_ref().map(|owner| owner.name.as_ref().to_owned()).unwrap_or_default(),
         origin: "command".to_owned(),
         order: module.installed_at_ms,
@@ -434,7 +479,7 @@ fn topics(granted: &GrantSet, capability: Capability) -> Vec<TopicFact> {
 }
 
 /// Facts for the registry: the trigger, and as topics those that were granted; and why a hinted trigger is not among them.
-fn facts(module: &Module, reads: bool) -> (Facts, Option<HintRefusal>) {
+fn facts(module: &Module, component: &[u8], reads: bool) -> (Facts, Option<HintRefusal>) {
     let options = &module.options;
     let granted = options.granted();
     let mut facts = Facts::new(Kind::Action, &*module.name);
@@ -443,7 +488,7 @@ fn facts(module: &Module, reads: bool) -> (Facts, Option<HintRefusal>) {
         facts.reads = topics(&granted, Capability::ReadTopic);
         facts.keeps.clone_from(&facts.writes);
     }
-    let (hinted, refused) = match options.on.is_empty().then(|| hint::trigger(&module.bytes, &granted)) {
+    let (hinted, refused) = match options.on.is_empty().then(|| hint::trigger(component, &granted)) {
         None => (None, None),
         Some(Ok(hinted)) => (hinted, None),
         Some(Err(refusal)) => (None, Some(refusal)),
@@ -471,8 +516,6 @@ pub(crate) fn limits(module: &Module) -> GuestLimits {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
     #[test]
@@ -503,12 +546,12 @@ mod tests {
             name: "m".into(),
             options,
             hash: [0; 32],
-            bytes: Bytes::new(),
-            asked: None,
+            component_bytes: 0,
+            said: Said::default(),
             owner: None,
             installed_at_ms: 0,
         };
-        let filters = |module: &Module| match facts(module, true).0.trigger {
+        let filters = |module: &Module| match facts(module, &[], true).0.trigger {
             Some(Trigger::Topic { filters }) => filters,
             _ => Vec::new(),
         };
@@ -518,7 +561,7 @@ mod tests {
         assert_eq!(filters(&touched), ["a/#"]);
         let told = module(ModuleOptions { topics, on: vec!["a/in".into()], ..ModuleOptions::default() });
         assert_eq!(filters(&told), ["a/in"]);
-        assert_eq!(facts(&told, true).0.reads, [TopicFact::Pattern("a/#".into())]);
-        assert!(facts(&told, false).0.reads.is_empty());
+        assert_eq!(facts(&told, &[], true).0.reads, [TopicFact::Pattern("a/#".into())]);
+        assert!(facts(&told, &[], false).0.reads.is_empty());
     }
 }

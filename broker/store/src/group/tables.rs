@@ -1,6 +1,6 @@
 //! The tables of a write transaction and what a group does to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use redb::{ReadableTable, WriteTransaction};
 
@@ -10,7 +10,7 @@ use crate::log::page::{self, Entries, MARK_KEY};
 use crate::log::relocate::{ReadChunk, RelocateError};
 use crate::log::replay::page_in;
 use crate::table::{LOG, PAYLOADS, QUEUES, Table, retained, unseal};
-use crate::{MessageId, SessionId};
+use crate::{MessageId, SessionId, TenantId};
 
 pub(super) type LogTable<'t> = redb::Table<'t, u64, &'static [u8]>;
 type RowTable<'t> = redb::Table<'t, &'static [u8], &'static [u8]>;
@@ -76,6 +76,8 @@ pub(super) struct Tables<'t> {
     pub(super) payloads: PayloadTable<'t>,
     pub(super) queues: QueueTable<'t>,
     rows: BTreeMap<Table, RowTable<'t>>,
+    /// Tenants of whose components one may have no module any more.
+    pub(super) less_named: BTreeSet<TenantId>,
 }
 
 impl<'t> Tables<'t> {
@@ -83,7 +85,8 @@ impl<'t> Tables<'t> {
         let log = transaction.open_table(LOG)?;
         let payloads = transaction.open_table(PAYLOADS)?;
         let queues = QueueTable(transaction.open_table(QUEUES)?);
-        Ok(Self { transaction, log, payloads, queues, rows: BTreeMap::new() })
+        let (rows, less_named) = Default::default();
+        Ok(Self { transaction, log, payloads, queues, rows, less_named })
     }
 
     fn table(&mut self, table: Table) -> Result<&mut RowTable<'t>, redb::Error> {
@@ -96,6 +99,38 @@ impl<'t> Tables<'t> {
 
     pub(super) fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), redb::Error> {
         self.table(table)?.insert(key, value)?;
+        Ok(())
+    }
+
+    /// What `look` sees in the row of this key; `None` where there is none.
+    pub(super) fn with_row<T>(
+        &mut self,
+        table: Table,
+        key: &[u8],
+        look: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>, redb::Error> {
+        Ok(self.table(table)?.get(key)?.map(|value| look(value.value())))
+    }
+
+    /// The first key that is this one or behind it.
+    pub(super) fn first_key(&mut self, table: Table, from: &[u8]) -> Result<Option<Vec<u8>>, redb::Error> {
+        let first = self.table(table)?.range(from..)?.next().transpose()?;
+        Ok(first.map(|(key, _)| key.value().to_vec()))
+    }
+
+    /// Visits the rows whose keys begin with `prefix`, while `visit` wants more.
+    pub(super) fn each_with(
+        &mut self,
+        table: Table,
+        prefix: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), redb::Error> {
+        for row in self.table(table)?.range(prefix..)? {
+            let (key, value) = row?;
+            if !key.value().starts_with(prefix) || !visit(key.value(), value.value()) {
+                break;
+            }
+        }
         Ok(())
     }
 
@@ -146,7 +181,7 @@ impl<'t> Tables<'t> {
 }
 
 /// The first key that does not start with the prefix; `None` if there is none.
-fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let last = prefix.iter().rposition(|byte| *byte != 0xff)?;
     let mut end = prefix.get(..=last)?.to_vec();
     *end.last_mut()? += 1;

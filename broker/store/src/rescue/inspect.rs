@@ -5,6 +5,7 @@ use std::fmt;
 
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
 
+use crate::component;
 use crate::encoding::Decoder;
 use crate::error::Corruption;
 use crate::export;
@@ -13,7 +14,7 @@ use crate::load_error::{LoadError, contained};
 use crate::log::chunk::Chunk;
 use crate::log::record::{Body, Record};
 use crate::log::replay;
-use crate::table::{self, LOG, LOG_NAME, PAYLOADS, PAYLOADS_NAME, SessionRow, Table};
+use crate::table::{self, LOG, LOG_NAME, PAYLOADS, PAYLOADS_NAME, Row as _, SessionRow, Table};
 use crate::{MessageId, SessionId};
 
 /// Kinds of definitions and worlds of modules without which less happens, and nothing more is allowed.
@@ -84,6 +85,7 @@ pub(crate) fn inspect(transaction: &ReadTransaction) -> Result<Findings, LoadErr
         rows(transaction, table, &mut findings)?;
     }
     orphans(transaction, &mut findings)?;
+    modules(transaction, &mut findings)?;
     log(transaction, &mut findings)?;
     if let Err(error) = contained(|| queues(transaction, &findings)) {
         let LoadError::Corrupted(corruption) = error else { return Err(error) };
@@ -136,6 +138,7 @@ fn protects(table: Table, key: &[u8], value: &[u8]) -> bool {
         | Table::Subscriptions
         | Table::Retained
         | Table::Keeps
+        | Table::Components
         | Table::Projects
         | Table::Archives
         | Table::Users
@@ -173,6 +176,18 @@ fn orphans(transaction: &ReadTransaction, findings: &mut Findings) -> Result<(),
             let corruption = Table::Subscriptions.corruption(&key, "its session is damaged");
             findings.note(Damage { table: name, key, value, corruption, protects: false });
         }
+    }
+    Ok(())
+}
+
+/// A module whose component is damaged or missing is put aside with it; the parts that are whole stay until a module of the tenant changes.
+fn modules(transaction: &ReadTransaction, findings: &mut Findings) -> Result<(), LoadError> {
+    let table = load::open(transaction, Table::Modules)?;
+    for (module, corruption) in component::look(transaction)?.damaged {
+        let key = module.key();
+        let Some(value) = table.get(key.as_slice())?.map(|value| value.value().to_vec()) else { continue };
+        let protects = protects(Table::Modules, &key, &value);
+        findings.note(Damage { table: Table::Modules.name(), key, value, corruption, protects });
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! when it reads. A row's layout is in the file of its table; a new layout gets a new version byte.
 
 mod audit;
+mod component;
 mod definition;
 mod environment;
 mod keep;
@@ -27,13 +28,14 @@ use redb::TableDefinition;
 use crate::error::Corruption;
 
 pub(crate) use audit::{AuditRow, audit_key};
+pub(crate) use component::{ComponentHash, ComponentRow, component_key, component_of};
 pub use definition::DefinitionRow;
 pub use environment::EnvironmentRow;
 pub use keep::KeepRow;
 pub(crate) use key::{definition_key, named_key, session_key, subscription_key};
 pub use meta::MetaRow;
 pub use module::ModuleRow;
-pub(crate) use module::module_key;
+pub(crate) use module::{inline_component, module_key};
 pub(crate) use project::ArchiveRow;
 pub use project::ProjectRow;
 pub use quarantine::QuarantineRow;
@@ -47,7 +49,7 @@ pub use tenant::TenantRow;
 pub use user::UserRow;
 
 /// Version of the schema that this program writes.
-pub const SCHEMA_VERSION: u64 = 2;
+pub const SCHEMA_VERSION: u64 = 3;
 
 /// The log: number of the first record -> chunk. See `log::chunk`.
 pub(crate) const LOG: TableDefinition<'static, u64, &[u8]> = TableDefinition::new(LOG_NAME);
@@ -110,6 +112,7 @@ tables! {
         Keeps "keeps" Messages since 1,
         Definitions "definitions" Configuration since 1,
         Modules "modules" Configuration since 1,
+        Components "components" Configuration since 3,
         Projects "projects" Configuration since 1,
         Archives "archives" Configuration since 1,
         Users "users" Configuration since 1,
@@ -171,6 +174,7 @@ pub(crate) fn check(table: Table, key: &[u8], value: &[u8]) -> Result<(), Corrup
         Table::Keeps => read::<KeepRow>(key, value).map(drop),
         Table::Definitions => read::<DefinitionRow>(key, value).map(drop),
         Table::Modules => read::<ModuleRow>(key, value).map(drop),
+        Table::Components => read::<ComponentRow>(key, value).map(drop),
         Table::Projects => read::<ProjectRow>(key, value).map(drop),
         Table::Archives => read::<ArchiveRow>(key, value).map(drop),
         Table::Users => read::<UserRow>(key, value).map(drop),

@@ -451,19 +451,20 @@ fn sample_with_queues(ballast: usize) -> (Vec<u8>, Vec<std::ops::Range<usize>>, 
 
 pub(crate) fn large_module(bytes: usize) -> Batch {
     let mut batch = Batch::new();
-    batch.push(Op::PutModule(&ModuleRow {
+    let row = ModuleRow {
         tenant: TenantId::DEFAULT,
         name: "Ballast".into(),
         is_former: false,
         world: "action".into(),
         options: String::new(),
         hash: [0; 32],
-        bytes: vec![1; bytes].into(),
+        component_bytes: bytes as u64,
         owner: String::new(),
         origin: String::new(),
         order: 3,
         changed_at_ms: 0,
-    }));
+    };
+    batch.push(Op::PutModule { row: &row, component: vec![1; bytes].into() });
     batch
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use lotmq_disk::{Call, Disk, Failure, Faults, Planted};
 use lotmq_store::*;
 
+use crate::damage::large_module;
 use crate::support::*;
 
 /// From now on these calls fail, counted from the next one.
@@ -113,6 +114,28 @@ fn a_full_disk_is_named_and_passes_when_there_is_space_again() {
         let (_store, recovered) = open_on(&disk).unwrap();
         check(&recovered, &results, &format!("full from write {first}"));
     }
+}
+
+#[test]
+fn a_module_is_removed_from_a_disk_that_is_full_and_makes_room_for_another() {
+    let disk = Disk::new(0);
+    let (store, _) = open_on(&disk).unwrap();
+    store.commit(large_module(8 << 20)).unwrap();
+    // Some pages, and no component.
+    let bytes_max = disk.written_bytes() + (256 << 10);
+    disk.set_faults(|faults| faults.bytes_max = Some(bytes_max));
+    commit(&store, [Op::DeleteModule { tenant: TenantId::DEFAULT, name: "Ballast", is_former: false }]);
+    // What was removed is free behind the next ones.
+    for number in 0..4 {
+        put_session(&store, 0, &number.to_string());
+    }
+    store.commit(large_module(6 << 20)).unwrap();
+    drop(store);
+    let (store, recovered) = open_on(&disk).unwrap();
+    assert_eq!(recovered.modules.len(), 1);
+    let component =
+        store.snapshot().unwrap().component(TenantId::DEFAULT, &recovered.modules[0].hash).unwrap();
+    assert_eq!(component.map(|bytes| bytes.len()), Some(6 << 20));
 }
 
 #[test]

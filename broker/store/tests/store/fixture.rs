@@ -69,19 +69,20 @@ fn fill_rows(batch: &mut Batch, tenant: TenantId) {
         changed_at_ms: 1_790_000_000_000,
         state: vec![],
     }));
-    batch.push(Op::PutModule(&ModuleRow {
+    let module = ModuleRow {
         tenant,
         name: "Filter".into(),
         is_former: false,
         world: "action".into(),
         options: "{}".into(),
         hash: [3; 32],
-        bytes: Bytes::from_static(b"\0asm"),
+        component_bytes: 4,
         owner: "root".into(),
         origin: "command".into(),
         order: 2,
         changed_at_ms: 1_790_000_000_000,
-    }));
+    };
+    batch.push(Op::PutModule { row: &module, component: Bytes::from_static(b"\0asm") });
     let project = ProjectRow {
         tenant,
         name: "plant".into(),
@@ -163,6 +164,11 @@ pub(crate) fn describe(recovered: &Recovered) -> String {
     format!("{recovered:?}\n{secrets:?}\n{users:?}")
 }
 
+/// The component of the module of the other tenant.
+fn component(store: &Store) -> Bytes {
+    store.snapshot().unwrap().component(TenantId(1), &[3; 32]).unwrap().unwrap()
+}
+
 /// The audit of a tenant.
 pub(crate) fn audit(store: &Store, tenant: TenantId) -> Vec<AuditRecord> {
     let mut records = Vec::new();
@@ -203,12 +209,14 @@ fn a_fixture_of_every_schema_version_opens_with_all_its_contents() {
         let (store, recovered) = open(imported.path());
         assert_eq!(describe(&recovered), as_of(version, &now), "export of schema {version}");
         assert_eq!(audit(&store, TenantId::DEFAULT), audit_now, "export of schema {version}");
+        assert_eq!(component(&store), &b"\0asm"[..], "export of schema {version}");
         let directory = tempfile::tempdir().unwrap();
         std::fs::copy(path(version, "redb"), directory.path().join("lotmq.redb")).unwrap();
         assert_eq!(Store::check(directory.path()).unwrap(), [], "schema {version}");
         let (store, recovered) = open(directory.path());
         assert_eq!(describe(&recovered), as_of(version, &now), "schema {version}");
         assert_eq!(audit(&store, TenantId::DEFAULT), audit_now, "schema {version}");
+        assert_eq!(component(&store), &b"\0asm"[..], "schema {version}");
         let archive = store.snapshot().unwrap().archive(TenantId::DEFAULT, "plant").unwrap();
         assert_eq!(archive.as_deref(), Some(&b"PK"[..]), "schema {version}");
         assert_eq!(recovered.sessions[0].queue[0].packet_id, Some(packet_id(9)));

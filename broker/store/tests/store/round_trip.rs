@@ -53,7 +53,7 @@ fn rows() -> Recovered {
         world: "action".into(),
         options: "{}".into(),
         hash: [8; 32],
-        bytes: Bytes::from(vec![0; 100_000]),
+        component_bytes: 100_000,
         owner: "root".into(),
         origin: "command".into(),
         order: 5,
@@ -90,7 +90,9 @@ fn put_all(batch: &mut Batch, rows: &Recovered) {
     rows.retained.iter().for_each(|row| batch.push(Op::PutRetained(row)));
     rows.keeps.iter().for_each(|row| batch.push(Op::PutKeep(row)));
     rows.definitions.iter().for_each(|row| batch.push(Op::PutDefinition(row)));
-    rows.modules.iter().for_each(|row| batch.push(Op::PutModule(row)));
+    for row in &rows.modules {
+        batch.push(Op::PutModule { row, component: Bytes::from(vec![0; 100_000]) });
+    }
     for row in &rows.projects {
         batch.push(Op::PutProject { row, archive: Bytes::from(vec![7; 300_000]) });
     }
@@ -134,6 +136,8 @@ fn every_row_is_read_back_and_can_be_deleted() {
     assert_eq!(found.projects, rows.projects);
     let archive = |store: &Store| store.snapshot().unwrap().archive(TenantId(3), "plant 2").unwrap();
     assert_eq!(archive(&store).as_deref(), Some(&[7; 300_000][..]));
+    let component = |store: &Store| store.snapshot().unwrap().component(TenantId(3), &[8; 32]).unwrap();
+    assert_eq!(component(&store).as_deref(), Some(&[0; 100_000][..]));
     assert!(found.users == rows.users);
     assert_eq!(found.settings, rows.settings);
     assert_eq!(found.environment, rows.environment);
@@ -143,7 +147,7 @@ fn every_row_is_read_back_and_can_be_deleted() {
     drop(store);
 
     let (store, found) = open(directory.path());
-    assert_eq!(archive(&store), None);
+    assert_eq!((archive(&store), component(&store)), (None, None));
     assert_eq!((found.tenants.len(), found.projects.len()), (1, 0));
     assert!(found.retained.is_empty() && found.keeps.is_empty() && found.definitions.is_empty());
     assert!(found.modules.is_empty() && found.users.is_empty() && found.settings.is_empty());

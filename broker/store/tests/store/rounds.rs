@@ -31,10 +31,37 @@ pub(crate) fn push(batch: &mut Batch, round: u64) {
         keeper: KeeperRow::default(),
     }));
     batch.push(Op::PutSetting(&SettingRow { tenant, name: "round".into(), value }));
+    let component = component(round);
+    batch.push(Op::PutModule { row: &module(round, false), component: component.into() });
+    batch.push(Op::ChangeModule(&module(round.saturating_sub(1), true)));
     if round > QUEUED {
         batch.push(Op::Dequeue { session: id, message: MessageId(round - QUEUED) });
         batch.push(Op::Qos2Released { session: id, packet_id: pid(round - QUEUED) });
     }
+}
+
+/// A module whose version before is that of the round before.
+fn module(round: u64, is_former: bool) -> ModuleRow {
+    let mut hash = [0; 32];
+    hash[..8].copy_from_slice(&round.to_be_bytes());
+    ModuleRow {
+        tenant: TenantId::DEFAULT,
+        name: "m".into(),
+        is_former,
+        world: "action".into(),
+        options: String::new(),
+        hash,
+        component_bytes: component(round).len() as u64,
+        owner: String::new(),
+        origin: String::new(),
+        order: round,
+        changed_at_ms: 0,
+    }
+}
+
+/// Now and then of several parts.
+fn component(round: u64) -> Vec<u8> {
+    vec![round as u8; if round.is_multiple_of(16) { 140_000 } else { 40 }]
 }
 
 /// Everything up to the round that was reported is there, and nothing is there in part.
@@ -42,6 +69,16 @@ pub(crate) fn check(recovered: &Recovered, reported: u64) {
     let round: u64 = recovered.settings[0].value.parse().unwrap();
     assert!(round >= reported, "round {reported} was reported, {round} is the last that is stored");
     assert_eq!(recovered.retained[0].payload, round.to_string());
+    // Opening it has looked whether their components are whole.
+    let modules: Vec<_> = recovered.modules.iter().map(|row| (row.is_former, row)).collect();
+    let before = (round > 1).then(|| module(round - 1, true));
+    let is_expected = |(is_former, row): &(bool, &ModuleRow)| {
+        if *is_former { Some(*row) == before.as_ref() } else { **row == module(round, false) }
+    };
+    assert!(
+        modules.iter().all(is_expected) && modules.iter().any(|(is_former, _)| !is_former),
+        "{modules:?}"
+    );
     let session = &recovered.sessions[0];
     let first = (round + 1).saturating_sub(QUEUED).max(1);
     let queue: Vec<_> = session.queue.iter().map(|delivery| delivery.message.id.0).collect();

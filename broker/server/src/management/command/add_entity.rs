@@ -262,6 +262,7 @@ pub(crate) fn refused(error: DeployError) -> Refusal {
         DeployError::NoModule => "ROUTE_MODULE_UNNAMED",
         DeployError::RouteSettings(_) => "ROUTE_SETTINGS_INVALID",
         DeployError::Stopping => "STOPPING",
+        DeployError::ComponentUnread(_) => "STORE_FAILED",
     };
     let refusal = Refusal::new(code, text);
     match hint {

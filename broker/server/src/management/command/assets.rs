@@ -14,8 +14,9 @@ use lotmq_store::Batch;
 use serde_json::{Value, json};
 
 use super::add_entity::refused;
+use super::modules::compiling::{self, ComponentPlace};
 use super::modules::options::{MODULE_NAME_RULE, is_module_name, may_install};
-use super::modules::{authority, compiling, instances};
+use super::modules::{authority, instances};
 use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, WITHHELD, missing_argument, problem};
 use super::share::check_share;
@@ -214,7 +215,7 @@ fn put(
     let package =
         managed.modules.get(&instance.package).ok_or_else(|| without_module(name, &instance.package))?;
     let of_instance = assets::as_module(&package, name, instance);
-    let compiled = compiling::compile(call, of_instance, record.policies.clone())?;
+    let compiled = compiling::compile(call, (of_instance, ComponentPlace::Stored), record.policies.clone())?;
     let _changes = call.broker.commands.changes.lock();
     call.check_current()?;
     // What was checked without the lock of changes is checked again with it.

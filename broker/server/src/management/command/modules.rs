@@ -21,10 +21,12 @@ use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
 use crate::guests::route_drivers::asset_configuration;
 use crate::limits::{MODULE_GRANTS_MAX, MODULES_BYTES_MAX, MODULES_MAX};
+use crate::management::components;
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::grants::{self, GrantSet};
-use crate::management::module_catalog::{Module, ModuleOptions};
+use crate::management::module_catalog::{Module, ModuleOptions, Said};
 use crate::management::modules::{self, CompiledModule, InstalledModule, signature};
+use compiling::ComponentPlace;
 use options::{
     MODULE_NAME_RULE, ModuleRequest, Replacing, component, granted, is_module_name, may_install, own_tenant,
     read_options, shown, world_of,
@@ -179,14 +181,15 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         world,
         options: asked.options,
         hash,
-        bytes,
-        asked: manifest,
+        component_bytes: bytes.len(),
+        said: Said::default(),
         owner: call.owner(),
         installed_at_ms: call.broker.clock.wall_ms(),
     };
-    check_place(call, (&name, world, module.bytes.len()), asked.replacing)?;
-    let compiled = compiling::compile(call, module, call.tenant.managed().assets.policies(&name))?;
-    let done = install_and_tell(call, compiled, asked.replacing, None)?;
+    check_place(call, (&name, world, module.component_bytes), asked.replacing)?;
+    let of_command = (module, ComponentPlace::Uploaded(bytes));
+    let compiled = compiling::compile(call, of_command, call.tenant.managed().assets.policies(&name))?;
+    let done = install_and_tell(call, (compiled, None), asked.replacing, None)?;
     Ok(asked.warnings.iter().fold(done, |done, (code, warning)| done.with_warning(code, warning)))
 }
 
@@ -235,15 +238,28 @@ fn signed_by(call: &Call<'_>, bytes: &[u8], signature: Option<&str>) -> Result<O
         .map_err(|reason| Refusal::new(reason.code(), reason.to_string()))
 }
 
+/// The same of a module that is stored, whose component is read only where there is a signature to be checked.
+fn stored_signed_by(call: &Call<'_>, module: &Module) -> Result<Option<String>, Refusal> {
+    let signature = module.options.signature.as_deref();
+    if signature.is_none() {
+        return signed_by(call, &[], None);
+    }
+    // One of the few that may be in memory at once.
+    let _permit = call.broker.hosting.compile_permits.permit(module.component_bytes);
+    let (broker, tenant, module) = (Arc::clone(call.broker), call.tenant.id, module.clone());
+    let component = call.aside(move || components::read(&broker.store, tenant, &module))??;
+    signed_by(call, &component, signature)
+}
+
 /// Installs a module and answers with `what` was done with it, where it is not just there or in the place of another, what it is now and what is to be known of it.
 fn install_and_tell(
     call: &mut Call<'_>,
-    compiled: CompiledModule,
+    (compiled, rolled_back): (CompiledModule, Option<&Arc<Module>>),
     replacing: Replacing,
     what: Option<&str>,
 ) -> Result<Done, Refusal> {
     let (name, world) = (Arc::clone(&compiled.module.name), compiled.module.world);
-    let (installed, former) = install(call, compiled, replacing)?;
+    let (installed, former) = install(call, (compiled, rolled_back), replacing)?;
     let what = what.unwrap_or(if former.is_some() { "replaced" } else { "added" });
     let mut done = tell(call, &name, what)?;
     if let Some(former) = former {
@@ -295,22 +311,27 @@ fn changes(call: &Call<'_>, former: &Module) -> Value {
         json!({ "now": after, "added": added, "removed": removed })
     };
     let now = call.tenant.managed().modules.get(&former.name);
-    let of = |module: &Module| (module.asked.clone().unwrap_or_default(), module.options.granted());
+    let of = |module: &Module| (module.said.asked.clone().unwrap_or_default(), module.options.granted());
     let (before, after) = (of(former), now.as_deref().map(of).unwrap_or_default());
     json!({ "asked": change(&before.0, &after.0), "granted": change(&before.1, &after.1) })
 }
 
-/// Installs a module; returns with it the one in whose place it is.
+/// Installs a module, or one that was kept and is rolled back to; returns with it the one in whose place it is.
 fn install(
     call: &mut Call<'_>,
-    compiled: CompiledModule,
+    (compiled, rolled_back): (CompiledModule, Option<&Arc<Module>>),
     replacing: Replacing,
 ) -> Result<(InstalledModule, Option<Arc<Module>>), Refusal> {
     let name = Arc::clone(&compiled.module.name);
     let _changes = call.broker.commands.changes.lock();
     call.check_current()?;
-    let Module { world, bytes, .. } = &compiled.module;
-    let known = check_place(call, (&name, *world, bytes.len()), replacing)?;
+    let Module { world, component_bytes, .. } = &compiled.module;
+    let known = check_place(call, (&name, *world, *component_bytes), replacing)?;
+    let kept = call.tenant.managed().modules.former(&name);
+    if rolled_back.is_some_and(|rolled_back| !kept.is_some_and(|kept| Arc::ptr_eq(&kept, rolled_back))) {
+        let message = format!("Module '{name}' has changed meanwhile. Roll it back again.");
+        return Err(Refusal::new("BUSY", message));
+    }
     if call.job.upload.as_ref().is_some_and(|upload| !upload.ending.installs()) {
         return Err(parts::cancelled(call));
     }
@@ -367,7 +388,7 @@ fn check_place(
         let owners = modules.owners_besides(name).into_iter().map(|owner| (owner, 1));
         check_share(call, ("modules", MODULES_MAX), owners, 1)?;
     }
-    if own.is_none_or(|own| own.bytes.len() < bytes_of_new) {
+    if own.is_none_or(|own| own.component_bytes < bytes_of_new) {
         check_share(call, ("bytes of modules", MODULES_BYTES_MAX), of_others.into_iter(), bytes_of_new)?;
     }
     Ok(known)
@@ -473,9 +494,10 @@ fn rollback(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let former = modules.former(name).ok_or_else(|| {
         Refusal::new("NO_FORMER_VERSION", format!("Module '{name}' has no version before."))
     })?;
-    call.details =
-        Some(json!({ "sha256": data_encoding::HEXLOWER.encode(&former.hash), "bytes": former.bytes.len() }));
-    let signed_by = signed_by(call, &former.bytes, former.options.signature.as_deref())?;
+    call.details = Some(
+        json!({ "sha256": data_encoding::HEXLOWER.encode(&former.hash), "bytes": former.component_bytes }),
+    );
+    let signed_by = stored_signed_by(call, &former)?;
     // What another owner configured is not for whoever rolls back: there may be passwords in it, and the module of his that reads it may tell them.
     let config = former.options.config.clone().filter(|_| authority::is_own(call, &former));
     let what = if config == former.options.config {
@@ -489,8 +511,13 @@ fn rollback(call: &mut Call<'_>) -> Result<Done, Refusal> {
         installed_at_ms: call.broker.clock.wall_ms(),
         ..(*former).clone()
     };
-    let compiled = compiling::compile(call, module, call.tenant.managed().assets.policies(name))?;
-    install_and_tell(call, compiled, Replacing { replaces: true, is_forced: asked.is_forced }, Some(what))
+    let compiled = compiling::compile(
+        call,
+        (module, ComponentPlace::Stored),
+        call.tenant.managed().assets.policies(name),
+    )?;
+    let replacing = Replacing { replaces: true, is_forced: asked.is_forced };
+    install_and_tell(call, (compiled, Some(&former)), replacing, Some(what))
 }
 
 /// Parses the one argument beside the tenant.

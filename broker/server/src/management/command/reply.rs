@@ -8,6 +8,7 @@ use super::verb::Verb;
 use crate::limits::{REPLY_BYTES_MAX, VERB_SHOWN_CHARS_MAX};
 use crate::management::command_queue::aside::ReadAsideError;
 use crate::management::command_text::{ArgumentError, CommandText, MisplacedRequestId};
+use crate::management::components::ComponentUnread;
 use lotmq_core::durable::store_failure::StoreFailure;
 
 /// What stands for a reason that the asker may not know.
@@ -139,6 +140,12 @@ impl From<ArgumentError> for Refusal {
 
 impl From<ReadAsideError> for Refusal {
     fn from(error: ReadAsideError) -> Self {
+        Self::new("STORE_FAILED", error.to_string())
+    }
+}
+
+impl From<ComponentUnread> for Refusal {
+    fn from(error: ComponentUnread) -> Self {
         Self::new("STORE_FAILED", error.to_string())
     }
 }

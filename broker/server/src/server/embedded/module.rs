@@ -169,14 +169,14 @@ impl EmbeddedProgram {
     pub(super) fn of_module(engine: &Engine, module: EmbeddedModule) -> Result<Self, EmbeddedError> {
         let arguments = module.arguments();
         let EmbeddedModule { name, component, .. } = module;
-        let made = local_modules::module(&name, component, arguments);
+        let made = local_modules::module(&name, &component, arguments);
         let (module, mut warnings) = made.map_err(|refusal| refused(&name, &refusal.message))?;
         let (permits, route_types) = (CompilePermits::default(), RouteTypes::default());
         let loader =
             Loader { engine, permits: Some(&permits), route_types: &route_types, has_first_look: false };
         let world = module.world;
-        let compiled =
-            modules::compile(loader, module, &Policies::default()).map_err(|error| refused(&name, &error))?;
+        let compiled = modules::compile(loader, module, &component, &Policies::default())
+            .map_err(|error| refused(&name, &error))?;
         let unheard = compiled.refused_trigger.as_ref();
         warnings.extend(unheard.map(|refusal| format!("it wants to be started by {refusal}")));
         if world == World::Auth {

@@ -9,7 +9,6 @@ use super::told;
 use crate::guests::route_types::{TYPES, connects_with};
 use crate::management::assets::Asset;
 use crate::management::managed::Managing as _;
-use crate::management::module_catalog::grants;
 
 pub(in crate::management::command) static LIST: Verb = Verb {
     name: "list",
@@ -65,13 +64,12 @@ fn available(call: &mut Call<'_>) -> Result<Done, Refusal> {
     });
     let modules = call.tenant.managed().modules.all();
     let uploaded = modules.iter().map(|module| {
-        let manifest = grants::manifest(&module.bytes).ok().flatten();
         json!({
             "package": &*module.name,
             "version": module.options.version,
             "world": module.world.name(),
             "kind": "module",
-            "description": manifest.map(|manifest| manifest.description).unwrap_or_default(),
+            "description": module.said.description,
             "assets": assets(&module.name),
         })
     });

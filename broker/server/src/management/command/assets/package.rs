@@ -11,7 +11,7 @@ use crate::guests::route_drivers::asset_configuration::{self, ANYTHING};
 use crate::guests::route_drivers::type_schema;
 use crate::guests::route_types::TYPES;
 use crate::management::assets::{Asset, AssetKind};
-use crate::management::module_catalog::{Module, grants};
+use crate::management::module_catalog::{Module, Said};
 
 pub(in crate::management::command) static DEFAULT_CONFIG: Verb = Verb {
     name: "assetDefaultConfig",
@@ -64,16 +64,14 @@ pub(in crate::management::command) fn of_module(
     module: &Module,
     definition: &str,
 ) -> PackageText {
-    let manifest = grants::manifest(&module.bytes).ok().flatten();
-    let (description, configuration) =
-        manifest.map(|manifest| (manifest.description, manifest.configuration)).unwrap_or_default();
+    let Said { description, configuration, .. } = &module.said;
     let described = call.tenant.programs().guests.route_modules.get(definition);
     let of_route = described.as_ref().and_then(|(module, _)| module.guest.description());
     let schema = match of_route {
         Some(description) => description.configuration.clone(),
-        None => configuration.map_or_else(|| ANYTHING.to_owned(), |schema| schema.to_string()),
+        None => configuration.as_ref().map_or_else(|| ANYTHING.to_owned(), |schema| schema.to_string()),
     };
-    PackageText { schema, description, shipped: None }
+    PackageText { schema, description: description.clone(), shipped: None }
 }
 
 /// Configuration of an instance of a module that was not configured; `null` where the module says nothing of it. A route's own text has its defaults.

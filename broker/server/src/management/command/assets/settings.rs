@@ -10,8 +10,9 @@ use lotmq_store::Batch;
 use serde_json::Value;
 
 use super::super::add_entity::refused;
+use super::super::modules::authority;
+use super::super::modules::compiling::{self, ComponentPlace};
 use super::super::modules::options::may_install;
-use super::super::modules::{authority, compiling};
 use super::super::ownership::Removal;
 use super::super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::super::shown::Shown;
@@ -190,7 +191,7 @@ fn apply(
     change(&mut record, &mut options)?;
     let policies = record.policies.clone();
     let changed = Module { options, ..(*module).clone() };
-    let compiled = compiling::compile(call, changed, policies.clone())?;
+    let compiled = compiling::compile(call, (changed, ComponentPlace::Stored), policies.clone())?;
     let _changes = call.broker.commands.changes.lock();
     call.check_current()?;
     if !managed.modules.get(&asset.definition).is_some_and(|now| Arc::ptr_eq(&now, &module)) {

@@ -12,15 +12,18 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use lotmq_pulse::goes_on;
 
 use super::parts;
+use crate::guests::DeployError;
 use crate::guests::compile::Loader;
 use crate::guests::policies::Policies;
 use crate::limits::{MODULE_COMPILE_PATIENCE, MODULE_COMPILE_TIME_MAX, MODULE_COMPILE_TOLD_PAUSE};
 use crate::management::command::add_entity::refused;
 use crate::management::command::reply::Refusal;
 use crate::management::command::verb::Call;
+use crate::management::components;
 use crate::management::module_catalog::Module;
 use crate::management::modules::{self, CompiledModule};
 use crate::process::usage::ThreadTime;
@@ -77,13 +80,21 @@ impl Progress {
     }
 }
 
+/// Where the component of a module is.
+pub(in crate::management::command) enum ComponentPlace {
+    /// It came with the command, and is to be stored.
+    Uploaded(Bytes),
+    /// It is stored, and read when its turn has come.
+    Stored,
+}
+
 /// Makes native code of the module of a command, within policies.
 ///
 /// # Errors
 /// When it does not compile, takes too long, or its upload is cancelled.
 pub(in crate::management::command) fn compile(
     call: &Call<'_>,
-    module: Module,
+    (module, component): (Module, ComponentPlace),
     policies: Policies,
 ) -> Result<CompiledModule, Refusal> {
     let place = call.broker.commands.compile_place(call.tenant, call.identity);
@@ -94,6 +105,7 @@ pub(in crate::management::command) fn compile(
         parts::tell_compiling(call, &name, Duration::ZERO);
     }
     // What an upload has reserved stays so until its bytes are gone.
+    let tenant = call.tenant.id;
     let (hosting, room) = (Arc::clone(&call.broker.hosting), upload.map(|upload| Arc::clone(&upload.room)));
     let (sender, answer) = sync_channel(1);
     let is_given_up = Arc::<AtomicBool>::default();
@@ -102,12 +114,20 @@ pub(in crate::management::command) fn compile(
     let time_of_thread = Arc::clone(&time_of_work);
     let work = move || {
         let _held = (place, room);
-        let permit = hosting.compile_permits.permit_unless(&is_given_up, module.bytes.len());
+        let permit = hosting.compile_permits.permit_unless(&is_given_up, module.component_bytes);
         let Ok(_permit) = permit else { return };
         time_of_thread.get_or_init(ThreadTime::of_this_thread);
         let loader = Loader { has_first_look: true, permits: None, ..hosting.loader() };
         // Who asked may have given up.
-        let _ = sender.send(modules::compile(loader, module, &policies));
+        let _ = sender.send(match component {
+            ComponentPlace::Stored => components::read(&hosting.store, tenant, &module)
+                .map_err(DeployError::from)
+                .and_then(|component| modules::compile(loader, module, &component, &policies)),
+            ComponentPlace::Uploaded(component) => {
+                let compiled = modules::compile(loader, module, &component, &policies);
+                compiled.map(|compiled| compiled.with_uploaded(component))
+            }
+        });
     };
     let began = Instant::now();
     let mut told = Duration::ZERO;

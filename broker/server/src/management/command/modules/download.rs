@@ -2,8 +2,10 @@
 //!
 //! One message where a packet of the Client holds it and it could have come inline, else pieces below the same topic: `…/download/0` and so on, of equal lengths but the last.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use lotmq_auth::Scope;
 use serde_json::json;
 
@@ -14,7 +16,9 @@ use crate::management::command::backup::receiver;
 use crate::management::command::reply::{Done, EntityType, Refusal};
 use crate::management::command::shown::Shown;
 use crate::management::command::verb::{Call, Effect, Permission, Verb, Work};
+use crate::management::components;
 use crate::management::managed::Managing as _;
+use crate::management::module_catalog::Module;
 
 pub(in crate::management::command) static GET: Verb = Verb {
     name: "getModule",
@@ -37,9 +41,9 @@ fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let client = receiver(call, ("module", &topic))?;
     let packet = client.wire().packet_bytes_max as usize;
     let room = packet.saturating_sub(MODULE_PART_OVERHEAD_BYTES);
-    let bytes = &module.bytes;
-    let is_whole = bytes.len() <= room.min(MODULE_BYTES_MAX);
-    let piece_bytes = if is_whole { bytes.len().max(1) } else { room.min(MODULE_PART_BYTES) };
+    let bytes = module.component_bytes;
+    let is_whole = bytes <= room.min(MODULE_BYTES_MAX);
+    let piece_bytes = if is_whole { bytes.max(1) } else { room.min(MODULE_PART_BYTES) };
     if piece_bytes < MODULE_PART_OVERHEAD_BYTES && !is_whole {
         let message = format!("The client takes packets of at most {packet} bytes.");
         return Err(Refusal::new("PACKETS_TOO_SMALL", message));
@@ -49,22 +53,28 @@ fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let not_sent = |error| Refusal::new("DOWNLOAD_FAILED", format!("The module was not sent: {error}."));
     let mut download = Download::new(&is_stopping, &client);
     if is_whole {
-        download.send(&topic, bytes).map_err(not_sent)?;
+        download.send(&topic, &piece(call, &module, 0..bytes)?).map_err(not_sent)?;
     } else {
         receiver(call, ("module", &format!("{topic}/0")))?;
-        for (index, piece) in bytes.chunks(piece_bytes).enumerate() {
-            download.send(&format!("{topic}/{index}"), piece).map_err(not_sent)?;
+        for (index, begin) in (0..bytes).step_by(piece_bytes).enumerate() {
+            let piece = piece(call, &module, begin..begin + piece_bytes)?;
+            download.send(&format!("{topic}/{index}"), &piece).map_err(not_sent)?;
         }
     }
-    let pieces = bytes.len().div_ceil(piece_bytes);
-    Ok(Done::new(format!("Module '{name}' with {} bytes was sent to {topic}.", bytes.len())).with_data(
-        json!({
-            "name": name,
-            "topic": topic,
-            "bytes": bytes.len(),
-            "sha256": data_encoding::HEXLOWER.encode(&module.hash),
-            "chunks": if is_whole { 0 } else { pieces },
-            "chunkSize": if is_whole { 0 } else { piece_bytes },
-        }),
-    ))
+    let pieces = bytes.div_ceil(piece_bytes);
+    Ok(Done::new(format!("Module '{name}' with {bytes} bytes was sent to {topic}.")).with_data(json!({
+        "name": name,
+        "topic": topic,
+        "bytes": bytes,
+        "sha256": data_encoding::HEXLOWER.encode(&module.hash),
+        "chunks": if is_whole { 0 } else { pieces },
+        "chunkSize": if is_whole { 0 } else { piece_bytes },
+    })))
+}
+
+/// Reads a piece of a component. A client may take its time for each, and so may whoever removes the module meanwhile.
+fn piece(call: &Call<'_>, module: &Arc<Module>, range: Range<usize>) -> Result<Bytes, Refusal> {
+    let (broker, tenant, module) = (Arc::clone(call.broker), call.tenant.id, Arc::clone(module));
+    let range = range.start as u64..range.end as u64;
+    Ok(call.aside(move || components::read_range(&broker.store, tenant, &module, range))??)
 }

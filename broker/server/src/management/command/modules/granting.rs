@@ -9,8 +9,9 @@ use lotmq_host::Capability;
 use lotmq_store::Batch;
 use serde_json::{Value, json};
 
+use super::compiling::ComponentPlace;
 use super::options::{listed, may_install, named_grant};
-use super::{authority, compiling, instances, not_found, signed_by, tell};
+use super::{authority, compiling, instances, not_found, stored_signed_by, tell};
 use crate::guests::{HasPrograms as _, granting, named_modules, route_drivers, route_modules};
 use crate::limits::MODULE_GRANTS_MAX;
 use crate::management::command::add_entity::refused;
@@ -58,16 +59,18 @@ fn grant(call: &mut Call<'_>) -> Result<Done, Refusal> {
         let message = format!("{} grants are too many, limit {MODULE_GRANTS_MAX}.", granted.len());
         return Err(Refusal::new("GRANT_INVALID", message));
     }
-    let signed_by = signed_by(call, &present.bytes, present.options.signature.as_deref())?;
+    let signed_by = stored_signed_by(call, &present)?;
     let added: Vec<NamedGrant> = granted.difference(&before).cloned().collect();
     call.details = Some(json!({ "granted": &added }));
     let not_asked = present
+        .said
         .asked
         .as_ref()
         .and_then(|manifest| listed(named.iter().filter(|grant| !grants::covers(manifest, grant))));
     let options = ModuleOptions { granted: Some(granted), signed_by, ..present.options.clone() };
     let module = Module { options, ..(*present).clone() };
-    let compiled = compiling::compile(call, module, call.tenant.managed().assets.policies(name))?;
+    let policies = call.tenant.managed().assets.policies(name);
+    let compiled = compiling::compile(call, (module, ComponentPlace::Stored), policies)?;
     {
         let _changes = call.broker.commands.changes.lock();
         call.check_current()?;

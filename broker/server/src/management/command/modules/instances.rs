@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lotmq_definitions::DefinitionKind;
 use lotmq_store::Batch;
 
-use super::compiling;
+use super::compiling::{self, ComponentPlace};
 use crate::guests::Guests;
 use crate::guests::asset_names;
 use crate::management::assets;
@@ -34,7 +34,7 @@ fn follow_one(call: &Call<'_>, package: &str, name: &str) -> Result<(), Refusal>
     };
     let Some(instance) = &record.instance else { return Ok(()) };
     let of_instance = assets::as_module(&module, name, instance);
-    let compiled = compiling::compile(call, of_instance, record.policies.clone())?;
+    let compiled = compiling::compile(call, (of_instance, ComponentPlace::Stored), record.policies.clone());
     let _changes = call.broker.commands.changes.lock();
     let is_present = managed.modules.get(package).is_some_and(|now| Arc::ptr_eq(&now, &module))
         && managed.assets.get(name).is_some_and(|now| Arc::ptr_eq(&now, &record));
@@ -42,6 +42,7 @@ fn follow_one(call: &Call<'_>, package: &str, name: &str) -> Result<(), Refusal>
         // Whoever has changed it since then has done this, too.
         return Ok(());
     }
+    let compiled = compiled?;
     // What is stored of it is as it was.
     assets::arm(call.tenant, &call.broker.hosting, compiled, &mut Batch::new()).map_err(refused)
 }

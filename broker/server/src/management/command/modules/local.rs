@@ -6,7 +6,7 @@ use super::options::{self, MODULE_NAME_RULE, is_module_name};
 use crate::management::command::reply::Refusal;
 use crate::management::command_text;
 use crate::management::module_catalog::grants::{self, GrantSet};
-use crate::management::module_catalog::{Module, ModuleOptions};
+use crate::management::module_catalog::{Module, ModuleOptions, Said};
 
 /// Options in a text, as `-addModule` has them.
 ///
@@ -23,7 +23,7 @@ pub(crate) fn options_in(text: &str) -> Result<Vec<String>, Refusal> {
 /// What `-addModule` would refuse, and options that mean something to a broker with clients only.
 pub(crate) fn module(
     name: &str,
-    component: Vec<u8>,
+    component: &[u8],
     arguments: Vec<String>,
 ) -> Result<(Module, Vec<String>), Refusal> {
     if !is_module_name(name) {
@@ -35,10 +35,10 @@ pub(crate) fn module(
         let message = format!("{option} is for a broker that is given commands; it means nothing here.");
         return Err(Refusal::new("ARGUMENT_INVALID", message));
     }
-    let world = options::world_without_command(&asked, &component)?;
+    let world = options::world_without_command(&asked, component)?;
     asked.check(world)?;
     asked.grant_all_unless_named();
-    let manifest = grants::manifest(&component).map_err(|error| {
+    let manifest = grants::manifest(component).map_err(|error| {
         Refusal::new("MANIFEST_INVALID", format!("The manifest of the module cannot be used: {error}."))
     })?;
     let schema = manifest.as_ref().and_then(|manifest| manifest.configuration.as_ref());
@@ -50,9 +50,9 @@ pub(crate) fn module(
         name: name.into(),
         world,
         options: ModuleOptions { granted: Some(granted), ..asked.options },
-        hash: Sha256::digest(&component).into(),
-        bytes: component.into(),
-        asked: manifest,
+        hash: Sha256::digest(component).into(),
+        component_bytes: component.len(),
+        said: Said::default(),
         owner: None,
         installed_at_ms: 0,
     };

@@ -1,0 +1,156 @@
+//! Components of modules in a group: each is there when a row names it, and goes with the last row that did.
+//!
+//! Rows that an earlier schema has written have their component in them. It is moved to its table before a batch names it, however the batch then changes those rows.
+
+use std::collections::HashSet;
+
+use crate::TenantId;
+use crate::batch::{Batch, RowChange};
+use crate::limits::COMPONENT_PART_BYTES;
+use crate::table::{
+    ComponentHash, ComponentRow, ModuleRow, Row as _, Table, component_key, component_of, inline_component,
+    named_key, read, seal,
+};
+
+use super::tables::{Tables, after_prefix};
+
+/// Moves the components that rows of a batch name, and that it does not bring, out of the rows that they are in.
+pub(super) fn bring(batch: &Batch, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
+    for (_, change) in &batch.rows {
+        if let RowChange::PutModule { tenant, hash, component: None, .. } = change
+            && !is_there(*tenant, hash, tables)?
+            && let Some(component) = inline(*tenant, hash, tables)?
+        {
+            put(*tenant, hash, &component, tables)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the row of a module, behind its component where that comes with it.
+pub(super) fn put_module(
+    (tenant, hash): (TenantId, &ComponentHash),
+    (key, value): (&[u8], &[u8]),
+    component: Option<&[u8]>,
+    tables: &mut Tables<'_>,
+) -> Result<(), redb::Error> {
+    match component {
+        Some(component) => put(tenant, hash, component, tables)?,
+        None if is_there(tenant, hash, tables)? => {}
+        None => {
+            let name = String::from_utf8_lossy(key.get(4..).unwrap_or_default());
+            tracing::error!(%name, "change of a module is not stored: its component is not there");
+            return Ok(());
+        }
+    }
+    note_replaced(tenant, key, Some(hash), tables)?;
+    tables.put(Table::Modules, key, value)
+}
+
+/// Removes the row of a module.
+pub(super) fn delete_module(
+    tenant: TenantId,
+    key: &[u8],
+    tables: &mut Tables<'_>,
+) -> Result<(), redb::Error> {
+    note_replaced(tenant, key, None, tables)?;
+    tables.delete(Table::Modules, key)
+}
+
+/// Notes where a component may have no row any more: one that was named is so no longer, or nobody knows.
+fn note_replaced(
+    tenant: TenantId,
+    key: &[u8],
+    hash: Option<&ComponentHash>,
+    tables: &mut Tables<'_>,
+) -> Result<(), redb::Error> {
+    let before = tables.with_row(Table::Modules, key, |value| read::<ModuleRow>(key, value))?;
+    let stays = |row: ModuleRow| Some(&row.hash) == hash;
+    if before.is_some_and(|before| !before.is_ok_and(stays)) {
+        tables.less_named.insert(tenant);
+    }
+    Ok(())
+}
+
+/// Whether a component is in its table.
+fn is_there(tenant: TenantId, hash: &ComponentHash, tables: &mut Tables<'_>) -> Result<bool, redb::Error> {
+    Ok(tables.with_row(Table::Components, &component_key(tenant, hash, 0), |_| ())?.is_some())
+}
+
+/// Writes a component, in parts.
+fn put(
+    tenant: TenantId,
+    hash: &ComponentHash,
+    component: &[u8],
+    tables: &mut Tables<'_>,
+) -> Result<(), redb::Error> {
+    let total = component.len() as u64;
+    // One without bytes has a part, too: it is there.
+    let count = component.len().div_ceil(COMPONENT_PART_BYTES).max(1);
+    for offset in (0..count).map(|number| number * COMPONENT_PART_BYTES) {
+        let end = (offset + COMPONENT_PART_BYTES).min(component.len());
+        let bytes = bytes::Bytes::copy_from_slice(&component[offset..end]);
+        let row = ComponentRow { tenant, hash: *hash, offset: offset as u64, total, bytes };
+        let key = row.key();
+        tables.put(Table::Components, &key, &seal(&key, &row))?;
+    }
+    Ok(())
+}
+
+/// Removes the components that no row names any more.
+pub(super) fn sweep(tables: &mut Tables<'_>) -> Result<(), redb::Error> {
+    std::mem::take(&mut tables.less_named).into_iter().try_for_each(|tenant| sweep_tenant(tenant, tables))
+}
+
+/// The same of one tenant. Where a row cannot be read, they stay: it may be mended.
+fn sweep_tenant(tenant: TenantId, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
+    let (mut named, mut is_damaged) = (HashSet::new(), false);
+    tables.each_with(Table::Modules, &named_key(tenant, ""), |key, value| {
+        match read::<ModuleRow>(key, value) {
+            Ok(row) => drop(named.insert(row.hash)),
+            Err(_) => is_damaged = true,
+        }
+        true
+    })?;
+    if is_damaged {
+        return Ok(());
+    }
+    let mut unnamed = Vec::new();
+    let mut from = named_key(tenant, "");
+    loop {
+        let Some(key) = tables.first_key(Table::Components, &from)? else { break };
+        let Some((of, hash)) = component_of(&key) else {
+            from = [&*key, &[0]].concat();
+            continue;
+        };
+        if of != tenant {
+            break;
+        }
+        if !named.contains(&hash) {
+            unnamed.push(hash);
+        }
+        let Some(next) = after_prefix(&prefix(tenant, &hash)) else { break };
+        from = next;
+    }
+    unnamed.iter().try_for_each(|hash| tables.delete_prefix(Table::Components, &prefix(tenant, hash)))
+}
+
+/// First part of the keys of a component.
+fn prefix(tenant: TenantId, hash: &ComponentHash) -> Vec<u8> {
+    [&named_key(tenant, "")[..], hash].concat()
+}
+
+/// The component that is in a row of its tenant.
+fn inline(
+    tenant: TenantId,
+    hash: &ComponentHash,
+    tables: &mut Tables<'_>,
+) -> Result<Option<Vec<u8>>, redb::Error> {
+    let mut found = None;
+    tables.each_with(Table::Modules, &named_key(tenant, ""), |key, value| {
+        let inline = inline_component(key, value).filter(|(row, _)| row.hash == *hash);
+        found = inline.map(|(_, component)| component.to_vec());
+        found.is_none()
+    })?;
+    Ok(found)
+}
