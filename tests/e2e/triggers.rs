@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use lotmq_client::{Publication, QoS};
-use lotmq_test_support::{Broker, Finished, Program, WAIT_MAX};
+use lotmq_client::{Client, ConnectOptions, Publication, QoS};
+use lotmq_test_support::{Broker, Finished, Program, WAIT_MAX, eventually};
 
 use crate::{LOTMQ, broker, next, send, watch};
 
@@ -302,42 +302,83 @@ fn windows_are_tested_offline() {
     assert_eq!(run.output(), "sliding 7");
 }
 
+/// A client whose session outlives its connection: a window may close while nobody is connected, before the broker stops or as soon as it is back.
+fn lasting() -> ConnectOptions {
+    ConnectOptions::v5("watcher").clean_start(false).session_expiry(3600)
+}
+
+/// Takes the next message for good: the broker has read that it was taken.
+fn take(watcher: &mut Client) -> String {
+    let message = next(watcher);
+    watcher.ping().unwrap();
+    message
+}
+
 #[test]
 fn windows_close_by_the_timer_and_go_on_after_a_restart() {
     let mut broker = broker();
-    let body = r#"PUBLISH TOPIC "w/" + TOPIC POSITION 2 WITH WINDOW SUM + " of " + WINDOW COUNT"#;
+    let body = r#"PUBLISH TOPIC "w/" + TOPIC POSITION 2 WITH WINDOW SUM + " of " + WINDOW COUNT QOS 1"#;
     add(&broker, "Time", r#"ON WINDOW OF "t/+" EVERY 2 SECONDS"#, body);
     add(&broker, "Messages", r#"ON WINDOW OF "m/+" EVERY 4 MESSAGES"#, body);
-    let mut watcher = watch(&broker, "w/#");
+    let mut watcher = broker.connect(&lasting());
+    watcher.subscribe_to("w/#", QoS::AtLeastOnce).unwrap();
     send(&broker, "t/a", "1");
-    assert_eq!(next(&mut watcher), "w/a=1 of 1");
+    assert_eq!(take(&mut watcher), "w/a=1 of 1");
     for payload in ["1", "2", "3"] {
         send(&broker, "m/b", payload);
     }
-    // Longer than what changes is kept at once.
-    std::thread::sleep(Duration::from_millis(1_500));
+    // What has changed first is kept first; a command that removes what is kept waits until all of it is on the disk.
+    send(&broker, "m/mark", "1");
+    eventually("the windows are kept", || {
+        broker.command_ok("-listKept $LOT/Window/Messages/#").0.to_string().contains("m/mark").then_some(())
+    });
+    broker.command_ok("-removeKept nothing/#");
+    drop(watcher);
     broker.kill();
     broker.start_again();
-    let mut watcher = watch(&broker, "w/#");
+    let mut watcher = broker.connect(&lasting());
     send(&broker, "m/b", "4");
-    assert_eq!(next(&mut watcher), "w/b=10 of 4");
+    assert_eq!(take(&mut watcher), "w/b=10 of 4");
     send(&broker, "t/a", "2");
     send(&broker, "m/b", "5");
+    drop(watcher);
     broker.stop();
     broker.start_again();
-    let mut watcher = watch(&broker, "w/#");
-    assert_eq!(next(&mut watcher), "w/a=2 of 1", "its end came meanwhile, or comes");
+    let mut watcher = broker.connect(&lasting());
+    assert_eq!(take(&mut watcher), "w/a=2 of 1", "its end came meanwhile, or comes");
     // The same again as a new version goes on, another trigger begins anew.
     add(&broker, "Messages", r#"ON WINDOW OF "m/+" EVERY 4 MESSAGES"#, body);
     for payload in ["6", "7", "8"] {
         send(&broker, "m/b", payload);
     }
-    assert_eq!(next(&mut watcher), "w/b=26 of 4");
+    assert_eq!(take(&mut watcher), "w/b=26 of 4");
     send(&broker, "m/b", "9");
     add(&broker, "Messages", r#"ON WINDOW OF "m/+" EVERY 2 MESSAGES"#, body);
     send(&broker, "m/b", "1");
     send(&broker, "m/b", "1");
-    assert_eq!(next(&mut watcher), "w/b=2 of 2");
+    assert_eq!(take(&mut watcher), "w/b=2 of 2");
+}
+
+#[test]
+fn windows_that_end_while_the_broker_stops_are_told_when_it_is_back() {
+    let mut broker = broker();
+    let body = r#"PUBLISH TOPIC "w/" + TOPIC POSITION 2 WITH WINDOW SUM QOS 1"#;
+    add(&broker, "Time", r#"ON WINDOW OF "t/+" EVERY 1 SECONDS"#, body);
+    // The broker waits for its end, a second or so, and meanwhile a window ends.
+    let slow = "SET \"i\" WITH 0\n    LOOP\n        SET \"i\" WITH {i} + 1\n        SET \"a\" WITH GET TOPIC \"a/1\"\n        SET \"b\" WITH GET TOPIC \"a/2\"\n        \
+                SET \"c\" WITH GET TOPIC \"a/3\"\n    UNTIL {i} == 99999";
+    add(&broker, "Slow", r#"ON TOPIC "slow""#, slow);
+    let mut watcher = broker.connect(&lasting());
+    watcher.subscribe_to("w/#", QoS::AtLeastOnce).unwrap();
+    for round in 1..=3 {
+        send(&broker, "slow", "1");
+        send(&broker, "t/a", &round.to_string());
+        drop(watcher);
+        broker.stop();
+        broker.start_again();
+        watcher = broker.connect(&lasting());
+        assert_eq!(take(&mut watcher), format!("w/a={round}"));
+    }
 }
 
 #[test]

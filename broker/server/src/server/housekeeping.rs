@@ -160,8 +160,11 @@ pub(crate) fn work_by_the_clock(broker: &Broker, turn: &mut Turn) -> Due {
 fn tend(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>, due: &mut Due) {
     let guests = &tenant.programs().guests;
     let now = definitions_now(&*turn.core.clock);
-    let silent = guests::run_silences(turn, tenant, now);
-    let windows = guests::run_windows(turn, tenant, now);
+    // While the broker stops, whoever is told may not run any more: what is remembered over a restart is told behind that.
+    let (silent, windows) = match broker.commands.is_stopping() {
+        true => (0, 0),
+        false => (guests::run_silences(turn, tenant, now), guests::run_windows(turn, tenant, now)),
+    };
     let (started, timer) = guests.run_timers(now);
     due.started += silent + windows + started;
     let period = guests.has_runners().then_some(PERIOD);
