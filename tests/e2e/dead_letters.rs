@@ -156,9 +156,10 @@ fn letters_are_counted_though_their_route_may_keep_few() {
             listed <= found["count"].as_u64().and_then(|count| usize::try_from(count).ok()),
             "what has left is not listed: {found}"
         );
-        (listed == Some(1)).then_some(())
+        // What is counted is of a moment before what is listed was read.
+        (listed == Some(1) && found["count"] == 1).then_some(())
     });
-    assert_eq!((&found["count"], &found["dropped"]), (&1.into(), &19.into()), "{found}");
+    assert_eq!(found["dropped"], 19, "{found}");
     assert_eq!(broker.command_ok("-listRoutes").data()[0]["deadLetters"], 1);
 }
 
