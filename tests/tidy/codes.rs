@@ -6,7 +6,7 @@ use crate::assert_none;
 use crate::files::{Source, sources};
 
 /// Upper-case words in quotes that are no codes: keys of routes, environment variables.
-const NO_CODES: [&str; 66] = [
+const NO_CODES: [&str; 67] = [
     "ACTIVITY_TIMEOUT",
     "ALLOW_HOSTS",
     "ALLOW_UNTRUSTED_CERTS",
@@ -44,6 +44,7 @@ const NO_CODES: [&str; 66] = [
     "OVERLOAD_POLICY",
     "OVERLOAD_TIMEOUT",
     "POOL_SIZE",
+    "RECONNECTION_MAX_PAUSE",
     "RECONNECTION_RETRIES",
     "REST_API",
     "ROUTE_",

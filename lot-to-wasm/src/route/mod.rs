@@ -74,6 +74,7 @@ pub(crate) const COMMON: &[Section] = &[
             Key::new("BATCH_BYTES", ValueKind::Int(1, i64::MAX)).by_default("1048576"),
             Key::new("BATCH_LINGER", ValueKind::Int(0, 60_000)).by_default("0"),
             Key::new("ACTIVITY_TIMEOUT", ValueKind::Int(1, 3_600)).by_default("60"),
+            Key::new("RECONNECTION_MAX_PAUSE", ValueKind::Int(1, 3_600)).by_default("60"),
             Key::new("INSTANCES", ValueKind::Int(1, 64)).or(&["POOL_SIZE"]),
             Key::new("ORDER_KEY", ValueKind::OfTopic).by_default("{topic}"),
         ],

@@ -143,7 +143,8 @@ impl Driver {
             }
             // What its predecessor has failed at says nothing of a version.
             if paused_for.replace(number) != Some(number) {
-                pause = Pause::reconnecting().fast_for(version.fast_attempts());
+                pause =
+                    Pause::reconnecting().fast_for(version.fast_attempts()).at_most(version.longest_pause());
             }
             let beside = self.seat.connections_beside();
             let (began, before) = (Instant::now(), self.now());
@@ -674,7 +675,7 @@ impl Serving<'_> {
 
     /// Lets what a batch is for rest, because the instance has lost the far side with it.
     fn rests(&mut self, batch: PostBatch) {
-        let rests = batch.put_back_resting(Pause::reconnecting);
+        let rests = batch.put_back_resting(|| Pause::reconnecting().at_most(self.version.longest_pause()));
         self.handed.iter_mut().for_each(|handed| handed.rests = rests);
     }
 

@@ -163,7 +163,7 @@ async fn listen(driver: Driver) {
     if !driver.route.begins_to_listen() {
         return;
     }
-    let mut pause = Pause::reconnecting();
+    let mut pause = Pause::reconnecting().at_most(driver.route.version().longest_pause());
     while driver.route.listens_on() {
         tokio::time::sleep(pause.next()).await;
         if driver.probe().await.is_ok() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Longest pause.
+/// Longest pause, unless `RECONNECTION_MAX_PAUSE` says otherwise.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// How long a connection must have been well for the pauses to begin anew: a device that starts, or has a loose plug, comes and goes within a minute, and what nobody reads of
@@ -14,6 +14,7 @@ const WELL: Duration = Duration::from_secs(5);
 pub(in crate::guests) struct Pause {
     first: Duration,
     next: Duration,
+    longest: Duration,
     /// How many there are before all are the longest.
     fast: u32,
     /// How many there were.
@@ -31,6 +32,12 @@ impl Pause {
         Self { fast: fast.unwrap_or(u32::MAX), ..self }
     }
 
+    /// The same, of which none is longer than this, where that is told.
+    pub(in crate::guests) fn at_most(self, longest: Option<Duration>) -> Self {
+        let longest = longest.unwrap_or(self.longest);
+        Self { longest, first: self.first.min(longest), next: self.next.min(longest), ..self }
+    }
+
     /// Pauses between two tries on the same connection: from a tenth of a second on.
     pub(in crate::guests) fn retrying() -> Self {
         Self::from(Duration::from_millis(100))
@@ -43,7 +50,7 @@ impl Pause {
     }
 
     fn from(first: Duration) -> Self {
-        Self { first, next: first, fast: u32::MAX, count: 0 }
+        Self { first, next: first, longest: LONGEST, fast: u32::MAX, count: 0 }
     }
 
     /// Notes for how long the connection was well.
@@ -55,8 +62,8 @@ impl Pause {
 
     /// Next pause, with 20 % of jitter either way.
     pub(in crate::guests) fn next(&mut self) -> Duration {
-        let pause = if self.count >= self.fast { LONGEST } else { self.next };
-        self.next = (pause * 2).min(LONGEST);
+        let pause = if self.count >= self.fast { self.longest } else { self.next };
+        self.next = (pause * 2).min(self.longest);
         self.count = self.count.saturating_add(1);
         let mut random = [0_u8; 2];
         // Without entropy all routes come back at the same time.
@@ -84,17 +91,25 @@ mod tests {
     }
 
     #[test]
-    fn so_many_pauses_are_short_and_all_others_a_minute() {
-        let mut pause = Pause::reconnecting().fast_for(Some(2));
-        for round in 0..2 {
-            for expected in [1.0, 2.0, 60.0, 60.0] {
-                let next = pause.next().as_secs_f64();
-                assert!(
-                    (expected * 0.8..=expected * 1.2).contains(&next),
-                    "{round}: {next} about {expected}"
-                );
+    fn so_many_pauses_are_short_and_all_others_the_longest() {
+        for (longest, pauses) in [
+            (None, [1.0, 2.0, 60.0, 60.0]),
+            (Some(1), [1.0; 4]),
+            (Some(3), [1.0, 2.0, 3.0, 3.0]),
+            (Some(600), [1.0, 2.0, 600.0, 600.0]),
+        ] {
+            let longest = longest.map(Duration::from_secs);
+            let mut pause = Pause::reconnecting().fast_for(Some(2)).at_most(longest);
+            for round in 0..2 {
+                for expected in pauses {
+                    let next = pause.next().as_secs_f64();
+                    assert!(
+                        (expected * 0.8..=expected * 1.2).contains(&next),
+                        "{longest:?}, {round}: {next} about {expected}"
+                    );
+                }
+                pause.was_well_for(Duration::from_secs(60));
             }
-            pause.was_well_for(Duration::from_secs(60));
         }
         assert!(Pause::reconnecting().fast_for(Some(0)).next() > Duration::from_secs(40));
     }

@@ -159,11 +159,17 @@ impl Version {
         }
     }
 
-    /// Number of attempts to connect that come soon after each other, by `RECONNECTION_RETRIES` of either side of a bridge; then there is one each minute.
+    /// Number of attempts to connect that come soon after each other, by `RECONNECTION_RETRIES` of either side of a bridge; then the pauses are the longest.
     pub(in crate::guests) fn fast_attempts(&self) -> Option<u32> {
         let mut sides = self.said().sections.iter();
         let said = sides.find_map(|side| self.number(&side.name, "RECONNECTION_RETRIES"))?;
         Some(u32::try_from(said).unwrap_or(u32::MAX))
+    }
+
+    /// Longest pause between two attempts to connect, by `RECONNECTION_MAX_PAUSE`.
+    pub(in crate::guests) fn longest_pause(&self) -> Option<Duration> {
+        let seconds = self.number("ROUTE_CONFIG", "RECONNECTION_MAX_PAUSE")?;
+        u64::try_from(seconds).ok().map(Duration::from_secs)
     }
 
     /// Number of instances that its guest is to have, by `INSTANCES`, or `POOL_SIZE` of a database.
