@@ -423,10 +423,12 @@ fn nothing_is_lost_when_the_other_broker_is_killed_under_load() {
     let subscriber = ConnectOptions::v5("subscriber").clean_start(false).session_expiry(3600);
     let mut there = far.connect(&subscriber);
     there.subscribe_to("up/#", QoS::AtLeastOnce).unwrap();
+    // It may be away for long where the disk is slow, and each message is waited for here.
+    let quick = "    ADD ROUTE_CONFIG\n        WITH RECONNECTION_MAX_PAUSE 1\n";
     broker.command_ok(&bridge(
         far.address().port(),
         "CLEAN_SESSION FALSE",
-        &mapping("M", "up/#", "up/#", "out"),
+        &(quick.to_owned() + &mapping("M", "up/#", "up/#", "out")),
     ));
     let mut standing = Standing::of(&broker, "Up");
     standing.until("\"Connected\"");

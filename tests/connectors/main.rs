@@ -30,7 +30,7 @@ mod sql;
 mod sqlserver;
 mod wire;
 
-use lotmq_client::{Client, Publication, QoS};
+use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_test_support::{Broker, BrokerOptions, WAIT_MAX, eventually};
 use serde_json::Value as Json;
 
@@ -116,7 +116,9 @@ struct Standing(Client);
 
 impl Standing {
     fn of(broker: &Broker, route: &str) -> Standing {
-        let mut root = broker.root(&format!("reader of status of {route}"));
+        // It is read when the test comes to it, and says nothing meanwhile.
+        let reader = ConnectOptions::new(format!("reader of status of {route}")).keep_alive(0);
+        let mut root = broker.connect(&reader.user("root", "coreflux"));
         root.subscribe_to(&format!("$SYS/Coreflux/Routes/{route}/status"), QoS::AtMostOnce).unwrap();
         Standing(root)
     }
