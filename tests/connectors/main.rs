@@ -10,6 +10,7 @@
 mod apart;
 mod bridge;
 mod email;
+mod everything;
 mod files;
 mod influxdb;
 mod kafka;
