@@ -81,7 +81,7 @@ pub use services::{
     ModelInstance, NestedCall, RowQuery, RowsError, RunContext, Services, StateRefused, TooManyTopics,
 };
 pub use stack::register_stack;
-pub use texts::{CUT_MARK, GRANT_MISSING, RUN_CODES, is_run_code, owner_told, wanted_grant};
+pub use texts::{CUT_MARK, GAVE_UP, GRANT_MISSING, RUN_CODES, is_run_code, owner_told, wanted_grant};
 pub use types::{
     Argument, BorrowedMessage, Client, Departure, Event, Lease, MessageExtras, OwnedClient, OwnedEvent,
     OwnedMessage, Qos, RunError, Subscription, Value,

@@ -6,6 +6,9 @@ use std::borrow::Cow;
 /// Code in the place of what a guest gave as one and is none.
 pub(crate) const CODE_INVALID: &str = "GUEST_CODE_INVALID";
 
+/// What is said of a guest that ended itself, such as by a panic. Behind it, after a colon, stand its last words where it had some.
+pub const GAVE_UP: &str = "the guest gave up (panic or abort)";
+
 /// Code of what a module wanted and was not granted.
 pub const GRANT_MISSING: &str = "GRANT_MISSING";
 

@@ -1,6 +1,11 @@
 //! From the engine's errors to [`Trap`]s that people understand.
 
-use crate::{Trap, TrapKind, deadline::Stopped, memory::Refusal, texts::cut};
+use crate::{
+    Trap, TrapKind,
+    deadline::Stopped,
+    memory::Refusal,
+    texts::{GAVE_UP, cut},
+};
 use wasmtime::{PoolConcurrencyLimitError, Trap as WasmTrap, WasmBacktrace};
 
 /// How the engine begins a backtrace.
@@ -115,7 +120,7 @@ fn kind_and_message(error: &wasmtime::Error) -> (TrapKind, String) {
     let kind = kind_of(*trap);
     let message = match kind {
         TrapKind::Stack => "the guest recursed too deep".to_owned(),
-        TrapKind::Unreachable => "the guest gave up (panic or abort)".to_owned(),
+        TrapKind::Unreachable => GAVE_UP.to_owned(),
         TrapKind::Time => "the run was interrupted".to_owned(),
         TrapKind::Memory
         | TrapKind::OutOfBounds

@@ -8,6 +8,7 @@ use clap::Args;
 use jiff::Timestamp;
 use lotmq_client::{Client, Message, QoS};
 use lotmq_connect::{ConnectArgs, random_text};
+use lotmq_host::{GAVE_UP, GRANT_MISSING};
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
@@ -370,7 +371,7 @@ impl Told {
                 return None;
             }
             // It comes among the lines, too, however soon another one follows.
-            if !message.retain && !json && told["code"] == "GRANT_MISSING" {
+            if !message.retain && !json && told["code"] == GRANT_MISSING {
                 return None;
             }
             // Of errors that come fast, the broker tells the last one.
@@ -429,16 +430,16 @@ fn speakers<'a>(info: &'a Value, name: &str) -> impl Iterator<Item = String> + '
 
 /// An error without the text of a panic that is the last line before it: it stands there as a whole.
 fn without_last_words<'t>(error: &'t str, words: &str) -> Cow<'t, str> {
-    const GAVE_UP: &str = "the guest gave up (panic or abort): ";
     /// Bytes of the text that an error has of a long line at least.
     const WORDS_BYTES_MIN: usize = 400;
-    let Some((front, said)) = error.split_once(GAVE_UP) else { return error.into() };
+    let parts = error.split_once(GAVE_UP).and_then(|(front, rest)| Some((front, rest.strip_prefix(": ")?)));
+    let Some((front, said)) = parts else { return error.into() };
     let same = said.bytes().zip(words.bytes()).take_while(|(one, other)| one == other).count();
     if words.is_empty() || same < words.len().min(WORDS_BYTES_MIN) {
         return error.into();
     }
     let rest = &said[said.floor_char_boundary(same)..];
-    format!("{front}{}{rest}", GAVE_UP.trim_end_matches(": ")).into()
+    format!("{front}{GAVE_UP}{rest}").into()
 }
 
 /// A message of a module in one line; `None` of a reply to a command, and of an error that was taken back. `words`: the last line of level error before it.
