@@ -17,6 +17,9 @@ brokers is in [compatibility.md](compatibility.md). What is marked as unstable m
 
 ";
 
+/// Worlds of which people write guests, those first that most begin with.
+const WORLDS: [&str; 4] = ["action", "rule", "route", "auth"];
+
 /// The version with which the contract begins.
 const FIRST: &str = "0.2.0";
 
@@ -41,12 +44,21 @@ fn contract() -> Resolve {
     resolve
 }
 
-/// Worlds and interfaces of the package by name, as both are looked for.
+/// Worlds and interfaces of the package as who is new to them reads them: the interfaces of a world behind those of the worlds before, its exports first; what no world has comes last.
 fn parts(resolve: &Resolve) -> (Vec<&World>, Vec<(InterfaceId, &Interface)>) {
     let mut worlds: Vec<&World> = resolve.worlds.iter().map(|(_, world)| world).collect();
-    worlds.sort_by_key(|world| &world.name);
+    let place = |world: &World| WORLDS.iter().position(|name| *name == world.name).unwrap_or(WORLDS.len());
+    worlds.sort_by_key(|world| (place(world), &world.name));
+    let items = worlds.iter().flat_map(|world| world.exports.values().chain(world.imports.values()));
+    let named: Vec<InterfaceId> = items
+        .filter_map(|item| match item {
+            WorldItem::Interface { id, .. } => Some(*id),
+            WorldItem::Function(_) | WorldItem::Type { .. } => None,
+        })
+        .collect();
     let mut interfaces: Vec<_> = resolve.interfaces.iter().collect();
-    interfaces.sort_by_key(|(_, interface)| &interface.name);
+    let place = |id| named.iter().position(|known| *known == id).unwrap_or(named.len());
+    interfaces.sort_by_key(|(id, interface)| (place(*id), &interface.name));
     (worlds, interfaces)
 }
 
