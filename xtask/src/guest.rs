@@ -11,8 +11,14 @@ use sha2::{Digest, Sha256};
 /// Folders below which every folder with a `Cargo.toml` is a guest.
 const PLACES: [&str; 2] = ["guests", "sdk/examples"];
 
-/// Folders inside a crate that are results, not sources.
+/// Folders that are results, not sources.
 const RESULTS: [&str; 3] = ["target", "prebuilt", "__pycache__"];
+
+/// What of a crate goes into a module, its own one and those of crates that depend on it: not its lock file, as that of the guest holds for all, nor cases, pages and tests.
+const OF_CRATE: [&str; 4] = ["Cargo.toml", "build.rs", "src", "wit"];
+
+/// Modules of these names, files and folders, are compiled for tests alone.
+const TESTS: [&str; 2] = ["tests.rs", "tests"];
 
 /// One guest of the repository.
 pub(crate) struct Guest {
@@ -92,23 +98,12 @@ impl Guest {
         Ok(of_guest.and_then(toml::Value::as_table).cloned().unwrap_or_default())
     }
 
-    /// SHA-256, in hexadecimal, over the paths and the contents of everything the module is made of: the crate, the
-    /// crates it depends on by path, and the folders its `[package.metadata.guest] inputs` names.
+    /// SHA-256, in hexadecimal, over the paths and the contents of its [sources](Self::sources).
     ///
     /// # Errors
-    /// A manifest that cannot be read or a named input that does not exist.
+    /// As there.
     pub(crate) fn source_hash(&self, root: &Path) -> Result<String> {
-        let mut files = BTreeMap::new();
-        for folder in self.input_folders(root)? {
-            collect_files(&folder, &mut files)?;
-        }
-        if self.language == Language::Python {
-            // What else is there is for people.
-            files.retain(|path, _| {
-                path.extension().is_some_and(|extension| extension == "py" || extension == "wit")
-                    || path.ends_with("requirements.txt")
-            });
-        }
+        let files = self.sources(root)?;
         let mut hash = Sha256::new();
         for (path, content) in files {
             let relative = path.strip_prefix(root).unwrap_or(&path);
@@ -118,6 +113,45 @@ impl Guest {
             hash.update(content);
         }
         Ok(data_encoding::HEXLOWER.encode(&hash.finalize()))
+    }
+
+    /// Paths and contents of everything the module is made of: of the crate and the crates it depends on by path what is compiled, its lock file, and all of the
+    /// folders that `[package.metadata.guest] inputs` names.
+    ///
+    /// # Errors
+    /// A manifest that cannot be read or a named input that does not exist.
+    pub(crate) fn sources(&self, root: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
+        let mut files = BTreeMap::new();
+        for folder in self.input_folders(root)? {
+            if folder.join("Cargo.toml").is_file() {
+                OF_CRATE.iter().try_for_each(|part| collect(&folder.join(part), &mut files))?;
+            } else {
+                collect(&folder, &mut files)?;
+            }
+        }
+        match self.language {
+            Language::Rust => collect(&self.folder.join("Cargo.lock"), &mut files)?,
+            // What else is there is for people.
+            Language::Python => files.retain(|path, _| {
+                path.extension().is_some_and(|extension| extension == "py" || extension == "wit")
+                    || path.ends_with("requirements.txt")
+            }),
+        }
+        Ok(files)
+    }
+
+    /// Files of the repository that a module was made of, as cargo's text about it says, and that are none of its [sources](Self::sources): a change of them would go unnoticed.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn unnoticed(&self, root: &Path, dep_info: &str) -> Result<Vec<String>> {
+        let sources = self.sources(root)?;
+        let (_, made_of) = dep_info.split_once(": ").unwrap_or_default();
+        let made_of = made_of.lines().next().unwrap_or_default().replace("\\ ", "\0");
+        let paths = made_of.split(' ').map(|path| PathBuf::from(path.replace('\0', " ")));
+        let of_repository = |path: &PathBuf| path.starts_with(root) && !path.starts_with(root.join("target"));
+        let unnoticed = paths.filter(of_repository).filter(|path| !sources.contains_key(path));
+        Ok(unnoticed.map(|path| path.display().to_string()).collect())
     }
 
     fn input_folders(&self, root: &Path) -> Result<BTreeSet<PathBuf>> {
@@ -169,15 +203,19 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
-/// Folders that a crate's manifest points to: path dependencies and declared inputs. Files below `folder` come by themselves.
+/// Folders that a crate's manifest points to: path dependencies, patches and declared inputs. What of `folder` goes in comes by itself.
 fn referenced_folders(folder: &Path) -> Result<Vec<PathBuf>> {
     let manifest = folder.join("Cargo.toml");
     let Ok(text) = std::fs::read_to_string(&manifest) else { return Ok(Vec::new()) };
     let table: toml::Table = text.parse().with_context(|| format!("cannot parse {}", manifest.display()))?;
+    let patched =
+        table.get("patch").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::values);
     let mut named: Vec<&str> = ["dependencies", "build-dependencies"]
         .iter()
-        .filter_map(|section| table.get(*section)?.as_table())
-        .flat_map(|dependencies| dependencies.values())
+        .filter_map(|section| table.get(*section))
+        .chain(patched)
+        .filter_map(toml::Value::as_table)
+        .flat_map(toml::Table::values)
         .filter_map(|dependency| dependency.get("path")?.as_str())
         .collect();
     let declared = table
@@ -209,19 +247,111 @@ fn normalised(path: &Path) -> PathBuf {
     result
 }
 
-fn collect_files(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+/// Adds a file, or all files of a folder but hidden ones, results and tests; nothing where there is nothing.
+fn collect(path: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
+    if path.is_file() {
+        let content = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        files.insert(path.to_path_buf(), content);
+    }
+    if !path.is_dir() {
+        return Ok(());
+    }
+    let entries = std::fs::read_dir(path).with_context(|| format!("cannot list {}", path.display()))?;
     for entry in entries {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_dir() {
-            if !RESULTS.contains(&name.as_str()) {
-                collect_files(&path, files)?;
-            }
-        } else if !name.starts_with('.') {
-            let content = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            files.insert(path, content);
+        let is_result = path.is_dir() && RESULTS.contains(&name.as_str());
+        let is_hidden = path.is_file() && name.starts_with('.');
+        if !is_result && !is_hidden && !TESTS.contains(&name.as_str()) {
+            collect(&path, files)?;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A repository with one guest, of these files.
+    fn repository(files: &[(&str, &str)]) -> (tempfile::TempDir, Guest) {
+        let root = tempfile::tempdir().unwrap();
+        for (path, content) in files {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        let guest = all(root.path()).unwrap().pop().unwrap();
+        (root, guest)
+    }
+
+    const CRATE: [(&str, &str); 12] = [
+        (
+            "guests/one/Cargo.toml",
+            "[dependencies]\nlib = { path = \"../lib/own\" }\n[patch.crates-io]\npatched = { path = \"patched\" }\n\
+             [package.metadata.guest]\ninputs = [\"../../texts\"]\n",
+        ),
+        ("guests/one/Cargo.lock", ""),
+        ("guests/one/build.rs", ""),
+        ("guests/one/src/lib.rs", ""),
+        ("guests/one/src/part/deep.rs", ""),
+        ("guests/one/wit/world.wit", ""),
+        ("guests/one/patched/Cargo.toml", ""),
+        ("guests/one/patched/src/lib.rs", ""),
+        ("guests/lib/own/Cargo.toml", ""),
+        ("guests/lib/own/src/lib.rs", ""),
+        ("texts/page.md", ""),
+        ("texts/cases.test.toml", ""),
+    ];
+
+    #[test]
+    fn what_a_module_is_made_of_changes_its_hash_and_nothing_else() {
+        let (root, guest) = repository(&CRATE);
+        let hash = || guest.source_hash(root.path()).unwrap();
+        let mut before = hash();
+        for (path, content) in CRATE {
+            std::fs::write(root.path().join(path), format!("{content}# more")).unwrap();
+            let now = hash();
+            assert_ne!(now, before, "{path}");
+            before = now;
+        }
+        for path in [
+            "guests/one/cases.test.toml",
+            "guests/one/one.lot",
+            "guests/one/one.far.jsonl",
+            "guests/one/guest.toml",
+            "guests/one/README.md",
+            "guests/one/tests/whole.rs",
+            "guests/one/src/tests.rs",
+            "guests/one/src/part/tests/cases.rs",
+            "guests/one/src/.hidden",
+            "guests/one/prebuilt/one.wasm",
+            "guests/one/target/x",
+            "guests/lib/own/Cargo.lock",
+            "guests/lib/README.md",
+        ] {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, "more").unwrap();
+            assert_eq!(hash(), before, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn what_goes_in_unnoticed_is_told() {
+        let (root, guest) = repository(&CRATE);
+        let root = root.path().to_str().unwrap();
+        let made_of = |files: &str| {
+            let text = format!("{root}/target/one.wasm: {}\n", files.replace('~', root));
+            guest.unnoticed(Path::new(root), &text).unwrap()
+        };
+        assert!(
+            made_of("~/guests/one/src/lib.rs ~/texts/page.md ~/target/out/made.rs /elsewhere/lib.rs")
+                .is_empty()
+        );
+        assert_eq!(
+            made_of("~/guests/one/a\\ text.md ~/guests/one/src/lib.rs"),
+            [format!("{root}/guests/one/a text.md")]
+        );
+    }
 }

@@ -140,8 +140,20 @@ fn build(root: &Path, guest: &Guest, toolchain: &Toolchain) -> Result<Vec<u8>> {
     if !status.success() {
         bail!("guest `{}` does not build", guest.name);
     }
-    let crate_file = format!("{}.wasm", guest.name.replace('-', "_"));
-    let path = target_folder.join(toolchain.target.name()).join("release").join(crate_file);
-    let module = std::fs::read(&path).with_context(|| format!("cargo built no {}", path.display()))?;
+    let crate_name = guest.name.replace('-', "_");
+    let path = target_folder.join(toolchain.target.name()).join("release").join(crate_name);
+    let of_ending = |ending| {
+        let path = path.with_extension(ending);
+        std::fs::read(&path).with_context(|| format!("cargo built no {}", path.display()))
+    };
+    let unnoticed = guest.unnoticed(root, &String::from_utf8_lossy(&of_ending("d")?))?;
+    if !unnoticed.is_empty() {
+        bail!(
+            "guest `{}` is made of {}, which the hash of its sources leaves out: name its folder in `inputs` below [package.metadata.guest]",
+            guest.name,
+            unnoticed.join(", ")
+        );
+    }
+    let module = of_ending("wasm")?;
     if guest.is_component()? { wrapped(&module).with_context(|| guest.name.clone()) } else { Ok(module) }
 }
