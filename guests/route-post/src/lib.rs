@@ -6,7 +6,7 @@ use lotmq_guest::route::{
 };
 use std::cell::RefCell;
 
-lotmq_guest::manifest!("read:#", "secret-read:API_TOKEN");
+lotmq_guest::manifest!("endpoint:127.0.0.1:*", "read:#", "secret-read:API_TOKEN");
 
 /// Settings that it knows, as JSON Schema.
 const SETTINGS: &str = r#"{"properties":{"sections":{"required":["API_CONFIG"],"properties":{"API_CONFIG":{"additionalProperties":false,
