@@ -1,0 +1,45 @@
+//! What does not come over a bridge, and is told: what is too large for it, and what the other broker does not let it subscribe to.
+
+use lotmq_test_support::eventually;
+
+use super::{ANYBODY, Mosquitto, bridge, last_error, mapping, publish};
+use crate::{Standing, broker, next, options, send, watch};
+
+/// Before 5.0 it comes and is skipped; with 5.0 the other broker is told how large a packet may be, and keeps it.
+#[test]
+fn what_is_larger_than_a_bridge_takes_is_left_out_and_told_where_it_comes() {
+    for (version, is_told) in [("3.1.1", true), ("5", false)] {
+        let Some(mosquitto) = Mosquitto::start(ANYBODY) else { return };
+        let broker = broker();
+        let mut here = watch(&broker, "in/#");
+        let version = format!("PROTOCOL_VERSION \"{version}\"");
+        broker.command_ok(&bridge(mosquitto.port, &version, &mapping("M", "in/#", "in/#", "in")));
+        Standing::of(&broker, "Up").until("\"Connected\"");
+        let mut far = mosquitto.client("far");
+        for payload in [&*"x".repeat(9 << 20), "small"] {
+            publish(&mut far, "in/a", payload);
+        }
+        assert_eq!(next(&mut here), "in/a=small", "{version}");
+        let told = last_error(&broker, "Up");
+        assert_eq!(told.contains("BRIDGE_TOO_LARGE"), is_told, "{version}: {told}");
+    }
+}
+
+#[test]
+fn a_subscription_that_is_refused_is_told_and_all_else_goes_on() {
+    let (far, broker) = (options().start(), broker());
+    far.command_ok(
+        "-addRule DEFINE RULE Secret WITH PRIORITY 10 FOR Subscribe TO TOPIC \"secret/#\"\n    IF USER IS \"root\" THEN\n        ALLOW\n    ELSE\n        DENY",
+    );
+    let mut here = watch(&broker, "#");
+    let mappings = mapping("Secret", "secret/#", "secret/#", "in") + &mapping("In", "in/#", "in/#", "in");
+    broker.command_ok(&bridge(far.address().port(), "", &mappings));
+    let told = eventually("it is told", || {
+        Some(last_error(&broker, "Up")).filter(|told| told.contains("BRIDGE_SUBSCRIPTION"))
+    });
+    assert!(told.contains("secret/#"), "{told}");
+    for topic in ["secret/a", "in/a"] {
+        send(&far, topic, "1");
+    }
+    assert_eq!(next(&mut here), "in/a=1");
+}
