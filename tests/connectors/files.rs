@@ -82,7 +82,7 @@ fn nobody_writes_into_the_files_of_another_user() {
 }
 
 /// Lets users other than `root` deploy routes.
-fn may_deploy(broker: &Broker, users: &[&str]) {
+pub(crate) fn may_deploy(broker: &Broker, users: &[&str]) {
     let conditions: Vec<String> = users.iter().map(|user| format!("USER IS \"{user}\"")).collect();
     for scope in ["CommandCall", "RouteManagementCreation"] {
         broker.command_ok(&format!(

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use lotmq_test_support::{Answer, Asked, Authority, Broker, HttpServer};
 
+use crate::files::may_deploy;
 use crate::{Standing, backlog, broker, next, options, publish_all, send, watch};
 
 /// A route to a server at this machine, with these settings and events.
@@ -183,6 +184,31 @@ fn nothing_is_lost_while_the_server_is_away_slow_or_talks_nonsense() {
     let again = HttpServer::start_at(address, None, |asked| Answer::of(200, &told(asked)));
     assert_eq!(next(&mut watcher), "answer/later=POST / y");
     drop(again);
+}
+
+/// With what a route was opened it is open no longer than its owner may read it.
+#[test]
+fn a_secret_is_told_as_long_as_the_owner_of_the_route_may_read_it() {
+    let server = HttpServer::start(|asked| Answer::of(200, &told(asked)));
+    let broker = broker();
+    may_deploy(&broker, &["ann"]);
+    broker.command_ok("-setSecret TOKEN=hidden-token");
+    let rule = "-addRule DEFINE RULE Reads WITH PRIORITY 90 FOR SystemConfiguration\n    IF USER IS \"ann\" AND TOPIC IS \"secret/TOKEN/read\" THEN\n        ALLOW\n";
+    broker.command_ok(rule);
+    let login = "AUTHORIZATION \"Bearer \" + GET SECRET \"TOKEN\"";
+    let text = route(&server, "", login, &event("post", "METHOD \"POST\""));
+    assert!(broker.command_as(("ann", "pw"), &text).success());
+    let mut answers = watch(&broker, "answer/+");
+    assert_eq!(next_of(&broker, &mut answers, "post/1", "x"), "answer/1=POST / x");
+    let mut standing = Standing::of(&broker, "Api");
+    broker.command_ok("-removeRule Reads");
+    standing.until("TOKEN");
+    send(&broker, "post/2", "y");
+    broker.command_ok(rule);
+    assert_eq!(next(&mut answers), "answer/2=POST / y");
+    broker.command_ok("-removeUser ann");
+    standing.until("TOKEN");
+    assert_eq!(server.asked().len(), 2);
 }
 
 #[test]

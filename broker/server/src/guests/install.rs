@@ -89,10 +89,11 @@ pub(super) fn install_alone(
     let is_never_run = matches!(compiled.code, Code::View | Code::AuthModule(_));
     let is_for_routes = matches!(compiled.code, Code::RouteModule(_));
     let (installed, rule) = put(tenant, hosting, compiled, batch)?;
+    let guests = &tenant.programs().guests;
     if let Some(rule) = rule {
         tenant.permissions.put(vec![rule]);
+        guests.rights_changed(tenant);
     }
-    let guests = &tenant.programs().guests;
     guests.end_taken_over(tenant, hosting, &installed, batch);
     if is_for_routes {
         guests.module_changed(installed.definition.name());
@@ -343,6 +344,9 @@ impl Guests {
             tenant.permissions.remove(name);
         }
         drop(registry);
+        if kind == DefinitionKind::Rule {
+            guests.rights_changed(tenant);
+        }
         outboxes::forget(tenant, guests, &removed.definition, batch);
         if kind == DefinitionKind::Route {
             guests.route_orders.forget(tenant.id, name, batch);

@@ -225,6 +225,24 @@ impl Guests {
         }
     }
 
+    /// Reopens the routes that were opened with an environment value or secret which the rules do not let their owner read any more, and those that may stand for want of one which
+    /// he may read by now.
+    pub(crate) fn rights_changed(&self, tenant: &Tenant) {
+        let routes: Vec<_> = self.routes.read().values().cloned().collect();
+        for route in routes {
+            let version = route.version();
+            let facts = version.definition.facts();
+            let rights = Rights::of(self.authority, &version.definition);
+            let may_read = |what, name: &str| rights.may_use(tenant, what, name, Access::Read);
+            let reads_all = facts.env.iter().all(|name| may_read(Variable::Environment, name))
+                && facts.secrets.iter().all(|name| may_read(Variable::Secret, name));
+            let names_any = !facts.env.is_empty() || !facts.secrets.is_empty();
+            if !reads_all || (names_any && route.stands_still()) {
+                route.reopen();
+            }
+        }
+    }
+
     /// Module that a route runs, with its figures.
     ///
     /// # Errors

@@ -338,5 +338,6 @@ fn accounts_changed(call: &mut Call<'_>) {
     call.changed("$SYS/Coreflux/Config", config);
     // Rules may now say something else about who gets what.
     call.tenant.routes_changed();
+    call.tenant.programs().guests.rights_changed(call.tenant);
     call.users_changed = true;
 }
