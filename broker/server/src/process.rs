@@ -5,6 +5,7 @@
 pub(crate) mod alarm;
 pub(crate) mod clock;
 pub(crate) mod descriptors;
+pub(crate) mod disk_room;
 pub(crate) mod heap;
 pub(crate) mod lifetimes;
 pub(crate) mod machine;

@@ -7,13 +7,13 @@ mod in_flight;
 
 use std::time::{Duration, Instant};
 
-use lotmq_config::Durability;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use self::in_flight::InFlight;
 use crate::guests::{HasPrograms as _, Hosting};
-use crate::limits::{DISK_BYTES_PER_BYTE, STORAGE_LOOK_PERIOD, STORED_BETWEEN_LOOKS_MAX};
+use crate::limits::{STORAGE_LOOK_PERIOD, STORED_BETWEEN_LOOKS_MAX};
+use crate::process::disk_room;
 use lotmq_core::limits::Limit;
 use lotmq_core::shares::StoredQueues;
 
@@ -45,12 +45,9 @@ impl StorageWatch {
         looked.at = Some(Instant::now());
         let limits = &hosting.config.limits;
         let (live, stored) = (hosting.store.metrics().live_bytes(), hosting.store.metrics().bytes);
-        let is_bounded = limits.disk_reserve_bytes > 0 && hosting.config.store.durability != Durability::None;
-        let free = if is_bounded { lotmq_store::free_bytes(&hosting.config.data.path) } else { None };
-        let room = free
-            .map_or(u64::MAX, |free| free.saturating_sub(limits.disk_reserve_bytes) / DISK_BYTES_PER_BYTE);
-        // On a small disk there is less to be shared out.
-        let queue_bytes_max = limits.stored_queue_bytes.min(live.saturating_add(room));
+        let free = disk_room::free(&hosting.config);
+        let room = disk_room::for_messages(&hosting.config, free);
+        let queue_bytes_max = disk_room::queue_bytes_max(&hosting.config, live, free);
         let is_much = live >= queue_bytes_max / 2;
         if is_much && looked.at_owners.is_none_or(|(at, took)| at.elapsed() >= LOOK_PAUSE_FACTOR * took) {
             let began = Instant::now();
@@ -61,7 +58,7 @@ impl StorageWatch {
         let are_full = live >= limits.stored_queue_bytes;
         hosting.storage.queues_were_seen(are_full, is_much);
         hosting.tenants.all().iter().for_each(|tenant| tenant.shares.queues_were_seen(are_full, is_much));
-        if !is_bounded {
+        if !disk_room::is_bounded(&hosting.config) {
             return;
         }
         let is_reserved = free.is_some_and(|free| free < limits.disk_reserve_bytes);

@@ -19,7 +19,7 @@ use crate::management::managed::Managing as _;
 use crate::management::system_state::dropped;
 use crate::net::not_opened;
 use crate::process::clock::utc_text;
-use crate::process::{machine, time_zone, usage};
+use crate::process::{disk_room, machine, time_zone, usage};
 
 /// Part of a limit, in percent, from which on it is told.
 const NEAR_PERCENT: u64 = 80;
@@ -156,6 +156,8 @@ fn limits(broker: &Broker, tenant: &Tenant) -> Vec<Used> {
     let retained = tenant.retained.read();
     let (retained_messages, retained_bytes) = (retained.len() as u64, retained.bytes());
     drop(retained);
+    let stored = broker.store.metrics().live_bytes();
+    let stored_max = disk_room::queue_bytes_max(&broker.config, stored, disk_room::free(&broker.config));
     [
         (Limit::Connections, broker.net.connection_count() as u64, broker.net.connections_max().into()),
         (Limit::Sessions, sessions, limits.sessions.into()),
@@ -164,7 +166,7 @@ fn limits(broker: &Broker, tenant: &Tenant) -> Vec<Used> {
         (Limit::AllOutputBytes, core.output_bytes.all().bytes(), limits.all_output_bytes),
         (Limit::AllQueueBytes, core.queued_bytes.all().bytes(), limits.all_queue_bytes),
         (Limit::AllAliasBytes, core.alias_bytes.bytes(), limits.all_alias_bytes),
-        (Limit::StoredQueueBytes, broker.store.metrics().live_bytes(), limits.stored_queue_bytes),
+        (Limit::StoredQueueBytes, stored, stored_max),
         (Limit::GuestsMemory, broker.engine.memory_bytes(), machine::guests_memory(limits)),
         (Limit::RetainedMessages, retained_messages, limits.retained_messages.into()),
         (Limit::RetainedBytes, retained_bytes, limits.retained_bytes),
