@@ -115,18 +115,19 @@ impl Checker<'_, '_, '_> {
         pieces.push(Piece::Text(kept, span));
     }
 
-    /// A member of a variable in braces, or blanks round its name: that is not filled in.
+    /// A member of a variable in braces, blanks round its name, or another value: that is not filled in.
     fn warn_of_members(&mut self, text: &str, span: Span) {
         let braces = text.match_indices('{').find_map(|(open, _)| {
             let (inside, after) = text.get(open + 1..)?.split_once('}')?;
             let name = inside.trim();
             let end = name.find(['.', '[']).unwrap_or(name.len());
-            let is_known = self.scope.find(name.get(..end)?).is_some();
-            is_known.then(|| (text.get(..open).unwrap_or_default(), name, after))
+            let is_variable = self.scope.find(name.get(..end)?).is_some();
+            let is_value = name.split_once(' ').is_some_and(|(word, _)| text::is_value_word(word));
+            let value = if is_variable { format!("{{{name}}}") } else { name.to_owned() };
+            (is_variable || is_value).then(|| (text.get(..open).unwrap_or_default(), name, value, after))
         });
-        let Some((before, name, after)) = braces else { return };
+        let Some((before, name, value, after)) = braces else { return };
         let quoted = |text: &str| (!text.is_empty()).then(|| format!("{text:?}"));
-        let value = format!("{{{name}}}");
         let sum: Vec<String> = [quoted(before), Some(value), quoted(after)].into_iter().flatten().collect();
         let message = format!("`{{{name}}}` in a topic is no name of a variable alone, and stays as it is");
         let draft = Draft::warning(codes::TOPIC_PLACEHOLDER, span, message);
