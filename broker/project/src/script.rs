@@ -52,7 +52,10 @@ impl Interpreter {
     /// When there is no room for guests.
     pub fn new() -> anyhow::Result<Self> {
         let options = EngineOptions { instances_max: INSTANCES_MAX, ..EngineOptions::default() };
-        let cached = EngineOptions { cache_dir: own_cache_dir(Surroundings::of_process().user_cache()), ..options.clone() };
+        let cached = EngineOptions {
+            cache_dir: own_cache_dir(Surroundings::of_process().user_cache()),
+            ..options.clone()
+        };
         // A directory that cannot be written costs time at the next start, nothing else.
         let engine = Engine::new(&cached).or_else(|_| Engine::new(&options))?;
         Ok(Self(Python::new(&engine)))

@@ -207,7 +207,8 @@ mod tests {
     #[test]
     fn objects_have_leaves() {
         let leaves =
-            leaves(Value::data(r#"{"id":7,"p":{"x":1,"q":{"r":"s"}},"l":[1,{"a":2}],"n":null,"e":{}}"#)).unwrap();
+            leaves(Value::data(r#"{"id":7,"p":{"x":1,"q":{"r":"s"}},"l":[1,{"a":2}],"n":null,"e":{}}"#))
+                .unwrap();
         let shown: Vec<&str> = leaves.iter().map(|value| value.text()).collect();
         assert_eq!(shown, ["id", "7", "p/x", "1", "p/q/r", "s", "l", "[1,{\"a\":2}]", "n", "null"]);
         for other in ["[1]", "5", "", "{}"] {

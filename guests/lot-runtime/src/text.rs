@@ -45,9 +45,7 @@ pub fn piece(value: Value, separator: Value, position: i64) -> Value {
     let Some(skipped) = usize::try_from(position).ok().and_then(|position| position.checked_sub(1)) else {
         return Value::Empty;
     };
-    pieces(value.text(), separator.text())
-        .nth(skipped)
-        .map_or(Value::Empty, |piece| value.made(piece))
+    pieces(value.text(), separator.text()).nth(skipped).map_or(Value::Empty, |piece| value.made(piece))
 }
 
 /// An empty separator separates nothing.

@@ -100,7 +100,11 @@ mod tests {
             (3600, "UTC", Value::data("UTC")),
             (3600, "'open", Value::data("")),
         ] {
-            assert_eq!(local_timestamp(MORNING, offset_seconds, pattern), expected, "{offset_seconds} {pattern}");
+            assert_eq!(
+                local_timestamp(MORNING, offset_seconds, pattern),
+                expected,
+                "{offset_seconds} {pattern}"
+            );
         }
         assert_eq!(local_timestamp(i64::MAX, 3600, "HH"), local_timestamp(i64::MAX, 0, "HH"));
     }

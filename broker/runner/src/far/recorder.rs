@@ -99,7 +99,10 @@ impl FarWork for FarRecorder {
     fn judged(&mut self) -> Option<String> {
         let written = || self.write_down().err();
         let cannot = |error| format!("cannot write {}: {error:#}", self.file.display());
-        let nobody = || "nothing has connected, so that there is no conversation to record; datagrams are not recorded".to_owned();
+        let nobody = || {
+            "nothing has connected, so that there is no conversation to record; datagrams are not recorded"
+                .to_owned()
+        };
         let failure = self.failure.clone().or_else(|| self.said.0.is_empty().then(nobody));
         failure.or_else(|| written().map(cannot))
     }

@@ -51,7 +51,10 @@ impl Anchor {
         let down_ms = wall_ms.saturating_sub(self.wall_ms);
         if down_ms >= DOWN_TOLD_MIN_MS {
             let days = down_ms / (24 * 3_600_000);
-            warn!(days, "by the wall clock the broker was down for so long: sessions, messages and what waits for routes end now whose time was over by then");
+            warn!(
+                days,
+                "by the wall clock the broker was down for so long: sessions, messages and what waits for routes end now whose time was over by then"
+            );
         }
         self.lifetime_ms.saturating_add(down_ms)
     }

@@ -274,7 +274,9 @@ mod tests {
                 let expected = (path == "a" && text.ends_with('}')) || (path == "[0]" && text.ends_with(']'));
                 let found = get(Value::data(source), path);
                 assert_eq!(found == Value::Int(1), expected, "{text} {path}");
-                LOOKED.with_borrow(|looked| assert!(!looked.text.is_empty() && looked.text == text, "{text} {path}"));
+                LOOKED.with_borrow(|looked| {
+                    assert!(!looked.text.is_empty() && looked.text == text, "{text} {path}")
+                });
             }
         }
     }

@@ -39,7 +39,10 @@ impl Embedding {
     /// When there is no room for guests.
     pub fn new() -> Result<Self, EmbeddedError> {
         let options = EngineOptions { instances_max: INSTANCES_MAX, ..lot_engine() };
-        let kept = EngineOptions { cache_dir: own_cache_dir(Surroundings::of_process().user_cache()), ..options.clone() };
+        let kept = EngineOptions {
+            cache_dir: own_cache_dir(Surroundings::of_process().user_cache()),
+            ..options.clone()
+        };
         // A directory that cannot be written costs time at the next start, nothing else.
         let engine = Engine::new(&kept).or_else(|_| Engine::new(&options))?;
         let (permits, route_types) = (CompilePermits::default(), RouteTypes::default());
