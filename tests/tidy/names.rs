@@ -30,7 +30,6 @@ const HOMONYMS: &[(&str, usize)] = &[
     ("Decoder", 3),
     ("Deed", 2),
     ("Delivery", 2),
-    ("Document", 2),
     ("Effect", 2),
     ("Endpoint", 2),
     ("Entered", 2),

@@ -528,6 +528,13 @@ pub(crate) const INGEST_PIECE_BYTES: usize = 1 << 20;
 /// Bytes of the values of placeholders, with 64 for each, that one message of a route may have, and all of a batch: what would have more comes in a batch of its own.
 pub(crate) const ROUTE_FILLED_BYTES_MAX: usize = 8 << 20;
 
+/// Bytes of topic and payload that are searched for the values of one message, with 64 for each step of a path in JSON and 4,096 for each variable and secret. What needs more is rejected.
+pub(crate) const ROUTE_SEARCHED_BYTES_MAX: usize = 32 << 20;
+
+/// Work that a route does for its messages before other routes of its thread have their turn, besides the message at which it reaches that: bytes of values, and of what takes as long. About a
+/// millisecond.
+pub(crate) const ROUTE_TURN_WORK_MAX: usize = 1 << 20;
+
 /// Messages of an outbox that are read at once.
 pub(crate) const ROUTE_SLICE_MESSAGES: usize = 2048;
 

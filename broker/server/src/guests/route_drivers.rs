@@ -18,6 +18,7 @@ mod template;
 mod tending;
 mod thread;
 mod tls_profiles;
+mod turn_work;
 pub(crate) mod type_schema;
 
 use std::collections::BTreeSet;

@@ -1,18 +1,22 @@
 //! Deliveries to the guest of a route: messages with the values of their event's placeholders.
 
 use jiff::Timestamp;
-use lot_facts::{RouteFacts, RouteValue};
+use lot_facts::{RouteBlock, RouteFacts, RouteValue};
 use lotmq_host::OwnedMessage;
 use lotmq_host::route::{
     LentAddressee, LentDelivery, LentMessage, LentTag, PlaceholderValues, Receipt, properties_of,
 };
 use serde_json::json;
 
-use super::template::{Document, ERROR_TOPIC, Names, Subject, fill, values};
+use super::template::{ERROR_TOPIC, Filling, Names, Subject, Unfilled, fill, values};
+use super::turn_work::TurnWork;
 use crate::guests::routes::mailbox::Addressee;
 
+/// Work of looking at a setting.
+const SETTING_WORK: usize = 16;
+
 /// Values of the placeholders of a message's event or mapping, with their bytes; none for a row and for what a tag gets. A message that has waited has the time of its arrival, however often
-/// it is tried.
+/// it is tried. What was done is counted.
 ///
 /// # Errors
 /// Why it can never pass.
@@ -20,24 +24,34 @@ pub(super) fn placeholders(
     said: &RouteFacts,
     (to, message): (&Addressee, &OwnedMessage),
     names: &impl Names,
+    work: &TurnWork,
 ) -> Result<(Vec<PlaceholderValues>, usize), String> {
     if matches!(to, Addressee::Table(_) | Addressee::Tag(..)) {
         return Ok((Vec::new(), 0));
     }
     let block = to.block(said).ok_or("the route was replaced and has no such event any more")?;
     let at = i64::try_from(message.received_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    let subject = subject(message, at.unwrap_or(Timestamp::MAX));
-    let mut document = Document::new(&message.payload);
+    let mut filling = Filling::of(subject(message, at.unwrap_or(Timestamp::MAX)));
+    let filled = filled(block, &mut filling, names);
+    work.count(block.settings.len() * SETTING_WORK + filling.work());
+    filled.map(|values| (values, filling.bytes())).map_err(|unfilled| unfilled.to_string())
+}
+
+fn filled(
+    block: &RouteBlock,
+    filling: &mut Filling<'_>,
+    names: &impl Names,
+) -> Result<Vec<PlaceholderValues>, Unfilled> {
     let mut filled = Vec::new();
     for (key, value) in block.settings.iter().filter(|(key, _)| *key != ERROR_TOPIC) {
         let RouteValue::Template(parts) = value else { continue };
-        let values = values(parts, subject, &mut document, names);
-        let values = values.map_err(|unfilled| unfilled.to_string())?;
+        let values = values(parts, filling, names)?;
         if !values.is_empty() {
+            filling.count_name(key)?;
             filled.push(PlaceholderValues { setting: key.clone(), values });
         }
     }
-    Ok((filled, document.filled()))
+    Ok(filled)
 }
 
 /// Delivery of a message with the values of its placeholders.
@@ -65,18 +79,21 @@ pub(super) fn delivery<'a>(
     LentDelivery { sequence, to, message, properties, received_ms, placeholders }
 }
 
-/// Report of a message that can never pass, with its topic: `ERROR_TOPIC` of its event or mapping (routes reference §3.3).
+/// Report of a message that can never pass, with its topic: `ERROR_TOPIC` of its event or mapping (routes reference §3.3). What was done is counted.
 pub(super) fn told_of_error(
     said: &RouteFacts,
     (to, message): (&Addressee, &OwnedMessage),
     at: Timestamp,
     names: &impl Names,
     (route, reason): (&str, &str),
+    work: &TurnWork,
 ) -> Option<(String, String)> {
     let block = to.block(said)?;
     let Some(RouteValue::Template(parts)) = block.settings.get(ERROR_TOPIC) else { return None };
-    let mut document = Document::new(&message.payload);
-    let topic = fill(parts, subject(message, at), &mut document, names).ok()?;
+    let mut filling = Filling::of(subject(message, at));
+    let topic = fill(parts, &mut filling, names);
+    work.count(filling.work());
+    let topic = topic.ok()?;
     if lotmq_router::topic_name_valid(&topic).is_err() || lotmq_core::tenant::system_topics::is_system(&topic)
     {
         return None;

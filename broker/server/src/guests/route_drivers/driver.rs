@@ -30,6 +30,7 @@ use super::delivery::contradiction;
 use super::giving_up::give_up;
 use super::schema;
 use super::template::OfRoute;
+use super::turn_work::TurnWork;
 use crate::guests::HasPrograms as _;
 use crate::guests::guest_id::guest_id;
 use crate::guests::hosting::Hosting;
@@ -50,6 +51,9 @@ use lotmq_core::tenant::Tenant;
 use paths::Paths;
 use proof::LostFarSide;
 use running::Runs;
+
+/// Work of handing a message to another route, besides its payload: some 10 µs.
+const STORING_WORK: usize = 8 << 10;
 
 /// Driver of one instance of a route.
 pub(super) struct Driver {
@@ -121,6 +125,7 @@ struct Serving<'a> {
     /// Its runs, where it has the ability.
     runs: Option<Runs>,
     pause: Pause,
+    work: TurnWork,
     paths: Paths,
     /// What was handed over last, where that is why it ends.
     handed: Option<Handed>,
@@ -275,6 +280,7 @@ impl Driver {
             // Where time stands still nothing comes by itself.
             runs: (abilities.contains(Abilities::RUN) && !self.is_at_once()).then(Runs::at_once),
             pause: Pause::retrying(),
+            work: TurnWork::default(),
             paths: Paths::of(self, version, abilities),
             handed: None,
             opened: connected,
@@ -470,8 +476,10 @@ impl Serving<'_> {
         {
             self.reject(post, "the driver of the route ended by a panic whenever it worked on this message");
         }
-        let values = deliveries::fill(self, &mut batch);
+        let values = deliveries::fill(self, &mut batch).await;
         if batch.is_empty() {
+            drop(batch);
+            self.work.end_turn_if_enough().await;
             return None;
         }
         self.instance.comes_behind(batch.iter().map(|post| post.hops).max().unwrap_or_default());
@@ -559,10 +567,11 @@ impl Serving<'_> {
                     if let Some((_, has_passed)) = done.last_mut() {
                         *has_passed = true;
                     }
-                    self.hand_on(post);
+                    self.hand_on(post).await;
                 }
             }
             batch.done();
+            self.work.end_turn_if_enough().await;
         }
         let now = self.driver.now();
         self.driver.route.have_passed(self.driver.seat.instance, done.iter().map(|(to, _)| to));
@@ -584,16 +593,18 @@ impl Serving<'_> {
     }
 
     /// Hands a forwarded message to the other routes that store it as well (OD-52).
-    fn hand_on(&self, post: &Post) {
+    async fn hand_on(&self, post: &Post) {
         if !matches!(post.to, Addressee::Event(_) | Addressee::Mapping(_)) {
             return;
         }
         for store in &self.version.said().stores {
+            self.work.count(STORING_WORK + post.message.payload.len());
             if let Err(reason) = self.store(&store.route, &store.table, post) {
                 let message = format!("not stored by route `{}`: {reason}", store.route);
                 let error = RunError { code: "ROUTE_STORE", message: &message, ..RunError::default() };
                 self.driver.record(&self.version, &error, post.hops);
             }
+            self.work.end_turn_if_enough().await;
         }
     }
 
@@ -721,7 +732,7 @@ impl Serving<'_> {
     fn reject(&self, post: &Post, reason: &str) {
         let Driver { hosting, tenant, route, .. } = self.driver;
         let reason = self.driver.masked(reason);
-        give_up((hosting, tenant, route), (&self.version, &self.services), (post, &reason));
+        give_up((hosting, tenant, route), (&self.version, &self.services), (post, &reason), &self.work);
     }
 }
 

@@ -8,6 +8,7 @@ use lotmq_host::{BorrowedMessage, RunContext, Services as _};
 
 use super::delivery::told_of_error;
 use super::template::OfRoute;
+use super::turn_work::TurnWork;
 use crate::guests::guest_id::guest_id;
 use crate::guests::hosting::Hosting;
 use crate::guests::routes::mailbox::Post;
@@ -17,12 +18,17 @@ use crate::guests::services::TenantServices;
 use crate::guests::{dead_letter_queue, effects, records};
 use crate::process::this_turn;
 
-/// Gives up a message for a reason, in which no secret stands.
+/// Work of giving up a message, besides what is copied of it: some 50 µs.
+const GIVING_UP_WORK: usize = 32 << 10;
+
+/// Gives up a message for a reason, in which no secret stands. What was done is counted.
 pub(super) fn give_up(
     (hosting, tenant, route): (&Hosting, &Arc<Tenant>, &Arc<RouteRunner>),
     (version, services): (&Version, &TenantServices),
     (post, reason): (&Post, &str),
+    work: &TurnWork,
 ) {
+    work.count(GIVING_UP_WORK + post.message.bytes() + reason.len());
     dead_letter_queue::bury(hosting, tenant, route, (post, reason));
     let now = hosting.definitions_now().wall;
     route.update(|standing| standing.event_failed(&post.to, 1, reason, now));
@@ -38,7 +44,7 @@ pub(super) fn give_up(
     this_turn::with(|turn| records::record(turn, tenant, definition, &error, post.hops));
     let run = || RunContext::new(guest_id(tenant, definition.id));
     let (names, of) = (OfRoute(services, run()), (&post.to, &*post.message));
-    let told = told_of_error(version.said(), of, now, &names, (definition.name(), reason));
+    let told = told_of_error(version.said(), of, now, &names, (definition.name(), reason), work);
     let Some((topic, payload)) = told else { return };
     let message = BorrowedMessage::new(&topic, payload.as_bytes());
     if !services.message_bounds().include_topic(&topic) || !services.may_write(&run(), &message) {

@@ -1,6 +1,7 @@
 //! Templates: texts with placeholders, filled for one message. Routes reference §2.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use jiff::Timestamp;
 use lot_facts::TemplatePart;
@@ -9,7 +10,7 @@ use lotmq_host::{RunContext, Services as _};
 use serde_json::Value as Json;
 
 use crate::guests::services::TenantServices;
-use crate::limits::ROUTE_FILLED_BYTES_MAX;
+use crate::limits::{ROUTE_FILLED_BYTES_MAX, ROUTE_SEARCHED_BYTES_MAX};
 
 /// Setting of an event that the host fills itself, with where it reports what can never pass; guests do not see it.
 pub(super) const ERROR_TOPIC: &str = "ERROR_TOPIC";
@@ -34,6 +35,8 @@ pub(super) enum Unfilled {
     NoSecret(String),
     #[error("the values of its placeholders have more than {} MiB", ROUTE_FILLED_BYTES_MAX >> 20)]
     TooMuch,
+    #[error("what is searched for the values of its placeholders has more than {} MiB", ROUTE_SEARCHED_BYTES_MAX >> 20)]
+    TooFar,
 }
 
 /// Values that placeholders name.
@@ -55,16 +58,15 @@ impl Names for OfRoute<'_> {
     }
 }
 
-/// Fills a text. The payload is parsed at most once: keep `document` for the other texts of the message.
-pub(super) fn fill<'a>(
+/// Fills a text. Keep `filling` for the other texts of the message.
+pub(super) fn fill(
     parts: &[TemplatePart],
-    subject: Subject<'a>,
-    document: &mut Document<'a>,
+    filling: &mut Filling<'_>,
     names: &impl Names,
 ) -> Result<String, Unfilled> {
     let mut text = String::new();
     for part in parts {
-        match value(part, subject, document, names)? {
+        match filling.value(part, names)? {
             Some(value) => text.push_str(&text_of(&value)),
             None => text.push_str(part.text().unwrap_or_default()),
         }
@@ -73,31 +75,28 @@ pub(super) fn fill<'a>(
 }
 
 /// Values of the placeholders of a text, in order.
-pub(super) fn values<'a>(
+pub(super) fn values(
     parts: &[TemplatePart],
-    subject: Subject<'a>,
-    document: &mut Document<'a>,
+    filling: &mut Filling<'_>,
     names: &impl Names,
 ) -> Result<Vec<Value>, Unfilled> {
-    parts.iter().filter_map(|part| value(part, subject, document, names).transpose()).collect()
-}
-
-/// Value of a placeholder, which is counted; `None` for text.
-fn value<'a>(
-    part: &TemplatePart,
-    subject: Subject<'a>,
-    document: &mut Document<'a>,
-    names: &impl Names,
-) -> Result<Option<Value>, Unfilled> {
-    let Some(value) = uncounted_value(part, subject, document, names)? else { return Ok(None) };
-    // A column is looked for from the beginning, some ten times as fast as a value is copied.
-    let searched = if matches!(part, TemplatePart::Csv(_)) { subject.payload.len() / 16 } else { 0 };
-    document.count(VALUE_BYTES + bytes_of(&value) + searched)?;
-    Ok(Some(value))
+    parts.iter().filter_map(|part| filling.value(part, names).transpose()).collect()
 }
 
 /// Bytes that a value takes besides its text.
 const VALUE_BYTES: usize = 64;
+
+/// Bytes that count as searched for a step of a path: one member of an object is found.
+const STEP_BYTES: usize = 64;
+
+/// The same for a variable or secret, for which the rules may be asked.
+const VARIABLE_BYTES: usize = 4096;
+
+/// Bytes that are searched while one is copied.
+const SEARCHED_PER_WORK: usize = 4;
+
+/// Bytes that are copied while one of JSON is parsed.
+const PARSED_WORK: usize = 8;
 
 /// Bytes of the text of a value.
 fn bytes_of(value: &Value) -> usize {
@@ -113,40 +112,165 @@ fn bytes_of(value: &Value) -> usize {
     }
 }
 
-fn uncounted_value<'a>(
-    part: &TemplatePart,
+/// Filling of all texts of one message: what is known of the message by now, and what was done for it.
+pub(super) struct Filling<'a> {
     subject: Subject<'a>,
-    document: &mut Document<'a>,
-    names: &impl Names,
-) -> Result<Option<Value>, Unfilled> {
-    Ok(Some(match part {
-        TemplatePart::Text(_) => return Ok(None),
-        TemplatePart::Payload => match std::str::from_utf8(subject.payload) {
-            Ok(text) => Value::Text(text.to_owned()),
-            Err(_) => Value::Bytes(subject.payload.to_vec()),
-        },
-        TemplatePart::Json(path) => document.at(path)?,
-        TemplatePart::Csv(column) => Value::Text(csv(subject.payload, *column)),
-        TemplatePart::Topic => Value::Text(subject.topic.to_owned()),
-        TemplatePart::TopicLevel(level) => {
-            let index = usize::try_from(*level).unwrap_or(usize::MAX).saturating_sub(1);
-            Value::Text(subject.topic.split('/').nth(index).unwrap_or_default().to_owned())
+    /// The payload as JSON, which is parsed at most once; `None` within where it is none.
+    document: Option<Option<Json>>,
+    levels: Pieces<'a>,
+    columns: Pieces<'a>,
+    bytes: usize,
+    searched: usize,
+}
+
+impl<'a> Filling<'a> {
+    pub(super) fn of(subject: Subject<'a>) -> Self {
+        Self {
+            subject,
+            document: None,
+            levels: Pieces::of(subject.topic.as_bytes(), b'/'),
+            columns: Pieces::of(subject.payload, b','),
+            bytes: 0,
+            searched: 0,
         }
-        TemplatePart::Timestamp => Value::Time(subject.at.as_millisecond()),
-        TemplatePart::UnixSeconds => Value::Integer(subject.at.as_second()),
-        TemplatePart::UnixMilliseconds => Value::Integer(subject.at.as_millisecond()),
-        TemplatePart::Env(name) => {
-            let value = names.environment(name);
-            Value::Text(value.ok_or_else(|| Unfilled::NoEnvironment(name.clone()))?)
+    }
+
+    /// Bytes of all values, with 64 for each, and of what they are for.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Work that was done, in bytes that are copied meanwhile.
+    pub(super) fn work(&self) -> usize {
+        let parsed = if self.document.is_some() { self.subject.payload.len() } else { 0 };
+        self.bytes + self.searched / SEARCHED_PER_WORK + parsed.saturating_mul(PARSED_WORK)
+    }
+
+    /// Counts what a text is called.
+    pub(super) fn count_name(&mut self, name: &str) -> Result<(), Unfilled> {
+        self.count(VALUE_BYTES + name.len())
+    }
+
+    fn count(&mut self, bytes: usize) -> Result<(), Unfilled> {
+        self.bytes += bytes;
+        if self.bytes > ROUTE_FILLED_BYTES_MAX {
+            return Err(Unfilled::TooMuch);
         }
-        TemplatePart::Secret(name) => {
-            let value = names.secret(name);
-            Value::Text(value.ok_or_else(|| Unfilled::NoSecret(name.clone()))?)
+        if self.searched > ROUTE_SEARCHED_BYTES_MAX { Err(Unfilled::TooFar) } else { Ok(()) }
+    }
+
+    /// Value of a placeholder, which is counted; `None` for text.
+    fn value(&mut self, part: &TemplatePart, names: &impl Names) -> Result<Option<Value>, Unfilled> {
+        let value = match part {
+            TemplatePart::Text(_) => return Ok(None),
+            TemplatePart::Payload => match std::str::from_utf8(self.subject.payload) {
+                Ok(text) => Value::Text(text.to_owned()),
+                Err(_) => Value::Bytes(self.subject.payload.to_vec()),
+            },
+            TemplatePart::Json(path) => self.at(path)?,
+            TemplatePart::Csv(column) => Value::Text(self.column(*column)),
+            TemplatePart::Topic => Value::Text(self.subject.topic.to_owned()),
+            TemplatePart::TopicLevel(level) => Value::Text(self.level(*level).to_owned()),
+            TemplatePart::Timestamp => Value::Time(self.subject.at.as_millisecond()),
+            TemplatePart::UnixSeconds => Value::Integer(self.subject.at.as_second()),
+            TemplatePart::UnixMilliseconds => Value::Integer(self.subject.at.as_millisecond()),
+            TemplatePart::Env(name) => {
+                self.searched += VARIABLE_BYTES;
+                let value = names.environment(name);
+                Value::Text(value.ok_or_else(|| Unfilled::NoEnvironment(name.clone()))?)
+            }
+            TemplatePart::Secret(name) => {
+                self.searched += VARIABLE_BYTES;
+                let value = names.secret(name);
+                Value::Text(value.ok_or_else(|| Unfilled::NoSecret(name.clone()))?)
+            }
+            TemplatePart::Field(name) => {
+                self.field(name).unwrap_or_else(|| Value::Text(["{", name, "}"].concat()))
+            }
+        };
+        self.count(VALUE_BYTES + bytes_of(&value))?;
+        Ok(Some(value))
+    }
+
+    fn root(&mut self) -> Option<&Json> {
+        let payload = self.subject.payload;
+        self.document.get_or_insert_with(|| serde_json::from_slice(payload).ok()).as_ref()
+    }
+
+    /// Value at a path of keys and indexes joined by dots; empty where there is none.
+    fn at(&mut self, path: &str) -> Result<Value, Unfilled> {
+        let mut searched = 0;
+        let mut value = self.root().ok_or(Unfilled::NotJson)?;
+        for step in path.split('.').filter(|_| !path.is_empty()) {
+            searched += STEP_BYTES + step.len();
+            let next = match value {
+                Json::Array(elements) => step.parse().ok().and_then(|index: usize| elements.get(index)),
+                Json::Object(members) => members.get(step),
+                Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => None,
+            };
+            let Some(next) = next else {
+                self.searched += searched;
+                return Ok(Value::Empty);
+            };
+            value = next;
         }
-        TemplatePart::Field(name) => {
-            document.field(name).unwrap_or_else(|| Value::Text(["{", name, "}"].concat()))
+        let value = value_of(value);
+        self.searched += searched;
+        Ok(value)
+    }
+
+    fn field(&mut self, name: &str) -> Option<Value> {
+        self.searched += STEP_BYTES + name.len();
+        self.root()?.as_object()?.get(name).map(value_of)
+    }
+
+    /// Level of the topic, from 1.
+    fn level(&mut self, level: u32) -> &'a str {
+        let place = self.levels.find(level, &mut self.searched);
+        self.subject.topic.get(place).unwrap_or_default()
+    }
+
+    /// Column of a line of comma-separated values, from 1.
+    fn column(&mut self, column: u32) -> String {
+        let place = self.columns.find(column, &mut self.searched);
+        let bytes = self.subject.payload.get(place).unwrap_or_default();
+        String::from_utf8_lossy(bytes).trim().to_owned()
+    }
+}
+
+/// Pieces of a text between separators. Each is looked for from the one before, or from the front where it stands before that.
+struct Pieces<'a> {
+    text: &'a [u8],
+    separator: u8,
+    /// The piece that was looked for last, from 0, and where it begins.
+    index: usize,
+    start: usize,
+}
+
+impl<'a> Pieces<'a> {
+    fn of(text: &'a [u8], separator: u8) -> Self {
+        Self { text, separator, index: 0, start: 0 }
+    }
+
+    /// Place of a piece, from 1; an empty one where there is none. Adds the bytes that were looked at.
+    fn find(&mut self, number: u32, searched: &mut usize) -> Range<usize> {
+        let wanted = usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(1);
+        if wanted < self.index {
+            (self.index, self.start) = (0, 0);
         }
-    }))
+        loop {
+            let rest = self.text.get(self.start..).unwrap_or_default();
+            let length = rest.iter().position(|byte| *byte == self.separator);
+            *searched += length.map_or(rest.len(), |length| length + 1);
+            match length {
+                _ if self.index == wanted => {
+                    return self.start..self.start + length.unwrap_or(rest.len());
+                }
+                Some(length) => (self.index, self.start) = (self.index + 1, self.start + length + 1),
+                None => return 0..0,
+            }
+        }
+    }
 }
 
 /// A value as it stands in a text.
@@ -164,53 +288,6 @@ fn text_of(value: &Value) -> Cow<'_, str> {
     }
 }
 
-/// Payload that may be JSON, parsed at most once, and what was filled of it.
-pub(super) struct Document<'a> {
-    payload: &'a [u8],
-    parsed: Option<Option<Json>>,
-    filled: usize,
-}
-
-impl<'a> Document<'a> {
-    pub(super) fn new(payload: &'a [u8]) -> Self {
-        Self { payload, parsed: None, filled: 0 }
-    }
-
-    /// Bytes of all values that it was asked for.
-    pub(super) fn filled(&self) -> usize {
-        self.filled
-    }
-
-    fn count(&mut self, bytes: usize) -> Result<(), Unfilled> {
-        self.filled += bytes;
-        if self.filled > ROUTE_FILLED_BYTES_MAX { Err(Unfilled::TooMuch) } else { Ok(()) }
-    }
-
-    fn root(&mut self) -> Option<&Json> {
-        let payload = self.payload;
-        self.parsed.get_or_insert_with(|| serde_json::from_slice(payload).ok()).as_ref()
-    }
-
-    /// Value at a path of keys and indexes joined by dots; empty where there is none.
-    fn at(&mut self, path: &str) -> Result<Value, Unfilled> {
-        let mut value = self.root().ok_or(Unfilled::NotJson)?;
-        for step in path.split('.').filter(|_| !path.is_empty()) {
-            let next = match value {
-                Json::Array(elements) => step.parse().ok().and_then(|index: usize| elements.get(index)),
-                Json::Object(members) => members.get(step),
-                Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => None,
-            };
-            let Some(next) = next else { return Ok(Value::Empty) };
-            value = next;
-        }
-        Ok(value_of(value))
-    }
-
-    fn field(&mut self, name: &str) -> Option<Value> {
-        self.root()?.as_object()?.get(name).map(value_of)
-    }
-}
-
 fn value_of(value: &Json) -> Value {
     match value {
         Json::Null => Value::Null,
@@ -224,13 +301,6 @@ fn value_of(value: &Json) -> Value {
         },
         Json::Array(_) | Json::Object(_) => Value::Json(value.to_string()),
     }
-}
-
-/// Column of a line of comma-separated values, from 1.
-fn csv(payload: &[u8], column: u32) -> String {
-    let text = String::from_utf8_lossy(payload);
-    let index = usize::try_from(column).unwrap_or(usize::MAX).saturating_sub(1);
-    text.split(',').nth(index).unwrap_or_default().trim().to_owned()
 }
 
 #[cfg(test)]
@@ -277,12 +347,11 @@ mod tests {
             (P::Secret("KEY".into()), Ok("k".to_owned())),
             (P::Secret("X".into()), Err(Unfilled::NoSecret("X".into()))),
         ] {
-            let mut document = Document::new(payload);
-            let filled = fill(std::slice::from_ref(&part), subject, &mut document, &OneEach);
+            let filled = fill(std::slice::from_ref(&part), &mut Filling::of(subject), &OneEach);
             assert_eq!(filled, expected, "{part:?}");
         }
         let subject = Subject { payload: b"1, b ,3", ..subject };
-        let fill_csv = |part| fill(&[part], subject, &mut Document::new(subject.payload), &OneEach);
+        let fill_csv = |part| fill(&[part], &mut Filling::of(subject), &OneEach);
         assert_eq!(fill_csv(P::Csv(2)), Ok("b".to_owned()));
         assert_eq!(fill_csv(P::Csv(4)), Ok(String::new()));
         assert_eq!(fill_csv(P::Payload), Ok("1, b ,3".to_owned()));
@@ -294,7 +363,7 @@ mod tests {
         let of = |payload: &[u8], path: &str| {
             let subject = Subject { topic: "a/b", payload, at: Timestamp::UNIX_EPOCH };
             let parts = [TemplatePart::Text("x".to_owned()), TemplatePart::Json(path.to_owned())];
-            values(&parts, subject, &mut Document::new(payload), &OneEach).map(|mut values| values.remove(0))
+            values(&parts, &mut Filling::of(subject), &OneEach).map(|mut values| values.remove(0))
         };
         for (payload, expected) in [
             (r#"{"v":null}"#, Value::Null),
@@ -311,27 +380,76 @@ mod tests {
         }
         let parts = [TemplatePart::Payload, TemplatePart::Timestamp, TemplatePart::TopicLevel(2)];
         let subject = Subject { topic: "a/b", payload: b"\xff", at: Timestamp::UNIX_EPOCH };
-        let values = values(&parts, subject, &mut Document::new(subject.payload), &OneEach).unwrap();
+        let values = values(&parts, &mut Filling::of(subject), &OneEach).unwrap();
         let expected = [Value::Bytes(vec![0xff]), Value::Time(0), Value::Text("b".into())];
         assert_eq!(format!("{values:?}"), format!("{expected:?}"));
     }
+
     #[test]
-    fn a_message_fills_so_many_bytes() {
-        let payload = vec![b'x'; 1 << 20];
-        let subject = Subject { topic: "a/b", payload: &payload, at: Timestamp::UNIX_EPOCH };
-        for (part, count, expected) in [
-            (TemplatePart::Payload, 7, Ok(7)),
-            (TemplatePart::Payload, 8, Err(Unfilled::TooMuch)),
-            (TemplatePart::Csv(2), 100, Ok(100)),
-            (TemplatePart::Csv(2), 200, Err(Unfilled::TooMuch)),
-            (TemplatePart::UnixSeconds, 100_000, Ok(100_000)),
-            (TemplatePart::UnixSeconds, 200_000, Err(Unfilled::TooMuch)),
+    fn a_message_fills_so_many_bytes_and_is_searched_so_far() {
+        use TemplatePart as P;
+        let (payload, topic) = (vec![0xff; 1 << 20], "y".repeat(60_000) + "/z");
+        let subject = Subject { topic: &topic, payload: &payload, at: Timestamp::UNIX_EPOCH };
+        for (parts, count, expected) in [
+            (vec![P::Payload], 7, Ok(7)),
+            (vec![P::Payload], 8, Err(Unfilled::TooMuch)),
+            (vec![P::UnixSeconds], 100_000, Ok(100_000)),
+            (vec![P::UnixSeconds], 200_000, Err(Unfilled::TooMuch)),
+            // There is no second column: it is looked for from where the first begins.
+            (vec![P::Csv(2)], 31, Ok(31)),
+            (vec![P::Csv(2)], 40, Err(Unfilled::TooFar)),
+            // Each but the first is found at once, and again where it was.
+            (vec![P::TopicLevel(2)], 100_000, Ok(100_000)),
+            (vec![P::TopicLevel(3), P::TopicLevel(1)], 50, Ok(100)),
+            (vec![P::TopicLevel(3), P::TopicLevel(1)], 100, Ok(200)),
+            (vec![P::TopicLevel(2), P::TopicLevel(1)], 300, Err(Unfilled::TooMuch)),
+            (vec![P::Secret("KEY".into())], 8_000, Ok(8_000)),
+            (vec![P::Env("SITE".into())], 9_000, Err(Unfilled::TooFar)),
         ] {
-            let parts = vec![part.clone(); count];
-            let found = values(&parts, subject, &mut Document::new(&payload), &OneEach);
-            assert_eq!(found.map(|values| values.len()), expected, "{part:?}");
-            let filled = fill(&parts, subject, &mut Document::new(&payload), &OneEach);
-            assert_eq!(filled.is_ok(), expected.is_ok(), "{part:?}");
+            let parts: Vec<_> = std::iter::repeat_n(parts, count).flatten().collect();
+            let found = values(&parts, &mut Filling::of(subject), &OneEach);
+            assert_eq!(found.map(|values| values.len()), expected, "{count} {:?}", parts[0]);
+            let filled = fill(&parts, &mut Filling::of(subject), &OneEach);
+            assert_eq!(filled.is_ok(), expected.is_ok(), "{count} {:?}", parts[0]);
+        }
+    }
+
+    #[test]
+    fn pieces_are_where_they_stand_whatever_was_looked_for_before() {
+        let text = ",b,,dd,";
+        let mut pieces = Pieces::of(text.as_bytes(), b',');
+        for number in [1, 2, 5, 4, 4, 3, 6, 2, u32::MAX, 5, 1, 0] {
+            let expected = text.split(',').nth(number.saturating_sub(1) as usize).unwrap_or_default();
+            assert_eq!(&text[pieces.find(number, &mut 0)], expected, "{number}");
+        }
+        let mut searched = 0;
+        for number in 1..=5 {
+            pieces.find(number, &mut searched);
+        }
+        assert!(searched <= 2 * text.len(), "in order they are found in one pass: {searched}");
+    }
+
+    #[test]
+    fn what_is_done_for_a_message_is_counted() {
+        use TemplatePart as P;
+        let payload = br#"{"a":{"b":[1,2,3]}}"#;
+        let subject = Subject { topic: "a/b", payload, at: Timestamp::UNIX_EPOCH };
+        let work = |parts: &[TemplatePart]| {
+            let mut filling = Filling::of(subject);
+            values(parts, &mut filling, &OneEach).unwrap();
+            filling.work()
+        };
+        let (parsed, step) = (payload.len() * PARSED_WORK, STEP_BYTES / SEARCHED_PER_WORK);
+        for (parts, least) in [
+            (vec![P::Text("x".repeat(1000))], 0),
+            (vec![P::Topic], VALUE_BYTES + 3),
+            (vec![P::Payload, P::Payload], 2 * (VALUE_BYTES + payload.len())),
+            (vec![P::Json("a.b.0".into())], parsed + 3 * step + VALUE_BYTES),
+            (vec![P::Field("x".into()), P::Field("a".into())], parsed + 2 * (step + VALUE_BYTES)),
+            (vec![P::Secret("KEY".into())], VARIABLE_BYTES / SEARCHED_PER_WORK + VALUE_BYTES),
+        ] {
+            let found = work(&parts);
+            assert!((least..=least + 40).contains(&found), "{parts:?}: {found}, at least {least}");
         }
     }
 }

@@ -9,6 +9,7 @@ use lotmq_store::{Op, QueueSlice, StoreError};
 use tracing::{error, warn};
 
 use super::giving_up::give_up;
+use super::turn_work::TurnWork;
 use crate::guests::dead_letter_queue;
 use crate::guests::hosting::Hosting;
 use crate::guests::routes::RouteRunner;
@@ -24,7 +25,7 @@ const DOUBT_PAUSE: Duration = Duration::from_secs(1);
 /// Tends the outbox of a route until the route is removed.
 pub(super) async fn tend(hosting: Arc<Hosting>, tenant: Arc<Tenant>, route: Arc<RouteRunner>) {
     while route.deployed().is_some() {
-        let pause = look(&hosting, &tenant, &route);
+        let pause = look(&hosting, &tenant, &route).await;
         let called = route.outbox_called.notified();
         match pause {
             // Either way it is time to look.
@@ -35,10 +36,10 @@ pub(super) async fn tend(hosting: Arc<Hosting>, tenant: Arc<Tenant>, route: Arc<
 }
 
 /// Does what there is to do; the time until there may be more without a call.
-fn look(hosting: &Arc<Hosting>, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) -> Option<Duration> {
+async fn look(hosting: &Arc<Hosting>, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) -> Option<Duration> {
     let is_in_doubt = route.settle_doubts(hosting.store_failure().is_none());
     route.take_fresh();
-    give_up_expired(hosting, tenant, route);
+    give_up_expired(hosting, tenant, route).await;
     remove_done(route);
     dead_letter_queue::remove_dropped(route);
     dead_letter_queue::trim(hosting, route);
@@ -50,7 +51,7 @@ fn look(hosting: &Arc<Hosting>, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) 
 }
 
 /// Gives up what has waited for longer than `BUFFER_TTL_SEC`.
-fn give_up_expired(hosting: &Arc<Hosting>, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) {
+async fn give_up_expired(hosting: &Arc<Hosting>, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) {
     const REASON: &str = "it waited for longer than BUFFER_TTL_SEC";
     let expired = route.take_expired();
     if expired.is_empty() {
@@ -58,10 +59,12 @@ fn give_up_expired(hosting: &Arc<Hosting>, tenant: &Arc<Tenant>, route: &Arc<Rou
     }
     let version = route.version();
     let services = TenantServices::new(tenant, hosting, &version.definition);
+    let work = TurnWork::default();
     for post in &expired {
-        give_up((hosting, tenant, route), (&version, &services), (post, REASON));
+        give_up((hosting, tenant, route), (&version, &services), (post, REASON), &work);
+        route.leave_outbox(std::slice::from_ref(post));
+        work.end_turn_if_enough().await;
     }
-    route.leave_outbox(&expired);
 }
 
 /// Removes what is done from the store.

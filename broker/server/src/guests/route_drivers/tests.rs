@@ -2,13 +2,14 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 
 use crate::guests::HasPrograms as _;
+use crate::limits::ROUTE_THREADS_MAX;
 use crate::testing::{PATIENCE, Running, connect, receive};
 
 /// The guest `route-echo`: a line for each message, both ways.
@@ -175,4 +176,53 @@ fn a_message_on_which_the_driver_always_panics_does_not_stop_the_others() {
     assert_eq!(receive(&mut watcher).1, "good");
     wait_for_error(&running, "\"failed\":1");
     running.server.stop();
+}
+
+/// Messages that a route of type `LOOPBACK` has done: delivered or rejected.
+fn done_of(running: &Running, name: &str) -> u64 {
+    let tenant = running.server.broker.tenants.default_tenant();
+    let route = tenant.programs().guests.route(name).unwrap();
+    let now = running.server.broker.hosting.definitions_now().wall;
+    let standing = route.standing().to_json((name, "LOOPBACK"), &route.beside(), now);
+    ["succeeded", "failed"].iter().map(|what| standing["messages"][what].as_u64().unwrap()).sum()
+}
+
+/// Deploys a route of type `LOOPBACK` with one event, which takes messages of a topic that is called as it.
+fn deploy_loopback(running: &Running, name: &str, sections: &str, settings: &str) {
+    let source = format!(
+        "-addRoute DEFINE ROUTE {name} WITH TYPE LOOPBACK\n{sections}    ADD EVENT Out\n        WITH SOURCE_TOPIC \"{name}\"\n{settings}"
+    );
+    command(running, &source);
+}
+
+#[test]
+fn a_route_that_does_much_for_each_message_of_a_batch_leaves_others_their_turns() {
+    const MESSAGES: u64 = 300;
+    const REJECTS: &str = "    ADD LOOPBACK_CONFIG\n        WITH FAIL \"reject\"\n";
+    let payloads = |count| "{payload}".repeat(count);
+    let stores = "    STORE Nowhere WITH TABLE_NAME \"t\"\n".repeat(300);
+    for (what, sections, settings) in [
+        ("values", "", format!("        WITH FAIL \"{}\"\n", payloads(8_800))),
+        ("reports", REJECTS, format!("        WITH ERROR_TOPIC \"{}\"\n", payloads(7_800))),
+        ("rows of other routes", "", stores),
+    ] {
+        let running = Running::start("none");
+        deploy_loopback(&running, "Dear", sections, &settings);
+        // The next one has its driver on the same thread.
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(ROUTE_THREADS_MAX);
+        (1..threads).for_each(|other| deploy_loopback(&running, &format!("Other{other}"), "", ""));
+        deploy_loopback(&running, "Quick", "", "        WITH DESTINATION_TOPIC \"answer\"\n");
+        let mut watcher = root(&running, "watcher");
+        watcher.subscribe_to("answer", QoS::AtLeastOnce).unwrap();
+        let mut sender = running.client("sender");
+        for _ in 0..MESSAGES {
+            sender.publish(&Publication::new("Dear", vec![b'z'; 1000])).unwrap();
+        }
+        sender.publish(&Publication::new("Quick", "x").qos(QoS::AtLeastOnce)).unwrap();
+        let answer = watcher.receive(Duration::from_mins(2)).unwrap().expect("an answer comes");
+        assert_eq!(answer.topic, "answer");
+        let done = done_of(&running, "Dear");
+        assert!(done < MESSAGES, "{what}: all {done} messages were done before the answer");
+        running.server.stop();
+    }
 }

@@ -15,13 +15,22 @@ use crate::limits::ROUTE_FILLED_BYTES_MAX;
 /// Reason of a message that is not for the owner of the route any more.
 const NO_RIGHT: &str = "the owner of the route may not read this topic any more";
 
+/// Work of looking at a message.
+const MESSAGE_WORK: usize = 64;
+
+/// The same for each event and mapping of the route, among which it is looked for.
+const BLOCK_WORK: usize = 16;
+
 /// Finds the values of the placeholders of each message of a batch; one that cannot be filled is rejected when those before it are done. A bridge hands on nothing that has
-/// expired \[MQTT-3.3.2-5\].
-pub(super) fn fill(serving: &Serving<'_>, batch: &mut PostBatch) -> Vec<Vec<PlaceholderValues>> {
+/// expired \[MQTT-3.3.2-5\]. Behind enough work it ends its turn, or the batch, where there was only to reject: what has come meanwhile need not wait for the rest.
+pub(super) async fn fill(serving: &Serving<'_>, batch: &mut PostBatch) -> Vec<Vec<PlaceholderValues>> {
     let (mut values, mut bytes) = (Vec::with_capacity(batch.len()), 0);
     let is_bridge = route_types::is_bridge(&serving.version.said().kind);
     let now_ms = serving.driver.now_ms();
+    let (said, names, work) = (serving.version.said(), serving.names(), &serving.work);
+    let each = MESSAGE_WORK + (said.events.len() + said.mappings.len()) * BLOCK_WORK;
     while let Some(post) = batch.get(values.len()) {
+        work.count(each);
         if is_bridge && post.message.expires_at_ms().is_some_and(|at| at <= now_ms) {
             match values.is_empty() {
                 true => {
@@ -32,9 +41,8 @@ pub(super) fn fill(serving: &Serving<'_>, batch: &mut PostBatch) -> Vec<Vec<Plac
             }
             continue;
         }
-        let (said, names) = (serving.version.said(), serving.names());
         let filled = match may_have(serving, post) {
-            true => placeholders(said, (&post.to, &post.message), &names),
+            true => placeholders(said, (&post.to, &post.message), &names, work),
             false => Err(NO_RIGHT.to_owned()),
         };
         match filled {
@@ -48,8 +56,14 @@ pub(super) fn fill(serving: &Serving<'_>, batch: &mut PostBatch) -> Vec<Vec<Plac
             Err(reason) if values.is_empty() => {
                 serving.reject(post, &reason);
                 batch.done();
+                if work.is_enough() {
+                    batch.put_back_from(0);
+                }
             }
             Err(_) => batch.put_back_from(values.len()),
+        }
+        if !batch.is_empty() {
+            work.end_turn_if_enough().await;
         }
     }
     values
