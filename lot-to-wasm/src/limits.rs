@@ -51,6 +51,9 @@ pub const COMPARED_CASES_MAX: usize = 500;
 /// Most topics of one `ON TOPIC` (OD-10).
 pub const FILTERS_MAX: usize = 64;
 
+/// Most events, mappings and tags of a route that one message is for: each has a copy of it. Of events and mappings with the same filter more are refused.
+pub const TAKERS_MAX: usize = 64;
+
 /// Most times of day of one trigger.
 pub const TIMES_MAX: usize = 64;
 

@@ -71,9 +71,9 @@ pub(crate) const SHARED_BYTES_MIN: usize = 64 << 10;
 /// Receivers of a large message beyond which it is copied once for those who will wait for it.
 pub(crate) const SHARED_RECEIVERS_MIN: usize = 4;
 
-/// Bytes of one message's copies beyond the first, of which a session that is stored gets one for each of its shared subscriptions that matches: so many of one that is as large
-/// as packets are by default. Each has a body of its own in the store; with a thousand of them a packet of 1 MiB became 1 GB in one turn.
-pub(crate) const COPIES_BYTES_MAX: usize = 16 << 20;
+/// Bytes of one message's copies beyond the first, of which a session that is stored gets one for each of its shared subscriptions that matches, and a route one for each of its events, mappings
+/// and tags: so many of one that is as large as packets are by default. Each has a body of its own in the store; with a thousand of them a packet of 1 MiB became 1 GB in one turn.
+pub const COPIES_BYTES_MAX: usize = 16 << 20;
 
 /// A turn that has encoded this much is written out before more is routed, so that its memory stays bounded.
 pub(crate) const TURN_ENCODED_BYTES_MAX: usize = 4 << 20;

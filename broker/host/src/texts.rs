@@ -73,6 +73,7 @@ pub const RUN_CODES: &[&str] = &[
     "ROUTE_STOPPED",
     "ROUTE_STORE",
     "ROUTE_TAGS",
+    "ROUTE_TAKERS",
     "ROUTE_TIMEOUT",
     "ROUTE_UNKNOWN",
     "RULE_DENIED",

@@ -11,13 +11,13 @@ mod value;
 use std::collections::{BTreeMap, BTreeSet};
 
 use lot_facts::{
-    Facts, Kind, RouteBlock, RouteFacts, RouteStore, RouteValue, TemplatePart, TopicFact, Trigger,
+    Facts, Kind, RouteBlock, RouteFacts, RouteStore, RouteValue, Taker, TemplatePart, TopicFact, Trigger,
 };
 use lot_nearest::nearest;
 
 use super::RouteEvent;
 use crate::diagnostic::{Draft, Sink, codes};
-use crate::limits::NAME_BYTES_MAX;
+use crate::limits::{NAME_BYTES_MAX, TAKERS_MAX};
 use crate::route::{COMMON, Key, KeyPurpose, Mapping, Need, RouteType, Section, all, find, is_own};
 use crate::source::Span;
 use crate::syntax::Name;
@@ -51,6 +51,9 @@ pub(crate) fn route(route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
     }
     if serves(&said) {
         said.events.iter_mut().for_each(template::with_path_parameters);
+    }
+    if !share_topics(&route.items, &said, sink) {
+        return None;
     }
     let mut facts = Facts::new(Kind::Route, route.name.text.clone());
     let filters: Vec<String> = said.takers().map(|(_, filter)| filter.to_owned()).collect();
@@ -606,6 +609,30 @@ fn repeated_names(items: &[RouteItem], sink: &mut Sink<'_>) {
             sink.push(Draft::error(codes::DUPLICATE_BLOCK, name.span, message));
         }
     }
+}
+
+/// Whether no topic is that of too many events and mappings; one that is is reported where there is the first too much.
+fn share_topics(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>) -> bool {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut are_few = true;
+    for (taker, filter) in said.takers() {
+        let (Taker::Event(name) | Taker::Mapping(name)) = taker else { continue };
+        let count = counts.entry(filter).or_default();
+        *count += 1;
+        if *count != TAKERS_MAX + 1 {
+            continue;
+        }
+        are_few = false;
+        let span = items.iter().find_map(|item| {
+            let RouteItem::Block(AddBlock { kind, name: Some(it), .. }) = item else { return None };
+            (it.text == *name).then_some(kind.span)
+        });
+        let message =
+            format!("more than {TAKERS_MAX} events and mappings take \"{}\"", filter.escape_debug());
+        let draft = Draft::error(codes::TOO_MANY_TAKERS, span.unwrap_or_default(), message);
+        sink.push(draft.suggest("divide them among several routes"));
+    }
+    are_few
 }
 
 /// Events of a route by name, as `TRIGGER` sees them.

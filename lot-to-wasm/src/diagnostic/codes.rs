@@ -367,6 +367,8 @@ codes! {
         "What one definition compiles to is bounded: machine code of more would take the broker too long, and too much memory. Long lists of values to compare with, long chains of conditions and large JSON literals with computed members are what makes it large."
     507 PATTERNS_OF_TEXT "patterns of the text cost too much"
         "To check a regular expression with look-around or back-references, or with a large repetition, takes time, in which others wait. What those of one text, or of one project, may take together is bounded. Add the definitions with several commands, or lower the upper bounds of repetitions."
+    508 TOO_MANY_TAKERS "too many events with one topic"
+        "A message is for 64 events, mappings and tags of a route at most, each of which has a copy of it. Divide those that take the same topic among several routes."
     601 RUN_NOT_A_NUMBER "text used as a number"
         "At run time: an operand of - * / % was text that is no number and counted as 0; or a number was compared with such a text by < > <= >=, as texts: so NULL, whose text is null, is greater than any number, and Empty less. Write (PAYLOAD AS DOUBLE) + 0 to compare numbers, whatever comes: the cast makes 0 of what is no number, the sum of what was never written; or ask before whether the value == EMPTY, which holds for both. Told the first time, and when the count has doubled."
     602 RUN_DIVISION_BY_ZERO "division by zero"

@@ -78,6 +78,18 @@ pub enum PostError {
         /// How many.
         hops: u8,
     },
+    /// So much of a route takes the message that not all of it gets it.
+    #[error(
+        "of {takers} events, mappings and tags that take this message of {bytes} bytes, the first {most} get it"
+    )]
+    TooManyTakers {
+        /// How many.
+        takers: usize,
+        /// Bytes of the message.
+        bytes: usize,
+        /// How many get it.
+        most: usize,
+    },
     /// The definition was closed.
     #[error("the definition is stopped")]
     Stopped,

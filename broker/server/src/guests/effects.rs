@@ -333,6 +333,7 @@ pub(super) fn events_not_taken(
     let (code, counter) = match error {
         PostError::TooManyHops { .. } => ("HOP_LIMIT", &counters.hops_exceeded),
         PostError::Stopped => (records::STOPPED, &counters.guest_events_dropped),
+        PostError::TooManyTakers { .. } => (records::TOO_MANY_TAKERS, &counters.guest_events_dropped),
         PostError::Full { .. } | _ => (records::full_code(definition), &counters.guest_events_dropped),
     };
     counter.add(count);

@@ -140,7 +140,9 @@ impl Triggers for TopicTriggers {
         } else {
             Fates::new()
         };
-        let is_stored = fates.iter().any(|fate| matches!(fate, Fate::Settled { is_stored: true }));
+        let is_stored = fates.iter().any(|fate| {
+            matches!(fate, Fate::Settled { is_stored: true } | Fate::Shed { is_stored: true, .. })
+        });
         let are_all_known = self.groups.is_empty() && fates.len() == self.triggers.len();
         if are_all_known && fates.iter().all(|fate| matches!(fate, Fate::Settled { .. })) {
             return is_stored;
@@ -158,7 +160,7 @@ impl Triggers for TopicTriggers {
             match fates.next() {
                 None | Some(Fate::Posted) => note(noted, GuestEvents::event(trigger, starting, noting)),
                 Some(Fate::Settled { .. }) => {}
-                Some(Fate::Shed(error)) => {
+                Some(Fate::Shed { error, .. }) => {
                     let event = GuestEvents::event(trigger, starting, Noting { promise: None, ..noting });
                     note(noted, GuestEvent { refused: Some(error), ..event });
                 }

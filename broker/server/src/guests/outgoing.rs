@@ -38,8 +38,8 @@ pub(super) enum Fate {
     Posted,
     /// It is in the outbox, or nothing comes of it.
     Settled { is_stored: bool },
-    /// It finds no room.
-    Shed(PostError),
+    /// It finds no room, or only with some of those whom it is for.
+    Shed { error: PostError, is_stored: bool },
 }
 
 /// Fates of a message at its triggers; few topics have more than one.
@@ -74,7 +74,9 @@ pub(super) fn store(
     let Starting { tenant, publication, .. } = starting;
     let (now, qos, core) = (notes.now, publication.message.qos, notes.core);
     let parts = publication.message.parts(notes.arena);
+    let bytes = topic.len() + parts.properties.len() + parts.payload.len();
     let mut targets = SmallVec::<[Target; 1]>::new();
+    let shed = |error| Fate::Shed { error, is_stored: false };
     let fate = |trigger: &Arc<TriggeredDefinition>| {
         let Starts::Route(route) = &trigger.starts else { return Fate::Posted };
         if publication.origin == Some(trigger.definition.id) {
@@ -83,13 +85,13 @@ pub(super) fn store(
         match route.place(&RoomQuery { tenant, core, now, qos }) {
             PostPlace::Memory => Fate::Posted,
             PostPlace::Nowhere => Fate::Settled { is_stored: false },
-            _ if publication.hops > HOPS_MAX => Fate::Shed(PostError::TooManyHops { hops: publication.hops }),
-            PostPlace::Full(bytes) => Fate::Shed(PostError::OutboxFull { bytes }),
+            _ if publication.hops > HOPS_MAX => shed(PostError::TooManyHops { hops: publication.hops }),
+            PostPlace::Full(bytes) => shed(PostError::OutboxFull { bytes }),
             PostPlace::Store(session) => {
-                let takers = route.takers(topic);
+                let (takers, refused) = route.takers(topic, bytes);
                 let is_stored = !takers.is_empty();
                 targets.push(Target { route: Arc::clone(route), session, takers });
-                Fate::Settled { is_stored }
+                refused.map_or(Fate::Settled { is_stored }, |error| Fate::Shed { error, is_stored })
             }
         }
     };

@@ -36,6 +36,9 @@ pub(super) fn full_code(definition: &Definition) -> &'static str {
 /// Code of an event for a definition that was stopped.
 pub(super) const STOPPED: &str = "STOPPED";
 
+/// Code of a message that is for too much of a route.
+pub(super) const TOO_MANY_TAKERS: &str = "ROUTE_TAKERS";
+
 /// Code of an `ON START` that held the listeners for as long as it may.
 pub(super) const START_SLOW: &str = "START_SLOW";
 
@@ -489,8 +492,10 @@ pub(super) fn refused(turn: &Turn, definition: &Definition) {
     }
     turn.core.counters.guest_errors.add(refused);
     let first = definition.activity.last_error();
-    let is_stopped = first.as_ref().is_some_and(|first| first.code == STOPPED);
-    let code = if is_stopped { STOPPED } else { full_code(definition) };
+    let other = first
+        .as_ref()
+        .and_then(|first| [STOPPED, TOO_MANY_TAKERS].into_iter().find(|code| *code == first.code));
+    let code = other.unwrap_or_else(|| full_code(definition));
     let reason = first.filter(|first| first.code == code).map(|first| format!(": {}", first.message));
     let message = format!("{refused} more events were not taken{}", reason.unwrap_or_default());
     let error = RunError { code, message: &message, ..RunError::default() };

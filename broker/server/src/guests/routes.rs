@@ -34,6 +34,7 @@ pub(super) mod runner;
 pub(super) mod seat;
 pub(crate) mod standing;
 pub(super) mod stored_post;
+mod takers;
 mod told_failures;
 pub(super) mod version;
 

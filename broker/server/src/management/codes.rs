@@ -188,6 +188,8 @@ codes! {
             "STORE of a route named another route that is not there or took no more. The message says which."
         ROUTE_TAGS "tags of a route have no value"
             "What the route reads answered, and some tags got no value: an address that is not there, a unit that is silent, a device that refuses. The message names the first and why; `lotmq routes` and the status of the route have the others. They are asked for again. Told once until all have values again, and once a minute at most."
+        ROUTE_TAKERS "a message is for too many events of a route"
+            "Each event, mapping and tag of a route whose filter matches a message has a copy of it: the first 64 that match, as far as copies beyond the first have at most 16 MiB together. The message says how many there are. Divide them among several routes, or narrow their filters."
         ROUTE_TIMEOUT "a route did not answer in time"
             "A run asked a route for rows and had no answer within the time that it may wait."
         ROUTE_UNKNOWN "route does not exist"

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lot_to_wasm::limits::TAKERS_MAX;
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 
 use crate::guests::HasPrograms as _;
@@ -223,6 +224,47 @@ fn a_route_that_does_much_for_each_message_of_a_batch_leaves_others_their_turns(
         assert_eq!(answer.topic, "answer");
         let done = done_of(&running, "Dear");
         assert!(done < MESSAGES, "{what}: all {done} messages were done before the answer");
+        running.server.stop();
+    }
+}
+
+#[test]
+fn a_message_is_for_the_first_events_of_a_route_that_match_and_the_others_are_told() {
+    const EVENTS: usize = TAKERS_MAX + 2;
+    for mode in ["memory", "disk"] {
+        let running = Running::start("none");
+        let config = format!("    ADD ROUTE_CONFIG\n        WITH BUFFER_MODE \"{mode}\"\n");
+        // Filters that are not the same, of which the compiler does not know that one message has them all.
+        let filters = ["many/#", "many/+"].into_iter().cycle().take(EVENTS).enumerate();
+        let event = |(number, filter)| {
+            format!(
+                "    ADD EVENT E{number}\n        WITH SOURCE_TOPIC \"{filter}\"\n        WITH DESTINATION_TOPIC \"done/{number}\"\n"
+            )
+        };
+        let events: String = filters.map(event).collect();
+        command(&running, &format!("-addRoute DEFINE ROUTE Many WITH TYPE LOOPBACK\n{config}{events}"));
+        let mut watcher = root(&running, "watcher");
+        watcher.subscribe_to("done/+", QoS::AtLeastOnce).unwrap();
+        watcher.subscribe_to("$SYS/Coreflux/Routes/Many/Error", QoS::AtLeastOnce).unwrap();
+        let mut sender = running.client("sender");
+        sender.publish(&Publication::new("many/a", "0123456789").qos(QoS::AtLeastOnce)).unwrap();
+        let (mut done, mut told) = (Vec::new(), String::new());
+        while done.len() < TAKERS_MAX || told.is_empty() {
+            match receive(&mut watcher) {
+                (topic, _) if topic.starts_with("done/") => done.push(topic),
+                (_, record) => told = record,
+            }
+        }
+        let expected: Vec<String> = (0..TAKERS_MAX).map(|number| format!("done/{number}")).collect();
+        assert_eq!(done, expected, "{mode}");
+        assert!(told.contains("\"ROUTE_TAKERS\""), "{mode}: {told}");
+        let text = "of 66 events, mappings and tags that take this message of ";
+        assert!(told.contains(text) && told.contains("the first 64 get it"), "{mode}: {told}");
+        let deadline = Instant::now() + PATIENCE;
+        while done_of(&running, "Many") < EVENTS as u64 {
+            assert!(Instant::now() < deadline, "{mode}: the others count as failed");
+            std::thread::yield_now();
+        }
         running.server.stop();
     }
 }

@@ -291,17 +291,19 @@ impl RouteRunner {
 
     /// Takes a message on a topic of some of its events, mappings and tags; it waits in memory.
     pub(crate) fn arrived(&self, message: &Arc<OwnedMessage>, hops: u8) -> Result<(), PostError> {
-        for taker in self.takers(&message.topic) {
+        let (takers, refused) = self.takers(&message.topic, message.bytes());
+        for taker in takers {
             self.post(taker, Arc::clone(message), hops)?;
         }
-        Ok(())
+        refused.map_or(Ok(()), Err)
     }
 
-    /// What of it takes messages on a topic that reaches it. Where policies are why nothing does, that is counted, and told the first time.
-    pub(in crate::guests) fn takers(&self, topic: &str) -> Takers {
+    /// What of it takes a message of so many bytes on a topic that reaches it; and what tells of those that do not get it, where there are too many. Where policies are why nothing
+    /// does, that is counted, and told the first time.
+    pub(in crate::guests) fn takers(&self, topic: &str, bytes: usize) -> (Takers, Option<PostError>) {
         let version = self.version();
         if version.allows(topic) {
-            return version.takers_of(topic).cloned().collect();
+            return version.takers().of_message(topic, bytes);
         }
         let is_first = {
             let mut shared = self.shared.lock();
@@ -312,7 +314,7 @@ impl RouteRunner {
             let route = &**version.definition.name();
             warn!(target: "routes", route, topic, "policy topics of a route refuses a message; further ones are only counted");
         }
-        Takers::new()
+        (Takers::new(), None)
     }
 
     /// Puts a message at the end of the mailbox, in memory.
@@ -407,6 +409,9 @@ impl RouteRunner {
         self.update(|standing| match error {
             // That it is full is told beside the reason for which nothing leaves it.
             PostError::OutboxFull { .. } => standing.shed(1, now),
+            PostError::TooManyTakers { takers, most, .. } => {
+                standing.failed(takers.saturating_sub(*most) as u64, &error.to_string(), now);
+            }
             PostError::Full { .. } | PostError::TooManyHops { .. } | PostError::Stopped | _ => {
                 standing.failed(1, &error.to_string(), now)
             }

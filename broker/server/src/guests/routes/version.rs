@@ -11,7 +11,8 @@ use lotmq_host::route::{Description, RouteGuest, RouteInstance};
 use lotmq_router::filter_matches;
 
 use super::buffering::Buffering;
-use super::mailbox::{Addressee, Batches, Mailbox, OrderKey};
+use super::mailbox::{Batches, Mailbox, OrderKey};
+use super::takers::RouteTakers;
 use crate::guests::Guests;
 use crate::guests::policies::Policies;
 use crate::limits::{ROUTE_CALL_TIME, ROUTE_CASE_CALL_TIME, ROUTE_INSTANCES_MAX, ROUTE_MAILBOX_BYTES_MAX};
@@ -64,8 +65,8 @@ pub(crate) struct Version {
     pub(crate) definition: Arc<Definition>,
     pub(crate) code: RouteCode,
     pub(in crate::guests) buffering: Buffering,
-    /// What takes messages, each with its Topic Filter.
-    takers: Box<[(Addressee, Box<str>)]>,
+    /// What takes messages.
+    takers: Arc<RouteTakers>,
     /// Topic Filters of those that policies let it take.
     allowed: Option<Vec<Box<str>>>,
     /// Time stands still: no batch waits.
@@ -81,9 +82,9 @@ impl Version {
     ) -> Self {
         let said = definition.facts().route.as_deref().expect(ONLY_ROUTES);
         let buffering = Buffering::of(said, defaults, is_at_once);
-        let takers = said.takers().map(|(taker, filter)| (taker.into(), filter.into()));
+        let takers = Arc::new(RouteTakers::of(said));
         let allowed = policies.topics.clone();
-        Self { takers: takers.collect(), definition, code, buffering, is_at_once, allowed }
+        Self { takers, definition, code, buffering, is_at_once, allowed }
     }
 
     /// The same within other policies.
@@ -97,11 +98,9 @@ impl Version {
         allowed.is_none_or(|allowed| allowed.iter().any(|filter| filter_matches(filter, topic)))
     }
 
-    /// What takes messages on a topic.
-    pub(super) fn takers_of<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = &'a Addressee> {
-        let is_allowed = self.allows(topic);
-        let takes = move |filter: &str| is_allowed && filter_matches(filter, topic);
-        self.takers.iter().filter(move |(_, filter)| takes(filter)).map(|(taker, _)| taker)
+    /// What takes messages, whether policies let it or not.
+    pub(super) fn takers(&self) -> &RouteTakers {
+        &self.takers
     }
 
     /// Whether it has several events and mappings.
