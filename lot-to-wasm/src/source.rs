@@ -46,7 +46,12 @@ pub struct Source<'a> {
     text: &'a str,
     /// Byte offset of each line's first character; at least one entry, ascending.
     line_starts: Vec<u32>,
+    /// Number of characters before each block of bytes, so that a column costs no look at the whole of a long line.
+    characters_before: Vec<u32>,
 }
+
+/// Bytes of such a block.
+const BLOCK_BYTES: usize = 1024;
 
 impl<'a> Source<'a> {
     /// Finds the lines of a text. Costs one pass.
@@ -63,7 +68,14 @@ impl<'a> Source<'a> {
                 line_starts.push(u32::try_from(index + 1).unwrap_or(u32::MAX));
             }
         }
-        Source { text, line_starts }
+        let mut characters = 0;
+        let before_block = |block: &[u8]| {
+            let before = characters;
+            characters += count_characters(block);
+            before
+        };
+        let characters_before = bytes.chunks(BLOCK_BYTES).map(before_block).collect();
+        Source { text, line_starts, characters_before }
     }
 
     /// The whole text.
@@ -84,8 +96,17 @@ impl<'a> Source<'a> {
         while !self.text.is_char_boundary(end) {
             end -= 1;
         }
-        let column = self.text.get(start..end).map_or(0, |text| without_mark(text, start).chars().count());
-        Position { line: count(line), column: count(column + 1) }
+        let marks = if start == 0 && end > 0 { u32::from(self.text.starts_with(BYTE_ORDER_MARK)) } else { 0 };
+        let column = self.characters_to(end).saturating_sub(self.characters_to(start)).saturating_sub(marks);
+        Position { line: count(line), column: column + 1 }
+    }
+
+    /// Number of characters that begin before a byte.
+    fn characters_to(&self, end: usize) -> u32 {
+        let block = (end / BLOCK_BYTES).min(self.characters_before.len().saturating_sub(1));
+        let before = self.characters_before.get(block).copied().unwrap_or_default();
+        let rest = self.text.as_bytes().get(block * BLOCK_BYTES..end).unwrap_or_default();
+        before + count_characters(rest)
     }
 
     /// A line's text without its end, by its number from 1; empty when there is no such line.
@@ -103,9 +124,17 @@ impl<'a> Source<'a> {
     }
 }
 
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// Number of characters that begin in a part of a text.
+fn count_characters(part: &[u8]) -> u32 {
+    // All bytes but the first of a character begin with the bits 10.
+    count(part.iter().filter(|byte| **byte & 0b1100_0000 != 0b1000_0000).count())
+}
+
 /// A part of a text that begins at byte `start`, without the byte order mark: it has no column.
 fn without_mark(part: &str, start: usize) -> &str {
-    part.strip_prefix('\u{feff}').filter(|_| start == 0).unwrap_or(part)
+    part.strip_prefix(BYTE_ORDER_MARK).filter(|_| start == 0).unwrap_or(part)
 }
 
 fn count(number: usize) -> u32 {
@@ -131,5 +160,26 @@ mod tests {
         }
         assert_eq!((marked.line(1), marked.line(2)), ("aä", "\u{feff}b"));
         assert_eq!(source.line(9), "");
+    }
+
+    #[test]
+    fn columns_of_long_lines_are_those_of_their_characters() {
+        for text in [
+            "\u{feff}äö€x\n".repeat(700),
+            "€".repeat(2000),
+            format!("{}\né{}", "ab".repeat(1024), "ü".repeat(900)),
+        ] {
+            let source = Source::new(&text);
+            let mut expected = Position { line: 1, column: 1 };
+            for (offset, character) in text.char_indices() {
+                assert_eq!(source.position(u32::try_from(offset).unwrap()), expected, "{offset}");
+                match character {
+                    '\n' => expected = Position { line: expected.line + 1, column: 1 },
+                    '\u{feff}' if offset == 0 => {}
+                    _ => expected.column += 1,
+                }
+            }
+            assert_eq!(source.position(u32::MAX), expected);
+        }
     }
 }

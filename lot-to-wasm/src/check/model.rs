@@ -80,7 +80,7 @@ pub(crate) fn model(
     entity::model(model, known, sink);
     refuse_what_needs_more(model, sink);
     let was_read = !sink.has_errors();
-    let Resolved { header, fields, depends_on } = resolve::resolve(model, known, sink);
+    let Resolved { header, fields, depends_on } = resolve::resolve(model, known, sink)?;
     let triggers = if model.options.topic.is_some() { triggers(&fields) } else { Vec::new() };
     let base = model.options.topic.as_ref();
     let plan = Plan {
@@ -260,7 +260,7 @@ pub(crate) fn assignable_of(
     known: &dyn Known,
     sink: &mut Sink<'_>,
 ) -> Option<Vec<String>> {
-    let Resolved { fields, depends_on, .. } = resolve::resolve(model, known, sink);
+    let Resolved { fields, depends_on, .. } = resolve::resolve(model, known, sink)?;
     depends_on.iter().all(|name| known.model_source(name).is_some()).then(|| assignable(&fields))
 }
 

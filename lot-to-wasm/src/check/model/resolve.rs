@@ -79,8 +79,8 @@ pub(crate) fn find(known: &dyn Known, name: &str) -> Option<DefineModel> {
     }
 }
 
-/// Follows parents and collections. What is not known yet has no fields.
-pub(super) fn resolve(model: &DefineModel, known: &dyn Known, sink: &mut Sink<'_>) -> Resolved {
+/// Follows parents and collections. What is not known yet has no fields. `None` where there are too many fields, with an error in the sink.
+pub(super) fn resolve(model: &DefineModel, known: &dyn Known, sink: &mut Sink<'_>) -> Option<Resolved> {
     let mut resolver =
         Resolver { known, sink, above: vec![model.name.text.clone()], count: 0, depends_on: BTreeSet::new() };
     let (header, fields) = resolver.whole(model, None);
@@ -89,8 +89,9 @@ pub(super) fn resolve(model: &DefineModel, known: &dyn Known, sink: &mut Sink<'_
             format!("the model has more than {FIELDS_MAX} fields, with those that it inherits and collects");
         let draft = Draft::error(codes::TOO_MANY_VARIABLES, model.name.span, message);
         resolver.sink.push(draft);
+        return None;
     }
-    Resolved { header, fields, depends_on: resolver.depends_on }
+    Some(Resolved { header, fields, depends_on: resolver.depends_on })
 }
 
 struct Resolver<'a, 'k> {
@@ -115,6 +116,9 @@ impl Resolver<'_, '_> {
         header.qos = options.qos.or(header.qos);
         header.format = options.format.or(header.format);
         for field in &model.fields {
+            if self.count > FIELDS_MAX {
+                break;
+            }
             let node = self.field(field, pinned);
             match fields.iter_mut().find(|before| before.name == node.name) {
                 Some(before) => *before = node,

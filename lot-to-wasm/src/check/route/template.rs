@@ -73,11 +73,13 @@ pub(super) fn parse(text: &str) -> Result<Vec<TemplatePart>, String> {
     while let Some(open) = rest.find('{') {
         let (before, from_brace) = rest.split_at(open);
         plain.push_str(before);
+        let behind = &from_brace[1..];
+        // To the next brace and no further, so that each is looked for once.
         let inside =
-            from_brace[1..].split_once('}').map(|(inside, _)| inside).filter(|inside| !inside.contains('{'));
+            behind.find(['{', '}']).filter(|end| behind[*end..].starts_with('}')).map(|end| &behind[..end]);
         let Some((inside, part)) = inside.and_then(|inside| Some((inside, placeholder(inside)?))) else {
             plain.push('{');
-            rest = &from_brace[1..];
+            rest = behind;
             continue;
         };
         if !plain.is_empty() {
@@ -290,6 +292,11 @@ mod tests {
         }
         for wrong in ["{topic.0}", "a{payload.csv.0}", "{topic.99999999999}"] {
             assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        // As long as a text may be: each brace is looked at once.
+        for opened in ["{", "{a", "{payload.x"] {
+            let long = opened.repeat(crate::limits::SOURCE_BYTES_MAX / opened.len());
+            assert_eq!(parse(&long).unwrap(), [text(&long)], "{opened}");
         }
     }
 
