@@ -627,6 +627,13 @@ pub(crate) const ROUTE_DELIVERY_BUCKETS: usize = ROUTE_DELIVERY_BOUNDS.len() + 1
 /// Bytes of the schema that a route guest gives of its settings: it is read whenever a route is opened. Those of our own have some kilobytes.
 pub(crate) const ROUTE_SCHEMA_BYTES_MAX: usize = 256 << 10;
 
+/// Problems with the settings of a route that are told; further ones are not looked for.
+pub(crate) const ROUTE_SCHEMA_PROBLEMS_MAX: usize = 50;
+
+/// Properties of a schema that are looked at for the settings of a route, and bytes of the defaults that are filled in: thousands of events with hundreds of properties each. Routes with more
+/// are not opened.
+pub(crate) const ROUTE_SCHEMA_WORK_MAX: usize = 8 << 20;
+
 /// Most events, mappings, tags and tables of a route whose standing is known one by one.
 pub(crate) const EVENT_STANDINGS_MAX: usize = 256;
 

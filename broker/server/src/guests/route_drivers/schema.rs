@@ -4,11 +4,13 @@
 //! is taken for the number or truth value that it is where one is wanted, as values of the environment are texts; words of an `enum` are found in any case;
 //! what comes with each message, or is a secret, is a text of which nothing more is known. Not here: settings that are the host's, which every section may have.
 
+use std::collections::HashMap;
+
 use lot_nearest::nearest_name;
 use lot_patterns::CompiledPattern;
 use serde_json::{Map, Value as Json};
 
-use crate::limits::ROUTE_SCHEMA_BYTES_MAX;
+use crate::limits::{ROUTE_SCHEMA_BYTES_MAX, ROUTE_SCHEMA_PROBLEMS_MAX, ROUTE_SCHEMA_WORK_MAX};
 
 /// Keywords that are checked.
 const KEYWORDS: &[&str] = &[
@@ -130,7 +132,7 @@ pub(crate) fn read(schema: &str) -> Result<Json, SchemaError> {
 
 fn looked_through(schema: &str, mut configuration: Json, is_part: bool) -> Result<Json, SchemaError> {
     let schema = read(schema)?;
-    let mut check = Check { path: Vec::new(), problems: Vec::new(), is_part };
+    let mut check = Check::new(is_part);
     check.value(&schema, &mut configuration);
     match check.problems.is_empty() {
         true => Ok(with_plain_numbers(configuration)),
@@ -214,7 +216,7 @@ fn understand(schema: &Json, place: &str) -> Result<(), SchemaError> {
 
 /// Checks that a default is what its schema takes: else no route could be opened.
 fn understand_default(schema: &Json, default: &Json, place: &str) -> Result<(), SchemaError> {
-    let mut check = Check { path: Vec::new(), problems: Vec::new(), is_part: true };
+    let mut check = Check::new(true);
     check.value(schema, &mut default.clone());
     if check.problems.is_empty() {
         return Ok(());
@@ -257,10 +259,36 @@ struct Check {
     problems: Vec<String>,
     /// Whether more stands elsewhere.
     is_part: bool,
+    /// Patterns that were looked for, each compiled once; `None` for one that is not understood.
+    patterns: HashMap<String, Option<CompiledPattern>>,
+    /// Properties that were looked at, and bytes of defaults that were filled in.
+    work: usize,
 }
 
 impl Check {
+    fn new(is_part: bool) -> Self {
+        Self { path: Vec::new(), problems: Vec::new(), is_part, patterns: HashMap::new(), work: 0 }
+    }
+
+    /// Whether nothing more is looked at.
+    fn is_over(&self) -> bool {
+        self.problems.len() >= ROUTE_SCHEMA_PROBLEMS_MAX || self.work > ROUTE_SCHEMA_WORK_MAX
+    }
+
+    /// Counts work; the first that is too much is a problem.
+    fn count(&mut self, work: usize) {
+        let was_over = self.is_over();
+        self.work = self.work.saturating_add(work);
+        if self.work > ROUTE_SCHEMA_WORK_MAX && !was_over {
+            let told = "the schema of its guest has too many properties and defaults for so many settings";
+            self.problems.push(told.to_owned());
+        }
+    }
+
     fn value(&mut self, schema: &Json, value: &mut Json) {
+        if self.is_over() {
+            return;
+        }
         settle_digits(&types(schema), value);
         if *schema == Json::Bool(false) {
             self.wrong(value, "known here", false);
@@ -277,7 +305,7 @@ impl Check {
             coerce(&types, value);
         }
         match_enum(schema, value);
-        if !is_of(&types, value) || !is_within(schema, value) {
+        if !is_of(&types, value) || !self.has_pattern(schema, value) || !is_within(schema, value) {
             self.wrong(value, &expected(schema), is_hidden(schema));
             return;
         }
@@ -292,25 +320,40 @@ impl Check {
         }
     }
 
+    fn has_pattern(&mut self, schema: &Json, value: &Json) -> bool {
+        let (Some(text), Json::String(value)) = (schema["pattern"].as_str(), value) else { return true };
+        let known = self.patterns.entry(text.to_owned()).or_insert_with(|| pattern(text));
+        known.as_ref().is_some_and(|pattern| pattern.regex.is_match(value).unwrap_or(false))
+    }
+
     fn members(&mut self, schema: &Json, members: &mut Map<String, Json>) {
         let empty = Map::new();
         let properties = schema["properties"].as_object().unwrap_or(&empty);
+        self.count(properties.len());
         for (name, property) in properties {
             if !self.is_part
+                && !self.is_over()
                 && !members.contains_key(name)
                 && let Some(default) = property.get("default")
             {
+                self.count(name.len() + bytes_of(default));
                 members.insert(name.clone(), default.clone());
             }
         }
         let required = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str);
-        for name in required.filter(|name| !self.is_part && !members.contains_key(*name)) {
+        for name in required {
+            if self.is_part || self.is_over() || members.contains_key(name) {
+                continue;
+            }
             let told = format!("{}{} is missing", self.place(), if name == EVERY { "EVERY" } else { name });
             self.problems.push(told);
         }
         let further = &schema["additionalProperties"];
         let of_host = self.of_host();
         for (name, member) in members {
+            if self.is_over() {
+                return;
+            }
             match properties.get(name) {
                 Some(property) => self.below(name.clone(), |check| check.value(property, member)),
                 None if of_host.contains(&&**name) => {}
@@ -485,12 +528,20 @@ fn pattern(text: &str) -> Option<CompiledPattern> {
     lot_patterns::compile(text, PATTERN_STEPS_MAX).ok()
 }
 
+/// Bytes that a value takes, about.
+fn bytes_of(value: &Json) -> usize {
+    /// Bytes of a value besides its texts and its members.
+    const VALUE_BYTES: usize = 32;
+    let within: usize = match value {
+        Json::Null | Json::Bool(_) | Json::Number(_) => 0,
+        Json::String(text) => text.len(),
+        Json::Array(items) => items.iter().map(bytes_of).sum(),
+        Json::Object(members) => members.iter().map(|(name, value)| name.len() + bytes_of(value)).sum(),
+    };
+    VALUE_BYTES + within
+}
+
 fn is_within(schema: &Json, value: &Json) -> bool {
-    if let (Some(text), Json::String(value)) = (schema["pattern"].as_str(), value)
-        && !pattern(text).is_some_and(|pattern| pattern.regex.is_match(value).unwrap_or(false))
-    {
-        return false;
-    }
     if schema["enum"].as_array().is_some_and(|words| !words.contains(value)) {
         return false;
     }
@@ -737,5 +788,31 @@ mod tests {
         assert_eq!(read(&long).unwrap_err().to_string(), told);
         assert_eq!(checked("{}", json!({ "a": 1 })).unwrap(), json!({ "a": 1 }));
         assert_eq!(checked("true", json!({ "a": 1 })).unwrap(), json!({ "a": 1 }));
+    }
+
+    #[test]
+    fn a_pattern_is_compiled_once_and_problems_and_defaults_are_bounded() {
+        let pattern = r#"{"additionalProperties":{"pattern":"(?=a)\\w{1,30}(?=b)"}}"#;
+        let settings = |value: &str, count: usize| -> Json {
+            (0..count).map(|number| (format!("s{number}"), Json::from(value))).collect::<Map<_, _>>().into()
+        };
+        let mut check = Check::new(false);
+        check.value(&serde_json::from_str(pattern).unwrap(), &mut settings("aab", 12_000));
+        assert_eq!((check.patterns.len(), &check.problems), (1, &Vec::new()));
+
+        let Err(SchemaError::Settings(problems)) = checked(pattern, settings("x", 12_000)) else {
+            panic!("none of them has the pattern");
+        };
+        assert_eq!(problems.len(), ROUTE_SCHEMA_PROBLEMS_MAX);
+
+        let with_default = |bytes: usize| {
+            let default = "d".repeat(bytes);
+            json!({ "additionalProperties": { "properties": { "T": { "default": default } } } }).to_string()
+        };
+        let objects: Map<String, Json> = (0..1000).map(|number| (format!("e{number}"), json!({}))).collect();
+        let filled = checked(&with_default(1000), objects.clone().into()).unwrap();
+        assert_eq!(filled["e999"]["T"].as_str().map(str::len), Some(1000));
+        let told = checked(&with_default(200_000), objects.into()).unwrap_err().to_string();
+        assert_eq!(told, "the schema of its guest has too many properties and defaults for so many settings");
     }
 }
