@@ -6,37 +6,62 @@ use lot_facts::RouteFacts;
 use lot_to_wasm::limits::TAKERS_MAX;
 use lotmq_core::limits::COPIES_BYTES_MAX;
 use lotmq_host::PostError;
-use lotmq_router::SubscriptionIndex;
+use lotmq_router::{SubscriptionIndex, filter_matches};
+use smallvec::SmallVec;
 
 use super::mailbox::{Addressee, Takers};
 
+/// Takers up to which it is quicker to compare a topic with the filter of each than to look it up.
+const COMPARED_MAX: usize = 16;
+
 /// Takers of one version of a route.
 pub(super) struct RouteTakers {
-    all: Box<[Addressee]>,
-    /// Their places by Topic Filter.
-    places: SubscriptionIndex<usize, ()>,
+    /// Each with its Topic Filter.
+    all: Box<[(Addressee, Box<str>)]>,
+    /// Their places by Topic Filter, where there are many.
+    places: Option<SubscriptionIndex<usize, ()>>,
 }
 
 impl RouteTakers {
     pub(super) fn of(said: &RouteFacts) -> Self {
-        let mut places = SubscriptionIndex::new();
-        let place = |(place, (taker, filter)): (usize, (_, &str))| {
-            places.insert(filter, place, ());
-            Addressee::from(taker)
-        };
-        Self { all: said.takers().enumerate().map(place).collect(), places }
+        let all: Box<[(Addressee, Box<str>)]> =
+            said.takers().map(|(taker, filter)| (taker.into(), filter.into())).collect();
+        let places = (all.len() > COMPARED_MAX).then(|| {
+            let mut places = SubscriptionIndex::new();
+            for (place, (_, filter)) in all.iter().enumerate() {
+                places.insert(filter, place, ());
+            }
+            places
+        });
+        Self { all, places }
+    }
+
+    /// Places of those whose filter matches, in the order of the text.
+    fn matching(&self, topic: &str) -> SmallVec<[usize; COMPARED_MAX]> {
+        let mut found = SmallVec::new();
+        match &self.places {
+            Some(places) => {
+                places.matches(topic, |place, ()| found.push(*place), |_| ());
+                found.sort_unstable();
+            }
+            None => {
+                let matches = |(place, (_, filter)): (usize, &(_, Box<str>))| {
+                    filter_matches(filter, topic).then_some(place)
+                };
+                found.extend(self.all.iter().enumerate().filter_map(matches));
+            }
+        }
+        found
     }
 
     /// The first takers of a message of so many bytes on a topic, in the order of the text; and what tells of those that do not get it, where there are too many.
     pub(super) fn of_message(&self, topic: &str, bytes: usize) -> (Takers, Option<PostError>) {
-        let mut places = Vec::new();
-        self.places.matches(topic, |place, ()| places.push(*place), |_| ());
-        places.sort_unstable();
+        let places = self.matching(topic);
         let takers = places.len();
         let most = TAKERS_MAX.min(1 + COPIES_BYTES_MAX / bytes.max(1));
         let refused = (takers > most).then_some(PostError::TooManyTakers { takers, bytes, most });
         let first = places.into_iter().take(most);
-        (first.filter_map(|place| self.all.get(place).cloned()).collect(), refused)
+        (first.filter_map(|place| Some(self.all.get(place)?.0.clone())).collect(), refused)
     }
 }
 
@@ -59,14 +84,18 @@ mod tests {
 
     #[test]
     fn a_message_is_for_what_its_topic_matches_in_the_order_of_the_text() {
-        let takers = takers(&["a/#", "b", "a/b", "+/b", "a/b", "#"]);
-        for (topic, expected) in
-            [("a/b", "e0 e2 e3 e4 e5"), ("b", "e1 e5"), ("x/b", "e3 e5"), ("a", "e0 e5"), ("$SYS/b", "")]
-        {
-            let (found, refused) = takers.of_message(topic, 1);
-            assert_eq!(refused, None);
-            let names: Vec<String> = found.iter().map(ToString::to_string).collect();
-            assert_eq!(names.join(" "), expected, "{topic}");
+        let mut filters = vec!["a/#", "b", "a/b", "+/b", "a/b", "#"];
+        for others in [0, COMPARED_MAX] {
+            filters.extend(vec!["else"; others]);
+            let takers = takers(&filters);
+            for (topic, expected) in
+                [("a/b", "e0 e2 e3 e4 e5"), ("b", "e1 e5"), ("x/b", "e3 e5"), ("a", "e0 e5"), ("$SYS/b", "")]
+            {
+                let (found, refused) = takers.of_message(topic, 1);
+                assert_eq!(refused, None);
+                let names: Vec<String> = found.iter().map(ToString::to_string).collect();
+                assert_eq!(names.join(" "), expected, "{topic} beside {others}");
+            }
         }
     }
 
