@@ -60,7 +60,7 @@ fn properties_of_the_message_are_values() {
         ("CONTENT TYPE AND_THEN UPPER", "TEXT/X"),
         ("MESSAGE EXPIRY", "9"),
         ("\"<\" + CORRELATION DATA", "<\u{fffd}\u{0}1"),
-        ("{ \"n\": USER PROPERTY \"none\", \"s\": USER PROPERTY \"site\" }", "{\"n\":null,\"s\":1}"),
+        ("{ \"n\": USER PROPERTY \"none\", \"s\": USER PROPERTY \"site\" }", "{\"n\":null,\"s\":\"01\"}"),
     ] {
         let statements = format!("SET \"k\" WITH \"level\"\nPUBLISH TOPIC \"o\" WITH {value}");
         check(&statements, &request(), &[&format!("o={expected}")], &[]);

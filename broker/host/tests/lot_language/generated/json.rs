@@ -1,6 +1,6 @@
 //! JSON of the reference evaluator: documents in the order of their keys, read by RFC 8259, printed compactly.
 
-use super::value::{Number, Value, double_text, number_in};
+use super::value::{Number, Origin, Value, double_text, number_in, reading};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Json {
@@ -21,12 +21,12 @@ impl Json {
             Value::Bool(value) => Json::Bool(*value),
             Value::Int(value) => Json::Int(*value),
             Value::Double(value) => Json::of_double(*value),
-            Value::Text { text, is_data: true, .. } => match number_in(text) {
+            Value::Text { text, origin: Origin::Data, .. } => match reading(text) {
                 Some(Number::Int(value)) => Json::Int(value),
                 Some(Number::Double(value)) => Json::of_double(value),
                 None => Json::Text(text.clone()),
             },
-            Value::Text { text, is_data: false, .. } => Json::Text(text.clone()),
+            Value::Text { text, .. } => Json::Text(text.clone()),
             Value::Json(json) => json.clone(),
             Value::Bytes(_) | Value::Time(_) => Json::Text(value.text()),
         }
@@ -44,7 +44,7 @@ impl Json {
             Json::Bool(value) => Value::Bool(value),
             Json::Int(value) => Value::Int(value),
             Json::Double(value) => Value::Double(value),
-            Json::Text(text) => Value::data(text),
+            Json::Text(text) => Value::of_json(text),
             other @ (Json::Array(_) | Json::Object(_)) => Value::Json(other),
         }
     }

@@ -23,16 +23,25 @@ pub(super) enum Value {
     Bool(bool),
     Int(i64),
     Double(f64),
-    /// `StrData`, or `StrLit`. `raw` is there when the bytes that it was read from are no UTF-8: they pass on as they are (`docs/decisions`).
+    /// `StrData`, of JSON or not, or `StrLit`. `raw` is there when the bytes that it was read from are no UTF-8: they pass on as they are (`docs/decisions`).
     Text {
         text: String,
-        is_data: bool,
+        origin: Origin,
         raw: Option<Vec<u8>>,
     },
     Json(Json),
     Bytes(Vec<u8>),
     /// Milliseconds since 1970.
     Time(i64),
+}
+
+/// Where a text comes from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Origin {
+    Literal,
+    Data,
+    /// A string of JSON, which counts as data and is a string again in JSON (`docs/decisions`).
+    Json,
 }
 
 /// A number.
@@ -71,17 +80,22 @@ impl From<Number> for Value {
 
 impl Value {
     pub(super) fn data(text: impl Into<String>) -> Value {
-        Value::Text { text: text.into(), is_data: true, raw: None }
+        Value::Text { text: text.into(), origin: Origin::Data, raw: None }
     }
 
     pub(super) fn literal(text: impl Into<String>) -> Value {
-        Value::Text { text: text.into(), is_data: false, raw: None }
+        Value::Text { text: text.into(), origin: Origin::Literal, raw: None }
+    }
+
+    /// A string of JSON.
+    pub(super) fn of_json(text: String) -> Value {
+        Value::Text { text, origin: Origin::Json, raw: None }
     }
 
     /// Bytes from outside, read as text.
     pub(super) fn of_bytes(bytes: &[u8]) -> Value {
         let raw = std::str::from_utf8(bytes).is_err().then(|| bytes.to_vec());
-        Value::Text { text: String::from_utf8_lossy(bytes).into_owned(), is_data: true, raw }
+        Value::Text { text: String::from_utf8_lossy(bytes).into_owned(), origin: Origin::Data, raw }
     }
 
     /// `txt(v)`.
@@ -118,7 +132,7 @@ impl Value {
     }
 
     pub(super) fn is_literal(&self) -> bool {
-        matches!(self, Value::Text { is_data: false, .. })
+        matches!(self, Value::Text { origin: Origin::Literal, .. })
     }
 
     /// `x == EMPTY`.
@@ -184,6 +198,23 @@ pub(super) fn number_in(text: &str) -> Option<Number> {
         return Some(Number::Int(value));
     }
     text.parse().ok().map(Number::Double)
+}
+
+/// The number that data becomes in JSON: none where it would lose something (`docs/decisions`).
+pub(super) fn reading(text: &str) -> Option<Number> {
+    let unsigned = text.trim_matches([' ', '\t', '\n', '\r']).trim_start_matches('-');
+    let second = unsigned.bytes().nth(1);
+    if unsigned.starts_with('+')
+        || (unsigned.starts_with('0') && second.is_some_and(|byte| byte.is_ascii_digit()))
+    {
+        return None;
+    }
+    let mantissa = unsigned.split(['e', 'E']).next().unwrap_or_default();
+    let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
+    number_in(text).filter(|number| match number {
+        Number::Int(_) => true,
+        Number::Double(value) => value.is_finite() && digits <= 19,
+    })
 }
 
 /// OD-13; the zero below 0 is shown as 0 (`docs/decisions`).

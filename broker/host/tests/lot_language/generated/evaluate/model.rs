@@ -5,7 +5,7 @@ use super::{Effect, Fault, Frame, Run};
 use crate::generated::json::Json;
 use crate::generated::operators::cast;
 use crate::generated::tree::{Expression, Field, FieldSource, Model, Topic, Type};
-use crate::generated::value::{Answer, Number, Stop, Value, number_in};
+use crate::generated::value::{Answer, Number, Origin, Stop, Value, reading};
 use std::collections::{BTreeMap, BTreeSet};
 
 const LITERAL_AS_SOURCE: &str = "a JSON literal as the source of a field";
@@ -228,13 +228,14 @@ fn as_field(value: Value, kind: Option<Type>) -> Answer<Value> {
         (Value::Null, _) => Ok(Value::Null),
         (Value::Bytes(_), _) => Err(Stop::Unspecified("bytes in a field")),
         (value, Some(kind)) => cast(value, kind, &mut Vec::new()),
-        (Value::Text { text, is_data, .. }, None) => {
-            Ok(match (number_in(&text), text.to_ascii_lowercase().as_str()) {
+        (value @ Value::Text { origin: Origin::Json, .. }, None) => Ok(value),
+        (Value::Text { text, origin, .. }, None) => {
+            Ok(match (reading(&text), text.to_ascii_lowercase().as_str()) {
                 (Some(Number::Int(value)), _) => Value::Int(value),
                 (Some(Number::Double(value)), _) => Value::Double(value),
                 (None, "true") => Value::Bool(true),
                 (None, "false") => Value::Bool(false),
-                (None, _) => Value::Text { text, is_data, raw: None },
+                (None, _) => Value::Text { text, origin, raw: None },
             })
         }
         (value, None) => Ok(value),
