@@ -52,7 +52,8 @@ pub(crate) fn route(route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
     if serves(&said) {
         said.events.iter_mut().for_each(template::with_path_parameters);
     }
-    if !share_topics(&route.items, &said, sink) {
+    share_topics(&route.items, &said, sink);
+    if sink.has_errors() {
         return None;
     }
     let mut facts = Facts::new(Kind::Route, route.name.text.clone());
@@ -611,10 +612,9 @@ fn repeated_names(items: &[RouteItem], sink: &mut Sink<'_>) {
     }
 }
 
-/// Whether no topic is that of too many events and mappings; one that is is reported where there is the first too much.
-fn share_topics(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>) -> bool {
+/// Reports topics that are those of too many events and mappings, where there is the first too much.
+fn share_topics(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>) {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut are_few = true;
     for (taker, filter) in said.takers() {
         let (Taker::Event(name) | Taker::Mapping(name)) = taker else { continue };
         let count = counts.entry(filter).or_default();
@@ -622,17 +622,15 @@ fn share_topics(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>) -> 
         if *count != TAKERS_MAX + 1 {
             continue;
         }
-        are_few = false;
         let span = items.iter().find_map(|item| {
             let RouteItem::Block(AddBlock { kind, name: Some(it), .. }) = item else { return None };
             (it.text == *name).then_some(kind.span)
         });
         let message =
             format!("more than {TAKERS_MAX} events and mappings take \"{}\"", filter.escape_debug());
-        let draft = Draft::error(codes::TOO_MANY_TAKERS, span.unwrap_or_default(), message);
+        let draft = Draft::error(codes::TOO_MANY_TAKERS, span.unwrap_or_default(), message).unless_stored();
         sink.push(draft.suggest("divide them among several routes"));
     }
-    are_few
 }
 
 /// Events of a route by name, as `TRIGGER` sees them.

@@ -166,7 +166,10 @@ fn what_looks_like_a_mistake_and_is_none_is_accepted() {
 fn what_was_accepted_once_is_refused_only_anew() {
     let rule = "DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"x/*\"\n    DENY\n";
     let route = "DEFINE ROUTE R WITH TYPE MQTT_BRIDGE\n    ADD SOURCE_CONFIG\n        WITH BROKER SELF\n    ADD DESTINATION_CONFIG\n        WITH HOST \"h\"\n        WITH USE_TSL TRUE\n";
-    for text in [rule, route] {
+    let event = |number: usize| format!("    ADD EVENT E{number}\n        WITH SOURCE_TOPIC \"a/#\"\n");
+    let events: String = (0..=lot_to_wasm::limits::TAKERS_MAX).map(event).collect();
+    let many = format!("DEFINE ROUTE R WITH TYPE LOOPBACK\n{events}");
+    for text in [rule, route, &many] {
         for is_stored in [false, true] {
             let options = CompileOptions { is_stored, ..CompileOptions::default() };
             let compiled = lot_to_wasm::compile(text, &options).entities.remove(0);
