@@ -203,7 +203,7 @@ pub(super) fn number_in(text: &str) -> Option<Number> {
 /// The number that data becomes in JSON: none where it would lose something (`docs/decisions`).
 pub(super) fn reading(text: &str) -> Option<Number> {
     let unsigned = text.trim_matches([' ', '\t', '\n', '\r']).trim_start_matches('-');
-    let second = unsigned.bytes().nth(1);
+    let second = unsigned.as_bytes().get(1);
     if unsigned.starts_with('+')
         || (unsigned.starts_with('0') && second.is_some_and(|byte| byte.is_ascii_digit()))
     {
