@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Broker, Finished, Program, WAIT_MAX};
@@ -50,6 +51,27 @@ fn deploy_replaces_no_other_project_unasked() {
     assert!(done.stdout.contains("- Rule   NoSecrets"), "{}", done.stdout);
     assert!(done.stdout.contains("what it denied may be allowed now"), "{}", done.stdout);
     assert_eq!(origins(&broker), both[..1]);
+}
+
+/// What would change is shown first, and whoever reads that may have seen enough.
+#[test]
+fn what_nobody_reads_about_is_done_and_told_by_the_exit_code() {
+    let broker = broker();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("models.lot"), MODEL).unwrap();
+    let unread = |arguments: &[&str]| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let (verb, rest) = arguments.split_first().unwrap();
+        let place = ["-p", &broker.port()];
+        Command::new(LOTMQ).arg(verb).args(place).args(rest).stdout(writer).status().unwrap().code()
+    };
+    let deploy = ["deploy", folder.path().to_str().unwrap(), "--name", "b"];
+    assert_eq!(unread(&deploy), Some(0));
+    assert_eq!(origins(&broker), [("Reading".to_owned(), "b/models.lot".to_owned())]);
+    assert_eq!(unread(&["undeploy", "b", "--yes"]), Some(0));
+    assert_eq!(origins(&broker), []);
+    assert_eq!(unread(&["cmd", "-removeModel Nowhere"]), Some(1));
 }
 
 #[test]
