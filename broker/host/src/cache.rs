@@ -146,13 +146,8 @@ impl CodeCache {
     }
 }
 
-/// The directory of a user for compiled code as [`EngineOptions::cache_dir`](crate::EngineOptions::cache_dir) of a tool that he calls, made when it is missing. `None` where somebody
-/// else can change what is in it, as in the home of a user from which `root` has called the tool, or where it cannot be made.
-pub fn own_cache_dir(dir: Option<PathBuf>) -> Option<PathBuf> {
-    dir.filter(|dir| made_for_us_alone(dir).is_ok())
-}
-
-fn made_for_us_alone(dir: &Path) -> io::Result<()> {
+/// Makes a directory for compiled code if it is missing, and checks that it is [ours alone](of_us_alone).
+pub(crate) fn made_for_us_alone(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     of_us_alone(dir)
 }

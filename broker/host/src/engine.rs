@@ -11,7 +11,7 @@ pub use pool::{Pool, PoolKind};
 
 use crate::{
     LoadError, MailboxRoom, World,
-    cache::CodeCache,
+    cache::{CodeCache, made_for_us_alone},
     functions, heap, inert, limits,
     memory::{SocketSums, shares},
     patterns::PatternCache,
@@ -142,6 +142,14 @@ impl fmt::Debug for Engine {
 }
 
 impl Engine {
+    /// Starts the engine of a tool that a user calls, with his directory for compiled code. Where that cannot be written, or somebody else can change what is in it, as in the home of a
+    /// user from which `root` has called the tool, each process compiles anew.
+    pub fn of_user(cache_dir: Option<PathBuf>, options: &EngineOptions) -> Result<Engine, EngineError> {
+        let own = cache_dir.filter(|dir| made_for_us_alone(dir).is_ok());
+        let kept = EngineOptions { cache_dir: own, ..options.clone() };
+        Engine::new(&kept).or_else(|_| Engine::new(options))
+    }
+
     /// Starts the engine: reserves the pool, compiles (or fetches) the core modules, starts the ticker thread.
     pub fn new(options: &EngineOptions) -> Result<Engine, EngineError> {
         // Before anything large is allocated: a threshold that has grown does not shrink.

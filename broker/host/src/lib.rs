@@ -57,7 +57,7 @@ mod validate;
 pub use ambient::{Ambient, Machine};
 pub use batch::MessageBatch;
 pub use bounds::MessageBounds;
-pub use cache::{CACHE_KEY_FILE, own_cache_dir};
+pub use cache::CACHE_KEY_FILE;
 pub use complexity::TooComplex;
 pub use engine::{Engine, EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind};
 pub use executor::{

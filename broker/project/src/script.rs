@@ -9,7 +9,7 @@ use lot_to_wasm::project::Part;
 use lot_to_wasm::script;
 use lotmq_config::Surroundings;
 use lotmq_host::python::{Python, PythonError, Script};
-use lotmq_host::{Engine, EngineOptions, own_cache_dir};
+use lotmq_host::{Engine, EngineOptions};
 use lotmq_terminal::output::note;
 use serde_json::{Value, json};
 
@@ -52,12 +52,7 @@ impl Interpreter {
     /// When there is no room for guests.
     pub fn new() -> anyhow::Result<Self> {
         let options = EngineOptions { instances_max: INSTANCES_MAX, ..EngineOptions::default() };
-        let cached = EngineOptions {
-            cache_dir: own_cache_dir(Surroundings::of_process().user_cache()),
-            ..options.clone()
-        };
-        // A directory that cannot be written costs time at the next start, nothing else.
-        let engine = Engine::new(&cached).or_else(|_| Engine::new(&options))?;
+        let engine = Engine::of_user(Surroundings::of_process().user_cache(), &options)?;
         Ok(Self(Python::new(&engine)))
     }
 

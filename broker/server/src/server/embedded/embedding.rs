@@ -6,7 +6,7 @@ use lot_to_wasm::Entity;
 use lotmq_config::{Config, ConfigError, DataDirectory, Sources, Surroundings};
 use lotmq_definitions::OnExisting;
 use lotmq_host::python::Python;
-use lotmq_host::{Engine, EngineOptions, own_cache_dir};
+use lotmq_host::{Engine, EngineOptions};
 
 use super::error::refused;
 use super::module::{self, outline};
@@ -39,12 +39,7 @@ impl Embedding {
     /// When there is no room for guests.
     pub fn new() -> Result<Self, EmbeddedError> {
         let options = EngineOptions { instances_max: INSTANCES_MAX, ..lot_engine() };
-        let kept = EngineOptions {
-            cache_dir: own_cache_dir(Surroundings::of_process().user_cache()),
-            ..options.clone()
-        };
-        // A directory that cannot be written costs time at the next start, nothing else.
-        let engine = Engine::new(&kept).or_else(|_| Engine::new(&options))?;
+        let engine = Engine::of_user(Surroundings::of_process().user_cache(), &options)?;
         let (permits, route_types) = (CompilePermits::default(), RouteTypes::default());
         let loader = Loader {
             engine: &engine,
