@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
-use super::users::{allow, refused, room, store};
+use super::users::{allow, refused, room, store_with_rights};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 
 pub(super) static ADD: Verb = Verb {
@@ -82,5 +82,5 @@ fn change(
     let _changes = call.broker.commands.changes.lock();
     allow(call, asked)?;
     let account = change(call).map_err(refused)?;
-    store(call, &account)
+    store_with_rights(call, &account)
 }

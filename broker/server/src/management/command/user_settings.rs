@@ -5,7 +5,7 @@ use lotmq_auth::{Flag, Scope, UserChange};
 
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
-use super::users::{allow, refused, room, store};
+use super::users::{allow, refused, room, store_with_rights};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 
 pub(super) static CHANGE: Verb = Verb {
@@ -30,7 +30,7 @@ fn change(call: &mut Call<'_>) -> Result<Done, Refusal> {
     allow(call, UserChange::Setting { user, setting, value })?;
     let users = &call.tenant.users;
     let account = users.change_setting_within(room(call), user, (setting, value)).map_err(refused)?;
-    store(call, &account)?;
+    store_with_rights(call, &account)?;
     Ok(Done::new(format!("Settings for user {user} changed successfully!")))
 }
 

@@ -305,6 +305,16 @@ pub(super) fn store(call: &mut Call<'_>, account: &Account) -> Result<(), Refusa
     stored
 }
 
+/// The same of an account whose rights have changed: open routes of its user may have to let go of what they were opened with.
+///
+/// # Errors
+/// When it is not stored.
+pub(super) fn store_with_rights(call: &mut Call<'_>, account: &Account) -> Result<(), Refusal> {
+    let stored = store(call, account);
+    call.tenant.programs().guests.rights_changed(call.tenant);
+    stored
+}
+
 /// Refusal for an error of the directory.
 pub(super) fn refused(error: UserError) -> Refusal {
     let code = match &error {
@@ -338,6 +348,5 @@ fn accounts_changed(call: &mut Call<'_>) {
     call.changed("$SYS/Coreflux/Config", config);
     // Rules may now say something else about who gets what.
     call.tenant.routes_changed();
-    call.tenant.programs().guests.rights_changed(call.tenant);
     call.users_changed = true;
 }
