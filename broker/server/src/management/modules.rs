@@ -67,6 +67,15 @@ pub(crate) struct CompiledModule {
 }
 
 impl CompiledModule {
+    /// One of a world that no message starts.
+    fn started_by_nothing(
+        module: Module,
+        definition: CompiledDefinition,
+        further_exports: Vec<String>,
+    ) -> Self {
+        Self { module, uploaded: None, definition, further_exports, refused_trigger: None }
+    }
+
     /// Has its component stored with it.
     pub(crate) fn with_uploaded(self, component: Bytes) -> Self {
         Self { uploaded: Some(component), ..self }
@@ -114,13 +123,7 @@ pub(crate) fn compile(
         let code = RouteModule { guest, grants, places, limits, policies };
         let new = new_definition(&module, Facts::new(Kind::Action, &*module.name));
         let definition = CompiledDefinition::of_route_module(code, new, module.options.is_disabled);
-        return Ok(CompiledModule {
-            module,
-            uploaded: None,
-            definition,
-            further_exports,
-            refused_trigger: None,
-        });
+        return Ok(CompiledModule::started_by_nothing(module, definition, further_exports));
     }
     if module.world == World::Rule {
         let guest = loader.rule_module(component, &grants, limits)?;
@@ -131,13 +134,7 @@ pub(crate) fn compile(
         facts.reads = topics(&granted, Capability::ReadTopic);
         let new = new_definition(&module, facts);
         let definition = CompiledDefinition::of_rule_module(code, new, module.options.is_disabled);
-        return Ok(CompiledModule {
-            module,
-            uploaded: None,
-            definition,
-            further_exports,
-            refused_trigger: None,
-        });
+        return Ok(CompiledModule::started_by_nothing(module, definition, further_exports));
     }
     if module.world == World::Auth {
         let guest = loader.auth_module(component, &grants, limits)?;
@@ -146,13 +143,7 @@ pub(crate) fn compile(
         let code = AuthModuleCode { guest, grants, places, limits };
         let new = new_definition(&module, Facts::new(Kind::Action, &*module.name));
         let definition = CompiledDefinition::of_auth_module(code, new, module.options.is_disabled);
-        return Ok(CompiledModule {
-            module,
-            uploaded: None,
-            definition,
-            further_exports,
-            refused_trigger: None,
-        });
+        return Ok(CompiledModule::started_by_nothing(module, definition, further_exports));
     }
     let guest = loader.module(component, &grants, limits)?;
     let further_exports = guest.further_exports().to_vec();
