@@ -69,8 +69,8 @@ pub fn reading(text: &str) -> Option<Number> {
     }
 }
 
-/// Digits of a floating-point number, of which sensors write too many.
-const READING_DIGITS_MAX: usize = 19;
+/// Digits that tell any floating-point number from its neighbours.
+const READING_DIGITS_MAX: usize = 17;
 
 /// 1 to 18 digits, which always fit.
 fn parse_short_int(digits: &[u8]) -> Option<i64> {

@@ -213,7 +213,7 @@ pub(super) fn reading(text: &str) -> Option<Number> {
     let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
     number_in(text).filter(|number| match number {
         Number::Int(_) => true,
-        Number::Double(value) => value.is_finite() && digits <= 19,
+        Number::Double(value) => value.is_finite() && digits <= 17,
     })
 }
 
