@@ -522,9 +522,7 @@ fn help_for(first: char) -> Option<&'static str> {
             Some("write strings in straight quotes: \"text\"")
         }
         '\u{2013}' | '\u{2014}' => Some("write - for minus and -- for a comment"),
-        '&' => {
-            Some("write AND between conditions; a bit of a number is FLOOR(x / 4) % 2, of that of value 4")
-        }
+        '&' => Some("write AND between conditions; the bit of value 4 is FLOOR(x / 4) % 2"),
         '|' => Some("write OR"),
         '!' => Some("write NOT, or != for unequal"),
         ';' => Some("leave it out: a statement ends with its line"),
