@@ -3,7 +3,7 @@
 //! All tests of a build share the interpreter's native code, which the first of them has made under a lock.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use lotmq_client::{Client, Publication, QoS};
@@ -22,8 +22,7 @@ pub(crate) fn data_with_python() -> TempDir {
 
 /// A broker that has the interpreter's native code in its cache, and its data directory.
 pub(crate) fn broker() -> (Broker, TempDir) {
-    let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-code");
-    fs::create_dir_all(&shared).unwrap();
+    let shared = shared_code();
     let data = TempDir::new().unwrap();
     symlink(&shared, data.path().join("cache")).unwrap();
     let lock = fs::File::create(shared.join("lock")).unwrap();
@@ -42,28 +41,32 @@ pub(crate) fn broker() -> (Broker, TempDir) {
     (broker, data)
 }
 
+/// The directory of the interpreter's native code. Tools use it too, which a link they would not: anybody may have made that.
+fn shared_code() -> PathBuf {
+    let shared = cache_home_dir().join("lotmq");
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&shared).unwrap();
+    shared
+}
+
+fn cache_home_dir() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-cache-home")
+}
+
 /// What `XDG_CACHE_HOME` is to be, so that the command line finds the interpreter's native code.
 pub(crate) fn cache_home() -> PathBuf {
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-cache-home");
-    fs::create_dir_all(&home).unwrap();
-    let (code, link) = (Path::new("../python-code"), home.join("lotmq"));
-    // Another test may have made it; a folder that a program made in its place would be without the native code.
-    let linked =
-        symlink(code, &link).or_else(|error| if fs::read_link(&link)? == code { Ok(()) } else { Err(error) });
-    linked.unwrap();
     drop(broker());
-    home
+    cache_home_dir()
 }
 
 /// A second data directory of a user does not wait for what the first one has made.
 #[test]
 fn native_code_of_the_interpreter_is_shared_by_the_data_directories_of_a_user() {
-    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+    use std::os::unix::fs::PermissionsExt as _;
     drop(broker());
     let home = TempDir::new().unwrap();
     let shared = home.path().join("lotmq");
     fs::DirBuilder::new().mode(0o700).create(&shared).unwrap();
-    for file in fs::read_dir(Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-code")).unwrap() {
+    for file in fs::read_dir(shared_code()).unwrap() {
         let file = file.unwrap();
         let copy = shared.join(file.file_name());
         fs::copy(file.path(), &copy).unwrap();
