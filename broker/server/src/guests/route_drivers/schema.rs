@@ -15,6 +15,7 @@ use crate::limits::{ROUTE_SCHEMA_BYTES_MAX, ROUTE_SCHEMA_PROBLEMS_MAX, ROUTE_SCH
 /// Keywords that are checked.
 const KEYWORDS: &[&str] = &[
     "additionalProperties",
+    "anyOf",
     "default",
     "enum",
     "items",
@@ -205,6 +206,11 @@ fn understand(schema: &Json, place: &str) -> Result<(), SchemaError> {
                 }
             }
             "additionalProperties" | "items" => understand(value, &format!("{place}/{keyword}"))?,
+            "anyOf" => {
+                for (at, alternative) in value.as_array().into_iter().flatten().enumerate() {
+                    understand(alternative, &format!("{place}/anyOf/{at}"))?;
+                }
+            }
             _ => {}
         }
     }
@@ -231,6 +237,7 @@ fn malformed(keyword: &str, value: &Json) -> Option<Option<&'static str>> {
     let (is_well, expected) = match keyword {
         "additionalProperties" | "items" | "default" => (true, ""),
         "properties" => (value.is_object(), "an object of schemas"),
+        "anyOf" => (value.as_array().is_some_and(|each| !each.is_empty()), "a list of schemas, one at least"),
         "required" => (all(&Json::is_string), "a list of names"),
         "enum" => (value.as_array().is_some_and(|words| !words.is_empty()), "a list of values, one at least"),
         "type" => {
@@ -280,8 +287,7 @@ impl Check {
         let was_over = self.is_over();
         self.work = self.work.saturating_add(work);
         if self.work > ROUTE_SCHEMA_WORK_MAX && !was_over {
-            let told = "the schema of its guest has too many properties and defaults for so many settings";
-            self.problems.push(told.to_owned());
+            self.problems.push(TOO_MUCH_WORK.to_owned());
         }
     }
 
@@ -289,12 +295,15 @@ impl Check {
         if self.is_over() {
             return;
         }
-        settle_digits(&types(schema), value);
+        let types = types(schema);
+        // A number that only an alternative says the type of keeps its digits for it.
+        if !types.is_empty() || schema["anyOf"].is_null() {
+            settle_digits(&types, value);
+        }
         if *schema == Json::Bool(false) {
             self.wrong(value, "known here", false);
             return;
         }
-        let types = types(schema);
         if is_filled_later(value) {
             if !types.is_empty() && types.iter().all(|name| matches!(*name, "object" | "array" | "null")) {
                 self.wrong(value, &expected(schema), is_hidden(schema));
@@ -318,6 +327,41 @@ impl Check {
             }
             Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
         }
+        if let Some(alternatives) = schema["anyOf"].as_array() {
+            self.any_of(alternatives, value);
+        }
+    }
+
+    /// Takes the first alternative that fits; where none does, the first thing that each of them lacks is a problem.
+    fn any_of(&mut self, alternatives: &[Json], value: &mut Json) {
+        let mut lacks = Vec::new();
+        for alternative in alternatives {
+            self.work = self.work.saturating_add(bytes_of(value));
+            if self.is_over() {
+                break;
+            }
+            let mut tried = value.clone();
+            let before = std::mem::take(&mut self.problems);
+            self.value(alternative, &mut tried);
+            let Some(first) = std::mem::replace(&mut self.problems, before).into_iter().next() else {
+                *value = tried;
+                return;
+            };
+            if lacks.len() < ALTERNATIVES_TOLD_MAX
+                && first.len() <= ALTERNATIVE_TOLD_BYTES_MAX
+                && !lacks.contains(&first)
+            {
+                lacks.push(first);
+            }
+        }
+        if self.work > ROUTE_SCHEMA_WORK_MAX {
+            // What was not tried may fit.
+            lacks = vec![TOO_MUCH_WORK.to_owned()];
+        }
+        if lacks.is_empty() {
+            lacks.push(format!("{}no alternative fits", self.place()));
+        }
+        self.problems.push(lacks.join(", or "));
     }
 
     fn has_pattern(&mut self, schema: &Json, value: &Json) -> bool {
@@ -518,6 +562,16 @@ fn match_enum(schema: &Json, value: &mut Json) {
     }
 }
 
+/// Problem of a schema that would be looked at for too long.
+const TOO_MUCH_WORK: &str =
+    "the schema of its guest has too many properties, alternatives and defaults for so many settings";
+
+/// Alternatives of which it is told what they lack.
+const ALTERNATIVES_TOLD_MAX: usize = 8;
+
+/// Bytes of what an alternative lacks that are told: what is longer is made of alternatives itself.
+const ALTERNATIVE_TOLD_BYTES_MAX: usize = 1_000;
+
 /// What a pattern has to be.
 const PATTERN_WORDS: &str = "a regular expression that is understood and not too large";
 
@@ -587,7 +641,11 @@ fn expected(schema: &Json) -> String {
         limit("minLength", "of at least"),
         limit("maxLength", "of at most"),
     ];
-    let pattern = schema["pattern"].as_str().map(|pattern| format!(" that matches {pattern}"));
+    let pattern = schema["pattern"].as_str().map(|pattern| {
+        let example = schema["examples"][0].as_str().map(|example| format!(", such as '{example}'"));
+        let meaning = schema["description"].as_str().map(|meaning| format!(" ({meaning})"));
+        format!(" that matches {pattern}{}{}", example.unwrap_or_default(), meaning.unwrap_or_default())
+    });
     let kinds = if kinds.is_empty() && pattern.is_some() { vec!["a text"] } else { kinds };
     format!("{}{}{}", kinds.join(" or "), bounds.concat(), pattern.unwrap_or_default())
 }

@@ -92,6 +92,56 @@ fn texts_fit_a_pattern_and_secrets_are_not_shown() {
 }
 
 #[test]
+fn a_pattern_is_told_with_its_meaning_and_an_example() {
+    let schema = r#"{"properties": {"code": {
+        "type": "string", "pattern": "^[A-Z]{2}-\\d+$", "description": "letters of the plant, and a number", "examples": ["AB-12"]}}}"#;
+    let told = checked(schema, json!({ "code": "ab" })).unwrap_err().to_string();
+    let expected = r"code is 'ab', which is not a text that matches ^[A-Z]{2}-\d+$, such as 'AB-12' (letters of the plant, and a number)";
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn one_of_several_alternatives_has_to_fit() {
+    let schema = r#"{"properties": {"A_CONFIG": {
+        "additionalProperties": false,
+        "properties": {"USER": {"type": "string"}, "PASSWORD": {"type": "string"}, "TOKEN": {"type": "string"},
+            "OID": {"anyOf": [{"type": "boolean"}, {"type": "string"}]}},
+        "anyOf": [{"required": ["USER", "PASSWORD"]}, {"required": ["TOKEN"], "properties": {"TRIES": {"default": 3}}}]}}}"#;
+    let of =
+        |members: Json| checked(schema, json!({ "A_CONFIG": members })).map_err(|error| error.to_string());
+    let both = json!({ "USER": "u", "PASSWORD": "p", "OID": with_digits("1.10") });
+    let expected = json!({ "USER": "u", "PASSWORD": "p", "OID": "1.10" });
+    assert_eq!(of(both).unwrap()["A_CONFIG"], expected);
+    let expected = json!({ "TOKEN": "t", "TRIES": 3, "OID": true });
+    assert_eq!(of(json!({ "TOKEN": "t", "OID": "true" })).unwrap()["A_CONFIG"], expected);
+    for (members, told) in [
+        (json!({}), "A_CONFIG: USER is missing, or A_CONFIG: TOKEN is missing"),
+        (json!({ "USER": "u" }), "A_CONFIG: PASSWORD is missing, or A_CONFIG: TOKEN is missing"),
+        (
+            json!({ "TOKEN": "t", "OID": [] }),
+            "A_CONFIG: OID is '[]', which is not true or false, or A_CONFIG: OID is '[]', which is not a text",
+        ),
+    ] {
+        assert_eq!(of(members.clone()).unwrap_err(), told, "{members}");
+    }
+}
+
+#[test]
+fn alternatives_are_not_tried_for_ever_and_told_once() {
+    let refused: Vec<Json> = (0..1_000).map(|_| json!({ "type": "boolean" })).collect();
+    let of = |last: Json, items: usize| {
+        let alternatives = [&refused[..], &[last]].concat();
+        let schema = json!({ "items": { "anyOf": alternatives } }).to_string();
+        checked(&schema, vec![Json::from("x"); items].into()).map(drop).map_err(|error| error.to_string())
+    };
+    let string = || json!({ "type": "string" });
+    assert_eq!(of(string(), 1), Ok(()));
+    assert_eq!(of(string(), 10_000), Err(TOO_MUCH_WORK.to_owned()));
+    let told = "0 is 'x', which is not true or false, or 0 is 'x', which is not a number";
+    assert_eq!(of(json!({ "type": "number" }), 1), Err(told.to_owned()));
+}
+
+#[test]
 fn what_is_wrong_with_settings_is_told() {
     let event = || json!({ "QUERY": "q" });
     for (line, event, told) in [
@@ -170,6 +220,11 @@ fn a_schema_that_would_not_be_checked_is_refused() {
         (r#"{"type":[]}"#, "the schema of its guest has 'type', which is not one of array, "),
         (r#"{"properties":[]}"#, "the schema of its guest has 'properties', which is not an object of "),
         (r#"{"required":"a"}"#, "the schema of its guest has 'required', which is not a list of names"),
+        (r#"{"anyOf":[]}"#, "the schema of its guest has 'anyOf', which is not a list of schemas, one at "),
+        (
+            r#"{"anyOf":[{},{"oneOf":[]}]}"#,
+            "the schema of its guest has 'oneOf' at /anyOf/1, which is none of ",
+        ),
         (r#"{"enum":[]}"#, "the schema of its guest has 'enum', which is not a list of values, one at "),
         (r#"{"minimum":"1"}"#, "the schema of its guest has 'minimum', which is not a number"),
         (r#"{"maxLength":-1}"#, "the schema of its guest has 'maxLength', which is not a whole number "),
@@ -211,5 +266,5 @@ fn a_pattern_is_compiled_once_and_problems_and_defaults_are_bounded() {
     let filled = checked(&with_default(1000), objects.clone().into()).unwrap();
     assert_eq!(filled["e999"]["T"].as_str().map(str::len), Some(1000));
     let told = checked(&with_default(200_000), objects.into()).unwrap_err().to_string();
-    assert_eq!(told, "the schema of its guest has too many properties and defaults for so many settings");
+    assert_eq!(told, TOO_MUCH_WORK);
 }
