@@ -76,6 +76,7 @@ pub const RUN_CODES: &[&str] = &[
     "ROUTE_TAKERS",
     "ROUTE_TIMEOUT",
     "ROUTE_UNKNOWN",
+    "ROUTE_WAITS",
     "RULE_DENIED",
     "SILENCE_LIMIT",
     "START_SLOW",

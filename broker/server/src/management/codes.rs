@@ -194,6 +194,8 @@ codes! {
             "A run asked a route for rows and had no answer within the time that it may wait."
         ROUTE_UNKNOWN "route does not exist"
             "A run asked a route for rows that was not there. Add it, or correct the name."
+        ROUTE_WAITS "a message would wait in a route and come again"
+            "The message says why it did not pass: what the route is connected to is busy, away, or refuses the route itself. In a broker it waits and is tried again, for as long as the route keeps it. Nothing waits in a case of `lotmq test` and `lotmq guest test`, where this code is told instead and the message does not come again."
         RULE_DENIED "a rule denied it"
             "A definition may what the rules allow who deployed it (docs/security.md): a read gave nothing, or a message was dropped, and the run went on. Change the rule, or have somebody deploy it who may. With lot.compat.model_publish_rules they are asked about published models besides, as about somebody without a user."
         SILENCE_LIMIT "an action watches too many topics for silence"

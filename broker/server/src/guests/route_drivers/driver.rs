@@ -388,7 +388,7 @@ impl Driver {
         probed
     }
 
-    /// Whether nothing waits here: what fails is refused instead of being tried again.
+    /// Whether nothing waits here: what would be tried again is told, and gone.
     fn is_at_once(&self) -> bool {
         self.hosting.routes.is_at_once
     }
@@ -503,7 +503,7 @@ impl Serving<'_> {
             }
             Ok(Ok(Err(failure))) if self.driver.is_at_once() => {
                 let ended = ended(failure.clone());
-                self.refused(batch, &text_of(failure));
+                self.would_wait(batch, &text_of(failure));
                 Some(ended)
             }
             Ok(Ok(Err(failure))) => {
@@ -522,7 +522,7 @@ impl Serving<'_> {
             }
             Err(_) if self.driver.is_at_once() => {
                 let reason = self.version.too_long("deliver", &self.instance);
-                self.refused(batch, &reason);
+                self.would_wait(batch, &reason);
                 Some(Ended::Away(reason))
             }
             Err(_) => {
@@ -645,7 +645,7 @@ impl Serving<'_> {
     /// Tries the same again after a pause, unless that has been done for long enough.
     async fn retry(&mut self, mut batch: PostBatch, reason: &str) {
         if self.driver.is_at_once() {
-            return self.refused(batch, reason);
+            return self.would_wait(batch, reason);
         }
         let Some(post) = batch.first() else { return };
         let first_time = Retries { count: 1, since: Instant::now() };
@@ -705,6 +705,18 @@ impl Serving<'_> {
                 self.comes_again(&batch);
                 batch.put_back_halved();
             }
+        }
+    }
+
+    /// Tells of messages which would wait here if anything did, and would come again.
+    fn would_wait(&self, mut batch: PostBatch, reason: &str) {
+        let reason = self.driver.masked(reason);
+        while let Some(post) = batch.first() {
+            let message = format!("{}: {reason}", post.to.described());
+            let (topic, payload) = (&*post.message.topic, &*post.message.payload);
+            let error = RunError { code: "ROUTE_WAITS", message: &message, topic, payload, ..RunError::default() };
+            self.driver.record(&self.version, &error, post.hops);
+            batch.done();
         }
     }
 
