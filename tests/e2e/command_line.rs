@@ -136,6 +136,11 @@ fn what_arrives_at_a_broker_is_recorded_and_does_the_same_again() {
     assert_eq!(recorded.output(), "hot 81\nhot 9\u{fffd}");
     let replayed = lotmq(&["run", program, "--replay", recording]);
     assert_eq!(replayed.output(), recorded.output());
+    let alone = dir.path().join("alone.jsonl");
+    let alone = alone.to_str().unwrap();
+    let told = lotmq(&["run", "--record", alone, "--broker", &url, "--count", "1"]);
+    assert_eq!((told.output(), told.stdout.as_str()), ("", ""), "without a program nothing runs: {}", told.stderr);
+    assert_eq!(std::fs::read_to_string(alone).unwrap().matches("\"plant/limit\"").count(), 1);
     let again = lotmq(&record);
     assert!(again.stderr.contains("cannot create"), "a recording is never overwritten: {}", again.stderr);
 }

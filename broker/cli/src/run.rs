@@ -31,9 +31,9 @@ use crate::arriving::ArrivingArgs;
 /// connection.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// LoT file, notebook (.lotnb) or folder of both; `-` is standard input
-    #[arg(value_name = "PATH")]
-    path: PathBuf,
+    /// LoT file, notebook (.lotnb) or folder of both; `-` is standard input. With --record it may be left out: nothing runs, what arrives is recorded
+    #[arg(value_name = "PATH", required_unless_present = "record")]
+    path: Option<PathBuf>,
     /// A message that arrives; may be given several times, they arrive in order
     #[arg(long = "in", value_name = "TOPIC=PAYLOAD", value_parser = assignment)]
     messages: Vec<(String, String)>,
@@ -95,7 +95,8 @@ pub(crate) fn assignment(text: &str) -> Result<(String, String), String> {
 }
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
-    let compiled = Project::read(&args.path)?.compile(Form::Linked, runs_route_type)?;
+    let project = args.path.as_deref().map_or_else(|| Ok(Project::empty()), Project::read)?;
+    let compiled = project.compile(Form::Linked, runs_route_type)?;
     if compiled.has_diagnostics() {
         output::note(&compiled.to_text());
     }

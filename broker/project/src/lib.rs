@@ -79,6 +79,11 @@ struct Unreadable {
 }
 
 impl Project {
+    /// A project without a program.
+    pub fn empty() -> Self {
+        Project { parts: Vec::new(), has_parts: true, portable: false }
+    }
+
     /// Reads what a path stands for; `-` is standard input.
     ///
     /// # Errors
@@ -93,7 +98,7 @@ impl Project {
         } else {
             files.push(path.to_owned());
         }
-        let mut project = Project { parts: Vec::new(), has_parts: path.is_dir(), portable: false };
+        let mut project = Project { has_parts: path.is_dir(), ..Self::empty() };
         for file in files {
             let name = file.display().to_string();
             project.has_parts |= is_notebook(&name);
