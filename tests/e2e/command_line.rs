@@ -139,7 +139,12 @@ fn what_arrives_at_a_broker_is_recorded_and_does_the_same_again() {
     let alone = dir.path().join("alone.jsonl");
     let alone = alone.to_str().unwrap();
     let told = lotmq(&["run", "--record", alone, "--broker", &url, "--count", "1"]);
-    assert_eq!((told.output(), told.stdout.as_str()), ("", ""), "without a program nothing runs: {}", told.stderr);
+    assert_eq!(
+        (told.output(), told.stdout.as_str()),
+        ("", ""),
+        "without a program nothing runs: {}",
+        told.stderr
+    );
     assert_eq!(std::fs::read_to_string(alone).unwrap().matches("\"plant/limit\"").count(), 1);
     let again = lotmq(&record);
     assert!(again.stderr.contains("cannot create"), "a recording is never overwritten: {}", again.stderr);

@@ -714,7 +714,8 @@ impl Serving<'_> {
         while let Some(post) = batch.first() {
             let message = format!("{}: {reason}", post.to.described());
             let (topic, payload) = (&*post.message.topic, &*post.message.payload);
-            let error = RunError { code: "ROUTE_WAITS", message: &message, topic, payload, ..RunError::default() };
+            let error =
+                RunError { code: "ROUTE_WAITS", message: &message, topic, payload, ..RunError::default() };
             self.driver.record(&self.version, &error, post.hops);
             batch.done();
         }
