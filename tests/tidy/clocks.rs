@@ -73,6 +73,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/server/src/guests/route_modules.rs", "traps of the last minute"),
     ("broker/server/src/guests/routes.rs", "latency of a probe"),
     ("broker/server/src/guests/route_drivers/driver.rs", "retries"),
+    ("broker/server/src/guests/route_drivers/driver/away.rs", "when a guest is asked again"),
     ("broker/server/src/guests/route_drivers/driver/paths.rs", "when a guest is asked again"),
     ("broker/server/src/guests/route_drivers/driver/proof.rs", "how long an instance was open"),
     ("broker/server/src/guests/route_drivers/driver/running.rs", "when a guest runs again"),

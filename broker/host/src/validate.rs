@@ -93,6 +93,7 @@ impl World {
                 "http",
                 "http-server",
                 "retained",
+                "far-side",
                 "serial",
                 "topic-store",
                 "environment",

@@ -2,18 +2,26 @@
 //!
 //! It exists to prove the interface of the world `route`: endpoints, TLS in the host, `wait` with the host's own work among the interests.
 //! `HOW` of the section `ECHO_CONFIG` says how the endpoint `echo` is used: without it by TCP; `starttls` goes on with TLS, `to=HOST:PORT` connects to another place
-//! that the endpoint allows, `listen` takes connections there, `udp` has a line per datagram; ` at NAME` behind it means another endpoint. Each line from the other
-//! side is published to `echo/in` with QoS 1. With `acknowledged` each side answers each line, once it has it for good, with the same line behind a `+`.
+//! that the endpoint allows, `listen` takes connections there, `udp` has a line per datagram, `listen udp` takes such of anybody and lets a second pass for each
+//! message; ` at NAME` behind it means another endpoint. Each line from the other side is published to `echo/in` with QoS 1. With `acknowledged` each side answers each
+//! line, once it has it for good, with the same line behind a `+`; so with `udp acknowledged`, where the instance stays when the other side is away. With `farewell`
+//! a last line is published to `echo/in` when the instance is closed.
 
 use lotmq_guest::route::{
     Abilities, Addressee, Arrival, Connection, Delivery, Description, Failure, Interest, IoError, Peer, QoS,
-    Receipt, Route, Template, failure, ingest, net, unpublished,
+    Receipt, Route, Template, away, failure, ingest, net, unpublished,
 };
 use serde_json::Value as Json;
 use std::{cell::RefCell, io::Write};
 
 /// Longest wait for the other side, in milliseconds.
 const TIMEOUT_MS: u32 = 5_000;
+
+/// The same for an acknowledgement by datagram.
+const DATAGRAM_TIMEOUT_MS: u32 = 200;
+
+/// Time of a message with `listen udp`.
+const IDLE_MS: u32 = 1_000;
 
 struct Echo;
 
@@ -23,6 +31,8 @@ struct Line {
     part: Vec<u8>,
     /// Whether both sides acknowledge.
     acknowledges: bool,
+    /// Whether a last line is published.
+    says_farewell: bool,
     /// Lines that were sent and not acknowledged.
     outstanding: usize,
     /// Events of the definition.
@@ -33,6 +43,8 @@ struct Line {
 enum Link {
     Tcp(Connection),
     Udp(net::Udp),
+    /// Datagrams of anybody.
+    Bound(net::Udp),
     /// One client at a time.
     Listener(net::Listener, Option<Connection>),
 }
@@ -55,9 +67,11 @@ impl Route for Echo {
         let how = configuration["sections"]["ECHO_CONFIG"]["HOW"].as_str().unwrap_or_default();
         let (how, endpoint) = how.split_once(" at ").unwrap_or((how, "echo"));
         let link = Link::open(endpoint, how).map_err(|error| failure(&error))?;
-        let acknowledges = how == "acknowledged";
+        let acknowledges = how.ends_with("acknowledged");
+        let says_farewell = how == "farewell";
         let events = configuration["events"].clone();
-        LINE.set(Some(Line { link, part: Vec::new(), acknowledges, outstanding: 0, events }));
+        let line = Line { link, part: Vec::new(), acknowledges, says_farewell, outstanding: 0, events };
+        LINE.set(Some(line));
         Ok(())
     }
 
@@ -110,7 +124,9 @@ impl Route for Echo {
                     let port = listener.local_port().map_err(|error| failure(&error))?;
                     Ok(port.to_string().into_bytes())
                 }
-                Link::Tcp(_) | Link::Udp(_) => Err(Failure::Reject("it does not listen".to_owned())),
+                Link::Tcp(_) | Link::Udp(_) | Link::Bound(_) => {
+                    Err(Failure::Reject("it does not listen".to_owned()))
+                }
             }),
             "probe" => with_line(|_| Ok(b"{}".to_vec())),
             _ => Err(Failure::Reject(format!("unknown operation '{operation}'"))),
@@ -118,7 +134,11 @@ impl Route for Echo {
     }
 
     fn close() {
-        LINE.set(None);
+        if LINE.take().is_some_and(|line| line.says_farewell)
+            && let Err(error) = ingest::publish(&[arrival(b"farewell".to_vec())])
+        {
+            lotmq_guest::eprintln!("the farewell was not taken: {}", error.name());
+        }
     }
 }
 
@@ -126,7 +146,8 @@ impl Link {
     fn open(endpoint: &str, how: &str) -> Result<Link, IoError> {
         match how.split_once('=').unwrap_or((how, "")) {
             ("listen", _) => Ok(Link::Listener(net::Listener::bind(endpoint)?, None)),
-            ("udp", _) => Ok(Link::Udp(net::Udp::connect(endpoint, TIMEOUT_MS)?)),
+            ("listen udp", _) => Ok(Link::Bound(net::Udp::bind(endpoint)?)),
+            ("udp" | "udp acknowledged", _) => Ok(Link::Udp(net::Udp::connect(endpoint, TIMEOUT_MS)?)),
             ("to", place) => {
                 let (host, port) = place.rsplit_once(':').unwrap_or((place, ""));
                 let place = Peer { host: host.to_owned(), port: port.parse().unwrap_or_default() };
@@ -156,6 +177,10 @@ impl Link {
                     sent => return sent.map_err(|error| format!("{error:?}")),
                 };
             },
+            Link::Bound(_) => {
+                net::wait(&[], IDLE_MS);
+                Ok(())
+            }
             Link::Listener(_, None) => Err("nobody has connected".to_owned()),
         }
     }
@@ -165,7 +190,7 @@ impl Link {
             Link::Tcp(connection) | Link::Listener(_, Some(connection)) => {
                 Interest::Readable(connection.tcp())
             }
-            Link::Udp(udp) => Interest::Receivable(udp),
+            Link::Udp(udp) | Link::Bound(udp) => Interest::Receivable(udp),
             Link::Listener(listener, None) => Interest::Acceptable(listener),
         }
     }
@@ -178,7 +203,7 @@ impl Link {
                     read => read,
                 }
             }
-            Link::Udp(udp) => udp.receive().map(|(bytes, _)| bytes),
+            Link::Udp(udp) | Link::Bound(udp) => udp.receive().map(|(bytes, _)| bytes),
             Link::Listener(listener, client) => {
                 *client = Some(Connection::accepted(listener.accept()?, TIMEOUT_MS));
                 Err(IoError::WouldBlock)
@@ -192,11 +217,19 @@ impl Line {
         if self.acknowledges {
             self.outstanding += lines;
         }
+        const LATE: &str = "no acknowledgement in time";
+        let is_datagram = matches!(self.link, Link::Udp(_));
+        let patience = if is_datagram { DATAGRAM_TIMEOUT_MS } else { TIMEOUT_MS };
         while self.outstanding > 0 {
-            if net::wait(&[self.link.interest()], TIMEOUT_MS).is_empty() {
-                return Err(Failure::Reconnect("no acknowledgement in time".to_owned()));
+            if !net::wait(&[self.link.interest()], patience).is_empty() {
+                self.receive()?;
+            } else if is_datagram {
+                // All of it is sent once more.
+                self.outstanding = 0;
+                return Err(away(LATE));
+            } else {
+                return Err(Failure::Reconnect(LATE.to_owned()));
             }
-            self.receive()?;
         }
         Ok(())
     }
@@ -216,13 +249,7 @@ impl Line {
                 self.outstanding = self.outstanding.saturating_sub(1);
                 continue;
             }
-            arrivals.push(Arrival {
-                topic: "echo/in".to_owned(),
-                payload,
-                qos: QoS::AtLeastOnce,
-                retain: false,
-                properties: None,
-            });
+            arrivals.push(arrival(payload));
         }
         ingest::publish(&arrivals).map_err(unpublished)?;
         for arrival in arrivals.iter().filter(|_| self.acknowledges) {
@@ -231,6 +258,11 @@ impl Line {
         }
         Ok(())
     }
+}
+
+fn arrival(payload: Vec<u8>) -> Arrival {
+    let topic = "echo/in".to_owned();
+    Arrival { topic, payload, qos: QoS::AtLeastOnce, retain: false, properties: None }
 }
 
 /// The message, behind the mapping or tag that it is for; or what `LINE` of its event says.

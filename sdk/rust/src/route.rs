@@ -21,7 +21,7 @@ pub use bindings::exports::lotmq::guest::route_handler::{
 };
 use bindings::exports::lotmq::guest::{route_batches, route_handler};
 pub use host::{
-    ambient, config, diagnostics, environment,
+    ambient, config, diagnostics, environment, far_side,
     ingest::{self, Arrival},
     logging::{Level, log},
     message_properties::{PayloadFormat, Properties, UserProperty},
@@ -40,6 +40,11 @@ use bindings::lotmq::guest as host;
 #[doc(hidden)]
 #[allow(missing_docs, reason = "the contract documents them")]
 pub mod double;
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "double/far_side.rs"]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "the contract documents them")]
+pub mod double_far_side;
 #[cfg(not(target_arch = "wasm32"))]
 #[path = "double/files.rs"]
 #[doc(hidden)]
@@ -72,6 +77,7 @@ pub mod host {
     pub use super::double::{
         ambient, config, diagnostics, environment, logging, metrics, state, topic_store,
     };
+    pub use super::double_far_side as far_side;
     pub use super::double_files as files;
     pub use super::double_http as http;
     pub use super::double_ingest as ingest;
@@ -85,7 +91,8 @@ pub mod testing {
     pub use super::bindings::lotmq::guest::ingest::IngestError;
     pub use super::double_http::{Request, response, serve as serve_http};
     use super::{
-        Addressee, Arrival, Delivery, Message, QoS, RetainedMessage, double_ingest, double_retained,
+        Addressee, Arrival, Delivery, Message, QoS, RetainedMessage, double_far_side, double_ingest,
+        double_retained,
     };
 
     /// A message for the event `event`, as the host hands it over.
@@ -106,6 +113,11 @@ pub mod testing {
     /// Takes what the route has published since this was called last.
     pub fn published() -> Vec<Arrival> {
         double_ingest::take()
+    }
+
+    /// Whether the route has said since this was called last that the other side is [away](super::away).
+    pub fn said_away() -> bool {
+        double_far_side::take()
     }
 
     /// Refuses what the route publishes, until it is called with `None`.
@@ -248,6 +260,13 @@ pub fn failure(error: &IoError) -> Failure {
         IoError::Denied(_) => Failure::Fatal(reason),
         _ => Failure::Reconnect(reason),
     }
+}
+
+/// The failure of `deliver` or `run` when the other side does not answer and this instance goes on with it as soon as it does, as over UDP: it stays open, the host asks it again after a
+/// pause that grows, and keeps the messages for as long as it takes. Return it from the same call.
+pub fn away(reason: impl Into<String>) -> Failure {
+    far_side::away();
+    Failure::Retry(reason.into())
 }
 
 /// The class of failure that it is when messages could not be published: what is not granted can never pass, what could not be stored can later.

@@ -2,6 +2,7 @@
 
 use super::{
     bindings::lotmq::guest::{
+        far_side,
         ingest::{self, IngestError},
         message_properties, retained, types,
     },
@@ -37,6 +38,8 @@ pub trait RouteServices: FiberServices {
 pub(super) struct RouteState {
     pub(super) fiber: FiberState,
     pub(super) services: Arc<dyn RouteServices>,
+    /// Whether the guest has said in the call that began last that the far side is away.
+    pub(super) says_away: bool,
 }
 
 impl OnFiber for RouteState {
@@ -52,6 +55,12 @@ impl OnFiber for RouteState {
 impl types::Host for RouteState {}
 
 impl message_properties::Host for RouteState {}
+
+impl far_side::Host for RouteState {
+    fn away(&mut self) {
+        self.says_away = true;
+    }
+}
 
 impl retained::Host for RouteState {
     fn read(&mut self, filter: String, after: Option<String>) -> retained::Page {

@@ -4,7 +4,7 @@ use super::{
     Description, Failure, LentDelivery, Receipt, RouteServices,
     bindings::{
         Route, RoutePre,
-        lotmq::guest::{ingest, message_properties, retained, types},
+        lotmq::guest::{far_side, ingest, message_properties, retained, types},
     },
     deliver::{Deliver, DeliverExport},
     described,
@@ -19,7 +19,10 @@ use crate::{
     validate,
 };
 use std::{collections::HashMap, fmt, sync::Arc};
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{
+    Store,
+    component::{HasSelf, Linker},
+};
 
 /// What an instance may do and use.
 #[derive(Clone)]
@@ -105,7 +108,8 @@ impl RouteGuest {
         let places = Places { endpoints, folders, serial_lines };
         let shares = (memory, self.engine.sockets());
         let fiber = FiberState::new(services.clone(), spec.grants, spec.id, places, shares);
-        let mut fiber = Fiber::new(&self.engine, RouteState { fiber, services }, spec.limits)?;
+        let mut fiber =
+            Fiber::new(&self.engine, RouteState { fiber, services, says_away: false }, spec.limits)?;
         let made = self.pre.instance_pre().instantiate_async(&mut fiber.store).await;
         let made = made.and_then(|instance| Ok((Route::new(&mut fiber.store, &instance)?, instance)));
         let (exports, instance) = fiber.end(made)?;
@@ -144,16 +148,21 @@ impl RouteInstance {
         self.fiber.store.data_mut().fiber.run.hops = hops;
     }
 
+    /// Whether the guest has said in the call that began last that the far side is away, and that it goes on with it as soon as it is not.
+    pub fn says_away(&self) -> bool {
+        self.fiber.store.data().says_away
+    }
+
     /// What the guest says it is.
     pub async fn describe(&mut self) -> CallResult<Description> {
-        let store = self.fiber.begin();
+        let store = begin(&mut self.fiber);
         let called = self.exports.lotmq_guest_route_handler().call_describe(store).await;
         self.fiber.end(called)
     }
 
     /// Opens the connection; `configuration` is JSON without secrets.
     pub async fn open(&mut self, configuration: &str) -> CallResult<Result<(), Failure>> {
-        let store = self.fiber.begin();
+        let store = begin(&mut self.fiber);
         let handler = self.exports.lotmq_guest_route_handler();
         let called = handler.call_open(store, configuration).await;
         self.fiber.end(called).map(shortened)
@@ -161,7 +170,7 @@ impl RouteInstance {
 
     /// Hands messages over, in order.
     pub async fn deliver(&mut self, batch: &[LentDelivery<'_>]) -> CallResult<Result<Receipt, Failure>> {
-        let store = self.fiber.begin();
+        let store = begin(&mut self.fiber);
         let called = self.deliver.call(store, batch).await;
         let mut answered = self.fiber.end(called).map(shortened);
         if let Ok(Ok(receipt)) = &mut answered {
@@ -173,14 +182,14 @@ impl RouteInstance {
     /// Lets the guest poll, read and serve for about so long, in milliseconds; shorter when [`HostWork::announce`] is called. Gives the time after
     /// which it wants to run again at the latest.
     pub async fn run(&mut self, until_ms: u32) -> CallResult<Result<u32, Failure>> {
-        let store = self.fiber.begin();
+        let store = begin(&mut self.fiber);
         let called = self.exports.lotmq_guest_route_handler().call_run(store, until_ms).await;
         self.fiber.end(called).map(shortened)
     }
 
     /// Asks the guest something; the body is JSON both ways.
     pub async fn request(&mut self, operation: &str, body: &[u8]) -> CallResult<Result<Vec<u8>, Failure>> {
-        let store = self.fiber.begin();
+        let store = begin(&mut self.fiber);
         let handler = self.exports.lotmq_guest_route_handler();
         let called = handler.call_request(store, operation, body).await;
         self.fiber.end(called).map(shortened)
@@ -188,10 +197,17 @@ impl RouteInstance {
 
     /// Lets the guest say goodbye.
     pub async fn close(mut self) -> CallResult<()> {
-        let store = self.fiber.begin();
+        let store = begin(&mut self.fiber);
         let called = self.exports.lotmq_guest_route_handler().call_close(store).await;
         self.fiber.end(called)
     }
+}
+
+/// A call begins.
+fn begin(fiber: &mut Fiber<RouteState>) -> &mut Store<RouteState> {
+    let store = fiber.begin();
+    store.data_mut().says_away = false;
+    store
 }
 
 /// What a guest answered, with the text of a failure within its bound.
@@ -210,6 +226,9 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<RouteState>> {
     let mut options = ingest::LinkOptions::default();
     options.route(true);
     ingest::add_to_linker::<_, HasSelf<RouteState>>(&mut linker, &options, |state| state)?;
+    let mut options = far_side::LinkOptions::default();
+    options.route(true);
+    far_side::add_to_linker::<_, HasSelf<RouteState>>(&mut linker, &options, |state| state)?;
     let mut options = retained::LinkOptions::default();
     options.route(true);
     retained::add_to_linker::<_, HasSelf<RouteState>>(&mut linker, &options, |state| state)?;

@@ -6,6 +6,7 @@
 
 mod answer;
 mod asking;
+mod away;
 mod deliveries;
 mod means;
 mod paths;
@@ -47,6 +48,7 @@ use crate::guests::services::TenantServices;
 use crate::guests::{outgoing, records};
 use crate::limits::{ROUTE_DELIVERY_BOUNDS, ROUTE_PANICS_MAX, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
 use crate::process::this_turn;
+use away::Away;
 use lotmq_core::tenant::Tenant;
 use paths::Paths;
 use proof::LostFarSide;
@@ -125,6 +127,7 @@ struct Serving<'a> {
     /// Its runs, where it has the ability.
     runs: Option<Runs>,
     pause: Pause,
+    away: Away,
     work: TurnWork,
     paths: Paths,
     /// What was handed over last, where that is why it ends.
@@ -280,6 +283,7 @@ impl Driver {
             // Where time stands still nothing comes by itself.
             runs: (abilities.contains(Abilities::RUN) && !self.is_at_once()).then(Runs::at_once),
             pause: Pause::retrying(),
+            away: Away::not_said(version),
             work: TurnWork::default(),
             paths: Paths::of(self, version, abilities),
             handed: None,
@@ -584,6 +588,7 @@ impl Serving<'_> {
                 standing.deliveries.latency.add(&latency);
             });
             self.pause = Pause::retrying();
+            self.away = Away::not_said(&self.version);
         }
         // What was not accepted goes back with the batch.
         if accepted == 0 && !batch.is_empty() {
@@ -646,6 +651,9 @@ impl Serving<'_> {
     async fn retry(&mut self, mut batch: PostBatch, reason: &str) {
         if self.driver.is_at_once() {
             return self.would_wait(batch, reason);
+        }
+        if self.instance.says_away() {
+            return away::keeps(self, batch, reason);
         }
         let Some(post) = batch.first() else { return };
         let first_time = Retries { count: 1, since: Instant::now() };

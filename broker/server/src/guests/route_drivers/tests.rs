@@ -1,7 +1,7 @@
 //! Routes of a real broker, with a real guest and real sockets.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -22,9 +22,13 @@ const AT_HOME: &[(&str, &str)] =
 /// A broker that has the guest as a module.
 fn broker(settings: &[(&str, &str)]) -> Running {
     let running = Running::start_with(&[settings, &[("LOTMQ_MODULES_ALLOW_UNSTABLE", "true")]].concat());
-    let net = "127.0.0.1:*,plc:*";
-    command(&running, &format!("-addModule echo -world route -net {net} wasm64:{}", STANDARD.encode(ECHO)));
+    add_module(&running);
     running
+}
+
+fn add_module(running: &Running) {
+    let net = "127.0.0.1:*,plc:*";
+    command(running, &format!("-addModule echo -world route -net {net} wasm64:{}", STANDARD.encode(ECHO)));
 }
 
 fn root(running: &Running, id: &str) -> Client {
@@ -125,6 +129,51 @@ fn a_route_that_listens_is_connected_to() {
     assert_eq!(receive(&mut watcher).1, "from outside");
     publish(&mut running.client("sender"), "answer");
     assert_eq!(line(&mut BufReader::new(stream)), "answer");
+    running.server.stop();
+}
+
+/// Next datagram, and who sent it.
+fn datagram(far: &UdpSocket) -> (String, SocketAddr) {
+    let mut bytes = [0; 100];
+    let (length, from) = far.recv_from(&mut bytes).unwrap();
+    (String::from_utf8_lossy(&bytes[..length]).trim_end().to_owned(), from)
+}
+
+#[test]
+fn an_instance_that_says_that_its_far_side_is_away_stays_and_is_asked_again() {
+    let far = UdpSocket::bind("127.0.0.1:0").unwrap();
+    far.set_read_timeout(Some(PATIENCE)).unwrap();
+    let running = broker(AT_HOME);
+    let how = "        WITH HOW \"udp acknowledged\"\n";
+    let mut watcher = deploy(&running, &(at(far.local_addr().unwrap()) + how));
+    let mut sender = running.client("sender");
+    publish(&mut sender, "1");
+    let (first, from) = datagram(&far);
+    assert_eq!(first, "1");
+    wait_for_error(&running, "no acknowledgement in time");
+    wait_for_error(&running, "\"connection\":\"Reconnecting\"");
+    publish(&mut sender, "2");
+    // It is asked again, and runs meanwhile: what it brings shows that the far side is there.
+    assert_eq!(datagram(&far).0, "1", "the same again");
+    far.send_to(b"hello\n", from).unwrap();
+    assert_eq!(receive(&mut watcher).1, "hello");
+    wait_for_error(&running, "\"connection\":\"Connected\"");
+    // Some of these are of attempts before.
+    let mut order = Vec::new();
+    while !order.contains(&"1".to_owned()) || order.last().is_some_and(|last| last != "2") {
+        let (text, of) = datagram(&far);
+        assert_eq!(of, from, "the same socket");
+        if text != "+hello" {
+            far.send_to(format!("+{text}\n").as_bytes(), from).unwrap();
+            order.push(text);
+        }
+    }
+    wait_for_error(&running, "\"succeeded\":2");
+    wait_for_error(&running, "\"lastErrorIsOver\":true");
+    let tenant = running.server.broker.tenants.default_tenant();
+    let standing = tenant.programs().guests.route("Line").unwrap().standing();
+    assert_eq!(standing.deliveries.reconnects, 0);
+    assert_eq!(standing.done(), (2, 0));
     running.server.stop();
 }
 

@@ -266,7 +266,8 @@ impl Standing {
         }
     }
 
-    pub(super) fn has_doubts(&self) -> bool {
+    /// Whether the far side was lost in a call, or was said to be away, and has not been heard of since.
+    pub(in crate::guests) fn has_doubts(&self) -> bool {
         self.is_doubtful
     }
 

@@ -13,7 +13,7 @@ use lotmq_host::route::{Abilities, Failure};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 
-use super::{Ended, Serving, count_call, text_of, trapped};
+use super::{Ended, Serving, away, count_call, text_of, trapped};
 use crate::guests::routes::asked_run::{AskedRun, RunBounds};
 use crate::guests::routes::pause::Pause;
 use crate::guests::routes::runner::RouteRunner;
@@ -30,6 +30,17 @@ const QUIET_PROOF: Duration = Duration::from_secs(10);
 /// Longest wait for the end of a run that was asked for, once the guest is told that there is other work: a case is not to wait for as long as a far side may.
 const ASKED_RUN_PATIENCE: Duration = Duration::from_secs(10);
 
+/// What a run that failed says of the far side.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Silence {
+    /// Nothing.
+    None,
+    /// It counts as away where all runs have failed for as long as it may take to answer.
+    IfItLasts,
+    /// It is away.
+    Said,
+}
+
 /// When a guest runs again.
 pub(super) struct Runs {
     next: Instant,
@@ -38,6 +49,10 @@ pub(super) struct Runs {
 }
 
 impl Runs {
+    pub(super) fn next(&self) -> Instant {
+        self.next
+    }
+
     /// A guest that wants to run at once.
     pub(super) fn at_once() -> Runs {
         Runs { next: Instant::now(), pause: Pause::retrying(), tags: TagsAsked::at_once() }
@@ -48,6 +63,9 @@ impl Serving<'_> {
     /// Waits for the next work, while the guest runs if it does that; `None` when there is a change. After work it is the guest's turn to run, after a run that of
     /// work.
     pub(super) async fn next_work(&mut self) -> Result<Option<Work>, Ended> {
+        if !away::waits(self).await? {
+            return Ok(None);
+        }
         let seat = &self.driver.seat;
         let mut has_run = false;
         loop {
@@ -64,9 +82,10 @@ impl Serving<'_> {
     }
 
     /// Lets the guest run until it has done what it wants, or there is other work for it.
-    async fn run_guest(&mut self) -> Result<(), Ended> {
+    pub(super) async fn run_guest(&mut self) -> Result<(), Ended> {
         let call_time = self.version.call_time();
-        let (seat, work) = (&self.driver.seat, self.instance.host_work());
+        let work = self.instance.host_work();
+        let has_work = self.away.has_work(&self.driver.seat, self.number);
         // What it brings now has no cause here.
         self.instance.comes_behind(0);
         count_call(self.figures.as_ref());
@@ -74,7 +93,7 @@ impl Serving<'_> {
         let until_ms = u32::try_from(ROUTE_RUN_TIME.as_millis()).unwrap_or(u32::MAX);
         let ran = {
             let mut ran = std::pin::pin!(self.instance.run(until_ms));
-            let has_work = std::pin::pin!(seat.has_work(self.number));
+            let has_work = std::pin::pin!(has_work);
             tokio::select! {
                 biased;
                 ran = in_time(&self.driver.route, ROUTE_RUN_TIME + call_time, &mut ran) => ran,
@@ -86,6 +105,7 @@ impl Serving<'_> {
         };
         work.done();
         self.driver.route.has_run(before, self.driver.now());
+        away::looks_for_far_side(self);
         match ran {
             Ok(Ok(Ok(after_ms))) => {
                 self.runs_after(Duration::from_millis(after_ms.into()));
@@ -96,8 +116,12 @@ impl Serving<'_> {
                 self.ask_for_tags(false).await
             }
             Ok(Ok(Err(failure @ (Failure::Retry(_) | Failure::Reject(_))))) => {
-                let may_be_silent = matches!(failure, Failure::Retry(_));
-                self.runs_after_failing(&text_of(failure), may_be_silent);
+                let silence = match failure {
+                    Failure::Retry(_) if self.instance.says_away() => Silence::Said,
+                    Failure::Retry(_) => Silence::IfItLasts,
+                    Failure::Reconnect(_) | Failure::Reject(_) | Failure::Fatal(_) => Silence::None,
+                };
+                self.runs_after_failing(&text_of(failure), silence);
                 self.ask_for_tags(true).await
             }
             Ok(Ok(Err(failure))) => Err(super::ended(failure)),
@@ -164,16 +188,17 @@ impl Serving<'_> {
 
     /// Whether a run that brings nothing says that the far side is there: it was not opened just now.
     fn is_proven(&self) -> bool {
-        self.driver.route.standing().unproven() == 0 || self.opened.elapsed() >= QUIET_PROOF
+        !self.away.is_said()
+            && (self.driver.route.standing().unproven() == 0 || self.opened.elapsed() >= QUIET_PROOF)
     }
 
-    /// Notes a run that failed; `may_be_silent`: where that has been so for as long as a far side may take to answer, it counts as away.
-    fn runs_after_failing(&mut self, reason: &str, may_be_silent: bool) {
+    /// Notes a run that failed.
+    fn runs_after_failing(&mut self, reason: &str, silence: Silence) {
         let (now, reason) = (self.driver.now(), self.driver.masked(reason));
         let patience = SignedDuration::try_from(self.version.call_time()).unwrap_or(SignedDuration::MAX);
         self.driver.route.update(|standing| {
-            let is_silent =
-                may_be_silent && standing.runs_have_failed_for(now).is_some_and(|time| time >= patience);
+            let has_lasted = || standing.runs_have_failed_for(now).is_some_and(|time| time >= patience);
+            let is_silent = silence == Silence::Said || (silence == Silence::IfItLasts && has_lasted());
             standing.run_failed(&reason, is_silent, now);
         });
         if let Some(runs) = &mut self.runs {
