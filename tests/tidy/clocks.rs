@@ -78,6 +78,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/server/src/guests/route_drivers/driver/proof.rs", "how long an instance was open"),
     ("broker/server/src/guests/route_drivers/driver/running.rs", "when a guest runs again"),
     ("broker/server/src/guests/route_drivers/driver/running/tags.rs", "when a guest is asked again"),
+    ("broker/server/src/guests/route_drivers/thread.rs", "patience with guests at a stop"),
     ("broker/server/src/guests/routes/ingest_waits.rs", "for how long what a route brings has waited"),
     ("broker/server/src/guests/routes/keeping.rs", "when an outbox is read again"),
     ("broker/server/src/guests/skipping.rs", "patience with a call of a guest"),

@@ -640,6 +640,9 @@ pub(crate) const EVENT_STANDINGS_MAX: usize = 256;
 /// Most events that go when a route is replaced, and for which messages wait, that are named.
 pub(crate) const GONE_EVENTS_SHOWN: usize = 10;
 
+/// Time for which the end of the broker waits until the guests of routes have closed, calls under way included.
+pub(crate) const ROUTE_GOODBYE_MAX: std::time::Duration = std::time::Duration::from_secs(3);
+
 /// A message that was answered with `retry` at least so often, for at least [`ROUTE_RETRY_TIME_MIN`], counts as rejected. Routes reference §3.3.
 pub(crate) const ROUTE_RETRIES_MIN: u32 = 20;
 

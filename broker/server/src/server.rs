@@ -544,6 +544,10 @@ impl Server {
         if let Some(admin) = self.admin {
             admin.stop();
         }
+        // Before the shards, which tell the guests of routes that what they bring at their end is stored.
+        self.broker.routes.stop();
+        // A panic there has been reported by the thread itself.
+        self.routes.into_iter().for_each(|thread| drop(thread.join()));
         for shard in &self.broker.net.shards {
             shard.stop();
         }
@@ -567,11 +571,6 @@ impl Server {
             }
         }
         self.broker.python.close();
-        self.broker.routes.stop();
-        for thread in self.routes {
-            // A panic there has been reported by the thread itself.
-            let _ = thread.join();
-        }
         tell_lost(&self.broker);
         drop(self.broker.executor.lock().take());
         self.broker.housekeeping.stop();

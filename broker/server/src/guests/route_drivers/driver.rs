@@ -448,6 +448,7 @@ impl Driver {
 
 impl Serving<'_> {
     async fn serve(mut self) -> (Ended, Option<Handed>) {
+        let _open = self.driver.seat.opens();
         loop {
             let (instance, figures) = (&mut self.instance, self.figures.as_ref());
             if let Some(ended) = self.paths.ask(self.driver, &self.version, instance, figures).await {

@@ -178,6 +178,31 @@ fn an_instance_that_says_that_its_far_side_is_away_stays_and_is_asked_again() {
 }
 
 #[test]
+fn what_a_guest_brings_when_the_broker_ends_is_there_when_it_is_back() {
+    let far = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let settings = [AT_HOME, &[("LOTMQ_MODULES_ALLOW_UNSTABLE", "true")]].concat();
+    let running = Running::start_on(dir.path(), "os", &settings);
+    add_module(&running);
+    let absent = ConnectOptions::v5("absent").clean_start(false).session_expiry(3_600);
+    let mut receiver = connect(running.address(), &absent);
+    receiver.subscribe_to("echo/in", QoS::AtLeastOnce).unwrap();
+    drop(receiver);
+    let how = "        WITH HOW \"farewell\"\n";
+    let mut watcher = deploy(&running, &(at(far.local_addr().unwrap()) + how));
+    let (stream, _) = far.accept().unwrap();
+    wait_for_error(&running, "\"connection\":\"Connected\"");
+    running.server.stop();
+    assert_eq!(receive(&mut watcher).1, "farewell", "who is connected gets it before the goodbye");
+    drop(stream);
+    let running = Running::start_on(dir.path(), "os", &settings);
+    assert_eq!(receive(&mut connect(running.address(), &absent)).1, "farewell");
+    let tenant = running.server.broker.tenants.default_tenant();
+    assert!(tenant.programs().guests.route("Line").unwrap().standing().last_error().is_none());
+    running.server.stop();
+}
+
+#[test]
 fn what_the_operator_does_not_allow_is_told_and_stops_the_route() {
     let far = TcpListener::bind("127.0.0.1:0").unwrap();
     let running = broker(&[]);

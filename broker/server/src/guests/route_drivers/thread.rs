@@ -11,6 +11,8 @@ use lotmq_pulse::Pulse;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 use tokio::task::{LocalSet, spawn_local};
+use tokio::time::Instant;
+use tracing::warn;
 
 use super::driver::Driver;
 use super::fair_tasks::{FairTasks, ends_by_panic};
@@ -20,7 +22,7 @@ use crate::guests::hosting::Hosting;
 use crate::guests::routes::pause::Pause;
 use crate::guests::routes::seat::RouteSeat;
 use crate::guests::routes::{Order, Orders, RouteRunner, Task};
-use crate::limits::{ROUND_SILENCE_MAX, ROUTE_THREADS_MAX};
+use crate::limits::{ROUND_SILENCE_MAX, ROUTE_GOODBYE_MAX, ROUTE_THREADS_MAX};
 use crate::process::this_turn;
 use crate::process::watchdog::{self, Watched, beat};
 use lotmq_core::tenant::Tenant;
@@ -31,6 +33,9 @@ const STATUS_PERIOD: Duration = Duration::from_secs(30);
 
 /// Shortest time between two publications of a standing: at most five in a second.
 const STATUS_PAUSE: Duration = Duration::from_millis(200);
+
+/// Period at which the end of the broker looks which guests have closed.
+const GOODBYE_LOOK: Duration = Duration::from_millis(5);
 
 /// Native stack of such a thread; guests run on fibers of their own.
 const STACK_BYTES: usize = 2 << 20;
@@ -57,7 +62,7 @@ fn start_one(hosting: &Arc<Hosting>, number: usize, orders: Orders) -> std::io::
     std::thread::Builder::new().name(format!("routes-{number}")).stack_size(STACK_BYTES).spawn(move || {
         this_turn::install(Arc::clone(&hosting.context), None);
         let tasks = LocalSet::new();
-        tasks.block_on(&runtime, serve(Arc::clone(&hosting), orders, pulse));
+        tasks.block_on(&runtime, serve(Arc::clone(&hosting), number, orders, pulse));
         // Guests publish when they are dropped as little as anybody else does.
         drop(tasks);
         for tenant in hosting.tenants.all().iter() {
@@ -102,10 +107,33 @@ impl SteppedRoutes {
     }
 }
 
-async fn serve(hosting: Arc<Hosting>, orders: Orders, pulse: Arc<Pulse>) {
+async fn serve(hosting: Arc<Hosting>, number: usize, orders: Orders, pulse: Arc<Pulse>) {
     let _watched = Watched::new(&hosting.watchdog, "a thread of routes");
     spawn_local(beat(pulse));
-    take_orders(hosting, orders).await;
+    take_orders(Arc::clone(&hosting), orders).await;
+    let late = close_instances(&hosting).await;
+    // All threads wait for the same.
+    for route in late.iter().filter(|_| number == 0) {
+        let version = route.version();
+        let route = &**version.definition.name();
+        warn!(target: "routes", route, "a call of a route's guest is still under way and is given up");
+    }
+}
+
+/// Has all guests of routes close, for a while, in which what they bring is taken. Returns the routes with instances that have not.
+async fn close_instances(hosting: &Hosting) -> Vec<Arc<RouteRunner>> {
+    let tenants = hosting.tenants.all();
+    let mut open: Vec<_> =
+        tenants.iter().flat_map(|tenant| tenant.programs().guests.routes_in_order()).collect();
+    open.iter().for_each(|route| route.broker_ends());
+    let deadline = Instant::now() + ROUTE_GOODBYE_MAX;
+    loop {
+        open.retain(|route| route.has_open_instances());
+        if open.is_empty() || Instant::now() >= deadline {
+            return open;
+        }
+        tokio::time::sleep(GOODBYE_LOOK).await;
+    }
 }
 
 async fn take_orders(hosting: Arc<Hosting>, mut orders: Orders) {

@@ -185,7 +185,7 @@ impl Routes {
         Orders { tasks, probes }
     }
 
-    /// Ends the threads: calls under way are given up.
+    /// Ends the threads, which have the guests close before; calls that are under way for too long are given up.
     pub(crate) fn stop(&self) {
         self.threads.lock().clear();
     }

@@ -65,6 +65,10 @@ pub(super) struct SharedRoute {
     pub(super) standing: Standing,
     pub(super) told_failures: ToldFailures,
     pub(super) is_closed: bool,
+    /// Whether the broker ends: its instances are closed, and what waits for it stays.
+    pub(super) broker_ends: bool,
+    /// Number of instances that are open.
+    pub(super) open_instances: usize,
     /// Only people can correct what is wrong with the version of this number.
     pub(super) stands_still: bool,
     /// The guest of this number runs by itself, so it has one instance, whatever the version says.
@@ -133,6 +137,8 @@ impl RouteRunner {
             standing: Standing::new(now),
             told_failures: ToldFailures::default(),
             is_closed: false,
+            broker_ends: false,
+            open_instances: 0,
             stands_still: false,
             is_alone: false,
             places: Vec::new(),
@@ -269,6 +275,18 @@ impl RouteRunner {
                 index
             })
             .collect()
+    }
+
+    /// Has its instances closed, because the broker ends.
+    pub(in crate::guests) fn broker_ends(&self) {
+        let mut shared = self.shared.lock();
+        shared.broker_ends = true;
+        shared.call_all();
+    }
+
+    /// Whether any instance of it is open.
+    pub(in crate::guests) fn has_open_instances(&self) -> bool {
+        self.shared.lock().open_instances > 0
     }
 
     /// Ends the route and drops waiting messages; returns their number.
@@ -493,6 +511,11 @@ impl RouteRunner {
 }
 
 impl SharedRoute {
+    /// Whether nobody is to drive it any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.is_closed || self.broker_ends
+    }
+
     /// Changes the standing. When that shows that the far side is there, instances that pause try again.
     fn heard_of(&mut self, change: impl FnOnce(&mut Standing)) {
         let before = self.standing.unproven();

@@ -49,6 +49,15 @@ impl Drop for Driving {
     }
 }
 
+/// Guard for an instance that is open.
+pub(in crate::guests) struct OpenInstance(Arc<RouteRunner>);
+
+impl Drop for OpenInstance {
+    fn drop(&mut self) {
+        self.0.shared.lock().open_instances -= 1;
+    }
+}
+
 impl RouteSeat {
     /// Seat of an instance of this number; of a lower one where there is none.
     pub(in crate::guests) fn new(route: &Arc<RouteRunner>, instance: usize) -> RouteSeat {
@@ -68,10 +77,16 @@ impl RouteSeat {
         Driving(Arc::clone(&self.route))
     }
 
+    /// Notes that an instance is open.
+    pub(in crate::guests) fn opens(&self) -> OpenInstance {
+        self.route.shared.lock().open_instances += 1;
+        OpenInstance(Arc::clone(&self.route))
+    }
+
     /// Present version with its number; `None` after the end, and when the version has no such instance: then the seat is nobody's.
     pub(in crate::guests) fn current(&self) -> Option<(u64, Arc<Version>)> {
         let mut shared = self.route.shared.lock();
-        if !shared.is_closed && self.instance < shared.version.instances() {
+        if !shared.has_ended() && self.instance < shared.version.instances() {
             return Some((shared.number, Arc::clone(&shared.version)));
         }
         if let Some(place) = shared.places.get_mut(self.instance) {
@@ -92,7 +107,7 @@ impl RouteSeat {
 
     /// Waits until there is another version than `number`.
     pub(in crate::guests) async fn superseded(&self, number: u64) {
-        self.until(|shared| shared.is_closed || shared.number != number).await;
+        self.until(|shared| shared.has_ended() || shared.number != number).await;
     }
 
     /// Waits until the route has been removed. Unlike the other waits it is beside work, so the instance does not rest meanwhile.
@@ -284,7 +299,7 @@ impl RouteSeat {
 
 /// Whether an instance is to work for version `number`.
 fn works(shared: &SharedRoute, instance: usize, number: u64) -> bool {
-    let is_wanted = !shared.is_closed && !shared.standing.is_stopped() && !shared.stands_still;
+    let is_wanted = !shared.has_ended() && !shared.standing.is_stopped() && !shared.stands_still;
     is_wanted && shared.number == number && instance < shared.instances()
 }
 
