@@ -18,6 +18,7 @@ mod http;
 mod http_server;
 mod instance;
 mod listener;
+mod lost_datagrams;
 mod maybe_tls;
 mod net;
 mod nobody;

@@ -66,6 +66,8 @@ impl FiberServices for BrokerOfNobody {
         false
     }
 
+    fn lost_datagrams(&self, _run: &RunContext, _count: u64) {}
+
     fn note_http(&self, _run: &RunContext, _event: HttpEvent) {}
 
     fn log(&self, _run: &RunContext, _level: LogLevel, _text: &str) {}

@@ -96,6 +96,9 @@ pub trait FiberServices: Services {
     /// Something happened in the exchanges of a guest with HTTP servers.
     fn note_http(&self, run: &RunContext, event: HttpEvent);
 
+    /// The system has dropped so many datagrams for a guest, because its socket had no room for them.
+    fn lost_datagrams(&self, run: &RunContext, count: u64);
+
     /// A guest writes a line to the log.
     fn log(&self, run: &RunContext, level: LogLevel, text: &str);
 }

@@ -5,6 +5,7 @@ use super::{
     dial::{Dialer, Place},
     endpoint::Endpoint,
     listener::{not_listening, own_address},
+    lost_datagrams::LostDatagrams,
     net::io_error,
     socket_place::SocketPlace,
 };
@@ -27,6 +28,7 @@ pub struct Udp {
     socket: UdpSocket,
     /// Who says whether datagrams may go to an address, on a socket for anybody.
     bound: Option<Arc<dyn super::FiberServices>>,
+    lost: LostDatagrams,
     /// Its place, which is free again when it is dropped.
     _place: SocketPlace,
 }
@@ -47,7 +49,9 @@ impl Udp {
                 Err(error) => failed = io_error(&error),
             }
         }
-        Udp { socket: ready.ok_or(failed)?, bound: None, _place: socket_place }.sendable().await
+        let socket = ready.ok_or(failed)?;
+        let lost = LostDatagrams::of(&socket, dialer);
+        Udp { socket, bound: None, lost, _place: socket_place }.sendable().await
     }
 
     /// A socket at an address of this machine.
@@ -56,7 +60,8 @@ impl Udp {
         let place = dialer.socket_place()?;
         let bound = std::net::UdpSocket::bind(address).and_then(roomy).and_then(asynchronous);
         let socket = bound.map_err(|error| not_listening(endpoint, address, &error))?;
-        Udp { socket, bound: Some(Arc::clone(&dialer.services)), _place: place }.sendable().await
+        let (bound, lost) = (Some(Arc::clone(&dialer.services)), LostDatagrams::of(&socket, dialer));
+        Udp { socket, bound, lost, _place: place }.sendable().await
     }
 
     /// The socket when it is known that it takes a datagram, so that the first one need not be waited for.
@@ -89,7 +94,8 @@ impl Udp {
         sent.map(drop).map_err(|error| io_error(&error))
     }
 
-    pub(super) fn receive(&self) -> Result<(Vec<u8>, Peer), IoError> {
+    pub(super) fn receive(&mut self) -> Result<(Vec<u8>, Peer), IoError> {
+        self.lost.look();
         let mut bytes = vec![0; DATAGRAM_BYTES_MAX];
         let (length, from) = self.socket.try_recv_from(&mut bytes).map_err(|error| io_error(&error))?;
         bytes.truncate(length);

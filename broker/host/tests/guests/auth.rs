@@ -89,6 +89,8 @@ impl Services for Clerk {
 }
 
 impl FiberServices for Clerk {
+    fn lost_datagrams(&self, _run: &RunContext, _count: u64) {}
+
     fn note_http(&self, _run: &RunContext, _event: HttpEvent) {}
     fn refuses_address(&self, _address: IpAddr) -> Option<String> {
         None

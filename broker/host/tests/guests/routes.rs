@@ -115,6 +115,8 @@ impl FiberServices for Taker {
         self.http.lock().unwrap().push(event);
     }
 
+    fn lost_datagrams(&self, _run: &RunContext, _count: u64) {}
+
     fn log(&self, _run: &RunContext, _level: LogLevel, _text: &str) {}
 
     fn measure(&self, _run: &RunContext, _name: &str, _change: MetricChange) -> bool {

@@ -216,6 +216,8 @@ impl RouteServices for Watch {
 }
 
 impl FiberServices for Watch {
+    fn lost_datagrams(&self, _run: &RunContext, _count: u64) {}
+
     fn note_http(&self, _run: &RunContext, _event: HttpEvent) {}
     fn refuses_address(&self, address: IpAddr) -> Option<String> {
         (!address.is_loopback()).then(|| "not there".to_owned())

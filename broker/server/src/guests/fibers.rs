@@ -35,6 +35,13 @@ impl FiberServices for TenantServices {
         tenant.programs().guests.metrics.change(&definition, name, change).is_ok()
     }
 
+    fn lost_datagrams(&self, run: &RunContext, count: u64) {
+        let Some(tenant) = self.tenant.upgrade() else { return };
+        if let Some(route) = tenant.programs().guests.route_by_id(definition_id(run.definition)) {
+            route.loses_datagrams(count);
+        }
+    }
+
     fn note_http(&self, run: &RunContext, event: HttpEvent) {
         let Some(tenant) = self.tenant.upgrade() else { return };
         if let Some(route) = tenant.programs().guests.route_by_id(definition_id(run.definition)) {

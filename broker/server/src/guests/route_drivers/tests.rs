@@ -178,6 +178,35 @@ fn an_instance_that_says_that_its_far_side_is_away_stays_and_is_asked_again() {
 }
 
 #[test]
+fn datagrams_that_find_no_room_are_counted() {
+    // A port that is free now; nobody else of this machine is likely to want it.
+    let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let running = broker(AT_HOME);
+    let settings = format!("        WITH LISTEN \"{free}\"\n        WITH HOW \"listen udp\"\n");
+    deploy(&running, &settings);
+    wait_for_error(&running, "\"connection\":\"Connected\"");
+    // Its guest has a second's work with that, and takes no datagrams meanwhile.
+    publish(&mut running.client("sender"), "work");
+    wait_for_error(&running, "\"messages\":{\"total\":1");
+    let far = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..4_000 {
+        far.send_to(&[b'x'; 8_000], free).unwrap();
+    }
+    wait_for_error(&running, "\"succeeded\":1");
+    let tenant = running.server.broker.tenants.default_tenant();
+    let route = tenant.programs().guests.route("Line").unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    // Of what it still takes each tells what was dropped before.
+    while route.standing().deliveries.lost_datagrams == 0 {
+        assert!(Instant::now() < deadline, "nothing is counted");
+        far.send_to(b"more\n", free).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(route.standing().deliveries.lost_datagrams <= 4_000);
+    running.server.stop();
+}
+
+#[test]
 fn what_a_guest_brings_when_the_broker_ends_is_there_when_it_is_back() {
     let far = TcpListener::bind("127.0.0.1:0").unwrap();
     let dir = tempfile::tempdir().unwrap();

@@ -193,6 +193,8 @@ pub(crate) struct DeliveryFigures {
     pub(crate) brought_at: Option<Timestamp>,
     /// How often its outbox became full.
     pub(crate) full_times: u64,
+    /// Datagrams that the system has dropped before the guest had them.
+    pub(crate) lost_datagrams: u64,
     /// Connections after the first.
     pub(crate) reconnects: u64,
     pub(crate) http: HttpFigures,

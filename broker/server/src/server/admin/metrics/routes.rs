@@ -20,6 +20,8 @@ pub(super) static ROUTES: &[FamilyRow] = families! {
         |it, to| each(it, to, |of| Some(of.standing.done().0));
     Counter "lotmq_route_received_total" ["tenant", "route", "type"] "Messages that the guest of a route has brought and that were published."
         |it, to| each(it, to, |of| Some(of.standing.deliveries.brought));
+    Counter "lotmq_route_lost_datagrams_total" ["tenant", "route", "type"] "Datagrams for a route that the system has dropped, because its socket had no room for them."
+        |it, to| each(it, to, |of| Some(of.standing.deliveries.lost_datagrams));
     Counter "lotmq_route_rejected_total" ["tenant", "route", "type"] "Messages of a route that can never pass, or found no room."
         |it, to| each(it, to, |of| Some(of.standing.done().1));
     Counter "lotmq_route_retried_total" ["tenant", "route", "type"] "Messages of a route that did not pass and were to come again, each time."
