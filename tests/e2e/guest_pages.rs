@@ -1,7 +1,7 @@
 //! The pages of `docs/sdk` beside the tutorial: each block is run, compiled, or a part of a guest that tests build.
 
 use std::io::Read as _;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -298,6 +298,66 @@ fn the_commands_of_the_pages_are_taken() {
         let given: Vec<_> = page.iter().filter(|block| block.kind == "commands").collect();
         assert!(!given.is_empty(), "{name}");
         given.into_iter().for_each(|block| give(&broker, block));
+    }
+}
+
+/// A far side that answers each question `7 read` with `7 21.5`, until it is dropped, at a port of this machine.
+fn station() -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let own = socket.try_clone().unwrap();
+    // It ends with the process.
+    std::thread::spawn(move || {
+        let mut question = [0; 100];
+        while let Ok((length, from)) = own.recv_from(&mut question) {
+            let answer = String::from_utf8_lossy(&question[..length]).replace("read", "21.5");
+            own.send_to(answer.as_bytes(), from).unwrap();
+        }
+    });
+    socket
+}
+
+#[test]
+fn a_conversation_over_udp_is_recorded_and_played() {
+    if !has_cargo() {
+        return;
+    }
+    let (broker, place) = (options().start(), tempfile::tempdir().unwrap());
+    let (_, folder) = run(&broker, place.path(), "lotmq guest new station --example datagrams\ncd station");
+    let server = station().local_addr().unwrap();
+    let cases = format!(
+        "program = \"station.lot\"\n[[case]]\nname = \"recorded\"\nfar = {{ STATION_PORT = {{ udp = true, recorded = \"station.far.jsonl\", server = \"{server}\" }} }}\n\
+         when = [{{ topic = \"press\", payload = \"read\" }}, {{ topic = \"press\", payload = \"read\" }}]\n\
+         then = [{{ topic = \"answers/press\", payload = \"21.5\" }}, {{ topic = \"answers/press\", payload = \"21.5\" }}]\n"
+    );
+    std::fs::write(folder.join("cases.test.toml"), cases).unwrap();
+    let (told, _) = run(&broker, &folder, "lotmq guest test --no-native --record 2>&1");
+    let expected = format!("recorded: station.far.jsonl, what {server} says: sockets: 1, turns: 4");
+    assert!(told.contains(&expected) && told.contains("1 passed, 0 failed"), "{told}");
+    let file = folder.join("station.far.jsonl");
+    let recorded = std::fs::read_to_string(&file).unwrap();
+    let turns = [
+        "guest\",\"text\":\"1 read",
+        "server\",\"text\":\"1 21.5",
+        "guest\",\"text\":\"2 read",
+        "server\",\"text\":\"2 21.5",
+    ];
+    let lines: String =
+        turns.iter().map(|turn| format!("{{\"connection\":1,\"from\":\"{turn}\"}}\n")).collect();
+    assert_eq!(recorded, lines);
+    for (file_says, part) in [
+        (recorded.clone(), "1 passed, 0 failed"),
+        (
+            recorded.replace("2 read", "9 read"),
+            r#"far.STATION_PORT: expected "9 read", got "2 read" of socket 1"#,
+        ),
+        (
+            format!("{recorded}{}", recorded.lines().next().unwrap()),
+            r#"far.STATION_PORT: expected "1 read" of socket 1, which did not come"#,
+        ),
+    ] {
+        std::fs::write(&file, file_says).unwrap();
+        let (told, _) = run(&broker, &folder, "lotmq guest test --no-native 2>&1 || true");
+        assert!(told.contains(part), "{part}: {told}");
     }
 }
 

@@ -61,6 +61,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/host/src/ticker.rs", "epochs"),
     ("broker/lsp/src/live.rs", "time of a value that is shown"),
     ("broker/runner/src/far.rs", "patience with what is on its way to a server of a case"),
+    ("broker/runner/src/far/datagram_recorder.rs", "when nobody has said a word for a while"),
     ("broker/runner/src/far/recorder.rs", "when nobody has said a word for a while"),
     ("broker/runner/src/player.rs", "a recording"),
     ("broker/runner/src/program.rs", "when a program starts, if nothing else is said"),

@@ -1,17 +1,20 @@
 //! Servers of a case, which the routes of its program connect to: what they send, and what they have got.
 //!
-//! What one does is its [`FarWork`]: what the case says ([`scripted`], over UDP [`datagrams`]), what a real server said once ([`played`]), or handing all on to that server and writing it down ([`recorder`]).
+//! What one does is its [`FarWork`]: what the case says ([`scripted`], over UDP [`datagrams`]), what a real server said once ([`played`], [`played_datagrams`]), or handing all on to that server and writing it down ([`recorder`],
+//! [`datagram_recorder`]).
 
 mod conversation;
+mod datagram_recorder;
 mod datagrams;
 mod played;
+mod played_datagrams;
 mod recorder;
 mod scripted;
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::Path;
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -23,8 +26,11 @@ use serde::Deserialize;
 
 use crate::encoding::Encoding;
 use crate::keys::Pieces;
+use conversation::Conversation;
+use datagram_recorder::DatagramRecorder;
 use datagrams::FarDatagrams;
 use played::Played;
+use played_datagrams::PlayedDatagrams;
 use recorder::FarRecorder;
 use scripted::Scripted;
 
@@ -102,9 +108,10 @@ impl FarSide {
     pub(crate) fn start(&self, name: &str, recordings: Recordings<'_>) -> anyhow::Result<RunningFarSide> {
         let cannot = || format!("far.{name} cannot listen on 127.0.0.1");
         let (listener, work, port) = if self.udp {
-            let work = FarDatagrams::open(self).with_context(|| format!("far.{name}"))?;
-            let port = work.port().with_context(cannot)?;
-            (None, Box::new(work) as Box<dyn FarWork>, port)
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).with_context(cannot)?;
+            socket.set_nonblocking(true).with_context(cannot)?;
+            let port = socket.local_addr().with_context(cannot)?.port();
+            (None, self.datagram_work(socket, recordings).with_context(|| format!("far.{name}"))?, port)
         } else {
             let work = self.work(recordings).with_context(|| format!("far.{name}"))?;
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).with_context(cannot)?;
@@ -131,6 +138,30 @@ impl FarSide {
             );
             return Ok(Box::new(Scripted::new(self)?));
         };
+        match self.recording(recorded, recordings)? {
+            Recording::Anew { server, file } => Ok(Box::new(FarRecorder::new(server, file))),
+            Recording::Played(said) => Ok(Box::new(Played::new(said))),
+        }
+    }
+
+    fn datagram_work(
+        &self,
+        socket: UdpSocket,
+        recordings: Recordings<'_>,
+    ) -> anyhow::Result<Box<dyn FarWork>> {
+        let Some(recorded) = &self.recorded else {
+            anyhow::ensure!(self.server.is_none(), "`server` is for a far side with `recorded`");
+            return Ok(Box::new(FarDatagrams::new(self, socket)?));
+        };
+        anyhow::ensure!(self.loses == 0, "what is `recorded` says all, and loses nothing");
+        match self.recording(recorded, recordings)? {
+            Recording::Anew { server, file } => Ok(Box::new(DatagramRecorder::new(socket, server, file))),
+            Recording::Played(said) => Ok(Box::new(PlayedDatagrams::new(socket, said))),
+        }
+    }
+
+    /// What becomes of a file with a conversation.
+    fn recording(&self, recorded: &str, recordings: Recordings<'_>) -> anyhow::Result<Recording<'_>> {
         let says_more = !self.sends.is_empty() || !self.answers.is_empty() || self.ends;
         let wants_more = self.gets.is_some() || self.contains.is_some();
         anyhow::ensure!(
@@ -139,10 +170,18 @@ impl FarSide {
         );
         let file = recordings.folder.join(recorded);
         match &self.server {
-            Some(server) if recordings.anew => Ok(Box::new(FarRecorder::new(server, file))),
-            _ => Ok(Box::new(Played::read(&file, self.server.as_deref())?)),
+            Some(server) if recordings.anew => Ok(Recording::Anew { server, file }),
+            _ => Ok(Recording::Played(played::recorded(&file, self.server.as_deref())?)),
         }
     }
+}
+
+/// What becomes of a file with a conversation.
+enum Recording<'a> {
+    /// It is written, with what this server says.
+    Anew { server: &'a str, file: PathBuf },
+    /// What stands in it is said again.
+    Played(Conversation),
 }
 
 impl RunningFarSide {

@@ -1,9 +1,9 @@
 //! A far side over UDP, which does what its case says.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+use std::net::{TcpStream, UdpSocket};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 
 use super::{DATAGRAM_BYTES_MAX, FarSide, FarWork, GOT_MAX};
 use crate::encoding::Encoding;
@@ -23,11 +23,8 @@ pub(super) struct FarDatagrams {
 }
 
 impl FarDatagrams {
-    pub(super) fn open(far: &FarSide) -> anyhow::Result<Self> {
-        ensure!(
-            far.recorded.is_none() && far.server.is_none(),
-            "a recorded conversation is one over connections, not with `udp`"
-        );
+    /// On a socket that does not block.
+    pub(super) fn new(far: &FarSide, socket: UdpSocket) -> anyhow::Result<Self> {
         ensure!(
             far.sends.is_empty() && !far.ends,
             "`sends` and `ends` are for connections: over UDP it only answers"
@@ -45,15 +42,8 @@ impl FarDatagrams {
             }
         };
         let answers = answers.collect::<anyhow::Result<_>>()?;
-        let socket =
-            UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot open a socket on 127.0.0.1")?;
-        socket.set_nonblocking(true)?;
         let (loses, encoding) = (far.loses, far.encoding);
         Ok(Self { socket, loses, answers, wanted, encoding, got: Vec::new(), bytes: 0 })
-    }
-
-    pub(super) fn port(&self) -> std::io::Result<u16> {
-        self.socket.local_addr().map(|address| address.port())
     }
 
     fn shown(&self, datagrams: &[Vec<u8>]) -> String {

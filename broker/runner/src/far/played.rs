@@ -32,26 +32,29 @@ struct PlayedConnection {
     ends: bool,
 }
 
+/// Reads what was recorded, with the `server` of the case, where it has one.
+///
+/// # Errors
+/// There is no such recording.
+pub(super) fn recorded(file: &Path, server: Option<&str>) -> anyhow::Result<Conversation> {
+    let found = Conversation::read(file);
+    let is_missing = found.as_ref().is_err_and(|error| {
+        error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::NotFound)
+    });
+    match server {
+        Some(server) if is_missing => found.with_context(|| {
+            format!("nothing was recorded yet: lotmq guest test --record does so, of what {server} says")
+        }),
+        None if is_missing => found.with_context(|| {
+            "nothing was recorded yet: lotmq guest test --record does so, where the far side has a `server`"
+        }),
+        _ => found,
+    }
+}
+
 impl Played {
-    /// Reads what was recorded, with the `server` of the case, where it has one.
-    ///
-    /// # Errors
-    /// There is no such recording.
-    pub(super) fn read(file: &Path, server: Option<&str>) -> anyhow::Result<Self> {
-        let found = Conversation::read(file);
-        let is_missing = found.as_ref().is_err_and(|error| {
-            error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::NotFound)
-        });
-        let said = match server {
-            Some(server) if is_missing => found.with_context(|| {
-                format!("nothing was recorded yet: lotmq guest test --record does so, of what {server} says")
-            }),
-            None if is_missing => found.with_context(|| {
-                "nothing was recorded yet: lotmq guest test --record does so, where the far side has a `server`"
-            }),
-            _ => found,
-        }?;
-        Ok(Self { said, connections: Vec::new(), differs: None })
+    pub(super) fn new(said: Conversation) -> Self {
+        Self { said, connections: Vec::new(), differs: None }
     }
 
     fn unfinished(&self) -> Option<String> {
@@ -151,7 +154,8 @@ impl PlayedConnection {
     }
 }
 
-fn shown(bytes: &[u8]) -> String {
+/// Bytes as a literal of Rust has them, at most so many.
+pub(super) fn shown(bytes: &[u8]) -> String {
     let part = bytes.get(..SHOWN_BYTES.min(bytes.len())).unwrap_or_default();
     let cut = if part.len() < bytes.len() { " …" } else { "" };
     format!("\"{}\"{cut}", part.escape_ascii())

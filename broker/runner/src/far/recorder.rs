@@ -1,7 +1,7 @@
 //! A server that hands on to a real one what the guest says, and back what that says, and writes both down.
 
 use std::net::{Shutdown, TcpStream, ToSocketAddrs as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -11,7 +11,7 @@ use super::conversation::{Conversation, SaidTurn, Speaker};
 use super::{FarWork, GOT_MAX, read, write};
 
 /// Time without a word after which the conversation is taken to be over.
-const QUIET: Duration = Duration::from_millis(300);
+pub(super) const QUIET: Duration = Duration::from_millis(300);
 
 /// Longest wait for the real server to accept.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -48,18 +48,20 @@ impl FarRecorder {
         stream.set_nonblocking(true)?;
         Ok(stream)
     }
+}
 
-    fn write_down(&self) -> anyhow::Result<()> {
-        std::fs::write(&self.file, self.said.to_text())?;
-        let turns: usize = self.said.0.iter().map(Vec::len).sum();
-        let connections = self.said.0.len();
-        output::note(&format!(
-            "recorded: {}, what {} says: connections: {connections}, turns: {turns}",
-            self.file.display(),
-            self.server
-        ));
-        Ok(())
+/// Writes down what was said, of this server, and says what for; the reason why not.
+pub(super) fn write_down(said: &Conversation, file: &Path, (server, ways): (&str, &str)) -> Option<String> {
+    if let Err(error) = std::fs::write(file, said.to_text()) {
+        return Some(format!("cannot write {}: {error}", file.display()));
     }
+    let turns: usize = said.0.iter().map(Vec::len).sum();
+    let count = said.0.len();
+    output::note(&format!(
+        "recorded: {}, what {server} says: {ways}: {count}, turns: {turns}",
+        file.display()
+    ));
+    None
 }
 
 impl FarWork for FarRecorder {
@@ -97,14 +99,12 @@ impl FarWork for FarRecorder {
     }
 
     fn judged(&mut self) -> Option<String> {
-        let written = || self.write_down().err();
-        let cannot = |error| format!("cannot write {}: {error:#}", self.file.display());
         let nobody = || {
-            "nothing has connected, so that there is no conversation to record; datagrams are not recorded"
+            "nothing has connected, so that there is no conversation to record; a far side over UDP has `udp = true`"
                 .to_owned()
         };
         let failure = self.failure.clone().or_else(|| self.said.0.is_empty().then(nobody));
-        failure.or_else(|| written().map(cannot))
+        failure.or_else(|| write_down(&self.said, &self.file, (&self.server, "connections")))
     }
 }
 
