@@ -93,6 +93,7 @@ fn open_gets_what_the_page_says() {
     broker.command_ok(&format!("-addRoute {}", definition.replace("14100", &port.to_string())));
     let message = client.receive(WAIT_MAX).unwrap().unwrap();
     let line: Value = serde_json::from_slice(&message.payload).unwrap();
+    assert_eq!(line["route"], "Station", "{line}");
     let mut told: Value = serde_json::from_str(line["text"].as_str().unwrap()).unwrap();
     assert!(told["route"]["start"].is_string(), "{told}");
     for value in [&mut told, &mut expected] {

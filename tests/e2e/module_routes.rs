@@ -208,7 +208,10 @@ fn events_mappings_and_tags_take_messages_and_tags_are_published() {
     for expected in ["a: 2.5", "There: moved", "Fast.in := 21", "Fast.in := 22"] {
         assert_eq!(line(&mut lines), expected);
     }
-    assert!(next(&mut watcher).starts_with("errors/b={"));
+    let told = next(&mut watcher);
+    let told: Value = serde_json::from_str(told.strip_prefix("errors/b=").unwrap()).unwrap();
+    let message = ["route", "event", "topic", "payload"].map(|key| &told[key]);
+    assert_eq!(message, ["Line", "Save", "save/b", "no JSON"], "{told}");
     // What it publishes is the topic of a tag, which no event names.
     stream.write_all(b"hello\n").unwrap();
     assert_eq!(next(&mut watcher), "echo/in=hello");

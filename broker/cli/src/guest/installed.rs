@@ -454,11 +454,15 @@ fn line(message: &Message, json: bool, words: Option<&str>) -> Option<String> {
     }
     let value: Value = serde_json::from_str(&told).unwrap_or_default();
     let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
+    let of_route = message.topic.strip_prefix(ROUTES).and_then(|rest| rest.strip_prefix('/'));
+    let route = of_route.and_then(|rest| rest.rsplit_once('/')).map(|(route, _)| printable(route));
+    // Several may run the same module.
+    let route = route.map(|route| format!("{route}: ")).unwrap_or_default();
     if message.topic.ends_with(ERROR) {
         let before = if message.retain { " (before)" } else { "" };
         let told = without_last_words(text("message"), words.unwrap_or_default());
         let (message, code) = (pasteable(&printable(&told)), printable(text("code")));
-        return Some(format!("{} error {message} ({code}){before}", text("timestamp")));
+        return Some(format!("{} error {route}{message} ({code}){before}", text("timestamp")));
     }
     let suppressed = value.get("suppressed").and_then(Value::as_u64);
     let missing =
@@ -468,7 +472,7 @@ fn line(message: &Message, json: bool, words: Option<&str>) -> Option<String> {
     // What has a code may be the broker's.
     let is_coded = value.get("code").is_some();
     let said: Vec<String> = said.into_iter().map(|it| if is_coded { pasteable(&it) } else { it }).collect();
-    Some(format!("{} {:<5} {}{missing}", text("ts"), text("level"), said.join("\n    ")))
+    Some(format!("{} {:<5} {route}{}{missing}", text("ts"), text("level"), said.join("\n    ")))
 }
 
 #[cfg(test)]
@@ -499,6 +503,30 @@ mod tests {
             ("what it says: no", "no", "what it says: no"),
         ] {
             assert_eq!(without_last_words(error, words), expected);
+        }
+    }
+
+    #[test]
+    fn what_a_route_says_has_its_name_in_front() {
+        let said = |topic: &str, payload: Value| Message {
+            topic: topic.to_owned(),
+            payload: payload.to_string().into_bytes(),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            dup: false,
+            packet_id: None,
+            properties: PropertyBuf::new(),
+        };
+        let text = json!({ "ts": "T", "level": "info", "text": "hello" });
+        let error = json!({ "timestamp": "T", "code": "C", "message": "no" });
+        for (topic, payload, expected) in [
+            ("$SYS/Coreflux/Routes/Line 1/Log", &text, "T info  Line 1: hello"),
+            ("$SYS/Coreflux/Modules/m/Log", &text, "T info  hello"),
+            ("$SYS/Coreflux/Routes/Line 1/Error", &error, "T error Line 1: no (C)"),
+            ("$SYS/Coreflux/Modules/m/Error", &error, "T error no (C)"),
+        ] {
+            let shown = line(&said(topic, payload.clone()), false, None);
+            assert_eq!(shown.as_deref(), Some(expected), "{topic}");
         }
     }
 

@@ -9,7 +9,7 @@ use lotmq_definitions::{
     Definition, DefinitionId, DefinitionKind, MessageText, RunError, SuppressedLine, TraceRecord,
     TraceTiming, TraceTrigger,
 };
-use lotmq_host::{Effect, LogLevel};
+use lotmq_host::{Effect, LogLevel, OwnedMessage};
 use parking_lot::Mutex;
 use serde_json::json;
 use tracing::{enabled, event};
@@ -178,7 +178,10 @@ pub(super) fn tell_log_topics(
     let Some(suppressed) = admitted(tenant, definition, at) else { return false };
     let text = tenant.programs().variables.masked_line(message);
     let text = format!("{text} ({code})");
-    wait_for_sweep(tenant, heard(topics, (LogLevel::Error, &text), (Some(code), suppressed), at))
+    wait_for_sweep(
+        tenant,
+        heard((topics, definition), (LogLevel::Error, &text), (Some(code), suppressed), at),
+    )
 }
 
 /// Writes a line as [`log_line`] does, and publishes it at once. It starts nothing.
@@ -323,7 +326,7 @@ fn written(
     let suppressed = admitted(tenant, definition, at)?;
     let text = tenant.programs().variables.masked_line(text);
     write_line(tenant, definition, (level, &text), suppressed);
-    (!topics.is_empty()).then(|| heard(topics, (level, &text), (code, suppressed), at))
+    (!topics.is_empty()).then(|| heard((topics, definition), (level, &text), (code, suppressed), at))
 }
 
 /// Number of the lines before this one that were too many; `None` where it is one itself.
@@ -365,7 +368,7 @@ pub(super) fn tell_suppressed(turn: &mut Turn, tenant: &Arc<Tenant>) {
                 write_line(tenant, &definition, (LogLevel::Warn, TOO_MANY), count);
                 let topics = log_topics(tenant, &definition);
                 if !topics.is_empty() {
-                    let line = heard(topics, (LogLevel::Warn, TOO_MANY), (None, count), at);
+                    let line = heard((topics, &definition), (LogLevel::Warn, TOO_MANY), (None, count), at);
                     publish_line(turn, tenant, &line);
                 }
             }
@@ -382,15 +385,19 @@ fn log_topics(tenant: &Tenant, definition: &Definition) -> Vec<String> {
     topics
 }
 
-/// A line for topics, with the number of those before it that were too many.
+/// A line of a definition for topics, with the number of those before it that were too many.
 fn heard(
-    topics: Vec<String>,
+    (topics, definition): (Vec<String>, &Definition),
     (level, text): (LogLevel, &str),
     (code, suppressed): (Option<&str>, u64),
     at: Timestamp,
 ) -> HeardLine {
     let at_ms = u64::try_from(at.as_millisecond()).unwrap_or_default();
     let mut line = json!({ "ts": utc_text(at_ms), "level": level_name(level), "text": text });
+    // Who follows a module hears all routes that it runs.
+    if definition.kind() == DefinitionKind::Route {
+        line["route"] = (&**definition.name()).into();
+    }
     if let Some(code) = code {
         line["code"] = code.into();
     }
@@ -550,6 +557,11 @@ pub(super) fn published<'a>(
         | Effect::Metric { .. } => None,
     })
     .collect()
+}
+
+/// Message as it is shown to people: without the values of secrets, at most 4 KiB of its payload.
+pub(super) fn shown(variables: &Variables, message: &OwnedMessage) -> MessageText {
+    masked_message(variables, &message.topic, &message.payload)
 }
 
 fn masked_message(variables: &Variables, topic: &str, payload: &[u8]) -> MessageText {

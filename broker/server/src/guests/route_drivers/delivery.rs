@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use lot_facts::{RouteBlock, RouteFacts, RouteValue};
+use lotmq_definitions::MessageText;
 use lotmq_host::OwnedMessage;
 use lotmq_host::route::{
     LentAddressee, LentDelivery, LentMessage, LentTag, PlaceholderValues, Receipt, properties_of,
@@ -79,13 +80,13 @@ pub(super) fn delivery<'a>(
     LentDelivery { sequence, to, message, properties, received_ms, placeholders }
 }
 
-/// Report of a message that can never pass, with its topic: `ERROR_TOPIC` of its event or mapping (routes reference §3.3). What was done is counted.
+/// Report of a message that can never pass, with its topic: `ERROR_TOPIC` of its event or mapping (routes reference §3.3). It has the message as it is `shown`, without secrets. What was done is counted.
 pub(super) fn told_of_error(
     said: &RouteFacts,
     (to, message): (&Addressee, &OwnedMessage),
     at: Timestamp,
     names: &impl Names,
-    (route, reason): (&str, &str),
+    (route, reason, shown): (&str, &str, &MessageText),
     work: &TurnWork,
 ) -> Option<(String, String)> {
     let block = to.block(said)?;
@@ -102,7 +103,8 @@ pub(super) fn told_of_error(
         "route": route,
         "event": block.name,
         "error": reason,
-        "topic": &*message.topic,
+        "topic": shown.topic,
+        "payload": shown.payload,
         "timestamp": format!("{at:.3}"),
     });
     Some((topic, payload.to_string()))

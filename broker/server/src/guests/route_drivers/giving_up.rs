@@ -9,6 +9,7 @@ use lotmq_host::{BorrowedMessage, RunContext, Services as _};
 use super::delivery::told_of_error;
 use super::template::OfRoute;
 use super::turn_work::TurnWork;
+use crate::guests::HasPrograms as _;
 use crate::guests::guest_id::guest_id;
 use crate::guests::hosting::Hosting;
 use crate::guests::routes::mailbox::Post;
@@ -44,7 +45,8 @@ pub(super) fn give_up(
     this_turn::with(|turn| records::record(turn, tenant, definition, &error, post.hops));
     let run = || RunContext::new(guest_id(tenant, definition.id));
     let (names, of) = (OfRoute(services, run()), (&post.to, &*post.message));
-    let told = told_of_error(version.said(), of, now, &names, (definition.name(), reason), work);
+    let shown = records::shown(&tenant.programs().variables, &post.message);
+    let told = told_of_error(version.said(), of, now, &names, (definition.name(), reason, &shown), work);
     let Some((topic, payload)) = told else { return };
     let message = BorrowedMessage::new(&topic, payload.as_bytes());
     if !services.message_bounds().include_topic(&topic) || !services.may_write(&run(), &message) {
