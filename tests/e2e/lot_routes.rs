@@ -603,7 +603,7 @@ fn where_a_route_may_not_listen_or_connect_is_told_when_it_is_added() {
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("web.lot"), WEB.replace("Web", "Other")).unwrap();
-    let web = "the route does not listen at 127.0.0.1:8090: 127.0.0.1 is none of routes.listen_networks";
+    let web = "the route does not listen at port 8090: 127.0.0.1 is none of routes.listen_networks";
     let home = "the route stands still: NATS_CONFIG: localhost:4222: 127.0.0.1 is this machine, and routes.allow_loopback is not set";
     for (route, told) in [(WEB, web), (HOME, home)] {
         let added = broker.command_ok(&format!("-addRoute {route}"));

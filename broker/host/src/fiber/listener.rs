@@ -31,7 +31,8 @@ pub(super) fn own_address(endpoint: &Endpoint, dialer: &Dialer) -> Result<Socket
     let no_address = || IoError::Denied(format!("'{}' is no address to listen at", endpoint.host));
     let address: IpAddr = endpoint.host.parse().map_err(|_| no_address())?;
     match dialer.services.refuses_listening(address) {
-        Some(reason) => Err(IoError::Denied(format!("{address}: {reason}"))),
+        // Which names the address.
+        Some(reason) => Err(IoError::Denied(format!("{}: LISTEN: {reason}", endpoint.section))),
         None => Ok(dialer.services.listens_in_place_of(SocketAddr::new(address, endpoint.port))),
     }
 }

@@ -91,8 +91,7 @@ pub(crate) fn place_warnings(
     let without = without_place(tenant, &said, made.is_empty());
     let refused = made.values().filter(|endpoint| endpoint.listens).filter_map(|endpoint| {
         let reason = services.refuses_listening(endpoint.host.parse().ok()?)?;
-        let place = endpoints::place(&endpoint.host, endpoint.port);
-        Some(format!("the route does not listen at {place}: {reason}"))
+        Some(format!("the route does not listen at port {}: {reason}", endpoint.port))
     });
     // Where nothing is listened at anyway that is told when it is tried.
     let refused: BTreeSet<String> = refused.filter(|_| hosting.routes.network_refused.is_none()).collect();

@@ -288,7 +288,7 @@ pub(super) fn name_of(block: &RouteBlock) -> String {
 }
 
 /// A place as a grant names it.
-pub(super) fn place(host: &str, port: u16) -> String {
+fn place(host: &str, port: u16) -> String {
     if host.contains(':') && !host.starts_with('[') {
         format!("[{host}]:{port}")
     } else {

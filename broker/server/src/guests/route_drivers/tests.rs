@@ -238,7 +238,7 @@ fn what_the_operator_does_not_allow_is_told_and_stops_the_route() {
     deploy(&running, &at(far.local_addr().unwrap()));
     wait_for_error(&running, "127.0.0.1 is this machine, and routes.allow_loopback is not set");
     deploy(&running, "        WITH LISTEN \"127.0.0.1:5020\"\n        WITH HOW \"listen\"\n");
-    wait_for_error(&running, "127.0.0.1 is none of routes.listen_networks");
+    wait_for_error(&running, " ECHO_CONFIG: LISTEN: 127.0.0.1 is none of routes.listen_networks\"");
     deploy(&running, "        WITH HOST \"plc\"\n");
     wait_for_error(&running, "ECHO_CONFIG: PORT is not set");
     running.server.stop();
