@@ -420,15 +420,15 @@ fn wrong_settings_are_told_by_their_names() {
             "ADDRESS is a number from 00001, 10001, 30001 or 40001 on",
         ),
         ("", r#"T ADDRESS "20001"; DATA_TYPE "INT""#, "ADDRESS is a number from 00001"),
+        ("", r#"T ADDRESS "4000x"; DATA_TYPE "INT""#, "ADDRESS is a number, such as 40001"),
+        ("", r#"T ADDRESS "-1"; DATA_TYPE "INT""#, "ADDRESS is a number, such as 40001"),
+        ("", r#"T ADDRESS "40001.16"; DATA_TYPE "BOOL""#, "a bit from 0 to 15 behind the dot"),
     ] {
         let reply = format!("{:?}", broker.command(&route(502, settings, tags)));
         assert!(reply.contains(expected), "{settings} {tags}: {reply}");
     }
     let mut standing = Standing::of(&broker, "Plc");
     for (tags, expected) in [
-        (r#"T ADDRESS "4000x"; DATA_TYPE "INT""#, "tag M/T: ADDRESS '4000x': it is no number"),
-        (r#"T ADDRESS "-1"; DATA_TYPE "INT""#, "tag M/T: ADDRESS '-1': it is no number"),
-        (r#"T ADDRESS "40001.16"; DATA_TYPE "BOOL""#, "'40001.16': a register has the bits 0 to 15"),
         (r#"T ADDRESS "40001.3"; DATA_TYPE "INT16""#, "'40001.3': a bit is a BOOL and no INT16"),
         (r#"T ADDRESS "40001"; DATA_TYPE "STRING""#, "tag M/T: ADDRESS '40001': a text needs LENGTH"),
         (

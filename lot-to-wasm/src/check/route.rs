@@ -1,7 +1,9 @@
 //! Routes: what stands in one against the tables of its [type](crate::route), and what the broker is told about it.
 
 mod misspelt;
+mod register;
 mod template;
+mod unfilled;
 #[allow(
     clippy::wildcard_enum_match_arm,
     reason = "few expressions are known when a route starts; every other one is the error case"
@@ -46,6 +48,10 @@ pub(crate) fn route(route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
     checker.items(&route.items);
     checker.required_sections(&route.name);
     let mut said = checker.said;
+    if sink.has_errors() {
+        return None;
+    }
+    unfilled::in_events(&route.items, &said, sink);
     if sink.has_errors() {
         return None;
     }
@@ -244,6 +250,8 @@ impl RouteChecker<'_, '_> {
         }
         if self.kind.is_open {
             template::brought_by_guest(block, &checked, self.sink);
+        } else {
+            unfilled::in_mapping(block, &checked, self.sink);
         }
         self.topics_of_tags(block, &mut checked);
         self.said.mappings.push(checked);
@@ -415,30 +423,13 @@ impl RouteChecker<'_, '_> {
         let others = self.others(Others::Taken);
         let schema = BlockSchema { title: &title, keys, others, is_polled: false };
         let checked = self.content(block, name, schema, None);
-        self.register(block, &checked);
+        if ["MODBUS_TCP", "MODBUS_SERIAL"].contains(&self.kind.name) {
+            register::check(block, &checked, self.sink);
+        }
+        if !self.kind.is_open {
+            unfilled::in_tag(block, &checked, self.sink);
+        }
         Some(checked)
-    }
-
-    /// Numbers of registers as they stand in tables of units: without ADDRESS_TYPE, one of 5 or 6 digits says its area first and counts from 1.
-    fn register(&mut self, block: &AddBlock, tag: &RouteBlock) {
-        let is_modbus = ["MODBUS_TCP", "MODBUS_SERIAL"].contains(&self.kind.name);
-        if !is_modbus || tag.settings.contains_key("ADDRESS_TYPE") {
-            return;
-        }
-        let Some(address) = tag.text("ADDRESS").map(str::trim) else { return };
-        let number = address.split('.').next().unwrap_or(address);
-        let is_table = matches!(number.len(), 5 | 6) && number.bytes().all(|byte| byte.is_ascii_digit());
-        let (area, place) = number.split_at_checked(1).unwrap_or((number, ""));
-        let is_good = ["0", "1", "3", "4"].contains(&area)
-            && place.parse::<u32>().is_ok_and(|place| (1..=65_536).contains(&place));
-        if is_table && !is_good {
-            let message =
-                format!("ADDRESS is a number from 00001, 10001, 30001 or 40001 on, not `{address}`");
-            let span = key_of(block, "ADDRESS").map_or(block.kind.span, |setting| setting.key.span);
-            let draft = Draft::error(codes::SETTING_VALUE, span, message);
-            let way = "write 40001 for the first holding register, or WITH ADDRESS_TYPE for numbers that count from 0";
-            self.sink.push(draft.suggest(way));
-        }
     }
 
     fn setting(

@@ -16,17 +16,21 @@ const WORDS: [&str; 4] = ["payload", "value", "topic", "timestamp"];
 
 /// Warns of what is all but a placeholder in a text.
 pub(super) fn warn(key: &str, text: &str, span: Span, sink: &mut Sink<'_>) {
-    // In a text without escapes everything stands where it is read.
-    let is_plain = (span.end - span.start) as usize == text.len() + 2;
     for (at, written, meant) in found(text) {
-        let place =
-            |at: usize| span.start.saturating_add(1).saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
-        let here = if is_plain { Span { start: place(at), end: place(at + written.len()) } } else { span };
+        let place = place(text, span, at, written);
         let message = format!("{key}: `{written}` is no placeholder, and goes out as it stands");
-        let draft = Draft::warning(codes::PLACEHOLDER, here, message);
+        let draft = Draft::warning(codes::PLACEHOLDER, place.unwrap_or(span), message);
         let draft = draft.suggest(format!("did you mean `{meant}`?"));
-        sink.push(if is_plain { draft.fix(here, meant) } else { draft });
+        sink.push(if let Some(place) = place { draft.fix(place, meant) } else { draft });
     }
+}
+
+/// Where in the source stands what begins at a byte of a text whose literal is at `span`; `None` of a text with escapes, in which nothing stands where it is read.
+pub(super) fn place(text: &str, span: Span, at: usize, written: &str) -> Option<Span> {
+    let is_plain = (span.end - span.start) as usize == text.len() + 2;
+    let place =
+        |at: usize| span.start.saturating_add(1).saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
+    is_plain.then(|| Span { start: place(at), end: place(at + written.len()) })
 }
 
 /// What is misspelt in a text, with where it begins and what is meant.
@@ -58,7 +62,7 @@ fn unclosed(inside: &str) -> Option<(&str, String)> {
 }
 
 /// What is meant by what stands between braces; `None` where it is right, or means something else.
-fn meant(inside: &str) -> Option<String> {
+pub(super) fn meant(inside: &str) -> Option<String> {
     match placeholder(inside) {
         Some(Ok(TemplatePart::Field(name))) => return word(&name).map(|word| format!("{{{word}}}")),
         Some(_) => return None,
