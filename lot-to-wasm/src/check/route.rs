@@ -390,7 +390,9 @@ impl RouteChecker<'_, '_> {
         for item in &block.items {
             match item {
                 RouteItem::Setting(setting) => {
-                    if let Some((key, value)) = self.setting(setting, schema, (&mut places, &missing)) {
+                    if let Some((key, value)) =
+                        self.setting((block, setting), schema, (&mut places, &missing))
+                    {
                         checked.settings.insert(key, value);
                     }
                 }
@@ -434,7 +436,7 @@ impl RouteChecker<'_, '_> {
 
     fn setting(
         &mut self,
-        setting: &Setting,
+        (block, setting): (&AddBlock, &Setting),
         schema: BlockSchema<'_>,
         (places, missing): (&mut BTreeMap<String, Span>, &[&Key]),
     ) -> Option<(String, RouteValue)> {
@@ -443,7 +445,7 @@ impl RouteChecker<'_, '_> {
         let Some(key) = schema.keys.iter().find(|key| key.is_called(&written.text)) else {
             let value = match schema.others {
                 Others::Unknown => {
-                    self.unknown_setting(written, schema, missing);
+                    self.unknown_setting((block, written), schema, missing);
                     return None;
                 }
                 Others::Taken => value::any(setting, self.sink)?,
@@ -479,14 +481,26 @@ impl RouteChecker<'_, '_> {
         );
     }
 
-    /// A key that nobody knows: an error where it is that of a setting which the block needs and has not, or of one about TLS and logins.
-    fn unknown_setting(&mut self, name: &Name, schema: BlockSchema<'_>, missing: &[&Key]) {
+    /// A key that nobody knows: an error where it is that of a setting which the block needs and has not, of one that says what is done with messages, or of
+    /// one about TLS and logins.
+    fn unknown_setting(
+        &mut self,
+        (block, name): (&AddBlock, &Name),
+        schema: BlockSchema<'_>,
+        missing: &[&Key],
+    ) {
+        let is_there = |key: &Key| settings(block).any(|setting| key.is_called(&setting.key.text));
         let near = meant_key(&name.text, schema);
         let upper = name.text.to_ascii_uppercase();
         let message = format!("Unknown setting '{}' in {}", upper.escape_debug(), schema.title);
         let draft = match near {
             Some(near) if missing.iter().any(|key| key.name == near.name) => {
                 Draft::error(codes::MISSING_SETTING, name.span, message)
+            }
+            Some(near) if near.says_what_is_done() && !is_there(near) => {
+                Draft::error(codes::UNKNOWN_SETTING, name.span, message)
+                    .unless_stored()
+                    .note(format!("without {} something else would be done than this line says", near.name))
             }
             Some(near) if near.is_about_security() => {
                 Draft::error(codes::UNKNOWN_SETTING, name.span, message).unless_stored().note(

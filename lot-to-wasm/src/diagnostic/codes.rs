@@ -224,7 +224,7 @@ codes! {
     320 UNKNOWN_SECTION "block does not fit the type of the route"
         "Each type has its own sections, and either events, or mappings with tags, or both. ROUTE_CONFIG and MQTT_CONFIG fit every type."
     321 UNKNOWN_SETTING "unknown setting"
-        "The type of the route has no such key here. The route is accepted without it; the suggestion names a similar one. Where that is about TLS or a login, the route is refused: it would connect with less protection than it asks for."
+        "The type of the route has no such key here. The route is accepted without it; the suggestion names a similar one. Where that is about TLS or a login, the route is refused: it would connect with less protection than it asks for. So it is where that says what is done with messages, as QUERY does, and is missing: something else would be done."
     322 MISSING_SETTING "required setting is missing"
         "A route of this type cannot work without the section or setting that the message names."
     323 DUPLICATE_SETTING "setting stands twice"

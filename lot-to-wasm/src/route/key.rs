@@ -131,6 +131,20 @@ impl Key {
         WORDS.iter().any(|word| self.name.contains(word))
     }
 
+    /// Whether it says what is done, so that without it another thing is: rows of another table, a request without its body, an answer for nobody, files of
+    /// another format.
+    pub(crate) fn says_what_is_done(&self) -> bool {
+        let is_it = matches!(
+            self.value,
+            ValueKind::Template
+                | ValueKind::Topic
+                | ValueKind::Rewritten
+                | ValueKind::Filter
+                | ValueKind::Words(_)
+        );
+        is_it || ["TABLE", "INDEX"].contains(&self.name)
+    }
+
     /// Whether it is called so, in any case.
     pub(crate) fn is_called(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
