@@ -41,6 +41,9 @@ pub(super) const WORDS: &[Word] = &[Word {
 
 /// Reads what follows `SET`.
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+    if let Some(draft) = member(parser) {
+        return parser.fail(draft);
+    }
     let name = parser.expect_variable("SET")?;
     let separated = ["WITH", "TO", "AS"].iter().any(|word| parser.eat_keyword(word))
         || parser.eat_sign(Sign::Equal)
@@ -72,6 +75,19 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     }
     let value = parser.value()?;
     Ok(StatementKind::Set(Set { name, value }))
+}
+
+/// `SET {o.b}`: a member is nothing that can be set.
+fn member(parser: &Parser<'_, '_>) -> Option<Draft> {
+    let is = |ahead: usize, sign: Sign| parser.peek_at(ahead).kind == TokenKind::Sign(sign);
+    let (name, is_braced) = (parser.word_at(1), is(0, Sign::OpenBrace));
+    if name.is_empty() || !is_braced || !(is(2, Sign::Dot) || is(2, Sign::OpenBracket)) {
+        return None;
+    }
+    let message = format!("SET sets all of the variable `{name}`, and no member of it");
+    let draft = Draft::error(codes::NOT_LOT, parser.peek_at(2).span, message);
+    let ours = format!("SET \"{name}\" WITH {{\"a\": {{{name}.a}}, \"b\": value}}");
+    Some(draft.suggest(format!("write the object anew, with the members that stay: {ours}")))
 }
 
 impl Construct for Set {

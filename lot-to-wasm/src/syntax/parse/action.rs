@@ -254,7 +254,9 @@ impl Parser<'_, '_> {
             let name = parser.expect_name("OUTPUT")?;
             if parser.is_sign(Sign::Comma) {
                 let draft = Draft::error(codes::RETURN_ON_LINE, parser.span(), "one name per OUTPUT line");
-                return parser.fail(draft.suggest("write a second OUTPUT line"));
+                let next = parser.word_at(1);
+                let next = if next.is_empty() { "name" } else { next };
+                return parser.fail(draft.suggest(format!("write OUTPUT {next} on a line of its own")));
             }
             outputs.push(OutputLine { name });
             parser.expect_line_end("the output")

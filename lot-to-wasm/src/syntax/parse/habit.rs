@@ -23,7 +23,7 @@ const COMPARISONS: [(&str, &str); 12] = [
 ];
 
 /// Functions that other languages have, with what to write instead; in any case.
-const FUNCTIONS: [(&[&str], &str); 22] = [
+const FUNCTIONS: [(&[&str], &str); 23] = [
     (&["CONCATENATE", "CONCAT", "FORMAT", "JOIN"], "join texts with +"),
     (&["LEN", "SIZE", "STRLEN", "CHAR_LENGTH"], "write LENGTH(value)"),
     (&["COUNT"], "write LENGTH(list AS ARRAY), or WINDOW COUNT in ON WINDOW"),
@@ -55,6 +55,10 @@ const FUNCTIONS: [(&[&str], &str); 22] = [
     (&["MOD", "FMOD"], "write a % b for the rest of a division"),
     (&["IIF", "SEL", "DECODE"], "write IF condition THEN value ELSE value"),
     (&["FIND", "INDEXOF", "INSTR", "CONTAINS"], "write text CONTAINS \"part\""),
+    (
+        &["KEYS", "OBJECT_KEYS", "ENTRIES", "ITEMS"],
+        "members of an object are read by names that the program knows: GET JSON \"name\" IN value, or {o.name}; what is gone through is an array, FOR EACH {item} IN list DO",
+    ),
 ];
 
 /// Methods of values in other languages, with what to write for `PAYLOAD.method(…)`.
@@ -230,6 +234,41 @@ impl Parser<'_, '_> {
         self.fail(draft.suggest_if(
             hint.or_else(|| Some("the functions of the language are in docs/lot/reference.md".to_owned())),
         ))
+    }
+
+    /// A function of another language whose operand stands behind it without parentheses, `KEYS {o}`.
+    pub(super) fn function_without_parentheses(&self) -> Option<Draft> {
+        let (word, is_braced) = (self.word(), self.peek_at(1).kind == TokenKind::Sign(Sign::OpenBrace));
+        let hint = function_hint(word).filter(|_| is_braced)?;
+        let draft = Draft::error(codes::NOT_LOT, self.span(), format!("there is no function {word}"));
+        Some(draft.suggest(hint))
+    }
+
+    /// An index that is no number, at its bracket in the path of a variable: `{steps[{n}].name}`. `name` is the variable's, `start` where that stands.
+    pub(super) fn computed_index(&self, name: &str, start: Span) -> Option<Draft> {
+        let bracket = self.span();
+        let (first, span) = match self.peek_at(1).kind {
+            TokenKind::Sign(Sign::OpenBrace) => (2, self.peek_at(1).span.to(self.peek_at(3).span)),
+            TokenKind::Word => (1, self.peek_at(1).span),
+            _ => return None,
+        };
+        let (index, is_braced) = (self.word_at(first), first == 2);
+        let close = if is_braced { 4 } else { 2 };
+        let is = |ahead: usize, sign: Sign| self.peek_at(ahead).kind == TokenKind::Sign(sign);
+        let is_whole = is(close, Sign::CloseBracket) && (!is_braced || is(3, Sign::CloseBrace));
+        let draft = Draft::error(codes::EXPECTED_NUMBER, span, "the index of a variable's path is a number");
+        let draft =
+            draft.note("an index that is computed stands in a path of GET JSON, whose texts are joined by +");
+        let inside = Span { start: start.end, end: bracket.start };
+        let before = self.slice(inside).trim_start_matches('.');
+        if index.is_empty() || !is_whole {
+            let ours = format!("GET JSON \"{before}[\" + (index) + \"]\" IN {{{name}}}");
+            return Some(draft.suggest(format!("write {ours}")));
+        }
+        let behind = Span { start: self.peek_at(close).span.start, end: self.rest_of_line().end };
+        let behind = self.slice(behind).split('}').next().unwrap_or("]");
+        let ours = format!("GET JSON \"{before}[\" + {{{index}}} + \"{behind}\" IN {{{name}}}");
+        Some(draft.suggest(format!("write {ours}")))
     }
 
     /// `{x}.a` and `{x}[0]`: members stand inside of the braces. Reported, and read.

@@ -116,6 +116,9 @@ impl Parser<'_, '_> {
             _ if self.peek_at(1).kind == TokenKind::Sign(Sign::OpenParen) => self.call(start),
             _ if is_clause(word) => self.no_expression(),
             _ => {
+                if let Some(draft) = self.function_without_parentheses() {
+                    return self.fail(draft);
+                }
                 if word == "CASE" {
                     let draft = Draft::error(codes::NOT_LOT, start, "CASE is no value");
                     return self.fail(draft.suggest("write IF condition THEN value ELSE value"));
@@ -480,12 +483,18 @@ impl Parser<'_, '_> {
     pub(crate) fn path(&mut self, after: &str) -> Parsed<Path> {
         let start = self.span();
         let name = self.path_word(after)?;
-        let steps = self.path_steps()?;
+        let of_name = self.previous();
+        let steps = self.path_steps_of(Some((&name, of_name)))?;
         Ok(Path { name, steps, span: self.span_from(start) })
     }
 
     /// `.b[0]`, any number of them.
     pub(super) fn path_steps(&mut self) -> Parsed<Vec<PathStep>> {
+        self.path_steps_of(None)
+    }
+
+    /// The same, behind a name that may be told.
+    fn path_steps_of(&mut self, name: Option<(&str, Span)>) -> Parsed<Vec<PathStep>> {
         let mut steps = Vec::new();
         loop {
             if self.eat_sign(Sign::Dot) {
@@ -497,6 +506,9 @@ impl Parser<'_, '_> {
                     _ => PathStep::Key(self.path_word("`.`")?),
                 });
             } else if self.is_sign(Sign::OpenBracket) {
+                if let Some(draft) = name.and_then(|(name, start)| self.computed_index(name, start)) {
+                    return self.fail(draft);
+                }
                 self.advance();
                 let index = self.expect_int("`[`")?;
                 steps.push(PathStep::Index(u32::try_from(index).unwrap_or(u32::MAX)));
