@@ -2,7 +2,7 @@
 
 use super::Checker;
 use super::kind::KindSet;
-use super::tree::{Constant, Expression, ExpressionKind};
+use super::tree::{CastKind, Constant, Expression, ExpressionKind};
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 
@@ -36,6 +36,19 @@ pub(super) fn warn_of_zero(checker: &mut Checker<'_, '_, '_>, sides: [(&Expressi
         };
         checker.error(draft);
     }
+}
+
+/// Reports a cast of EMPTY itself, which changes nothing, to a type that has a zero.
+pub(super) fn warn_of_constant(checker: &mut Checker<'_, '_, '_>, to: CastKind, span: Span) {
+    let zero = match to {
+        CastKind::Int => "0",
+        CastKind::Double => "0.0",
+        CastKind::Bool => "FALSE",
+        CastKind::String | CastKind::Timestamp | CastKind::Json(_) | CastKind::Bytes => return,
+    };
+    let message = format!("EMPTY stays Empty in a cast, which does not equal {zero}");
+    let draft = Draft::warning(codes::EMPTY_IN_CAST, span, message);
+    checker.error(draft.suggest(format!("write {zero} where that is meant, or EMPTY alone")));
 }
 
 /// What a value can be, where it is such a cast or a variable that holds one.

@@ -481,6 +481,9 @@ impl Checker<'_, '_, '_> {
             return self.payload(span, ExpressionKind::PayloadBytes, KindSet::BYTES);
         }
         let to = CastKind::from(to);
+        if value.kind == Source::Empty {
+            empty::warn_of_constant(self, to, span);
+        }
         let value = self.operand(value);
         if let Some(constant) = fold::constant(&value).and_then(|constant| fold::cast(to, constant)) {
             return self.constant(span, constant);
