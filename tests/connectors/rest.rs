@@ -3,6 +3,8 @@
 mod garbage;
 mod serving;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
@@ -318,5 +320,33 @@ fn a_definition_that_makes_no_requests_is_told() {
         broker.command_ok(&section(settings));
         Standing::of(&broker, "Api").until(expected);
         broker.command_ok("-removeRoute Api");
+    }
+}
+
+#[test]
+fn a_server_without_tls_is_told_as_that() {
+    for (answer, expected) in [
+        (
+            "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n",
+            "a server of HTTP without TLS answers there",
+        ),
+        ("220 mail.example ESMTP\r\n", "the other side does not answer as a server of TLS has"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                // What comes is the begin of a handshake; whoever asked may be gone.
+                let _ = stream.read(&mut [0; 4096]).and_then(|_| stream.write_all(answer.as_bytes()));
+            }
+        });
+        let broker = broker();
+        let event = event("post", "METHOD \"POST\"");
+        broker.command_ok(&format!(
+            "-addRoute DEFINE ROUTE Api WITH TYPE REST_API\n    ADD REST_API_CONFIG\n        WITH BASE_ADDRESS \"https://{address}\"\n{event}"
+        ));
+        let refused = broker.command("-checkRouteConnection Api");
+        assert!(refused.message().contains(expected), "{}", refused.message());
     }
 }

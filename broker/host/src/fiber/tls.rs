@@ -4,7 +4,8 @@
 
 use super::tds_frames::TdsFrames;
 use rustls::{
-    ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection, pki_types::ServerName,
+    ClientConfig, ClientConnection, Connection, InvalidMessage, ServerConfig, ServerConnection,
+    pki_types::ServerName,
 };
 use std::{
     io::{self, IoSlice, Read, Write},
@@ -23,10 +24,27 @@ pub(super) struct Tls {
     frames: Option<Box<TdsFrames>>,
     /// The other side has ended its direction.
     is_ended: bool,
+    /// The first bytes that came, by which is told who answers without TLS.
+    first: Vec<u8>,
 }
+
+/// Bytes by which a server of HTTP is known.
+const HTTP: &[u8] = b"HTTP/";
 
 /// The socket as rustls wants it.
 struct Socket<'a>(&'a TcpStream);
+
+/// The same, with a copy of the first bytes.
+struct Noting<'a>(&'a TcpStream, &'a mut Vec<u8>);
+
+impl Read for Noting<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let count = self.0.try_read(bytes)?;
+        let wanted = HTTP.len().saturating_sub(self.1.len());
+        self.1.extend_from_slice(bytes.get(..count.min(wanted)).unwrap_or_default());
+        Ok(count)
+    }
+}
 
 impl Read for Socket<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
@@ -44,20 +62,28 @@ impl Write for Socket<'_> {
     }
 }
 
+/// What is told of a server that answers the begin of a handshake with these bytes, which are none of TLS.
+fn without_tls(first: &[u8]) -> &'static str {
+    if first == HTTP {
+        return "a server of HTTP without TLS answers there, and this connection is with TLS: http:// and not https://, or no TLS in its section";
+    }
+    "the other side does not answer as a server of TLS has, and this connection is with TLS: another port, or no TLS in its section"
+}
+
 impl Tls {
     /// `Err` says why the name or the configuration does not do.
     pub(super) fn new(config: Arc<ClientConfig>, host: &str) -> Result<Tls, String> {
         let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
         let mut connection = ClientConnection::new(config, name).map_err(|error| error.to_string())?;
         connection.set_buffer_limit(Some(BUFFER_BYTES_MAX));
-        Ok(Tls { connection: connection.into(), frames: None, is_ended: false })
+        Ok(Tls { connection: connection.into(), frames: None, is_ended: false, first: Vec::new() })
     }
 
     /// The side of a server. `Err` says why the configuration does not do.
     pub(super) fn server(config: Arc<ServerConfig>) -> Result<Tls, String> {
         let mut connection = ServerConnection::new(config).map_err(|error| error.to_string())?;
         connection.set_buffer_limit(Some(BUFFER_BYTES_MAX));
-        Ok(Tls { connection: connection.into(), frames: None, is_ended: false })
+        Ok(Tls { connection: connection.into(), frames: None, is_ended: false, first: Vec::new() })
     }
 
     /// With the handshake in packets of TDS.
@@ -149,7 +175,7 @@ impl Tls {
     fn receive(&mut self, stream: &TcpStream) -> io::Result<()> {
         let read = match &mut self.frames {
             Some(frames) => self.connection.read_tls(&mut frames.reader(&mut Socket(stream))),
-            None => self.connection.read_tls(&mut Socket(stream)),
+            None => self.connection.read_tls(&mut Noting(stream, &mut self.first)),
         };
         match read {
             Ok(0) => self.is_ended = true,
@@ -163,10 +189,18 @@ impl Tls {
     }
 
     fn process(&mut self) -> io::Result<()> {
-        self.connection
-            .process_new_packets()
-            .map(|state| self.is_ended |= state.peer_has_closed())
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        let is_client = matches!(self.connection, Connection::Client(_));
+        let is_handshaking = self.connection.is_handshaking();
+        let processed = self.connection.process_new_packets();
+        let told = |error: rustls::Error| {
+            let is_foreign = error == rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
+            match is_foreign && is_client && is_handshaking {
+                true => io::Error::new(io::ErrorKind::InvalidData, without_tls(&self.first)),
+                false => io::Error::new(io::ErrorKind::InvalidData, error),
+            }
+        };
+        self.is_ended |= processed.map_err(told)?.peer_has_closed();
+        Ok(())
     }
 
     fn send(&mut self, stream: &TcpStream) -> io::Result<()> {
