@@ -41,6 +41,7 @@ pub use folder::RouteFolder;
 pub use http::{HttpEvent, HttpFailure, ServedEvent};
 pub use http_server::bound_http_callers;
 pub(crate) use instance::{CallResult, Fiber, OnFiber, link};
+pub use listener::listening_refused;
 pub(crate) use nobody::BrokerOfNobody;
 pub use serial::{CharSize, FlowControl, SerialLine, SerialParity, SerialSettings, StopBits};
 pub use server_tls::ServerTls;

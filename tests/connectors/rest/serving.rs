@@ -245,3 +245,21 @@ fn a_route_may_ask_and_serve() {
         std::net::TcpStream::connect(("127.0.0.1", port)).is_err().then_some(())
     });
 }
+
+#[test]
+fn a_port_that_somebody_else_has_is_not_reachable() {
+    let (broker, other) = (at_home().start(), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = other.local_addr().unwrap().port();
+    broker.command_ok(&route(port, "", &event("Root", "SOURCE_TOPIC \"greeting\"")));
+    for command in ["-checkRouteConnection Web", "-checkRouteConnection Web -new"] {
+        let refused = broker.command(command);
+        let expected =
+            format!("LISTEN: 127.0.0.1:{port} is in use: another route, process or listener has it");
+        assert!(refused.message().contains(&expected), "{}", refused.message());
+    }
+    drop(other);
+    wait_for_port(port);
+    for command in ["-checkRouteConnection Web", "-checkRouteConnection Web -new"] {
+        assert_eq!(broker.command_ok(command).message(), "Route 'Web' is reachable.");
+    }
+}

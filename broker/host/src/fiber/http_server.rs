@@ -116,7 +116,7 @@ impl HostServer for FiberState {
             return Err(IoError::Denied(reason));
         };
         self.check_room()?;
-        let address = own_address(&found, &self.dialer())?;
+        let address = own_address(&found, &*self.services)?;
         let listening = super::listener::listening(address);
         let socket = listening.map_err(|error| not_listening(&found, address, &error))?;
         let reception = Reception::Http { has_tls: service.tls.is_some() };

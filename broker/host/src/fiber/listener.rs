@@ -2,7 +2,7 @@
 
 use super::{
     bindings::lotmq::guest::net::IoError, dial::Dialer, endpoint::Endpoint, net::io_error,
-    socket_place::SocketPlace, tcp::Tcp,
+    socket_place::SocketPlace, state::FiberServices, tcp::Tcp,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
@@ -27,13 +27,13 @@ pub struct GuestListener {
 }
 
 /// The address of this machine that an endpoint stands for, if the operator lets routes listen there.
-pub(super) fn own_address(endpoint: &Endpoint, dialer: &Dialer) -> Result<SocketAddr, IoError> {
+pub(super) fn own_address(endpoint: &Endpoint, services: &dyn FiberServices) -> Result<SocketAddr, IoError> {
     let no_address = || IoError::Denied(format!("'{}' is no address to listen at", endpoint.host));
     let address: IpAddr = endpoint.host.parse().map_err(|_| no_address())?;
-    match dialer.services.refuses_listening(address) {
+    match services.refuses_listening(address) {
         // Which names the address.
         Some(reason) => Err(IoError::Denied(format!("{}: LISTEN: {reason}", endpoint.section))),
-        None => Ok(dialer.services.listens_in_place_of(SocketAddr::new(address, endpoint.port))),
+        None => Ok(services.listens_in_place_of(SocketAddr::new(address, endpoint.port))),
     }
 }
 
@@ -47,9 +47,23 @@ pub(super) fn not_listening(endpoint: &Endpoint, address: SocketAddr, error: &io
     IoError::Other(format!("{}: LISTEN: {why}", endpoint.section))
 }
 
+/// Why nobody can listen at an endpoint now, in the words in which a guest is told; `None` where somebody could. Nobody connects meanwhile: the socket that finds it
+/// out does not listen.
+#[must_use]
+pub fn listening_refused(endpoint: &Endpoint, services: &dyn FiberServices) -> Option<String> {
+    let tried = own_address(endpoint, services).and_then(|address| {
+        bound(address).map(drop).map_err(|error| not_listening(endpoint, address, &error))
+    });
+    match tried {
+        Err(IoError::Denied(reason) | IoError::Other(reason)) => Some(reason),
+        Err(error) => Some(format!("{error:?}")),
+        Ok(()) => None,
+    }
+}
+
 impl GuestListener {
     pub(super) fn bind(endpoint: &Endpoint, dialer: &Dialer) -> Result<GuestListener, IoError> {
-        let address = own_address(endpoint, dialer)?;
+        let address = own_address(endpoint, &*dialer.services)?;
         let place = dialer.socket_place()?;
         let socket = listening(address).map_err(|error| not_listening(endpoint, address, &error))?;
         Ok(GuestListener { socket, arrived: None, endpoint: endpoint.clone(), _place: place })
@@ -94,11 +108,16 @@ fn is_of_one(error: &io::Error) -> bool {
 }
 
 pub(super) fn listening(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = bound(address)?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn bound(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // The route is opened again soon after its end.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket)
 }

@@ -56,7 +56,7 @@ impl Udp {
 
     /// A socket at an address of this machine.
     pub(super) async fn bind(endpoint: &Endpoint, dialer: &Dialer) -> Result<Udp, IoError> {
-        let address = own_address(endpoint, dialer)?;
+        let address = own_address(endpoint, &*dialer.services)?;
         let place = dialer.socket_place()?;
         let bound = std::net::UdpSocket::bind(address).and_then(roomy).and_then(asynchronous);
         let socket = bound.map_err(|error| not_listening(endpoint, address, &error))?;

@@ -9,6 +9,7 @@ mod asking;
 mod away;
 mod deliveries;
 mod means;
+mod own_ports;
 mod paths;
 mod proof;
 mod running;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use lotmq_definitions::RunError;
 use lotmq_histogram::DurationCounts;
+use lotmq_host::fiber::Endpoint;
 use lotmq_host::route::{Abilities, Failure, Receipt, RouteInstance};
 use lotmq_host::{RunContext, Trap};
 use parking_lot::Mutex;
@@ -105,6 +107,8 @@ struct Made {
     abilities: Abilities,
     configuration: String,
     figures: Option<Arc<ModuleFigures>>,
+    /// Where the host serves HTTP for it.
+    served: Vec<Endpoint>,
 }
 
 /// Instance that was opened.
@@ -113,6 +117,8 @@ struct Opened {
     abilities: Abilities,
     /// Counts of its module; `None` of a guest of this build.
     figures: Option<Arc<ModuleFigures>>,
+    /// Where the host serves HTTP for it.
+    served: Vec<Endpoint>,
 }
 
 /// Instance at work.
@@ -253,7 +259,7 @@ impl Driver {
                 }
             }
         }
-        let Opened { instance, abilities, figures } = match opened {
+        let Opened { instance, abilities, figures, .. } = match opened {
             Ok(opened) => opened,
             // It would be away for ever where nothing changes by itself.
             Err(Ended::NotOpened(reason)) if self.is_at_once() => return (Ended::Fatal(reason), None),
@@ -306,7 +312,7 @@ impl Driver {
         services: &Arc<TenantServices>,
         number: Option<u64>,
     ) -> Result<Opened, Ended> {
-        let Made { mut instance, abilities, configuration, figures } =
+        let Made { mut instance, abilities, configuration, figures, served } =
             self.make(version, services, number).await?;
         // Asked of guests that run alone: who is asked is alone from then on.
         if abilities.contains(Abilities::RUN) && number.is_some_and(|number| !self.seat.is_alone(number)) {
@@ -316,7 +322,7 @@ impl Driver {
         let call_time = version.call_time();
         let opened = tokio::time::timeout(call_time, instance.open(&configuration)).await;
         match opened {
-            Ok(Ok(Ok(()))) => Ok(Opened { instance, abilities, figures }),
+            Ok(Ok(Ok(()))) => Ok(Opened { instance, abilities, figures, served }),
             Ok(Ok(Err(failure))) => Err(not_opened(ended(failure))),
             Ok(Err(trap)) => Err(Ended::NotOpened(trapped(figures.as_ref(), &trap))),
             Err(_) => Err(Ended::NotOpened(version.too_long("open", &instance))),
@@ -341,6 +347,7 @@ impl Driver {
         let configuration = laid_under(configuration, spec.grants.config.as_deref());
         let is_idle = route_types::runs_only_to_serve(&version.said().kind)
             && !spec.endpoints.values().any(|endpoint| endpoint.listens);
+        let served = spec.endpoints.values().filter(|endpoint| endpoint.http.is_some()).cloned().collect();
         let away = |trap: Trap| Ended::NotOpened(trapped(figures.as_ref(), &trap));
         let mut instance = guest.instance(spec).await.map_err(away)?;
         let call_time = version.call_time();
@@ -359,7 +366,7 @@ impl Driver {
         let broker = route_types::is_bridge(&version.said().kind)
             .then(|| format!("{:08x}{}", hosting.broker_number, self.tenant.number));
         configuration["route"] = about(version.definition.name(), number, hosting.started_ms, broker);
-        Ok(Made { instance, abilities, configuration: configuration.to_string(), figures })
+        Ok(Made { instance, abilities, configuration: configuration.to_string(), figures, served })
     }
 
     /// Opens another instance and asks it whether the far side can be reached.
@@ -370,7 +377,7 @@ impl Driver {
             Ended::Changed => "the route has changed".to_owned(),
         };
         let services = self.services(&version);
-        let Opened { mut instance, abilities, figures } =
+        let Opened { mut instance, abilities, figures, served } =
             self.open(&version, &services, None).await.map_err(reason)?;
         if !abilities.contains(Abilities::REQUEST) {
             // That it could be opened is all there is to know.
@@ -388,6 +395,7 @@ impl Driver {
         if probed.is_ok() {
             // It has answered; how it says goodbye does not matter.
             let _ = instance.close().await;
+            own_ports::may_listen(&self.route, &served, &services).await?;
         }
         probed
     }

@@ -38,7 +38,7 @@ pub(super) async fn prove(
     opened: &mut Opened,
     loss: LostFarSide,
 ) -> Result<bool, String> {
-    let Opened { instance, abilities, figures } = opened;
+    let Opened { instance, abilities, figures, .. } = opened;
     let runs = abilities.contains(Abilities::RUN) && !driver.is_at_once();
     if driver.route.waiting().0 > 0 {
         // What waits is handed over at once, and shows it better than a question, which the other side may take for a request.

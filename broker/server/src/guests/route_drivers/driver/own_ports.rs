@@ -1,0 +1,38 @@
+//! Ports of a route that serves HTTP, when it is asked whether it is reachable: who probes it leaves them to the instance that works, so it is looked whether that has them.
+
+use std::time::Duration;
+
+use lotmq_host::fiber::{Endpoint, listening_refused};
+
+use crate::guests::routes::runner::RouteRunner;
+use crate::guests::routes::standing::Connection;
+use crate::guests::services::TenantServices;
+
+/// Looks within which an instance that has taken its port counts as connected: a second.
+const LOOKS_MAX: u32 = 50;
+
+/// Pause between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Whether the ports of a route that serves are its own, or free. Which of its instances has one is known a moment after that.
+pub(super) async fn may_listen(
+    route: &RouteRunner,
+    served: &[Endpoint],
+    services: &TenantServices,
+) -> Result<(), String> {
+    let is_open = || {
+        let standing = route.standing();
+        standing.connection() == Connection::Connected || standing.unproven() > 0
+    };
+    let mut looks = LOOKS_MAX;
+    while !is_open() {
+        let refused = served.iter().find_map(|endpoint| listening_refused(endpoint, services));
+        let Some(reason) = refused else { break };
+        if looks == 0 || route.standing().connection() == Connection::Reconnecting {
+            return Err(reason);
+        }
+        looks -= 1;
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
