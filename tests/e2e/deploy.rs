@@ -113,6 +113,43 @@ fn a_warning_of_the_compiler_is_told_once() {
 }
 
 #[test]
+fn what_a_file_leaves_as_it_was_is_told_as_that() {
+    let broker = broker();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("two.lot");
+    let one = "DEFINE ACTION One\nON TOPIC \"one\" DO\n    PUBLISH TOPIC \"o\" WITH 1\n";
+    let two = "\nDEFINE ACTION Two\nON TOPIC \"two\" DO\n    PUBLISH TOPIC \"o\" WITH 2\n";
+    let port = broker.port();
+    let deploy = |text: &str, more: &[&str]| {
+        fs::write(&file, text).unwrap();
+        let all = [&["deploy", file.to_str().unwrap(), "-p", &port], more].concat();
+        Program::run(LOTMQ, &all).unwrap()
+    };
+    assert_eq!(deploy(&format!("{one}{two}"), &[]).status.code(), Some(0));
+    let same = deploy(&format!("{one}{two}"), &["--diff"]);
+    assert_eq!(same.status.code(), Some(0), "{}", same.stderr);
+    let unchanged = ["One", "Two"].map(|name| format!("Action '{name}' is as it was: nothing has changed"));
+    let expected = ["nothing changes", "= 2 unchanged", &unchanged[0], &unchanged[1]];
+    assert_eq!(same.stdout.lines().collect::<Vec<_>>(), expected, "{}", same.stdout);
+    let changed = deploy(&format!("{one}{}", two.replace("WITH 2", "WITH 3")), &[]);
+    assert!(
+        changed.stdout.contains(&unchanged[0]) && !changed.stdout.contains(&unchanged[1]),
+        "{}",
+        changed.stdout
+    );
+    // The second one is another user's.
+    broker.command_ok("-addUser ann right-one");
+    broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
+    broker.command_ok("-removeAction Two");
+    assert!(broker.command_as(("ann", "right-one"), &format!("-addAction {}", two.trim_start())).success());
+    let refused =
+        deploy(&format!("{}{}", one.replace("WITH 1", "WITH 4"), two.replace("WITH 2", "WITH 3")), &[]);
+    assert_eq!(refused.status.code(), Some(1), "{} {}", refused.stdout, refused.stderr);
+    let told = "1 of this file were deployed before; this one and the 0 behind it were not";
+    assert!(refused.stderr.contains(told), "{}", refused.stderr);
+}
+
+#[test]
 fn a_file_changes_a_rule_only_when_somebody_agrees() {
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();

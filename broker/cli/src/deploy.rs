@@ -3,6 +3,7 @@
 mod file_plan;
 pub(crate) mod plan;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -149,6 +150,9 @@ fn project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit> {
         if !is_plan || !is_success(&reply) {
             let exit = shown(&reply)?;
             if exit == Exit::Success || !is_to_be_taken_over(&mut takes_over, &reply)? {
+                if exit != Exit::Success && !is_plan && !changes_nothing {
+                    output::note("nothing of what is listed above was changed");
+                }
                 return Ok(exit);
             }
             continue;
@@ -188,9 +192,10 @@ fn is_agreed_to(args: &DeployArgs, plan: &Value) -> anyhow::Result<bool> {
 fn file(broker: &mut Broker, args: &DeployArgs, commands: &[AddCommand]) -> anyhow::Result<Exit> {
     let Some(listed) = broker.send("-listEntities")? else { return Ok(Exit::NoBroker) };
     let known = listed.get("data").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let of_projects: Vec<String> = commands
+    let of_projects: Vec<(usize, String)> = commands
         .iter()
-        .filter_map(|command| {
+        .enumerate()
+        .filter_map(|(place, command)| {
             let (kind, name) = command.entity()?;
             let entity = known.iter().find(|entity| entity["type"] == kind && entity["name"] == name)?;
             let (project, _) = entity["origin"].as_str()?.split_once('/')?;
@@ -203,7 +208,13 @@ fn file(broker: &mut Broker, args: &DeployArgs, commands: &[AddCommand]) -> anyh
             Some(format!("{kind} '{name}' is of project '{project}': added by hand it is no part of that any more, {then}."))
         })
         .collect();
-    let plan = file_plan::of(&mut broker.client, commands, known)?;
+    let (plan, mut unchanged) = file_plan::of(&mut broker.client, commands, known)?;
+    // What is taken over, or out of a project, changes its owner if nothing else.
+    unchanged.retain(|unchanged| !of_projects.iter().any(|(place, _)| place == unchanged));
+    if args.replace {
+        unchanged.clear();
+    }
+    let of_projects: Vec<String> = of_projects.into_iter().map(|(_, told)| told).collect();
     if args.dry_run || args.diff || plan::has_changes(&plan) {
         plan::show(&plan, args.diff || args.dry_run)?;
     }
@@ -221,21 +232,39 @@ fn file(broker: &mut Broker, args: &DeployArgs, commands: &[AddCommand]) -> anyh
             return Ok(Exit::Failure);
         }
     }
-    add_all(broker, commands, args.replace)
+    add_all(broker, commands, &unchanged, args.replace)
 }
 
-/// One after the other, up to the first that is refused.
-fn add_all(broker: &mut Broker, commands: &[AddCommand], mut takes_over: bool) -> anyhow::Result<Exit> {
-    for command in commands {
+/// One after the other, up to the first that is refused. What is `unchanged` is sent, too, as the lines of the file may be others, by which its errors are told.
+fn add_all(
+    broker: &mut Broker,
+    commands: &[AddCommand],
+    unchanged: &BTreeSet<usize>,
+    mut takes_over: bool,
+) -> anyhow::Result<Exit> {
+    let mut done = 0;
+    for (place, command) in commands.iter().enumerate() {
         loop {
             let Some(reply) = broker.send(&command.to_text(takes_over))? else {
                 return Ok(Exit::NoBroker);
             };
-            output::tell(render_reply_about(&reply, command.place()).trim_end())?;
+            match command.entity().filter(|_| unchanged.contains(&place)) {
+                Some((kind, name)) if is_success(&reply) && reply["warnings"].is_null() => {
+                    output::tell(&format!("{kind} '{}' is as it was: nothing has changed", printable(name)))?;
+                }
+                Some(_) | None => output::tell(render_reply_about(&reply, command.place()).trim_end())?,
+            }
             if is_success(&reply) {
+                done += 1;
                 break;
             }
             if !is_to_be_taken_over(&mut takes_over, &reply)? {
+                let left = commands.len() - place - 1;
+                if done + left > 0 {
+                    output::note(&format!(
+                        "{done} of this file were deployed before; this one and the {left} behind it were not"
+                    ));
+                }
                 return Ok(Exit::Failure);
             }
         }

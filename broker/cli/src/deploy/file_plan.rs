@@ -1,5 +1,6 @@
 //! What the definitions of a file would change, in the form in which the broker tells it of a project.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use lotmq_client::{Client, QoS};
@@ -9,10 +10,15 @@ use serde_json::{Value, json};
 /// Longest time to wait for the text of a definition, which the broker retains.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What these commands would add and change of what is `known`, with the texts before and after; scripts are not among it. A text that this user may not read is left out.
-pub(super) fn of(client: &mut Client, commands: &[AddCommand], known: &[Value]) -> anyhow::Result<Value> {
-    let (mut added, mut changed, mut unchanged) = (Vec::new(), Vec::new(), 0_u64);
-    for command in commands {
+/// What these commands would add and change of what is `known`, with the texts before and after, and which of them change nothing; scripts are not among it. A text that
+/// this user may not read is left out.
+pub(super) fn of(
+    client: &mut Client,
+    commands: &[AddCommand],
+    known: &[Value],
+) -> anyhow::Result<(Value, BTreeSet<usize>)> {
+    let (mut added, mut changed, mut unchanged) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for (place, command) in commands.iter().enumerate() {
         let Some((kind, name)) = command.entity() else { continue };
         let mut row = json!({ "type": kind, "name": name, "file": command.place() });
         if !known.iter().any(|entity| entity["type"] == kind && entity["name"] == name) {
@@ -21,7 +27,7 @@ pub(super) fn of(client: &mut Client, commands: &[AddCommand], known: &[Value]) 
         }
         let before = retained(client, &format!("$SYS/Coreflux/{kind}s/{name}"))?;
         if before.as_deref().map(str::trim) == Some(command.text().trim()) {
-            unchanged += 1;
+            unchanged.insert(place);
             continue;
         }
         if let Some(before) = before {
@@ -30,7 +36,8 @@ pub(super) fn of(client: &mut Client, commands: &[AddCommand], known: &[Value]) 
         }
         changed.push(row);
     }
-    Ok(json!({ "data": { "added": added, "changed": changed, "unchanged": unchanged } }))
+    let plan = json!({ "data": { "added": added, "changed": changed, "unchanged": unchanged.len() } });
+    Ok((plan, unchanged))
 }
 
 /// The retained text of a topic; `None` where this user may not read it, or there is none.
