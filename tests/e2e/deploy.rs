@@ -113,6 +113,25 @@ fn a_warning_of_the_compiler_is_told_once() {
 }
 
 #[test]
+fn a_slip_in_the_name_of_a_variable_is_told_last() {
+    let broker = broker();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("slip.lot");
+    let program = "DEFINE ACTION Slip\nON TOPIC \"in\" DO\n    SET \"limit\" WITH 5\n    IF PAYLOAD > {limt} THEN\n        PUBLISH TOPIC \"o\" WITH {limit}\n";
+    fs::write(&file, program).unwrap();
+    let path = file.to_str().unwrap();
+    let port = broker.port();
+    for arguments in [&["check", path][..], &["deploy", path, "-p", &port]] {
+        let done = Program::run(LOTMQ, arguments).unwrap();
+        assert_eq!(done.status.code(), Some(0), "{} {}", done.stdout, done.stderr);
+        let last = done.stderr.lines().last().unwrap_or_default();
+        let expected =
+            "slip.lot:4:18: unknown variable `{limt}` is EMPTY whenever it runs: did you mean `{limit}`?";
+        assert!(last.starts_with("warning: ") && last.ends_with(expected), "{}", done.stderr);
+    }
+}
+
+#[test]
 fn what_a_file_leaves_as_it_was_is_told_as_that() {
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use lot_facts::RouteFacts;
 use lot_to_wasm::Form;
-use lotmq_project::Project;
+use lotmq_project::{Compiled, Project};
 use lotmq_runner::{Embedding, NamedModule, read_component};
 use lotmq_server::{module_of_route, runs_route_type};
 use lotmq_terminal::{Exit, Paint, output};
@@ -52,9 +52,17 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Exit> {
             compiled.to_json().try_for_each(|object| output::tell(&object.to_string()))?;
         } else {
             output::tell(&coloured(&pasteable(&compiled.to_text()), Paint::of_stdout()))?;
+            tell_slips(&compiled);
         }
     }
     Ok(if has_errors { Exit::Failure } else { Exit::Success })
+}
+
+/// Says once more, behind everything else, which names of variables look like slips: they are no errors, and what runs is nonsense.
+pub(crate) fn tell_slips(compiled: &Compiled) {
+    for slip in compiled.misspelt_variables() {
+        output::note(&pasteable(&format!("warning: {slip}")));
+    }
 }
 
 /// Components of modules that routes name.

@@ -18,6 +18,7 @@ use lotmq_server::runs_route_type;
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
+use crate::check::tell_slips;
 use crate::cmd::{connect_as_root, exchange, quoted, render_reply, render_reply_about};
 use crate::columns::printable;
 use crate::confirmation::is_confirmed;
@@ -107,6 +108,9 @@ pub(crate) fn deploy(args: &DeployArgs) -> anyhow::Result<Exit> {
     let mut broker = Broker { client, timeout: args.timeout, compiled };
     let exit = if is_folder { project(&mut broker, args)? } else { file(&mut broker, args, &commands)? };
     broker.client.disconnect()?;
+    if exit == Exit::Success {
+        tell_slips(&broker.compiled);
+    }
     Ok(exit)
 }
 
@@ -205,7 +209,7 @@ fn file(broker: &mut Broker, args: &DeployArgs, commands: &[AddCommand]) -> anyh
                 "Rule" => "which cannot be deployed until it is removed",
                 _ => "which takes its place again, having asked, the next time it is deployed",
             };
-            Some(format!("{kind} '{name}' is of project '{project}': added by hand it is no part of that any more, {then}."))
+            Some((place, format!("{kind} '{name}' is of project '{project}': added by hand it is no part of that any more, {then}.")))
         })
         .collect();
     let (plan, mut unchanged) = file_plan::of(&mut broker.client, commands, known)?;

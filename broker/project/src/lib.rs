@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use lot_facts::{Kind, RouteFacts};
-use lot_to_wasm::diagnostic::json;
 use lot_to_wasm::diagnostic::render::{self, printable};
+use lot_to_wasm::diagnostic::{codes, json};
 use lot_to_wasm::notebook::Language;
 use lot_to_wasm::project::{
     Part, is_notebook, is_program, parts, warn_of_cycles, warn_of_functions, warn_of_undefined,
@@ -349,6 +349,28 @@ impl Compiled {
             Outcome::Script(checked) => checked.is_err(),
             Outcome::Unreadable(_) => true,
         })
+    }
+
+    /// Slips in names of variables (LOT302), each with its place and what is meant: the programs run, with EMPTY there.
+    pub fn misspelt_variables(&self) -> Vec<String> {
+        let of_part = |(part, outcome): &(Part, Outcome)| {
+            let Outcome::Lot(compilation) = outcome else { return Vec::new() };
+            let all = compilation.all_diagnostics();
+            let slips = all.iter().filter(|told| told.code == codes::UNSET_VARIABLE && told.fix.is_some());
+            slips
+                .map(|told| {
+                    let (start, meant) = (told.span.start, told.suggestions.first().map_or("", |it| it));
+                    format!(
+                        "{}:{}:{}: {} is EMPTY whenever it runs: {meant}",
+                        part.place(),
+                        start.line,
+                        start.column,
+                        told.message
+                    )
+                })
+                .collect()
+        };
+        self.parts.iter().flat_map(of_part).collect()
     }
 
     /// Whether a warning of a broker about the same programs, an entry of its reply, is one of the diagnostics.
