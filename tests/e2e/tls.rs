@@ -146,6 +146,24 @@ fn certificates_are_replaced_without_restart_and_bad_ones_are_not() {
 }
 
 #[test]
+fn the_end_of_a_certificate_is_told_before_it_comes() {
+    let authority = Authority::new();
+    let end = SystemTime::now() + Duration::from_secs(10 * 86_400 + 3_600);
+    let broker = with_tls(&authority.server_until("broker", end)).start();
+    let seconds = end.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as f64;
+    let name = "lotmq_certificate_expiry_timestamp_seconds{listener=\"mqtts\"}";
+    assert!(broker.metric(name).is_some_and(|told| (told - seconds).abs() <= 1.0));
+    broker.log().expect("the certificate of this listener expires soon");
+    let status = |more: &[&str]| {
+        Program::run(LOTMQ, &[&["status", "-p", &broker.port()], more].concat()).unwrap().output().to_owned()
+    };
+    assert!(status(&[]).contains("CERTIFICATES THAT END SOON"), "{}", status(&[]));
+    let told: serde_json::Value = serde_json::from_str(&status(&["--json"])).unwrap();
+    assert_eq!(told["certificatesNear"][0]["listener"], "mqtts", "{told}");
+    assert_eq!(told["certificatesNear"][0]["daysLeft"], 10, "{told}");
+}
+
+#[test]
 fn clients_show_certificates_where_they_are_asked_for() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let good = authority.client("device-1");

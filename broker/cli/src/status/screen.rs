@@ -21,6 +21,7 @@ pub(super) fn screen(condition: &Value, endpoint: &str, paint: Paint) -> String 
         ("FAILURES", Colour::Red, failures),
         ("LISTENERS THAT ARE NOT OPEN", Colour::Red, listeners(&condition["listenersNotOpened"])),
         ("LIMITS THAT ARE NEAR", Colour::Yellow, limits(&condition["limitsNear"])),
+        ("CERTIFICATES THAT END SOON", Colour::Yellow, certificates(&condition["certificatesNear"])),
         (
             "SECRETS THAT THE KEY OF THIS BROKER DOES NOT OPEN (SECRETS_LOCKED)",
             Colour::Red,
@@ -201,6 +202,18 @@ fn limits(limits: &Value) -> String {
     .map_or_else(String::new, |(rows, more)| {
         table(["", "LIMIT", "USED", "OF", ""], &rows, &[2, 3, 4]) + &more
     })
+}
+
+fn certificates(certificates: &Value) -> String {
+    rows(certificates, "--json has them all", |of| {
+        let left = if of["expired"] == true {
+            "expired: clients refuse it".to_owned()
+        } else {
+            format!("{} days left", of["daysLeft"])
+        };
+        [String::new(), shown(&of["listener"]), shown(&of["until"]), left]
+    })
+    .map_or_else(String::new, |(rows, more)| table(["", "LISTENER", "GOOD UNTIL", ""], &rows, &[]) + &more)
 }
 
 fn login_waits(waits: &Value) -> String {

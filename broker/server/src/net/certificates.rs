@@ -6,6 +6,7 @@
 //! for certificates no session does.
 //! Not here: the connections (`tls`).
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -134,9 +135,19 @@ impl ListenerTls {
         Arc::clone(&self.current.read())
     }
 
+    /// Name of the listener.
+    pub(crate) fn listener(&self) -> &'static str {
+        self.listener
+    }
+
+    /// End of its certificate, in milliseconds since 1970.
+    pub(crate) fn ends_at_ms(&self) -> u64 {
+        self.end.lock().at_ms
+    }
+
     /// Until when its certificate is good, for people, if that is over at this time or will be soon; and whether it is over.
     pub(crate) fn near_end(&self, now_ms: u64) -> Option<(String, bool)> {
-        let at_ms = self.end.lock().at_ms;
+        let at_ms = self.ends_at_ms();
         let is_near = at_ms <= now_ms.saturating_add(END_TOLD_BEFORE_MS);
         is_near.then(|| (validity::text((at_ms / 1000).saturating_sub(1)), at_ms <= now_ms))
     }
@@ -329,6 +340,11 @@ impl Certificates {
     /// Adds the files of a listener.
     pub(crate) fn add(&self, tls: &Arc<ListenerTls>) {
         self.listeners.lock().push(Arc::clone(tls));
+    }
+
+    /// Ends of the certificates that listeners show now, in milliseconds since 1970, by the names of the listeners.
+    pub(crate) fn ends(&self) -> BTreeMap<&'static str, u64> {
+        self.listeners.lock().iter().map(|tls| (tls.listener(), tls.ends_at_ms())).collect()
     }
 
     /// Makes the next [`Certificates::check`] look at the files, whatever the time.

@@ -2,6 +2,7 @@
 //!
 //! `/health` and `-brokerStatus` tell it. Not here: figures for monitoring tools (`monitor`, `/metrics`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lotmq_auth::LoginWait;
@@ -23,6 +24,12 @@ use crate::process::{disk_room, machine, time_zone, usage};
 
 /// Part of a limit, in percent, from which on it is told.
 const NEAR_PERCENT: u64 = 80;
+
+/// A day, in milliseconds.
+const DAY_MS: u64 = 86_400_000;
+
+/// Time before the end of a certificate from which on it is told: a month is what it takes to get one where people are asked for it.
+const CERTIFICATE_NEAR_MS: u64 = 30 * DAY_MS;
 
 /// Failures for which the broker is not healthy, the gravest first: a part of it that has ended, a store that takes nothing of clients, threads that stand still
 /// (`silent`, in words), a listener that clients miss.
@@ -76,6 +83,7 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
         "process": { "memoryBytes": usage::memory().0, "cpuPercent": broker.sys.cpu_percent() },
         "listenersNotOpened": not_opened,
         "limitsNear": near(&limits(broker, tenant)),
+        "certificatesNear": certificates_near(&broker.net.certificates.ends(), broker.clock.wall_ms()),
         "loginWaits": login_waits(broker, tenant),
         "denials": denials(tenant),
         "refusedLogins": refused_logins(tenant),
@@ -186,6 +194,18 @@ fn near(limits: &[Used]) -> Vec<Value> {
         .collect()
 }
 
+/// Certificates of listeners that end soon, or have ended: those that end first before the others.
+fn certificates_near(ends: &BTreeMap<&'static str, u64>, now_ms: u64) -> Vec<Value> {
+    let mut near: Vec<(u64, &str)> = ends
+        .iter()
+        .map(|(listener, at_ms)| (*at_ms, *listener))
+        .filter(|(at_ms, _)| *at_ms < now_ms.saturating_add(CERTIFICATE_NEAR_MS))
+        .collect();
+    near.sort_unstable();
+    let row = |(at_ms, listener): (u64, &str)| json!({ "listener": listener, "until": utc_text(at_ms), "daysLeft": at_ms.saturating_sub(now_ms) / DAY_MS, "expired": at_ms <= now_ms });
+    near.into_iter().map(row).collect()
+}
+
 /// Definitions that hear nothing of what starts them, as rights are now; at most so many as a listing has.
 fn unheard(broker: &Broker, tenant: &Tenant) -> Vec<Value> {
     let mut rows = unheard::all_warnings(tenant, LISTING_ROWS_MAX);
@@ -266,6 +286,22 @@ fn errors(tenant: &Tenant) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn certificates_are_near_in_their_last_thirty_days() {
+        let now = 1_800_000_000_000;
+        let ends = BTreeMap::from([
+            ("mqtts", now + 30 * DAY_MS),
+            ("wss", now + 30 * DAY_MS - 1),
+            ("quic", now),
+            ("other", now + 3 * DAY_MS),
+        ]);
+        let told: Vec<String> = certificates_near(&ends, now)
+            .iter()
+            .map(|row| format!("{} {} {}", row["listener"], row["daysLeft"], row["expired"]))
+            .collect();
+        assert_eq!(told, ["\"quic\" 0 true", "\"other\" 3 false", "\"wss\" 29 false"]);
+    }
 
     #[test]
     fn limits_are_near_from_80_percent_on() {

@@ -28,6 +28,10 @@ pub(super) static TRAFFIC: &[FamilyRow] = families! {
         |it, to| by_listener(it, to, |of| of.messages_received);
     Counter "lotmq_listener_messages_sent_total" ["listener"] "Application Messages sent to Clients."
         |it, to| by_listener(it, to, |of| of.messages_sent);
+    Gauge "lotmq_certificate_expiry_timestamp_seconds" ["listener"] "When the certificate that a listener with TLS shows ends, in seconds since 1970."
+        |it, to| for (listener, at_ms) in it.broker.net.certificates.ends() {
+            to.with(&[listener], at_ms / 1000);
+        };
     Histogram "lotmq_login_duration_seconds" [] "Times from CONNECT until it was accepted or refused."
         |it, to| to.histogram(&[], LOGIN_BOUNDS, &it.sums.login);
     Counter "lotmq_logins_refused_total" ["reason"] "Logins refused, by the Reason Code of MQTT 5.0."

@@ -36,6 +36,12 @@ static ALERTS: &[AlertRow] = alerts! {
     critical LotmqListenerNotOpened for "1m" "lotmq_listeners_not_opened > 0"
         "A listener is not open"
         "An address of the configuration is in use or not there; clients that want it are turned away by the system. lotmq status names it.";
+    critical LotmqCertificateExpired for "0m" "lotmq_certificate_expiry_timestamp_seconds <= time()"
+        "The certificate of listener {{ $labels.listener }} has expired"
+        "Clients refuse it. Write a new one into its file; it is read without a restart.";
+    warning LotmqCertificateExpires for "1h" "lotmq_certificate_expiry_timestamp_seconds - time() < 14 * 86400"
+        "The certificate of listener {{ $labels.listener }} expires within two weeks"
+        "Write a new one into its file; it is read without a restart. lotmq status says until when it is good.";
     warning LotmqStoreDamaged for "0m" "increase(lotmq_store_damaged_total[1h]) > 0 or lotmq_store_quarantined_rows > 0"
         "The store has damaged data"
         "Look at the disk, and at lotmq store check.";
