@@ -341,7 +341,7 @@ pub(crate) fn connect_as_root(connect: &ConnectArgs) -> anyhow::Result<Client> {
 
 /// The password of root where none was given, and what it is.
 fn root_password(connect: &ConnectArgs) -> Result<(String, &'static str), Misuse> {
-    let known = std::env::var("LOTMQ_ROOT_PASSWORD").ok();
+    let known = std::env::var("LOTMQ_ROOT_PASSWORD").ok().filter(|text| !text.is_empty());
     let origin =
         if known.is_some() { "the password in LOTMQ_ROOT_PASSWORD" } else { "the password of a new broker" };
     if connect.stays_on_this_machine() {

@@ -259,7 +259,10 @@ fn import(args: &ImportArgs) -> anyhow::Result<Exit> {
     };
     output::tell(tables(&sizes).trim_end())?;
     let has_secrets = sizes.iter().any(|table| table.name == "secrets" && table.rows > 0);
-    if has_secrets && !directory.join(SECRET_KEY).exists() && std::env::var_os("LOTMQ_SECRET_KEY").is_none() {
+    if has_secrets
+        && !directory.join(SECRET_KEY).exists()
+        && std::env::var_os("LOTMQ_SECRET_KEY").is_none_or(|key| key.is_empty())
+    {
         output::note(&format!(
             "warning: SECRETS_LOCKED: secrets are encrypted with the key of the broker that they come from; copy its {SECRET_KEY} into {} before the first start, \
              or set them anew (`lotmq cmd -setSecret`)",

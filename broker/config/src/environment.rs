@@ -30,9 +30,12 @@ pub fn is_of_broker(name: &str) -> bool {
     has_prefix || ROOT_PASSWORD.iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
+/// What variables say of keys; one that is empty says nothing.
 pub(crate) fn assignments(environment: &[(String, String)]) -> Vec<Assignment> {
     environment
         .iter()
+        // As those who set the environment from a file take it: a service manager cannot leave a line out.
+        .filter(|(_, value)| !value.is_empty())
         .filter_map(|(name, value)| {
             let key = key(name)?;
             Some(Assignment {

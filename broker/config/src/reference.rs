@@ -26,6 +26,7 @@ for the account whose home that is, as packages make it (`sudo -u lotmq lotmq pa
 Besides the keys there are `LOTMQ_ROOT_PASSWORD` (password of `root`, used only when the data directory is new, of at least `auth.password_chars_min` characters; the older name
 `BROKER_ROOT_PASSWORD` works too), `LOTMQ_SECRET_KEY` (key for stored secrets, instead of the file `secret.key` in the data
 directory) and `LOTMQ_LOG` (what to log, as in `info,lotmq_server=debug`).
+A variable that is empty (`LOTMQ_LISTENER_WS_PORT=` in an `EnvironmentFile` of systemd) is as one that is not set; an empty list stands in the file, as `[]`.
 
 The time zone of timers (`EVERY DAY AT \"06:00\"`) is that of the variable `TZ`, as in `TZ=Europe/Berlin`, else that of `/etc/localtime`, else UTC. `lotmq config show`, `lotmq status`
 and the log of the start name it; a `TZ` that the machine does not know is UTC, with a warning. It is read at the start. Container images seldom have `/etc/localtime`, and the zones by name come with

@@ -149,6 +149,23 @@ fn environment_has_short_names_and_warns_of_typos() {
 }
 
 #[test]
+fn an_empty_variable_is_none() {
+    let port = |variables: &[(&str, &str)]| {
+        let sources = Sources {
+            file: file("[listener.mqtt]\nport = 2"),
+            environment: environment(variables),
+            ..Sources::default()
+        };
+        let config = Config::load(sources).unwrap();
+        (config.listener.mqtt.port, config.origin("listener.mqtt.port").to_string())
+    };
+    let of_file = port(&[]);
+    for empty in ["LOTMQ_LISTENER_MQTT_PORT", "LOTMQ_ANONYMOUS", "LOTMQ_LISTENER_MQTTS_CERT"] {
+        assert_eq!(port(&[(empty, "")]), of_file, "{empty}");
+    }
+}
+
+#[test]
 fn anonymous_login_is_for_loopback_until_it_is_set() {
     let login =
         |text| Config::load(Sources { file: file(text), ..Sources::default() }).unwrap().anonymous_login();

@@ -68,13 +68,15 @@ impl SecretCipher {
     /// Finds or makes the key.
     pub(crate) fn open(source: &KeySource, directory: &Path) -> Result<Self, SecretKeyError> {
         let key = match source {
-            KeySource::EnvironmentOrFile => match std::env::var_os(KEY_VARIABLE) {
-                Some(text) => {
-                    let text = Zeroizing::new(text.into_encoded_bytes());
-                    parse_key(&text).ok_or(SecretKeyError::EnvironmentMalformed)?
+            KeySource::EnvironmentOrFile => {
+                match std::env::var_os(KEY_VARIABLE).filter(|text| !text.is_empty()) {
+                    Some(text) => {
+                        let text = Zeroizing::new(text.into_encoded_bytes());
+                        parse_key(&text).ok_or(SecretKeyError::EnvironmentMalformed)?
+                    }
+                    None => file_key(&directory.join(KEY_FILE))?,
                 }
-                None => file_key(&directory.join(KEY_FILE))?,
-            },
+            }
             KeySource::File => file_key(&directory.join(KEY_FILE))?,
             KeySource::Key(key) => Zeroizing::new(*key),
         };
