@@ -101,6 +101,12 @@ fn routes_that_are_not_well_stand_in_the_first_line_and_what_is_over_is_marked()
     let shown = status(&broker.port(), &[]);
     let text = shown.output();
     assert!(text.contains(" is healthy, with 1 Red of 2 routes, up "), "{text}");
+    assert_eq!(shown.status.code(), Some(0), "{text}");
+    let checked = status(&broker.port(), &["--check"]);
+    assert_eq!(checked.status.code(), Some(1), "{checked:?}");
+    let lines: Vec<&str> = checked.stdout.lines().collect();
+    assert!(lines[0].contains(" is healthy, with 1 Red of 2 routes, up ") && lines.len() == 2, "{lines:?}");
+    assert!(lines[1].starts_with("  route Unwell is Red: it was asked to fail"), "{lines:?}");
     let line = |beginning: &str| text.lines().find(|line| line.contains(beginning)).unwrap();
     let head: Vec<&str> = line("NAME    TYPE      CONNECTION").split_whitespace().collect();
     let rest = ["LATENCY", "RECEIVED", "/S", "LAST", "FAILED", "WAITING", "OLDEST", "DEAD", "DROPPED"];

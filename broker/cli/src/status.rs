@@ -24,13 +24,18 @@ use crate::foreign::NotLotmq;
 /// programs and routes that are not connected change nothing about that; routes that are not Green stand beside it in the first line. The error of a route that
 /// works again is marked `over` and stands behind the others.
 ///
-/// Exit codes: 0 healthy, 1 not healthy or not reachable, 2 wrong usage.
+/// For monitoring there is --check: one line, and exit code 1 where a route is Red, too. As in: lotmq status --check || alarm.
+///
+/// Exit codes: 0 healthy, 1 not healthy or not reachable, with --check also where a route is Red, 2 wrong usage.
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(crate) struct StatusArgs {
     /// Print JSON: one object; of a broker that is not reachable with `state` and `reason`
     #[arg(long)]
     json: bool,
+    /// Print the first line alone, and the name and reason of each route that is Red, which makes the exit code 1, too
+    #[arg(long)]
+    check: bool,
     /// Seconds to wait for each reply
     #[arg(long, default_value_t = 15.0, value_parser = seconds)]
     timeout: f64,
@@ -58,10 +63,17 @@ pub(crate) fn status(args: &StatusArgs) -> anyhow::Result<Exit> {
     if args.json {
         output::line(&condition.to_string())?;
     } else {
-        let endpoint = args.connect.endpoint()?.to_string();
-        output::line(screen::screen(&condition, &endpoint, Paint::of_stdout()).trim_end())?;
+        let (endpoint, paint) = (args.connect.endpoint()?.to_string(), Paint::of_stdout());
+        let screen = if args.check { screen::check } else { screen::screen };
+        output::line(screen(&condition, &endpoint, paint).trim_end())?;
     }
-    Ok(if condition["state"] == "healthy" { Exit::Success } else { Exit::Failure })
+    let has_red = args.check && red_routes(&condition).next().is_some();
+    Ok(if condition["state"] == "healthy" && !has_red { Exit::Success } else { Exit::Failure })
+}
+
+/// Routes that are `Red`.
+fn red_routes(condition: &Value) -> impl Iterator<Item = &Value> {
+    list(&condition["routes"]).iter().filter(|route| route["health"] == "Red")
 }
 
 /// What the broker says of itself: the data of `-brokerStatus` with `definitions`, `pending` and `routes`. Else the exit code, after having said why.

@@ -48,6 +48,18 @@ pub(super) fn screen(condition: &Value, endpoint: &str, paint: Paint) -> String 
     screen
 }
 
+/// The line of `--check`, and what is wrong.
+pub(super) fn check(condition: &Value, endpoint: &str, paint: Paint) -> String {
+    let mut text = head(condition, endpoint, paint).trim_end().to_owned() + "\n";
+    for failure in list(&condition["failures"]) {
+        let _ = writeln!(text, "  {}", shown(failure));
+    }
+    for route in super::red_routes(condition) {
+        let _ = writeln!(text, "  route {} is Red: {}", shown(&route["name"]), shown(&route["reason"]));
+    }
+    text
+}
+
 fn head(condition: &Value, endpoint: &str, paint: Paint) -> String {
     let state = condition["state"].as_str().unwrap_or_default();
     let colour = if state == "healthy" { Colour::Green } else { Colour::Red };
