@@ -25,6 +25,7 @@ use crate::rollback::RollbackArgs;
 use crate::routes::RoutesArgs;
 use crate::run::RunArgs;
 use crate::serve::ServeArgs;
+use crate::service::ServiceArgs;
 use crate::status::StatusArgs;
 use crate::store::StoreArgs;
 use crate::subscribe::SubArgs;
@@ -80,6 +81,7 @@ pub(crate) enum Command {
     #[command(alias = "completions")]
     Completion(CompletionArgs),
     Man(ManArgs),
+    Service(ServiceArgs),
 }
 
 #[cfg(test)]

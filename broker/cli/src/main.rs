@@ -42,6 +42,7 @@ mod rollback;
 mod routes;
 mod run;
 mod serve;
+mod service;
 mod status;
 mod store;
 mod subscribe;
@@ -105,6 +106,7 @@ fn main() -> ExitCode {
         Command::Restore(args) => restore::restore(&args),
         Command::Completion(args) => completion::completion(&args, &mut Cli::command()),
         Command::Man(args) => man::man(&args, Cli::command()),
+        Command::Service(args) => service::service(&args),
     };
     match outcome {
         Ok(exit) => exit.into(),
