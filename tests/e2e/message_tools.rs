@@ -274,6 +274,33 @@ fn lines_go_on_when_the_broker_comes_back() {
 }
 
 #[test]
+fn a_line_that_is_refused_is_told_and_the_next_ones_are_sent() {
+    let broker = options().variable("LOTMQ_LIMITS_MAX_PACKET_SIZE", "100000").start();
+    let watcher = subscriber(&broker, &["-t", "lines", "-q", "1", "-C", "2"]);
+    let port = broker.port();
+    let arguments = ["pub", "-p", &port, "-q", "1", "-l", "-t"];
+    let lines = format!("one\n{}\nthree\n", "x".repeat(200_000));
+    let finished =
+        Program::start_with_input(LOTMQ, &[&arguments[..], &["lines"]].concat(), &lines).unwrap().wait();
+    assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
+    let told: Vec<&str> = finished.stderr.lines().collect();
+    assert!(told[0].starts_with("error: line 2: the message makes a packet of 2000"), "{told:?}");
+    assert_eq!(told[1..], ["error: 1 of 3 lines were refused"]);
+    assert_eq!(watcher.wait().output(), "one\nthree");
+
+    let rule = "DEFINE RULE Closed WITH PRIORITY 100 FOR Publish TO TOPIC \"closed\"\n    DENY\n";
+    broker.command_ok(&format!("-addRule {rule}"));
+    let finished =
+        Program::start_with_input(LOTMQ, &[&arguments[..], &["closed"]].concat(), "a\nb\n").unwrap().wait();
+    assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
+    for told in
+        ["line 1: the broker refused the message: ", "line 2: the broker", "2 of 2 lines were refused"]
+    {
+        assert!(finished.stderr.contains(told), "{}", finished.stderr);
+    }
+}
+
+#[test]
 fn lines_that_end_every_connection_are_given_up() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = server.local_addr().unwrap().port().to_string();

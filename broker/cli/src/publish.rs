@@ -28,9 +28,9 @@ const VAIN_CONNECTIONS_MAX: u32 = 5;
 /// As in: lotmq pub -t plant/press3/temperature -q 1 -m 81, or: lotmq pub -t orders -q 1 -f order.json -D publish content-type
 /// application/json. It speaks MQTT 5.0, and 3.1.1 with a broker that knows no other. At QoS 0, and before 5.0, a broker cannot say that
 /// it refused a message: then 0 means sent. With -l it connects again when the broker goes away, with pauses of up to 8 s between the
-/// attempts, and sends what was not acknowledged once more; not with both -q 2 and -c.
+/// attempts, and sends what was not acknowledged once more; not with both -q 2 and -c. A line that is refused is told with its number, and the next ones are sent.
 ///
-/// Exit codes: 0 published, 1 refused by the broker or the file cannot be read, 2 wrong usage, 3 no broker.
+/// Exit codes: 0 published, 1 refused by the broker, with -l one line or more, or the file cannot be read, 2 wrong usage, 3 no broker.
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(crate) struct PubArgs {
@@ -102,7 +102,7 @@ pub(crate) fn publish(args: &PubArgs) -> anyhow::Result<Exit> {
     let goodbye = properties.of(PropertyPlace::DisconnectFromClient);
     // A session that is kept would take what is sent again, with the identifiers of another connection, for what it knows by them.
     let is_kept = args.session.disable_clean_session && args.qos == QoS::ExactlyOnce;
-    let mut sender = Sender::new(connection, args.stdin_line && !is_kept);
+    let mut sender = Sender::new(connection, args.stdin_line && !is_kept, args.stdin_line);
     if args.stdin_line {
         send_lines(&mut sender, publication)?;
     } else {
@@ -177,36 +177,68 @@ impl PayloadArgs {
     }
 }
 
-/// Publishes with a few messages in flight, and remembers the first refusal.
+/// Message that is not acknowledged.
+struct Waiting {
+    /// `None` where it could not be sent again yet.
+    id: Option<PacketId>,
+    publication: Publication,
+    /// Its place among those that were to be sent, from 1.
+    number: u64,
+}
+
+/// Publishes with a few messages in flight, and remembers refusals.
 struct Sender<'a> {
     connection: LastingConnection<'a>,
     /// Whether it connects again when the connection is lost.
     comes_back: bool,
+    /// Whether each message is a line, whose refusal is told with its number and ends nothing.
+    has_lines: bool,
+    /// Messages that were to be sent.
+    count: u64,
     /// Connections that were lost since something was acknowledged.
     vain: u32,
-    /// Messages that are not acknowledged, in their order; `None` where one could not be sent again yet.
-    waiting: VecDeque<(Option<PacketId>, Publication)>,
+    /// Messages that are not acknowledged, in their order.
+    waiting: VecDeque<Waiting>,
     acknowledged: u64,
     /// Whether there were messages that nobody acknowledges.
     has_unanswered: bool,
-    refused: Option<ReasonCode>,
+    /// Reason of the first refusal, and their number.
+    refused: Option<(ReasonCode, u64)>,
+    /// Lines that are nothing which can be sent there.
+    unsent: u64,
 }
 
 impl<'a> Sender<'a> {
-    fn new(connection: LastingConnection<'a>, comes_back: bool) -> Self {
-        let (waiting, has_unanswered) = (VecDeque::new(), false);
-        Self { connection, comes_back, vain: 0, waiting, acknowledged: 0, has_unanswered, refused: None }
+    fn new(connection: LastingConnection<'a>, comes_back: bool, has_lines: bool) -> Self {
+        Self {
+            connection,
+            comes_back,
+            has_lines,
+            count: 0,
+            vain: 0,
+            waiting: VecDeque::new(),
+            acknowledged: 0,
+            has_unanswered: false,
+            refused: None,
+            unsent: 0,
+        }
     }
 
     fn send(&mut self, publication: &Publication) -> anyhow::Result<()> {
         while self.waiting.len() >= IN_FLIGHT_MAX {
             self.wait_for_oldest()?;
         }
+        self.count += 1;
+        let number = self.count;
         loop {
             match self.connection.client.send_publish(publication) {
-                Ok(Some(id)) => self.waiting.push_back((Some(id), publication.clone())),
+                Ok(Some(id)) => {
+                    let publication = publication.clone();
+                    self.waiting.push_back(Waiting { id: Some(id), publication, number });
+                }
                 // Nobody acknowledges it, and it does not come again.
                 Ok(None) => (self.vain, self.has_unanswered) = (0, true),
+                Err(error) if self.has_lines && is_of_message(&error) => self.cannot_send(number, &error),
                 Err(error) => {
                     self.lost(error)?;
                     continue;
@@ -218,7 +250,8 @@ impl<'a> Sender<'a> {
 
     /// Waits until the broker has acknowledged the oldest message, however many connections that takes.
     fn wait_for_oldest(&mut self) -> anyhow::Result<()> {
-        while let Some((id, publication)) = self.waiting.front() {
+        while let Some(Waiting { id, publication, number }) = self.waiting.front() {
+            let number = *number;
             let told = match id {
                 Some(id) => self.connection.client.wait_published(*id),
                 None => self.connection.client.publish(publication),
@@ -228,14 +261,32 @@ impl<'a> Sender<'a> {
                     self.waiting.pop_front();
                     (self.vain, self.acknowledged) = (0, self.acknowledged + 1);
                     if reason.is_failure() {
-                        self.refused.get_or_insert(reason);
+                        self.refused(number, reason);
                     }
+                    break;
+                }
+                Err(error) if self.has_lines && is_of_message(&error) => {
+                    self.waiting.pop_front();
+                    self.cannot_send(number, &error);
                     break;
                 }
                 Err(error) => self.lost(error)?,
             }
         }
         Ok(())
+    }
+
+    fn refused(&mut self, number: u64, reason: ReasonCode) {
+        self.refused.get_or_insert((reason, 0)).1 += 1;
+        if self.has_lines {
+            output::error(&format!("line {number}: the broker refused the message: {reason}"));
+        }
+    }
+
+    /// A line that is nothing which can be sent there, such as one that is longer than the broker takes.
+    fn cannot_send(&mut self, number: u64, error: &ClientError) {
+        self.unsent += 1;
+        output::error(&format!("line {number}: {error}"));
     }
 
     /// Connects again, and sends again what was not acknowledged.
@@ -256,10 +307,10 @@ impl<'a> Sender<'a> {
             return Err(told(error));
         }
         self.connection.reopen(error, None, &Interruption::never()).map_err(told)?;
-        for (id, publication) in &mut self.waiting {
-            *id = None;
+        for waiting in &mut self.waiting {
+            waiting.id = None;
             // That this connection is lost too is told by what is done next.
-            *id = self.connection.client.send_publish(publication).unwrap_or_default();
+            waiting.id = self.connection.client.send_publish(&waiting.publication).unwrap_or_default();
         }
         Ok(())
     }
@@ -274,12 +325,19 @@ impl<'a> Sender<'a> {
         if self.has_unanswered || is_said_wrong {
             said?;
         }
+        let bad = self.unsent + self.refused.map_or(0, |(_, count)| count);
         match self.refused {
-            Some(reason) => {
+            _ if bad == 0 => return Ok(Exit::Success),
+            Some((reason, _)) if !self.has_lines => {
                 output::error(&format!("the broker refused the message: {reason}"));
-                Ok(Exit::Failure)
             }
-            None => Ok(Exit::Success),
+            Some(_) | None => output::error(&format!("{bad} of {} lines were refused", self.count)),
         }
+        Ok(Exit::Failure)
     }
+}
+
+/// Whether an error is about this message, and leaves the connection as it is.
+fn is_of_message(error: &ClientError) -> bool {
+    matches!(error, ClientError::TooLarge { .. })
 }
