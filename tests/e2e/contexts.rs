@@ -138,6 +138,30 @@ fn a_file_that_others_may_read_is_refused() {
 }
 
 #[test]
+fn every_command_reads_the_password_from_a_file() {
+    let (broker, user) = (broker(), User::new());
+    broker.command_ok("-addUser ann \"a long password\"");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "a long password\r\nand no more of it\n").unwrap();
+    let (port, path) = (broker.port(), file.path().to_str().unwrap());
+    let published = ["pub", "-p", &port, "-u", "ann", "-t", "a", "-q", "1", "-m", "b"];
+    user.ok(&[&published[..], &["--password-file", path]].concat());
+    user.ok(&[&published[..], &["--password", "a long password"]].concat());
+    let lines = ["pub", "-p", &port, "-u", "ann", "-t", "a", "-q", "1", "-l", "--password-file", "-"];
+    let (code, _, stderr) = user.run_with(None, &lines, "a long password\nthe first line\n");
+    assert_eq!(code, 0, "{stderr}");
+    for (more, code, told) in [
+        (&["--password-file", "/nowhere"][..], 1, "cannot read /nowhere: No such file"),
+        (&["--password-file", "/dev/null"], 1, "the password is empty"),
+        (&["--password-file", path, "-P", "x"], 2, "cannot be used with"),
+        (&["-P", "another one"], 3, "bad user name or password"),
+    ] {
+        let (ended, _, stderr) = user.run(&[&published[..], more].concat());
+        assert!(ended == code && stderr.contains(told), "{more:?}: {ended} {stderr}");
+    }
+}
+
+#[test]
 fn contexts_that_make_no_sense_are_refused() {
     let user = User::new();
     for (arguments, code, told) in [
@@ -152,11 +176,20 @@ fn contexts_that_make_no_sense_are_refused() {
         (&["context", "add", "a", "--url", "http://h"], 2, "--url: expected mqtt://"),
         (&["context", "add", "a", "--url", "mqtt://u:p@h"], 2, "give the user with --user"),
         (&["context", "add", "a", "--url", "mqtt://h/t"], 2, "a context has no topic"),
-        (&["context", "add", "a", "--url", "mqtt://h", "--user", "u"], 2, "give it with --password-stdin"),
+        (
+            &["context", "add", "a", "--url", "mqtt://h", "--user", "u"],
+            2,
+            "give it with --password-file FILE",
+        ),
         (
             &["context", "add", "a", "--url", "mqtt://h", "--user", "u", "--password-stdin"],
             1,
             "the password is empty",
+        ),
+        (
+            &["context", "add", "a", "--url", "mqtt://h", "--user", "u", "--password-file", "/nowhere"],
+            1,
+            "cannot read /nowhere: No such file",
         ),
     ] {
         let (ended, _, stderr) = user.run(arguments);

@@ -102,8 +102,10 @@ struct LongOptions(Vec<(String, bool)>);
 impl LongOptions {
     fn of_cmd() -> Self {
         let command = CmdArgs::augment_args(clap::Command::new("cmd"));
-        let long = command.get_arguments().filter_map(|argument| {
-            Some((argument.get_long()?.to_owned(), argument.get_action().takes_values()))
+        let long = command.get_arguments().flat_map(|argument| {
+            let names = argument.get_long_and_visible_aliases().unwrap_or_default();
+            let takes_values = argument.get_action().takes_values();
+            names.into_iter().map(move |name| (name.to_owned(), takes_values)).collect::<Vec<_>>()
         });
         Self(long.collect())
     }

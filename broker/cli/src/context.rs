@@ -2,12 +2,12 @@
 
 mod terminal;
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand};
-use lotmq_connect::{Context, Contexts, Url};
+use lotmq_connect::{Context, Contexts, Url, password_of};
 use lotmq_terminal::{Exit, Misuse, output};
 
 pub(crate) use terminal::read_hidden;
@@ -67,8 +67,11 @@ struct AddArgs {
     /// User name
     #[arg(long)]
     user: Option<String>,
-    /// Read the password from the first line of standard input
-    #[arg(long, requires = "user")]
+    /// Read the password from the first line of this file; `-` is standard input
+    #[arg(long, value_name = "FILE", requires = "user")]
+    password_file: Option<PathBuf>,
+    /// The same as --password-file -
+    #[arg(long, requires = "user", conflicts_with = "password_file")]
     password_stdin: bool,
     /// PEM file with the authorities that are trusted
     #[arg(long, value_name = "FILE")]
@@ -164,15 +167,15 @@ impl AddArgs {
 
     fn password(&self) -> anyhow::Result<Option<String>> {
         let Some(user) = &self.user else { return Ok(None) };
-        let mut password = String::new();
-        if self.password_stdin {
-            std::io::stdin().lock().read_line(&mut password).context("cannot read standard input")?;
-        } else if std::io::stdin().is_terminal() {
-            password = read_hidden(&format!("password of {user}: "))?;
-        } else {
-            let told = "there is no terminal to ask for the password; give it with --password-stdin";
+        let standard_input = self.password_stdin.then(|| PathBuf::from("-"));
+        if let Some(file) = self.password_file.as_ref().or(standard_input.as_ref()) {
+            return password_of(file).map(Some);
+        }
+        if !std::io::stdin().is_terminal() {
+            let told = "there is no terminal to ask for the password; give it with --password-file FILE, or - for standard input";
             return Err(Misuse(told.to_owned()).into());
         }
+        let password = read_hidden(&format!("password of {user}: "))?;
         let password = password.trim_end_matches(['\r', '\n']);
         if password.is_empty() {
             bail!("the password is empty");

@@ -126,7 +126,9 @@ fn may_be_sent(client: &mut Client, command: &str, timeout: Duration) -> anyhow:
 
 /// What is wrong with the command line. Of what we judge ourselves, such as the name of a context, the text says all, without the usage behind it.
 fn refused(error: &clap::Error) -> ExitCode {
-    let is_ours = error.kind() == ErrorKind::ValueValidation && error.context().next().is_none();
+    let is_unreadable = error.kind() == ErrorKind::Io;
+    let is_ours =
+        (error.kind() == ErrorKind::ValueValidation && error.context().next().is_none()) || is_unreadable;
     if !is_ours {
         let hint = hint::of(error, std::env::args().nth(1).as_deref());
         // Without a hint as always; there is nobody to tell when that fails.
@@ -137,7 +139,8 @@ fn refused(error: &clap::Error) -> ExitCode {
     }
     let text = error.to_string();
     output::note(text.split("\n\nUsage:").next().unwrap_or(&text).trim_end());
-    Exit::Usage.into()
+    // What the command line names is not there, or nothing that is of use.
+    if is_unreadable { Exit::Failure.into() } else { Exit::Usage.into() }
 }
 
 /// The error in one line; where nothing listens, or no MQTT, with the way out.

@@ -1,10 +1,11 @@
 //! `lotmq passwd`: a new password for a user of a broker that is stopped.
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
+use lotmq_connect::password_of;
 use lotmq_server::change_password;
 use lotmq_terminal::{Exit, Misuse, output};
 use zeroize::Zeroizing;
@@ -41,18 +42,8 @@ pub(crate) fn passwd(args: &PasswdArgs) -> anyhow::Result<Exit> {
 
 impl PasswdArgs {
     fn password(&self) -> anyhow::Result<Zeroizing<String>> {
-        let first_line = |text: &str| Zeroizing::new(text.lines().next().unwrap_or_default().to_owned());
         let password = match &self.password_file {
-            Some(path) if path.as_os_str() == "-" => {
-                let mut line = Zeroizing::new(String::new());
-                std::io::stdin().lock().read_line(&mut line).context("cannot read standard input")?;
-                first_line(&line)
-            }
-            Some(path) => {
-                let text = std::fs::read_to_string(path);
-                let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-                first_line(&Zeroizing::new(text))
-            }
+            Some(file) => Zeroizing::new(password_of(file)?),
             None if std::io::stdin().is_terminal() => self.asked()?,
             None => {
                 let told = "there is no terminal to ask for the password; give it with --password-file FILE, or - for standard input";

@@ -7,7 +7,8 @@ mod follow;
 mod properties;
 mod url;
 
-use std::path::PathBuf;
+use std::io::{BufRead as _, Read as _};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -62,8 +63,13 @@ impl Args for ConnectArgs {
 /// Here and not where a command connects, so that no command can forget the context.
 impl FromArgMatches for ConnectArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut login = LoginArgs::from_arg_matches(matches)?;
+        if let Some(file) = login.password_file.take() {
+            let password = password_of(&file);
+            login.password = Some(password.map_err(|error| clap::Error::raw(ErrorKind::Io, chain(&error)))?);
+        }
         let by_hand = Self {
-            login: LoginArgs::from_arg_matches(matches)?,
+            login,
             transport: TransportArgs::from_arg_matches(matches)?,
             patience: None,
             used_context: None,
@@ -98,9 +104,12 @@ pub struct LoginArgs {
     /// User name
     #[arg(short = 'u', long)]
     pub username: Option<String>,
-    /// Password
-    #[arg(short = 'P', long = "pw")]
+    /// Password; whoever lists the processes of this machine sees it there
+    #[arg(short = 'P', long = "pw", visible_alias = "password")]
     pub password: Option<String>,
+    /// Read the password from the first line of this file; `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "password")]
+    pub password_file: Option<PathBuf>,
     /// Client identifier [default: lotmq- and random characters]
     #[arg(short = 'i', long)]
     pub id: Option<String>,
@@ -161,6 +170,31 @@ pub struct ZstdArgs {
     /// Milliseconds for which what is sent is collected; with --zstd also by the broker
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1000))]
     pub flush_ms: u16,
+}
+
+/// Most bytes of a password, as of a field in CONNECT, and of the end of its line.
+const PASSWORD_BYTES_MAX: u64 = 65_535 + 2;
+
+/// The password in the first line of a file, or of standard input for `-`.
+///
+/// # Errors
+/// When it cannot be read, or is empty.
+pub fn password_of(file: &Path) -> anyhow::Result<String> {
+    let mut line = String::new();
+    if file.as_os_str() == "-" {
+        let input = std::io::stdin().lock();
+        let read = input.take(PASSWORD_BYTES_MAX).read_line(&mut line);
+        read.context("cannot read the password from standard input")?;
+    } else {
+        let cannot_read = || format!("cannot read {}", file.display());
+        let file = std::fs::File::open(file).with_context(cannot_read)?;
+        std::io::BufReader::new(file.take(PASSWORD_BYTES_MAX))
+            .read_line(&mut line)
+            .with_context(cannot_read)?;
+    }
+    line.truncate(line.trim_end_matches(['\r', '\n']).len());
+    anyhow::ensure!(!line.is_empty(), "the password is empty");
+    Ok(line)
 }
 
 impl TransportArgs {
