@@ -8,6 +8,7 @@ mod answer;
 mod asking;
 mod away;
 mod deliveries;
+mod failing;
 mod means;
 mod own_ports;
 mod paths;
@@ -30,7 +31,6 @@ use tracing::{error, info, warn};
 use super::asset_configuration::laid_under;
 use super::configuration::{about, without_delay};
 use super::delivery::contradiction;
-use super::giving_up::give_up;
 use super::schema;
 use super::template::OfRoute;
 use super::turn_work::TurnWork;
@@ -41,14 +41,14 @@ use crate::guests::policies::Restart;
 use crate::guests::route_modules::ModuleFigures;
 use crate::guests::route_types;
 use crate::guests::routes::batch::PostBatch;
-use crate::guests::routes::mailbox::{Addressee, Post, Retries};
+use crate::guests::routes::mailbox::{Addressee, Post};
 use crate::guests::routes::pause::Pause;
 use crate::guests::routes::runner::RouteRunner;
 use crate::guests::routes::seat::{RouteSeat, Work};
 use crate::guests::routes::version::{RouteCode, Version};
 use crate::guests::services::TenantServices;
 use crate::guests::{outgoing, records};
-use crate::limits::{ROUTE_DELIVERY_BOUNDS, ROUTE_PANICS_MAX, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
+use crate::limits::{ROUTE_DELIVERY_BOUNDS, ROUTE_PANICS_MAX};
 use crate::process::this_turn;
 use away::Away;
 use lotmq_core::tenant::Tenant;
@@ -654,115 +654,6 @@ impl Serving<'_> {
     /// Values that placeholders of the route name.
     fn names(&self) -> OfRoute<'_> {
         OfRoute(&self.services, self.run())
-    }
-
-    /// Tries the same again after a pause, unless that has been done for long enough.
-    async fn retry(&mut self, mut batch: PostBatch, reason: &str) {
-        if self.driver.is_at_once() {
-            return self.would_wait(batch, reason);
-        }
-        if self.instance.says_away() {
-            return away::keeps(self, batch, reason);
-        }
-        let Some(post) = batch.first() else { return };
-        let first_time = Retries { count: 1, since: Instant::now() };
-        let retries = post.retries.map_or(first_time, |before| Retries { count: before.count + 1, ..before });
-        if retries.count >= ROUTE_RETRIES_MIN && retries.since.elapsed() >= ROUTE_RETRY_TIME_MIN {
-            self.reject(post, reason);
-            batch.done();
-        } else {
-            let (now, reason) = (self.driver.now(), self.driver.masked(reason));
-            self.driver.route.update(|standing| standing.event_failed(&post.to, 0, &reason, now));
-            batch.note_retries(retries);
-        }
-        self.comes_again(&batch);
-        let rests = match self.may_rest(&batch) {
-            true => batch.put_back_resting(Pause::retrying),
-            false => {
-                drop(batch);
-                false
-            }
-        };
-        if !rests {
-            self.pause().await;
-        }
-    }
-
-    /// Whether what a batch is for may rest while others of the route pass. A batch for several is to be taken apart first: nobody knows whose fault it was. Tags
-    /// do not rest, as the order of what is written to a machine matters.
-    fn may_rest(&self, batch: &PostBatch) -> bool {
-        if batch.iter().any(|post| post.to.is_tag()) {
-            return false;
-        }
-        let Some(to) = batch.for_one() else {
-            batch.part();
-            return false;
-        };
-        self.driver.route.is_one_of_several(to)
-    }
-
-    /// Lets what a batch is for rest, because the instance has lost the far side with it.
-    fn rests(&mut self, batch: PostBatch) {
-        let rests = batch.put_back_resting(|| Pause::reconnecting().at_most(self.version.longest_pause()));
-        self.handed.iter_mut().for_each(|handed| handed.rests = rests);
-    }
-
-    async fn pause(&mut self) {
-        self.driver.pause(self.number, &mut self.pause).await;
-    }
-
-    /// Handles a batch that did not pass: a single message is rejected; several are tried again by halves, until it is known which did not pass.
-    fn refused(&self, mut batch: PostBatch, reason: &str) {
-        match batch.first() {
-            Some(post) if batch.len() == 1 => {
-                self.reject(post, reason);
-                batch.done();
-            }
-            _ => {
-                self.comes_again(&batch);
-                batch.put_back_halved();
-            }
-        }
-    }
-
-    /// Tells of messages which would wait here if anything did, and would come again.
-    fn would_wait(&self, mut batch: PostBatch, reason: &str) {
-        let reason = self.driver.masked(reason);
-        while let Some(post) = batch.first() {
-            let message = format!("{}: {reason}", post.to.described());
-            let (topic, payload) = (&*post.message.topic, &*post.message.payload);
-            let error =
-                RunError { code: "ROUTE_WAITS", message: &message, topic, payload, ..RunError::default() };
-            self.driver.record(&self.version, &error, post.hops);
-            batch.done();
-        }
-    }
-
-    /// Notes that the instance has lost the far side, or got no answer, when it had these messages, which are to come again.
-    fn has_lost(&mut self, batch: &PostBatch, reason: &str) {
-        self.comes_again(batch);
-        self.handed = Handed::first_of(batch);
-        let (now, reason) = (self.driver.now(), self.driver.masked(reason));
-        self.driver.route.update(|standing| {
-            standing.is_doubtful(now);
-            let mut last = None;
-            for post in batch.iter().filter(|post| last.replace(&post.to) != Some(&post.to)) {
-                standing.event_waits(&post.to, &reason, now);
-            }
-        });
-    }
-
-    /// Counts messages that did not pass and are to come again.
-    fn comes_again(&self, batch: &PostBatch) {
-        let count = batch.len() as u64;
-        self.driver.route.note(|deliveries| deliveries.retried += count);
-    }
-
-    /// Rejects a message that can never pass.
-    fn reject(&self, post: &Post, reason: &str) {
-        let Driver { hosting, tenant, route, .. } = self.driver;
-        let reason = self.driver.masked(reason);
-        give_up((hosting, tenant, route), (&self.version, &self.services), (post, &reason), &self.work);
     }
 }
 
