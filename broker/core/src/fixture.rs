@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lotmq_auth::{Directory, DirectoryOptions, Identity, PasswordCost, Peer, Rulebook};
 use lotmq_codec::{ProtocolVersion, QoS, RetainHandling};
 use lotmq_definitions::Caching;
-use lotmq_session::{Session, SessionExpiry, SessionOptions, WillState};
+use lotmq_session::{Session, SessionExpiry, SessionOptions, Time, WillState};
 use lotmq_store::TenantId;
 
 use crate::message::Message;
@@ -14,7 +14,7 @@ use crate::tenant::Tenant;
 use crate::tenant::client::{Client, ClientState, LeftAt};
 use crate::tenant::replay::Replays;
 use crate::tenant::subscription::{Options, Subscriptions};
-use crate::tenant::triggers::{TenantHooks, Triggers};
+use crate::tenant::triggers::{Listeners, TenantHooks, Triggers};
 
 /// Options of a plain subscription.
 pub(crate) const PLAIN: Options = Options {
@@ -27,9 +27,25 @@ pub(crate) const PLAIN: Options = Options {
     membership: None,
 };
 
-struct NoGuests;
+/// Hooks of a tenant in which nothing starts, and so many definitions hear of each topic.
+struct HeardBy(usize);
 
-impl TenantHooks for NoGuests {
+/// Those definitions.
+struct Hearing(usize);
+
+impl Listeners for Hearing {
+    fn count(&self) -> usize {
+        self.0
+    }
+
+    fn heard(&self, _: Time) {}
+}
+
+impl TenantHooks for HeardBy {
+    fn listeners(&self, _: &Tenant, _: &str) -> (Option<Box<dyn Listeners>>, bool) {
+        ((self.0 > 0).then(|| Box::new(Hearing(self.0)) as Box<dyn Listeners>), true)
+    }
+
     fn triggers(&self, _: &Tenant, _: &str) -> (Option<Box<dyn Triggers>>, bool) {
         (None, true)
     }
@@ -43,19 +59,24 @@ impl TenantHooks for NoGuests {
 
 /// Tenant without definitions, where rules decide about each message; there are none yet.
 pub(crate) fn tenant() -> Arc<Tenant> {
-    tenant_by(|permissions| permissions)
+    tenant_by(|permissions| permissions, HeardBy(0))
+}
+
+/// Tenant where so many definitions hear of each topic, and all subscribers get all messages.
+pub(crate) fn tenant_heard_by(definitions: usize) -> Arc<Tenant> {
+    tenant_by(Rulebook::without_delivery, HeardBy(definitions))
 }
 
 /// Tenant without definitions, where all subscribers get all messages.
 pub(crate) fn open_tenant() -> Arc<Tenant> {
-    tenant_by(Rulebook::without_delivery)
+    tenant_heard_by(0)
 }
 
-fn tenant_by(decide: impl FnOnce(Rulebook) -> Rulebook) -> Arc<Tenant> {
+fn tenant_by(decide: impl FnOnce(Rulebook) -> Rulebook, hooks: HeardBy) -> Arc<Tenant> {
     let options = DirectoryOptions { cost: PasswordCost::TEST, ..DirectoryOptions::default() };
     let users = Arc::new(Directory::new(options).unwrap());
     let permissions = Arc::new(decide(Rulebook::new(Arc::clone(&users))));
-    Arc::new(Tenant::new((TenantId::DEFAULT, 0), "default", users, permissions, Box::new(NoGuests)))
+    Arc::new(Tenant::new((TenantId::DEFAULT, 0), "default", users, permissions, Box::new(hooks)))
 }
 
 pub(crate) fn identity(client_id: &str) -> Arc<Identity> {

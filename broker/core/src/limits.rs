@@ -167,6 +167,9 @@ pub(crate) const STEPS_PER_LOOK: usize = 512;
 /// Steps that count for a topic whose receivers had to be found. It may match the filters of many.
 pub(crate) const STEPS_PER_ROUTE: usize = 64;
 
+/// Steps that count for each definition that is found with it: what it keeps of a topic is made when that is first heard, which takes some 10 µs.
+pub(crate) const STEPS_PER_DEFINITION: usize = 128;
+
 /// Steps that count for rules which had to be asked. An answer may take milliseconds.
 pub(crate) const STEPS_PER_DECISION: usize = 128;
 

@@ -68,7 +68,7 @@ use crate::durable::changes::{Seat, Stamp, Standing};
 use crate::durable::commit_watcher::CommitWatcher;
 use crate::durable::store_failure::StoreFailure;
 use crate::figures::{OwnFigures, ThreadFigures};
-use crate::limits::{STEPS_PER_LOOK, STEPS_PER_ROUTE, STORE_FULL_PAUSE, TURN_ENCODED_BYTES_MAX};
+use crate::limits::{STEPS_PER_LOOK, STORE_FULL_PAUSE, TURN_ENCODED_BYTES_MAX};
 use crate::reason::violation::Violation;
 use crate::routing::route::RouteCache;
 use crate::shares::Share;
@@ -259,7 +259,7 @@ impl Turn {
         if self.time_shares.is_full() || self.has_many_guests() || is_taken(Rare::PacketsWait) {
             return true;
         }
-        let steps = self.work.steps + self.routes.take_made() * STEPS_PER_ROUTE;
+        let steps = self.work.steps + self.routes.take_steps();
         if steps < STEPS_PER_LOOK {
             self.work.steps = steps;
             return false;

@@ -3,7 +3,7 @@
 //! On the path of a message: the server asks the [`Registry`] once per new topic which definitions
 //! [match](Registry::matches) and whether the topic is [cached](Registry::caching), and keeps both until the
 //! [generation](Registry::generation) changes. Per message it asks [`Definition::fires`] and writes [`LastValues`].
-//! Timers come out of [`Registry::due`] and [`Registry::due_silences`], hooks out of [`Registry::hooks`].
+//! Timers come out of [`Registry::due`] and [`SilenceWatch::due`], hooks out of [`Registry::hooks`].
 //!
 //! One [`Registry`] per tenant, behind the caller's lock; [`Definition`] and [`LastValues`] are shared and need none.
 //! Invariants: no I/O, no clock, no threads: time comes in as [`Now`], the time zone with the options. Not here:

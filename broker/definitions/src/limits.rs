@@ -36,8 +36,8 @@ pub(crate) const WINDOW_PANE_BYTES: u64 = 56;
 /// with an error. About 150 bytes and the topic each.
 pub const SILENCE_TOPICS_MAX: usize = 10_000;
 
-/// Most topics of one Action whose silence is told at once; the others follow at the next look at the timers, 50 ms later at most.
-pub(crate) const SILENCES_AT_ONCE: usize = 1_000;
+/// Topics that were heard before their silence had lasted long enough, to put the deadline of which off takes as long as to tell one silence.
+pub(crate) const HEARD_PER_SILENCE: usize = 16;
 
 /// Most topics that an Action with `ON WINDOW` has windows of; what comes on others is refused with an error. A topic without a message in its window is forgotten.
 pub const WINDOW_TOPICS_MAX: usize = 1_000;

@@ -17,7 +17,7 @@ use crate::fact_index::FactIndex;
 use crate::hooks::Hooks;
 use crate::last_values::{CacheLimits, LastValues};
 use crate::limits::{
-    CHANGE_TOPICS_MAX, DEFINITIONS_MAX, SILENCE_TOPICS_MAX, SILENCES_AT_ONCE, WATCHED_BYTES_MAX, WATCHED_PART,
+    CHANGE_TOPICS_MAX, DEFINITIONS_MAX, SILENCE_TOPICS_MAX, WATCHED_BYTES_MAX, WATCHED_PART,
 };
 use crate::now::Now;
 use crate::schedule::Schedule;
@@ -376,13 +376,6 @@ impl Registry {
         self.windows.all()
     }
 
-    /// Appends the topics that have been silent for so long, with the watches that say so.
-    pub fn due_silences(&self, now: Now, found: &mut Vec<(Arc<SilenceWatch>, Arc<str>)>) {
-        for watch in self.silences.all() {
-            watch.due(now.elapsed, SILENCES_AT_ONCE, |topic| found.push((Arc::clone(watch), topic)));
-        }
-    }
-
     /// What an accepted message on this topic does to the last values.
     pub fn caching(&self, topic: &str) -> Caching {
         if self.cache == CacheMode::All || self.reads.covers(topic) {
@@ -404,7 +397,7 @@ impl Registry {
         &self.values
     }
 
-    /// How long until [`Registry::due`], [`Registry::due_silences`] or [`WindowWatch::close_due`] must be called; `None` while no timer is armed.
+    /// How long until [`Registry::due`], [`SilenceWatch::due`] or [`WindowWatch::close_due`] must be called; `None` while no timer is armed.
     pub fn next_timeout(&self, now: Now) -> Option<Duration> {
         let of_silences = self.silences.next_timeout(now.elapsed);
         let of_windows = self.windows.next_timeout(now.elapsed);

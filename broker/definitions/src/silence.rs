@@ -22,7 +22,8 @@ use parking_lot::Mutex;
 use crate::definition::{Definition, DefinitionId};
 use crate::last_values::{LastValues, ValueKeeper};
 use crate::limits::{
-    INTERVAL_MIN, SILENCE_TOPIC_BYTES, WATCHED_TOPIC_BYTES_MAX, WINDOW_SAVE_BYTES, WINDOW_SAVE_PERIOD,
+    HEARD_PER_SILENCE, INTERVAL_MIN, SILENCE_TOPIC_BYTES, WATCHED_TOPIC_BYTES_MAX, WINDOW_SAVE_BYTES,
+    WINDOW_SAVE_PERIOD,
 };
 use crate::watch_rows::{SILENCE, WatchRows};
 use crate::watched_room::WatchedRoom;
@@ -279,14 +280,15 @@ impl SilenceWatch {
         SilenceTrouble { refused: take(&self.refused), unkept: take(&self.unkept) }
     }
 
-    /// Keeps which topics were heard, and forgets those that are silent: a part of what has changed, at most once in [`WINDOW_SAVE_PERIOD`].
-    pub fn save_some(&self, now: Duration) {
+    /// Keeps which topics were heard, and forgets those that are silent: a part of what has changed, at most once in [`WINDOW_SAVE_PERIOD`]. Returns how many rows that were.
+    pub fn save_some(&self, now: Duration) -> usize {
         let mut table = self.table.lock();
         let now_ms = milliseconds(now);
-        if now_ms.saturating_sub(table.saved_ms) >= milliseconds(WINDOW_SAVE_PERIOD) {
-            table.saved_ms = now_ms;
-            self.save(&mut table, WINDOW_SAVE_BYTES);
+        if now_ms.saturating_sub(table.saved_ms) < milliseconds(WINDOW_SAVE_PERIOD) {
+            return 0;
         }
+        table.saved_ms = now_ms;
+        self.save(&mut table, WINDOW_SAVE_BYTES)
     }
 
     /// Keeps all of it.
@@ -294,24 +296,26 @@ impl SilenceWatch {
         self.save(&mut self.table.lock(), usize::MAX);
     }
 
-    fn save(&self, table: &mut Table, bytes_max: usize) {
+    fn save(&self, table: &mut Table, bytes_max: usize) -> usize {
         let values = (&*self.values, ValueKeeper::of(&self.definition));
-        let mut bytes = 0;
+        let (mut bytes, mut rows) = (0, 0);
         // What is over first: it makes room.
         while bytes < bytes_max
             && let Some(topic) = table.gone.pop_first()
         {
             self.rows.forget(&self.values, &topic);
-            bytes += topic.len();
+            (bytes, rows) = (bytes + topic.len(), rows + 1);
         }
         while bytes < bytes_max
             && let Some(topic) = table.fresh.pop_first()
         {
+            rows += 1;
             match self.rows.keep(values, &topic, []) {
                 Some(kept) => bytes += kept + topic.len(),
                 None => drop(self.unkept.fetch_add(1, Ordering::Relaxed)),
             }
         }
+        rows
     }
 
     /// How many topics it may hear of.
@@ -325,16 +329,16 @@ impl SilenceWatch {
         (first != NEVER).then(|| Duration::from_millis(first).saturating_sub(now))
     }
 
-    /// Tells topics that have been silent for so long, at most `count_max`, those that have been so longest first. None of them is told
-    /// again before it has been heard again.
-    pub(crate) fn due(&self, now: Duration, count_max: usize, mut silent: impl FnMut(Arc<str>)) {
+    /// Tells topics that have been silent for so long, at most `most`, those that have been so longest first. None of them is told
+    /// again before it has been heard again. Those that were heard meanwhile take their part of `most`, too. Returns how much of that it was.
+    pub fn due(&self, now: Duration, most: usize, mut silent: impl FnMut(Arc<str>)) -> usize {
         let now_ms = milliseconds(now);
         if self.first_deadline_ms.load(Ordering::Acquire) > now_ms {
-            return;
+            return 0;
         }
         let mut table = self.table.lock();
-        let mut count = 0;
-        while count < count_max
+        let (mut count, mut heard_again) = (0, 0);
+        while count + heard_again / HEARD_PER_SILENCE < most
             && let Some(first) = table.deadlines.first_entry().filter(|first| first.key().0 <= now_ms)
         {
             let heard = first.remove();
@@ -349,10 +353,14 @@ impl SilenceWatch {
                     silent(Arc::clone(&heard.topic));
                     count += 1;
                 }
-                Err(at) => self.wait(&mut table, at, heard),
+                Err(at) => {
+                    heard_again += 1;
+                    self.wait(&mut table, at, heard);
+                }
             }
         }
         self.note_first(&table);
+        count + heard_again / HEARD_PER_SILENCE
     }
 
     /// The entry of a topic that is heard now; `None` when there are too many, or it is too long.

@@ -354,16 +354,17 @@ impl WindowWatch {
         (next != NEVER).then(|| Duration::from_millis(next).saturating_sub(now))
     }
 
-    /// Closes the windows of time whose end has come.
-    pub fn close_due(&self, now: Now) {
+    /// Closes the windows of time whose end has come. Returns how many there were.
+    pub fn close_due(&self, now: Now) -> usize {
         let now_ms = milliseconds(now.elapsed);
         let mut table = self.table.lock();
         let table = &mut *table;
         table.seen = now;
-        let WindowExtent::Time { every_ms, .. } = self.extent else { return };
+        let WindowExtent::Time { every_ms, .. } = self.extent else { return 0 };
         if table.end_ms > now_ms {
-            return;
+            return 0;
         }
+        let count = table.topics.len();
         let (steps, pane) = (self.extent.steps(), table.pane);
         let ended_ms = table.ended_ms(now);
         let start_ms =
@@ -399,6 +400,7 @@ impl WindowWatch {
         (table.end_ms, table.end_wall_ms) = on_both_clocks(now, open.end_ms);
         table.is_clockwork_changed = true;
         self.note_next(table);
+        count
     }
 
     /// Takes the window that has waited for longest to be told.
@@ -430,16 +432,16 @@ impl WindowWatch {
         }
     }
 
-    /// Keeps a part of what has changed, at most once in [`WINDOW_SAVE_PERIOD`].
-    pub fn save_some(&self, now: Now) {
+    /// Keeps a part of what has changed, at most once in [`WINDOW_SAVE_PERIOD`]. Returns how many rows that were.
+    pub fn save_some(&self, now: Now) -> usize {
         let now_ms = milliseconds(now.elapsed);
         let mut table = self.table.lock();
         table.seen = now;
         if now_ms.saturating_sub(table.saved_ms) < milliseconds(WINDOW_SAVE_PERIOD) {
-            return;
+            return 0;
         }
         table.saved_ms = now_ms;
-        self.save(&mut table, WINDOW_SAVE_BYTES);
+        self.save(&mut table, WINDOW_SAVE_BYTES)
     }
 
     /// Keeps all that has changed.
@@ -447,7 +449,7 @@ impl WindowWatch {
         self.save(&mut self.table.lock(), usize::MAX);
     }
 
-    fn save(&self, table: &mut WindowTable, bytes_max: usize) {
+    fn save(&self, table: &mut WindowTable, bytes_max: usize) -> usize {
         let values = (&*self.values, ValueKeeper::of(&self.definition));
         let is_changed = table.is_clockwork_changed || !table.changed.is_empty();
         if is_changed && table.end_ms != NEVER {
@@ -462,10 +464,11 @@ impl WindowWatch {
             };
             table.unkept += u64::from(!self.rows.keep_clockwork(values, &clockwork));
         }
-        let mut bytes = 0;
+        let (mut bytes, mut rows) = (0, 0);
         while bytes < bytes_max
             && let Some((_, topic)) = table.changed.pop_first()
         {
+            rows += 1;
             let Some(window) = table.topics.get_mut(&topic) else { continue };
             window.change = None;
             match self.rows.keep(values, &topic, &window.panes) {
@@ -473,6 +476,7 @@ impl WindowWatch {
                 None => table.unkept += 1,
             }
         }
+        rows
     }
 
     /// Goes on where the rows among the kept values say.

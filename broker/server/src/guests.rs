@@ -62,6 +62,7 @@ mod silences;
 mod sink;
 pub(crate) mod skipping;
 mod states;
+pub(crate) mod told_in_turn;
 pub(crate) mod unheard;
 pub(crate) mod variables;
 pub(crate) mod views;

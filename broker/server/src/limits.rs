@@ -703,3 +703,10 @@ pub(crate) const FILES_RESERVE_PART: u64 = 8;
 
 /// Most bytes that files of routes have to leave free there beyond `disk_reserve_bytes`: what is stored for others goes on when they find no room.
 pub(crate) const FILES_RESERVE_BYTES_MAX: u64 = 1 << 30;
+
+/// Silences, and windows, that the definitions of a tenant are told in one round of the timers: each asks the rules and copies a value, some 20 µs, and all else that is due by the
+/// clock waits meanwhile.
+pub(crate) const TOLD_PER_ROUND: usize = 256;
+
+/// Rows of what watches remember that are kept, and windows that are closed, in the time that telling one silence takes.
+pub(crate) const ROWS_PER_TOLD: usize = 4;

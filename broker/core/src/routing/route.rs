@@ -26,6 +26,7 @@ use crate::arena::text;
 use crate::hashing::Hashing;
 use crate::limits::{
     RECEIVERS_ASKED_AT_ONCE, ROUTE_CACHE_RECEIVERS, ROUTE_CACHE_TOPIC_BYTES, ROUTE_CACHE_TOPICS,
+    STEPS_PER_DEFINITION, STEPS_PER_ROUTE,
 };
 use crate::tenant::Tenant;
 use crate::tenant::subscriber::{SharedGroup, Target};
@@ -63,8 +64,8 @@ pub struct Route {
 pub struct RouteCache {
     tenants: Vec<TenantRoutes>,
     hasher: Hashing,
-    /// Cache misses since the last question.
-    made: usize,
+    /// Steps that cache misses took since the last question.
+    steps: usize,
 }
 
 #[derive(Default)]
@@ -88,7 +89,7 @@ const SPARE_TARGETS_MAX: usize = 256;
 impl RouteCache {
     /// Empty cache.
     pub fn new(hasher: Hashing) -> Self {
-        Self { tenants: Vec::new(), hasher, made: 0 }
+        Self { tenants: Vec::new(), hasher, steps: 0 }
     }
 
     /// Takes the route of `topic`, a decoded text. The caller hands it back with [`RouteCache::put_back`], which spares the hot path a counter update.
@@ -124,7 +125,7 @@ impl RouteCache {
             }
             known.recycle(last);
         }
-        known.find(tenant, (text(topic), bytes), &self.hasher, &mut self.made)
+        known.find(tenant, (text(topic), bytes), &self.hasher, &mut self.steps)
     }
 
     /// Caches a route that was asked about over several turns, where that is of use.
@@ -135,9 +136,9 @@ impl RouteCache {
         }
     }
 
-    /// Cache misses since the last call.
-    pub(crate) fn take_made(&mut self) -> usize {
-        std::mem::take(&mut self.made)
+    /// Steps that cache misses took since the last call.
+    pub(crate) fn take_steps(&mut self) -> usize {
+        std::mem::take(&mut self.steps)
     }
 
     /// Puts a route back as the latest of its tenant, unless it is good for one message only, or others have subscribed since it was made: a message may hold it for
@@ -232,11 +233,16 @@ impl Route {
         self.targets.len() + self.askers.len() + self.groups.len()
     }
 
-    /// Number of all that it keeps for its topic: its receivers, the definitions that start, and those that listen.
+    /// Number of all that it keeps for its topic: its receivers, and definitions.
     fn kept(&self) -> usize {
+        self.receivers() + self.definitions()
+    }
+
+    /// Number of definitions that start with its topic, or listen.
+    fn definitions(&self) -> usize {
         let starting = self.triggers.as_ref().map_or(0, |triggers| triggers.count());
         let listening = self.listeners.as_ref().map_or(0, |listeners| listeners.count());
-        self.receivers() + starting + listening
+        starting + listening
     }
 
     /// Removes receivers whom rules deny messages of the topic.
@@ -340,18 +346,18 @@ impl TenantRoutes {
         tenant: &Arc<Tenant>,
         (topic, bytes): (&str, Option<usize>),
         hasher: &Hashing,
-        made: &mut usize,
+        steps: &mut usize,
     ) -> Result<Arc<Route>, Box<Asking>> {
         let hash = hasher.hash_one(topic);
         if let Some(route) = self.routes.find(hash, |route| *route.topic == *topic) {
             return Ok(Arc::clone(route));
         }
-        *made += 1;
         let comes_again = self.comes_again(hash);
         let spare = if comes_again { None } else { self.spare.take() };
         let mut route = spare.unwrap_or_else(|| Arc::new(Route::empty()));
         let own = Arc::get_mut(&mut route).expect("a spare route has one owner");
         tenant.lay_out(own, topic, &mut self.found);
+        *steps += STEPS_PER_ROUTE + own.definitions() * STEPS_PER_DEFINITION;
         self.found.shrink_to(SPARE_TARGETS_MAX);
         let members = if bytes.is_some() { own.groups.iter().map(|group| group.len()).sum() } else { 0 };
         if !own.is_open && own.targets.len() + members > RECEIVERS_ASKED_AT_ONCE {
@@ -463,6 +469,22 @@ mod tests {
         Route::bring_up_to(&mut route, before + 1, &tenant);
         assert_eq!(route.targets.len(), 1);
         assert!(route.generation > before && !route.is_stable);
+    }
+
+    /// Between two packets the clock is looked at where steps were taken for it.
+    #[test]
+    fn a_new_topic_counts_for_each_definition_that_hears_of_it() {
+        for definitions in [0, 3, 100] {
+            let tenant = fixture::tenant_heard_by(definitions);
+            let mut cache = RouteCache::new(Hashing::fixed(0));
+            let take = |cache: &mut RouteCache| {
+                let route = cache.take(&tenant, b"a");
+                cache.put_back(&tenant, route);
+                cache.take_steps()
+            };
+            assert_eq!(take(&mut cache), STEPS_PER_ROUTE + definitions * STEPS_PER_DEFINITION);
+            assert_eq!(take(&mut cache), 0, "its route is known");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::policed::PolicedModules;
 use super::relay::RelaysInUse;
 use super::scripts::Scripts;
+use super::told_in_turn::ToldInTurn;
 use super::variables::Variables;
 use super::{Guests, TriggeredDefinition};
 use lotmq_core::tenant::Tenant;
@@ -23,6 +24,9 @@ pub(crate) struct Programs {
     pub(crate) policed: PolicedModules,
     /// Relays of owners of definitions.
     relays: Mutex<RelaysInUse>,
+    /// Turns of the definitions that are told of silences, and of those that are told of windows.
+    pub(super) silences_told: ToldInTurn,
+    pub(super) windows_told: ToldInTurn,
     /// State that the management above keeps for the tenant; guests do not look into it.
     pub(crate) above: Box<dyn Any + Send + Sync>,
 }
@@ -30,8 +34,16 @@ pub(crate) struct Programs {
 impl Programs {
     /// Programs of a tenant that has none yet, with these values and secrets, and the management's state.
     pub(crate) fn new(guests: Guests, variables: Variables, above: Box<dyn Any + Send + Sync>) -> Self {
-        let (guests, scripts, policed) = (Arc::new(guests), Scripts::default(), PolicedModules::default());
-        Self { guests, scripts, variables, policed, relays: Mutex::default(), above }
+        Self {
+            guests: Arc::new(guests),
+            scripts: Scripts::default(),
+            variables,
+            policed: PolicedModules::default(),
+            relays: Mutex::default(),
+            silences_told: ToldInTurn::default(),
+            windows_told: ToldInTurn::default(),
+            above,
+        }
     }
 
     /// What waits for messages on `topic`, whether its owner may be told of them or not.

@@ -11,8 +11,10 @@ use lotmq_definitions::limits::{WATCHED_BYTES_MAX, WATCHED_TOPIC_BYTES_MAX};
 use lotmq_definitions::{Now, RunError, SilenceTrouble, SilenceWatch};
 use lotmq_host::{OwnedEvent, OwnedMessage};
 
+use super::told_in_turn::RoundTold;
 use super::{Guests, records, rights};
 use crate::guests::HasPrograms as _;
+use crate::limits::ROWS_PER_TOLD;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 
@@ -22,23 +24,28 @@ const SILENCE_LIMIT: &str = "SILENCE_LIMIT";
 /// Time after which a run that was not taken is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// Starts what waits for a silence that has lasted long enough; returns how many runs.
-pub(crate) fn run_silences(turn: &mut Turn, tenant: &Arc<Tenant>, now: Now) -> usize {
-    let mut due = Vec::new();
-    let mut troubled = Vec::new();
-    {
-        let registry = tenant.programs().guests.registry.read();
-        registry.due_silences(now, &mut due);
-        for watch in registry.all_silence_watches() {
-            watch.save_some(now.elapsed);
+/// Starts what waits for a silence that has lasted long enough, as much as one round may.
+pub(crate) fn run_silences(turn: &mut Turn, tenant: &Arc<Tenant>, now: Now) -> RoundTold {
+    let guests = &tenant.programs().guests;
+    let watches: Vec<Arc<SilenceWatch>> = {
+        let registry = guests.registry.read();
+        registry.all_silence_watches().map(Arc::clone).collect()
+    };
+    tenant.programs().silences_told.round(
+        &watches,
+        |watch| watch.definition.id,
+        |watch, most| {
+            let mut silent = Vec::new();
+            let done = watch.due(now.elapsed, most, |topic| silent.push(topic));
+            let started = silent.iter().filter(|topic| tell(tenant, watch, topic, now)).count();
+            let rows = watch.save_some(now.elapsed);
             let trouble = watch.take_trouble();
             if trouble != SilenceTrouble::default() {
-                troubled.push((Arc::clone(watch), trouble));
+                tell_trouble(turn, tenant, watch, &trouble);
             }
-        }
-    }
-    troubled.iter().for_each(|(watch, trouble)| tell_trouble(turn, tenant, watch, trouble));
-    due.iter().filter(|(watch, topic)| tell(tenant, watch, topic, now)).count()
+            (done + rows / ROWS_PER_TOLD, started)
+        },
+    )
 }
 
 /// Notes, before the broker ends, which topics a tenant's watches hear of.

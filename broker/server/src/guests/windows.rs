@@ -11,8 +11,10 @@ use lotmq_definitions::limits::{WATCHED_BYTES_MAX, WATCHED_TOPIC_BYTES_MAX};
 use lotmq_definitions::{ClosedWindow, Now, RunError, Sampled, WindowTrouble, WindowWatch};
 use lotmq_host::{OwnedEvent, OwnedMessage};
 
+use super::told_in_turn::RoundTold;
 use super::{Guests, records, rights};
 use crate::guests::HasPrograms as _;
+use crate::limits::ROWS_PER_TOLD;
 use crate::process::clock::timestamp;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
@@ -26,26 +28,30 @@ const WINDOW_VALUE: &str = "WINDOW_VALUE";
 /// Time after which a run that was not taken is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// Most windows of one Action that are told at once; the others follow at the next look at the timers.
-const AT_ONCE: usize = 1_000;
-
-/// Closes the windows of time whose end has come, tells those that have closed, and keeps what they hold; returns how many runs it started.
-pub(crate) fn run_windows(turn: &mut Turn, tenant: &Arc<Tenant>, now: Now) -> usize {
+/// Closes the windows of time whose end has come, tells those that have closed, as many as one round may, and keeps what they hold.
+pub(crate) fn run_windows(turn: &mut Turn, tenant: &Arc<Tenant>, now: Now) -> RoundTold {
+    let guests = &tenant.programs().guests;
     let windows: Vec<Arc<WindowWatch>> = {
-        let registry = tenant.programs().guests.registry.read();
+        let registry = guests.registry.read();
         registry.all_windows().map(Arc::clone).collect()
     };
-    let mut started = 0;
-    for window in &windows {
-        window.close_due(now);
-        for _ in 0..AT_ONCE {
-            let Some(closed) = window.next_closed(now) else { break };
-            started += usize::from(tell(tenant, window, closed, now));
-        }
-        window.save_some(now);
-        troubles(turn, tenant, window);
-    }
-    started
+    tenant.programs().windows_told.round(
+        &windows,
+        |window| window.definition.id,
+        |window, most| {
+            let closed = window.close_due(now);
+            let (mut told, mut started) = (0, 0);
+            while told < most
+                && let Some(closed) = window.next_closed(now)
+            {
+                told += 1;
+                started += usize::from(tell(tenant, window, closed, now));
+            }
+            let rows = window.save_some(now);
+            troubles(turn, tenant, window);
+            (told + (closed + rows) / ROWS_PER_TOLD, started)
+        },
+    )
 }
 
 /// Notes, before the broker ends, what the windows of a tenant hold among its kept values.

@@ -14,6 +14,7 @@ use super::storage_watch::StorageWatch;
 use crate::guests;
 use crate::guests::HasPrograms as _;
 use crate::guests::left_runs::LeftRuns;
+use crate::guests::told_in_turn::RoundTold;
 use crate::limits::{RESTING_PERIOD, ROUND_SILENCE_MAX};
 use crate::management::broker::Broker;
 use crate::process::clock::definitions_now;
@@ -162,11 +163,14 @@ fn tend(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>, due: &mut Due) {
     let now = definitions_now(&*turn.core.clock);
     // While the broker stops, whoever is told may not run any more: what is remembered over a restart is told behind that.
     let (silent, windows) = match broker.commands.is_stopping() {
-        true => (0, 0),
+        true => <(RoundTold, RoundTold)>::default(),
         false => (guests::run_silences(turn, tenant, now), guests::run_windows(turn, tenant, now)),
     };
     let (started, timer) = guests.run_timers(now);
-    due.started += silent + windows + started;
+    due.started += silent.started + windows.started + started;
+    if silent.is_behind || windows.is_behind {
+        due.wait = Duration::ZERO;
+    }
     let period = guests.has_runners().then_some(PERIOD);
     due.wait = [period, timer].into_iter().flatten().fold(due.wait, Duration::min);
     due.timer = [due.timer, timer].into_iter().flatten().min();

@@ -3,6 +3,7 @@ use lotmq_host::Value;
 
 use super::*;
 use crate::guests::witness::{Denial, Published};
+use crate::limits::TOLD_PER_ROUND;
 
 const EVERYTHING: &str = r#"DEFINE ACTION Boot
 ON START DO
@@ -100,6 +101,36 @@ fn a_program_does_everything_at_once_and_time_passes_when_it_is_let() {
     broker.stand(Duration::from_millis(9_500));
     assert_eq!((settled(&mut broker).len(), broker.timers_fired()), (0, 1));
     assert_eq!(broker.next_timer(), Some(Duration::from_millis(500)));
+}
+
+/// All that is due by the clock waits for a round, so that one tells a bounded number of silences; every definition has its turn.
+#[test]
+fn silences_are_told_in_rounds() {
+    const DEFINITIONS: usize = 20;
+    const TOPICS: usize = 50;
+    let embedding = Embedding::new().unwrap();
+    let actions = (0..DEFINITIONS).map(|number| {
+        format!(
+            "DEFINE ACTION Lost{number}\nON SILENCE OF \"s/+\" FOR 1 SECOND DO\n    PUBLISH TOPIC \"lost/{number}\" WITH TOPIC\n\n"
+        )
+    });
+    let program = compile(&embedding, &actions.collect::<String>());
+    let mut broker = start(&embedding, &program);
+    for topic in 0..TOPICS {
+        broker.publish(&Arriving::new(&format!("s/{topic}"), b"")).unwrap();
+    }
+    assert_eq!(settled(&mut broker), [""; 0]);
+    let (mut told, mut rounds) = (Vec::new(), 0);
+    while broker.pass_time(Duration::from_secs(1)).is_some() {
+        let all = settled(&mut broker);
+        assert!(all.len() <= TOLD_PER_ROUND, "{} in one round", all.len());
+        told.extend(all);
+        rounds += 1;
+    }
+    told.sort_unstable();
+    told.dedup();
+    assert_eq!(told.len(), DEFINITIONS * TOPICS);
+    assert!(rounds > DEFINITIONS * TOPICS / TOLD_PER_ROUND, "{rounds}");
 }
 
 #[test]
