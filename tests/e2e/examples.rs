@@ -1,12 +1,14 @@
 //! The examples: each is without a warning, formatted, and does what its cases say.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lotmq_test_support::Program;
 
 use crate::LOTMQ;
+use crate::guest_tutorial::has_cargo;
 use crate::modules::component;
 
 #[test]
@@ -86,4 +88,20 @@ fn guests_do_what_their_cases_say() {
         let told = format!("{name}: {}{}", ran.stdout, ran.stderr);
         assert!(ran.stdout.ends_with(", 0 failed") && !ran.stdout.starts_with("0 passed"), "{told}");
     }
+}
+
+#[test]
+fn the_sdk_for_rust_passes_its_own_tests() {
+    if !has_cargo() {
+        return;
+    }
+    let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk/rust");
+    let target = tempfile::tempdir().unwrap();
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(sdk).env("CARGO_TARGET_DIR", target.path());
+    let tested =
+        cargo.args(["test", "--locked", "--lib", "--features", "route,serde_json"]).output().unwrap();
+    let told = String::from_utf8_lossy(&tested.stdout);
+    let is_well = tested.status.success() && told.contains("periods_are_kept_and_what_was_missed_is_told");
+    assert!(is_well, "{told}{}", String::from_utf8_lossy(&tested.stderr));
 }

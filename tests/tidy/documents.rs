@@ -196,7 +196,7 @@ fn what_the_page_on_routes_shows_of_polling_is_what_the_tests_run() {
     let blocks = from.split("```rust\n").skip(1).map(|rest| rest.split("```").next().unwrap().trim_end());
     // The one of another example has a test of its own.
     let blocks: Vec<&str> = blocks.filter(|block| !block.contains("AsyncConnection")).collect();
-    assert_eq!(blocks.len(), 4);
+    assert_eq!(blocks.len(), 5);
     for block in blocks {
         assert!(source.contains(block), "{block}");
     }

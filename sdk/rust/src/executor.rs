@@ -82,6 +82,8 @@ enum Source {
     Readable(Weak<net::Tcp>),
     Writable(Weak<net::Tcp>),
     Acceptable(Weak<net::Listener>),
+    Receivable(Weak<net::Udp>),
+    Sendable(Weak<net::Udp>),
     Signalled(Weak<net::Signal>),
     HostWork,
 }
@@ -93,6 +95,8 @@ impl Source {
                 one.ptr_eq(other)
             }
             (Self::Acceptable(one), Self::Acceptable(other)) => one.ptr_eq(other),
+            (Self::Receivable(one), Self::Receivable(other))
+            | (Self::Sendable(one), Self::Sendable(other)) => one.ptr_eq(other),
             (Self::Signalled(one), Self::Signalled(other)) => one.ptr_eq(other),
             (Self::HostWork, Self::HostWork) => true,
             _ => false,
@@ -105,6 +109,8 @@ impl Source {
             Self::Readable(tcp) => tcp.upgrade().map(Held::Readable),
             Self::Writable(tcp) => tcp.upgrade().map(Held::Writable),
             Self::Acceptable(listener) => listener.upgrade().map(Held::Acceptable),
+            Self::Receivable(udp) => udp.upgrade().map(Held::Receivable),
+            Self::Sendable(udp) => udp.upgrade().map(Held::Sendable),
             Self::Signalled(signal) => signal.upgrade().map(Held::Signalled),
             Self::HostWork => Some(Held::HostWork),
         }
@@ -115,6 +121,8 @@ enum Held {
     Readable(Arc<net::Tcp>),
     Writable(Arc<net::Tcp>),
     Acceptable(Arc<net::Listener>),
+    Receivable(Arc<net::Udp>),
+    Sendable(Arc<net::Udp>),
     Signalled(Arc<net::Signal>),
     HostWork,
 }
@@ -125,6 +133,8 @@ impl Held {
             Self::Readable(tcp) => Interest::Readable(tcp),
             Self::Writable(tcp) => Interest::Writable(tcp),
             Self::Acceptable(listener) => Interest::Acceptable(listener),
+            Self::Receivable(udp) => Interest::Receivable(udp),
+            Self::Sendable(udp) => Interest::Sendable(udp),
             Self::Signalled(signal) => Interest::Signalled(signal),
             Self::HostWork => Interest::HostWork,
         }
@@ -355,7 +365,9 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        EXECUTOR.with_borrow_mut(|executor| executor.timers.remove(&(self.at_ms, self.number)));
+        // Of a thread that ends, as that of a test, with a task that sleeps, the timers are gone already.
+        let _ = EXECUTOR
+            .try_with(|executor| drop(executor.borrow_mut().timers.remove(&(self.at_ms, self.number))));
     }
 }
 
@@ -475,6 +487,62 @@ impl AsyncListener {
     }
 }
 
+/// A UDP socket for asynchronous code; one task at a time receives from it. Dropping it closes it.
+#[derive(Debug)]
+pub struct AsyncUdp {
+    udp: Arc<net::Udp>,
+}
+
+impl AsyncUdp {
+    /// Opens a socket for datagrams to and from a named endpoint of the definition. Suspends the whole guest while its host is looked up.
+    pub fn open(endpoint: &str, timeout_ms: u32) -> Result<Self, IoError> {
+        Ok(Self { udp: Arc::new(net::Udp::connect(endpoint, timeout_ms)?) })
+    }
+
+    /// Opens a socket for datagrams from anybody, at an endpoint that the definition marks as listening.
+    pub fn bind(endpoint: &str) -> Result<Self, IoError> {
+        Ok(Self { udp: Arc::new(net::Udp::bind(endpoint)?) })
+    }
+
+    /// Sends one datagram to the endpoint.
+    pub async fn send(&self, datagram: &[u8]) -> Result<(), IoError> {
+        self.send_whole(datagram, None).await
+    }
+
+    /// Sends one datagram to an IP address, from a socket that is for anybody.
+    pub async fn send_to(&self, datagram: &[u8], to: &Peer) -> Result<(), IoError> {
+        self.send_whole(datagram, Some(to)).await
+    }
+
+    async fn send_whole(&self, datagram: &[u8], to: Option<&Peer>) -> Result<(), IoError> {
+        poll_fn(|cx| match self.udp.send(datagram, to) {
+            Err(IoError::WouldBlock) => {
+                wake_when(Source::Sendable(Arc::downgrade(&self.udp)), cx);
+                Poll::Pending
+            }
+            sent => Poll::Ready(sent),
+        })
+        .await
+    }
+
+    /// The next datagram, and who sent it.
+    pub async fn receive(&self) -> Result<(Vec<u8>, Peer), IoError> {
+        poll_fn(|cx| {
+            if !takes_turn(cx) {
+                return Poll::Pending;
+            }
+            match self.udp.receive() {
+                Err(IoError::WouldBlock) => {
+                    wake_when(Source::Receivable(Arc::downgrade(&self.udp)), cx);
+                    Poll::Pending
+                }
+                received => Poll::Ready(received),
+            }
+        })
+        .await
+    }
+}
+
 #[cfg(feature = "futures-io")]
 impl futures_io::AsyncRead for AsyncConnection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
@@ -523,5 +591,55 @@ impl tokio::io::AsyncWrite for AsyncConnection {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.shutdown())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::testing::set_endpoint;
+
+    #[test]
+    fn tasks_go_on_while_a_delivery_waits_for_its_answer() {
+        let far = UdpSocket::bind("127.0.0.1:0").unwrap();
+        far.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        set_endpoint("far", far.local_addr().unwrap());
+        // What `open` does.
+        let (polls, station) = (AsyncUdp::open("far", 1_000).unwrap(), AsyncUdp::open("far", 1_000).unwrap());
+        let polled = Rc::new(Cell::new(0));
+        let count = Rc::clone(&polled);
+        spawn(async move {
+            loop {
+                polls.send(b"poll").await.unwrap();
+                count.set(count.get() + 1);
+                sleep(Duration::from_millis(5)).await;
+            }
+        });
+        let answers = std::thread::spawn(move || {
+            let (mut bytes, mut asked, mut polled) = ([0; 10], None, 0);
+            // It answers behind three polls.
+            loop {
+                let (length, from) = far.recv_from(&mut bytes).unwrap();
+                match &bytes[..length] {
+                    b"ask" => asked = Some(from),
+                    _ => polled += u32::from(asked.is_some()),
+                }
+                if let Some(asked) = asked.filter(|_| polled == 3) {
+                    far.send_to(b"told", asked).unwrap();
+                    return;
+                }
+            }
+        });
+        // What `deliver` does.
+        let answer = block_on(async {
+            station.send(b"ask").await?;
+            timeout(Duration::from_secs(5), station.receive()).await.unwrap_or(Err(IoError::TimedOut))
+        });
+        assert_eq!(answer.unwrap().0, b"told");
+        assert!(polled.get() >= 3);
+        answers.join().unwrap();
     }
 }

@@ -146,11 +146,20 @@ pub mod http_server;
 pub use connection::{Connection, described};
 #[path = "executor.rs"]
 pub mod executor;
+#[path = "schedule.rs"]
+mod schedule;
+pub use schedule::{Due, Schedule};
+#[path = "secret.rs"]
+mod secret;
+pub use secret::Secret;
 #[path = "serial.rs"]
 pub mod serial;
 #[path = "template.rs"]
 mod template;
 pub use template::{Template, text_of};
+#[path = "udp_connection.rs"]
+mod udp_connection;
+pub use udp_connection::UdpConnection;
 
 /// What a Route does. One instance is one connection: after `reconnect` the host makes another one and calls [`open`](Route::open) again.
 ///
@@ -280,12 +289,22 @@ pub fn unpublished(error: ingest::IngestError) -> Failure {
 }
 
 /// Milliseconds of [`deliver_each`] after which the host is told how far it has come: a third of what a call may take.
-const DELIVER_EACH_MS: u64 = 20_000;
+const DELIVER_EACH_MS: u32 = 20_000;
 
 /// Does something with each message of a batch, for [`Route::deliver`]. What is [rejected](Failure::Reject) is told and passed by; any other failure ends the
 /// batch, and so does the time: what is done by then is done, and the rest comes again.
 pub fn deliver_each(
     batch: &[Delivery],
+    each: impl FnMut(&Delivery) -> Result<(), Failure>,
+) -> Result<Receipt, Failure> {
+    deliver_until(batch, DELIVER_EACH_MS, each)
+}
+
+/// The same, but for at most about so many milliseconds: the message during which they are over is the last one of this call. The host lets a guest with [`Abilities::RUN`] run between two
+/// calls, so this bounds for how long `run` may have to wait, beside the time of that message.
+pub fn deliver_until(
+    batch: &[Delivery],
+    time_ms: u32,
     mut each: impl FnMut(&Delivery) -> Result<(), Failure>,
 ) -> Result<Receipt, Failure> {
     let began = ambient::monotonic_ms();
@@ -300,7 +319,7 @@ pub fn deliver_each(
             Err(_) => break,
         }
         receipt.accepted += 1;
-        if ambient::monotonic_ms().saturating_sub(began) >= DELIVER_EACH_MS {
+        if ambient::monotonic_ms().saturating_sub(began) >= time_ms.into() {
             break;
         }
     }

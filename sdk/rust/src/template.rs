@@ -47,6 +47,18 @@ impl Template {
         Template { setting: setting.to_owned(), texts: vec![text.to_owned()], placeholders: Vec::new() }
     }
 
+    /// A setting as the configuration has it: a text, or an object with the texts around its placeholders and their names. `None` where it is neither.
+    #[cfg(feature = "serde_json")]
+    pub fn of(setting: &str, said: &serde_json::Value) -> Option<Template> {
+        if let Some(text) = said.as_str() {
+            return Some(Template::plain(setting, text));
+        }
+        let texts = |member: &str| -> Option<Vec<String>> {
+            said.get(member)?.as_array()?.iter().map(|text| Some(text.as_str()?.to_owned())).collect()
+        };
+        Template::new(setting, texts("template")?, texts("placeholders")?)
+    }
+
     /// The texts before, between and behind the placeholders.
     pub fn texts(&self) -> &[String] {
         &self.texts
@@ -78,6 +90,16 @@ impl Template {
     /// The text with values in it as they are: for a topic or a payload, never for a statement or an address, which a message could write itself into.
     pub fn joined(&self, values: &[Value]) -> String {
         self.with(|place, _| values.get(place - 1).map(text_of).unwrap_or_default().into())
+    }
+
+    /// The text with values by the names of the placeholders, where there is no delivery to fill it from, as in [`run`](super::Route::run); what holds for [`joined`](Template::joined)
+    /// holds for it.
+    ///
+    /// # Errors
+    /// The name of the first placeholder that has no value.
+    pub fn named<'a>(&'a self, mut value: impl FnMut(&str) -> Option<Value>) -> Result<String, &'a str> {
+        let values = self.placeholders.iter().map(|name| value(name).ok_or(&**name));
+        values.collect::<Result<Vec<_>, _>>().map(|values| self.joined(&values))
     }
 
     /// The text for a delivery, joined.
@@ -120,6 +142,27 @@ fn iso(ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_template_is_filled_by_names() {
+        let texts = ["line/", "/", ""].map(String::from);
+        let topic = Template::new("DESTINATION_TOPIC", texts, ["key", "unit"].map(String::from)).unwrap();
+        let value = |name: &str| (name == "key").then(|| Value::Text("a".into()));
+        assert_eq!(topic.named(value), Err("unit"));
+        assert_eq!(topic.named(|name| value(name).or(Some(Value::Integer(7)))).unwrap(), "line/a/7");
+    }
+
+    #[cfg(feature = "serde_json")]
+    #[test]
+    fn a_setting_of_the_configuration_is_a_text_or_a_template() {
+        let object = serde_json::json!({"template": ["line/", ""], "placeholders": ["key"]});
+        let (plain, template) = (Template::of("T", &"line".into()), Template::of("T", &object));
+        assert_eq!(plain, Some(Template::plain("T", "line")));
+        assert_eq!(template.unwrap().placeholders(), ["key"]);
+        for wrong in [serde_json::json!(7), serde_json::json!({"template": ["a"], "placeholders": ["b"]})] {
+            assert_eq!(Template::of("T", &wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn times_are_written_as_iso_8601() {

@@ -66,7 +66,7 @@ impl GuestExample {
                 files!("examples/route-lines": "Cargo.toml", "Cargo.lock", "guest.toml", "cases.test.toml", "lines.lot", "src/lib.rs")
             }
             Self::Datagrams => {
-                files!("examples/route-datagrams": "Cargo.toml", "Cargo.lock", "guest.toml", "cases.test.toml", "station.lot", "src/lib.rs", "src/ask.rs")
+                files!("examples/route-datagrams": "Cargo.toml", "Cargo.lock", "guest.toml", "cases.test.toml", "station.lot", "src/lib.rs")
             }
             Self::Points => {
                 files!("examples/route-points": "Cargo.toml", "Cargo.lock", "guest.toml", "cases.test.toml", "station.lot", "src/lib.rs")

@@ -23,7 +23,7 @@ pub(super) const SDK: &[NamedText] = files!(
     "rust": "Cargo.toml", "README.md", "src/lib.rs", "src/action.rs", "src/auth.rs", "src/batch.rs", "src/connection.rs", "src/double.rs", "src/double/calls.rs",
     "src/double/current_message.rs", "src/double/far_side.rs", "src/double/files.rs", "src/double/http.rs", "src/double/ingest.rs", "src/double/messages.rs", "src/double/net.rs", "src/double/principals.rs", "src/double/retained.rs", "src/testing.rs", "src/executor.rs", "src/files.rs", "src/http.rs", "src/http_failure.rs", "src/http_server.rs", "src/manifest.rs", "src/output.rs",
     "src/random.rs",
-    "src/output/events.rs", "src/route.rs", "src/rule.rs", "src/serial.rs", "src/template.rs", "wit/action.wit", "wit/host.wit", "wit/model.wit", "wit/rule.wit",
+    "src/output/events.rs", "src/route.rs", "src/rule.rs", "src/schedule.rs", "src/secret.rs", "src/serial.rs", "src/template.rs", "src/udp_connection.rs", "wit/action.wit", "wit/host.wit", "wit/model.wit", "wit/rule.wit",
     "wit/types.wit", "wit/unstable-auth.wit", "wit/unstable-batches.wit", "wit/unstable-files.wit", "wit/unstable-http-server.wit", "wit/unstable-http.wit", "wit/unstable-modules.wit", "wit/unstable-route-batches.wit", "wit/unstable-route.wit", "wit/unstable-serial.wit",
 );
 

@@ -2,21 +2,18 @@
 //!
 //! Questions have a number in front, which the answer repeats, so that one which comes late is not taken for that of the next: `7 read 40001`, `7 21.5`.
 
-mod ask;
-
 use std::cell::RefCell;
 
-use ask::UdpConnection;
 use lotmq_guest::route::{
-    Abilities, Arrival, Delivery, Description, Failure, QoS, Receipt, Route, deliver_each, failure, ingest,
-    unpublished,
+    Abilities, Arrival, Delivery, Description, Failure, IoError, QoS, Receipt, Route, UdpConnection, away,
+    deliver_each, described, failure, ingest, unpublished,
 };
 
 lotmq_guest::manifest!("endpoint:127.0.0.1:*", "write:answers/#");
 
-/// Longest wait for an answer, in milliseconds; and how often the same is asked again.
+/// Longest wait for an answer, in milliseconds; and how often the same is asked.
 const TIMEOUT_MS: u32 = 500;
-const RETRIES: u32 = 2;
+const ATTEMPTS: u32 = 3;
 
 thread_local! {
     static STATION: RefCell<Option<UdpConnection>> = const { RefCell::new(None) };
@@ -30,7 +27,7 @@ impl Route for Datagrams {
     }
 
     fn open(_configuration: String) -> Result<(), Failure> {
-        let station = UdpConnection::open("station", TIMEOUT_MS, RETRIES).map_err(|error| failure(&error))?;
+        let station = UdpConnection::open("station", TIMEOUT_MS).map_err(|error| failure(&error))?;
         STATION.set(Some(station));
         Ok(())
     }
@@ -47,11 +44,19 @@ fn answered(station: &UdpConnection, delivery: &Delivery) -> Result<(), Failure>
     // A message that is delivered again has its number again.
     let number = format!("{} ", delivery.sequence);
     let question = [number.as_bytes(), &delivery.message.payload].concat();
-    let answer = station.ask(&question, |answer| answer.starts_with(number.as_bytes()));
-    let payload = answer.map_err(|error| failure(&error))?.split_off(number.len());
+    let answer = station.ask(&question, ATTEMPTS, |answer| answer.starts_with(number.as_bytes()));
+    let payload = answer.map_err(|error| silent(&error))?.split_off(number.len());
     let topic = format!("answers/{}", delivery.message.topic);
     let arrival = Arrival { topic, payload, qos: QoS::AtLeastOnce, retain: false, properties: None };
     ingest::publish(&[arrival]).map_err(unpublished)
+}
+
+/// A socket needs no new one where the station is silent.
+fn silent(error: &IoError) -> Failure {
+    match error {
+        IoError::TimedOut | IoError::Refused => away(described(error)),
+        _ => failure(error),
+    }
 }
 
 lotmq_guest::export_route!(Datagrams);
@@ -60,7 +65,7 @@ lotmq_guest::export_route!(Datagrams);
 mod tests {
     use std::net::UdpSocket;
 
-    use lotmq_guest::route::testing::{delivery, published};
+    use lotmq_guest::route::testing::{delivery, published, said_away};
     use lotmq_guest::testing::set_endpoint;
 
     use super::*;
@@ -97,9 +102,9 @@ mod tests {
 
     #[test]
     fn a_station_that_is_silent_is_asked_so_often_and_no_more() {
-        let station = station(&[], RETRIES as usize + 1);
+        let station = station(&[], ATTEMPTS as usize);
         let away = Datagrams::deliver(vec![delivery("press", "read 1")]);
-        assert!(matches!(away, Err(Failure::Reconnect(_))), "{away:?}");
+        assert!(matches!(away, Err(Failure::Retry(_))) && said_away(), "{away:?}");
         assert!(published().is_empty());
         assert_eq!(station.join().unwrap(), 3);
     }

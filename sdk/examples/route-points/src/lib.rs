@@ -8,7 +8,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 
 use lotmq_guest::route::{
     Abilities, Addressee, Arrival, Connection, Delivery, Description, Failure, Level, QoS, Receipt, Route,
-    Template, ambient, deliver_each, failure, ingest, log, unpublished,
+    Schedule, Template, ambient, deliver_each, failure, ingest, log, unpublished,
 };
 use serde_json::Value;
 
@@ -40,8 +40,7 @@ struct Station {
     polled: Vec<(String, String)>,
     /// Points that are written, by the name of the event.
     written: Vec<(String, Template)>,
-    poll_ms: u64,
-    next_poll: u64,
+    polls: Schedule,
     /// When it has last answered.
     heard: u64,
 }
@@ -59,7 +58,7 @@ impl Route for Guest {
             serde_json::from_str(&configuration).map_err(|error| Failure::Fatal(error.to_string()))?;
         let (mut polled, mut written) = (Vec::new(), Vec::new());
         for (event, said) in said["events"].as_object().into_iter().flatten() {
-            let point = template("POINT", &said["POINT"])
+            let point = Template::of("POINT", &said["POINT"])
                 .ok_or_else(|| Failure::Fatal(format!("event {event}: POINT is no text")))?;
             match said["DESTINATION_TOPIC"].as_str() {
                 Some(topic) => polled.push((point.joined(&[]), topic.to_owned())),
@@ -70,8 +69,9 @@ impl Route for Guest {
         let link = Connection::open("station", TIMEOUT_MS).map_err(|error| failure(&error))?;
         let now = ambient::monotonic_ms();
         let link = BufReader::new(link);
-        let poll_ms = poll_seconds * 1_000;
-        let mut station = Station { link, polled, written, poll_ms, next_poll: now, heard: now };
+        let poll_ms = u32::try_from(poll_seconds.saturating_mul(1_000)).unwrap_or(u32::MAX);
+        let polls = if polled.is_empty() { Schedule::new() } else { Schedule::new().every(poll_ms) };
+        let mut station = Station { link, polled, written, polls, heard: now };
         // The kernel of a machine accepts connections for a program that has frozen.
         station.ask("PING")?;
         STATION.set(Some(station));
@@ -84,17 +84,18 @@ impl Route for Guest {
 
     fn run(_until_ms: u32) -> Result<u32, Failure> {
         with_station(|station| {
-            if !station.polled.is_empty() && ambient::monotonic_ms() >= station.next_poll {
+            while let Some(due) = station.polls.due() {
                 station.poll()?;
-                station.next_poll = ambient::monotonic_ms() + station.poll_ms;
+                if due.missed > 0 {
+                    lotmq_guest::eprintln!("{} polls were missed", due.missed);
+                }
             }
             if ambient::monotonic_ms() >= station.heard + PING_MS {
                 station.ask("PING")?;
             }
             // When there is something to do again.
-            let ping = station.heard + PING_MS;
-            let next = if station.polled.is_empty() { ping } else { ping.min(station.next_poll) };
-            Ok(u32::try_from(next.saturating_sub(ambient::monotonic_ms())).unwrap_or(u32::MAX))
+            let ping = (station.heard + PING_MS).saturating_sub(ambient::monotonic_ms());
+            Ok(station.polls.wait_ms().min(u32::try_from(ping).unwrap_or(u32::MAX)))
         })
     }
 }
@@ -104,17 +105,6 @@ fn with_station<T>(work: impl FnOnce(&mut Station) -> Result<T, Failure>) -> Res
         Some(station) => work(station),
         None => Err(Failure::Reconnect("not open".to_owned())),
     })
-}
-
-/// A setting of an event: a text, or an object with the texts around its placeholders and their names.
-fn template(setting: &str, said: &Value) -> Option<Template> {
-    if let Some(text) = said.as_str() {
-        return Some(Template::plain(setting, text));
-    }
-    let texts = |member: &str| -> Option<Vec<String>> {
-        said[member].as_array()?.iter().map(|text| Some(text.as_str()?.to_owned())).collect()
-    };
-    Template::new(setting, texts("template")?, texts("placeholders")?)
 }
 
 impl Station {
