@@ -266,7 +266,9 @@ fn park(most_ms: u32) {
 /// Goes on with the tasks until the host has work for this instance, a task has ended or the time is over; what [`Route::run`](super::Route::run) does.
 ///
 /// A task that has ended before, beside a delivery, ends it at once, each only once. Without tasks it waits, so that a guest that runs again at once does not spin.
+/// Whatever the host has, tasks that something has come for go on first: behind a backlog there is always work of the host.
 pub fn drive(until_ms: u32) {
+    park(0);
     // Each ends it.
     let _ = block_on(timeout(Duration::from_millis(until_ms.into()), async {
         let (mut work, mut end) = (pin!(host_work()), pin!(task_end()));
@@ -600,7 +602,29 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
-    use crate::testing::set_endpoint;
+    use crate::testing::{set_endpoint, set_host_work};
+
+    #[test]
+    fn what_has_come_is_read_though_the_host_has_work_all_the_time() {
+        let far = UdpSocket::bind("127.0.0.1:0").unwrap();
+        set_endpoint("far", far.local_addr().unwrap());
+        let (socket, heard) = (AsyncUdp::open("far", 1_000).unwrap(), Rc::new(Cell::new(0)));
+        block_on(socket.send(b"hello")).unwrap();
+        let (_, from) = far.recv_from(&mut [0; 10]).unwrap();
+        let count = Rc::clone(&heard);
+        spawn(async move {
+            while socket.receive().await.is_ok() {
+                count.set(count.get() + 1);
+            }
+        });
+        set_host_work(true);
+        drive(1_000);
+        for number in 1..=3 {
+            far.send_to(b"line", from).unwrap();
+            drive(1_000);
+            assert_eq!(heard.get(), number);
+        }
+    }
 
     #[test]
     fn tasks_go_on_while_a_delivery_waits_for_its_answer() {
