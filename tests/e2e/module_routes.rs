@@ -64,6 +64,23 @@ impl Standing {
 }
 
 #[test]
+fn a_new_version_tells_which_routes_it_does_not_run() {
+    const POST: &[u8] = include_bytes!("../../guests/route-post/prebuilt/route-post.wasm");
+    let broker = at_home().start();
+    broker.command_ok(&module("-grantAll -net 127.0.0.1:*"));
+    broker.command_ok(&route("127.0.0.1:7".parse().unwrap(), ""));
+    let same = broker.command_ok(&module("-replace -grantAll -net 127.0.0.1:*"));
+    assert!(!same.0.to_string().contains("ROUTE_SETTINGS_INVALID"), "{same:?}");
+    let other = format!("-addModule echo -world route -replace -grantAll wasm64:{}", STANDARD.encode(POST));
+    let replaced = broker.command_ok(&other);
+    let warnings = replaced.0["warnings"].as_array().unwrap();
+    let told =
+        warnings.iter().find(|warning| warning["code"] == "ROUTE_SETTINGS_INVALID").expect("a warning");
+    let message = told["message"].as_str().unwrap();
+    assert!(message.starts_with("Route 'Line' does not run with it, and stands still: "), "{message}");
+}
+
+#[test]
 fn a_route_waits_for_its_module_and_follows_it() {
     let far = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = far.local_addr().unwrap();
@@ -422,7 +439,7 @@ fn a_module_whose_settings_cannot_be_checked_takes_the_place_of_none() {
     let (_stream, mut lines) = accept(&far);
     let folder = tempfile::tempdir().unwrap();
     for (schema, told) in [
-        (r#"{"format":"date"}"#, "has 'format', which is none of additionalProperties, default, "),
+        (r#"{"format":"date"}"#, "has 'format', which is none of additionalProperties, anyOf, default, "),
         (r#"{"pattern":"(a"}"#, "has 'pattern', which is not a regular expression"),
         ("not JSON at all", "is not JSON: "),
         (r#"{"type":"thing"}"#, "has 'type', which is not one of array, boolean, "),

@@ -25,6 +25,7 @@ use super::auth_modules::AuthModuleCode;
 use super::compile_permits::{CompilePermits, Permit};
 use super::hosting::Hosting;
 use super::policed::PolicedTopics;
+use super::refused_routes;
 use super::route_drivers;
 use super::route_modules::{self, RouteModule};
 use super::route_types::RouteTypes;
@@ -161,12 +162,7 @@ impl CompiledDefinition {
     pub(crate) fn check_settings(&self, guests: &Guests) -> Result<(), DeployError> {
         let Some(route) = self.new.facts.route.as_deref() else { return Ok(()) };
         let refusal = match &self.code {
-            Code::Route(code) => {
-                let of_module = code.config(guests, self.new.owner.as_ref());
-                code.described(guests, |described| {
-                    route_drivers::refusal(described, route, of_module.as_deref())
-                })
-            }
+            Code::Route(code) => refused_routes::refusal(code, guests, (route, self.new.owner.as_ref())),
             Code::Executor(_)
             | Code::RouteModule(_)
             | Code::Rule(_)
@@ -174,7 +170,7 @@ impl CompiledDefinition {
             | Code::AuthModule(_)
             | Code::View => None,
         };
-        refusal.flatten().map_or(Ok(()), |reason| Err(DeployError::RouteSettings(reason)))
+        refusal.map_or(Ok(()), |reason| Err(DeployError::RouteSettings(reason)))
     }
 
     /// Takes a Panel or Theme, which has no code, in the place of the one of its name.

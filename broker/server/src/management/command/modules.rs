@@ -282,6 +282,10 @@ fn install_and_tell(
     for warning in &installed.installed.warnings {
         done = done.with_warning(warning.code(), &warning.to_string());
     }
+    for (route, reason) in call.tenant.programs().guests.refused_by_module(&name) {
+        let warning = format!("Route '{}' does not run with it, and stands still: {reason}.", route.name());
+        done = done.with_warning("ROUTE_SETTINGS_INVALID", &warning);
+    }
     done = tell_not_asked(done, &name, world);
     for (instance, reason) in instances::follow(call, &name) {
         let warning = format!("Asset '{instance}' runs the version before: {reason}");
