@@ -168,7 +168,12 @@ impl Driver {
                 Ended::Changed => {}
                 Ended::NotOpened(reason) => {
                     let reason = self.masked(&reason);
-                    if self.seat.not_opened(number, &reason, self.now()) {
+                    // It would be away for ever where nothing changes by itself.
+                    let is_new = match self.is_at_once() {
+                        true => self.seat.stand_still(number, &reason, self.now()),
+                        false => self.seat.not_opened(number, &reason, self.now()),
+                    };
+                    if is_new {
                         self.failed(&version, ("ROUTE_AWAY", &reason), None);
                     }
                     self.pause_beside(number, beside, &mut pause).await;
@@ -261,8 +266,6 @@ impl Driver {
         }
         let Opened { instance, abilities, figures, .. } = match opened {
             Ok(opened) => opened,
-            // It would be away for ever where nothing changes by itself.
-            Err(Ended::NotOpened(reason)) if self.is_at_once() => return (Ended::Fatal(reason), None),
             Err(Ended::NotOpened(reason)) => {
                 // Others may be better off.
                 self.seat.hand_over();

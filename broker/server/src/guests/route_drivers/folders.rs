@@ -7,6 +7,7 @@
 //! Invariant: no root is the data directory, in it, or around it, but for the one of the tenant.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
@@ -153,6 +154,12 @@ pub(super) struct NamedFolder {
     key: &'static str,
     name: String,
     value: String,
+}
+
+impl fmt::Display for NamedFolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} '{}'", self.section, self.key, self.value)
+    }
 }
 
 /// The folders that a route names.

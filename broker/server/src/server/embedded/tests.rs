@@ -204,7 +204,7 @@ fn what_does_not_pass_a_route_is_told_by_what_would_become_of_it() {
     settled(&mut broker);
     let [rejected, waits] = ["ROUTE_REJECTED", "ROUTE_WAITS"]
         .map(|code| format!("Db: event `Save`: it was asked to fail ({code})"));
-    let told = "Db: failed/a={\"route\":\"Db\",\"event\":\"Save\",\"error\":\"it was asked to fail\",\"topic\":\"save/a\",\"timestamp\":\"2026-01-01T00:00:00.000Z\"} (QoS 0)";
+    let told = "Db: failed/a={\"route\":\"Db\",\"event\":\"Save\",\"error\":\"it was asked to fail\",\"topic\":\"save/a\",\"payload\":\"{\\\"fail\\\":\\\"reject\\\"}\",\"timestamp\":\"2026-01-01T00:00:00.000Z\"} (QoS 0)";
     for (class, expected) in [
         ("reject", vec![&*rejected, told]),
         ("retry", vec![&*waits]),

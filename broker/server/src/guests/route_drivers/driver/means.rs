@@ -10,6 +10,7 @@ use lotmq_host::fiber::{Endpoint, FiberServices as _, RouteFolder, SerialLine};
 use lotmq_host::route::{RouteGuest, RouteSpec};
 use lotmq_host::{Acting, Grants, GuestLimits, limits::ROUTE_TIME};
 
+use super::unconnected::NO_DISK;
 use super::{Driver, Ended};
 use crate::guests::HasPrograms as _;
 use crate::guests::guest_id::guest_id;
@@ -142,8 +143,9 @@ impl Driver {
         module: Option<&str>,
     ) -> Result<Arc<HashMap<String, RouteFolder>>, Ended> {
         let named = folders::named(version.said(), names);
-        if named.is_empty() {
-            return Ok(Arc::default());
+        let Some(first) = named.first() else { return Ok(Arc::default()) };
+        if self.is_at_once() {
+            return Err(Ended::Fatal(format!("{first}: {NO_DISK} here, and there are no folders")));
         }
         let site = self.site(version.definition.owner());
         let (grants, module) = (grants.clone(), module.map(str::to_owned));

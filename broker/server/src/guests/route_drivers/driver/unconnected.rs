@@ -19,7 +19,7 @@ use crate::guests::services::TenantServices;
 use crate::guests::witness::{Deed, Forwarded};
 
 /// Reason why a type whose other side is the disk is not connected.
-const NO_DISK: &str = "nothing is written to the disk";
+pub(super) const NO_DISK: &str = "nothing is written to the disk";
 
 impl Driver {
     /// Reason why the route is not connected; `None` where it is: in a broker, and where it has no other side, or one that is there for it alone.
