@@ -30,6 +30,9 @@ const QUIET_PROOF: Duration = Duration::from_secs(10);
 /// Longest wait for the end of a run that was asked for, once the guest is told that there is other work: a case is not to wait for as long as a far side may.
 const ASKED_RUN_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Pause behind a run that has failed and brought something all the same.
+const PAUSE_OF_PART: Duration = Duration::from_secs(1);
+
 /// What a run that failed says of the far side.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Silence {
@@ -104,6 +107,7 @@ impl Serving<'_> {
             }
         };
         work.done();
+        let has_brought = self.driver.route.brought() > before;
         self.driver.route.has_run(before, self.driver.now());
         away::looks_for_far_side(self);
         match ran {
@@ -122,6 +126,10 @@ impl Serving<'_> {
                     Failure::Reconnect(_) | Failure::Reject(_) | Failure::Fatal(_) => Silence::None,
                 };
                 self.runs_after_failing(&text_of(failure), silence);
+                if has_brought {
+                    // Only a part of it has failed: the rest goes on at its pace.
+                    self.runs_after(PAUSE_OF_PART);
+                }
                 self.ask_for_tags(true).await
             }
             Ok(Ok(Err(failure))) => Err(super::ended(failure)),
