@@ -159,7 +159,7 @@ fn places_of_an_allow_list_that_were_not_granted_are_told_when_the_route_is_adde
     assert_ne!(listed, whole);
     let added = broker.command_ok(&listed);
     let told = "Module 'echo' was not granted endpoint:*.plant:502, endpoint:127.0.0.1:8-9. \
-                -grantModule echo -grant endpoint:*.plant:502 -grant endpoint:127.0.0.1:8-9 grants it.";
+                -grantModule echo -grant 'endpoint:*.plant:502' -grant endpoint:127.0.0.1:8-9 grants it.";
     assert_eq!(added.0["warnings"], json!([{ "code": "NOT_GRANTED", "message": told }]), "{added:?}");
     broker.command_ok("-grantModule echo -grant endpoint:*.plant:502 -grant endpoint:127.0.0.1:8-9");
     let added = broker.command_ok(&listed);

@@ -132,15 +132,15 @@ impl StatedProperties {
 
 impl fmt::Display for StatedProperties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let data = self.correlation_data.as_ref().map(|data| String::from_utf8_lossy(data).into_owned());
-        let texts = [
-            ("response topic", &self.response_topic),
-            ("correlation data", &data),
-            ("content type", &self.content_type),
-        ];
-        for (name, value) in texts {
-            value.iter().try_for_each(|value| write!(f, " [{name}: {value}]"))?;
-        }
+        // As a case would have it: what cannot be read is in base64.
+        let data = self.correlation_data.as_ref().map(|data| match std::str::from_utf8(data) {
+            Ok(text) if !text.contains(char::is_control) => ("correlation data", text.to_owned()),
+            _ => ("correlation data in base64", BASE64_STANDARD.encode(data)),
+        });
+        let text = |name, text: &Option<String>| text.clone().map(|text| (name, text));
+        let texts =
+            [text("response topic", &self.response_topic), data, text("content type", &self.content_type)];
+        texts.iter().flatten().try_for_each(|(name, value)| write!(f, " [{name}: {value}]"))?;
         self.expiry.iter().try_for_each(|seconds| write!(f, " [expiry: {seconds}]"))?;
         self.is_utf8.iter().try_for_each(|it| write!(f, " [payload format: {}]", payload_format(*it)))?;
         self.user.iter().try_for_each(|(name, value)| write!(f, " [{name}: {value}]"))
@@ -238,7 +238,7 @@ mod tests {
         };
         let back = StatedProperties::of(all.encoded().unwrap().properties().raw());
         assert_eq!(all, back);
-        let shown = " [response topic: r] [correlation data: 7\u{fffd}] [content type: text/plain] [expiry: 60] [payload format: utf8] [b: 1] [a: 1] [b: 2]";
+        let shown = " [response topic: r] [correlation data in base64: N/8=] [content type: text/plain] [expiry: 60] [payload format: utf8] [b: 1] [a: 1] [b: 2]";
         assert_eq!(all.to_string(), shown);
         let wanted = |user, others: &StatedProperties| WantedProperties { user, others: others.clone() };
         let by_name = |name: &str, values: &[&str]| {

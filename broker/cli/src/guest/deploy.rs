@@ -119,6 +119,14 @@ pub(super) fn deploy(args: &DeployGuestArgs) -> anyhow::Result<Exit> {
             place.with_extension(SIGNATURE).display()
         ));
     }
+    if reply.as_ref().is_some_and(|reply| has_error(reply, "SIGNATURE_INVALID")) {
+        let file = args.sig.clone().unwrap_or_else(|| place.with_extension(SIGNATURE));
+        output::note(&format!(
+            "the signature is that of {}: sign {} anew, or send none with --unsigned where the broker asks for none",
+            file.display(),
+            place.display()
+        ));
+    }
     let Some(reply) = reply else {
         output::error(&given_up(args.timeout, status.last_word()));
         return Ok(Exit::NoBroker);

@@ -8,8 +8,8 @@ const NAMED_MAX: usize = 8;
 /// The command that grants these to a module, such as `-grantModule scale -grant read:raw/#`.
 pub(crate) fn command<'a>(module: &str, grants: impl IntoIterator<Item = &'a str>) -> String {
     let options = grants.into_iter().map(|grant| match grant {
-        // In a shell as well, where `$` in quotation marks is a variable.
-        _ if grant.contains('$') && !grant.contains('\'') => format!(" -grant '{grant}'"),
+        // In a shell as well, which reads `$` in quotation marks, and some signs without them.
+        _ if grant.contains(['$', '*', '?', '[']) && !grant.contains('\'') => format!(" -grant '{grant}'"),
         _ if grant.contains(char::is_whitespace) => format!(" -grant \"{grant}\""),
         _ => format!(" -grant {grant}"),
     });
@@ -74,6 +74,7 @@ mod tests {
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         let grants = Grants { write: filters(&many), ..Grants::default() };
         assert!(of_kind(&grants, Capability::WriteTopic).ends_with("write:7, 2 more"));
+        assert_eq!(command("m", ["endpoint:10.0.0.7:*"]), "-grantModule m -grant 'endpoint:10.0.0.7:*'");
         assert_eq!(command("m", ["read:$SYS/#"]), "-grantModule m -grant 'read:$SYS/#'");
         assert_eq!(command("m", ["read:a b", "state"]), "-grantModule m -grant \"read:a b\" -grant state");
     }

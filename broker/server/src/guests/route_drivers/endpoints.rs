@@ -375,9 +375,9 @@ mod tests {
             (&[("ALLOW_HOSTS", text("a.local:9092, *:9092"))], "*:9092"),
             (&[("LISTEN", text("0.0.0.0:502"))], "0.0.0.0:502"),
         ] {
-            let expected = format!(
-                "PLC_CONFIG: module 'm' was not granted endpoint:{place}; -grantModule m -grant endpoint:{place} grants it"
-            );
+            let grant = granting::command("m", [&*format!("endpoint:{place}")]);
+            let expected =
+                format!("PLC_CONFIG: module 'm' was not granted endpoint:{place}; {grant} grants it");
             assert_eq!(granted(settings), Err(expected));
         }
         // No grant makes it a place.

@@ -4,10 +4,11 @@
 //! is taken for the number or truth value that it is where one is wanted, as values of the environment are texts; words of an `enum` are found in any case;
 //! what comes with each message, or is a secret, is a text of which nothing more is known. Not here: settings that are the host's, which every section may have.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use lot_nearest::nearest_name;
-use lot_patterns::CompiledPattern;
+use lot_patterns::{CompiledPattern, PatternError};
 use serde_json::{Map, Value as Json};
 
 use crate::limits::{ROUTE_SCHEMA_BYTES_MAX, ROUTE_SCHEMA_PROBLEMS_MAX, ROUTE_SCHEMA_WORK_MAX};
@@ -99,7 +100,7 @@ pub(crate) enum SchemaError {
     #[error("the schema of its guest has '{keyword}'{place}, which is none of {known}", place = below(place), known = KEYWORDS.join(", "))]
     Keyword { place: String, keyword: String },
     #[error("the schema of its guest has '{keyword}'{place}, which is not {expected}", place = below(place))]
-    Malformed { place: String, keyword: String, expected: &'static str },
+    Malformed { place: String, keyword: String, expected: Cow<'static, str> },
     #[error("the schema of its guest{place} is neither an object nor true or false", place = below(place))]
     NoSchema { place: String },
     #[error("the schema of its guest has a default{place} that it refuses: {problems}", place = below(place))]
@@ -231,7 +232,7 @@ fn understand_default(schema: &Json, default: &Json, place: &str) -> Result<(), 
 }
 
 /// What a keyword that is checked should be and is not; `None` for one that is not checked.
-fn malformed(keyword: &str, value: &Json) -> Option<Option<&'static str>> {
+fn malformed(keyword: &str, value: &Json) -> Option<Option<Cow<'static, str>>> {
     let is_type = |name: &Json| name.as_str().is_some_and(|name| TYPES.contains(&name));
     let all = |is_so: &dyn Fn(&Json) -> bool| value.as_array().is_some_and(|items| items.iter().all(is_so));
     let (is_well, expected) = match keyword {
@@ -248,10 +249,14 @@ fn malformed(keyword: &str, value: &Json) -> Option<Option<&'static str>> {
         }
         "minimum" | "maximum" => (value.is_number(), "a number"),
         "minLength" | "maxLength" => (value.is_u64(), "a whole number from 0"),
-        "pattern" => (value.as_str().is_some_and(|text| pattern(text).is_some()), PATTERN_WORDS),
+        "pattern" => match value.as_str().map(pattern) {
+            Some(Ok(_)) => (true, ""),
+            Some(Err(error)) => return Some(Some(format!("{PATTERN_WORDS}: {error}").into())),
+            None => (false, PATTERN_WORDS),
+        },
         _ => return None,
     };
-    Some((!is_well).then_some(expected))
+    Some((!is_well).then_some(expected.into()))
 }
 
 /// Words for a place within a schema.
@@ -366,7 +371,7 @@ impl Check {
 
     fn has_pattern(&mut self, schema: &Json, value: &Json) -> bool {
         let (Some(text), Json::String(value)) = (schema["pattern"].as_str(), value) else { return true };
-        let known = self.patterns.entry(text.to_owned()).or_insert_with(|| pattern(text));
+        let known = self.patterns.entry(text.to_owned()).or_insert_with(|| pattern(text).ok());
         known.as_ref().is_some_and(|pattern| pattern.regex.is_match(value).unwrap_or(false))
     }
 
@@ -573,13 +578,13 @@ const ALTERNATIVES_TOLD_MAX: usize = 8;
 const ALTERNATIVE_TOLD_BYTES_MAX: usize = 1_000;
 
 /// What a pattern has to be.
-const PATTERN_WORDS: &str = "a regular expression that is understood and not too large";
+const PATTERN_WORDS: &str = "a regular expression that can be searched";
 
 /// Steps that a search for a pattern may take: of a text of settings it takes few.
 const PATTERN_STEPS_MAX: usize = 100_000;
 
-fn pattern(text: &str) -> Option<CompiledPattern> {
-    lot_patterns::compile(text, PATTERN_STEPS_MAX).ok()
+fn pattern(text: &str) -> Result<CompiledPattern, PatternError> {
+    lot_patterns::compile(text, PATTERN_STEPS_MAX)
 }
 
 /// Bytes that a value takes, about.
