@@ -42,7 +42,7 @@ pub(crate) mod policies;
 mod programs;
 mod promised;
 mod records;
-mod refused_routes;
+pub(crate) mod refused_routes;
 mod relay;
 mod relaying;
 mod restore;

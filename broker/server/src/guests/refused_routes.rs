@@ -23,19 +23,17 @@ pub(super) fn refusal(
     code.described(guests, refused).flatten()
 }
 
-impl Guests {
-    /// Routes that a module refuses to run as it is now, with the reason.
-    pub(crate) fn refused_by_module(&self, name: &str) -> Vec<(Arc<Definition>, String)> {
-        let routes: Vec<_> = self.routes.read().values().cloned().collect();
-        let refused = |route: &Arc<RouteRunner>| {
-            let version = route.version();
-            let definition = Arc::clone(&version.definition);
-            if route_modules::named(version.said()) != Some(name) {
-                return None;
-            }
-            let reason = refusal(&version.code, self, (version.said(), definition.owner()))?;
-            Some((definition, reason))
-        };
-        routes.iter().filter_map(refused).collect()
-    }
+/// Routes that a module refuses to run as it is now, with the reason.
+pub(crate) fn of_module(guests: &Guests, name: &str) -> Vec<(Arc<Definition>, String)> {
+    let routes: Vec<_> = guests.routes.read().values().cloned().collect();
+    let refused = |route: &Arc<RouteRunner>| {
+        let version = route.version();
+        let definition = Arc::clone(&version.definition);
+        if route_modules::named(version.said()) != Some(name) {
+            return None;
+        }
+        let reason = refusal(&version.code, guests, (version.said(), definition.owner()))?;
+        Some((definition, reason))
+    };
+    routes.iter().filter_map(refused).collect()
 }

@@ -490,7 +490,11 @@ impl Serving<'_> {
         while batch.first().is_some_and(|post| post.panics >= ROUTE_PANICS_MAX)
             && let Some(post) = batch.done()
         {
-            self.reject(post, "the driver of the route ended by a panic whenever it worked on this message");
+            failing::reject(
+                self,
+                post,
+                "the driver of the route ended by a panic whenever it worked on this message",
+            );
         }
         let values = deliveries::fill(self, &mut batch).await;
         if batch.is_empty() {
@@ -510,45 +514,42 @@ impl Serving<'_> {
         match called {
             Ok(Ok(Ok(receipt))) => self.accepted(batch, &receipt).await,
             Ok(Ok(Err(Failure::Retry(reason)))) => {
-                self.retry(batch, &reason).await;
+                failing::retry(self, batch, &reason).await;
                 None
             }
             Ok(Ok(Err(Failure::Reject(reason)))) => {
-                self.refused(batch, &reason);
+                failing::refused(self, batch, &reason);
                 None
             }
             Ok(Ok(Err(failure))) if self.driver.is_at_once() => {
                 let ended = ended(failure.clone());
-                self.would_wait(batch, &text_of(failure));
+                failing::would_wait(self, batch, &text_of(failure));
                 Some(ended)
             }
             Ok(Ok(Err(failure))) => {
-                self.has_lost(&batch, &text_of(failure.clone()));
+                failing::has_lost(self, &batch, &text_of(failure.clone()));
                 // Should it be one of them because of which this happens whenever it is handed over, that one comes to stand in front of what waits.
-                match matches!(failure, Failure::Reconnect(_)) && self.may_rest(&batch) {
-                    true => self.rests(batch),
+                match matches!(failure, Failure::Reconnect(_)) && failing::may_rest(self, &batch) {
+                    true => failing::rests(self, batch),
                     false => batch.put_back_lost(),
                 }
                 Some(ended(failure))
             }
             Ok(Err(trap)) => {
                 let reason = trapped(self.figures.as_ref(), &trap);
-                self.refused(batch, &reason);
+                failing::refused(self, batch, &reason);
                 Some(Ended::Away(reason))
             }
             Err(_) if self.driver.is_at_once() => {
                 let reason = self.version.too_long("deliver", &self.instance);
-                self.would_wait(batch, &reason);
+                failing::would_wait(self, batch, &reason);
                 Some(Ended::Away(reason))
             }
             Err(_) => {
                 // Who does not answer is away: nothing is known against the messages, but that there may be too many of them for one call.
                 let reason = self.version.too_long("deliver", &self.instance);
-                self.has_lost(&batch, &reason);
-                match self.may_rest(&batch) {
-                    true => self.rests(batch),
-                    false => batch.put_back_halved(),
-                }
+                failing::has_lost(self, &batch, &reason);
+                failing::rests_or_is_halved(self, batch);
                 Some(Ended::Away(reason))
             }
         }
@@ -557,7 +558,7 @@ impl Serving<'_> {
     async fn accepted(&mut self, mut batch: PostBatch, receipt: &Receipt) -> Option<Ended> {
         if let Some(reason) = contradiction(receipt, batch.len()) {
             // What it has done is not known, as behind a trap.
-            self.refused(batch, &reason);
+            failing::refused(self, batch, &reason);
             return Some(Ended::Away(reason));
         }
         let accepted = receipt.accepted as usize;
@@ -574,7 +575,7 @@ impl Serving<'_> {
                 done.push((post.to.clone(), false));
             }
             match reasons.get(&index) {
-                Some(reason) => self.reject(post, reason),
+                Some(reason) => failing::reject(self, post, reason),
                 None => {
                     passed += 1;
                     bytes += post.message.payload.len() as u64;
@@ -604,7 +605,12 @@ impl Serving<'_> {
         }
         // What was not accepted goes back with the batch.
         if accepted == 0 && !batch.is_empty() {
-            self.retry(batch, "the guest has accepted none of what it was handed, and rejected none").await;
+            failing::retry(
+                self,
+                batch,
+                "the guest has accepted none of what it was handed, and rejected none",
+            )
+            .await;
         }
         None
     }

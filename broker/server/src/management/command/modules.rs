@@ -19,6 +19,7 @@ use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
+use crate::guests::refused_routes;
 use crate::guests::route_drivers::asset_configuration;
 use crate::limits::{MODULE_GRANTS_MAX, MODULES_BYTES_MAX, MODULES_MAX};
 use crate::management::components;
@@ -282,7 +283,7 @@ fn install_and_tell(
     for warning in &installed.installed.warnings {
         done = done.with_warning(warning.code(), &warning.to_string());
     }
-    for (route, reason) in call.tenant.programs().guests.refused_by_module(&name) {
+    for (route, reason) in refused_routes::of_module(&call.tenant.programs().guests, &name) {
         let warning = format!("Route '{}' does not run with it, and stands still: {reason}.", route.name());
         done = done.with_warning("ROUTE_SETTINGS_INVALID", &warning);
     }

@@ -2,7 +2,7 @@
 
 use lotmq_host::route::{Abilities, Failure};
 
-use super::{Ended, Serving, count_call, text_of, trapped};
+use super::{Ended, Serving, count_call, failing, text_of, trapped};
 use crate::guests::routes::asked_run::AskedProbe;
 use crate::guests::routes::questions::Question;
 
@@ -49,7 +49,7 @@ impl Serving<'_> {
                 let reason = masked(&reason);
                 route.update(|standing| standing.failed(0, &reason, now));
                 self.driver.seat.ask_again(question);
-                self.pause().await;
+                failing::pause(self).await;
                 None
             }
             Ok(Ok(Err(Failure::Reconnect(reason)))) => {

@@ -4,7 +4,7 @@
 
 use tokio::time::Instant;
 
-use super::{Ended, Serving};
+use super::{Ended, Serving, failing};
 use crate::guests::routes::batch::PostBatch;
 use crate::guests::routes::pause::Pause;
 use crate::guests::routes::seat::RouteSeat;
@@ -49,14 +49,14 @@ impl Away {
 
 /// Keeps the instance, and what it was handed for later.
 pub(super) fn keeps(serving: &mut Serving<'_>, batch: PostBatch, reason: &str) {
-    serving.has_lost(&batch, reason);
+    failing::has_lost(serving, &batch, reason);
     let (driver, handed) = (serving.driver, serving.handed.take());
     let (now, reason) = (driver.now(), driver.masked(reason));
     driver.route.update(|standing| standing.failed(0, &reason, now));
     driver.failed(&serving.version, ("ROUTE_AWAY", &reason), handed.as_ref());
     serving.away.is_said = true;
     let longest = serving.version.longest_pause();
-    let rests = match serving.may_rest(&batch) {
+    let rests = match failing::may_rest(serving, &batch) {
         true => batch.put_back_resting(|| Pause::reconnecting().at_most(longest)),
         false => {
             drop(batch);

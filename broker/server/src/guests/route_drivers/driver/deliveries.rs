@@ -4,7 +4,7 @@ use lotmq_auth::Authorization;
 use lotmq_host::route::{LentDelivery, PlaceholderValues};
 
 use super::super::delivery::{delivery, placeholders};
-use super::Serving;
+use super::{Serving, failing};
 use crate::guests::HasPrograms as _;
 use crate::guests::rights;
 use crate::guests::route_types;
@@ -54,7 +54,7 @@ pub(super) async fn fill(serving: &Serving<'_>, batch: &mut PostBatch) -> Vec<Ve
                 values.push(placeholders);
             }
             Err(reason) if values.is_empty() => {
-                serving.reject(post, &reason);
+                failing::reject(serving, post, &reason);
                 batch.done();
                 if work.is_enough() {
                     batch.put_back_from(0);

@@ -13,113 +13,119 @@ use crate::guests::routes::mailbox::{Post, Retries};
 use crate::guests::routes::pause::Pause;
 use crate::limits::{ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
 
-impl Serving<'_> {
-    /// Tries the same again after a pause, unless that has been done for long enough.
-    pub(super) async fn retry(&mut self, mut batch: PostBatch, reason: &str) {
-        if self.driver.is_at_once() {
-            return self.would_wait(batch, reason);
-        }
-        if self.instance.says_away() {
-            return away::keeps(self, batch, reason);
-        }
-        let Some(post) = batch.first() else { return };
-        let first_time = Retries { count: 1, since: Instant::now() };
-        let retries = post.retries.map_or(first_time, |before| Retries { count: before.count + 1, ..before });
-        if retries.count >= ROUTE_RETRIES_MIN && retries.since.elapsed() >= ROUTE_RETRY_TIME_MIN {
-            self.reject(post, reason);
-            batch.done();
-        } else {
-            let (now, reason) = (self.driver.now(), self.driver.masked(reason));
-            self.driver.route.update(|standing| standing.event_failed(&post.to, 0, &reason, now));
-            batch.note_retries(retries);
-        }
-        self.comes_again(&batch);
-        let rests = match self.may_rest(&batch) {
-            true => batch.put_back_resting(Pause::retrying),
-            false => {
-                drop(batch);
-                false
-            }
-        };
-        if !rests {
-            self.pause().await;
-        }
+/// Tries the same again after a pause, unless that has been done for long enough.
+pub(super) async fn retry(serving: &mut Serving<'_>, mut batch: PostBatch, reason: &str) {
+    if serving.driver.is_at_once() {
+        return would_wait(serving, batch, reason);
     }
-
-    /// Whether what a batch is for may rest while others of the route pass. A batch for several is to be taken apart first: nobody knows whose fault it was. Tags
-    /// do not rest, as the order of what is written to a machine matters.
-    pub(super) fn may_rest(&self, batch: &PostBatch) -> bool {
-        if batch.iter().any(|post| post.to.is_tag()) {
-            return false;
+    if serving.instance.says_away() {
+        return away::keeps(serving, batch, reason);
+    }
+    let Some(post) = batch.first() else { return };
+    let first_time = Retries { count: 1, since: Instant::now() };
+    let retries = post.retries.map_or(first_time, |before| Retries { count: before.count + 1, ..before });
+    if retries.count >= ROUTE_RETRIES_MIN && retries.since.elapsed() >= ROUTE_RETRY_TIME_MIN {
+        reject(serving, post, reason);
+        batch.done();
+    } else {
+        let (now, reason) = (serving.driver.now(), serving.driver.masked(reason));
+        serving.driver.route.update(|standing| standing.event_failed(&post.to, 0, &reason, now));
+        batch.note_retries(retries);
+    }
+    comes_again(serving, &batch);
+    let rests = match may_rest(serving, &batch) {
+        true => batch.put_back_resting(Pause::retrying),
+        false => {
+            drop(batch);
+            false
         }
-        let Some(to) = batch.for_one() else {
-            batch.part();
-            return false;
-        };
-        self.driver.route.is_one_of_several(to)
+    };
+    if !rests {
+        pause(serving).await;
     }
+}
 
-    /// Lets what a batch is for rest, because the instance has lost the far side with it.
-    pub(super) fn rests(&mut self, batch: PostBatch) {
-        let rests = batch.put_back_resting(|| Pause::reconnecting().at_most(self.version.longest_pause()));
-        self.handed.iter_mut().for_each(|handed| handed.rests = rests);
+/// Whether what a batch is for may rest while others of the route pass. A batch for several is to be taken apart first: nobody knows whose fault it was. Tags
+/// do not rest, as the order of what is written to a machine matters.
+pub(super) fn may_rest(serving: &Serving<'_>, batch: &PostBatch) -> bool {
+    if batch.iter().any(|post| post.to.is_tag()) {
+        return false;
     }
+    let Some(to) = batch.for_one() else {
+        batch.part();
+        return false;
+    };
+    serving.driver.route.is_one_of_several(to)
+}
 
-    pub(super) async fn pause(&mut self) {
-        self.driver.pause(self.number, &mut self.pause).await;
+/// Lets what a batch is for rest, if it may; else there may be too much in it.
+pub(super) fn rests_or_is_halved(serving: &mut Serving<'_>, batch: PostBatch) {
+    match may_rest(serving, &batch) {
+        true => rests(serving, batch),
+        false => batch.put_back_halved(),
     }
+}
 
-    /// Handles a batch that did not pass: a single message is rejected; several are tried again by halves, until it is known which did not pass.
-    pub(super) fn refused(&self, mut batch: PostBatch, reason: &str) {
-        match batch.first() {
-            Some(post) if batch.len() == 1 => {
-                self.reject(post, reason);
-                batch.done();
-            }
-            _ => {
-                self.comes_again(&batch);
-                batch.put_back_halved();
-            }
-        }
-    }
+/// Lets what a batch is for rest, because the instance has lost the far side with it.
+pub(super) fn rests(serving: &mut Serving<'_>, batch: PostBatch) {
+    let rests = batch.put_back_resting(|| Pause::reconnecting().at_most(serving.version.longest_pause()));
+    serving.handed.iter_mut().for_each(|handed| handed.rests = rests);
+}
 
-    /// Tells of messages which would wait here if anything did, and would come again.
-    pub(super) fn would_wait(&self, mut batch: PostBatch, reason: &str) {
-        let reason = self.driver.masked(reason);
-        while let Some(post) = batch.first() {
-            let message = format!("{}: {reason}", post.to.described());
-            let (topic, payload) = (&*post.message.topic, &*post.message.payload);
-            let error =
-                RunError { code: "ROUTE_WAITS", message: &message, topic, payload, ..RunError::default() };
-            self.driver.record(&self.version, &error, post.hops);
+pub(super) async fn pause(serving: &mut Serving<'_>) {
+    serving.driver.pause(serving.number, &mut serving.pause).await;
+}
+
+/// Handles a batch that did not pass: a single message is rejected; several are tried again by halves, until it is known which did not pass.
+pub(super) fn refused(serving: &Serving<'_>, mut batch: PostBatch, reason: &str) {
+    match batch.first() {
+        Some(post) if batch.len() == 1 => {
+            reject(serving, post, reason);
             batch.done();
         }
+        _ => {
+            comes_again(serving, &batch);
+            batch.put_back_halved();
+        }
     }
+}
 
-    /// Notes that the instance has lost the far side, or got no answer, when it had these messages, which are to come again.
-    pub(super) fn has_lost(&mut self, batch: &PostBatch, reason: &str) {
-        self.comes_again(batch);
-        self.handed = Handed::first_of(batch);
-        let (now, reason) = (self.driver.now(), self.driver.masked(reason));
-        self.driver.route.update(|standing| {
-            standing.is_doubtful(now);
-            let mut last = None;
-            for post in batch.iter().filter(|post| last.replace(&post.to) != Some(&post.to)) {
-                standing.event_waits(&post.to, &reason, now);
-            }
-        });
+/// Tells of messages which would wait here if anything did, and would come again.
+pub(super) fn would_wait(serving: &Serving<'_>, mut batch: PostBatch, reason: &str) {
+    let reason = serving.driver.masked(reason);
+    while let Some(post) = batch.first() {
+        let message = format!("{}: {reason}", post.to.described());
+        let (topic, payload) = (&*post.message.topic, &*post.message.payload);
+        let error =
+            RunError { code: "ROUTE_WAITS", message: &message, topic, payload, ..RunError::default() };
+        serving.driver.record(&serving.version, &error, post.hops);
+        batch.done();
     }
+}
 
-    /// Counts messages that did not pass and are to come again.
-    fn comes_again(&self, batch: &PostBatch) {
-        let count = batch.len() as u64;
-        self.driver.route.note(|deliveries| deliveries.retried += count);
-    }
+/// Notes that the instance has lost the far side, or got no answer, when it had these messages, which are to come again.
+pub(super) fn has_lost(serving: &mut Serving<'_>, batch: &PostBatch, reason: &str) {
+    comes_again(serving, batch);
+    serving.handed = Handed::first_of(batch);
+    let (now, reason) = (serving.driver.now(), serving.driver.masked(reason));
+    serving.driver.route.update(|standing| {
+        standing.is_doubtful(now);
+        let mut last = None;
+        for post in batch.iter().filter(|post| last.replace(&post.to) != Some(&post.to)) {
+            standing.event_waits(&post.to, &reason, now);
+        }
+    });
+}
 
-    /// Rejects a message that can never pass.
-    pub(super) fn reject(&self, post: &Post, reason: &str) {
-        let Driver { hosting, tenant, route, .. } = self.driver;
-        let reason = self.driver.masked(reason);
-        give_up((hosting, tenant, route), (&self.version, &self.services), (post, &reason), &self.work);
-    }
+/// Counts messages that did not pass and are to come again.
+fn comes_again(serving: &Serving<'_>, batch: &PostBatch) {
+    let count = batch.len() as u64;
+    serving.driver.route.note(|deliveries| deliveries.retried += count);
+}
+
+/// Rejects a message that can never pass.
+pub(super) fn reject(serving: &Serving<'_>, post: &Post, reason: &str) {
+    let Driver { hosting, tenant, route, .. } = serving.driver;
+    let reason = serving.driver.masked(reason);
+    give_up((hosting, tenant, route), (&serving.version, &serving.services), (post, &reason), &serving.work);
 }
