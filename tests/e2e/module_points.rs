@@ -122,6 +122,10 @@ fn a_check_with_the_module_refuses_what_the_broker_refuses() {
     };
     let well = check(&definition, "");
     assert!(well.status.success() && well.stdout.contains("station.lot: ok (route Station)"), "{well:?}");
+    let line_of_port = definition.lines().find(|line| line.contains("WITH PORT")).unwrap();
+    let without_port = check(&definition.replace(line_of_port, ""), "");
+    let told = "error[ROUTE_SETTINGS_INVALID]: route `Station`: the route stands still: STATION_CONFIG: PORT is not set";
+    assert!(without_port.stdout.contains(told), "{without_port:?}");
     let wrong =
         definition.replace("        WITH POINT \"temperature\"\n", "        WITH POINTS \"temperature\"\n");
     assert_ne!(wrong, definition);

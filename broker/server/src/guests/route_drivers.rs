@@ -35,6 +35,7 @@ use super::guest_id::guest_id;
 use super::hosting::Hosting;
 use super::route_modules;
 use super::route_types;
+use super::routes::version::RouteCode;
 use super::services::TenantServices;
 use crate::guests::HasPrograms as _;
 use endpoints::{PlaceBounds, SectionTls};
@@ -76,7 +77,10 @@ pub(crate) fn place_warnings(
     let Some(route) = definition.facts().route.as_deref() else { return Vec::new() };
     let services = Arc::new(TenantServices::new(tenant, hosting, definition));
     let names = template::OfRoute(&services, RunContext::new(guest_id(tenant, definition.id)));
-    let Ok(said) = places::placed(route, route_types::places(&route.kind), &names) else { return Vec::new() };
+    let Ok(mut said) = places::placed(route, route_types::places(&route.kind), &names) else {
+        return Vec::new();
+    };
+    add_default_ports(tenant, &mut said);
     let refuses = |address| services.refuses_address(address);
     let bounds = PlaceBounds { refuses: Some(&refuses), ..PlaceBounds::default() };
     let made = match endpoints::endpoints(&said, &names, bounds, &SectionTls::default()) {
@@ -97,6 +101,28 @@ pub(crate) fn place_warnings(
     let refused: BTreeSet<String> = refused.filter(|_| hosting.routes.network_refused.is_none()).collect();
     let refused = refused.into_iter().map(|told| (ADDRESS_REFUSED, told));
     without.into_iter().map(|told| (ENDPOINT_MISSING, told)).chain(refused).collect()
+}
+
+/// Gives the sections of a module's route the ports that it has as defaults.
+fn add_default_ports(tenant: &Tenant, route: &mut RouteFacts) {
+    let Some(name) = route_modules::named(route).map(str::to_owned) else { return };
+    RouteCode::Module(name.into()).described(&tenant.programs().guests, |described| {
+        places::with_default_ports(route, &described.configuration);
+    });
+}
+
+/// Reason why the sections of a route make no endpoints for a guest that is described so, whatever is granted and whatever values it names.
+pub(crate) fn place_refusal(described: &Description, route: &RouteFacts) -> Option<String> {
+    let mut said = route.clone();
+    places::with_default_ports(&mut said, &described.configuration);
+    let made = endpoints::endpoints(
+        &said,
+        &configuration::NobodysNames,
+        PlaceBounds::default(),
+        &SectionTls::default(),
+    );
+    let reason = made.err().filter(|reason| !reason.is_of_value(&said))?;
+    Some(format!("the route stands still: {reason}"))
 }
 
 /// What is told of the sections of a module's route that name no place and are meant to: those with a port, and where it names none at all the only one, if the module may reach any.
@@ -132,7 +158,9 @@ pub(crate) fn places_named(
     let Some(route) = definition.facts().route.as_deref() else { return BTreeSet::new() };
     let services = Arc::new(TenantServices::new(tenant, hosting, definition));
     let names = template::OfRoute(&services, RunContext::new(guest_id(tenant, definition.id)));
-    endpoints::places_named(route, &names)
+    let mut said = route.clone();
+    add_default_ports(tenant, &mut said);
+    endpoints::places_named(&said, &names)
 }
 
 /// Topics and secrets that the text of a route names, which its module needs the grants of as well: topics with placeholders as the filter that they stand for.

@@ -99,7 +99,7 @@ pub(super) fn secrets_handed(route: &RouteFacts) -> BTreeSet<String> {
 }
 
 /// Names none of which has a value yet.
-struct NobodysNames;
+pub(super) struct NobodysNames;
 
 impl Names for NobodysNames {
     fn environment(&self, _: &str) -> Option<String> {

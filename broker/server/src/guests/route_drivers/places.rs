@@ -12,7 +12,7 @@ use hyper::Uri;
 use lot_facts::{RouteBlock, RouteFacts, RouteValue};
 use lotmq_connection_string as connection_string;
 
-use super::endpoints::{LISTEN, SERVE, setting};
+use super::endpoints::{LISTEN, SERVE, is_far, setting};
 use super::template::Names;
 use crate::guests::route_types::{Far, SectionPlace, TlsOf};
 
@@ -66,6 +66,22 @@ pub(super) fn placed(
     }
     placed.sections.append(&mut serving);
     Ok(placed)
+}
+
+/// Gives each section that connects to a host and says no port the one that the schema of its guest has as default.
+pub(super) fn with_default_ports(route: &mut RouteFacts, schema: &str) {
+    // What is no schema is told when the route is opened.
+    let Ok(schema) = serde_json::from_str::<serde_json::Value>(schema) else { return };
+    let sections = &schema["properties"]["sections"]["properties"];
+    for block in &mut route.sections {
+        let default = sections[&block.name]["properties"]["PORT"]["default"].as_u64();
+        if let Some(port) = default.and_then(|port| u16::try_from(port).ok())
+            && is_far(block)
+            && !block.settings.contains_key("PORT")
+        {
+            block.settings.insert("PORT".to_owned(), RouteValue::Int(port.into()));
+        }
+    }
 }
 
 /// Server that a section names.
@@ -357,6 +373,38 @@ mod tests {
         }
         fn secret(&self, _name: &str) -> Option<String> {
             None
+        }
+    }
+
+    #[test]
+    fn a_section_without_a_port_has_the_default_of_its_schema() {
+        let schema = |default: &str| {
+            format!(
+                r#"{{"properties":{{"sections":{{"properties":{{"ADS_CONFIG":{{"properties":{{"PORT":{{"default":{default}}}}}}}}}}}}}}}"#
+            )
+        };
+        let port = |schema: &str, settings: &[&str]| {
+            let settings = settings.iter().map(|key| ((*key).to_owned(), RouteValue::Text("7".to_owned())));
+            let block = RouteBlock {
+                name: "ADS_CONFIG".to_owned(),
+                settings: settings.collect(),
+                ..RouteBlock::default()
+            };
+            let (events, mappings, stores) = (Vec::new(), Vec::new(), Vec::new());
+            let mut route =
+                RouteFacts { kind: "WASM".into(), sections: vec![block], events, mappings, stores };
+            with_default_ports(&mut route, schema);
+            setting(&route.sections[0], &Nothing, "PORT")
+        };
+        assert_eq!(port(&schema("48898"), &["HOST"]).as_deref(), Some("48898"));
+        assert_eq!(port(&schema("48898"), &["HOST", "PORT"]).as_deref(), Some("7"));
+        for (schema, settings) in [
+            (&*schema("48898"), &["LISTEN"]),
+            (&*schema("70000"), &["HOST"]),
+            ("{}", &["HOST"]),
+            ("", &["HOST"]),
+        ] {
+            assert_eq!(port(schema, settings), None, "{schema}");
         }
     }
 

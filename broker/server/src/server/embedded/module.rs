@@ -1,7 +1,7 @@
 //! An uploaded component in an embedded broker: looked at, and there as by `-addModule`.
 
 use lot_facts::RouteFacts;
-use lotmq_host::route::RouteGuest;
+use lotmq_host::route::{Description, RouteGuest};
 use lotmq_host::{ComponentSource, Engine, Grants, GuestLimits, World, check_upload, world_by_exports};
 use serde_json::Value;
 
@@ -157,7 +157,11 @@ pub(super) fn route_refusal(
     config: Option<&str>,
 ) -> Result<Option<String>, EmbeddedError> {
     let guest = RouteGuest::compile(&Engine::new(&lot_engine())?, component, ComponentSource::Upload)?;
-    Ok(guest.description().and_then(|described| route_drivers::refusal(described, route, config)))
+    let refusal = |described: &Description| {
+        let of_settings = route_drivers::refusal(described, route, config);
+        of_settings.or_else(|| route_drivers::place_refusal(described, route))
+    };
+    Ok(guest.description().and_then(refusal))
 }
 
 fn asked(component: &[u8]) -> Result<Option<GrantSet>, EmbeddedError> {

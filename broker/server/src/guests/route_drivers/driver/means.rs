@@ -19,7 +19,7 @@ use crate::guests::rights;
 use crate::guests::route_drivers::endpoints::{GrantedPlaces, PlaceBounds, SectionTls, endpoints};
 use crate::guests::route_drivers::folders::{self, folders};
 use crate::guests::route_drivers::grants;
-use crate::guests::route_drivers::places::placed;
+use crate::guests::route_drivers::places::{placed, with_default_ports};
 use crate::guests::route_drivers::serial_lines::serial_lines;
 use crate::guests::route_drivers::template::OfRoute;
 use crate::guests::route_drivers::tls_profiles::{self, NamedSections};
@@ -95,7 +95,10 @@ impl Driver {
     ) -> Result<HashMap<String, Endpoint>, Ended> {
         let fatal = |reason: String| Ended::Fatal(reason);
         let places = route_types::places(&version.said().kind);
-        let said = placed(version.said(), places, names).map_err(|reason| fatal(reason.to_string()))?;
+        let mut said = placed(version.said(), places, names).map_err(|reason| fatal(reason.to_string()))?;
+        version.code.described(&self.tenant.programs().guests, |described| {
+            with_default_ports(&mut said, &described.configuration);
+        });
         let named = tls_profiles::named(&said, names).map_err(|reason| fatal(reason.to_string()))?;
         let tls = self.tls(named, version.definition.owner()).await?;
         let made = endpoints(&said, names, bounds, &tls);
