@@ -30,8 +30,8 @@ const QUIET_PROOF: Duration = Duration::from_secs(10);
 /// Longest wait for the end of a run that was asked for, once the guest is told that there is other work: a case is not to wait for as long as a far side may.
 const ASKED_RUN_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Pause behind a run that has failed and brought something all the same.
-const PAUSE_OF_PART: Duration = Duration::from_secs(1);
+/// Longest pause behind a run that has failed and brought something all the same.
+const LONGEST_PAUSE_OF_PART: Duration = Duration::from_secs(1);
 
 /// What a run that failed says of the far side.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -125,11 +125,9 @@ impl Serving<'_> {
                     Failure::Retry(_) => Silence::IfItLasts,
                     Failure::Reconnect(_) | Failure::Reject(_) | Failure::Fatal(_) => Silence::None,
                 };
-                self.runs_after_failing(&text_of(failure), silence);
-                if has_brought {
-                    // Only a part of it has failed: the rest goes on at its pace.
-                    self.runs_after(PAUSE_OF_PART);
-                }
+                // Where only a part of it has failed the rest goes on at its pace.
+                let longest = if has_brought { LONGEST_PAUSE_OF_PART } else { Duration::MAX };
+                self.runs_after_failing(&text_of(failure), silence, longest);
                 self.ask_for_tags(true).await
             }
             Ok(Ok(Err(failure))) => Err(super::ended(failure)),
@@ -200,8 +198,8 @@ impl Serving<'_> {
             && (self.driver.route.standing().unproven() == 0 || self.opened.elapsed() >= QUIET_PROOF)
     }
 
-    /// Notes a run that failed.
-    fn runs_after_failing(&mut self, reason: &str, silence: Silence) {
+    /// Notes a run that failed, behind which there is a pause, this long at most.
+    fn runs_after_failing(&mut self, reason: &str, silence: Silence, longest: Duration) {
         let (now, reason) = (self.driver.now(), self.driver.masked(reason));
         let patience = SignedDuration::try_from(self.version.call_time()).unwrap_or(SignedDuration::MAX);
         self.driver.route.update(|standing| {
@@ -210,7 +208,7 @@ impl Serving<'_> {
             standing.run_failed(&reason, is_silent, now);
         });
         if let Some(runs) = &mut self.runs {
-            runs.next = Instant::now() + runs.pause.next();
+            runs.next = Instant::now() + runs.pause.next().min(longest);
         }
     }
 }
