@@ -22,6 +22,25 @@ fn an_action_answers_a_request() {
     assert_eq!(request(&broker, &named).output(), "answers/hmi c-1 8");
 }
 
+/// To grant the one that is missing would do for one request.
+#[test]
+fn a_module_that_may_not_answer_tells_that_the_topic_is_of_a_request() {
+    use base64::Engine as _;
+    const ANSWER: &[u8] = include_bytes!("../../sdk/examples/action-answer/prebuilt/action-answer.wasm");
+    let broker = broker();
+    let module = base64::engine::general_purpose::STANDARD.encode(ANSWER);
+    broker.command_ok(&format!(
+        "-addModule answer -world action -on questions/# -topics questions/# wasm64:{module}"
+    ));
+    let asked = ["-t", "questions/1", "-m", "21", "-e", "answers/hmi", "-W", "1"];
+    request(&broker, &asked);
+    let told = |line: &str| {
+        (line.contains("GRANT_MISSING") || line.contains("not granted")).then(|| line.to_owned())
+    };
+    let line = broker.log().wait_for("a grant is missing", told).expect("the broker goes on");
+    assert!(line.contains("write:answers/hmi") && line.contains("the response topic of a request"), "{line}");
+}
+
 #[test]
 fn only_the_answer_to_this_request_is_printed() {
     let broker = broker();

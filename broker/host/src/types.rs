@@ -129,6 +129,11 @@ pub struct BorrowedMessage<'a> {
 }
 
 impl<'a> BorrowedMessage<'a> {
+    /// Topic that it wants its answer on.
+    pub fn response_topic(&self) -> Option<&'a str> {
+        crate::properties::decoded(self.properties).response_topic()
+    }
+
     /// A message of QoS 0 that says nothing else, from nobody, received in 1970.
     pub fn new(topic: &'a str, payload: &'a [u8]) -> Self {
         let (qos, retain, client_id) = (Qos::AtMostOnce, false, "");

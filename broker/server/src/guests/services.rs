@@ -69,6 +69,9 @@ impl MissingGrants {
     }
 }
 
+/// What is told besides of a topic that came with a request.
+const OF_REQUEST: &str = "; it is the response topic of a request, which whoever asks has chosen: grant a filter that those of all who are to be answered match";
+
 /// Text for people: what a module was not granted, what it has of the kind, and how it gets that.
 fn told_missing(
     tenant: &Tenant,
@@ -334,7 +337,12 @@ impl Services for TenantServices {
         let word = capability.word();
         let grant = if shown.is_empty() { word.to_owned() } else { format!("{word}:{shown}") };
         if self.missing.note(&grant) {
-            let message = told_missing(&tenant, &definition, module, (capability, name, &grant));
+            let mut message = told_missing(&tenant, &definition, module, (capability, name, &grant));
+            let is_answer = capability == Capability::WriteTopic
+                && trigger.is_some_and(|trigger| trigger.response_topic() == Some(name));
+            if is_answer {
+                message.push_str(OF_REQUEST);
+            }
             // The record at its topic is that of its last error, which may be one that follows from this.
             warn!(
                 tenant = &*tenant.name,
