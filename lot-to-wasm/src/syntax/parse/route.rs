@@ -109,8 +109,20 @@ impl Parser<'_, '_> {
         self.eat_word("WITH");
         let key = self.expect_name("WITH")?;
         let value = if self.is_line_end() { None } else { Some(self.setting_value()?) };
+        self.no_number_with_more()?;
         self.expect_line_end("the value")?;
         Ok(RouteItem::Setting(Setting { key, value }))
+    }
+
+    /// Reports what stands behind a number without a blank, as in `0x4020` and `10s`.
+    fn no_number_with_more(&mut self) -> Parsed<()> {
+        let is_number = self.slice(self.previous()).starts_with(|sign: char| sign.is_ascii_digit());
+        let Some((hint, _)) = self.touching().filter(|_| is_number && !self.is_line_end()) else {
+            return Ok(());
+        };
+        let message = format!("expected the end of the line after the value, found {}", self.found());
+        let draft = Draft::error(codes::AFTER_LINE, self.span(), message).suggest(hint);
+        self.fail(draft.note("a text in quotation marks is handed on as it stands"))
     }
 
     /// A value, or a word that means text although it is a keyword elsewhere: `WITH DIRECTION IN`.
