@@ -326,6 +326,24 @@ fn a_route_that_has_stopped_is_not_called_reachable_alone() {
 }
 
 #[test]
+fn who_asks_has_what_failed_tried_again_by_the_instance_that_is_open() {
+    let broker = options().start();
+    broker.command_ok(&route(REFUSES, &[]));
+    publish(&broker, "in/a", r#"{"fail":"retry"}"#);
+    broker.wait_until_metric_is("lotmq_route_waiting", 1.0);
+    let tries = || broker.metric("lotmq_route_retried_total").unwrap();
+    // By then the pauses are long.
+    eventually("it was tried some times", || (tries() >= 5.0).then_some(()));
+    for _ in 0..5 {
+        let before = tries();
+        let probe = broker.command("-checkRouteConnection Line");
+        assert_eq!((probe.code(), &probe.data()["tried"]), ("MESSAGES_FAIL", &"open".into()), "{probe:?}");
+        eventually("it is tried again", || (tries() > before).then_some(()));
+    }
+    assert_eq!(broker.log().all().iter().filter(|line| line.contains("route connected")).count(), 1);
+}
+
+#[test]
 fn what_waits_for_events_that_go_is_told_by_who_replaces_a_route() {
     let broker = options().start();
     broker.command_ok(&route(REFUSES, &[]));

@@ -627,6 +627,9 @@ pub(crate) const ROUTE_DELIVERY_BUCKETS: usize = ROUTE_DELIVERY_BOUNDS.len() + 1
 /// Bytes of the schema that a route guest gives of its settings: it is read whenever a route is opened. Those of our own have some kilobytes.
 pub(crate) const ROUTE_SCHEMA_BYTES_MAX: usize = 256 << 10;
 
+/// Bytes of what the guest of a route says when it is asked whether the far side is there that are shown.
+pub(crate) const PROBE_ANSWER_BYTES_MAX: usize = 1_000;
+
 /// Problems with the settings of a route that are told; further ones are not looked for.
 pub(crate) const ROUTE_SCHEMA_PROBLEMS_MAX: usize = 50;
 

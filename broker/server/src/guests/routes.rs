@@ -72,6 +72,8 @@ const TOPIC_START: &str = "$SYS/Coreflux/Routes/";
 #[derive(Clone)]
 pub(crate) struct Probe {
     pub(crate) latency: Duration,
+    /// What the guest says of the far side; empty where it says nothing.
+    pub(crate) said: String,
     /// Reason why the far side was not reached.
     pub(crate) refusal: Option<String>,
     /// Whether that was tried over a connection of its own.
@@ -327,7 +329,7 @@ impl Guests {
     ) -> Probe {
         if route.standing().is_stopped() {
             let refusal = Some(standing::STOPPED.to_owned());
-            return Probe { latency: Duration::ZERO, refusal, is_new };
+            return Probe { latency: Duration::ZERO, said: String::new(), refusal, is_new };
         }
         let probing = if is_new { &route.probing_anew } else { &route.probing };
         probing.shared(|| Self::probe_now(tenant, thread, route, (patience, is_new)))
@@ -343,8 +345,12 @@ impl Guests {
         let of_open = if is_new { None } else { route.ask_probe() };
         let is_new = of_open.is_none();
         let answered = of_open.unwrap_or_else(|| thread.probe(tenant, route));
+        let mut said = String::new();
         let refusal = match answered.recv_timeout(patience) {
-            Ok(Ok(())) => None,
+            Ok(Ok(of_guest)) => {
+                said = of_guest;
+                None
+            }
             Ok(Err(reason)) => Some(reason),
             Err(RecvTimeoutError::Timeout) => {
                 let reason = format!("no answer within {} s", patience.as_secs());
@@ -354,7 +360,7 @@ impl Guests {
             Err(RecvTimeoutError::Disconnected) if is_new => Some("the broker is stopping".to_owned()),
             Err(RecvTimeoutError::Disconnected) => Some("its connection has ended meanwhile".to_owned()),
         };
-        Probe { latency: began.elapsed(), refusal, is_new }
+        Probe { latency: began.elapsed(), said, refusal, is_new }
     }
 }
 

@@ -40,6 +40,7 @@ use crate::guests::hosting::Hosting;
 use crate::guests::policies::Restart;
 use crate::guests::route_modules::ModuleFigures;
 use crate::guests::route_types;
+use crate::guests::routes::asked_run::Probed;
 use crate::guests::routes::batch::PostBatch;
 use crate::guests::routes::mailbox::{Addressee, Post};
 use crate::guests::routes::pause::Pause;
@@ -48,7 +49,7 @@ use crate::guests::routes::seat::{RouteSeat, Work};
 use crate::guests::routes::version::{RouteCode, Version};
 use crate::guests::services::TenantServices;
 use crate::guests::{outgoing, records};
-use crate::limits::{ROUTE_DELIVERY_BOUNDS, ROUTE_PANICS_MAX};
+use crate::limits::{PROBE_ANSWER_BYTES_MAX, ROUTE_DELIVERY_BOUNDS, ROUTE_PANICS_MAX};
 use crate::process::this_turn;
 use away::Away;
 use lotmq_core::tenant::Tenant;
@@ -238,7 +239,7 @@ impl Driver {
     async fn pause(&self, number: u64, pause: &mut Pause) {
         tokio::select! {
             () = tokio::time::sleep(pause.next()) => {}
-            () = self.seat.changed(number) => {}
+            () = self.seat.changed_or_asked(number) => {}
         }
     }
 
@@ -373,7 +374,7 @@ impl Driver {
     }
 
     /// Opens another instance and asks it whether the far side can be reached.
-    pub(super) async fn probe(&self) -> Result<(), String> {
+    pub(super) async fn probe(&self) -> Probed {
         let version = self.route.version();
         let reason = |ended| match ended {
             Ended::NotOpened(reason) | Ended::Away(reason) | Ended::Fatal(reason) => self.masked(&reason),
@@ -384,13 +385,14 @@ impl Driver {
             self.open(&version, &services, None).await.map_err(reason)?;
         if !abilities.contains(Abilities::REQUEST) {
             // That it could be opened is all there is to know.
-            return Ok(());
+            return Ok(String::new());
         }
         count_call(figures.as_ref());
         let asked = tokio::time::timeout(version.call_time(), instance.request("probe", b"{}")).await;
         let probed = match asked {
+            Ok(Ok(Ok(answer))) => Ok(self.said(&answer)),
             // Whoever rejects the operation does not know it, and was opened.
-            Ok(Ok(Ok(_) | Err(Failure::Reject(_)))) => Ok(()),
+            Ok(Ok(Err(Failure::Reject(_)))) => Ok(String::new()),
             Ok(Ok(Err(failure))) => Err(self.masked(&text_of(failure))),
             Ok(Err(trap)) => Err(trapped(figures.as_ref(), &trap)),
             Err(_) => Err(version.too_long("request", &instance)),
@@ -446,6 +448,17 @@ impl Driver {
 
     fn record(&self, version: &Version, error: &RunError<'_>, hops: u8) {
         this_turn::with(|turn| records::record(turn, &self.tenant, &version.definition, error, hops));
+    }
+
+    /// What a guest says of the far side, as people see it; empty where it says nothing.
+    fn said(&self, answer: &[u8]) -> String {
+        let text = String::from_utf8_lossy(answer);
+        if matches!(text.trim(), "" | "{}") {
+            return String::new();
+        }
+        let mut said = self.masked(&text);
+        said.truncate(said.floor_char_boundary(PROBE_ANSWER_BYTES_MAX));
+        said
     }
 
     /// Masks the values of secrets in a text (routes reference §2), and passwords of connection strings.

@@ -422,6 +422,11 @@ impl Mailbox {
         self.lanes.iter_mut().for_each(Lane::begin_anew);
     }
 
+    /// What rests is tried again now.
+    pub(super) fn end_pauses(&mut self) {
+        self.lanes.iter_mut().for_each(Lane::end_pauses);
+    }
+
     /// Notes what has got something done.
     pub(in crate::guests) fn have_passed<'a>(
         &mut self,

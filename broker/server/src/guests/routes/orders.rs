@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use lotmq_host::fiber::{ListeningPlace, Reception};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
+use super::asked_run::{AskedProbe, Probed};
 use super::runner::RouteRunner;
 use crate::limits::ROUTE_PROBES_MAX as PROBES_MAX;
 use lotmq_core::tenant::Tenant;
@@ -74,7 +75,7 @@ pub(in crate::guests) enum Task {
     /// To publish how it stands, until its end.
     Tell,
     /// To try whether the far side can be reached, and to send the result.
-    Probe(SyncSender<Result<(), String>>),
+    Probe(AskedProbe),
 }
 
 impl Orders {
@@ -157,11 +158,7 @@ impl Routes {
     }
 
     /// Probes the connection of a route. The receiver is disconnected when the broker is stopping. Not to be called on a runtime: it waits while many probes do.
-    pub(super) fn probe(
-        &self,
-        tenant: &Arc<Tenant>,
-        route: &Arc<RouteRunner>,
-    ) -> Receiver<Result<(), String>> {
+    pub(super) fn probe(&self, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) -> Receiver<Probed> {
         let (answer, answered) = sync_channel(1);
         if let Some(thread) = self.next_thread(&self.others) {
             let (tenant, route, task) = (Arc::clone(tenant), Arc::clone(route), Task::Probe(answer));

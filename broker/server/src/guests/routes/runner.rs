@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tracing::warn;
 
-use super::asked_run::{AskedProbe, AskedRun, RunBounds};
+use super::asked_run::{AskedProbe, AskedRun, Probed, RunBounds};
 use super::buffering::BufferMode;
 use super::dead_letters::DeadLetters;
 use super::ingest_waits::IngestWaits;
@@ -225,6 +225,13 @@ impl RouteRunner {
         self.update(|standing| standing.is_heard_of(now));
     }
 
+    /// Has what rests tried again now, on the connection that is open.
+    pub(crate) fn tries_now(&self) {
+        let mut shared = self.shared.lock();
+        shared.mailbox.end_pauses();
+        shared.call_all();
+    }
+
     /// Begins to try until the far side is heard of; false where somebody does.
     pub(in crate::guests) fn begins_to_listen(&self) -> bool {
         !std::mem::replace(&mut self.shared.lock().is_listened_for, true)
@@ -399,7 +406,7 @@ impl RouteRunner {
 
     /// Asks an instance that is open whether the far side answers, when its call under way has ended; `None` where none is open for sure. The receiver is disconnected when
     /// the instance ends before.
-    pub(in crate::guests) fn ask_probe(&self) -> Option<Receiver<Result<(), String>>> {
+    pub(in crate::guests) fn ask_probe(&self) -> Option<Receiver<Probed>> {
         let mut shared = self.shared.lock();
         let is_open = shared.standing.connection() == Connection::Connected && !shared.stands_still;
         if !is_open || shared.is_closed {

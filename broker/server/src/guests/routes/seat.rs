@@ -105,6 +105,11 @@ impl RouteSeat {
         self.until(|shared| !works(shared, self.instance, number)).await;
     }
 
+    /// Waits until it is not to work for version `number` any more, or somebody wants to know whether the far side is there.
+    pub(in crate::guests) async fn changed_or_asked(&self, number: u64) {
+        self.until(|shared| !works(shared, self.instance, number) || shared.asked_probe.is_some()).await;
+    }
+
     /// Waits until there is another version than `number`.
     pub(in crate::guests) async fn superseded(&self, number: u64) {
         self.until(|shared| shared.has_ended() || shared.number != number).await;

@@ -254,7 +254,7 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
         "connection": route.standing().connection().word(),
         "reachable": probe.refusal.is_none(),
         "latencyMs": u64::try_from(probe.latency.as_millis()).unwrap_or(u64::MAX),
-        "detail": probe.refusal.clone().unwrap_or_default(),
+        "detail": probe.refusal.as_ref().unwrap_or(&probe.said),
         "tried": if probe.is_new { "new" } else { "open" },
     });
     match (probe.refusal, stopped) {
@@ -273,7 +273,11 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
         (None, None) => match why().filter(|_| route.waiting().0 > 0) {
             // What waits was handed over and did not pass, which a probe does not find out.
             Some(reason) => {
-                try_now(call, &route);
+                // The one that is open stays: a guest may hold what others wait for.
+                match probe.is_new {
+                    true => try_now(call, &route),
+                    false => route.tries_now(),
+                }
                 let message = format!(
                     "Route '{name}' is connected, and what was handed over last did not pass: {reason}. It is tried again now."
                 );

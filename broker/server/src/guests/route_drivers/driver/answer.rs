@@ -3,7 +3,7 @@
 use lotmq_host::route::{Abilities, Failure};
 
 use super::{Ended, Serving, count_call, failing, text_of, trapped};
-use crate::guests::routes::asked_run::AskedProbe;
+use crate::guests::routes::asked_run::{AskedProbe, Probed};
 use crate::guests::routes::questions::Question;
 
 impl Serving<'_> {
@@ -91,15 +91,16 @@ impl Serving<'_> {
         ended
     }
 
-    async fn probed(&mut self) -> (Result<(), String>, Option<Ended>) {
+    async fn probed(&mut self) -> (Probed, Option<Ended>) {
         if !self.abilities.contains(Abilities::REQUEST) {
-            return (Ok(()), None);
+            return (Ok(String::new()), None);
         }
         self.instance.comes_behind(0);
         count_call(self.figures.as_ref());
         let call_time = self.version.call_time();
         let failure = match tokio::time::timeout(call_time, self.instance.request("probe", b"{}")).await {
-            Ok(Ok(Ok(_) | Err(Failure::Reject(_)))) => return (Ok(()), None),
+            Ok(Ok(Ok(answer))) => return (Ok(self.driver.said(&answer)), None),
+            Ok(Ok(Err(Failure::Reject(_)))) => return (Ok(String::new()), None),
             Ok(Ok(Err(failure))) => failure,
             Ok(Err(trap)) => Failure::Reconnect(trapped(self.figures.as_ref(), &trap)),
             Err(_) => Failure::Reconnect(self.version.too_long("request", &self.instance)),

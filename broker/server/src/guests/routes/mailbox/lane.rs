@@ -278,6 +278,11 @@ impl Lane {
         self.posts.iter_mut().for_each(|post| post.retries = None);
     }
 
+    /// What rests is tried again now.
+    pub(super) fn end_pauses(&mut self) {
+        self.rests.end_pauses();
+    }
+
     /// Nothing rests any more.
     fn end_rests(&mut self) {
         self.apart_to = 0;

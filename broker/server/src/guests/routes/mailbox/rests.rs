@@ -106,6 +106,12 @@ impl Rests {
         self.of.values().filter_map(|rest| rest.until).min()
     }
 
+    /// Ends the time of all rests: what rests is tried again.
+    pub(super) fn end_pauses(&mut self) {
+        let now = Instant::now();
+        self.of.values_mut().for_each(|rest| rest.until = rest.until.map(|_| now));
+    }
+
     /// Ends the rests whose time is over.
     pub(super) fn wake(&mut self) {
         let now = Instant::now();
