@@ -311,7 +311,7 @@ codes! {
         ROUTE_MODULE_UNNAMED "a route does not name its module"
             "A route of type WASM has a section WASM_CONFIG with MODULE, in plain text: the name of the module that runs it."
         ROUTE_SETTINGS_INVALID "a module refuses the settings of a route"
-            "What the guest of a route says of its settings does not fit what its text has. The message names each setting. As a warning of `-addModule -replace` it is of a route that is there: it stands still and what is for it waits, until its settings are corrected or `lotmq cmd -rollbackModule` brings the version before. Values of the environment and secrets are looked at when the route is opened."
+            "What the guest of a route says of its settings does not fit what its text has. The message names each setting. As a warning of `lotmq cmd -addModule -replace` it is of a route that is there: it stands still and what is for it waits, until its settings are corrected or `lotmq cmd -rollbackModule` brings the version before. Values of the environment and secrets are looked at when the route is opened."
         ROUTE_TYPE_UNAVAILABLE "this build does not run routes of that type"
             "The route is right, but no guest for its type is in this broker. `lotmq cmd -listTemplates` lists those that are."
         RULE_REMOVED "a rule is gone"
