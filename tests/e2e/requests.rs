@@ -3,6 +3,7 @@
 use lotmq_client::{ConnectOptions, Publication, QoS};
 use lotmq_test_support::{Broker, Finished, Program, WAIT_MAX};
 
+use crate::modules::component;
 use crate::{LOTMQ, broker};
 
 const DOUBLE: &str = "DEFINE ACTION Double\nON TOPIC \"double\" DO\n    REPLY WITH PAYLOAD * 2\n";
@@ -25,10 +26,9 @@ fn an_action_answers_a_request() {
 /// To grant the one that is missing would do for one request.
 #[test]
 fn a_module_that_may_not_answer_tells_that_the_topic_is_of_a_request() {
-    use base64::Engine as _;
     const ANSWER: &[u8] = include_bytes!("../../sdk/examples/action-answer/prebuilt/action-answer.wasm");
     let broker = broker();
-    let module = base64::engine::general_purpose::STANDARD.encode(ANSWER);
+    let module = component(ANSWER);
     broker.command_ok(&format!(
         "-addModule answer -world action -on questions/# -topics questions/# wasm64:{module}"
     ));
