@@ -75,7 +75,7 @@ fn how_a_request_ended_is_an_exit_code() {
         (
             &["-t", "nobody", "-m", "x", "--timeout", "0.2"][..],
             27,
-            "no answer within 0.2 s; no client is subscribed to `nobody`, so none got the request; of an action that answers it, lotmq watch shows what failed; it was waited for at `lotmq/answers/",
+            "no answer within 0.2 s; no client is subscribed to `nobody`, so no client got the request; of an action or a module that answers it, lotmq watch shows what failed; it was waited for at `lotmq/answers/",
         ),
         (&["-t", "valve/1", "-n"], 1, "the broker refused the request: not authorized"),
         (

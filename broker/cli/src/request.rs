@@ -91,7 +91,7 @@ impl Question {
     fn unanswered(&self, told: ReasonCode, args: &RequestArgs) -> String {
         let heard = if told == ReasonCode::NoMatchingSubscribers {
             format!(
-                "no client is subscribed to `{}`, so none got the request; of an action that answers it, lotmq watch shows what failed",
+                "no client is subscribed to `{}`, so no client got the request; of an action or a module that answers it, lotmq watch shows what failed",
                 self.publication.topic
             )
         } else if args.qos == Quality::AtMostOnce {

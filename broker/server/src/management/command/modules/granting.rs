@@ -143,8 +143,12 @@ pub(in crate::management::command) fn missing(
         let mut missing = modules::not_granted(&module, &granted);
         if of_route == Some(name) {
             let place = (tenant, &call.broker.hosting);
-            let needs = route_drivers::places_named(place, definition).into_iter();
-            let needs = needs.map(|place| (Capability::Connect, place));
+            let places = route_drivers::places_named(place, definition);
+            if !places.is_empty() {
+                // A route reaches what its text names, whatever else its module asks for.
+                missing.retain(|grant| grant.capability != Capability::Connect);
+            }
+            let needs = places.into_iter().map(|place| (Capability::Connect, place));
             let names = route_drivers::names_needed(facts).into_iter();
             let needed =
                 needs.chain(names).filter_map(|(capability, name)| NamedGrant::new(capability, &name));
