@@ -50,6 +50,7 @@ use lotmq_host::limits::ROWS_WAIT;
 use lotmq_host::route::{Abilities, Description};
 use lotmq_host::{OwnedMessage, RowQuery, RowsError, RunError, Value};
 
+use asked_run::Probed;
 pub(crate) use orders::Routes;
 pub use orders::{ClientPlace, ClientPlaces};
 pub(super) use orders::{Order, Orders, Task};
@@ -72,10 +73,8 @@ const TOPIC_START: &str = "$SYS/Coreflux/Routes/";
 #[derive(Clone)]
 pub(crate) struct Probe {
     pub(crate) latency: Duration,
-    /// What the guest says of the far side; empty where it says nothing.
-    pub(crate) said: String,
-    /// Reason why the far side was not reached.
-    pub(crate) refusal: Option<String>,
+    /// What the guest says of the far side, which is empty where it says nothing, or why that was not reached.
+    pub(crate) found: Probed,
     /// Whether that was tried over a connection of its own.
     pub(crate) is_new: bool,
 }
@@ -328,8 +327,7 @@ impl Guests {
         (patience, is_new): (Duration, bool),
     ) -> Probe {
         if route.standing().is_stopped() {
-            let refusal = Some(standing::STOPPED.to_owned());
-            return Probe { latency: Duration::ZERO, said: String::new(), refusal, is_new };
+            return Probe { latency: Duration::ZERO, found: Err(standing::STOPPED.to_owned()), is_new };
         }
         let probing = if is_new { &route.probing_anew } else { &route.probing };
         probing.shared(|| Self::probe_now(tenant, thread, route, (patience, is_new)))
@@ -345,22 +343,17 @@ impl Guests {
         let of_open = if is_new { None } else { route.ask_probe() };
         let is_new = of_open.is_none();
         let answered = of_open.unwrap_or_else(|| thread.probe(tenant, route));
-        let mut said = String::new();
-        let refusal = match answered.recv_timeout(patience) {
-            Ok(Ok(of_guest)) => {
-                said = of_guest;
-                None
-            }
-            Ok(Err(reason)) => Some(reason),
+        let found = match answered.recv_timeout(patience) {
+            Ok(found) => found,
             Err(RecvTimeoutError::Timeout) => {
                 let reason = format!("no answer within {} s", patience.as_secs());
                 route.is_silent(&reason);
-                Some(reason)
+                Err(reason)
             }
-            Err(RecvTimeoutError::Disconnected) if is_new => Some("the broker is stopping".to_owned()),
-            Err(RecvTimeoutError::Disconnected) => Some("its connection has ended meanwhile".to_owned()),
+            Err(RecvTimeoutError::Disconnected) if is_new => Err("the broker is stopping".to_owned()),
+            Err(RecvTimeoutError::Disconnected) => Err("its connection has ended meanwhile".to_owned()),
         };
-        Probe { latency: began.elapsed(), said, refusal, is_new }
+        Probe { latency: began.elapsed(), found, is_new }
     }
 }
 

@@ -236,13 +236,6 @@ impl Driver {
         }
     }
 
-    async fn pause(&self, number: u64, pause: &mut Pause) {
-        tokio::select! {
-            () = tokio::time::sleep(pause.next()) => {}
-            () = self.seat.changed_or_asked(number) => {}
-        }
-    }
-
     /// Opens an instance and works with it; `lost`: how the one before has lost the far side in a call, if it has.
     async fn serve(
         &self,

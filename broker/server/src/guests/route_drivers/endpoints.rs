@@ -64,8 +64,11 @@ impl NoEndpoint {
 
     /// Whether a setting is there, and names a value that is not set.
     pub(super) fn is_of_value(&self, route: &RouteFacts) -> bool {
-        let NoEndpoint::Missing { section, key } = self else { return false };
-        route.section(section).is_some_and(|block| block.settings.contains_key(*key))
+        let names = |section: &str, key: &str| {
+            route.section(section).is_some_and(|block| block.settings.contains_key(key))
+        };
+        matches!(self, NoEndpoint::Missing { section, key } if names(section, key))
+            || matches!(self, NoEndpoint::ServesNowhere { section } if names(section, LISTEN))
     }
 }
 
@@ -336,6 +339,21 @@ mod tests {
         let (kind, sections) = ("WASM".to_owned(), vec![section]);
         let (events, mappings, stores) = (Vec::new(), Vec::new(), Vec::new());
         RouteFacts { kind, sections, events, mappings, stores }
+    }
+
+    #[test]
+    fn a_place_whose_value_is_not_set_is_told_of_the_value() {
+        let unset = || RouteValue::Parts(vec![RoutePart::Env("NOWHERE".to_owned())]);
+        for (settings, is_of_value) in [
+            (&[("HOST", text("a")), ("PORT", unset())][..], true),
+            (&[("HOST", text("a"))], false),
+            (&[("SERVE", text("HTTP")), ("LISTEN", unset())], true),
+            (&[("SERVE", text("HTTP"))], false),
+        ] {
+            let said = route(settings);
+            let refused = endpoints(&said, &Site, PlaceBounds::default(), &SectionTls::default());
+            assert_eq!(refused.unwrap_err().is_of_value(&said), is_of_value, "{settings:?}");
+        }
     }
 
     fn text(text: &str) -> RouteValue {

@@ -33,8 +33,7 @@ mod tests {
         let (probing, probes) = (Probing::default(), AtomicU64::new(0));
         let probe = || Probe {
             latency: Duration::from_secs(probes.fetch_add(1, Ordering::SeqCst)),
-            said: String::new(),
-            refusal: Some("away".to_owned()),
+            found: Err("away".to_owned()),
             is_new: true,
         };
         let slow = || {

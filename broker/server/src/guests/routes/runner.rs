@@ -485,14 +485,13 @@ impl RouteRunner {
 
     /// Counts datagrams that the system has dropped before its guest had them. The log is told the first time, and when they have doubled.
     pub(in crate::guests) fn loses_datagrams(&self, count: u64) {
-        let total = {
+        let (before, count) = {
             let figures = &mut self.shared.lock().standing.deliveries;
             let before = figures.lost_datagrams;
             figures.lost_datagrams += count;
-            (figures.lost_datagrams.ilog2() > before.checked_ilog2().unwrap_or(0) || before == 0)
-                .then_some(figures.lost_datagrams)
+            (before, figures.lost_datagrams)
         };
-        if let Some(count) = total {
+        if count.checked_ilog2() > before.checked_ilog2() {
             let version = self.version();
             let route = &**version.definition.name();
             warn!(target: "routes", route, count, "the system has dropped datagrams for a route, whose socket had no room for them; net.core.rmem_max bounds it");

@@ -252,25 +252,25 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
         "stopped": stopped.is_some() || route.standing().is_stopped(),
         "type": route.version().said().kind,
         "connection": route.standing().connection().word(),
-        "reachable": probe.refusal.is_none(),
+        "reachable": probe.found.is_ok(),
         "latencyMs": u64::try_from(probe.latency.as_millis()).unwrap_or(u64::MAX),
-        "detail": probe.refusal.as_ref().unwrap_or(&probe.said),
+        "detail": probe.found.as_ref().unwrap_or_else(|reason| reason),
         "tried": if probe.is_new { "new" } else { "open" },
     });
-    match (probe.refusal, stopped) {
-        (None, Some(reason)) if !route.standing().is_stopped() => {
+    match (probe.found, stopped) {
+        (Ok(_), Some(reason)) if !route.standing().is_stopped() => {
             try_now(call, &route);
             let message = format!(
                 "Route '{name}' is reachable, and had stopped: {reason}. It is tried again now; -listRoutes tells how it stands."
             );
             Ok(Done::new(message).with_data(data))
         }
-        (None, Some(reason)) => {
+        (Ok(_), Some(reason)) => {
             let message =
                 format!("Route '{name}' is reachable, and has stopped: {reason}. -run {name} starts it.");
             Ok(Done::new(message).with_data(data))
         }
-        (None, None) => match why().filter(|_| route.waiting().0 > 0) {
+        (Ok(_), None) => match why().filter(|_| route.waiting().0 > 0) {
             // What waits was handed over and did not pass, which a probe does not find out.
             Some(reason) => {
                 // The one that is open stays: a guest may hold what others wait for.
@@ -291,7 +291,7 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
                 Ok(Done::new(format!("Route '{name}' is reachable.{tags}")).with_data(data))
             }
         },
-        (Some(reason), _) => {
+        (Err(reason), _) => {
             let message = format!("Route '{name}' is not reachable: {reason}");
             let errors = vec![problem("NOT_REACHABLE", &message)];
             Err(Refusal { message, errors, data: Some(data), ..Refusal::default() })

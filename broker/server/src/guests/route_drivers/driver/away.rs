@@ -56,14 +56,7 @@ pub(super) fn keeps(serving: &mut Serving<'_>, batch: PostBatch, reason: &str) {
     driver.failed(&serving.version, ("ROUTE_AWAY", &reason), handed.as_ref());
     serving.away.is_said = true;
     let longest = serving.version.longest_pause();
-    let rests = match failing::may_rest(serving, &batch) {
-        true => batch.put_back_resting(|| Pause::reconnecting().at_most(longest)),
-        false => {
-            drop(batch);
-            false
-        }
-    };
-    if !rests {
+    if !failing::goes_to_rest(serving, batch, || Pause::reconnecting().at_most(longest)) {
         serving.away.until = Some(Instant::now() + serving.away.pause.next());
     }
 }

@@ -33,14 +33,7 @@ pub(super) async fn retry(serving: &mut Serving<'_>, mut batch: PostBatch, reaso
         batch.note_retries(retries);
     }
     comes_again(serving, &batch);
-    let rests = match may_rest(serving, &batch) {
-        true => batch.put_back_resting(Pause::retrying),
-        false => {
-            drop(batch);
-            false
-        }
-    };
-    if !rests {
+    if !goes_to_rest(serving, batch, Pause::retrying) {
         pause(serving).await;
     }
 }
@@ -58,6 +51,11 @@ pub(super) fn may_rest(serving: &Serving<'_>, batch: &PostBatch) -> bool {
     serving.driver.route.is_one_of_several(to)
 }
 
+/// Puts a batch back; what it is for rests for these pauses, if it may, and whether it does.
+pub(super) fn goes_to_rest(serving: &Serving<'_>, batch: PostBatch, pauses: impl FnOnce() -> Pause) -> bool {
+    may_rest(serving, &batch) && batch.put_back_resting(pauses)
+}
+
 /// Lets what a batch is for rest, if it may; else there may be too much in it.
 pub(super) fn rests_or_is_halved(serving: &mut Serving<'_>, batch: PostBatch) {
     match may_rest(serving, &batch) {
@@ -72,8 +70,12 @@ pub(super) fn rests(serving: &mut Serving<'_>, batch: PostBatch) {
     serving.handed.iter_mut().for_each(|handed| handed.rests = rests);
 }
 
+/// Pauses before the next try, unless there is a change, or somebody asks whether the far side is there.
 pub(super) async fn pause(serving: &mut Serving<'_>) {
-    serving.driver.pause(serving.number, &mut serving.pause).await;
+    tokio::select! {
+        () = tokio::time::sleep(serving.pause.next()) => {}
+        () = serving.driver.seat.changed_or_asked(serving.number) => {}
+    }
 }
 
 /// Handles a batch that did not pass: a single message is rejected; several are tried again by halves, until it is known which did not pass.
