@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use lotmq_client::{Client, QoS};
+use lotmq_client::{Client, ConnectOptions, PropertyId, PropertyValue, Publication, QoS};
 use lotmq_test_support::{Program, WAIT_MAX, eventually, free_port, python_with_module, wait_for_port};
 
 use crate::link::Link;
@@ -179,6 +179,37 @@ fn a_server_that_was_killed_is_read_and_written_again() {
     let _server = Server::start(port).unwrap();
     until(&mut watcher, "plc/Word=12.3");
     standing.until("\"Connected\"");
+}
+
+/// [MQTT-3.3.2-5]: a command that has expired while the device was away is not carried out, nor does it hold up the others.
+#[test]
+fn what_has_expired_meanwhile_is_not_written() {
+    if Server::start(free_port()).is_none() {
+        return;
+    }
+    let (broker, port) = (broker(), free_port());
+    let mut watcher = watch(&broker, "plc/#");
+    broker.command_ok(&route(port, "RETRY_DELAY 10", WRITTEN));
+    let mut publisher = broker.connect(&ConnectOptions::v5("short-lived"));
+    for (topic, payload, seconds) in [("write/word", "66.6", 1), ("write/real", "4.5", 1000)] {
+        let message = Publication::new(topic, payload)
+            .qos(QoS::AtLeastOnce)
+            .property(PropertyId::MessageExpiryInterval, PropertyValue::FourByte(seconds));
+        publisher.publish(&message).unwrap();
+    }
+    thread::sleep(Duration::from_millis(1100));
+    let _server = Server::start(port).unwrap();
+    until(&mut watcher, "plc/Real=4.5");
+    assert_eq!(broker.metric("lotmq_route_expired_total"), Some(1.0));
+    assert_eq!(broker.metric("lotmq_route_dead_letters_total"), Some(0.0));
+    send(&broker, "write/word", "12.3");
+    loop {
+        let read = next(&mut watcher);
+        assert_ne!(read, "plc/Word=66.6");
+        if read == "plc/Word=12.3" {
+            break;
+        }
+    }
 }
 
 /// What a route brings right when the broker has started, the routes that were added behind it are there to take.

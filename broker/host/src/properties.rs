@@ -53,10 +53,10 @@ pub(crate) fn decoded(raw: &[u8]) -> Encoded<'_> {
     Encoded::from_raw(raw, PropertyPlace::PublishFromServer).unwrap_or_default()
 }
 
-/// Seconds until `expires_at_ms`, rounded up and at least 1: a message that a guest sees is not gone.
+/// Seconds until `expires_at_ms`, rounded up; 0 of a message that has expired while it waited for its guest.
 pub(crate) fn seconds_left(expires_at_ms: Option<u64>, now_ms: u64) -> Option<u32> {
     let left = expires_at_ms?.saturating_sub(now_ms).div_ceil(1000);
-    Some(u32::try_from(left).unwrap_or(u32::MAX).max(1))
+    Some(u32::try_from(left).unwrap_or(u32::MAX))
 }
 
 /// What a list says of the payload.
@@ -178,12 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn seconds_left_are_rounded_up_and_at_least_one() {
+    fn seconds_left_are_rounded_up_and_none_when_it_has_expired() {
         for (expires_at_ms, now_ms, expected) in [
             (None, 0, None),
             (Some(2_001), 1_000, Some(2)),
             (Some(2_000), 1_000, Some(1)),
-            (Some(1), 5, Some(1)),
+            (Some(1_001), 1_000, Some(1)),
+            (Some(1_000), 1_000, Some(0)),
+            (Some(1), 5, Some(0)),
         ] {
             assert_eq!(seconds_left(expires_at_ms, now_ms), expected);
         }

@@ -28,7 +28,7 @@ pub(super) static ROUTES: &[FamilyRow] = families! {
         |it, to| each(it, to, |of| Some(of.standing.deliveries.retried));
     Counter "lotmq_route_policy_refused_total" ["tenant", "route", "type"] "Messages that a route did not take because of its policy topics."
         |it, to| each(it, to, |of| Some(of.standing.deliveries.refused_by_policy));
-    Counter "lotmq_route_expired_total" ["tenant", "route", "type"] "Messages whose Message Expiry Interval had passed before a bridge could hand them on."
+    Counter "lotmq_route_expired_total" ["tenant", "route", "type"] "Messages whose Message Expiry Interval had passed before a bridge could hand them on, or a machine be told."
         |it, to| each(it, to, |of| Some(of.standing.deliveries.expired));
     Counter "lotmq_route_batches_total" ["tenant", "route", "type"] "Batches that the guest of a route was handed."
         |it, to| each(it, to, |of| Some(of.standing.deliveries.batches));
