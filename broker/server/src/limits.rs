@@ -601,6 +601,9 @@ pub(crate) const ROUTE_CASE_CALL_TIME: std::time::Duration = std::time::Duration
 /// Bytes of the rows that one question gets; further rows are left out. Routes reference §4.1.
 pub(crate) const ROWS_BYTES_MAX: usize = 1 << 20;
 
+/// Times in a row that a route's guest may break at messages, nothing passing between, before the pauses behind it grow: eight messages, each once in a batch and once alone.
+pub(crate) const ROUTE_BREAKS_IN_A_ROW_MAX: u32 = 16;
+
 /// A message on which the driver of its route, alone with it, has ended by a panic so often counts as rejected.
 pub(crate) const ROUTE_PANICS_MAX: u8 = 2;
 

@@ -49,7 +49,9 @@ use crate::guests::routes::seat::{RouteSeat, Work};
 use crate::guests::routes::version::{RouteCode, Version};
 use crate::guests::services::TenantServices;
 use crate::guests::{outgoing, records};
-use crate::limits::{PROBE_ANSWER_BYTES_MAX, ROUTE_DELIVERY_BOUNDS, ROUTE_PANICS_MAX};
+use crate::limits::{
+    PROBE_ANSWER_BYTES_MAX, ROUTE_BREAKS_IN_A_ROW_MAX, ROUTE_DELIVERY_BOUNDS, ROUTE_PANICS_MAX,
+};
 use crate::process::this_turn;
 use away::Away;
 use lotmq_core::tenant::Tenant;
@@ -79,8 +81,22 @@ enum Ended {
     NotOpened(String),
     /// The same of one that was open.
     Away(String),
+    /// It broke when it was handed messages, of which those that break it are set aside: nothing is known against the far side.
+    Broke(String),
     /// Only people can correct it.
     Fatal(String),
+}
+
+impl Ended {
+    /// What people are told.
+    fn reason(self) -> String {
+        match self {
+            Ended::NotOpened(reason) | Ended::Away(reason) | Ended::Broke(reason) | Ended::Fatal(reason) => {
+                reason
+            }
+            Ended::Changed => "the route has changed".to_owned(),
+        }
+    }
 }
 
 /// First message of what was handed over when an instance was given up, with what of the route takes it.
@@ -151,6 +167,8 @@ impl Driver {
         let mut paused_for = None;
         // Version of which an instance was open and has lost the far side in a call: that the next one is open proves nothing.
         let mut lost = None;
+        // How often instances broke at messages while nothing passed.
+        let mut breaks = 0;
         while let Some((number, version)) = self.seat.current() {
             if !self.seat.works(number) {
                 self.seat.superseded(number).await;
@@ -179,16 +197,21 @@ impl Driver {
                     }
                     self.pause_beside(number, beside, &mut pause).await;
                 }
-                Ended::Away(reason) => {
-                    let reason = self.masked(&reason);
+                ended @ (Ended::Away(_) | Ended::Broke(_)) => {
+                    breaks = match ended {
+                        Ended::Broke(_) if !self.route.standing().has_passed_since(before) => breaks + 1,
+                        _ => 0,
+                    };
+                    let may_hurry = matches!(ended, Ended::Broke(_)) && breaks <= ROUTE_BREAKS_IN_A_ROW_MAX;
+                    let reason = self.masked(&ended.reason());
                     if self.seat.lost(number, &reason, self.now()) {
                         self.failed(&version, ("ROUTE_AWAY", &reason), handed.as_ref());
                     }
                     lost = Some((number, proof::loss(&self, &version, (began, before))));
-                    // What has failed rests for longer and longer by itself.
-                    let mut once = Pause::reconnecting();
-                    let rests = handed.is_some_and(|handed| handed.rests);
-                    self.pause_beside(number, beside, if rests { &mut once } else { &mut pause }).await;
+                    // What has failed rests for longer and longer by itself, and what breaks the guest is set aside.
+                    let mut once = Pause::reconnecting().at_most(version.longest_pause());
+                    let may_hurry = may_hurry || handed.is_some_and(|handed| handed.rests);
+                    self.pause_beside(number, beside, if may_hurry { &mut once } else { &mut pause }).await;
                 }
                 Ended::Fatal(reason) => {
                     let reason = self.masked(&reason);
@@ -212,7 +235,7 @@ impl Driver {
             }
         };
         match ended {
-            Ended::Away(reason) | Ended::NotOpened(reason)
+            Ended::Away(reason) | Ended::Broke(reason) | Ended::NotOpened(reason)
                 if [of_route, of_module].contains(&Restart::Never) =>
             {
                 Ended::Fatal(format!("{reason}; its policy restart is never"))
@@ -222,7 +245,9 @@ impl Driver {
             {
                 Ended::Away(reason)
             }
-            Ended::NotOpened(_) | Ended::Away(_) | Ended::Fatal(_) | Ended::Changed => ended,
+            Ended::NotOpened(_) | Ended::Away(_) | Ended::Broke(_) | Ended::Fatal(_) | Ended::Changed => {
+                ended
+            }
         }
     }
 
@@ -369,10 +394,7 @@ impl Driver {
     /// Opens another instance and asks it whether the far side can be reached.
     pub(super) async fn probe(&self) -> Probed {
         let version = self.route.version();
-        let reason = |ended| match ended {
-            Ended::NotOpened(reason) | Ended::Away(reason) | Ended::Fatal(reason) => self.masked(&reason),
-            Ended::Changed => "the route has changed".to_owned(),
-        };
+        let reason = |ended: Ended| self.masked(&ended.reason());
         let services = self.services(&version);
         let Opened { mut instance, abilities, figures, served } =
             self.open(&version, &services, None).await.map_err(reason)?;
@@ -543,8 +565,8 @@ impl Serving<'_> {
             }
             Ok(Err(trap)) => {
                 let reason = trapped(self.figures.as_ref(), &trap);
-                failing::refused(self, batch, &reason);
-                Some(Ended::Away(reason))
+                failing::broken_at(self, batch, &reason);
+                Some(Ended::Broke(reason))
             }
             Err(_) if self.driver.is_at_once() => {
                 let reason = self.version.too_long("deliver", &self.instance);
@@ -564,8 +586,8 @@ impl Serving<'_> {
     async fn accepted(&mut self, mut batch: PostBatch, receipt: &Receipt) -> Option<Ended> {
         if let Some(reason) = contradiction(receipt, batch.len()) {
             // What it has done is not known, as behind a trap.
-            failing::refused(self, batch, &reason);
-            return Some(Ended::Away(reason));
+            failing::broken_at(self, batch, &reason);
+            return Some(Ended::Broke(reason));
         }
         let accepted = receipt.accepted as usize;
         let (mut passed, mut bytes, mut latency) = (0, 0, DurationCounts::default());
@@ -696,7 +718,7 @@ fn ended(failure: Failure) -> Ended {
 /// What ends an instance that is not open yet.
 fn not_opened(ended: Ended) -> Ended {
     match ended {
-        Ended::Away(reason) => Ended::NotOpened(reason),
+        Ended::Away(reason) | Ended::Broke(reason) => Ended::NotOpened(reason),
         Ended::NotOpened(_) | Ended::Fatal(_) | Ended::Changed => ended,
     }
 }

@@ -83,6 +83,11 @@ impl PostBatch {
         self.route.put_back_halved(self.instance, std::mem::take(&mut self.posts));
     }
 
+    /// Puts all messages back to the front of the mailbox, to be delivered one by one.
+    pub(in crate::guests) fn put_back_singly(mut self) {
+        self.route.put_back_singly(self.instance, std::mem::take(&mut self.posts));
+    }
+
     /// Puts all messages back to the front of the mailbox, because the connection has ended with them; by halves when that happens again and again.
     pub(in crate::guests) fn put_back_lost(mut self) {
         self.route.put_back_lost(self.instance, std::mem::take(&mut self.posts));

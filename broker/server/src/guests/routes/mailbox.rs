@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! post ─▶ lane of its key ─▶ take(lane) ─▶ batch ─┬▶ done(lane, first messages)
-//!                ▲                                └▶ put_back(lane, last messages), put_back_halved, put_back_lost or put_back_resting
+//!                ▲                                └▶ put_back(lane, last messages), put_back_halved, put_back_singly, put_back_lost or put_back_resting
 //!                └────────────────────────────────────┘
 //! ```
 //!
@@ -384,6 +384,14 @@ impl Mailbox {
     pub(crate) fn put_back_halved(&mut self, lane: usize, batch: VecDeque<Post>) {
         if !batch.is_empty() {
             self.lanes[lane].put_back_halved(batch);
+            self.distribute();
+        }
+    }
+
+    /// Puts messages at one of which the guest broke back to the front of their lane, to be taken one by one.
+    pub(crate) fn put_back_singly(&mut self, lane: usize, batch: VecDeque<Post>) {
+        if !batch.is_empty() {
+            self.lanes[lane].put_back_singly(batch);
             self.distribute();
         }
     }

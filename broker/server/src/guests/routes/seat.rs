@@ -326,6 +326,11 @@ impl RouteRunner {
         self.comes_back(|shared| shared.mailbox.put_back_halved(instance, batch));
     }
 
+    /// Puts back messages at one of which the guest broke, to be delivered one by one.
+    pub(super) fn put_back_singly(&self, instance: usize, batch: VecDeque<Post>) {
+        self.comes_back(|shared| shared.mailbox.put_back_singly(instance, batch));
+    }
+
     /// Puts back messages with which the connection has ended, one of which may be why.
     pub(super) fn put_back_lost(&self, instance: usize, batch: VecDeque<Post>) {
         self.comes_back(|shared| shared.mailbox.put_back_lost(instance, batch));

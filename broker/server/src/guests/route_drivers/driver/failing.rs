@@ -92,6 +92,16 @@ pub(super) fn refused(serving: &Serving<'_>, mut batch: PostBatch, reason: &str)
     }
 }
 
+/// Handles a batch at which the guest broke: a single message is rejected; several come again one by one. What was done of them before that is done once more, and not
+/// once for each half.
+pub(super) fn broken_at(serving: &Serving<'_>, batch: PostBatch, reason: &str) {
+    if batch.len() == 1 {
+        return refused(serving, batch, reason);
+    }
+    comes_again(serving, &batch);
+    batch.put_back_singly();
+}
+
 /// Tells of messages which would wait here if anything did, and would come again.
 pub(super) fn would_wait(serving: &Serving<'_>, mut batch: PostBatch, reason: &str) {
     let reason = serving.driver.masked(reason);

@@ -298,6 +298,12 @@ impl Lane {
         self.put_back(batch);
     }
 
+    /// Puts messages at one of which the guest broke back, to be taken one by one: what comes before that one is done a second time, and no third.
+    pub(super) fn put_back_singly(&mut self, batch: VecDeque<Post>) {
+        self.cuts.extend(batch.iter().map(|post| post.sequence + 1));
+        self.put_back(batch);
+    }
+
     /// Puts back messages with which the connection ended: whole the first time, as who knows a batch by what is in it has to have it again, and halved when it ends so
     /// again with the same in front. When that one was alone [`ROUTE_ALONE_ENDS`] times it comes once with a few of those behind it, by which the guest may find out whether it is to blame.
     pub(super) fn put_back_lost(&mut self, batch: VecDeque<Post>) {

@@ -70,6 +70,41 @@ fn who_cannot_pass_is_found_by_halves_and_the_order_is_kept() {
 }
 
 #[test]
+fn who_breaks_the_guest_is_found_one_by_one_and_what_came_before_is_done_twice_at_most() {
+    for bad in [1, 2, 40, 100] {
+        let mut mailbox = Mailbox::new();
+        posts(&mut mailbox, 100);
+        let (mut done, mut rejected, mut breaks) = (Vec::new(), Vec::new(), 0);
+        loop {
+            let batch = mailbox.take(0, u64::MAX);
+            if batch.is_empty() {
+                break;
+            }
+            done.extend(sequences(&batch).into_iter().take_while(|sequence| *sequence != bad));
+            if batch.iter().any(|post| post.sequence == bad) {
+                breaks += 1;
+                if batch.len() > 1 {
+                    mailbox.put_back_singly(0, batch.into());
+                    continue;
+                }
+                rejected.push(bad);
+            }
+            mailbox.done(0, &batch);
+        }
+        assert_eq!((rejected, breaks), (vec![bad], 2));
+        let times = |sequence| done.iter().filter(|it| **it == sequence).count();
+        for sequence in 1..=100 {
+            let expected = match sequence {
+                _ if sequence < bad => 2,
+                _ if sequence == bad => 0,
+                _ => 1,
+            };
+            assert_eq!(times(sequence), expected, "{bad}: {sequence}");
+        }
+    }
+}
+
+#[test]
 fn a_batch_is_bounded_in_bytes_and_one_message_always_fits() {
     let mut mailbox = Mailbox::new();
     let large = message(&vec![0; ROUTE_BATCH_BYTES_MAX + 1]);
