@@ -325,12 +325,6 @@ pub(crate) fn is_bridge(name: &str) -> bool {
     name == MQTT_BRIDGE
 }
 
-/// Whether what has expired is not for routes of a type: they hand messages on to other brokers, or command machines. The others leave a record of what was
-/// published; a module is told, and decides by itself.
-pub(crate) fn passes_over_expired(name: &str) -> bool {
-    is_bridge(name) || ["MODBUS_TCP", "MODBUS_SERIAL", "SIEMENS_S7", "OPCUA"].contains(&name)
-}
-
 /// Whether the guest of a type runs by itself to serve requests, and for nothing else.
 pub(crate) fn runs_only_to_serve(name: &str) -> bool {
     places(name).iter().any(|place| place.served.is_some())

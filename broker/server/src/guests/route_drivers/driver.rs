@@ -198,11 +198,9 @@ impl Driver {
                     self.pause_beside(number, beside, &mut pause).await;
                 }
                 ended @ (Ended::Away(_) | Ended::Broke(_)) => {
-                    breaks = match ended {
-                        Ended::Broke(_) if !self.route.standing().has_passed_since(before) => breaks + 1,
-                        _ => 0,
-                    };
-                    let may_hurry = matches!(ended, Ended::Broke(_)) && breaks <= ROUTE_BREAKS_IN_A_ROW_MAX;
+                    let broke = matches!(ended, Ended::Broke(_));
+                    let is_in_a_row = broke && !self.route.standing().has_passed_since(before);
+                    breaks = if is_in_a_row { breaks + 1 } else { 0 };
                     let reason = self.masked(&ended.reason());
                     if self.seat.lost(number, &reason, self.now()) {
                         self.failed(&version, ("ROUTE_AWAY", &reason), handed.as_ref());
@@ -210,7 +208,8 @@ impl Driver {
                     lost = Some((number, proof::loss(&self, &version, (began, before))));
                     // What has failed rests for longer and longer by itself, and what breaks the guest is set aside.
                     let mut once = Pause::reconnecting().at_most(version.longest_pause());
-                    let may_hurry = may_hurry || handed.is_some_and(|handed| handed.rests);
+                    let rests = handed.is_some_and(|handed| handed.rests);
+                    let may_hurry = rests || (broke && breaks <= ROUTE_BREAKS_IN_A_ROW_MAX);
                     self.pause_beside(number, beside, if may_hurry { &mut once } else { &mut pause }).await;
                 }
                 Ended::Fatal(reason) => {

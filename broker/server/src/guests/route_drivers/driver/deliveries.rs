@@ -21,17 +21,18 @@ const MESSAGE_WORK: usize = 64;
 /// The same for each event and mapping of the route, among which it is looked for.
 const BLOCK_WORK: usize = 16;
 
-/// Finds the values of the placeholders of each message of a batch; one that cannot be filled is rejected when those before it are done. Bridges and machines get nothing that
-/// has expired \[MQTT-3.3.2-5\]. Behind enough work it ends its turn, or the batch, where there was only to reject: what has come meanwhile need not wait for the rest.
+/// Finds the values of the placeholders of each message of a batch; one that cannot be filled is rejected when those before it are done. Bridges, and tags of machines,
+/// get nothing that has expired \[MQTT-3.3.2-5\]. Behind enough work it ends its turn, or the batch, where there was only to reject: what has come meanwhile need not wait for the rest.
 pub(super) async fn fill(serving: &Serving<'_>, batch: &mut PostBatch) -> Vec<Vec<PlaceholderValues>> {
     let (mut values, mut bytes) = (Vec::with_capacity(batch.len()), 0);
-    let passes_over_expired = route_types::passes_over_expired(&serving.version.said().kind);
+    let is_bridge = route_types::is_bridge(&serving.version.said().kind);
     let now_ms = serving.driver.now_ms();
     let (said, names, work) = (serving.version.said(), serving.names(), &serving.work);
     let each = MESSAGE_WORK + (said.events.len() + said.mappings.len()) * BLOCK_WORK;
     while let Some(post) = batch.get(values.len()) {
         work.count(each);
-        if passes_over_expired && post.message.expires_at_ms().is_some_and(|at| at <= now_ms) {
+        let has_expired = post.message.expires_at_ms().is_some_and(|at| at <= now_ms);
+        if has_expired && (is_bridge || post.to.is_tag()) {
             match values.is_empty() {
                 true => {
                     serving.driver.route.note(|deliveries| deliveries.expired += 1);
