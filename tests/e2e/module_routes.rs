@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
-use lotmq_test_support::{Broker, BrokerOptions, WAIT_MAX};
+use lotmq_test_support::{Broker, BrokerOptions, WAIT_MAX, eventually, free_port};
 use serde_json::{Value, json};
 
 use crate::{LOTMQ, next, options, send};
@@ -418,6 +418,36 @@ fn nothing_is_lost_between_a_route_of_a_module_and_its_server_whoever_ends() {
     }
     let info: Value = broker.command_ok("-moduleInfo echo").data().clone();
     assert_eq!((&info["state"], &info["traps"]), (&json!("enabled"), &json!(0)), "{info}");
+}
+
+/// What a batch had done before its guest trapped is done once more, and what it traps at is set aside without longer and longer pauses.
+#[test]
+fn behind_a_trap_messages_come_one_by_one() {
+    let far: SocketAddr = ([127, 0, 0, 1], free_port()).into();
+    let broker = at_home().start();
+    broker.command_ok(&module(&format!("-net {far}")));
+    broker.command_ok(&route(far, "traps"));
+    let mut sender = broker.client("sender");
+    for payload in ["a", "b", "trap", "c", "trap", "d"] {
+        sender.publish(&Publication::new("out/line", payload).qos(QoS::AtLeastOnce)).unwrap();
+    }
+    let listener = TcpListener::bind(far).unwrap();
+    let connections = std::iter::repeat_with(|| {
+        let (_stream, mut lines) = accept(&listener);
+        let mut connection = Vec::new();
+        while connection.last().is_none_or(|last| last != "d") {
+            match line(&mut lines) {
+                end if end.is_empty() => break,
+                line => connection.push(line),
+            }
+        }
+        connection
+    });
+    assert_eq!(
+        connections.take(4).collect::<Vec<_>>(),
+        [vec!["a", "b"], vec!["a", "b"], vec!["c"], vec!["d"]]
+    );
+    eventually("dead letters", || (broker.metric("lotmq_route_dead_letters") == Some(2.0)).then_some(()));
 }
 
 /// The guest with another text, of the same length, as the schema of its settings.

@@ -5,7 +5,7 @@
 //! that the endpoint allows, `listen` takes connections there, `udp` has a line per datagram, `listen udp` takes such of anybody and lets a second pass for each
 //! message; ` at NAME` behind it means another endpoint. Each line from the other side is published to `echo/in` with QoS 1. With `acknowledged` each side answers each
 //! line, once it has it for good, with the same line behind a `+`; so with `udp acknowledged`, where the instance stays when the other side is away. With `farewell`
-//! a last line is published to `echo/in` when the instance is closed.
+//! a last line is published to `echo/in` when the instance is closed; with `traps` it traps at the message `trap`.
 
 use lotmq_guest::route::{
     Abilities, Addressee, Arrival, Connection, Delivery, Description, Failure, Interest, IoError, Peer, QoS,
@@ -33,6 +33,8 @@ struct Line {
     acknowledges: bool,
     /// Whether a last line is published.
     says_farewell: bool,
+    /// Whether it traps at the message `trap`.
+    traps: bool,
     /// Lines that were sent and not acknowledged.
     outstanding: usize,
     /// Events of the definition.
@@ -69,8 +71,9 @@ impl Route for Echo {
         let link = Link::open(endpoint, how).map_err(|error| failure(&error))?;
         let acknowledges = how.ends_with("acknowledged");
         let says_farewell = how == "farewell";
+        let traps = how == "traps";
         let events = configuration["events"].clone();
-        let line = Line { link, part: Vec::new(), acknowledges, says_farewell, outstanding: 0, events };
+        let line = Line { link, part: Vec::new(), acknowledges, says_farewell, traps, outstanding: 0, events };
         LINE.set(Some(line));
         Ok(())
     }
@@ -79,6 +82,7 @@ impl Route for Echo {
         with_line(|line| {
             for delivery in &batch {
                 let mut text = line_of(delivery, &line.events).into_bytes();
+                assert!(!line.traps || text != b"trap", "on purpose");
                 text.push(b'\n');
                 line.link.send(&text).map_err(Failure::Reconnect)?;
             }
