@@ -324,12 +324,15 @@ fn what_the_server_says_decides_what_becomes_of_the_route() {
             format!("DATABASE \"{DATABASE}\"\nUSERNAME \"{USER}\""),
             "1045 (28000): Access denied for user 'app'@'localhost' (using password: NO)",
         ),
-        (login().replace(DATABASE, "nowhere"), "1044 (42000): Access denied for user 'app'@"),
         (login().replace(USER, "nobody"), "1045 (28000): Access denied for user 'nobody'@"),
     ] {
         let status = adds(&broker, &with(&section), told);
         assert!(status.contains("\"Disconnected\"") && !status.contains("hidden-password"), "{status}");
     }
+    // Rights are granted at the server, and nobody tells the route.
+    let nowhere = with(&login().replace(DATABASE, "nowhere"));
+    let status = adds(&broker, &nowhere, "1044 (42000): Access denied for user 'app'@");
+    assert!(status.contains("\"Reconnecting\""), "{status}");
     adds(&broker, &with(&format!("{}\nUSE_SSL TRUE", login())), "the server has no TLS");
     // What is right again goes on, with what waited.
     send(&broker, "in", "1");

@@ -407,27 +407,34 @@ fn what_the_server_says_decides_what_becomes_of_the_route() {
     let events = event("Put", "in", "QUERY \"INSERT INTO t VALUES ({payload})\"")
         + &event("Slow", "slow", "QUERY \"SELECT pg_sleep({payload})\"");
     let with = |section: &str| route_of("POSTGRESQL", server.port, section, &events);
-    for (section, told) in [
+    for (section, connection, told) in [
         (
             format!("DATABASE \"postgres\"\nUSERNAME \"{USER}\"\nPASSWORD GET SECRET \"PG\""),
+            "Disconnected",
             "password authentication failed for user \\\"app\\\" (SQLSTATE 28P01)",
         ),
         (
             format!("DATABASE \"postgres\"\nUSERNAME \"{USER}\""),
+            "Disconnected",
             "the server wants a password, and SQL_CONFIG has no PASSWORD",
         ),
         (
             login().replace("\"postgres\"", "\"nowhere\""),
+            "Reconnecting",
             "database \\\"nowhere\\\" does not exist (SQLSTATE 3D000)",
         ),
         (
             format!("{}\nUSE_SSL TRUE", login()),
+            "Disconnected",
             "the server has no TLS, for which USE_SSL or the connection string asks",
         ),
     ] {
         broker.command_ok(&with(&section));
         let status = Standing::of(&broker, "Db").until(told);
-        assert!(status.contains("\"Disconnected\"") && !status.contains("hidden-password"), "{status}");
+        assert!(
+            status.contains(&format!("\"{connection}\"")) && !status.contains("hidden-password"),
+            "{status}"
+        );
     }
     // What is right again goes on, with what waited.
     send(&broker, "in", "1");

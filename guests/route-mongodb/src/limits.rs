@@ -55,8 +55,8 @@ pub(crate) const SELECTION_PAUSE_MS: u32 = 500;
 /// Members of a replica set: what MongoDB allows.
 pub(crate) const MEMBERS_MAX: usize = 50;
 
-/// Milliseconds of a delivery after which the host is told how far it has come: a third of what a call may take.
-pub(crate) const DELIVER_MS: u64 = 20_000;
+/// Milliseconds of a delivery after which the host is told how far it has come: what was done and not yet told is done again after a crash.
+pub(crate) const DELIVER_MS: u64 = 1_000;
 
 /// Characters of a reason that the server gives.
 pub(crate) const REASON_CHARS_MAX: usize = 400;

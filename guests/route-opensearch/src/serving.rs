@@ -15,7 +15,7 @@ use crate::query::{Fields, Question, index_of, is_step, sources};
 use crate::statement::{Document, Search, Statement};
 
 /// Milliseconds of a delivery after which the host is told how far it has come.
-const DELIVER_MS: u64 = 20_000;
+const DELIVER_MS: u64 = 1_000;
 
 /// Bytes of a published result; further documents are left out (routes reference §4.1).
 const RESULT_BYTES_MAX: usize = 1024 * 1024;

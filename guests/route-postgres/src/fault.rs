@@ -75,9 +75,11 @@ impl Fault {
 
 /// The class of what goes wrong before a route has begun.
 fn login(code: &str, told: String) -> Failure {
-    match code.get(..2).unwrap_or_default() {
-        // Who we are, which database we want, and how we have asked for it: only people can change that.
-        "28" | "3D" | "42" | "22" => Failure::Fatal(told),
+    match (code, code.get(..2).unwrap_or_default()) {
+        // Whom `pg_hba.conf` lets in, and which databases there are, changes at the server, where no route is thought of; nobody is locked out for asking again.
+        ("28000", _) | (_, "3D") => Failure::Reconnect(told),
+        // Who we are, and how we have asked for it: only people can change that here.
+        (_, "28" | "42" | "22") => Failure::Fatal(told),
         _ => Failure::Reconnect(told),
     }
 }
@@ -111,8 +113,8 @@ mod tests {
         };
         for (code, in_login, in_session) in [
             ("28P01", "fatal", "reconnect"),
-            ("28000", "fatal", "reconnect"),
-            ("3D000", "fatal", "reconnect"),
+            ("28000", "reconnect", "reconnect"),
+            ("3D000", "reconnect", "reconnect"),
             ("53300", "reconnect", "retry"),
             ("57P03", "reconnect", "reconnect"),
             ("57P01", "reconnect", "reconnect"),

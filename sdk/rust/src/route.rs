@@ -288,8 +288,8 @@ pub fn unpublished(error: ingest::IngestError) -> Failure {
     }
 }
 
-/// Milliseconds of [`deliver_each`] after which the host is told how far it has come: a third of what a call may take.
-const DELIVER_EACH_MS: u32 = 20_000;
+/// Milliseconds of [`deliver_each`] after which the host is told how far it has come: what was done and not yet told is done again after a crash, and is in no figure.
+const DELIVER_EACH_MS: u32 = 1_000;
 
 /// Does something with each message of a batch, for [`Route::deliver`]. What is [rejected](Failure::Reject) is told and passed by; any other failure ends the
 /// batch, and so does the time: what is done by then is done, and the rest comes again.
