@@ -19,10 +19,10 @@ use crate::guests::route_types::{Far, SectionPlace, TlsOf};
 /// Reason why a setting names no place.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub(super) enum NoPlace {
-    #[error("{section}: {key} is no address such as '{example}'")]
+    #[error("{section}: {key} is no address such as '{example}', with a port from 1 to 65535 if any")]
     Url { section: String, key: &'static str, example: &'static str },
     #[error(
-        "{section}: {key} names no server: `Host=…;Port=…;Database=…` or `scheme://user:password@host:port/database` is meant"
+        "{section}: {key} names no server, or a port that is none: `Host=…;Port=…;Database=…` or `scheme://user:password@host:port/database` is meant"
     )]
     ConnectionString { section: String, key: &'static str },
     #[error("{section}: {key} is '{value}', which is no list of servers such as 'a:9092,b:9092'")]
@@ -45,6 +45,8 @@ pub(super) enum NoPlace {
     ServiceRecords { section: String, key: &'static str },
     #[error("{section}: {key} is '{value}', which is no IP address of this machine such as '10.0.0.1'")]
     Bind { section: String, key: &'static str, value: String },
+    #[error("{section}: {key} has a port that is none from 1 to 65535")]
+    Port { section: String, key: &'static str },
     #[error("{section}: {key} is '{value}', which is no port from 1 to 65535")]
     ServedPort { section: String, key: &'static str, value: String },
 }
@@ -220,7 +222,10 @@ impl<N: Names> Section<'_, N> {
             Some(_) | None => text,
         };
         let (text, behind) = text.split_once(',').map_or((&*text, None), |(host, port)| (host, Some(port)));
-        server.port = server.port.or_else(|| behind.and_then(|port| port.trim().parse().ok()));
+        if let (None, Some(port)) = (server.port, behind) {
+            let port = port.trim().parse().ok().filter(|port| *port > 0);
+            server.port = Some(port.ok_or_else(|| NoPlace::Port { section: section(), key })?);
+        }
         let (host, instance) = text.split_once('\\').map_or((text, None), |(host, name)| (host, Some(name)));
         match (instance, server.port) {
             // Of a server at a port the instance is not asked for.
@@ -243,7 +248,8 @@ impl<N: Names> Section<'_, N> {
     fn of_list(&self, key: &'static str, text: &str) -> Result<Server, NoPlace> {
         let mut servers = text.split(',').map(str::trim).map(|text| match text.rsplit_once(':') {
             Some((host, port)) if !host.contains(':') || host.starts_with('[') => {
-                Some((host.trim_start_matches('[').trim_end_matches(']').to_owned(), port.parse().ok()?))
+                let port = port.parse().ok().filter(|port| *port > 0)?;
+                Some((host.trim_start_matches('[').trim_end_matches(']').to_owned(), port))
             }
             Some(_) | None => (!text.is_empty()).then(|| (text.to_owned(), self.place.port)),
         });
@@ -317,13 +323,24 @@ fn server_of_url(text: &str) -> Option<Server> {
         "http" => Some(false),
         _ => None,
     };
-    let port = uri.port_u16().or(match scheme {
-        "https" => Some(443),
-        "http" => Some(80),
-        _ => None,
-    });
+    let port = match port_text(&uri) {
+        Some(text) => Some(text.parse().ok().filter(|port| *port > 0)?),
+        None => match scheme {
+            "https" => Some(443),
+            "http" => Some(80),
+            _ => None,
+        },
+    };
     let host = host.trim_start_matches('[').trim_end_matches(']');
     Some(Server { is_secure, ..Server::new(host, port) })
+}
+
+/// What a URL says as its port, whether it is one or not; `None` where it says none.
+fn port_text(uri: &Uri) -> Option<&str> {
+    let authority = uri.authority()?.as_str();
+    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+    let behind = place.rsplit_once(']').map_or(place, |(_, behind)| behind);
+    behind.split_once(':').map(|(_, port)| port).filter(|port| !port.is_empty())
 }
 
 /// Server of a connection string, in either of its two forms. Its guest reads the rest of it (`guests/lib/route-sql`).
@@ -337,7 +354,10 @@ fn of_connection_string(text: &str) -> Option<Server> {
     };
     let hosts = ["host", "server", "data source", "address", "addr", "network address"];
     let host = value(&hosts).filter(|host| !host.is_empty())?;
-    let port = value(&["port"]).and_then(|port| port.trim().parse().ok());
+    let port = match value(&["port"]).map(str::trim).filter(|port| !port.is_empty()) {
+        Some(port) => Some(port.parse().ok().filter(|port| *port > 0)?),
+        None => None,
+    };
     Some(Server::new(host, port).with(&pairs))
 }
 
@@ -613,11 +633,35 @@ mod tests {
     fn what_names_no_place_is_told_without_its_secrets() {
         let url = Far::Url { url: "URL" };
         for (far, settings, expected) in [
-            (url, ("URL", "api.example"), "X_CONFIG: URL is no address such as 'https://host:8080'"),
+            (
+                url,
+                ("URL", "api.example"),
+                "X_CONFIG: URL is no address such as 'https://host:8080', with a port from 1 to 65535 if any",
+            ),
             (
                 SQL,
                 ("CONNECTION_STRING", "Password=hidden"),
-                "X_CONFIG: CONNECTION_STRING names no server: `Host=…;Port=…;Database=…` or `scheme://user:password@host:port/database` is meant",
+                "X_CONFIG: CONNECTION_STRING names no server, or a port that is none: `Host=…;Port=…;Database=…` or `scheme://user:password@host:port/database` is meant",
+            ),
+            (
+                url,
+                ("URL", "https://u:hidden@h:65536/v1"),
+                "X_CONFIG: URL is no address such as 'https://host:8080', with a port from 1 to 65535 if any",
+            ),
+            (
+                url,
+                ("URL", "http://[::1]:0"),
+                "X_CONFIG: URL is no address such as 'https://host:8080', with a port from 1 to 65535 if any",
+            ),
+            (
+                SQL,
+                ("CONNECTION_STRING", "Host=db;Port=x;Password=hidden"),
+                "X_CONFIG: CONNECTION_STRING names no server, or a port that is none: `Host=…;Port=…;Database=…` or `scheme://user:password@host:port/database` is meant",
+            ),
+            (
+                SQL,
+                ("CONNECTION_STRING", "Server=tcp:db,99999;Password=hidden"),
+                "X_CONFIG: CONNECTION_STRING has a port that is none from 1 to 65535",
             ),
             (
                 SQL,
@@ -643,6 +687,11 @@ mod tests {
                 Far::Servers { servers: "S" },
                 ("S", "a:b"),
                 "X_CONFIG: S is 'a:b', which is no list of servers such as 'a:9092,b:9092'",
+            ),
+            (
+                Far::Servers { servers: "S" },
+                ("S", "a:0"),
+                "X_CONFIG: S is 'a:0', which is no list of servers such as 'a:9092,b:9092'",
             ),
         ] {
             assert_eq!(said(far, TlsOf::AtOnce, &[settings]).unwrap_err(), expected);
