@@ -673,7 +673,6 @@ fn wrong_settings_are_told_by_their_names() {
             r#"T ADDRESS "A//B"; DATA_TYPE "INT""#,
             "ADDRESS 'A//B': a step of the path is empty",
         ),
-        ("", r#"T ADDRESS "ns=2;s=A"; DATA_TYPE "INT"; SCALING 0"#, "tag M/T: SCALING is 0"),
     ] {
         // Nobody is there: a mistake is told all the same.
         broker.command_ok(&route(free_port(), settings, tags));

@@ -252,7 +252,6 @@ fn wrong_settings_are_told_by_their_names() {
     // Nobody is there: a mistake of a tag is told all the same.
     for (tags, expected) in [
         (r#"T ADDRESS "DB1.DBQ0"; DATA_TYPE "INT""#, "tag M/T: ADDRESS"),
-        (r#"T ADDRESS "DB1.DBW0"; DATA_TYPE "INT"; SCALING 0"#, "tag M/T: SCALING is 0"),
         (r#"T ADDRESS "DB1.DBD0"; DATA_TYPE "INT"; DESTINATION_TOPIC "w""#, "tag M/T"),
         (r#"T ADDRESS "IW0"; DATA_TYPE "INT"; DESTINATION_TOPIC "w""#, "tag M/T"),
     ] {

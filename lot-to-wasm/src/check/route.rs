@@ -1,5 +1,6 @@
 //! Routes: what stands in one against the tables of its [type](crate::route), and what the broker is told about it.
 
+mod meaningless;
 mod misspelt;
 mod register;
 mod template;
@@ -20,7 +21,9 @@ use lot_nearest::nearest;
 use super::RouteEvent;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::{NAME_BYTES_MAX, TAKERS_MAX};
-use crate::route::{COMMON, Key, KeyPurpose, Mapping, Need, RouteType, Section, all, find, is_own};
+use crate::route::{
+    COMMON, Key, KeyPurpose, Mapping, Need, RouteType, Section, ValueKind, all, find, is_own,
+};
 use crate::source::Span;
 use crate::syntax::Name;
 use crate::syntax::route::{AddBlock, DefineRoute, RouteItem, Setting};
@@ -226,6 +229,7 @@ impl RouteChecker<'_, '_> {
         let others = self.others(Others::Filled);
         let schema = BlockSchema { title: &title, keys, others, is_polled: false };
         let checked = self.content(block, name, schema, None);
+        meaningless::in_event(self.kind.name, block, &checked, self.sink);
         self.said.events.push(checked);
     }
 
@@ -253,6 +257,7 @@ impl RouteChecker<'_, '_> {
         } else {
             unfilled::in_mapping(block, &checked, self.sink);
         }
+        meaningless::in_event(self.kind.name, block, &checked, self.sink);
         self.topics_of_tags(block, &mut checked);
         self.said.mappings.push(checked);
     }
@@ -295,6 +300,7 @@ impl RouteChecker<'_, '_> {
             if self.kind.is_open {
                 let schema = BlockSchema { title: &word, keys: &[], others: Others::Taken, is_polled: false };
                 let checked = self.content(block, word.clone(), schema, None);
+                self.host(block, &checked);
                 self.port(block, &checked);
                 self.said.sections.push(checked);
                 return;
@@ -315,6 +321,16 @@ impl RouteChecker<'_, '_> {
         self.said.sections.push(checked);
     }
 
+    /// The host of a section that connects.
+    fn host(&mut self, block: &AddBlock, section: &RouteBlock) {
+        let is_empty = |key: &&str| section.text(key).is_some_and(|host| host.trim().is_empty());
+        if let Some(key) = ["HOST", "SERVER"].into_iter().find(is_empty) {
+            let span = value_of(block, key);
+            let draft = Draft::error(codes::SETTING_VALUE, span, format!("{key} is empty"));
+            self.sink.push(draft.unless_stored());
+        }
+    }
+
     /// The port of a section that connects, which is the host's matter whoever runs the route.
     fn port(&mut self, block: &AddBlock, section: &RouteBlock) {
         let connects = ["HOST", "SERVER"].iter().any(|key| section.settings.contains_key(*key));
@@ -328,11 +344,7 @@ impl RouteChecker<'_, '_> {
         };
         if connects && !port.parse::<u16>().is_ok_and(|port| port > 0) {
             let message = format!("PORT is a whole number from 1 to 65535, not `{}`", port.escape_debug());
-            let setting = key_of(block, "PORT");
-            let span = setting.map_or(block.kind.span, |setting| {
-                setting.value.as_ref().map_or(setting.key.span, |value| value.span)
-            });
-            self.sink.push(Draft::error(codes::SETTING_VALUE, span, message));
+            self.sink.push(Draft::error(codes::SETTING_VALUE, value_of(block, "PORT"), message));
         }
     }
 
@@ -431,6 +443,7 @@ impl RouteChecker<'_, '_> {
         if !self.kind.is_open {
             unfilled::in_tag(block, &checked, self.sink);
         }
+        meaningless::in_tag(self.kind, block, &checked, self.sink);
         Some(checked)
     }
 
@@ -459,7 +472,14 @@ impl RouteChecker<'_, '_> {
             self.sink.push(draft.at(first, "set here first"));
         }
         self.purpose(written, key);
-        value::checked(setting, key, self.sink).map(|value| (key.name.to_owned(), value))
+        let value = value::checked(setting, key, self.sink)?;
+        let is_empty = matches!(&value, RouteValue::Text(text) if key.value == ValueKind::Text && text.trim().is_empty());
+        if is_empty && matches!(key.need, Need::Always) {
+            let span = setting.value.as_ref().map_or(written.span, |value| value.span);
+            let message = format!("{} of {} is empty", key.name, schema.title);
+            self.sink.push(Draft::error(codes::SETTING_VALUE, span, message).unless_stored());
+        }
+        Some((key.name.to_owned(), value))
     }
 
     /// A key that the language has and that means nothing here.
@@ -586,6 +606,9 @@ fn meant_key(name: &str, schema: BlockSchema<'_>) -> Option<&'static Key> {
     if ["TLS", "SSL", "ENABLE_TLS", "ENABLE_SSL", "TLS_ENABLED", "SSL_ENABLED", "SECURE"].contains(&&*upper) {
         return schema.keys.iter().find(|key| ["USE_TLS", "USE_SSL"].contains(&key.name));
     }
+    if ["OVERLOAD", "OVERLOAD_MODE"].contains(&&*upper) {
+        return schema.keys.iter().find(|key| key.name == "OVERLOAD_POLICY");
+    }
     let names = schema.keys.iter().flat_map(|key| key.aliases.iter().chain([&key.name]).copied());
     let near = nearest(name, names)?;
     schema.keys.iter().find(|key| key.is_called(near))
@@ -594,6 +617,13 @@ fn meant_key(name: &str, schema: BlockSchema<'_>) -> Option<&'static Key> {
 /// The setting of a block with this key, as written.
 fn key_of<'a>(block: &'a AddBlock, key: &str) -> Option<&'a Setting> {
     settings(block).find(|setting| setting.key.text.eq_ignore_ascii_case(key))
+}
+
+/// Where the value of the setting with this key stands, or else its block.
+fn value_of(block: &AddBlock, key: &str) -> Span {
+    key_of(block, key).map_or(block.kind.span, |setting| {
+        setting.value.as_ref().map_or(setting.key.span, |value| value.span)
+    })
 }
 
 /// As [`RouteBlock::filled_by_wildcard`], of an event that is not checked yet.

@@ -255,7 +255,12 @@ impl Template {
     fn field(&mut self, indentation: usize, key: &Key, may_come_from_environment: bool) {
         let (name, kind, validation) = (key.name, type_of(key.value), validation(key.value));
         let known = DESCRIPTIONS.iter().find(|(known, _)| *known == name);
-        let description = known.map_or(name, |(_, description)| description);
+        let description = match (known, key.value) {
+            // Redis counts its databases.
+            (Some(("DATABASE", _)), ValueKind::Int(..)) => "Number of the database",
+            (Some((_, description)), _) => description,
+            (None, _) => name,
+        };
         self.1.push(name);
         let field = format!("#{name},{kind},{description},{validation},{may_come_from_environment}#");
         self.line(indentation, &format!("WITH {name} {field}"));
@@ -323,6 +328,8 @@ pub(super) mod tests {
             _ if !validation.is_empty() => format!("\"{validation}\""),
             _ if ["PASSWORD", "API_KEY"].contains(&name) => format!("GET SECRET \"{name}\""),
             _ if name == "ADDRESS" => "\"40001\"".to_owned(),
+            _ if name == "QUERY" => "\"CLEAN:{table: t, data: {payload}}\"".to_owned(),
+            _ if name == "RECIPIENT" => "\"ops@example.com\"".to_owned(),
             _ if name == "CONNECTION_STRING" => "\"mongodb://127.0.0.1\"".to_owned(),
             _ if ["BASE_URL", "BASE_ADDRESS"].contains(&name) => "\"http://127.0.0.1\"".to_owned(),
             _ => format!("\"{}\"", name.to_lowercase()),

@@ -17,7 +17,7 @@ fn wrong_values(kind: ValueKind) -> Vec<String> {
         ValueKind::Bool => &["\"perhaps\"", "7"],
         ValueKind::Words(_) => &["\"no such word\""],
         ValueKind::Character => &["\"two\""],
-        ValueKind::Url => &["\"ftp://h\""],
+        ValueKind::Url => &["\"ftp://h\"", "\"http://h:65536\"", "\"https://u:p@[::1]:x/y\""],
         ValueKind::Folder => &["\"../../etc\"", "\"a/./b\""],
         ValueKind::MongoAddress => &["\"h:27017\""],
         ValueKind::Filter => &["\"a/#/b\""],

@@ -11,13 +11,10 @@ const TABLE: &str =
 
 /// Reports the `ADDRESS` of a tag that is none. Without `ADDRESS_TYPE` a number of 5 or 6 digits says its area first and counts from 1; `.3` behind it is a bit.
 pub(super) fn check(block: &AddBlock, tag: &RouteBlock, sink: &mut Sink<'_>) {
-    // One that comes from the environment is known when the route is opened.
-    let Some(address) = tag.text("ADDRESS").map(str::trim) else { return };
+    // One that comes from the environment is known when the route is opened; that it is empty is told already.
+    let Some(address) = tag.text("ADDRESS").map(str::trim).filter(|text| !text.is_empty()) else { return };
     let Some((problem, way)) = problem(address, tag.settings.contains_key("ADDRESS_TYPE")) else { return };
-    let setting = super::key_of(block, "ADDRESS");
-    let span = setting.map_or(block.kind.span, |setting| {
-        setting.value.as_ref().map_or(setting.key.span, |value| value.span)
-    });
+    let span = super::value_of(block, "ADDRESS");
     let message = format!("ADDRESS is {problem}, not `{}`", address.escape_debug());
     sink.push(Draft::error(codes::SETTING_VALUE, span, message).suggest(way).unless_stored());
 }

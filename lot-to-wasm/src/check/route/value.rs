@@ -131,6 +131,7 @@ fn of_kind(text: &str, kind: ValueKind) -> Result<Option<RouteValue>, String> {
             let is_http =
                 scheme.is_some_and(|(scheme, _)| ["http", "https"].contains(&&*scheme.to_ascii_lowercase()));
             is_http.then_some(()).ok_or("a URL that begins with http:// or https://")?;
+            has_port_if_any(trimmed).then_some(()).ok_or("a URL whose port is a number from 1 to 65535")?;
             Some(RouteValue::Text(trimmed.to_owned()))
         }
         ValueKind::Folder => {
@@ -156,6 +157,20 @@ fn of_kind(text: &str, kind: ValueKind) -> Result<Option<RouteValue>, String> {
         | ValueKind::OfTopic => None,
     };
     Ok(value)
+}
+
+/// Whether what a URL says as its port is one, as far as it is said before the program runs.
+fn has_port_if_any(url: &str) -> bool {
+    let place = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let place = place.split(['/', '?', '#']).next().unwrap_or_default();
+    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+    let behind = place.rsplit_once(']').map_or(place, |(_, behind)| behind);
+    match behind.split_once(':') {
+        Some((_, port)) if !port.is_empty() && !port.contains('{') => {
+            port.parse().is_ok_and(|port: u16| port > 0)
+        }
+        Some(_) | None => true,
+    }
 }
 
 fn one_of(words: &[&str]) -> String {
