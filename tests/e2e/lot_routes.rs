@@ -327,7 +327,8 @@ fn a_full_mailbox_refuses_what_arrives_and_counts_it() {
         send(&broker, &format!("dev/{number}/save"), "x");
     }
     let told = status(&mut stands, |status| status["messages"]["failed"].as_u64() >= Some(4));
-    assert_eq!(told["messages"]["succeeded"], 0);
+    assert_eq!((&told["messages"]["succeeded"], &told["shed"]), (&json!(0), &told["messages"]["failed"]));
+    broker.wait_until_metric_is("lotmq_route_shed_total", 7.0);
     let report = broker.command_ok("-lotDiagnostic route R");
     assert_eq!(report.data()["lastError"]["code"], "OUTBOX_FULL");
     let mut answers = watch(&broker, "answer/#");
@@ -389,7 +390,7 @@ fn batches_are_as_the_route_says_and_what_it_has_done_is_counted() {
     // What stands still says so, and why.
     broker.command_ok(&route("R", "FAIL \"fatal\"", ""));
     send(&broker, "dev/6/save", "x");
-    let stands = "R (LOOPBACK): Disconnected, Red: it was asked to fail";
+    let stands = "R (LOOPBACK): Disconnected, Red: it was asked to fail; it stands still; -run R tries again";
     eventually("a route that stands still", || {
         (broker.command_ok("-connectionStatus").message() == stands).then_some(())
     });
@@ -560,8 +561,9 @@ fn a_route_to_an_address_that_the_operator_refuses_says_so_before_its_first_mess
             json!([{ "code": "ADDRESS_REFUSED", "message": format!("the route stands still: {reason}") }]);
         assert_eq!(added.0["warnings"], told, "{added:?}");
     }
-    let both =
-        format!("Api (REST_API): Disconnected, Red: {of_rest}\nBus (NATS): Disconnected, Red: {of_nats}");
+    let both = format!(
+        "Api (REST_API): Disconnected, Red: {of_rest}; it stands still; -run Api tries again\nBus (NATS): Disconnected, Red: {of_nats}; it stands still; -run Bus tries again"
+    );
     for _ in 0..2 {
         let mut stands = String::new();
         eventually("both are refused", || {

@@ -93,7 +93,7 @@ fn what_only_people_can_correct_stops_all_instances_and_is_told_once() {
     broker.command_ok(&route(3, "        WITH FAIL \"{payload.json.fail}\"\n"));
     wait_for_instances(&broker, 3);
     send(&broker, "dev/a/save", "{\"fail\":\"fatal\"}");
-    let stands = "R (LOOPBACK): Disconnected, Red: it was asked to fail";
+    let stands = "R (LOOPBACK): Disconnected, Red: it was asked to fail; it stands still; -run R tries again";
     eventually("a route that stands still", || {
         (broker.command_ok("-connectionStatus").message() == stands).then_some(())
     });

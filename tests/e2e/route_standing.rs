@@ -127,7 +127,9 @@ fn a_route_without_a_place_says_which_setting_is_missing_when_it_is_added_and_wh
         eventually("the route to stand still", || {
             (row(&broker)["connection"] == "Disconnected").then_some(())
         });
-        assert!(row(&broker)["reason"].as_str().unwrap().starts_with(told), "{}", row(&broker));
+        let reason = row(&broker)["reason"].as_str().unwrap().to_owned();
+        assert!(reason.starts_with(told), "{reason}");
+        assert!(reason.ends_with("; it stands still; -run Line tries again"), "{reason}");
         let shown = broker.command_ok("-lotDiagnostic route Line").data().clone();
         let standing = &shown["standing"];
         assert_eq!(

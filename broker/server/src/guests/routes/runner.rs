@@ -437,7 +437,11 @@ impl RouteRunner {
             PostError::TooManyTakers { takers, most, .. } => {
                 standing.failed(takers.saturating_sub(*most) as u64, &error.to_string(), now);
             }
-            PostError::Full { .. } | PostError::TooManyHops { .. } | PostError::Stopped | _ => {
+            PostError::Full { .. } => {
+                standing.deliveries.shed += 1;
+                standing.failed(1, &error.to_string(), now);
+            }
+            PostError::TooManyHops { .. } | PostError::Stopped | _ => {
                 standing.failed(1, &error.to_string(), now)
             }
         });

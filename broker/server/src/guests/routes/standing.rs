@@ -33,6 +33,9 @@ const STANDSTILL: SignedDuration = SignedDuration::from_secs(30);
 /// The same before it is `Red`.
 const LONG_STANDSTILL: SignedDuration = SignedDuration::from_mins(5);
 
+/// Rate of failures up to which a route is well.
+const FEW_FAILURES: f64 = 0.1;
+
 /// Reason why a route does nothing that was stopped.
 pub(in crate::guests) const STOPPED: &str = "it is stopped; -run starts it";
 
@@ -193,6 +196,8 @@ pub(crate) struct DeliveryFigures {
     pub(crate) brought_at: Option<Timestamp>,
     /// How often its outbox became full.
     pub(crate) full_times: u64,
+    /// Messages that found no room.
+    pub(crate) shed: u64,
     /// Datagrams that the system has dropped before the guest had them.
     pub(crate) lost_datagrams: u64,
     /// Connections after the first.
@@ -454,6 +459,7 @@ impl Standing {
     /// Counts messages that found no room.
     pub(super) fn shed(&mut self, messages: u64, now: Timestamp) {
         self.failed += messages;
+        self.deliveries.shed += messages;
         self.errors += 1;
         self.last_activity = Some(now);
     }
@@ -497,8 +503,13 @@ impl Standing {
         self.recent.push_back(Operation { at: now, failure });
     }
 
+    /// Number of the last operations that failed and say something of now.
+    fn failing(&self, now: Timestamp) -> usize {
+        self.recent.iter().filter(|operation| self.counts(operation, now)).count()
+    }
+
     fn rate(&self, now: Timestamp) -> f64 {
-        let failed = self.recent.iter().filter(|operation| self.counts(operation, now)).count();
+        let failed = self.failing(now);
         #[allow(clippy::cast_precision_loss, reason = "at most 20")]
         let rate = failed as f64 / WINDOW as f64;
         rate
@@ -619,6 +630,18 @@ impl Standing {
         }
     }
 
+    /// What has failed so often just now that it is not well, though something has passed since and nothing is known to be wrong.
+    pub(crate) fn failed_lately(&self, now: Timestamp) -> Option<String> {
+        if self.trouble().is_some() || self.rate(now) <= FEW_FAILURES {
+            return None;
+        }
+        let (reason, _) = self.last_error.as_ref()?;
+        Some(format!(
+            "{} of the last {WINDOW} operations failed within a minute: {reason}",
+            self.failing(now)
+        ))
+    }
+
     /// Number of tags that have no value; `None` where its guest has told nothing of tags.
     pub(crate) fn failing_tags(&self) -> Option<u64> {
         self.failing_tags.as_ref().map(|tags| tags.count())
@@ -638,8 +661,10 @@ impl Standing {
         match self.rate(now) {
             _ if is_away || fails || self.hangs(waits, LONG_STANDSTILL, now) => "Red",
             rate if rate > 0.5 => "Red",
-            rate if rate > 0.1 || lacks || self.is_away() => "Yellow",
-            _ if self.hangs(waits, STANDSTILL, now) => "Yellow",
+            rate if rate > FEW_FAILURES || lacks || self.is_away() => "Yellow",
+            _ if self.hangs(waits, STANDSTILL, now) || self.connects_for(STANDSTILL, now).is_some() => {
+                "Yellow"
+            }
             _ => "Green",
         }
     }
@@ -663,10 +688,22 @@ impl Standing {
         waits.iter().map(quiet).filter(move |(_, quiet)| *quiet > time)
     }
 
-    /// What is waited for, where it is connected, nothing is known to be wrong, and nothing has been heard of what was handed over for a while: a far side that is frozen takes
+    /// Time for which it has been connecting for the first time, beyond this one.
+    fn connects_for(&self, time: SignedDuration, now: Timestamp) -> Option<SignedDuration> {
+        let is_connecting = self.connection() == Connection::Connecting;
+        self.away_for(now).filter(|away| is_connecting && *away > time)
+    }
+
+    /// What is waited for, where nothing is known to be wrong and nothing has been heard for a while of a connection, or of what was handed over: a far side that is frozen takes
     /// all and answers nothing.
     pub(crate) fn unanswered(&self, waits: &[EventWait], now: Timestamp) -> Option<String> {
-        if self.connection() != Connection::Connected || self.trouble().is_some() {
+        if self.trouble().is_some() {
+            return None;
+        }
+        if let Some(time) = self.connects_for(UNANSWERED, now) {
+            return Some(format!("it has been connecting for {} s, and has no answer yet", time.as_secs()));
+        }
+        if self.connection() != Connection::Connected {
             return None;
         }
         let (event, quiet) = self.hanging(waits, UNANSWERED, now).max_by_key(|(_, quiet)| *quiet)?;
@@ -711,6 +748,7 @@ impl Standing {
         let own = [
             ("waiting", json!(beside.waiting.0)),
             ("waitingBytes", json!(beside.waiting.1)),
+            ("shed", json!(self.deliveries.shed)),
             ("oldestSeconds", json!(beside.oldest_ms.map(|ms| ms / 1000))),
             ("deliveredPerSecond", json!(rates.delivered_per_second)),
             ("receivedPerSecond", json!(rates.received_per_second)),

@@ -100,6 +100,8 @@ struct Row {
     failing_tags: Option<u64>,
     delivered: u64,
     failed: u64,
+    /// How many of these found no room.
+    shed: u64,
     #[serde(flatten)]
     received: Received,
     #[serde(flatten)]
@@ -181,12 +183,16 @@ fn row(call: &Call<'_>, route: &RouteRunner, now: Timestamp) -> Row {
         reason: reason([
             beside.full,
             beside.waits_to_publish,
-            told(call, route, standing.trouble()),
+            told(call, route, standing.trouble().or_else(|| standing.failed_lately(now))),
             standing.unanswered(&beside.waits, now),
+            route
+                .stands_still()
+                .then(|| format!("it stands still; -run {} tries again", version.definition.name())),
         ]),
         failing_tags: standing.failing_tags(),
         delivered,
         failed,
+        shed: standing.deliveries.shed,
         received: Received::of(&standing.deliveries, now),
         rates: standing.rates(now),
         waiting: Waiting {
@@ -212,7 +218,7 @@ fn told(call: &Call<'_>, route: &RouteRunner, trouble: Option<String>) -> Option
 }
 
 /// Why a route is not as it should be: first that nobody can hand in more.
-fn reason(reasons: [Option<String>; 4]) -> Option<String> {
+fn reason(reasons: [Option<String>; 5]) -> Option<String> {
     let all: Vec<String> = reasons.into_iter().flatten().collect();
     (!all.is_empty()).then(|| all.join("; "))
 }

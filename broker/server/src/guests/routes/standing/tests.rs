@@ -22,7 +22,7 @@ fn status_has_the_fields_of_the_reference_in_order() {
             + r#""errors":{"total":0,"consecutive":0,"rate":0.0},"messages":{"total":12,"succeeded":12,"failed":0,"received":0},"#
             + r#""deadLetters":3,"deadLettersDropped":0,"lastActivity":"2026-11-20T09:18:25.000Z","lastSuccess":"2026-11-20T09:18:25.000Z","lastError":null,"lastErrorIsOver":false,"#
             + r#""uptime":"00:01:30","connectedSince":"2026-11-20T09:18:25.000Z","timestamp":"2026-11-20T09:19:55.000Z","#
-            + r#""waiting":0,"waitingBytes":0,"oldestSeconds":null,"deliveredPerSecond":0.1,"receivedPerSecond":0.0,"latencyMs":0}"#
+            + r#""waiting":0,"waitingBytes":0,"shed":0,"oldestSeconds":null,"deliveredPerSecond":0.1,"receivedPerSecond":0.0,"latencyMs":0}"#
     );
 }
 
@@ -30,7 +30,7 @@ fn status_has_the_fields_of_the_reference_in_order() {
 fn health_follows_the_errors_and_the_absence() {
     let start = Timestamp::UNIX_EPOCH;
     let mut standing = Standing::new(start);
-    assert_eq!(standing.health(&[], start + SignedDuration::from_secs(60)), "Green");
+    assert_eq!(standing.health(&[], start + SignedDuration::from_secs(30)), "Green");
     assert_eq!(standing.health(&[], start + SignedDuration::from_secs(61)), "Red");
     standing.connection_is(0, Connection::Connected, start);
     for (failures, expected) in [(2, "Green"), (3, "Yellow"), (10, "Yellow"), (11, "Red")] {
@@ -95,6 +95,22 @@ fn who_answers_nothing_is_not_green_while_messages_wait() {
 }
 
 #[test]
+fn who_connects_for_long_is_not_green() {
+    let start = Timestamp::UNIX_EPOCH;
+    let standing = Standing::new(start);
+    let told = |seconds| {
+        let now = start + SignedDuration::from_secs(seconds);
+        (standing.health(&[], now), standing.unanswered(&[], now))
+    };
+    assert_eq!((told(10), told(30).0), (("Green", None), "Green"));
+    assert_eq!(
+        told(31),
+        ("Yellow", Some("it has been connecting for 31 s, and has no answer yet".to_owned()))
+    );
+    assert_eq!(told(61).0, "Red");
+}
+
+#[test]
 fn what_passes_of_one_event_says_nothing_of_another() {
     let start = Timestamp::UNIX_EPOCH;
     let mut standing = Standing::new(start);
@@ -137,6 +153,10 @@ fn what_is_made_good_does_not_count() {
     (0..20).for_each(|_| standing.event_failed(&event("A"), 1, "no", start));
     standing.event_passed(&event("A"), start);
     assert_eq!(standing.health(&[], start), "Red", "they were given up");
+    standing.passed(1, start);
+    let told = "19 of the last 20 operations failed within a minute: no";
+    assert_eq!((standing.trouble(), standing.failed_lately(start).as_deref()), (None, Some(told)));
+    assert_eq!(standing.failed_lately(start + RECENT), None);
     assert_eq!(standing.health(&[], start + RECENT), "Green");
 }
 

@@ -50,6 +50,8 @@ pub(super) static ROUTES: &[FamilyRow] = families! {
         |it, to| each(it, to, |of| Some(of.waiting_bytes_max));
     Counter "lotmq_route_outbox_full_total" ["tenant", "route", "type"] "How often the outbox of a route became full, so that publishers waited or messages were shed."
         |it, to| each(it, to, |of| Some(of.standing.deliveries.full_times));
+    Counter "lotmq_route_shed_total" ["tenant", "route", "type"] "Messages that found no room in the outbox of a route and were dropped, as its OVERLOAD_POLICY says."
+        |it, to| each(it, to, |of| Some(of.standing.deliveries.shed));
     Gauge "lotmq_route_oldest_seconds" ["tenant", "route", "type"] "Time for which the oldest message of a route has waited."
         |it, to| each(it, to, |of| Some(of.waited.as_secs_f64()));
     Histogram "lotmq_route_delivery_seconds" ["tenant", "route", "type"] "Times from the reception of messages until the other side of a route had them."
