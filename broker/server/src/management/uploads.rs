@@ -335,8 +335,8 @@ impl Uploads {
                 ending,
                 room: Arc::clone(&upload.room),
             };
-            let progress = Some(upload.progress(part.id));
-            return Ok(PartTaken { progress, complete: Some((upload.origin.clone(), received)) });
+            // What is told next is that it is compiled, by another thread: this would come behind it.
+            return Ok(PartTaken { progress: None, complete: Some((upload.origin.clone(), received)) });
         }
         let is_due = upload.told_at.is_none_or(|told_at| now.since(told_at) >= MODULE_UPLOADS_TOLD_PAUSE);
         let progress = is_due.then(|| {
