@@ -126,6 +126,13 @@ fn a_check_with_the_module_refuses_what_the_broker_refuses() {
     let without_port = check(&definition.replace(line_of_port, ""), "");
     let told = "error[ROUTE_SETTINGS_INVALID]: route `Station`: the route stands still: STATION_CONFIG: PORT is not set";
     assert!(without_port.stdout.contains(told), "{without_port:?}");
+    let line_of_host = definition.lines().find(|line| line.contains("WITH HOST")).unwrap();
+    for lines in [&[line_of_host][..], &[line_of_host, line_of_port]] {
+        let text = lines.iter().fold(definition.clone(), |text, line| text.replace(&format!("{line}\n"), ""));
+        let without_host = check(&text, "");
+        let told = "error[ROUTE_SETTINGS_INVALID]: route `Station`: STATION_CONFIG: HOST is not set, nor ALLOW_HOSTS or LISTEN";
+        assert!(without_host.stdout.contains(told), "{without_host:?}");
+    }
     let wrong =
         definition.replace("        WITH POINT \"temperature\"\n", "        WITH POINTS \"temperature\"\n");
     assert_ne!(wrong, definition);

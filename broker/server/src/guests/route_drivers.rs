@@ -92,7 +92,10 @@ pub(crate) fn place_warnings(
             return vec![(code, format!("the route stands still: {reason}"))];
         }
     };
-    let without = without_place(tenant, &said, made.is_empty());
+    let module =
+        route_modules::named(&said).and_then(|module| tenant.programs().guests.route_module(module).ok());
+    let wants_one = module.is_some_and(|(module, _)| !module.places.is_empty());
+    let without = without_place(&said, made.is_empty() && wants_one);
     let refused = made.values().filter(|endpoint| endpoint.listens).filter_map(|endpoint| {
         let reason = services.refuses_listening(endpoint.host.parse().ok()?)?;
         Some(format!("the route does not listen at port {}: {reason}", endpoint.port))
@@ -111,8 +114,9 @@ fn add_default_ports(tenant: &Tenant, route: &mut RouteFacts) {
     });
 }
 
-/// Reason why the sections of a route make no endpoints for a guest that is described so, whatever is granted and whatever values it names.
-pub(crate) fn place_refusal(described: &Description, route: &RouteFacts) -> Option<String> {
+/// Reason why the sections of a route make no endpoints for a guest that is described so, whatever is granted and whatever values it names; `wants_one`: it asks for
+/// places to connect to or listen at.
+pub(crate) fn place_refusal(described: &Description, route: &RouteFacts, wants_one: bool) -> Option<String> {
     let mut said = route.clone();
     places::with_default_ports(&mut said, &described.configuration);
     let made = endpoints::endpoints(
@@ -121,15 +125,16 @@ pub(crate) fn place_refusal(described: &Description, route: &RouteFacts) -> Opti
         PlaceBounds::default(),
         &SectionTls::default(),
     );
-    let reason = made.err().filter(|reason| !reason.is_of_value(&said))?;
-    Some(format!("the route stands still: {reason}"))
+    match made {
+        Ok(made) => without_place(&said, made.is_empty() && wants_one).into_iter().next(),
+        Err(reason) if reason.is_of_value(&said) => None,
+        Err(reason) => Some(format!("the route stands still: {reason}")),
+    }
 }
 
-/// What is told of the sections of a module's route that name no place and are meant to: those with a port, and where it names none at all the only one, if the module may reach any.
-fn without_place(tenant: &Tenant, route: &RouteFacts, has_none: bool) -> Vec<String> {
+/// What is told of the sections of a module's route that name no place and are meant to: those with a port, and, where it names none at all and `wants_one`, the only one.
+fn without_place(route: &RouteFacts, wants_one: bool) -> Vec<String> {
     let Some(module) = route_modules::named(route) else { return Vec::new() };
-    let found = tenant.programs().guests.route_module(module);
-    let wants_one = has_none && found.is_ok_and(|(module, _)| !module.places.is_empty());
     let own: Vec<_> = route.sections.iter().filter(|section| !schema::is_of_host(&section.name)).collect();
     let told = |section: &RouteBlock| {
         let name = &section.name;
@@ -145,7 +150,7 @@ fn without_place(tenant: &Tenant, route: &RouteFacts, has_none: bool) -> Vec<Str
         [only] if !endpoints::names_value(only) => vec![told(only)],
         [_] => Vec::new(),
         _ => vec![format!(
-            "module '{module}' was granted places, and no section of the route has HOST, ALLOW_HOSTS or LISTEN"
+            "module '{module}' reaches places, and no section of the route has HOST, ALLOW_HOSTS or LISTEN"
         )],
     }
 }

@@ -2,7 +2,9 @@
 
 use lot_facts::RouteFacts;
 use lotmq_host::route::{Description, RouteGuest};
-use lotmq_host::{ComponentSource, Engine, Grants, GuestLimits, World, check_upload, world_by_exports};
+use lotmq_host::{
+    Capability, ComponentSource, Engine, Grants, GuestLimits, World, check_upload, world_by_exports,
+};
 use serde_json::Value;
 
 use super::error::refused;
@@ -157,9 +159,11 @@ pub(super) fn route_refusal(
     config: Option<&str>,
 ) -> Result<Option<String>, EmbeddedError> {
     let guest = RouteGuest::compile(&Engine::new(&lot_engine())?, component, ComponentSource::Upload)?;
+    let asked = asked(component)?.unwrap_or_default();
+    let wants_one = grants::names(&asked, Capability::Connect).next().is_some();
     let refusal = |described: &Description| {
         let of_settings = route_drivers::refusal(described, route, config);
-        of_settings.or_else(|| route_drivers::place_refusal(described, route))
+        of_settings.or_else(|| route_drivers::place_refusal(described, route, wants_one))
     };
     Ok(guest.description().and_then(refusal))
 }
