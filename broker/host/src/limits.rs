@@ -285,6 +285,9 @@ pub const FUNCTION_COMPLEXITY_MAX: u64 = 4_000_000;
 /// The same of all functions of an upload together.
 pub const MODULE_COMPLEXITY_MAX: u64 = 64_000_000;
 
+/// What the control flow of all functions of an upload may cost to compile, in blocks squared, where a loop counts for fifty: some 10 s.
+pub const MODULE_FLOW_MAX: u64 = 4_000_000_000;
+
 /// Bytes that the directory of compiled components may hold; the ones used longest ago go first.
 pub const CACHE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 

@@ -9,6 +9,7 @@ pub(crate) mod disk_room;
 pub(crate) mod heap;
 pub(crate) mod lifetimes;
 pub(crate) mod machine;
+pub(crate) mod restoring;
 pub(crate) mod service_manager;
 pub(crate) mod this_turn;
 pub(crate) mod time_zone;

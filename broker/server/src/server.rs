@@ -58,10 +58,8 @@ use crate::management::exposure::Exposure;
 use crate::management::logins::Logins;
 use crate::management::logs::Logs;
 use crate::management::managed::Managing as _;
-use crate::management::modules;
 use crate::management::sys;
 use crate::management::system_state::Sys;
-use crate::management::tenant_projects;
 use crate::management::uploads::Uploads;
 use crate::net::Net;
 use crate::net::accept;
@@ -272,16 +270,12 @@ impl Server {
             ExecutorOptions { pulses: broker.watchdog.pulses.clone(), ..ExecutorOptions::default() };
         *broker.executor.lock() = Some(Executor::start(options, sink)?);
         let orders = route_drivers::open(&broker.hosting);
-        // No route is opened before the module that it names, and those that decide on what it publishes.
-        let (under_definitions, other_modules): (Vec<_>, Vec<_>) =
-            recovered.modules.into_iter().partition(modules::is_under_definitions);
-        modules::restore(&broker.hosting, under_definitions);
-        assets::restore(&broker.hosting);
-        let definitions = tenant_projects::restore_displaced(&broker.tenants, recovered.definitions);
-        guests::definitions(&broker.hosting, definitions, &recovered.settings, &broker.quarantined);
-        outboxes::forget_unclaimed(&broker);
-        tenant_projects::restore(&broker.tenants, recovered.projects, &recovered.settings);
-        modules::restore(&broker.hosting, other_modules);
+        recover::deployed(
+            &broker,
+            recovered.modules,
+            recovered.definitions,
+            (recovered.projects, &recovered.settings),
+        );
         assets::restore(&broker.hosting);
         assets::tell_lost(&broker.hosting);
         // What the first of them brings, all others are there to take.

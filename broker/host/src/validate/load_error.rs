@@ -86,9 +86,10 @@ impl From<TooComplex> for LoadError {
     fn from(error: TooComplex) -> Self {
         match error {
             TooComplex::Malformed(error) => LoadError::compile_failed(&error),
-            TooComplex::Long { .. } | TooComplex::Function { .. } | TooComplex::Module { .. } => {
-                LoadError::TooComplex(error)
-            }
+            TooComplex::Long { .. }
+            | TooComplex::Function { .. }
+            | TooComplex::Module { .. }
+            | TooComplex::Flow { .. } => LoadError::TooComplex(error),
         }
     }
 }

@@ -233,6 +233,8 @@ fn what_is_not_a_fitting_component_is_refused_with_its_code() {
         let one = format!("(func (local{}) {})", " i32".repeat(10_000), "(block)".repeat(400));
         wat::parse_str(format!("(component (core module {}))", one.repeat(26))).unwrap()
     };
+    let flowing = function(0, &"(block)".repeat(64_000));
+    let looping = function(0, &"(loop)".repeat(9_000));
     let long = function(0, &"nop ".repeat(FUNCTION_BYTES_MAX + 1));
     let cut_off = &good_component()[..200];
     for (bytes, code, text) in [
@@ -264,6 +266,16 @@ fn what_is_not_a_fitting_component_is_refused_with_its_code() {
             &complex_in_all,
             "TOO_LARGE",
             "The module has a complexity of 68000000 up to function 17, limit 64000000",
+        ),
+        (
+            &flowing,
+            "TOO_LARGE",
+            "The control flow of function 1 takes too long to compile: it has 64000 blocks, of which 0 are loops.",
+        ),
+        (
+            &looping,
+            "TOO_LARGE",
+            "The control flow of function 1 takes too long to compile: it has 9000 blocks, of which 9000 are loops.",
         ),
         (&long, "TOO_LARGE", "Function 1 has 10485"),
         (b"\0asm", "COMPILE_FAILED", "unexpected end-of-file (at offset 0x4)"),

@@ -22,6 +22,7 @@ use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use crate::limits::COMMIT_PATIENCE;
 use crate::process::clock::definitions_now;
+use crate::process::restoring::Restoring;
 use lotmq_core::durable::kept_values;
 use lotmq_core::tenant::Tenant;
 
@@ -33,8 +34,8 @@ const START_WAIT: Duration = Duration::from_secs(5);
 pub(crate) fn definitions(
     hosting: &Arc<Hosting>,
     rows: Vec<DefinitionRow>,
-    settings: &[SettingRow],
-    quarantined: &[QuarantineRow],
+    (settings, quarantined): (&[SettingRow], &[QuarantineRow]),
+    restoring: &Restoring,
 ) {
     let mut rows: Vec<(DefinitionRow, Arc<Tenant>)> = rows
         .into_iter()
@@ -51,8 +52,9 @@ pub(crate) fn definitions(
     let (of_rules, others): (Vec<_>, Vec<_>) =
         rows.into_iter().partition(|(row, _)| row.kind == DefinitionKind::Rule.key());
     // First, because what is installed behind them acts at once: a route has its messages decided on.
-    restore_rules(hosting, of_rules);
+    restore_rules(hosting, of_rules, restoring);
     for (row, tenant) in others {
+        restoring.begins(&row.kind, &row.name);
         if row.kind == scripts::KIND {
             // Its native code is at hand, or nearly so, when the first run calls.
             hosting.python.prepare();
@@ -76,9 +78,10 @@ pub(crate) fn definitions(
 }
 
 /// Deploys rules, those of a tenant together, because each change of the rulebook costs as much as it has rules.
-fn restore_rules(hosting: &Arc<Hosting>, rows: Vec<(DefinitionRow, Arc<Tenant>)>) {
+fn restore_rules(hosting: &Arc<Hosting>, rows: Vec<(DefinitionRow, Arc<Tenant>)>, restoring: &Restoring) {
     let mut rules: Vec<(Arc<Tenant>, Vec<Rule>)> = Vec::new();
     for (row, tenant) in rows {
+        restoring.begins(&row.kind, &row.name);
         let rule = restore_rule(&tenant, hosting, &row);
         match rules.iter_mut().find(|(of, _)| Arc::ptr_eq(of, &tenant)) {
             Some((_, of_tenant)) => of_tenant.push(rule),

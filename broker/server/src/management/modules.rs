@@ -36,6 +36,7 @@ use crate::management::components;
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::grants::{self, GrantSet, NamedGrant};
 use crate::management::module_catalog::{Module, ModuleOptions, Said};
+use crate::process::restoring::Restoring;
 use lotmq_core::tenant::Tenant;
 
 use hint::HintRefusal;
@@ -384,9 +385,10 @@ pub(crate) fn is_under_definitions(row: &ModuleRow) -> bool {
 }
 
 /// Installs the stored modules, whose components are in memory one at a time. One that does not load any more is left out and stays in the store.
-pub(crate) fn restore(hosting: &Arc<Hosting>, rows: Vec<ModuleRow>) {
+pub(crate) fn restore(hosting: &Arc<Hosting>, rows: Vec<ModuleRow>, restoring: &Restoring) {
     let tenants = hosting.tenants.all();
     for row in rows {
+        restoring.begins("module", &row.name);
         let Some(tenant) = tenants.iter().find(|tenant| tenant.id == row.tenant) else { continue };
         let left_out = |reason: &dyn std::fmt::Display| {
             error!(tenant = &*tenant.name, definition = row.name, kind = "module", %reason, "definition not restored");

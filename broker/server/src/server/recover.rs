@@ -1,8 +1,10 @@
 //! Recovery of tenants at a start, with everything that is managed of them, and of values that LoT kept. Sessions and retained messages are the core's
 //! ([`lotmq_core::recover`]).
 
+mod deployed;
 mod tenants;
 
+pub(crate) use deployed::deployed;
 pub(crate) use tenants::{keeps, tenants};
 
 #[cfg(test)]

@@ -1,0 +1,28 @@
+//! Recovery of what was deployed: modules, definitions and projects.
+
+use lotmq_store::{DefinitionRow, ModuleRow, ProjectRow, SettingRow};
+
+use crate::guests;
+use crate::guests::outboxes;
+use crate::management::broker::Broker;
+use crate::management::{assets, modules, tenant_projects};
+use crate::process::restoring::Restoring;
+
+/// Deploys it again. No route is opened before the module that it names, and those that decide on what it publishes.
+pub(crate) fn deployed(
+    broker: &Broker,
+    modules: Vec<ModuleRow>,
+    definitions: Vec<DefinitionRow>,
+    (projects, settings): (Vec<ProjectRow>, &[SettingRow]),
+) {
+    let restoring = Restoring::of(modules.len() + definitions.len());
+    let (under_definitions, other_modules): (Vec<_>, Vec<_>) =
+        modules.into_iter().partition(modules::is_under_definitions);
+    modules::restore(&broker.hosting, under_definitions, &restoring);
+    assets::restore(&broker.hosting);
+    let definitions = tenant_projects::restore_displaced(&broker.tenants, definitions);
+    guests::definitions(&broker.hosting, definitions, (settings, &broker.quarantined), &restoring);
+    outboxes::forget_unclaimed(broker);
+    tenant_projects::restore(&broker.tenants, projects, settings);
+    modules::restore(&broker.hosting, other_modules, &restoring);
+}
