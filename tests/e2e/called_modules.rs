@@ -1,7 +1,7 @@
 //! Modules of world `action` that Actions call with `CALL MODULE`.
 
 use lotmq_client::{Client, Publication, QoS};
-use lotmq_test_support::{Broker, Program, WAIT_MAX};
+use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually};
 use serde_json::{Value, json};
 
 use crate::modules::{compiled, scale};
@@ -115,6 +115,33 @@ fn what_goes_wrong_with_a_called_module_is_an_error_of_the_run() {
     broker.command_ok(&format!("-addModule scale -world action -time 20 wasm64:{}", compiled(&long)));
     call("CALL MODULE \"scale\"\n    SET \"r\" WITH 1", "the run took longer than 20 ms");
     assert_eq!(broker.command_ok("-moduleInfo scale").data()["traps"], 1);
+}
+
+#[test]
+fn a_module_that_traps_in_calls_has_failed_and_is_tried_again_after_pauses() {
+    let broker = broker();
+    let work = "        SET \"t\" WITH \"a\" + {i} + \"b\" + {i} + \"c\"\n".repeat(10);
+    let long = format!(
+        "DEFINE ACTION Long\nINPUT n AS INT\nDO\n    SET \"i\" WITH 0\n    LOOP\n        SET \"i\" WITH {{i}} + 1\n{work}    UNTIL {{i}} > {{n}}\nRETURN\n    OUTPUT i\n"
+    );
+    broker.command_ok(&format!("-addModule long -world action -time 20 wasm64:{}", compiled(&long)));
+    add_caller(&broker, "CALL MODULE \"long\" WITH n = PAYLOAD AS INT RETURN AS {r}");
+    assert_eq!(called(&broker, "1"), "2");
+    for _ in 0..5 {
+        let told = called(&broker, "1000000");
+        assert!(told.contains("the run took longer than 20 ms"), "{told}");
+    }
+    let info = broker.command_ok("-moduleInfo long").data().clone();
+    assert_eq!((&info["state"], &info["traps"]), (&json!("failed"), &json!(5)), "{info}");
+    let told = broker.command_ok("-lotDiagnostic module long").data()["lastError"].clone();
+    assert_eq!((&told["code"], &told["count"]), (&json!("GUEST_TIME"), &json!(5)), "{told}");
+    // At the end of the first pause a call tries it; whoever came before gets no time of it.
+    let answer = eventually("the module is called again", || {
+        Some(called(&broker, "2"))
+            .filter(|told| !told.contains("'long' has failed: it trapped 5 times, and pauses"))
+    });
+    assert_eq!(answer, "3");
+    assert_eq!(broker.command_ok("-moduleInfo long").data()["state"], "enabled");
 }
 
 #[test]

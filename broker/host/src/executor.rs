@@ -7,6 +7,7 @@
 //! Not here: what to do with the effects of a run: that is the [`Sink`]'s.
 
 mod backoff;
+mod called;
 mod errand;
 mod inline;
 mod mailbox;

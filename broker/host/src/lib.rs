@@ -51,6 +51,7 @@ mod state;
 mod texts;
 mod ticker;
 mod trap;
+mod trap_standing;
 mod types;
 mod validate;
 
@@ -82,6 +83,7 @@ pub use services::{
 };
 pub use stack::register_stack;
 pub use texts::{CUT_MARK, GAVE_UP, GRANT_MISSING, RUN_CODES, is_run_code, owner_told, wanted_grant};
+pub use trap_standing::{AfterTrap, TrapStanding};
 pub use types::{
     Argument, BorrowedMessage, Client, Departure, Event, Lease, MessageExtras, OwnedClient, OwnedEvent,
     OwnedMessage, Qos, RunError, Subscription, Value,

@@ -62,6 +62,20 @@ pub enum TrapKind {
 }
 
 impl TrapKind {
+    /// All of them.
+    pub const ALL: [TrapKind; 10] = [
+        TrapKind::Time,
+        TrapKind::Memory,
+        TrapKind::Stack,
+        TrapKind::Unreachable,
+        TrapKind::OutOfBounds,
+        TrapKind::Arithmetic,
+        TrapKind::HostCall,
+        TrapKind::Start,
+        TrapKind::Pool,
+        TrapKind::Other,
+    ];
+
     /// Stable code for replies, `Error` topics and metrics.
     pub fn code(self) -> &'static str {
         match self {

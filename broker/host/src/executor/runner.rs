@@ -5,6 +5,7 @@
 
 use super::{
     Errand, RunOwner, Shared,
+    called::CalledTraps,
     mailbox::{Activity, Job, Mailbox, MailboxOptions, PostError, Posted, TrappedRun},
     poison::{self, Poison},
     spare::{Spares, Taken},
@@ -13,7 +14,10 @@ use super::{
 use crate::{
     ActionInstance, Argument, Event, Grants, Guest, GuestId, GuestLimits, MailboxRoom, NestedCall,
     OwnedEvent, RunContext, RunError, RunOutcome, Services, Trap, TrapKind, Value,
-    limits::{BATCH_PAUSE, BATCH_TIME, HELD_BACK_FACTOR, HOPS_MAX, RUN_BOUNDS, RUN_BUCKETS, RUNS_PER_LOCK},
+    limits::{
+        BATCH_PAUSE, BATCH_TIME, FAILED_AFTER_TRAPS, HELD_BACK_FACTOR, HOPS_MAX, RUN_BOUNDS, RUN_BUCKETS,
+        RUNS_PER_LOCK,
+    },
 };
 use lotmq_histogram::{DurationCounts, Histogram};
 use lotmq_shares::payer;
@@ -196,6 +200,7 @@ pub struct Runner {
     has_poisons: AtomicBool,
     /// Whether it has trapped and does not [begin again](GuestLimits::restarts) by itself.
     stays_down: AtomicBool,
+    called: CalledTraps,
     /// Messages that run one by one before batches are tried again.
     batch_pause: AtomicU32,
     /// Sweeps since it last ran.
@@ -268,6 +273,7 @@ impl Runner {
             is_traced: AtomicBool::new(false),
             has_poisons: AtomicBool::new(false),
             stays_down: AtomicBool::new(false),
+            called: CalledTraps::default(),
             batch_pause: AtomicU32::new(0),
             idle_sweeps: AtomicU8::new(0),
             me: me.clone(),
@@ -362,16 +368,24 @@ impl Runner {
             let message = format!("'{}' has trapped and does not begin again by itself", self.name);
             return Err(RunError::new("MODULE_FAILED", message));
         }
+        if !self.called.may_be_called() {
+            let message =
+                format!("'{}' has failed: it trapped {FAILED_AFTER_TRAPS} times, and pauses", self.name);
+            return Err(RunError::new("MODULE_FAILED", message));
+        }
         let mut taken = Taken::new(self).map_err(RunError::from)?;
         let instance = taken.instance.as_mut().expect("one is taken or made");
         self.idle_sweeps.store(0, Ordering::Relaxed);
+        let began = Instant::now();
         let event = Event::Call { inputs, trigger: call.trigger };
         let call = NestedCall { run: RunContext { definition: self.id, ..call.run }, ..call };
         let outcome = instance.run_nested(&event, call);
         let figure = if instance.is_poisoned() {
             self.go_down();
+            self.trapped_in_call(outcome.as_ref().err(), began.elapsed());
             Some(&self.figures.traps)
         } else {
+            self.called.ended_well();
             outcome.is_err().then_some(&self.figures.errors)
         };
         self.figures.runs.fetch_add(1, Ordering::Relaxed);
@@ -379,6 +393,20 @@ impl Runner {
             figure.fetch_add(1, Ordering::Relaxed);
         }
         outcome
+    }
+
+    /// Notes a trap in a call.
+    fn trapped_in_call(&self, error: Option<&RunError>, ran: Duration) {
+        let GuestLimits { time, restarts, .. } = self.code.lock().limits;
+        if !restarts || !CalledTraps::is_its_own(error, ran, time) {
+            return;
+        }
+        self.called.trapped();
+    }
+
+    /// Whether it has failed at messages, so that it need not be called.
+    pub fn has_failed_at_messages(&self) -> bool {
+        self.stays_down() || self.mailbox.lock().has_failed(self.ended_otherwise())
     }
 
     /// Puts other code in its place, with these limits, between two events; what waits stays. Clears its pauses.
@@ -402,6 +430,7 @@ impl Runner {
         mailbox.forget_traps();
         self.has_poisons.store(false, Ordering::Relaxed);
         self.stays_down.store(false, Ordering::Relaxed);
+        self.called.forget();
         self.wake(mailbox);
     }
 
@@ -411,6 +440,7 @@ impl Runner {
         mailbox.forget_traps();
         self.has_poisons.store(false, Ordering::Relaxed);
         self.stays_down.store(false, Ordering::Relaxed);
+        self.called.forget();
         self.wake(mailbox);
     }
 
@@ -437,6 +467,7 @@ impl Runner {
             Activity::Closed => RunnerState::Closed,
             _ if self.stays_down() => RunnerState::Failed(DOWN),
             _ if mailbox.has_failed(self.ended_otherwise()) => RunnerState::Failed(pause),
+            _ if let Some(pause) = self.called.pause() => RunnerState::Failed(pause),
             Activity::Idle | Activity::Ready | Activity::Running => RunnerState::Enabled,
             Activity::Pausing(_) => RunnerState::Pausing(pause),
         }

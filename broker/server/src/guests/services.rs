@@ -13,7 +13,7 @@ use lotmq_host::python::Called;
 use lotmq_host::rule::{ModuleQuestion, Verdict};
 use lotmq_host::{
     Ambient, Argument, BorrowedMessage, Capability, GRANT_MISSING, MessageBounds, ModelInstance, NestedCall,
-    RowQuery, RowsError, RunContext, RunError, RunWait, RunnerState, Services, StateRefused, TooManyTopics,
+    RowQuery, RowsError, RunContext, RunError, RunWait, Services, StateRefused, TooManyTopics, TrapKind,
     Value, away, owner_told,
 };
 use lotmq_router::filter_matches;
@@ -137,6 +137,21 @@ impl TenantServices {
         let error = DefinitionError { code: "RULE_DENIED", message: &message, ..DefinitionError::default() };
         let now = hosting.definitions_now().wall;
         records::record_at(&hosting, &tenant, &definition, &error, (now, run.hops));
+    }
+
+    /// Records that a module has trapped in a call, as an error of its own: who called has one as well.
+    fn trapped_in_call(
+        &self,
+        (tenant, module): (&Arc<Tenant>, &Arc<Definition>),
+        error: &RunError,
+        (trigger, hops): (Option<BorrowedMessage<'_>>, u8),
+    ) {
+        let Some(hosting) = self.hosting.upgrade() else { return };
+        let (topic, payload) = trigger.map_or(("", &[][..]), |trigger| (trigger.topic, trigger.payload));
+        let (code, message) = (&*error.code, &*error.message);
+        let error = DefinitionError { code, message, topic, payload, ..DefinitionError::default() };
+        records::record_at(&hosting, tenant, module, &error, (hosting.definitions_now().wall, hops));
+        hosting.housekeeping.wake();
     }
 
     /// Whether the code may read or change a variable; a denial is recorded.
@@ -434,11 +449,17 @@ impl Services for TenantServices {
         let runner = guests.runner(definition.id).ok_or_else(|| {
             RunError::new("MODULE_WORLD", format!("module '{name}' is not of world 'action'"))
         })?;
-        if matches!(runner.state(), RunnerState::Failed(_)) {
+        if runner.has_failed_at_messages() {
             let message = format!("module '{name}' has failed, and pauses");
             return Err(RunError::new("MODULE_FAILED", message));
         }
-        runner.call_nested(call, inputs)
+        let (trigger, hops) = (call.trigger, call.run.hops);
+        runner.call_nested(call, inputs).inspect_err(|error| {
+            let is_trap = |kind: &TrapKind| *kind != TrapKind::Pool && kind.code() == error.code;
+            if TrapKind::ALL.iter().any(is_trap) {
+                self.trapped_in_call((&tenant, &definition), error, (trigger, hops));
+            }
+        })
     }
 
     fn ask_module(&self, question: &ModuleQuestion<'_>, name: &str) -> Result<Verdict, RunError> {
