@@ -7,6 +7,10 @@ pub struct MessageBounds {
     pub topic_bytes: usize,
     /// Most levels of a topic, response topics included.
     pub topic_levels: usize,
+    /// Most User Properties of a message.
+    pub user_properties: usize,
+    /// Most bytes of their names and values together.
+    pub user_property_bytes: usize,
     /// Whether text of properties may have code points that the standards advise against. Topics have none in any case.
     pub takes_discouraged: bool,
 }
@@ -14,7 +18,13 @@ pub struct MessageBounds {
 impl Default for MessageBounds {
     /// None but those of the standard, and what it advises.
     fn default() -> Self {
-        MessageBounds { topic_bytes: usize::MAX, topic_levels: usize::MAX, takes_discouraged: false }
+        MessageBounds {
+            topic_bytes: usize::MAX,
+            topic_levels: usize::MAX,
+            user_properties: usize::MAX,
+            user_property_bytes: usize::MAX,
+            takes_discouraged: false,
+        }
     }
 }
 

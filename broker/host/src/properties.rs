@@ -89,8 +89,15 @@ impl MessageProperties {
         let texts = self.content_type.iter().chain(&self.response_topic);
         let users = self.user_properties.iter().flat_map(|UserProperty { name, value }| [name, value]);
         let is_within = texts.chain(users).all(|text| bounds.include_text(text))
-            && self.response_topic.iter().all(|topic| bounds.include_topic(topic));
+            && self.response_topic.iter().all(|topic| bounds.include_topic(topic))
+            && self.user_properties.len() <= bounds.user_properties
+            && self.user_property_bytes() <= bounds.user_property_bytes;
         if is_within { self.encoded_unbounded().ok() } else { None }
+    }
+
+    /// Bytes of the names and values of its User Properties.
+    fn user_property_bytes(&self) -> usize {
+        self.user_properties.iter().map(|user| user.name.len() + user.value.len()).sum()
     }
 
     fn encoded_unbounded(&self) -> Result<PropertyBuf, EncodeError> {
@@ -174,6 +181,18 @@ mod tests {
                 let bounds = MessageBounds { takes_discouraged: true, ..MessageBounds::default() };
                 assert!(properties.encoded(&bounds).is_some(), "{properties:?}");
             }
+        }
+    }
+
+    #[test]
+    fn user_properties_are_as_many_and_as_long_as_those_of_clients() {
+        let unbounded = MessageBounds::default();
+        for (bounds, is_taken) in [
+            (MessageBounds { user_properties: 3, user_property_bytes: 5, ..unbounded }, true),
+            (MessageBounds { user_properties: 2, ..unbounded }, false),
+            (MessageBounds { user_property_bytes: 4, ..unbounded }, false),
+        ] {
+            assert_eq!(some().encoded(&bounds).is_some(), is_taken, "{bounds:?}");
         }
     }
 

@@ -412,7 +412,7 @@ codes! {
     622 RUN_NO_RESPONSE_TOPIC "no response topic"
         "At run time: REPLY was reached by a message that names no topic for a response. Nothing was sent; the run goes on."
     623 RUN_INVALID_PROPERTY "invalid property"
-        "At run time: a property of what was to be published is longer than 65,535 bytes, has a control character or a non-character in its text (unless mqtt.control_characters is set; NUL in any case), is a response topic with a wildcard or beyond topic_bytes and topic_levels in section [limits], or no number of seconds. Nothing was published; the run goes on."
+        "At run time: a property of what was to be published is longer than 65,535 bytes, has a control character or a non-character in its text (unless mqtt.control_characters is set; NUL in any case), is a response topic with a wildcard or beyond topic_bytes and topic_levels in section [limits], or no number of seconds; or there are more user properties than user_properties and user_property_bytes allow. Nothing was published; the run goes on."
     624 RUN_MODULE_CALL_FAILED "module failed"
         "At run time: a module that was called or asked is not there, is switched off, pauses after traps, trapped, or ended with an error. It ends an Action; a Rule denies."
 }

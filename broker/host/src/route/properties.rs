@@ -60,7 +60,10 @@ impl IngestedMessage {
             types::Qos::ExactlyOnce => Qos::ExactlyOnce,
         };
         let Some(encoded) = properties.encoded(bounds) else {
-            return Err(format!("a property of the message to '{}' is not valid, or too large", shown()));
+            return Err(format!(
+                "a property of the message to '{}' is not valid or too large, or there are too many (limits.user_properties, user_property_bytes)",
+                shown()
+            ));
         };
         let encoded = encoded.properties().raw().to_vec();
         let expiry_seconds = properties.expiry_seconds;
@@ -138,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_is_beyond_the_bounds_is_not_taken() {
-        let narrow = MessageBounds { topic_bytes: 8, topic_levels: 3, takes_discouraged: false };
+        let narrow = MessageBounds { topic_bytes: 8, topic_levels: 3, ..MessageBounds::default() };
         let lenient = MessageBounds { takes_discouraged: true, ..narrow };
         for (topic, tag, bounds, is_taken) in [
             ("a/b/c", "plain", &narrow, true),

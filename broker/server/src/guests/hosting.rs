@@ -65,6 +65,8 @@ impl Hosting {
         MessageBounds {
             topic_bytes: self.config.limits.topic_bytes as usize,
             topic_levels: self.config.limits.topic_levels as usize,
+            user_properties: self.config.limits.user_properties as usize,
+            user_property_bytes: self.config.limits.user_property_bytes as usize,
             takes_discouraged: self.core.settings.takes_discouraged,
         }
     }
