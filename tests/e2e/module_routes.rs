@@ -278,7 +278,7 @@ fn what_does_not_fit_the_world_route_is_refused() {
     let added = broker.command_ok(&module("-on a/b"));
     assert!(added.0["warnings"].to_string().contains("-on means nothing for a module of world 'route'."));
     let refused = broker.command("-addRoute DEFINE ROUTE Line WITH TYPE WASM\n");
-    assert_eq!(refused.code(), "ROUTE_MODULE_UNNAMED", "{refused:?}");
+    assert_eq!(refused.code(), "LOT322", "{refused:?}");
     broker.command_ok(
         "-addRoute DEFINE ROUTE Line WITH TYPE WASM\n    ADD WASM_CONFIG\n        WITH MODULE \"scale\"\n",
     );

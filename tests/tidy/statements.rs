@@ -40,6 +40,7 @@ const KNOWN_ELSEWHERE: &[(&str, &[&str])] = &[
         &["call_action", "call_python", "call_route", "publish_topic", "set", "trigger_event"],
     ),
     ("lot-to-wasm/src/route/later.rs", &["call_route"]),
+    ("lot-to-wasm/src/route/mod.rs", &["call_module"]),
     ("lot-to-wasm/src/route/service.rs", &["call_route", "delete"]),
     ("lot-to-wasm/src/route/template.rs", &["call_module", "call_route"]),
     ("lot-to-wasm/src/statement/call_module.rs", &["call_action"]),

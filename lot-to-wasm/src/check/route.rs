@@ -22,7 +22,7 @@ use super::RouteEvent;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::{NAME_BYTES_MAX, TAKERS_MAX};
 use crate::route::{
-    COMMON, Key, KeyPurpose, Mapping, Need, RouteType, Section, ValueKind, all, find, is_own,
+    COMMON, Key, KeyPurpose, Mapping, Need, PLACE_OF_MODULE, RouteType, Section, ValueKind, all, find, is_own,
 };
 use crate::source::Span;
 use crate::syntax::Name;
@@ -50,6 +50,7 @@ pub(crate) fn route(route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
     let mut checker = RouteChecker { kind, name: &route.name.text, sink, said, was_read };
     checker.items(&route.items);
     checker.required_sections(&route.name);
+    checker.required_module(&route.name);
     let mut said = checker.said;
     if sink.has_errors() {
         return None;
@@ -545,6 +546,17 @@ impl RouteChecker<'_, '_> {
             let draft = Draft::error(codes::MISSING_SETTING, block.kind.span, message);
             self.sink.push(draft.suggest(format!("add a line WITH {} …", key.name)));
         }
+    }
+
+    /// What runs a route of type WASM is named in one place, in plain text.
+    fn required_module(&mut self, name: &Name) {
+        let [place, key] = PLACE_OF_MODULE;
+        let is_named = |section: &RouteBlock| section.name == place && section.settings.contains_key(key);
+        if self.kind.name != "WASM" || !self.was_read || self.said.sections.iter().any(is_named) {
+            return;
+        }
+        let draft = Draft::error(codes::MISSING_SETTING, name.span, "a route of type WASM needs its module");
+        self.sink.push(draft.unless_stored().suggest(format!("add ADD {place} with WITH {key} \"name\"")));
     }
 
     fn required_sections(&mut self, name: &Name) {

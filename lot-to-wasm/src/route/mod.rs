@@ -93,6 +93,9 @@ pub(crate) const COMMON: &[Section] = &[
     ),
 ];
 
+/// Section and setting by which a route of type WASM names its module.
+pub(crate) const PLACE_OF_MODULE: [&str; 2] = ["WASM_CONFIG", "MODULE"];
+
 /// Every type, those that are met most often first.
 const TYPES: &[&[RouteType]] =
     &[bridge::TYPES, storage::TYPES, service::TYPES, industrial::TYPES, own::TYPES, later::TYPES];

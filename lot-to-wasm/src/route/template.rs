@@ -9,7 +9,7 @@ use super::key::{Key, KeyPurpose, Need, ValueKind};
 use super::{Mapping, RouteType, all, find};
 
 /// Module of a route that one runs.
-const MODULE: Key = Key::new("MODULE", ValueKind::Text);
+const MODULE: Key = Key::new(super::PLACE_OF_MODULE[1], ValueKind::Text);
 
 /// Where the other side of a route is of which no more is known.
 const HOST: Key = Key::new("HOST", ValueKind::Text);
