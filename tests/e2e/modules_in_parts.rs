@@ -316,13 +316,17 @@ fn uploads_are_bounded_in_number_and_bytes() {
         format!("-addModule {name} -world action -size {bytes} -sha256 {hash} -requestId q7")
     };
     let largest = |name: &str| of_size(name, 60_000_000);
+    let mut under_way = Vec::new();
     for number in 0..4 {
         let begun = Upload::of(&uploader.command(&of_size(&format!("m{number}"), 30_000_000)));
+        under_way.push(format!("{} of 'm{number}'", begun.id));
         assert_eq!(begun.part_bytes, 8192 - 512, "a listener that takes less gets smaller parts");
     }
     let reply = uploader.command(&of_size("m4", 1));
     assert_eq!(code(&reply), "QUOTA_EXCEEDED");
-    assert_eq!(reply["message"], "You have 4 uploads of modules under way; finish or cancel one.");
+    let told = reply["message"].as_str().unwrap();
+    assert!(told.starts_with("You have 4 uploads of modules under way: "), "{told}");
+    assert!(under_way.iter().all(|upload| told.contains(upload)), "{told}");
     let again = Upload::of(&uploader.command(&of_size("m3", 30_000_000)));
     for scope in ["CommandCall", "ModuleManagementCreation"] {
         broker.command_ok(&format!(

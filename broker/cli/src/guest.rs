@@ -44,15 +44,15 @@ enum GuestCommand {
     /// What runs then is as it was deployed, with the grants of then. The version that ran until now is the one before, so that the same command goes forth again.
     ///
     /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
-    Rollback(installed::OneModuleArgs),
+    Rollback(installed::ForcedModuleArgs),
     /// Let a module run again that was disabled or has failed too often
     ///
     /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
-    Enable(installed::OneModuleArgs),
+    Enable(installed::ForcedModuleArgs),
     /// Keep a module from running, and keep it
     ///
     /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
-    Disable(installed::OneModuleArgs),
+    Disable(installed::ForcedModuleArgs),
     /// Remove a module from a broker; one that a definition uses is refused without --force
     ///
     /// Asks before, unless --yes is given; where nobody can be asked, it removes nothing.

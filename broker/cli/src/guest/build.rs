@@ -188,8 +188,8 @@ pub(super) fn write(path: &Path, component: &[u8]) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let part = path.with_extension("wasm.part");
     let mut file = std::fs::File::create(&part).with_context(told)?;
-    file.write_all(component).with_context(told)?;
-    std::fs::rename(&part, path).with_context(told)
+    let written = file.write_all(component).and_then(|()| std::fs::rename(&part, path));
+    written.inspect_err(|_| drop(std::fs::remove_file(&part))).with_context(told)
 }
 
 fn toolchain(target: WasmTarget, no_install: bool) -> anyhow::Result<Toolchain> {

@@ -25,7 +25,7 @@ use crate::cmd::{COMMAND_TOPIC, OUTPUT_TOPIC, check_taken, connect_as_root, rend
 pub(super) struct DownloadArgs {
     /// Name of the module
     name: String,
-    /// File to write it to, instead of NAME.wasm
+    /// File to write it to, instead of NAME.wasm; folders that are not there are made
     #[arg(short = 'o', long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Overwrite a file that is there
@@ -44,6 +44,7 @@ pub(super) struct DownloadArgs {
 pub(super) fn download(args: &DownloadArgs) -> anyhow::Result<Exit> {
     check_name(&args.name)?;
     let file = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.wasm", args.name)));
+    ensure!(!file.is_dir(), "{} is a folder; -o names a file", file.display());
     ensure!(args.force || !file.exists(), "{} exists; --force overwrites it", file.display());
     let mut client = connect_as_root(&args.connect)?;
     let got = component(args, &mut client)?;

@@ -132,6 +132,16 @@ pub(super) struct OneModuleArgs {
     help: Option<bool>,
 }
 
+/// A module of which something is to be done, also if it is another user's.
+#[derive(Args, Debug)]
+pub(super) struct ForcedModuleArgs {
+    #[command(flatten)]
+    module: OneModuleArgs,
+    /// Also one of another user
+    #[arg(long)]
+    force: bool,
+}
+
 /// A module that is to go.
 #[derive(Args, Debug)]
 pub(super) struct RemoveModuleArgs {
@@ -154,31 +164,43 @@ pub(super) fn remove(args: &RemoveModuleArgs) -> anyhow::Result<Exit> {
         output::error("nothing was removed: nobody has agreed to it; --yes does");
         return Ok(Exit::Failure);
     }
-    let options = if args.force { " -force" } else { "" };
-    let command = format!("-removeModule {name}{options}");
-    let reply = exchange(&mut client, &command, &random_text(12)?, Duration::from_secs_f64(*timeout))?;
+    let exit = match asked_with_force(&mut client, ("-removeModule", name), args.force, *timeout)? {
+        Ok(reply) => message(&reply)?,
+        Err(exit) => exit,
+    };
     client.disconnect()?;
-    let Some(reply) = reply else {
+    Ok(exit)
+}
+
+/// The reply to a command about a module; a refusal is shown, with this tool's option in place of the broker's.
+fn asked_with_force(
+    client: &mut Client,
+    (verb, name): (&str, &str),
+    force: bool,
+    timeout: f64,
+) -> anyhow::Result<Result<Value, Exit>> {
+    let command = format!("{verb} {name}{}", if force { " -force" } else { "" });
+    let Some(reply) = exchange(client, &command, &random_text(12)?, Duration::from_secs_f64(timeout))? else {
         output::error(&format!("no reply within {timeout} s"));
-        return Ok(Exit::NoBroker);
+        return Ok(Err(Exit::NoBroker));
     };
     if reply.get("success").and_then(Value::as_bool) == Some(true) {
-        return message(&reply);
+        return Ok(Ok(reply));
     }
-    // The broker names its own option.
     output::tell(render_reply(&reply).trim_end().replace(" -force", " --force").as_str())?;
-    Ok(Exit::Failure)
+    Ok(Err(Exit::Failure))
 }
 
 /// Sends a command about one module, and shows the reply of a broker that did it.
 pub(super) fn command(
     verb: &str,
-    args: &OneModuleArgs,
+    args: &ForcedModuleArgs,
     show: impl FnOnce(&Value) -> anyhow::Result<Exit>,
 ) -> anyhow::Result<Exit> {
-    check_name(&args.name)?;
-    let mut client = connect_as_root(&args.connect)?;
-    let exit = match asked(&mut client, &format!("{verb} {}", args.name), args.timeout)? {
+    let OneModuleArgs { name, timeout, connect, .. } = &args.module;
+    check_name(name)?;
+    let mut client = connect_as_root(connect)?;
+    let exit = match asked_with_force(&mut client, (verb, name), args.force, *timeout)? {
         Ok(reply) => show(&reply)?,
         Err(exit) => exit,
     };

@@ -64,8 +64,9 @@ fn topics(state: &RunState, filter: &str) -> Result<Vec<String>, TopicsError> {
     if topic_filter_valid(filter).is_err() {
         return Err(TopicsError::InvalidFilter);
     }
+    let is_whole = state.grants.read.includes(filter);
     // What a rule would take for the whole list, and is not.
-    if state.is_of_rule() && !state.grants.read.includes(filter) {
+    if state.is_of_rule() && !is_whole {
         state.note_missing(Capability::ReadTopic, filter);
     }
     let is_granted = |topic: &str| state.grants.cover(Capability::ReadTopic, topic);
@@ -80,6 +81,10 @@ fn topics(state: &RunState, filter: &str) -> Result<Vec<String>, TopicsError> {
         } else if matches(topic) && may_read(state, writer, topic) {
             found.insert(topic.to_owned());
         }
+    }
+    // That there is nothing looks like that there is nothing to see.
+    if found.is_empty() && !is_whole {
+        state.note_missing(Capability::ReadTopic, filter);
     }
     let bytes: usize = found.iter().map(String::len).sum();
     if found.len() > LISTED_TOPICS_MAX || bytes > LISTED_TOPICS_BYTES_MAX {

@@ -164,7 +164,7 @@ pub(super) fn log_line(
 }
 
 /// Publishes an error of which the log has a line already at the topics of the definition's own lines: the record at its topic is that of its last error, which may be one that follows
-/// from this. True if the sweep has something to do.
+/// from this. It is told once, so that it goes out however much the definition itself has to say. True if the sweep has something to do.
 pub(super) fn tell_log_topics(
     tenant: &Tenant,
     definition: &Definition,
@@ -175,13 +175,9 @@ pub(super) fn tell_log_topics(
     if topics.is_empty() {
         return false;
     }
-    let Some(suppressed) = admitted(tenant, definition, at) else { return false };
     let text = tenant.programs().variables.masked_line(message);
     let text = format!("{text} ({code})");
-    wait_for_sweep(
-        tenant,
-        heard((topics, definition), (LogLevel::Error, &text), (Some(code), suppressed), at),
-    )
+    wait_for_sweep(tenant, heard((topics, definition), (LogLevel::Error, &text), (Some(code), 0), at))
 }
 
 /// Writes a line as [`log_line`] does, and publishes it at once. It starts nothing.

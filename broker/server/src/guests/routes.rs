@@ -254,7 +254,7 @@ impl Guests {
         let module = registry.get(DefinitionKind::Module, name);
         let module = module.ok_or_else(|| format!("module '{name}' is not installed"))?;
         if registry.state(module.id) == Some(State::Disabled) {
-            return Err(format!("module '{name}' is disabled"));
+            return Err(format!("module '{name}' is disabled; -enableModule {name} starts it"));
         }
         let found = self.route_modules.get(name);
         found.ok_or_else(|| format!("module '{name}' is not of world 'route'"))

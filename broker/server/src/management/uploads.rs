@@ -143,8 +143,11 @@ pub(crate) struct Begun {
 /// Reason why no upload begins.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoUpload {
-    #[error("You have {MODULE_UPLOADS_PER_USER_MAX} uploads of modules under way; finish or cancel one.")]
-    OfUser,
+    #[error("You have {MODULE_UPLOADS_PER_USER_MAX} uploads of modules under way: {}; finish or cancel one.", under_way.join(", "))]
+    OfUser {
+        /// Which they are, each with its module.
+        under_way: Vec<String>,
+    },
     #[error(
         "Your uploads of modules would have more than {MODULE_UPLOADS_BYTES_PER_USER_MAX} bytes; finish or cancel one."
     )]
@@ -250,8 +253,11 @@ impl Uploads {
                 if under_way.len() >= count_max {
                     return Err(NoUpload::OfAll { count: under_way.len() });
                 }
-                if under_way.values().filter(of_user).count() >= MODULE_UPLOADS_PER_USER_MAX {
-                    return Err(NoUpload::OfUser);
+                let of_them = under_way.iter().filter(|(_, upload)| of_user(upload));
+                let of_them: Vec<String> =
+                    of_them.map(|(id, upload)| format!("{id} of '{}'", upload.origin.module)).collect();
+                if of_them.len() >= MODULE_UPLOADS_PER_USER_MAX {
+                    return Err(NoUpload::OfUser { under_way: of_them });
                 }
                 let bytes = announced.size + MODULE_UPLOAD_COMMAND_BYTES_MAX;
                 let before: usize = under_way.values().filter(of_user).map(|upload| upload.room.bytes).sum();
