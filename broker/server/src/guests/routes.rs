@@ -9,6 +9,7 @@
 //! what waits. Not here: what drives them ([`route_drivers`](super::route_drivers)), how messages come into outboxes (`outgoing`), how a route gets its outbox and its
 //! drivers (`outboxes`).
 
+mod absence;
 pub(crate) mod asked_run;
 pub(super) mod batch;
 pub(super) mod buffering;

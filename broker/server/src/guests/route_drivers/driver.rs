@@ -190,7 +190,7 @@ impl Driver {
                     // It would be away for ever where nothing changes by itself.
                     let is_new = match self.is_at_once() {
                         true => self.seat.stand_still(number, &reason, self.now()),
-                        false => self.seat.not_opened(number, &reason, self.now()),
+                        false => self.seat.is_away(number, &reason, self.now()),
                     };
                     if is_new {
                         self.failed(&version, ("ROUTE_AWAY", &reason), None);
@@ -202,7 +202,11 @@ impl Driver {
                     let is_in_a_row = broke && !self.route.standing().has_passed_since(before);
                     breaks = if is_in_a_row { breaks + 1 } else { 0 };
                     let reason = self.masked(&ended.reason());
-                    if self.seat.lost(number, &reason, self.now()) {
+                    let is_of_now = match broke {
+                        true => self.seat.broke(number, &reason, self.now()),
+                        false => self.seat.is_away(number, &reason, self.now()),
+                    };
+                    if is_of_now {
                         self.failed(&version, ("ROUTE_AWAY", &reason), handed.as_ref());
                     }
                     lost = Some((number, proof::loss(&self, &version, (began, before))));
@@ -437,7 +441,7 @@ impl Driver {
         const REASON: &str = "its driver ended by a panic";
         let (number, version) = self.route.numbered_version();
         error!(target: "routes", route = &**version.definition.name(), "the driver of a route ended by a panic");
-        self.seat.lost(number, REASON, self.now());
+        self.seat.broke(number, REASON, self.now());
         self.record(&version, &RunError { code: "ROUTE_PANIC", message: REASON, ..RunError::default() }, 0);
     }
 

@@ -214,7 +214,7 @@ impl RouteRunner {
     pub(in crate::guests) fn is_silent(&self, reason: &str) {
         let now = self.now();
         self.update(|standing| {
-            standing.failed(0, reason, now);
+            standing.is_away_for(reason, now);
             standing.is_doubtful(now);
         });
     }

@@ -226,14 +226,14 @@ impl RouteSeat {
 
     /// Notes that the instance of version `number` is not connected, with the reason, and will try again; false where it is not to work for that version any more:
     /// what happened to it then is no fault of what is there now, and hides none.
-    pub(in crate::guests) fn lost(&self, number: u64, reason: &str, now: Timestamp) -> bool {
-        self.has_become(number, (Connection::Reconnecting, now), |standing| standing.failed(0, reason, now))
+    pub(in crate::guests) fn is_away(&self, number: u64, reason: &str, now: Timestamp) -> bool {
+        let note = |standing: &mut Standing| standing.is_away_for(reason, now);
+        self.has_become(number, (Connection::Reconnecting, now), note)
     }
 
-    /// The same of one that could not be opened.
-    pub(in crate::guests) fn not_opened(&self, number: u64, reason: &str, now: Timestamp) -> bool {
-        let note = |standing: &mut Standing| standing.not_opened(reason, now);
-        self.has_become(number, (Connection::Reconnecting, now), note)
+    /// The same of one that broke.
+    pub(in crate::guests) fn broke(&self, number: u64, reason: &str, now: Timestamp) -> bool {
+        self.has_become(number, (Connection::Reconnecting, now), |standing| standing.broke(reason, now))
     }
 
     fn has_become(
@@ -271,7 +271,7 @@ impl RouteSeat {
         shared.stands_still = true;
         shared.asked_probe = None;
         shared.questions.refuse(reason);
-        shared.standing.failed(0, reason, now);
+        shared.standing.broke(reason, now);
         for instance in 0..shared.instances() {
             shared.standing.connection_is(instance, Connection::Disconnected, now);
             shared.mailbox.lane_is(instance, false);

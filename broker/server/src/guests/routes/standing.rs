@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use lotmq_histogram::DurationCounts;
 use serde_json::{Value as Json, json};
 
+use super::absence::Absence;
 use super::event_standing::{EventStandings, EventWait};
 use super::failing_tags::FailingTags;
 use super::http_figures::HttpFigures;
@@ -90,8 +91,7 @@ pub(crate) struct Standing {
     is_doubtful: bool,
     /// What is wrong with what its guest does by itself.
     runs: RunTrouble,
-    /// Beginning of the time without a connection.
-    away_since: Option<Timestamp>,
+    absence: Absence,
     started: Timestamp,
     pub(crate) deliveries: DeliveryFigures,
     /// What its guest has told of itself.
@@ -141,8 +141,6 @@ struct Operation {
 #[derive(Clone, Debug)]
 struct FailedOperation {
     event: Option<Addressee>,
-    /// Whether it could not be opened: that it is open is all there is to make good.
-    is_opening: bool,
     /// Whether messages were given up: what passes later does not make that good.
     gives_up: bool,
 }
@@ -224,7 +222,7 @@ impl Standing {
             connected_since: None,
             is_doubtful: false,
             runs: RunTrouble::default(),
-            away_since: Some(now),
+            absence: Absence::beginning(now),
             started: now,
             deliveries: DeliveryFigures { pace: RoutePace::beginning(now), ..DeliveryFigures::default() },
             told: ToldByGuest::default(),
@@ -257,7 +255,7 @@ impl Standing {
     pub(in crate::guests) fn is_doubtful(&mut self, now: Timestamp) {
         self.is_doubtful = true;
         self.connected_since = None;
-        self.away_since.get_or_insert(now);
+        self.absence.lasts(now);
     }
 
     /// Notes that the far side has been heard of.
@@ -269,7 +267,7 @@ impl Standing {
         }
         if self.connection() == Connection::Connected {
             self.connected_since.get_or_insert(now);
-            self.away_since = None;
+            self.absence = Absence::default();
         }
     }
 
@@ -300,7 +298,7 @@ impl Standing {
         self.is_doubtful = false;
         self.runs = RunTrouble::default();
         self.connected_since = None;
-        self.away_since = Some(now);
+        self.absence = Absence::beginning(now);
     }
 
     pub(crate) fn connection_is(&mut self, instance: usize, connection: Connection, now: Timestamp) {
@@ -318,10 +316,10 @@ impl Standing {
         }
         if self.connection() == Connection::Connected {
             self.connected_since = self.connected_since.filter(|_| is_other_connected).or(Some(now));
-            self.away_since = None;
+            self.absence = Absence::default();
         } else {
             self.connected_since = None;
-            self.away_since.get_or_insert(now);
+            self.absence.lasts(now);
         }
     }
 
@@ -395,6 +393,7 @@ impl Standing {
         self.runs.fail_since.get_or_insert(now);
         self.failed(0, reason, now);
         if is_silent {
+            self.absence.is_for(reason);
             self.is_doubtful(now);
         }
     }
@@ -441,19 +440,27 @@ impl Standing {
 
     fn fails(&mut self, event: Option<Addressee>, messages: u64, reason: &str, now: Timestamp) {
         self.failed += messages;
+        self.errs(reason, now);
+        self.note(Some(FailedOperation { event, gives_up: messages > 0 }), now);
+    }
+
+    /// Notes why it is not connected, which is an error and no operation: how often it is tried, and by how many instances, is not how it is.
+    pub(in crate::guests) fn is_away_for(&mut self, reason: &str, now: Timestamp) {
+        self.errs(reason, now);
+        self.absence.is_for(reason);
+    }
+
+    /// Notes that an instance broke, or that it stands still: an operation that failed, and why it is not connected.
+    pub(super) fn broke(&mut self, reason: &str, now: Timestamp) {
+        self.failed(0, reason, now);
+        self.absence.is_for(reason);
+    }
+
+    fn errs(&mut self, reason: &str, now: Timestamp) {
         self.errors += 1;
         self.consecutive += 1;
         self.last_activity = Some(now);
         self.last_error = Some((reason.to_owned(), now));
-        self.note(Some(FailedOperation { event, is_opening: false, gives_up: messages > 0 }), now);
-    }
-
-    /// Notes that an instance could not be opened.
-    pub(super) fn not_opened(&mut self, reason: &str, now: Timestamp) {
-        self.fails(None, 0, reason, now);
-        if let Some(Operation { failure: Some(failure), .. }) = self.recent.back_mut() {
-            failure.is_opening = true;
-        }
     }
 
     /// Counts messages that found no room.
@@ -520,7 +527,6 @@ impl Standing {
         let Some(failure) = &operation.failure else { return false };
         let success = match &failure.event {
             Some(event) => self.events.last_success(event),
-            None if failure.is_opening => self.last_success.max(self.connected_since),
             None => self.last_success,
         };
         let is_made_good = !failure.gives_up && success.is_some_and(|at| at >= operation.at);
@@ -601,7 +607,8 @@ impl Standing {
         }
         let of_query = query.map(|query| (query.text.clone(), query.since));
         if self.is_away() {
-            return self.last_error.clone().or(of_query).map(|(reason, _)| reason);
+            let told = || self.last_error.clone().or(of_query).map(|(reason, _)| reason);
+            return self.absence.reason().map(str::to_owned).or_else(told);
         }
         let of_event = self.events.trouble();
         let of_event = of_event.map(|(event, reason, at)| (format!("{}: {reason}", event.described()), at));
@@ -652,7 +659,7 @@ impl Standing {
     /// whose tags some have no value, or with a query that the other side does not take. One that may not publish what it brings, or all of whose runs fail for long, is `Red`, however seldom they are tried.
     pub(crate) fn health(&self, waits: &[EventWait], now: Timestamp) -> &'static str {
         let is_away = self.connection() == Connection::Disconnected
-            || self.away_since.is_some_and(|since| now.duration_since(since) > AWAY_MAX);
+            || self.away_for(now).is_some_and(|time| time > AWAY_MAX);
         let fails = self.events.fails_for(waits, AWAY_MAX, now)
             || self.runs_have_failed_for(now).is_some_and(|time| time > AWAY_MAX)
             || self.runs.refused_write.is_some();
@@ -712,12 +719,12 @@ impl Standing {
 
     /// Time for which it has not been connected.
     pub(crate) fn away_for(&self, now: Timestamp) -> Option<SignedDuration> {
-        self.away_since.map(|since| now.duration_since(since))
+        self.absence.time(now)
     }
 
     /// Since when it has been connected, or not.
     pub(crate) fn since(&self) -> Timestamp {
-        self.connected_since.or(self.away_since).unwrap_or(self.started)
+        self.connected_since.or(self.absence.since()).unwrap_or(self.started)
     }
 
     pub(crate) fn connected_since(&self) -> Option<String> {

@@ -52,7 +52,7 @@ pub(super) fn keeps(serving: &mut Serving<'_>, batch: PostBatch, reason: &str) {
     failing::has_lost(serving, &batch, reason);
     let (driver, handed) = (serving.driver, serving.handed.take());
     let (now, reason) = (driver.now(), driver.masked(reason));
-    driver.route.update(|standing| standing.failed(0, &reason, now));
+    driver.route.update(|standing| standing.is_away_for(&reason, now));
     driver.failed(&serving.version, ("ROUTE_AWAY", &reason), handed.as_ref());
     serving.away.is_said = true;
     let longest = serving.version.longest_pause();

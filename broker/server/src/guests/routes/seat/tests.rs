@@ -175,7 +175,7 @@ fn what_only_people_can_correct_stops_all_and_another_version_goes_on() {
     assert!(!first.works(number) && !second.works(number));
     // Who is late with a connection, or with a failure of its own, does not hide it.
     first.connected(number, now);
-    assert!(!first.lost(number, "nobody is there", now));
+    assert!(!first.is_away(number, "nobody is there", now));
     assert_eq!(route.standing().connection(), Connection::Disconnected);
     assert_eq!(route.standing().reason().as_deref(), Some("no"));
     let answer = route.ask(b"?".to_vec(), Duration::from_secs(3600), now);
@@ -184,7 +184,7 @@ fn what_only_people_can_correct_stops_all_and_another_version_goes_on() {
     let (former, (number, _)) = (number, first.current().unwrap());
     assert!(first.works(number));
     // What happens to the version before is not told of this one.
-    assert!(!second.lost(former, "nobody is there", now) && second.lost(number, "away", now));
+    assert!(!second.is_away(former, "nobody is there", now) && second.is_away(number, "away", now));
     assert_eq!(route.standing().reason().as_deref(), Some("away"));
     running.server.stop();
 }

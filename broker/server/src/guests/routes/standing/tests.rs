@@ -213,20 +213,46 @@ fn uptime_is_shown_with_days_from_the_first() {
 }
 
 #[test]
-fn what_could_not_be_opened_is_made_good_by_a_connection() {
+fn how_often_it_is_tried_to_connect_says_nothing_of_the_health() {
+    let start = Timestamp::UNIX_EPOCH;
+    let after = |seconds| start + SignedDuration::from_secs(seconds);
+    for instances in [1, 16, 64] {
+        let mut standing = Standing::new(start);
+        standing.instances_are(instances);
+        (0..instances).for_each(|instance| standing.connection_is(instance, Connection::Connected, start));
+        for second in 0..=60 {
+            for instance in 0..instances {
+                standing.is_away_for("refused", after(second));
+                standing.connection_is(instance, Connection::Reconnecting, after(second));
+            }
+            let seen = (standing.health(&[], after(second)), standing.reason());
+            assert_eq!(seen, ("Yellow", Some("refused".to_owned())), "{instances} {second}");
+        }
+        assert_eq!(standing.health(&[], after(61)), "Red");
+        standing.connection_is(0, Connection::Connected, after(62));
+        assert_eq!(standing.health(&[], after(62)), "Green");
+        (0..5).for_each(|_| standing.failed(0, "a run failed", after(62)));
+        assert_eq!(standing.health(&[], after(62)), "Yellow");
+        standing.brought(after(62));
+        assert_eq!((standing.health(&[], after(62)), standing.reason()), ("Green", None));
+    }
+}
+
+#[test]
+fn what_is_given_up_meanwhile_does_not_hide_why_it_is_not_connected() {
     let start = Timestamp::UNIX_EPOCH;
     let mut standing = Standing::new(start);
-    (0..5).for_each(|_| {
-        standing.not_opened("refused", start);
-        standing.connection_is(0, Connection::Reconnecting, start);
-    });
-    assert_eq!((standing.health(&[], start), standing.reason().as_deref()), ("Yellow", Some("refused")));
     standing.connection_is(0, Connection::Connected, start);
-    assert_eq!(standing.health(&[], start), "Green");
-    (0..5).for_each(|_| standing.failed(0, "lost in a call", start));
-    assert_eq!(standing.health(&[], start), "Yellow");
-    standing.brought(start);
-    assert_eq!((standing.health(&[], start), standing.reason()), ("Green", None));
+    standing.is_away_for("connection refused", start);
+    standing.connection_is(0, Connection::Reconnecting, start);
+    standing.event_failed(&event("A"), 1, "it waited for too long", start);
+    assert_eq!(standing.reason().as_deref(), Some("connection refused"));
+    assert_eq!(standing.trouble().as_deref(), Some("connection refused"));
+    assert_eq!(standing.last_error(), Some("it waited for too long"));
+    standing.connection_is(0, Connection::Connected, start);
+    assert_eq!(standing.reason().as_deref(), Some("event `A`: it waited for too long"));
+    standing.is_doubtful(start);
+    assert_eq!(standing.reason().as_deref(), Some("it waited for too long"), "an outage of its own");
 }
 
 #[test]

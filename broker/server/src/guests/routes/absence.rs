@@ -1,0 +1,40 @@
+//! Time for which a route is not connected, and why. What is given up meanwhile says nothing of that.
+
+use jiff::{SignedDuration, Timestamp};
+
+/// Absence of the far side of a route; without a beginning it is there.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Absence {
+    since: Option<Timestamp>,
+    reason: Option<String>,
+}
+
+impl Absence {
+    /// One that begins now, for a reason that is not known yet.
+    pub(super) fn beginning(now: Timestamp) -> Self {
+        Self { since: Some(now), reason: None }
+    }
+
+    /// Notes that the far side is not there now.
+    pub(super) fn lasts(&mut self, now: Timestamp) {
+        self.since.get_or_insert(now);
+    }
+
+    /// Notes why.
+    pub(super) fn is_for(&mut self, reason: &str) {
+        self.reason = Some(reason.to_owned());
+    }
+
+    pub(super) fn since(&self) -> Option<Timestamp> {
+        self.since
+    }
+
+    pub(super) fn time(&self, now: Timestamp) -> Option<SignedDuration> {
+        self.since.map(|since| now.duration_since(since))
+    }
+
+    /// Why it is so, where that was told.
+    pub(super) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+}
