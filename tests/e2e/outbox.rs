@@ -405,6 +405,27 @@ fn what_waits_for_too_long_is_given_up_and_told() {
     assert_eq!(dead["newest"][0]["reason"], "it waited for longer than BUFFER_TTL_SEC");
 }
 
+/// As much waits as may, so nothing that enters has the outbox looked at.
+#[test]
+fn an_age_that_a_new_text_says_holds_for_what_waits_already_and_frees_publishers() {
+    let broker = broker();
+    let address = free_address();
+    broker.command_ok(&route(address, &["BUFFER_MAX_BYTES 2000"]));
+    publish_all(&broker, "out/a", (0..2).map(|_| "x".repeat(970)));
+    let mut held = broker.client("held back");
+    held.send_publish(&Publication::new("out/a", "y").qos(QoS::AtLeastOnce)).unwrap();
+    let reason = || standing(&broker)["reason"].as_str().unwrap_or_default().to_owned();
+    eventually("it is full", || reason().starts_with("outbox full").then_some(()));
+    broker.command_ok(&route(address, &["BUFFER_MAX_BYTES 2000", "BUFFER_TTL_SEC 1"]));
+    broker.wait_for_metric("lotmq_route_rejected_total", 3.0);
+    broker.wait_until_metric_is("lotmq_route_waiting", 0.0);
+    // Why it is away is said still.
+    eventually("a reason", || reason().contains("nothing listens there").then_some(()));
+    publish_all(&broker, "out/a", std::iter::once("z".to_owned()));
+    broker.wait_for_metric("lotmq_route_rejected_total", 4.0);
+    assert!(reason().contains("nothing listens there"), "{}", standing(&broker));
+}
+
 /// How often somebody is killed: a few times in every test run, more often where that is asked for.
 fn kills() -> usize {
     std::env::var("LOTMQ_ROUTE_KILLS").map_or(6, |text| text.parse().expect("a number"))

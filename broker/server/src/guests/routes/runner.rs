@@ -208,6 +208,8 @@ impl RouteRunner {
         shared.begin_anew(self.now());
         drop(shared);
         self.stands.notify_one();
+        // What waits may be too old for the new version.
+        self.outbox_called.notify_one();
     }
 
     /// Notes that the far side has not answered somebody who tried.
