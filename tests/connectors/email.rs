@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Authority, Broker, Program, Signed, eventually, free_port, python_with_module};
 use serde_json::Value as Json;
@@ -330,6 +332,60 @@ fn a_server_that_talks_nonsense_is_away() {
         let broker = broker();
         broker.command_ok(&route(port, FROM, TO));
         Standing::of(&broker, "Mail").until(told);
+    }
+}
+
+/// Takes one client after the other, and refuses the login with what was sent for it.
+fn repeating(offers: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let mut say = |text: &str| stream.write_all(format!("{text}\r\n").as_bytes());
+            let mut asked = 0;
+            // Its end is that of the client.
+            let mut told = say("220 hi");
+            while let (Ok(()), Some(Ok(line))) = (&told, lines.next()) {
+                told = match &*line {
+                    line if line.starts_with("EHLO") => say(&format!("250-hi\r\n250 AUTH {offers}")),
+                    "AUTH LOGIN" => say("334 VXNlcm5hbWU6"),
+                    line if offers == "LOGIN" && asked == 0 && !line.is_empty() => {
+                        asked += 1;
+                        say("334 UGFzc3dvcmQ6")
+                    }
+                    line => say(&format!("535 5.7.8 authentication failed: {line}")),
+                };
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn a_password_that_the_server_repeats_in_base64_stands_nowhere() {
+    let (user, password) = ("plant-bot@example.org", "kp-secret-77");
+    for offers in ["PLAIN", "LOGIN"] {
+        let broker = broker();
+        let mut errors = broker.root("watcher");
+        errors.subscribe_to("$SYS/Coreflux/Routes/+/Error", QoS::AtLeastOnce).unwrap();
+        broker.command_ok(&format!("-setSecret MAIL={password}"));
+        let login = format!("USE_TLS FALSE\nUSERNAME \"{user}\"\nPASSWORD GET SECRET \"MAIL\"\n{FROM}");
+        broker.command_ok(&route(repeating(offers), &login, TO));
+        Standing::of(&broker, "Mail").until("authentication failed: ");
+        let told = [
+            broker.command_ok("-listRoutes").message().to_owned(),
+            format!("{:?}", broker.command_ok("-lotDiagnostic route Mail")),
+            crate::next(&mut errors),
+            broker.log().text(),
+        ];
+        for text in told {
+            for sent in [STANDARD.encode(format!("\0{user}\0{password}")), STANDARD.encode(password)] {
+                assert!(!text.contains(&sent[..12]), "{text}");
+            }
+            assert!(!text.contains(password), "{text}");
+        }
     }
 }
 

@@ -17,6 +17,9 @@ const PIECE_BYTES: usize = 4096;
 /// Lines that a server may answer with; the crate bounds their length.
 const REPLY_BYTES_MAX: usize = 64 * 1024;
 
+/// Letters of what was sent that are masked where a server repeats a part of it.
+const REPEATED_CHARS_MIN: usize = 8;
+
 /// What the server answers.
 #[derive(Debug)]
 struct Reply {
@@ -86,19 +89,24 @@ impl<S: Read + Write> Session<S> {
 
     /// Logs in, by the way that the server offers.
     pub(crate) fn log_in(&mut self, offers: &Offers, user: &str, password: &str) -> Result<(), Failure> {
-        let reply = if offers.plain {
-            self.command(&format!("AUTH PLAIN {}", STANDARD.encode(format!("\0{user}\0{password}"))))?
+        let in_one = STANDARD.encode(format!("\0{user}\0{password}"));
+        let answers = [user, password].map(|answer| STANDARD.encode(answer));
+        let mut reply = if offers.plain {
+            self.command(&format!("AUTH PLAIN {in_one}"))?
         } else if offers.login {
             let mut reply = self.command("AUTH LOGIN")?;
-            for answer in [user, password] {
+            for answer in &answers {
                 if reply.code == 334 {
-                    reply = self.command(&STANDARD.encode(answer))?;
+                    reply = self.command(answer)?;
                 }
             }
             reply
         } else {
             return Err(Failure::Fatal("the server offers neither AUTH PLAIN nor AUTH LOGIN".to_owned()));
         };
+        // Some servers repeat what they refuse.
+        let [of_user, of_password] = &answers;
+        reply.text = without_sent(&reply.text, &[&in_one, of_user, of_password]);
         match reply.code {
             235 => Ok(()),
             400..500 => Err(Failure::Reconnect(reply.described("answers AUTH"))),
@@ -225,6 +233,29 @@ impl Reply {
     }
 }
 
+/// Text of a server without what was sent to it in base64: each word of its letters that is one of these, or part of one, or has one in it, is masked. A part that is
+/// shorter than [`REPEATED_CHARS_MIN`] stands in a text by chance.
+fn without_sent(text: &str, sent: &[&str]) -> String {
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
+    let is_sent = |word: &str| {
+        let word = word.trim_end_matches('=');
+        sent.iter().map(|sent| sent.trim_end_matches('=')).any(|sent| {
+            let (short, long) = if word.len() < sent.len() { (word, sent) } else { (sent, word) };
+            !short.is_empty() && (short == long || short.len() >= REPEATED_CHARS_MIN && long.contains(short))
+        })
+    };
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (word, behind) = rest.split_at(rest.find(|c| !is_letter(c)).unwrap_or(rest.len()));
+        kept.push_str(if is_sent(word) { "***" } else { word });
+        let (between, next) = behind.split_at(behind.find(is_letter).unwrap_or(behind.len()));
+        kept.push_str(between);
+        rest = next;
+    }
+    kept
+}
+
 /// A mail as it is sent behind DATA: no line of it is taken for its end.
 fn stuffed(bytes: &[u8]) -> Vec<u8> {
     let mut stuffed = Vec::with_capacity(bytes.len() + 5);
@@ -326,6 +357,35 @@ mod tests {
         let told = session(&["454 later\r\n"]).log_in(&offers, "u", "p");
         assert!(matches!(told, Err(Failure::Reconnect(_))));
         assert!(matches!(session(&[]).log_in(&Offers::default(), "u", "p"), Err(Failure::Fatal(_))));
+    }
+
+    #[test]
+    fn what_was_sent_for_the_login_is_not_passed_on() {
+        let (user, password) = ("xoxo@example.org", "kp-secret-77");
+        let in_one = STANDARD.encode(format!("\0{user}\0{password}"));
+        let of_password = STANDARD.encode(password);
+        let refused = |says: &str| says.replace("IN_ONE", &in_one).replace("WORD", &of_password);
+        let plain = Offers { plain: true, ..Offers::default() };
+        let login = Offers { login: true, ..Offers::default() };
+        let begin = ["334 VXNlcm5hbWU6\r\n", "334 UGFzc3dvcmQ6\r\n"];
+        for (offers, before, says, told) in [
+            (&plain, &[][..], "535 failed: AUTH PLAIN IN_ONE", "failed: AUTH PLAIN ***"),
+            (&plain, &[], "535 failed: <AUTH PLAIN IN_ONE>, 'IN_ONE'", "failed: <AUTH PLAIN ***>, '***'"),
+            (&plain, &[], "535 base64:IN_ONEx", "base64:***"),
+            (&login, &begin, "535 bad password (WORD)", "bad password (***)"),
+            (&login, &begin, "454 WORD: later, authentication is away", "***: later, authentication is away"),
+        ] {
+            let says: &'static str = format!("{}\r\n", refused(says)).leak();
+            let failure = session(&[before, &[says]].concat()).log_in(offers, user, password).unwrap_err();
+            let (Failure::Fatal(reason) | Failure::Reconnect(reason)) = failure else { panic!("{failure:?}") };
+            assert!(reason.ends_with(told), "{reason}");
+        }
+        let cut: &'static str = format!("535 AUTH PLAIN {}\r\n", &in_one[..24]).leak();
+        let failure = session(&[cut]).log_in(&plain, user, password).unwrap_err();
+        assert!(format!("{failure:?}").contains("AUTH PLAIN ***"), "{failure:?}");
+        let long: &'static str = format!("535 {}{in_one}\r\n", " ".repeat(360)).leak();
+        let failure = session(&[long]).log_in(&plain, user, password).unwrap_err();
+        assert!(!format!("{failure:?}").contains(&in_one[..9]), "{failure:?}");
     }
 
     #[test]

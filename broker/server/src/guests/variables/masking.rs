@@ -1,14 +1,18 @@
 //! Masking of the values of secrets in texts for people (language reference C08).
 //!
-//! A value is found as it is and as it stands in JSON. One that a program has changed, as cut or encoded, is not found. Those below
-//! [`MASKED_BYTES_MIN`] are left: they stand in any text, and what is missing there would tell them to whoever can choose texts.
+//! A value is found as it is, as it stands in JSON, and within base64, whatever stands before it there, as in `Basic` credentials that a server repeats. One that a
+//! program has changed otherwise, as cut, is not found. Those below [`MASKED_BYTES_MIN`] are left: they stand in any text, and what is missing there would tell them to
+//! whoever can choose texts.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::hash::BuildHasher;
+use std::ops::Range;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{GeneralPurpose, STANDARD, URL_SAFE};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use lotmq_host::CUT_MARK;
 use zeroize::Zeroizing;
@@ -19,13 +23,24 @@ use crate::limits::MASKED_BYTES_MIN;
 /// Text in place of a secret.
 const MASK: &[u8] = b"***";
 
+/// Letters of a value in base64 by which it is found. What follows them is masked with them, so longer forms would find nothing more.
+const BASE64_FORM_LETTERS_MAX: usize = 64;
+
 /// Step of the bytes that are left out at the end of a text that may have been cut.
 const CUT_BYTES_STEP: usize = 64;
+
+/// Form of a value in texts.
+#[derive(PartialEq)]
+struct Form {
+    text: Secret,
+    /// Whether it is the inner part of base64, of which all is masked.
+    is_base64: bool,
+}
 
 /// Forms of values that are masked, found by how they begin.
 #[derive(Default)]
 pub(super) struct Masking {
-    forms: HashTable<Secret>,
+    forms: HashTable<Form>,
     hasher: DefaultHashBuilder,
     /// Lengths of the forms, each with the number of forms that have it.
     lengths: BTreeMap<usize, usize>,
@@ -35,9 +50,9 @@ impl Masking {
     /// Adds a value to be masked. A value that was added twice has to be removed twice.
     pub(super) fn add(&mut self, value: &Secret) {
         for form in forms(value) {
-            if let Some(hash) = hash_of(&self.hasher, &form) {
-                *self.lengths.entry(form.len()).or_default() += 1;
-                let hasher = |form: &Secret| hash_of(&self.hasher, form).unwrap_or_default();
+            if let Some(hash) = hash_of(&self.hasher, &form.text) {
+                *self.lengths.entry(form.text.len()).or_default() += 1;
+                let hasher = |form: &Form| hash_of(&self.hasher, &form.text).unwrap_or_default();
                 self.forms.insert_unique(hash, form, hasher);
             }
         }
@@ -46,11 +61,11 @@ impl Masking {
     /// Removes a value that was masked.
     pub(super) fn remove(&mut self, value: &Secret) {
         for form in forms(value) {
-            if let Some(hash) = hash_of(&self.hasher, &form)
+            if let Some(hash) = hash_of(&self.hasher, &form.text)
                 && let Ok(known) = self.forms.find_entry(hash, |known| *known == form)
             {
                 known.remove();
-                if let Entry::Occupied(mut count) = self.lengths.entry(form.len()) {
+                if let Entry::Occupied(mut count) = self.lengths.entry(form.text.len()) {
                     *count.get_mut() -= 1;
                     if *count.get() == 0 {
                         count.remove();
@@ -60,7 +75,7 @@ impl Masking {
         }
     }
 
-    /// Replaces each value in a text by [`MASK`], the longest where several match. Costs a look at each byte, however many values there are.
+    /// Replaces each value in a text by [`MASK`], the longest where several match, and all letters of base64 in which one is. Costs a look at each byte, however many values there are.
     pub(super) fn masked<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         self.masked_up_to(text, text.len())
     }
@@ -76,14 +91,17 @@ impl Masking {
         while at < end
             && let Some(hash) = hash_of(&self.hasher, &text[at..])
         {
-            let known = self.forms.iter_hash(hash).filter(|form| text[at..].starts_with(form));
-            let Some(len) = known.map(|form| form.len()).max() else {
+            let known = self.forms.iter_hash(hash).filter(|form| text[at..].starts_with(&form.text));
+            let Some(found) =
+                known.map(|form| form.place(text, at)).reduce(|a, b| a.start.min(b.start)..a.end.max(b.end))
+            else {
                 at += 1;
                 continue;
             };
-            kept.extend_from_slice(&text[copied..at]);
+            // What stands before it in its base64 may be masked already.
+            kept.extend_from_slice(text.get(copied..found.start).unwrap_or_default());
             kept.extend_from_slice(MASK);
-            at += len;
+            at = found.end;
             copied = at;
         }
         if copied == 0 {
@@ -118,25 +136,68 @@ impl Masking {
     }
 }
 
+impl Form {
+    /// What is masked of a text in which the form stands at this place.
+    fn place(&self, text: &[u8], at: usize) -> Range<usize> {
+        let end = at + self.text.len();
+        if !self.is_base64 {
+            return at..end;
+        }
+        let before = text[..at].iter().rev().take_while(|byte| is_base64(**byte)).count();
+        let behind = text[end..].iter().take_while(|byte| is_base64(**byte)).count();
+        let padding = text[end + behind..].iter().take(2).take_while(|byte| **byte == b'=').count();
+        at - before..end + behind + padding
+    }
+}
+
+/// Whether this is a letter of base64, in either of its alphabets.
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+}
+
 /// Hash of the beginning of a form or a text; `None` where it is shorter than masked values are.
 fn hash_of(hasher: &DefaultHashBuilder, text: &[u8]) -> Option<u64> {
     let beginning: &[u8; MASKED_BYTES_MIN] = text.first_chunk()?;
     Some(hasher.hash_one(beginning))
 }
 
-/// Forms of a value: itself, and its form in JSON where that differs; none for a value that is no text.
-fn forms(value: &Secret) -> impl Iterator<Item = Secret> {
+/// Forms of a value: itself, its form in JSON where that differs, and its inner parts in base64; none for a value that is no text.
+fn forms(value: &Secret) -> impl Iterator<Item = Form> {
     let text = std::str::from_utf8(value).ok();
     let escaped = text.filter(|text| text.chars().any(|c| matches!(c, '"' | '\\') || c.is_control()));
     let in_json = escaped.map(|text| {
         let quoted = Zeroizing::new(serde_json::Value::from(text).to_string());
         Arc::new(Zeroizing::new(quoted.as_bytes()[1..quoted.len() - 1].to_vec()))
     });
-    text.map(|_| Arc::clone(value)).into_iter().chain(in_json)
+    let plain = text.map(|_| Arc::clone(value)).into_iter().chain(in_json);
+    let encoded = text.into_iter().filter(|text| text.len() >= MASKED_BYTES_MIN).flat_map(in_base64);
+    plain
+        .map(|text| Form { text, is_base64: false })
+        .chain(encoded.map(|text| Form { text, is_base64: true }))
+}
+
+/// Parts of base64 that a text alone decides, whatever stands before and behind it: one for each number of bytes before it, beyond groups of three, and each alphabet
+/// where they differ.
+fn in_base64(text: &str) -> impl Iterator<Item = Secret> {
+    (0..3).flat_map(move |before| {
+        let bytes = Zeroizing::new([&[0; 2][..before], text.as_bytes()].concat());
+        // Letters have six bits each: these are of the text alone.
+        let letters = (before * 8).div_ceil(6)..(bytes.len() * 8 / 6);
+        let part = |engine: &GeneralPurpose| {
+            let encoded = Zeroizing::new(engine.encode(&bytes));
+            let part = &encoded.as_bytes()[letters.clone()];
+            Arc::new(Zeroizing::new(part[..part.len().min(BASE64_FORM_LETTERS_MAX)].to_vec()))
+        };
+        let (usual, in_urls) = (part(&STANDARD), part(&URL_SAFE));
+        let in_urls = Some(in_urls).filter(|in_urls| *in_urls != usual);
+        std::iter::once(usual).chain(in_urls)
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::engine::general_purpose::STANDARD_NO_PAD;
+
     use super::*;
     use crate::limits::MASKED_CUT_BYTES_MIN;
 
@@ -165,6 +226,38 @@ mod tests {
             let masked = masking.masked(text.as_bytes());
             assert_eq!(String::from_utf8_lossy(&masked), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn values_are_masked_within_base64_wherever_they_stand() {
+        let secrets = ["hunter2!", "?~?~?~?~?~", "swordfish-swordfish"];
+        let masking = masking(&secrets);
+        for secret in secrets {
+            for (before, behind) in
+                [("", ""), ("u", ""), ("\0u\0", ""), ("user:", "x"), ("user12:", "xy"), ("\0u", "\0abc")]
+            {
+                for engine in [&STANDARD, &URL_SAFE, &STANDARD_NO_PAD] {
+                    let encoded = engine.encode(format!("{before}{secret}{behind}"));
+                    let text = format!("AUTH PLAIN {encoded}, \"{encoded}\" failed");
+                    let masked = masking.masked(text.as_bytes());
+                    assert_eq!(String::from_utf8_lossy(&masked), "AUTH PLAIN ***, \"***\" failed", "{text}");
+                }
+            }
+        }
+        let other = STANDARD.encode("user:hunter3!");
+        assert!(matches!(masking.masked(other.as_bytes()), Cow::Borrowed(_)));
+        // Plain values before it in the same letters, and a text that ends within it.
+        let encoded = STANDARD.encode("user:hunter2!");
+        let text = format!("swordfish-swordfish{encoded}");
+        assert_eq!(masking.masked(text.as_bytes()).as_ref(), b"******");
+        assert_eq!(masking.masked_up_to(format!("Basic {encoded} x").as_bytes(), 16).as_ref(), b"Basic ***");
+    }
+
+    #[test]
+    fn a_value_that_is_removed_is_masked_in_no_form() {
+        let mut masking = masking(&["hunter2-secret"]);
+        masking.remove(&Arc::new(Zeroizing::new(b"hunter2-secret".to_vec())));
+        assert!(masking.forms.is_empty() && masking.lengths.is_empty());
     }
 
     #[test]
