@@ -1,7 +1,7 @@
 //! `lotmq pub` and `lotmq sub`: what they say of refusals, properties of MQTT 5.0, JSON for people, connections that are lost.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 
 use lotmq_client::{ConnectOptions, PropertyId, PropertyValue, Publication, QoS};
 use lotmq_test_support::{
@@ -317,6 +317,89 @@ fn lines_that_end_every_connection_are_given_up() {
     let finished = Program::start_with_input(LOTMQ, &arguments, "x\ny\n").unwrap().wait();
     assert_eq!(finished.status.code(), Some(3), "{}", finished.stderr);
     assert!(finished.stderr.contains("0 lines were acknowledged, "), "{}", finished.stderr);
+}
+
+/// Takes a client of 3.1.1.
+fn welcomed(server: &TcpListener) -> TcpStream {
+    let (mut peer, _) = server.accept().unwrap();
+    peer.set_read_timeout(Some(WAIT_MAX)).unwrap();
+    let connect = packet(&mut peer);
+    assert_eq!(connect[0], 0x10);
+    peer.write_all(&[0x20, 2, 0, 0]).unwrap();
+    peer
+}
+
+/// A packet of fewer than 128 bytes.
+fn packet(peer: &mut TcpStream) -> Vec<u8> {
+    let mut packet = vec![0; 2];
+    peer.read_exact(&mut packet).unwrap();
+    let length = usize::from(packet[1]);
+    packet.resize(2 + length, 0);
+    peer.read_exact(&mut packet[2..]).unwrap();
+    packet
+}
+
+/// A server that answers, and a client that has nothing to say: it says that it is alive, and does not say again what was acknowledged.
+#[test]
+fn the_connection_of_lines_is_served_while_none_comes() {
+    const PING: [u8; 2] = [0xC0, 0];
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port().to_string();
+    let arguments = ["pub", "-p", &port, "-V", "311", "-k", "1", "-q", "1", "-t", "a", "-l"];
+    let (program, mut lines) = Program::start_with_open_input(LOTMQ, &arguments).unwrap();
+    let mut peer = welcomed(&server);
+    let acknowledged = |peer: &mut TcpStream, payload: &[u8]| {
+        let publish = packet(peer);
+        assert_eq!((publish[0], &publish[7..]), (0x32, payload));
+        peer.write_all(&[0x40, 2, publish[5], publish[6]]).unwrap();
+    };
+    writeln!(lines, "one").unwrap();
+    acknowledged(&mut peer, b"one");
+    for _ in 0..2 {
+        assert_eq!(packet(&mut peer), PING);
+        peer.write_all(&[0xD0, 0]).unwrap();
+    }
+    drop(peer);
+    let mut peer = welcomed(&server);
+    assert_eq!(packet(&mut peer), PING, "not the line that was acknowledged");
+    peer.write_all(&[0xD0, 0]).unwrap();
+    writeln!(lines, "two").unwrap();
+    acknowledged(&mut peer, b"two");
+    drop(lines);
+    assert_eq!(packet(&mut peer), [0xE0, 0]);
+    let finished = program.wait();
+    assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+}
+
+#[test]
+fn a_connection_is_served_between_repeats() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port().to_string();
+    let more = ["-k", "1", "-t", "a", "-m", "x", "--repeat", "2", "--repeat-delay", "1.5"];
+    let program = Program::start(LOTMQ, &[&["pub", "-p", &port, "-V", "311"], &more[..]].concat()).unwrap();
+    let mut peer = welcomed(&server);
+    let mut types = Vec::new();
+    for _ in 0..4 {
+        let packet = packet(&mut peer);
+        if packet[0] == 0xC0 {
+            peer.write_all(&[0xD0, 0]).unwrap();
+        }
+        types.push(packet[0]);
+    }
+    assert_eq!(types, [0x30, 0xC0, 0x30, 0xE0]);
+    assert_eq!(program.wait().status.code(), Some(0));
+}
+
+#[test]
+fn a_refused_line_is_told_before_the_next_one_comes() {
+    let broker = broker();
+    broker.command_ok(&format!("-addRule {LOCKED}"));
+    let arguments = ["pub", "-p", &broker.port(), "-q", "1", "-t", "valve/1", "-l"];
+    let (program, mut lines) = Program::start_with_open_input(LOTMQ, &arguments).unwrap();
+    writeln!(lines, "open").unwrap();
+    program.stderr.expect("line 1: the broker refused the message: not authorized (0x87)");
+    drop(lines);
+    assert_eq!(program.wait().status.code(), Some(1));
 }
 
 #[test]

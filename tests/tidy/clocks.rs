@@ -21,6 +21,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/cli/src/lasting_connection.rs", "pauses between attempts to connect"),
     ("broker/cli/src/log/json.rs", "time of a log line"),
     ("broker/cli/src/log/line.rs", "time of a log line"),
+    ("broker/cli/src/publish.rs", "when the connection is served, and the pauses between repeats"),
     ("broker/cli/src/request.rs", "patience with an answer, and the time that is printed"),
     ("broker/cli/src/restore.rs", "patience with a restart"),
     ("broker/cli/src/subscribe.rs", "the time of -W, and times that are printed"),

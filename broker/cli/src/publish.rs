@@ -1,9 +1,10 @@
 //! `lotmq pub`: publishes messages; a stand-in for `mosquitto_pub`.
 
 use std::collections::VecDeque;
-use std::io::{BufRead as _, Read as _};
+use std::io::{self, BufRead as _, Read as _};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -19,6 +20,12 @@ use crate::lasting_connection::LastingConnection;
 
 /// Lines of `-l` that may wait for their acknowledgement; below every server's Receive Maximum that we know of.
 const IN_FLIGHT_MAX: usize = 16;
+
+/// Lines of `-l` that are read before there is room for them on their way.
+const LINES_AHEAD_MAX: usize = 64;
+
+/// Longest time without a look at what the broker has sent, and whether it is time for a sign of life.
+const SERVE_EVERY: Duration = Duration::from_millis(50);
 
 /// Connections of `-l` that end one after the other without that anything was acknowledged, or sent at QoS 0, after which it may be the messages that end them.
 const VAIN_CONNECTIONS_MAX: u32 = 5;
@@ -127,25 +134,44 @@ fn silence(version: ProtocolVersion, qos: Quality) -> Option<&'static str> {
 }
 
 fn send_lines(sender: &mut Sender<'_>, mut publication: Publication) -> anyhow::Result<()> {
-    let mut input = std::io::stdin().lock();
+    let lines = lines_of_stdin()?;
     loop {
-        publication.payload.clear();
-        let count =
-            input.read_until(b'\n', &mut publication.payload).context("cannot read standard input")?;
-        if count == 0 {
-            return Ok(());
+        match lines.recv_timeout(SERVE_EVERY) {
+            Ok(line) => {
+                publication.payload = line.context("cannot read standard input")?;
+                sender.send(&publication)?;
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
-        if publication.payload.ends_with(b"\n") {
-            publication.payload.pop();
-        }
-        sender.send(&publication)?;
+        sender.serve()?;
     }
 }
 
+/// Lines of standard input, without their ends. A thread reads them, as the connection is served while there is none; it ends with the process at the latest.
+fn lines_of_stdin() -> anyhow::Result<Receiver<io::Result<Vec<u8>>>> {
+    let (tx, rx) = sync_channel(LINES_AHEAD_MAX);
+    let read = move || {
+        for line in io::stdin().lock().split(b'\n') {
+            let is_last = line.is_err();
+            // Nobody receives any more when sending has ended with an error.
+            if tx.send(line).is_err() || is_last {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("standard input".to_owned())
+        .spawn(read)
+        .context("cannot start a thread for standard input")?;
+    Ok(rx)
+}
+
 fn send_repeatedly(sender: &mut Sender<'_>, publication: &Publication, args: &PubArgs) -> anyhow::Result<()> {
+    let delay = Duration::from_secs_f64(args.repeat_delay);
     for round in 0..args.repeat {
-        if round > 0 && args.repeat_delay > 0.0 {
-            std::thread::sleep(Duration::from_secs_f64(args.repeat_delay));
+        if round > 0 {
+            sender.serve_for(delay)?;
         }
         sender.send(publication)?;
     }
@@ -163,7 +189,7 @@ impl PayloadArgs {
         }
         if self.stdin_file {
             let mut payload = Vec::new();
-            std::io::stdin().lock().read_to_end(&mut payload).context("cannot read standard input")?;
+            io::stdin().lock().read_to_end(&mut payload).context("cannot read standard input")?;
             return Ok(payload);
         }
         match &self.message {
@@ -179,8 +205,7 @@ impl PayloadArgs {
 
 /// Message that is not acknowledged.
 struct Waiting {
-    /// `None` where it could not be sent again yet.
-    id: Option<PacketId>,
+    id: PacketId,
     publication: Publication,
     /// Its place among those that were to be sent, from 1.
     number: u64,
@@ -195,7 +220,7 @@ struct Sender<'a> {
     has_lines: bool,
     /// Messages that were to be sent.
     count: u64,
-    /// Connections that were lost since something was acknowledged.
+    /// Connections that were lost with messages on their way since something was acknowledged.
     vain: u32,
     /// Messages that are not acknowledged, in their order.
     waiting: VecDeque<Waiting>,
@@ -206,6 +231,8 @@ struct Sender<'a> {
     refused: Option<(ReasonCode, u64)>,
     /// Lines that are nothing which can be sent there.
     unsent: u64,
+    /// When the connection was served last.
+    served_at: Instant,
 }
 
 impl<'a> Sender<'a> {
@@ -221,6 +248,7 @@ impl<'a> Sender<'a> {
             has_unanswered: false,
             refused: None,
             unsent: 0,
+            served_at: Instant::now(),
         }
     }
 
@@ -233,8 +261,7 @@ impl<'a> Sender<'a> {
         loop {
             match self.connection.client.send_publish(publication) {
                 Ok(Some(id)) => {
-                    let publication = publication.clone();
-                    self.waiting.push_back(Waiting { id: Some(id), publication, number });
+                    self.waiting.push_back(Waiting { id, publication: publication.clone(), number });
                 }
                 // Nobody acknowledges it, and it does not come again.
                 Ok(None) => (self.vain, self.has_unanswered) = (0, true),
@@ -248,35 +275,76 @@ impl<'a> Sender<'a> {
         }
     }
 
+    /// Serves the connection while there is nothing to send.
+    fn serve_for(&mut self, time: Duration) -> anyhow::Result<()> {
+        let end = Instant::now() + time;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(SERVE_EVERY));
+            self.serve()?;
+        }
+    }
+
+    /// Takes what the broker has sent, and gives a sign of life where it is time for one; now and then, as looking takes a moment.
+    fn serve(&mut self) -> anyhow::Result<()> {
+        if self.served_at.elapsed() < SERVE_EVERY {
+            return Ok(());
+        }
+        let served = loop {
+            // A kept session may have subscriptions; what comes of them is for nobody here.
+            match self.connection.client.receive(Duration::ZERO) {
+                Ok(Some(_)) => {}
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        // What came before the end counts.
+        self.take_acknowledged();
+        self.served_at = Instant::now();
+        let Err(error) = served else { return Ok(()) };
+        if self.waiting.is_empty() {
+            // No message has ended it.
+            self.vain = 0;
+        }
+        self.lost(error)
+    }
+
+    fn take_acknowledged(&mut self) {
+        for waiting in std::mem::take(&mut self.waiting) {
+            match self.connection.client.take_published(waiting.id) {
+                Some(reason) => self.acknowledged(waiting.number, reason),
+                None => self.waiting.push_back(waiting),
+            }
+        }
+    }
+
     /// Waits until the broker has acknowledged the oldest message, however many connections that takes.
     fn wait_for_oldest(&mut self) -> anyhow::Result<()> {
-        while let Some(Waiting { id, publication, number }) = self.waiting.front() {
+        while let Some(Waiting { id, number, .. }) = self.waiting.front() {
             let number = *number;
-            let told = match id {
-                Some(id) => self.connection.client.wait_published(*id),
-                None => self.connection.client.publish(publication),
-            };
-            match told {
+            match self.connection.client.wait_published(*id) {
                 Ok(reason) => {
                     self.waiting.pop_front();
-                    (self.vain, self.acknowledged) = (0, self.acknowledged + 1);
-                    if reason.is_failure() {
-                        self.refused(number, reason);
-                    }
+                    self.acknowledged(number, reason);
                     break;
                 }
-                Err(error) if self.has_lines && is_of_message(&error) => {
-                    self.waiting.pop_front();
-                    self.cannot_send(number, &error);
-                    break;
+                Err(error) => {
+                    self.take_acknowledged();
+                    self.lost(error)?;
                 }
-                Err(error) => self.lost(error)?,
             }
         }
         Ok(())
     }
 
-    fn refused(&mut self, number: u64, reason: ReasonCode) {
+    fn acknowledged(&mut self, number: u64, reason: ReasonCode) {
+        (self.vain, self.acknowledged) = (0, self.acknowledged + 1);
+        if !reason.is_failure() {
+            return;
+        }
         self.refused.get_or_insert((reason, 0)).1 += 1;
         if self.has_lines {
             output::error(&format!("line {number}: the broker refused the message: {reason}"));
@@ -290,7 +358,17 @@ impl<'a> Sender<'a> {
     }
 
     /// Connects again, and sends again what was not acknowledged.
-    fn lost(&mut self, error: ClientError) -> anyhow::Result<()> {
+    fn lost(&mut self, mut error: ClientError) -> anyhow::Result<()> {
+        loop {
+            self.reopen(error)?;
+            match self.send_again() {
+                Ok(()) => return Ok(()),
+                Err(next) => error = next,
+            }
+        }
+    }
+
+    fn reopen(&mut self, error: ClientError) -> anyhow::Result<()> {
         let error = anyhow::Error::from(error);
         if !self.comes_back {
             return Err(error);
@@ -307,10 +385,25 @@ impl<'a> Sender<'a> {
             return Err(told(error));
         }
         self.connection.reopen(error, None, &Interruption::never()).map_err(told)?;
-        for waiting in &mut self.waiting {
-            waiting.id = None;
-            // That this connection is lost too is told by what is done next.
-            waiting.id = self.connection.client.send_publish(&waiting.publication).unwrap_or_default();
+        Ok(())
+    }
+
+    /// Sends all that waits on a new connection, which knows nothing of the old identifiers.
+    fn send_again(&mut self) -> Result<(), ClientError> {
+        let mut place = 0;
+        while let Some(waiting) = self.waiting.get_mut(place) {
+            match self.connection.client.send_publish(&waiting.publication) {
+                Ok(id) => {
+                    waiting.id = id.expect("only what is acknowledged waits");
+                    place += 1;
+                }
+                Err(error) if self.has_lines && is_of_message(&error) => {
+                    let number = waiting.number;
+                    self.waiting.remove(place);
+                    self.cannot_send(number, &error);
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

@@ -213,6 +213,11 @@ impl Client {
         }
     }
 
+    /// What became of a message sent by [`Client::send_publish`], where its handshake is over by what was received so far; told once.
+    pub fn take_published(&mut self, packet_id: PacketId) -> Option<ReasonCode> {
+        self.outbound.take_ended(packet_id)
+    }
+
     /// Messages sent at QoS 1 and 2 whose handshake is not over.
     #[must_use]
     pub fn unacknowledged(&self) -> usize {
@@ -277,7 +282,7 @@ impl Client {
         Ok(unsuback.codes().collect())
     }
 
-    /// Waits for a message; `None` when none came in time. Keeps the connection alive meanwhile.
+    /// Waits for a message; `None` when none came in time. Keeps the connection alive meanwhile, with a timeout of zero, too.
     ///
     /// # Errors
     /// [`ClientError::Disconnected`] and [`ClientError::Closed`] when the server ended the connection, and all errors of
@@ -363,8 +368,12 @@ impl Client {
                 self.is_heard = true;
                 return Ok(Some(packet));
             }
-            if Instant::now() >= deadline {
-                return Ok(None);
+            let now = Instant::now();
+            if sign_of_life.is_none_or(|at| now < at) {
+                if now >= deadline {
+                    return Ok(None);
+                }
+                continue;
             }
             if !std::mem::replace(&mut self.is_heard, false) {
                 let after = self.keep_alive.unwrap_or_default();
