@@ -519,3 +519,26 @@ fn a_signal_ends_sub_with_a_goodbye_and_without_its_will() {
         assert_eq!(next(&mut watcher), "gone=by somebody else", "{signal}");
     }
 }
+
+#[test]
+fn what_is_refused_ends_with_a_goodbye_and_without_a_will() {
+    let broker = broker();
+    let port = broker.port();
+    broker.command_ok(&format!("-addRule {LOCKED}"));
+    broker.command_ok(
+        "-addRule DEFINE RULE Hidden WITH PRIORITY 100 FOR Subscribe TO TOPIC \"hidden/#\"\n    DENY\n",
+    );
+    let mut watcher = watch(&broker, "gone");
+    for (arguments, code) in [
+        (&["sub", "-t", "hidden/a"][..], 1),
+        (&["request", "-t", "valve/1", "-m", "x"], 1),
+        (&["request", "-t", "a", "-m", "x", "-e", "hidden/a"], 1),
+        (&["request", "-t", "a", "-m", "x", "-W", "0.1"], 27),
+    ] {
+        let will = ["-p", &port, "--will-topic", "gone", "--will-payload", "lost"];
+        let finished = Program::run(LOTMQ, &[arguments, &will[..]].concat()).unwrap();
+        assert_eq!(finished.status.code(), Some(code), "{arguments:?}: {}", finished.stderr);
+        send(&broker, "gone", "by somebody else");
+        assert_eq!(next(&mut watcher), "gone=by somebody else", "{arguments:?}");
+    }
+}

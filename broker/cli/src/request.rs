@@ -60,20 +60,26 @@ pub(crate) fn request(args: &RequestArgs) -> anyhow::Result<Exit> {
         output::error(&format!(
             "the broker refused the subscription to `{topic}`, for the answer: {granted}"
         ));
+        client.disconnect()?;
         return Ok(Exit::Failure);
     }
+    let exit = answered(args, &question, &mut client)?;
+    client.disconnect()?;
+    Ok(exit)
+}
+
+fn answered(args: &RequestArgs, question: &Question, client: &mut Client) -> anyhow::Result<Exit> {
     let deadline = Instant::now() + Duration::from_secs_f64(args.timeout);
     let told = client.publish(&question.publication)?;
     if told.is_failure() {
         output::error(&format!("the broker refused the request: {told}"));
         return Ok(Exit::Failure);
     }
-    let Some(answer) = question.wait(&mut client, deadline)? else {
+    let Some(answer) = question.wait(client, deadline)? else {
         output::error(&question.unanswered(told, args));
         return Ok(Exit::TimeOver);
     };
     output::bytes(&args.format().render(&answer, jiff::Timestamp::now()))?;
-    client.disconnect()?;
     Ok(Exit::Success)
 }
 

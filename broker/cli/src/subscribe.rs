@@ -103,7 +103,7 @@ pub(crate) fn subscribe(args: &SubArgs) -> anyhow::Result<Exit> {
     let mut connection = LastingConnection::open(connect, &args.session, args.quiet)?;
     let granted = args.make_subscriptions(&mut connection.client, &filters)?;
     let exit = if granted.is_nothing() {
-        return Ok(Exit::Failure);
+        Exit::Failure
     } else if args.exit_after_subscribe || filters.is_empty() {
         Exit::Success
     } else {
