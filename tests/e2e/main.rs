@@ -24,6 +24,7 @@ mod dead_letters;
 mod demo;
 mod demo_plc;
 mod deploy;
+mod deploy_questions;
 mod descriptors;
 mod disk;
 mod durability;

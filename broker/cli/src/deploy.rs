@@ -29,7 +29,7 @@ use crate::pasteable::pasteable;
 /// As in: lotmq deploy plant, or to see what would change: lotmq deploy plant --dry-run, or of one file: lotmq deploy overheat.lot.
 ///
 /// A folder becomes the project of its name, and is loaded in one step in the place of its former version, beside other projects that are loaded. First it says
-/// what would change, rules with what differs in them, and asks before a rule goes or changes or what was added by hand is taken over. Of a file, what it defines is added as by hand, in the place of what has
+/// what would change, rules with what differs in them, and asks before a rule goes or changes, a new one comes before one that denies, or what was added by hand is taken over. Of a file, what it defines is added as by hand, in the place of what has
 /// its name; it says what changes, too, and asks before a rule does. What belongs to other
 /// users is taken over only when told so. Nothing is sent while there are errors. Without -u it is sent as root, as by `lotmq cmd`.
 ///
@@ -52,7 +52,7 @@ pub(crate) struct DeployArgs {
     /// Show what differs in the definitions that change, too; --dry-run shows it alone
     #[arg(long)]
     diff: bool,
-    /// Do not ask before a rule goes or changes, a route goes with messages, or what was added by hand is taken over
+    /// Do not ask before a rule goes, changes or comes before one that denies, a route goes with messages, or what was added by hand is taken over
     #[arg(long, short = 'y')]
     yes: bool,
     /// Take the place of all projects that are loaded, instead of being loaded beside them

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use lot_to_wasm::RuleOrder;
 use lotmq_client::{Client, QoS};
 use lotmq_project::AddCommand;
 use serde_json::{Value, json};
@@ -22,6 +23,9 @@ pub(super) fn of(
         let Some((kind, name)) = command.entity() else { continue };
         let mut row = json!({ "type": kind, "name": name, "file": command.place() });
         if !known.iter().any(|entity| entity["type"] == kind && entity["name"] == name) {
+            if kind == "Rule" {
+                row["opens"] = opened(client, command.text(), known)?.into();
+            }
             added.push(row);
             continue;
         }
@@ -38,6 +42,21 @@ pub(super) fn of(
     }
     let plan = json!({ "data": { "added": added, "changed": changed, "unchanged": unchanged.len() } });
     Ok((plan, unchanged))
+}
+
+/// Names of the rules that are there and deny what a new rule may allow, before which it is asked. Of those that this user may not read nothing is known.
+fn opened(client: &mut Client, text: &str, known: &[Value]) -> anyhow::Result<Vec<String>> {
+    let mut opened = Vec::new();
+    let Some(new) = RuleOrder::of(text).filter(|new| new.allows) else { return Ok(opened) };
+    let rules = known.iter().filter(|entity| entity["type"] == "Rule");
+    for name in rules.filter_map(|rule| rule["name"].as_str()) {
+        let text = retained(client, &format!("$SYS/Coreflux/Rules/{name}"))?;
+        let order = text.and_then(|text| RuleOrder::of(&text));
+        if order.is_some_and(|known| new.opens(&known)) {
+            opened.push(name.to_owned());
+        }
+    }
+    Ok(opened)
 }
 
 /// The retained text of a topic; `None` where this user may not read it, or there is none.

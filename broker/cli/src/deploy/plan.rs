@@ -8,15 +8,16 @@ use serde_json::Value;
 use crate::columns::printable;
 
 /// Lists of the broker's answer, with the sign and the remark of their lines.
-const LISTS: [(&str, char, &str); 5] = [
+const LISTS: [(&str, char, &str); 6] = [
     ("added", '+', ""),
     ("changed", '~', ""),
+    ("movesHere", '=', ""),
     ("takesOver", '!', "was added by hand, and is given back when the project defines it no more"),
     ("givenBack", '<', "was added by hand, and is there again"),
     ("removed", '-', ""),
 ];
 
-/// Prints what would be added, changed, taken over, given back and removed; with what differs in what changes, if that is wanted.
+/// Prints which projects end, and what would be added, changed, taken over, given back and removed; with what differs in what changes, if that is wanted.
 pub(crate) fn show(reply: &Value, with_differences: bool) -> anyhow::Result<()> {
     let paint = with_differences.then(Paint::of_stdout);
     lines(reply, paint).iter().try_for_each(|line| output::tell(line))?;
@@ -25,7 +26,8 @@ pub(crate) fn show(reply: &Value, with_differences: bool) -> anyhow::Result<()> 
 
 /// The same as lines.
 pub(crate) fn lines(reply: &Value, differences: Option<Paint>) -> Vec<String> {
-    let mut lines = Vec::new();
+    let unloads = unloads(reply).map(|name| format!("project '{}' is unloaded", printable(name)));
+    let mut lines: Vec<String> = unloads.collect();
     for (key, sign, remark) in LISTS {
         for row in rows(reply, key).filter(|row| key != "removed" || !is_given_back(reply, row)) {
             let remark = match (key, kind(row)) {
@@ -34,6 +36,10 @@ pub(crate) fn lines(reply: &Value, differences: Option<Paint>) -> Vec<String> {
                     left(row).map(|left| format!("{left} go with it")).unwrap_or_default()
                 }
                 ("changed", "Rule") if may_allow_more(row) => "what it denied may be allowed then".to_owned(),
+                ("added", "Rule") if opens(row).next().is_some() => {
+                    format!("is asked before {}: what that denies may be allowed then", listed(opens(row)))
+                }
+                ("movesHere", _) => moved(row),
                 _ => remark.to_owned(),
             };
             let text = format!("{sign} {:<6} {:<24} {}{remark}", kind(row), name(row), place(row));
@@ -68,10 +74,31 @@ pub(super) fn has_changes(reply: &Value) -> bool {
 
 /// Whether loading would change nothing that runs.
 pub(crate) fn is_empty(reply: &Value) -> bool {
-    LISTS.iter().all(|(key, _, _)| rows(reply, key).next().is_none())
+    LISTS.iter().all(|(key, _, _)| rows(reply, key).next().is_none()) && unloads(reply).next().is_none()
 }
 
-/// What should not happen unasked: rules that go or say something else, routes with what waits for them, what was added by hand and is taken over, and what
+/// Names of the projects that end.
+fn unloads(reply: &Value) -> impl Iterator<Item = &str> {
+    rows(reply, "unloads").filter_map(Value::as_str)
+}
+
+/// Names of the rules that deny what a new rule may allow, before which it is asked.
+fn opens(row: &Value) -> impl Iterator<Item = &str> {
+    row["opens"].as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// What is said of a definition that is the same in a project that ends.
+fn moved(row: &Value) -> String {
+    let project = row["project"].as_str().unwrap_or_default();
+    let owner = row["owner"].as_str().map(|owner| format!(", with the rights of '{owner}'"));
+    format!("as it is, of project '{project}' until now{}", owner.unwrap_or_default())
+}
+
+/// What should not happen unasked: rules that go or say something else, new ones that are asked before others which deny, routes with what waits for them, what was added by hand and is taken over, and what
 /// waits for a route and is for events that go. `None` if there is nothing of that. Whether a rule allows more than before cannot be told from its text in general, so that
 /// every change of one is asked about, but that to one that only denies.
 pub(crate) fn concern(reply: &Value, by_hand_too: bool) -> Option<String> {
@@ -88,6 +115,16 @@ pub(crate) fn concern(reply: &Value, by_hand_too: bool) -> Option<String> {
     }
     if !changed.is_empty() {
         parts.push(format!("Rules that change, by which more may be allowed: {}.", changed.join(", ")));
+    }
+    let opening: Vec<String> = rows(reply, "added")
+        .filter(|row| opens(row).next().is_some())
+        .map(|row| format!("{} (before {})", name(row), listed(opens(row))))
+        .collect();
+    if !opening.is_empty() {
+        let opening = opening.join(", ");
+        parts.push(format!(
+            "New rules that are asked before rules which deny, by which more may be allowed: {opening}."
+        ));
     }
     if !routes.is_empty() {
         parts.push(format!("Routes that go with messages: {}.", routes.join(", ")));

@@ -20,7 +20,13 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Lines of a row of the plan with its two texts; one that says so where the broker has left them out.
 pub(super) fn lines(row: &Value, paint: Paint) -> Vec<String> {
     let (Some(before), Some(after)) = (row["before"].as_str(), row["after"].as_str()) else {
-        return vec!["    (too much has changed to be shown)".to_owned()];
+        let why = match row["owner"].as_str() {
+            Some(owner) => {
+                format!("    (it is user '{}'s: what differs is not shown)", printable(owner))
+            }
+            None => "    (too much has changed to be shown)".to_owned(),
+        };
+        return vec![why];
     };
     let difference = TextDiff::configure().timeout(PATIENCE).diff_lines(before, after);
     let text = difference.unified_diff().context_radius(CONTEXT).to_string();

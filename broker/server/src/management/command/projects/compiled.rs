@@ -268,8 +268,9 @@ impl CompiledProject {
         let good = self.items.iter().filter(|item| item.compiled.is_ok());
         good.map(|item| {
             let known = origin_of(tenant, key_of(item.title), &item.name).map(|origin| {
-                let source = stored(tenant, item.title, &item.name).map(|row| row.source);
-                Present { origin, source }
+                let (source, owner) =
+                    stored(tenant, item.title, &item.name).map(|row| (row.source, row.owner)).unzip();
+                Present { origin, source, owner: owner.filter(|owner| !owner.is_empty()) }
             });
             let mut row = item.place.mark(json!({ "type": item.title, "name": item.name }));
             if let Some(told) = told_of_replacement(tenant, &item.compiled) {
@@ -331,6 +332,8 @@ pub(crate) struct Present {
     pub(crate) origin: Origin,
     /// Its text, where it is stored.
     pub(crate) source: Option<String>,
+    /// Name of its owner; `None` where it is nobody's.
+    pub(crate) owner: Option<String>,
 }
 
 /// Report of loading.
