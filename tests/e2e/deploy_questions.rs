@@ -99,3 +99,21 @@ fn a_new_rule_before_one_that_denies_is_asked_about() {
     let done = deploy(&broker, folder.path(), &["--name", "site", "--yes"]);
     assert!(done.status.success() && is_open(&broker), "{} {}", done.stdout, done.stderr);
 }
+
+#[test]
+fn a_rule_by_hand_stays_and_the_safe_way_is_told() {
+    let broker = broker();
+    broker.command_ok(&format!("-addRule {DOOR}"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("door.lot");
+    fs::write(&file, DOOR).unwrap();
+    let refused = deploy(&broker, folder.path(), &["--name", "site", "--yes"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
+    let told = "give the rule of the project another name, deploy it, and remove 'Door' then";
+    assert!(refused.stdout.contains(told) && !is_open(&broker), "{}", refused.stdout);
+    // As it says: the door is closed all the time.
+    fs::write(&file, DOOR.replace("RULE Door", "RULE DoorOfSite")).unwrap();
+    assert!(deploy(&broker, folder.path(), &["--name", "site"]).status.success());
+    broker.command_ok("-removeRule Door");
+    assert!(!is_open(&broker));
+}

@@ -478,7 +478,7 @@ fn may_come(
         let exists = InstallError::Exists { kind, name: name.into() };
         let text = format!("{exists}, added by hand. A project does not replace rules of others.");
         let hint = format!(
-            "-removeRule {name} makes room for that of the project; it is removed with the project then"
+            "to have the topics protected all the time, give the rule of the project another name, deploy it, and remove '{name}' then (-removeRule {name}); removed before, nothing protects them until the project is loaded"
         );
         return Err(Refusal::new("EXISTS", text).with_suggestion(hint));
     }
