@@ -97,14 +97,7 @@ impl Checker<'_, '_, '_> {
                     pieces.push(Piece::Value(self.read(id, span)));
                 }
                 None => {
-                    let near = lot_nearest::nearest(name, self.scope.names());
-                    let hint = near.map(|near| format!("did you mean {{{near}}}?"));
-                    let message = format!("`{{{name}}}` in a topic names no variable and stays as it is");
-                    let draft = Draft::warning(codes::TOPIC_PLACEHOLDER, span, message);
-                    self.error(match text::sum_of_values(text).filter(|_| text::is_value_word(name)) {
-                        Some(sum) => draft.suggest(format!("write {sum}")).fix(span, sum),
-                        None => draft.suggest_if(hint),
-                    });
+                    self.report_no_variable(name, text, span);
                     kept.push_str(rest.get(before.len()..rest.len() - after.len()).unwrap_or(""));
                 }
             }
@@ -113,6 +106,21 @@ impl Checker<'_, '_, '_> {
         kept.push_str(rest);
         self.warn_of_members(&kept, span);
         pieces.push(Piece::Text(kept, span));
+    }
+
+    /// A name in a topic that no statement sets, where all of them could be read.
+    fn report_no_variable(&mut self, name: &str, text: &str, span: Span) {
+        if !self.names_are_complete {
+            return;
+        }
+        let near = lot_nearest::nearest(name, self.scope.names());
+        let hint = near.map(|near| format!("did you mean {{{near}}}?"));
+        let message = format!("`{{{name}}}` in a topic names no variable and stays as it is");
+        let draft = Draft::warning(codes::TOPIC_PLACEHOLDER, span, message);
+        self.error(match text::sum_of_values(text).filter(|_| text::is_value_word(name)) {
+            Some(sum) => draft.suggest(format!("write {sum}")).fix(span, sum),
+            None => draft.suggest_if(hint),
+        });
     }
 
     /// A member of a variable in braces, blanks round its name, or another value: that is not filled in.
