@@ -326,8 +326,14 @@ impl Checker<'_, '_, '_> {
     ) -> Expression {
         use BinaryOperator as Op;
         let kind = match operator {
-            Op::Or => ExpressionKind::Or(self.boxed(left), self.boxed(right)),
-            Op::And => ExpressionKind::And(self.boxed(left), self.boxed(right)),
+            Op::Or => {
+                constant::warn_of_operands(self, [left, right]);
+                ExpressionKind::Or(self.boxed(left), self.boxed(right))
+            }
+            Op::And => {
+                constant::warn_of_operands(self, [left, right]);
+                ExpressionKind::And(self.boxed(left), self.boxed(right))
+            }
             Op::Equal => self.equality(left, right),
             Op::NotEqual => {
                 let kind = self.equality(left, right);

@@ -352,7 +352,7 @@ codes! {
     452 LOCKED_OUT "rule by which nobody can log in"
         "A rule for Connect that denies without a condition refuses every client, but root, whom no rule with a lower number lets in. Where it closes what others open, those stand in its text or project, and this is not told."
     453 CONSTANT_COMPARISON "comparison that always has the same result"
-        "Both sides are written in the program, or are the same value, so that nothing that comes can change the result."
+        "Both sides are written in the program, or are the same value, so that nothing that comes can change the result. So is a text or a number alone beside AND or OR, as in PAYLOAD == \"hot\" OR \"warm\": write PAYLOAD == \"hot\" OR PAYLOAD == \"warm\"."
     501 NOT_YET_COMPILED "this build does not compile it yet"
         "The text is understood, but the code generator for this construct is not part of this build."
     502 NESTED_TOO_DEEP "nested too deeply"
