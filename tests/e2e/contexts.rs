@@ -230,6 +230,10 @@ fn what_a_context_gave_and_was_refused_is_told_with_its_name() {
     broker.stop();
     let (code, _, stderr) = user.run(&["cmd", "-listUsers"]);
     assert!(code == 3 && stderr.contains("the broker is that of context `plant`"), "{stderr}");
+    // A port by hand makes it another address.
+    let port = lotmq_test_support::free_port().to_string();
+    let (code, _, stderr) = user.run(&["pub", "--context", "plant", "-p", &port, "-t", "a", "-m", "b"]);
+    assert!(code == 3 && !stderr.contains("plant"), "{stderr}");
 }
 
 /// A terminal on which `script` runs a command; what it shows.

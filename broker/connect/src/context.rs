@@ -145,28 +145,30 @@ impl ConnectArgs {
         if let Some(name) = name {
             let context = contexts.find(&name)?;
             let has_own_password = self.login.has_password();
+            let gave_address = !self.has_own_address();
             self.add(context)?;
             // A password by hand, or of somebody else, is not the context's.
             let gave_login =
                 context.password.is_some() && !has_own_password && self.login.password == context.password;
-            self.used_context = Some(UsedContext { name, gave_login });
+            self.used_context = Some(UsedContext { name, gave_address, gave_login });
         }
         Ok(self)
     }
 
     fn choice(&self, variable: Option<&str>) -> Option<Choice> {
-        let login = &self.login;
-        let is_named_by_hand = login.host.is_some()
-            || login.port.is_some()
-            || login.url.is_some()
-            || self.transport.unix.is_some();
-        match (&login.context, variable) {
+        match (&self.login.context, variable) {
             (Some(name), _) => Some(Choice::Named(name.clone())),
-            (None, _) if is_named_by_hand => None,
+            (None, _) if self.has_own_address() => None,
             (None, Some("")) => None,
             (None, Some(name)) => Some(Choice::Named(name.to_owned())),
             (None, None) => Some(Choice::Current),
         }
+    }
+
+    /// Whether the command line says where the broker is, or a part of it.
+    fn has_own_address(&self) -> bool {
+        let login = &self.login;
+        login.host.is_some() || login.port.is_some() || login.url.is_some() || self.transport.unix.is_some()
     }
 
     fn add(&mut self, context: &Context) -> anyhow::Result<()> {

@@ -46,6 +46,8 @@ pub struct ConnectArgs {
 pub struct UsedContext {
     /// Its name.
     pub name: String,
+    /// Whether host and port are its own.
+    pub gave_address: bool,
     /// Whether the login is its own.
     pub gave_login: bool,
 }
@@ -504,7 +506,7 @@ impl ConnectArgs {
 impl ConnectArgs {
     /// The error of a connection, with the context that broker or login are of.
     fn with_its_context(&self, error: anyhow::Error) -> anyhow::Error {
-        let Some(UsedContext { name, gave_login }) = &self.used_context else { return error };
+        let Some(UsedContext { name, gave_address, gave_login }) = &self.used_context else { return error };
         let told = match error.downcast_ref() {
             Some(ClientError::Refused {
                 reason: ReasonCode::BadUserNameOrPassword | ReasonCode::NotAuthorized,
@@ -512,7 +514,7 @@ impl ConnectArgs {
             }) if *gave_login => format!(
                 "{error}; the login is that of context `{name}`, which `lotmq context add {name} --replace …` writes anew"
             ),
-            Some(ClientError::Unreachable { .. }) => {
+            Some(ClientError::Unreachable { .. }) if *gave_address => {
                 format!("{error}; the broker is that of context `{name}`")
             }
             Some(_) | None => return error,
