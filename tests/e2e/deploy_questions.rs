@@ -117,3 +117,22 @@ fn a_rule_by_hand_stays_and_the_safe_way_is_told() {
     broker.command_ok("-removeRule Door");
     assert!(!is_open(&broker));
 }
+
+#[test]
+fn options_are_named_as_the_tool_has_them() {
+    let broker = broker();
+    broker.command_ok("-addUser ann right-one");
+    broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.lot");
+    fs::write(&file, CELL).unwrap();
+    assert!(deploy(&broker, folder.path(), &["--name", "pb"]).status.success());
+    let as_ann = ["--name", "pb", "--yes", "-u", "ann", "-P", "right-one"];
+    let refused = deploy(&broker, folder.path(), &as_ann);
+    assert_eq!(refused.status.code(), Some(1), "{}", refused.stderr);
+    assert!(refused.stdout.contains("Use --replace to take it over."), "{}", refused.stdout);
+    // Of a folder alone.
+    let misused = deploy(&broker, &file, &["--name", "foo"]);
+    assert_eq!(misused.status.code(), Some(2), "{}", misused.stderr);
+    assert!(misused.stderr.contains("--name is for the project in a folder"), "{}", misused.stderr);
+}

@@ -15,7 +15,7 @@ use lotmq_client::Client;
 use lotmq_connect::{ConnectArgs, random_text};
 use lotmq_project::{AddCommand, Compiled, Project};
 use lotmq_server::runs_route_type;
-use lotmq_terminal::{Exit, output, seconds};
+use lotmq_terminal::{Exit, Misuse, output, seconds};
 use serde_json::Value;
 
 use crate::check::tell_slips;
@@ -82,7 +82,20 @@ pub(crate) fn deploy(args: &DeployArgs) -> anyhow::Result<Exit> {
         "{} is all of this machine; give the folder of the project, which is . where one is in it",
         args.path.display()
     );
-    let compiled = Project::read(&args.path)?.compile(Form::Linked, runs_route_type)?;
+    let project = Project::read(&args.path)?;
+    let is_folder = args.path.is_dir();
+    let of_projects = [
+        ("--no-load", args.no_load),
+        ("--replace-project", args.replace_project),
+        ("--name", args.name.is_some()),
+    ];
+    if let Some((option, _)) = of_projects.into_iter().find(|(_, is_given)| *is_given && !is_folder) {
+        return Err(Misuse(format!(
+            "{option} is for the project in a folder, and this is a file, whose definitions are added one by one"
+        ))
+        .into());
+    }
+    let compiled = project.compile(Form::Linked, runs_route_type)?;
     if compiled.has_diagnostics() || compiled.has_idle_routes() {
         output::note(&pasteable(&compiled.to_text()));
     }
@@ -92,21 +105,11 @@ pub(crate) fn deploy(args: &DeployArgs) -> anyhow::Result<Exit> {
     if !compiled.succeeded() {
         output::note("scripts were not checked here; the broker checks them before it takes them");
     }
-    let is_folder = args.path.is_dir();
-    let of_projects = [
-        ("--no-load", args.no_load),
-        ("--replace-project", args.replace_project),
-        ("--name", args.name.is_some()),
-    ];
-    if let Some((option, _)) = of_projects.into_iter().find(|(_, is_given)| *is_given && !is_folder) {
-        anyhow::bail!(
-            "{option} is for the project in a folder, and this is a file, whose definitions are added one by one"
-        );
-    }
     let commands = if is_folder { Vec::new() } else { compiled.commands() };
     let client = connect_as_root(&args.connect)?;
     let mut broker = Broker { client, timeout: args.timeout, compiled };
-    let exit = if is_folder { project(&mut broker, args)? } else { file(&mut broker, args, &commands)? };
+    let exit =
+        if is_folder { deploy_project(&mut broker, args)? } else { file(&mut broker, args, &commands)? };
     broker.client.disconnect()?;
     if exit == Exit::Success {
         tell_slips(&broker.compiled);
@@ -129,7 +132,7 @@ fn is_to_be_taken_over(takes_over: &mut bool, refused: &Value) -> anyhow::Result
     Ok(*takes_over)
 }
 
-fn project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit> {
+fn deploy_project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit> {
     let (archive, name) = lotmq_server::projects::pack(&args.path)?;
     let name = quoted(args.name.as_ref().unwrap_or(&name));
     let archive = STANDARD.encode(archive);
@@ -292,12 +295,23 @@ impl Broker {
         if reply.is_none() {
             output::error(&format!("no reply within {} s", self.timeout));
         }
+        reply.iter_mut().for_each(name_option_of_tool);
         if let Some(warnings) = reply.as_mut().and_then(|reply| reply.get_mut("warnings")) {
             let new = warnings.as_array().into_iter().flatten();
             let new: Vec<Value> = new.filter(|warning| !self.compiled.has_told(warning)).cloned().collect();
             *warnings = if new.is_empty() { Value::Null } else { new.into() };
         }
         Ok(reply)
+    }
+}
+
+/// The option of the broker's command under the name that it has here.
+pub(crate) fn name_option_of_tool(reply: &mut Value) {
+    let errors = reply.get_mut("errors").and_then(Value::as_array_mut).into_iter().flatten();
+    for error in errors.filter(|error| error["code"] == "OF_ANOTHER") {
+        if let Some(message) = error["message"].as_str() {
+            error["message"] = message.replace("Use -replace to", "Use --replace to").into();
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::cmd::{connect_as_root, exchange, quoted, render_reply};
 use crate::confirmation::is_confirmed;
-use crate::deploy::plan;
+use crate::deploy::{name_option_of_tool, plan};
 
 /// Go back to the version of a project that was stored before.
 ///
@@ -124,7 +124,8 @@ fn is_success(reply: &Value) -> bool {
 
 /// The reply; `None` after having said that none came.
 fn sent(client: &mut Client, command: &str, timeout: Duration) -> anyhow::Result<Option<Value>> {
-    let reply = exchange(client, command, &random_text(12)?, timeout)?;
+    let mut reply = exchange(client, command, &random_text(12)?, timeout)?;
+    reply.iter_mut().for_each(name_option_of_tool);
     if reply.is_none() {
         output::error(&format!("no reply within {} s", timeout.as_secs_f64()));
     }
