@@ -136,3 +136,30 @@ fn options_are_named_as_the_tool_has_them() {
     assert_eq!(misused.status.code(), Some(2), "{}", misused.stderr);
     assert!(misused.stderr.contains("--name is for the project in a folder"), "{}", misused.stderr);
 }
+
+#[test]
+fn who_may_not_send_commands_is_told_who_may() {
+    let broker = broker();
+    broker.command_ok("-addUser joe right-one");
+    let port = broker.port();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.lot");
+    fs::write(&file, CELL).unwrap();
+    let file = file.to_str().unwrap();
+    let login = ["-p", &port, "-u", "joe", "-P", "right-one"];
+    for command in [
+        &["status"][..],
+        &["top", "clients"],
+        &["routes"],
+        &["deploy", file],
+        &["rollback", "site"],
+        &["undeploy", "site"],
+        &["cmd", "-listEntities"],
+    ] {
+        let (first, rest) = command.split_first().unwrap();
+        let refused = Program::run(LOTMQ, &[&[*first], &login[..], rest].concat()).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{command:?} {}", refused.stderr);
+        let told = "that takes root, a user with AllowedSystemConfiguration, or a rule that lets this one";
+        assert!(refused.stderr.contains(told), "{command:?} {}", refused.stderr);
+    }
+}

@@ -20,6 +20,9 @@ use crate::foreign::{self, VERSION_TOPIC};
 pub(crate) const COMMAND_TOPIC: &str = "$SYS/Coreflux/Command";
 pub(crate) const OUTPUT_TOPIC: &str = "$SYS/Coreflux/Command/Output";
 
+/// Who may send commands, for whoever may not.
+const COMMANDS_NEED: &str = "that takes root, a user with AllowedSystemConfiguration, or a rule that lets this one (docs/lot/rules.md, \"Commands\")";
+
 /// How long a reply may take before something is said.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -482,7 +485,9 @@ pub(crate) fn exchange_in_parts(
     let granted = client.subscribe_to(OUTPUT_TOPIC, QoS::AtLeastOnce)?;
     if granted.is_failure() {
         foreign::refuse(client)?;
-        bail!("this user may not send commands: the broker refused the subscription to replies: {granted}");
+        bail!(
+            "this user may not send commands: the broker refused the subscription to replies: {granted}; {COMMANDS_NEED}"
+        );
     }
     if let Some(status) = &status {
         // Who may not read it waits as long as he has said.
@@ -541,7 +546,7 @@ pub(crate) fn exchange_in_parts(
 pub(crate) fn check_taken(client: &mut Client, told: ReasonCode) -> anyhow::Result<()> {
     if told.is_failure() {
         foreign::refuse(client)?;
-        bail!("this user may not send commands: {told}");
+        bail!("this user may not send commands: {told}; {COMMANDS_NEED}");
     }
     Ok(())
 }
