@@ -22,6 +22,7 @@ fn is_open(broker: &Broker) -> bool {
     Program::run(LOTMQ, &sent).unwrap().status.success()
 }
 
+/// A second folder with the same files, in the place of the first: nothing that runs changes, and nothing is asked about.
 #[test]
 fn the_same_under_another_name_is_shown_as_that() {
     let broker = broker();
@@ -162,4 +163,13 @@ fn who_may_not_send_commands_is_told_who_may() {
         let told = "that takes root, a user with AllowedSystemConfiguration, or a rule that lets this one";
         assert!(refused.stderr.contains(told), "{command:?} {}", refused.stderr);
     }
+}
+
+#[test]
+fn the_explanation_of_a_command_is_told_once() {
+    let broker = broker();
+    let help = Program::run(LOTMQ, &["cmd", "-p", &broker.port(), "-help", "removeProject"]).unwrap();
+    let told = "Deletes a project that is not loaded";
+    assert_eq!(help.stdout.matches(told).count(), 1, "{}", help.stdout);
+    assert!(help.stdout.contains("example: -removeProject plant"), "{}", help.stdout);
 }

@@ -307,13 +307,14 @@ fn config_check_tells_all_mistakes_with_their_lines() {
 fn what_was_probably_meant_is_told() {
     let folder = folder(&[
         ("overheat.lot", "DEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH TOPIC \"b\" WITH 1\n"),
-        ("lotmq.toml", "[helth]\nport = 1\n\n[limits]\nmessage_bytes = 5\n"),
+        ("lotmq.toml", "[helth]\nport = 1\n\n[limits]\nmessage_bytes = 5\n\n[log]\nlevel = 'debug'\n"),
     ]);
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (lot, toml) = (path("overheat.lot"), path("lotmq.toml"));
     for (arguments, code, told) in [
         (&["serve", "-p", "1883"][..], 2, "--listen 127.0.0.1:1883 for this machine only"),
         (&["users"], 2, "tip: users: lotmq cmd -addUser NAME"),
+        (&["sub", "-t", "a", "--json"], 2, "tip: -F %j prints an object of JSON for each message"),
         (&["uninstall"], 2, "docs/install.md"),
         (&["serve", "-c", "x.conf"], 2, "the configuration file is --config FILE"),
         (&["serve", "--listen", "21900"], 2, "0.0.0.0:21900 for all addresses"),
@@ -340,6 +341,8 @@ fn what_was_probably_meant_is_told() {
         };
         assert!(checked.stdout.lines().any(told), "{meant} in {}", checked.stdout);
     }
+    let told = "the log has no levels; `log.debug = true` has it say more";
+    assert!(checked.stdout.contains(told), "{}", checked.stdout);
 }
 
 /// What docs/tools.md says of all commands that connect, and of a wrong command line.

@@ -49,10 +49,20 @@ pub(crate) fn of(error: &clap::Error, subcommand: Option<&str>) -> Option<&'stat
         let word = named(ContextKind::InvalidSubcommand)?.to_ascii_lowercase();
         return SUBCOMMANDS.iter().find(|(words, _)| words.contains(&&*word)).map(|(_, hint)| *hint);
     }
-    if error.kind() != ErrorKind::UnknownArgument || subcommand != Some("serve") {
+    if error.kind() != ErrorKind::UnknownArgument {
         return None;
     }
     let option = named(ContextKind::InvalidArg)?;
+    match subcommand {
+        Some("serve") => of_serve(option),
+        Some("sub" | "request") if option == "--json" => Some(
+            "-F %j prints an object of JSON for each message, with topic, payload, QoS and properties; --pretty prints JSON over several lines",
+        ),
+        _ => None,
+    }
+}
+
+fn of_serve(option: &str) -> Option<&'static str> {
     Some(match option.split('=').next().unwrap_or_default() {
         "-p" | "--port" | "-h" | "--host" | "--bind" => {
             "address and port are one option: --listen 127.0.0.1:1883 for this machine only, --listen 0.0.0.0:1883 for all addresses"

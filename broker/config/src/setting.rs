@@ -161,7 +161,10 @@ impl Setting for Port {
         match value {
             Value::String(text) if text.trim() == "off" => Ok(Self::Off),
             Value::Bool(false) => Ok(Self::Off),
-            Value::String(_) | Value::Number(_) => u16::parse(value).map(Self::Number),
+            Value::String(_) | Value::Number(_) => match u16::parse(value) {
+                Err(ValueError::WrongType { .. }) => Err(ValueError::WrongType { expected: Self::TYPE }),
+                parsed => parsed.map(Self::Number),
+            },
             Value::Null | Value::Bool(true) | Value::Array(_) | Value::Object(_) => {
                 Err(ValueError::WrongType { expected: Self::TYPE })
             }

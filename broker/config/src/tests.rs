@@ -130,7 +130,7 @@ fn config_new_refuses_what_it_does_not_know() {
     let error = Config::default().with_stored(&stored(r#"{"Port":"many"}"#)).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "`listener.mqtt.port` cannot be \"many\" (Config/New): expected whole number"
+        "`listener.mqtt.port` cannot be \"many\" (Config/New): expected port, 0 to 65535, or `off`"
     );
 }
 

@@ -57,8 +57,13 @@ const MEANT: &[(&str, &str)] = &[
     ("metrics.port", "admin.health_port"),
 ];
 
-/// What is looked for in the configuration and lies elsewhere: the last part of a name, and where it is.
+/// What there is in the place of levels of the log.
+const MORE_IN_THE_LOG: &str = "the log has no levels; `log.debug = true` has it say more";
+
+/// What is looked for in the configuration and lies elsewhere: the last part of a name, or all of it, and where it is.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("log.level", MORE_IN_THE_LOG),
+    ("log_level", MORE_IN_THE_LOG),
     ("users", "users are added by `lotmq cmd -addUser NAME PASSWORD`"),
     ("user", "users are added by `lotmq cmd -addUser NAME PASSWORD`"),
     ("accounts", "users are added by `lotmq cmd -addUser NAME PASSWORD`"),
@@ -75,7 +80,7 @@ pub(crate) fn elsewhere(name: &str, origin: &ValueOrigin) -> Option<ConfigError>
     if Key::find(name).is_some() || is_section(name) {
         return None;
     }
-    let (_, place) = ELSEWHERE.iter().find(|(written, _)| *written == leaf(name))?;
+    let (_, place) = ELSEWHERE.iter().find(|(written, _)| *written == leaf(name) || *written == name)?;
     Some(ConfigError::Elsewhere { name: name.to_owned(), origin: origin.clone(), place })
 }
 
@@ -167,6 +172,13 @@ mod tests {
         for (written, key) in MEANT {
             assert!(Key::find(key).is_some(), "{written}: {key}");
         }
+        let level = elsewhere("log.level", &ValueOrigin::Stored).unwrap().to_string();
+        assert!(
+            level.ends_with(
+                "is no part of the configuration: the log has no levels; `log.debug = true` has it say more"
+            ),
+            "{level}"
+        );
         for written in ["qqq.zzz", "log.file", "colour"] {
             let told = unknown_key(written, &ValueOrigin::Stored).to_string();
             assert!(!told.contains("did you mean"), "{told}");

@@ -98,7 +98,11 @@ fn verbs(rows: &[Value]) -> String {
             group = text_of("group");
             let _ = writeln!(text, "\n{group}");
         }
-        let _ = writeln!(text, "  {}\n      {}", text_of("usage"), text_of("summary"));
+        let _ = writeln!(text, "  {}", text_of("usage"));
+        // Of one that was asked for by name, it is the message.
+        if text_of("example").is_empty() {
+            let _ = writeln!(text, "      {}", text_of("summary"));
+        }
         for (key, word) in [("permission", "needs"), ("example", "example")] {
             // Of one that was asked for by name.
             if !text_of("example").is_empty() {
@@ -196,7 +200,7 @@ mod tests {
         let entry = |verb: &str| format!("  {verb} <name>\n      Does it.\n");
         assert_eq!(text, format!("\nA\n{}{}\nC\n{}", entry("-a"), entry("-b"), entry("-c")));
         let one = json!([{ "verb": "-a", "usage": "-a", "permission": "P", "summary": "Does it.", "example": "-a x" }]);
-        assert_eq!(data(&one), "  -a\n      Does it.\n      needs: P\n      example: -a x\n");
+        assert_eq!(data(&one), "  -a\n      needs: P\n      example: -a x\n");
     }
 
     #[test]
