@@ -22,6 +22,13 @@ fn is_open(broker: &Broker) -> bool {
     Program::run(LOTMQ, &sent).unwrap().status.success()
 }
 
+/// Connections that ended without a goodbye, once all have ended.
+fn lost_connections(broker: &Broker) -> Option<String> {
+    broker.wait_until_metric_is("lotmq_connections", 0.0);
+    let is_lost = |line: &&str| line.starts_with("lotmq_disconnects_total") && line.contains("network-error");
+    broker.http("/metrics").body.lines().find(is_lost).map(str::to_owned)
+}
+
 /// A second folder with the same files, in the place of the first: nothing that runs changes, and nothing is asked about.
 #[test]
 fn the_same_under_another_name_is_shown_as_that() {
@@ -148,6 +155,7 @@ fn who_may_not_send_commands_is_told_who_may() {
     fs::write(&file, CELL).unwrap();
     let file = file.to_str().unwrap();
     let login = ["-p", &port, "-u", "joe", "-P", "right-one"];
+    let lost_before = lost_connections(&broker);
     for command in [
         &["status"][..],
         &["top", "clients"],
@@ -163,6 +171,7 @@ fn who_may_not_send_commands_is_told_who_may() {
         let told = "that takes root, a user with AllowedSystemConfiguration, or a rule that lets this one";
         assert!(refused.stderr.contains(told), "{command:?} {}", refused.stderr);
     }
+    assert_eq!(lost_connections(&broker), lost_before, "they all said goodbye");
 }
 
 #[test]

@@ -152,14 +152,14 @@ pub(crate) fn cmd(
     }
     let timeout = Duration::from_secs_f64(args.timeout.unwrap_or_else(|| usual_timeout(&command)));
     if !args.yes && !may_be_sent(&mut client, &command, timeout)? {
+        client.disconnect()?;
         return Ok(Exit::Failure);
     }
     let mut status = module_compiled(&command).map(ModuleStatus::of);
     let wait = (timeout, status.as_mut());
     let reply = exchange_in_parts(&mut client, &command, &random_text(12)?, wait, |_, _| Ok(()));
-    let reply = reply.map_err(|error| told_of_parts(error, &command))?;
-    client.disconnect()?;
-    let Some(reply) = reply else {
+    client.disconnect().ok();
+    let Some(reply) = reply.map_err(|error| told_of_parts(error, &command))? else {
         output::error(&format!("no reply within {} s", timeout.as_secs_f64()));
         return Ok(Exit::NoBroker);
     };

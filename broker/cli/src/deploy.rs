@@ -108,9 +108,9 @@ pub(crate) fn deploy(args: &DeployArgs) -> anyhow::Result<Exit> {
     let commands = if is_folder { Vec::new() } else { compiled.commands() };
     let client = connect_as_root(&args.connect)?;
     let mut broker = Broker { client, timeout: args.timeout, compiled };
-    let exit =
-        if is_folder { deploy_project(&mut broker, args)? } else { file(&mut broker, args, &commands)? };
-    broker.client.disconnect()?;
+    let exit = if is_folder { deploy_project(&mut broker, args) } else { file(&mut broker, args, &commands) };
+    broker.client.disconnect().ok();
+    let exit = exit?;
     if exit == Exit::Success {
         tell_slips(&broker.compiled);
     }

@@ -45,11 +45,18 @@ pub(crate) struct RollbackArgs {
 }
 
 pub(crate) fn rollback(args: &RollbackArgs) -> anyhow::Result<Exit> {
+    let mut client = connect_as_root(&args.connect)?;
+    let exit = go_back(&mut client, args);
+    // With what is done or wrong by now, it costs nothing that the broker may be gone.
+    client.disconnect().ok();
+    exit
+}
+
+fn go_back(client: &mut Client, args: &RollbackArgs) -> anyhow::Result<Exit> {
     let timeout = Duration::from_secs_f64(args.timeout);
     let replace = if args.replace { " -replace" } else { "" };
     let command = format!("-rollbackProject {}{replace}", quoted(&args.name));
-    let mut client = connect_as_root(&args.connect)?;
-    let Some(told) = sent(&mut client, &format!("{command} -dryRun"), timeout)? else {
+    let Some(told) = sent(client, &format!("{command} -dryRun"), timeout)? else {
         return Ok(Exit::NoBroker);
     };
     if !is_success(&told) {
@@ -70,8 +77,7 @@ pub(crate) fn rollback(args: &RollbackArgs) -> anyhow::Result<Exit> {
     if !is_agreed_to(&told, args.yes, !args.replace)? {
         return Ok(Exit::Failure);
     }
-    let Some(reply) = sent(&mut client, &command, timeout)? else { return Ok(Exit::NoBroker) };
-    client.disconnect()?;
+    let Some(reply) = sent(client, &command, timeout)? else { return Ok(Exit::NoBroker) };
     output::tell(render_reply(&reply).trim_end())?;
     Ok(if is_success(&reply) { Exit::Success } else { Exit::Failure })
 }

@@ -37,11 +37,12 @@ pub(crate) struct RoutesArgs {
 
 pub(crate) fn routes(args: &RoutesArgs) -> anyhow::Result<Exit> {
     let mut client = connect_within(&args.connect, args.timeout)?;
-    let reply = match asked(&mut client, "-listRoutes", args.timeout)? {
+    let reply = asked(&mut client, "-listRoutes", args.timeout);
+    client.disconnect().ok();
+    let reply = match reply? {
         Ok(reply) => reply,
         Err(exit) => return Ok(exit),
     };
-    client.disconnect()?;
     let mut routes = reply.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
     if let Some(name) = &args.name {
         routes.retain(|route| route["name"] == **name);

@@ -79,9 +79,9 @@ fn red_routes(condition: &Value) -> impl Iterator<Item = &Value> {
 /// What the broker says of itself: the data of `-brokerStatus` with `definitions`, `pending` and `routes`. Else the exit code, after having said why.
 fn ask(args: &StatusArgs) -> anyhow::Result<Result<Value, Exit>> {
     let mut client = connect_within(&args.connect, args.timeout)?;
-    let outcome = ask_all(&mut client, args.timeout)?;
-    client.disconnect()?;
-    Ok(outcome)
+    let outcome = ask_all(&mut client, args.timeout);
+    client.disconnect().ok();
+    outcome
 }
 
 fn ask_all(client: &mut Client, timeout: f64) -> anyhow::Result<Result<Value, Exit>> {

@@ -122,6 +122,7 @@ pub(crate) fn top(args: &TopArgs) -> anyhow::Result<Exit> {
             Err(error) => error,
         };
         if args.once || !is_lost(&error) {
+            client.disconnect().ok();
             return Err(error);
         }
         output::note(&format!("{}; connecting again", output::chain(&error)));

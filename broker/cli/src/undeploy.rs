@@ -44,18 +44,23 @@ pub(crate) struct UndeployArgs {
 pub(crate) fn undeploy(args: &UndeployArgs) -> anyhow::Result<Exit> {
     let timeout = Duration::from_secs_f64(args.timeout);
     let mut client = connect_as_root(&args.connect)?;
-    if args.dry_run {
-        let shown = show_what_goes(&mut client, &args.name, timeout)?;
-        client.disconnect()?;
-        return Ok(shown);
-    }
-    if !args.yes && !may_go(&mut client, Some(&args.name), timeout)? {
+    let exit = if args.dry_run {
+        show_what_goes(&mut client, &args.name, timeout)
+    } else {
+        unload(&mut client, args)
+    };
+    // With what is done or wrong by now, it costs nothing that the broker may be gone.
+    client.disconnect().ok();
+    exit
+}
+
+fn unload(client: &mut Client, args: &UndeployArgs) -> anyhow::Result<Exit> {
+    let timeout = Duration::from_secs_f64(args.timeout);
+    if !args.yes && !may_go(client, Some(&args.name), timeout)? {
         return Ok(Exit::Failure);
     }
     let command = format!("-unloadProject {}", quoted(&args.name));
-    let reply = exchange(&mut client, &command, &random_text(12)?, timeout)?;
-    client.disconnect()?;
-    let Some(reply) = reply else {
+    let Some(reply) = exchange(client, &command, &random_text(12)?, timeout)? else {
         output::error(&format!("no reply within {} s", args.timeout));
         return Ok(Exit::NoBroker);
     };
