@@ -9,6 +9,7 @@
 pub mod check;
 mod compat;
 pub mod compile;
+mod connection_string;
 pub mod diagnostic;
 pub mod editor;
 mod format;
@@ -38,6 +39,7 @@ pub use compile::{
     Compilation, CompileOptions, Entity, Form, Output, ParsedEntity, check_project, compile, compile_project,
     parse,
 };
+pub use connection_string::{ConnectionStringFlaw, connection_string_flaws};
 pub use diagnostic::{Code, Diagnostic, Severity};
 pub use format::{FormatError, format};
 pub use fuzz::fuzz_compile;

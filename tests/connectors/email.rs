@@ -394,6 +394,10 @@ fn a_definition_that_makes_no_mail_is_told() {
     let broker = broker();
     for (definition, told) in [
         (route(1, FROM, ""), "A needs RECIPIENT"),
+        (
+            route(1, "FROM \"nobody\"", TO),
+            "FROM is the sender, an address such as name@example.com, not `nobody`",
+        ),
         (route(1, "USE_TLS \"perhaps\"", TO), "USE_TLS is TRUE or FALSE"),
         (route(1, FROM, &format!("{TO}\nSUBJECT \"{{topic.0}}\"")), "{topic.0}: it counts from 1"),
         (route(1, FROM, TO).replace("        WITH HOST \"127.0.0.1\"\n", ""), "SMTP_CONFIG needs HOST"),
@@ -404,7 +408,6 @@ fn a_definition_that_makes_no_mail_is_told() {
     }
     for (section, lines, told) in [
         ("", TO, "SMTP_CONFIG needs FROM or USERNAME"),
-        ("FROM \"nobody\"", TO, "SMTP_CONFIG: FROM is 'nobody', which is no address of mail"),
         (
             FROM,
             "RECIPIENT \"ops@x.org\"\nBODY \"x\"\nTEMPLATE_PATH \"y.html\"",

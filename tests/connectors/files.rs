@@ -417,17 +417,20 @@ fn a_definition_that_makes_no_files_is_told() {
         assert!(refused.message().contains(expected), "{expected}: {refused:?}");
     }
     for (section, query, expected) in [
-        ("FILE_PATTERN \"../{0}\"", CLEAN, "which is no path of a file below STORAGE_DIR"),
-        ("", "SELECT 1", "a query is CLEAN"),
+        ("FILE_PATTERN \"../{0}\"", CLEAN, "FILE_PATTERN is a path below the folder"),
+        ("", "SELECT 1", "QUERY begins with CLEAN or APPEND"),
     ] {
-        broker.command_ok(&route(section, &event(query)));
-        Standing::of(&broker, "Files").until(expected);
-        broker.command_ok("-removeRoute Files");
+        let refused = broker.command(&route(section, &event(query)));
+        assert!(refused.message().contains(expected), "{expected}: {refused:?}");
     }
     let outside = route("", "").replace("\"logs\"", "\"../x\"");
     let refused = broker.command(&outside);
     assert!(refused.message().contains("STORAGE_DIR is a path below a folder"), "{refused:?}");
     // What comes with a value is found out when the route begins.
+    broker.command_ok("-setEnv PATTERN=../{0}");
+    broker.command_ok(&route("FILE_PATTERN GET ENV \"PATTERN\"", &event(CLEAN)));
+    Standing::of(&broker, "Files").until("which is no path of a file below STORAGE_DIR");
+    broker.command_ok("-removeRoute Files");
     broker.command_ok("-setEnv PLACE=../x");
     broker.command_ok(&outside.replace("\"../x\"", "GET ENV \"PLACE\""));
     Standing::of(&broker, "Files").until("is not a path below a folder");

@@ -607,9 +607,27 @@ fn a_definition_that_cannot_work_is_told() {
     }
     let warned = broker.command_ok(&with(&format!("{}\nDATABSE \"x\"", login()), &put));
     assert!(warned.0["warnings"].to_string().contains("DATABSE"), "{warned:?}");
+    for (text, told) in [
+        ("Password=hidden-password", "CONNECTION_STRING names no server"),
+        ("Host=db;Prot=7;Password=hidden-password", "CONNECTION_STRING has the key 'prot', which is none"),
+        (
+            "mongodb://u:hidden-password@db/plant",
+            "CONNECTION_STRING begins with mongodb://, which is no address of",
+        ),
+    ] {
+        let refused = broker.command(&with(&format!("CONNECTION_STRING \"{text}\""), &put));
+        assert!(refused.message().contains(told), "{told}: {refused:?}");
+    }
     // What shows only when it begins stops it.
+    broker.command_ok("-setSecret STRING=Password=hidden-password");
+    broker.command_ok("-setSecret SLIP=Host=db;Passwrod=hidden-password");
     for (section, query, told) in [
-        ("CONNECTION_STRING \"Password=hidden-password\"", "SELECT 1", "CONNECTION_STRING names no server"),
+        ("CONNECTION_STRING GET SECRET \"STRING\"", "SELECT 1", "CONNECTION_STRING names no server"),
+        (
+            "CONNECTION_STRING GET SECRET \"SLIP\"",
+            "SELECT 1",
+            "has the key 'passwrod', which is none; did you mean password?",
+        ),
         (&*login(), "SELECT \\\"{payload}\\\"", "Put: QUERY: {payload} stands in a quoted name"),
         (
             &*login(),

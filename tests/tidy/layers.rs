@@ -49,11 +49,12 @@ const LAYERS: [(&str, u8); 33] = [
 const SLOW_FEATURE: &str = "component-model-async";
 
 /// Crates that know nothing of the broker: their only dependencies among ours.
-const OWN_WORLD: [(&str, &[&str]); 4] = [
+const OWN_WORLD: [(&str, &[&str]); 5] = [
     ("lot-facts", &[]),
     ("lot-nearest", &[]),
     ("lot-patterns", &[]),
-    ("lot-to-wasm", &["lot-facts", "lot-nearest", "lot-patterns"]),
+    ("lotmq-connection-string", &[]),
+    ("lot-to-wasm", &["lot-facts", "lot-nearest", "lot-patterns", "lotmq-connection-string"]),
 ];
 
 /// Crates without I/O, clock, threads and chance.

@@ -1,5 +1,6 @@
 //! Routes: what stands in one against the tables of its [type](crate::route), and what the broker is told about it.
 
+mod far;
 mod meaningless;
 mod misspelt;
 mod register;
@@ -259,6 +260,9 @@ impl RouteChecker<'_, '_> {
             unfilled::in_mapping(block, &checked, self.sink);
         }
         meaningless::in_event(self.kind.name, block, &checked, self.sink);
+        if !self.kind.is_open {
+            meaningless::in_mapping(self.kind.name, block, &checked, self.sink);
+        }
         self.topics_of_tags(block, &mut checked);
         self.said.mappings.push(checked);
     }
@@ -303,6 +307,7 @@ impl RouteChecker<'_, '_> {
                 let checked = self.content(block, word.clone(), schema, None);
                 self.host(block, &checked);
                 self.port(block, &checked);
+                far::in_open_section(self.kind.name, block, self.sink);
                 self.said.sections.push(checked);
                 return;
             }
@@ -319,6 +324,10 @@ impl RouteChecker<'_, '_> {
         let schema = BlockSchema { title, keys, others, is_polled: false };
         let mut checked = self.content(block, section.name.to_owned(), schema, None);
         self.overload(block, &mut checked);
+        if is_own {
+            far::in_section(self.kind.name, block, &checked, self.sink);
+            meaningless::in_section(self.kind.name, block, &checked, self.sink);
+        }
         self.said.sections.push(checked);
     }
 
@@ -474,8 +483,9 @@ impl RouteChecker<'_, '_> {
         }
         self.purpose(written, key);
         let value = value::checked(setting, key, self.sink)?;
-        let is_empty = matches!(&value, RouteValue::Text(text) if key.value == ValueKind::Text && text.trim().is_empty());
-        if is_empty && matches!(key.need, Need::Always) {
+        let is_text = matches!(key.value, ValueKind::Text | ValueKind::Folder);
+        let is_empty = matches!(&value, RouteValue::Text(text) if is_text && text.trim().is_empty());
+        if is_empty && matches!(key.need, Need::Always | Need::Unless(_)) {
             let span = setting.value.as_ref().map_or(written.span, |value| value.span);
             let message = format!("{} of {} is empty", key.name, schema.title);
             self.sink.push(Draft::error(codes::SETTING_VALUE, span, message).unless_stored());

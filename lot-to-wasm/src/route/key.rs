@@ -132,7 +132,7 @@ impl Key {
     }
 
     /// Whether it says what is done, so that without it another thing is: rows of another table, a request without its body, an answer for nobody, files of
-    /// another format.
+    /// another format, another subject.
     pub(crate) fn says_what_is_done(&self) -> bool {
         let is_it = matches!(
             self.value,
@@ -142,7 +142,7 @@ impl Key {
                 | ValueKind::Filter
                 | ValueKind::Words(_)
         );
-        is_it || ["TABLE", "INDEX"].contains(&self.name)
+        is_it || ["TABLE", "INDEX", "SOURCE_TOPIC", "DESTINATION_TOPIC"].contains(&self.name)
     }
 
     /// Whether it is called so, in any case.

@@ -329,7 +329,7 @@ pub(super) mod tests {
             _ if ["PASSWORD", "API_KEY"].contains(&name) => format!("GET SECRET \"{name}\""),
             _ if name == "ADDRESS" => "\"40001\"".to_owned(),
             _ if name == "QUERY" => "\"CLEAN:{table: t, data: {payload}}\"".to_owned(),
-            _ if name == "RECIPIENT" => "\"ops@example.com\"".to_owned(),
+            _ if ["RECIPIENT", "FROM"].contains(&name) => "\"ops@example.com\"".to_owned(),
             _ if name == "CONNECTION_STRING" => "\"mongodb://127.0.0.1\"".to_owned(),
             _ if ["BASE_URL", "BASE_ADDRESS"].contains(&name) => "\"http://127.0.0.1\"".to_owned(),
             _ => format!("\"{}\"", name.to_lowercase()),

@@ -10,6 +10,7 @@ use crate::diagnostic::{Draft, Sink, codes};
 use crate::route::RouteType;
 use crate::source::Span;
 use crate::syntax::route::AddBlock;
+use crate::topic::{filter_help, filter_problem};
 
 /// Commands of Redis that are written often, for what is nearly one of them: modules of the server may bring any other.
 const REDIS_COMMANDS: &str = "\
@@ -19,8 +20,85 @@ const REDIS_COMMANDS: &str = "\
     SPUBLISH SREM STRLEN TTL TYPE UNLINK XADD XDEL XLEN XRANGE XREAD XTRIM ZADD ZINCRBY ZRANGE ZREM \
     ZSCORE";
 
+/// Commands of Redis that the connector refuses: they concern the connection, or wait on it for ever.
+const REFUSED_BY_REDIS: [&str; 23] = [
+    "AUTH",
+    "CLIENT",
+    "DISCARD",
+    "EXEC",
+    "HELLO",
+    "MONITOR",
+    "MULTI",
+    "PSUBSCRIBE",
+    "PSYNC",
+    "PUNSUBSCRIBE",
+    "QUIT",
+    "READONLY",
+    "READWRITE",
+    "REPLCONF",
+    "RESET",
+    "SELECT",
+    "SSUBSCRIBE",
+    "SUBSCRIBE",
+    "SUNSUBSCRIBE",
+    "SYNC",
+    "UNSUBSCRIBE",
+    "UNWATCH",
+    "WATCH",
+];
+
+/// Reports what is so of a section of a type that the broker knows.
+pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
+    match kind {
+        "EMAIL" => sender(block, section, sink),
+        "FILE_STORAGE" => {
+            let pattern = section.text("FILE_PATTERN").unwrap_or_default();
+            if pattern.split(['/', '\\']).any(|part| matches!(part, "." | "..")) {
+                let message = format!(
+                    "FILE_PATTERN is a path below the folder, without '.' and '..', not `{}`",
+                    pattern.escape_debug()
+                );
+                let draft = Draft::error(codes::SETTING_VALUE, value_of(block, "FILE_PATTERN"), message);
+                sink.push(draft.suggest("write \"{0}.csv\", where {0} is the table").unless_stored());
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Reports what is so of the topics of a mapping between MQTT and a system that has other wildcards.
+pub(super) fn in_mapping(kind: &str, block: &AddBlock, mapping: &RouteBlock, sink: &mut Sink<'_>) {
+    // What the other side calls its topics, and what to write there.
+    let (theirs, way) = match kind {
+        "NATS" => ("subject", "subjects of NATS have * for one token and, at the end, > for the rest"),
+        "KAFKA" => ("topic of Kafka", "a topic of Kafka has a name without wildcards"),
+        _ => return,
+    };
+    let is_out = mapping.goes("out");
+    let filter = mapping.text("SOURCE_TOPIC").filter(|_| is_out);
+    if let Some((filter, problem)) = filter.and_then(|filter| Some((filter, filter_problem(filter)?))) {
+        let message = format!("SOURCE_TOPIC \"{}\": {problem}", filter.escape_debug());
+        let draft = Draft::error(codes::TOPIC_FILTER, value_of(block, "SOURCE_TOPIC"), message);
+        sink.push(draft.suggest_if(filter_help(filter)).unless_stored());
+    }
+    let key = if is_out { "DESTINATION_TOPIC" } else { "SOURCE_TOPIC" };
+    let Some(text) = mapping.text(key) else { return };
+    if text.split(['/', '.']).any(|level| matches!(level, "+" | "#")) {
+        let message =
+            format!("{key} \"{}\" is a {theirs}, in which + and # are letters", text.escape_debug());
+        sink.push(Draft::warning(codes::SETTING_VALUE, value_of(block, key), message).suggest(way));
+    }
+}
+
 /// Reports what is so of an event, or of a mapping that does an event's work.
 pub(super) fn in_event(kind: &str, block: &AddBlock, event: &RouteBlock, sink: &mut Sink<'_>) {
+    for key in ["QUERY", "COMMAND"] {
+        let is_empty = |value: &RouteValue| template::plain(value).is_some_and(|text| text.trim().is_empty());
+        if kind != "WASM" && event.settings.get(key).is_some_and(is_empty) {
+            let draft = Draft::error(codes::SETTING_VALUE, value_of(block, key), format!("{key} is empty"));
+            return sink.push(draft.unless_stored());
+        }
+    }
     match kind {
         "REDIS" => redis(event, value_of(block, "COMMAND"), sink),
         "FILE_STORAGE" => file_storage(event, value_of(block, "QUERY"), sink),
@@ -54,6 +132,10 @@ pub(super) fn in_tag(kind: &RouteType, block: &AddBlock, tag: &RouteBlock, sink:
 fn redis(event: &RouteBlock, span: Span, sink: &mut Sink<'_>) {
     let Some(command) = first_word(event, "COMMAND") else { return };
     let upper = command.to_ascii_uppercase();
+    if REFUSED_BY_REDIS.contains(&&*upper) {
+        let message = format!("{upper} is no command for an event: it concerns the connection");
+        return sink.push(Draft::error(codes::SETTING_VALUE, span, message).unless_stored());
+    }
     // Those of modules have a dot in them.
     if redis_commands().any(|known| known == upper) || !upper.bytes().all(|byte| byte.is_ascii_alphabetic()) {
         return;
@@ -89,13 +171,46 @@ fn email(event: &RouteBlock, span: Span, sink: &mut Sink<'_>) {
     let Some(list) = event.settings.get("RECIPIENT").and_then(template::plain) else { return };
     let mut addresses = list.split(',').map(str::trim).filter(|address| !address.is_empty());
     let wrong = match addresses.clone().next() {
-        Some(_) => addresses.find(|address| !address.contains('@')),
+        Some(_) => addresses.find(|address| !is_mail_address(address)),
         None => Some(&*list),
     };
     if let Some(wrong) = wrong {
         let message =
             format!("RECIPIENT is an address such as name@example.com, not `{}`", wrong.escape_debug());
-        sink.push(Draft::error(codes::SETTING_VALUE, span, message).unless_stored());
+        let draft = Draft::error(codes::SETTING_VALUE, span, message).unless_stored();
+        let way = wrong.contains(';').then(|| "several addresses have commas between them".to_owned());
+        sink.push(draft.suggest_if(way));
+    }
+}
+
+/// The sender of mails: one that the text does not say is told when the route is opened, too.
+fn sender(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
+    let way = "add a line WITH FROM \"name@example.com\"";
+    let Some(key) = ["FROM", "USERNAME"].into_iter().find(|key| section.settings.contains_key(*key)) else {
+        let message = "mails have a sender, by FROM or USERNAME: without either the route stands still";
+        return sink.push(Draft::warning(codes::SETTING_VALUE, block.kind.span, message).suggest(way));
+    };
+    if let Some(text) = section.text(key).filter(|text| !is_mail_address(text)) {
+        let message = format!(
+            "{key} is the sender, an address such as name@example.com, not `{}`",
+            text.escape_debug()
+        );
+        let draft = Draft::error(codes::SETTING_VALUE, value_of(block, key), message);
+        sink.push(draft.suggest(way).unless_stored());
+    }
+}
+
+/// Whether a text may be an address of mail, as `name@example.com` or `Jo <name@example.com>`. What stands in quotes may be anything.
+fn is_mail_address(text: &str) -> bool {
+    let text = text.trim();
+    let address = text.rsplit_once('<').map_or(text, |(_, behind)| behind.trim_end_matches('>'));
+    match address.split_once('@') {
+        _ if text.contains('"') => text.contains('@'),
+        Some((name, domain)) => {
+            let is_part = |part: &str| !part.is_empty() && !part.contains(['@', ';', ' ', '\t']);
+            is_part(name) && is_part(domain)
+        }
+        None => false,
     }
 }
 

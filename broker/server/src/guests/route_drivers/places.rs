@@ -25,6 +25,8 @@ pub(super) enum NoPlace {
         "{section}: {key} names no server, or a port that is none: `Host=…;Port=…;Database=…` or `scheme://user:password@host:port/database` is meant"
     )]
     ConnectionString { section: String, key: &'static str },
+    #[error("{section}: {key} {flaw}")]
+    Flaw { section: String, key: &'static str, flaw: String },
     #[error("{section}: {key} is '{value}', which is no list of servers such as 'a:9092,b:9092'")]
     Servers { section: String, key: &'static str, value: String },
     #[error(
@@ -61,7 +63,7 @@ pub(super) fn placed(
     let mut serving = Vec::new();
     for block in &mut placed.sections {
         if let Some(place) = places.iter().find(|place| place.section == block.name) {
-            let section = Section { block, names, place };
+            let section = Section { kind: &route.kind, block, names, place };
             serving.extend(section.serving()?);
             *block = section.placed()?;
         }
@@ -108,6 +110,7 @@ impl Server {
 }
 
 struct Section<'a, N> {
+    kind: &'a str,
     block: &'a RouteBlock,
     names: &'a N,
     place: &'a SectionPlace,
@@ -189,6 +192,7 @@ impl<N: Names> Section<'_, N> {
             },
             Far::HostOrConnectionString { host, port, string } => match self.text(string) {
                 Some(text) => {
+                    self.is_flawless(string, &text)?;
                     let server = of_connection_string(&text);
                     let section = self.block.name.clone();
                     let server = server.ok_or(NoPlace::ConnectionString { section, key: string })?;
@@ -207,6 +211,14 @@ impl<N: Names> Section<'_, N> {
         // A port that is none is told where endpoints are made.
         let port = self.text(port).and_then(|port| port.parse().ok());
         Some(Server::new(self.text(host)?, port))
+    }
+
+    /// Refuses a connection string that says what would not be followed.
+    fn is_flawless(&self, key: &'static str, text: &str) -> Result<(), NoPlace> {
+        let flaws = lot_to_wasm::connection_string_flaws(self.kind, text);
+        let Some(flaw) = flaws.into_iter().find(|flaw| flaw.is_grave) else { return Ok(()) };
+        let flaw = flaw.help.map_or(flaw.text.clone(), |help| format!("{}; {help}", flaw.text));
+        Err(NoPlace::Flaw { section: self.block.name.clone(), key, flaw })
     }
 
     /// A server as clients of SQL Server write it, `tcp:host\instance,port`, as what it means.
@@ -439,7 +451,7 @@ mod tests {
             settings.iter().map(|(key, value)| ((*key).to_owned(), RouteValue::Text((*value).to_owned())));
         let block =
             RouteBlock { name: "X_CONFIG".to_owned(), settings: settings.collect(), ..RouteBlock::default() };
-        let placed = Section { block: &block, names: &Nothing, place: &place }.placed();
+        let placed = Section { kind: "POSTGRESQL", block: &block, names: &Nothing, place: &place }.placed();
         let placed = placed.map_err(|reason| reason.to_string())?;
         let keys = [
             "HOST",
@@ -584,7 +596,7 @@ mod tests {
             settings.iter().map(|(key, value)| ((*key).to_owned(), RouteValue::Text((*value).to_owned())));
         let block =
             RouteBlock { name: "X_CONFIG".to_owned(), settings: settings.collect(), ..RouteBlock::default() };
-        let section = Section { block: &block, names: &Nothing, place: &place };
+        let section = Section { kind: "POSTGRESQL", block: &block, names: &Nothing, place: &place };
         let Some(block) = section.serving().map_err(|reason| reason.to_string())? else {
             return Ok(String::new());
         };
@@ -652,6 +664,16 @@ mod tests {
                 url,
                 ("URL", "http://[::1]:0"),
                 "X_CONFIG: URL is no address such as 'https://host:8080', with a port from 1 to 65535 if any",
+            ),
+            (
+                SQL,
+                ("CONNECTION_STRING", "Host=db;Prot=7;Password=hidden"),
+                "X_CONFIG: CONNECTION_STRING has the key 'prot', which is none; did you mean port?",
+            ),
+            (
+                SQL,
+                ("CONNECTION_STRING", "mysql://u:hidden@db/plant"),
+                "X_CONFIG: CONNECTION_STRING begins with mysql://, which is no address of POSTGRESQL; write postgres://user:password@host:port/database, or WITH TYPE MYSQL",
             ),
             (
                 SQL,

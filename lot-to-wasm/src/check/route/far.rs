@@ -1,0 +1,188 @@
+//! Settings that say where the far side is, as they stand in the text: what can be no place, and what of a connection string would not be followed.
+//!
+//! Not here: what comes from the environment or a secret, which is known when the route is opened.
+
+use lot_facts::{RouteBlock, RoutePart, RouteValue};
+
+use super::{settings, value, value_of};
+use crate::connection_string::{UNKNOWN, connection_string_flaws};
+use crate::diagnostic::{Draft, Sink, codes};
+use crate::source::Span;
+use crate::syntax::route::AddBlock;
+
+/// Keys of a host, with those that people take for it.
+const HOSTS: [&str; 5] = ["HOST", "SERVER", "IP", "ADDRESS", "BROKER_ADDRESS"];
+
+/// Keys of a connection string that name the server.
+const SERVER_KEYS: [&str; 6] = ["host", "server", "data source", "address", "addr", "network address"];
+
+/// Types whose server may be written as clients of SQL databases write it.
+const SQL_TYPES: [&str; 5] = ["POSTGRESQL", "MYSQL", "MARIADB", "SQLSERVER", "CRATEDB"];
+
+/// What is wrong with a text, and what to do.
+type Problem = (String, String);
+
+/// Reports what is so of a section of a type that the broker knows.
+pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
+    hosts(kind, &HOSTS, block, sink);
+    if SQL_TYPES.contains(&kind) {
+        connection_string(kind, block, section, sink);
+    }
+    if kind == "REST_API"
+        && let Some(RouteValue::Text(address)) = section.settings.get("BASE_ADDRESS")
+        && address.contains(['?', '#'])
+    {
+        let message = "BASE_ADDRESS ends with the beginning of the path: what stands behind ? or # would stand within it";
+        let draft = Draft::error(codes::SETTING_VALUE, value_of(block, "BASE_ADDRESS"), message);
+        let draft = draft.suggest("write the query in ENDPOINT of each event, as in \"/x?key=abc\"");
+        sink.push(draft.unless_stored());
+    }
+}
+
+/// Reports what is so of a section that a module says: it connects where it names a host.
+pub(super) fn in_open_section(kind: &str, block: &AddBlock, sink: &mut Sink<'_>) {
+    let has_port = settings(block).any(|setting| setting.key.text.eq_ignore_ascii_case("PORT"));
+    hosts(kind, if has_port { &["HOST", "SERVER"] } else { &["HOST"] }, block, sink);
+}
+
+fn hosts(kind: &str, keys: &[&str], block: &AddBlock, sink: &mut Sink<'_>) {
+    for setting in settings(block) {
+        let key = setting.key.text.to_ascii_uppercase();
+        let Some(text) = value::written(setting).filter(|_| keys.contains(&&*key)) else { continue };
+        let Some((problem, way)) = host_problem(kind, text.trim()) else { continue };
+        let span = setting.value.as_ref().map_or(setting.key.span, |value| value.span);
+        let message = format!("{key} {problem}, not `{}`", text.escape_debug());
+        sink.push(Draft::error(codes::SETTING_VALUE, span, message).suggest(way).unless_stored());
+    }
+}
+
+/// Why a text is no host for a route of this type.
+fn host_problem(kind: &str, text: &str) -> Option<Problem> {
+    if let Some((_, host)) = text.split_once("://") {
+        let host = host.split(['/', ':']).next().unwrap_or_default();
+        return Some(("is a host without a scheme".to_owned(), format!("write \"{}\"", host.escape_debug())));
+    }
+    let mut host = text;
+    if kind == "SQLSERVER" {
+        let protocol = text.split_once(':').filter(|(protocol, _)| protocol.eq_ignore_ascii_case("tcp"));
+        host = protocol.map_or(text, |(_, host)| host);
+        if let Some((before, port)) = host.split_once(',') {
+            if !is_port(port.trim()) {
+                let problem = "is a host with a port from 1 to 65535 behind the comma".to_owned();
+                return Some((problem, "write \"host,1433\", or the host alone and WITH PORT".to_owned()));
+            }
+            host = before;
+        }
+        host = host.split('\\').next().unwrap_or_default();
+    } else if SQL_TYPES.contains(&kind) && host.contains([',', '\\']) {
+        let problem = "is a host: a port behind a comma, and an instance behind \\, has SQL Server only";
+        return Some((problem.to_owned(), "write the host alone, and WITH PORT for its port".to_owned()));
+    }
+    let (name, behind) = match host.strip_prefix('[') {
+        Some(inner) => inner.split_once(']').unwrap_or((inner, "")),
+        // More than one colon has an address of IPv6.
+        None if host.matches(':').count() == 1 => host.split_at(host.find(':').unwrap_or(host.len())),
+        None => (host, ""),
+    };
+    let port = behind.strip_prefix(':')?;
+    // Other words stand in front of the colon in SQL Server's way of writing, and are told when it is opened.
+    if kind == "SQLSERVER" && !is_port(port) {
+        return None;
+    }
+    let key = if kind == "MQTT_BRIDGE" { "BROKER_PORT" } else { "PORT" };
+    let way = match is_port(port) {
+        true => format!("write \"{}\", and a line WITH {key} {port}", name.escape_debug()),
+        false => format!("write the host alone, and its port in WITH {key}"),
+    };
+    Some((format!("is a host, and its port stands in {key}"), way))
+}
+
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+fn connection_string(kind: &str, block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
+    const KEY: &str = "CONNECTION_STRING";
+    let text = match section.settings.get(KEY) {
+        Some(RouteValue::Text(text)) => text.clone(),
+        Some(RouteValue::Parts(parts)) => parts.iter().map(known_part).collect(),
+        Some(
+            RouteValue::Int(_)
+            | RouteValue::Double(_)
+            | RouteValue::Digits(_)
+            | RouteValue::Bool(_)
+            | RouteValue::Template(_),
+        )
+        | None => return,
+    };
+    let span = value_of(block, KEY);
+    let flaws = connection_string_flaws(kind, &text);
+    let is_grave = flaws.iter().any(|flaw| flaw.is_grave);
+    for flaw in flaws {
+        let message = format!("{KEY} {}", flaw.text);
+        let draft = match flaw.is_grave {
+            true => Draft::error(codes::SETTING_VALUE, span, message).unless_stored(),
+            false => Draft::warning(codes::IDLE_SETTING, span, message),
+        };
+        sink.push(draft.suggest_if(flaw.help));
+    }
+    if !is_grave && !text.contains(UNKNOWN) {
+        names_server(&text, span, sink);
+    }
+}
+
+/// Reports a connection string that says no server.
+fn names_server(text: &str, span: Span, sink: &mut Sink<'_>) {
+    let pairs = lotmq_connection_string::pairs(text);
+    let is_there = pairs.iter().any(|(key, value)| SERVER_KEYS.contains(&&**key) && !value.trim().is_empty());
+    if is_there || lotmq_connection_string::is_address(text) {
+        return;
+    }
+    let draft = Draft::error(codes::SETTING_VALUE, span, "CONNECTION_STRING names no server");
+    let way = "write \"Host=…;Port=…;Database=…\" or \"scheme://user:password@host:port/database\"";
+    sink.push(draft.suggest(way).unless_stored());
+}
+
+fn known_part(part: &RoutePart) -> String {
+    match part {
+        RoutePart::Text(text) => text.clone(),
+        RoutePart::Env(_) | RoutePart::Secret(_) | RoutePart::RandomUuid => UNKNOWN.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_one() {
+        const PORT: &str = "is a host, and its port stands in PORT";
+        const COMMA: &str =
+            "is a host: a port behind a comma, and an instance behind \\, has SQL Server only";
+        for (kind, text, expected) in [
+            ("POSTGRESQL", "db", None),
+            ("POSTGRESQL", "10.0.0.7", None),
+            ("POSTGRESQL", "2001:db8::1", None),
+            ("POSTGRESQL", "::1", None),
+            ("POSTGRESQL", "[::1]", None),
+            ("REDIS", "", None),
+            ("POSTGRESQL", "db:5432", Some(PORT)),
+            ("NATS", "bus:x", Some(PORT)),
+            ("NATS", "[::1]:4222", Some(PORT)),
+            ("MQTT_BRIDGE", "b:1883", Some("is a host, and its port stands in BROKER_PORT")),
+            ("REDIS", "redis://cache:6379", Some("is a host without a scheme")),
+            ("MYSQL", "127.0.0.1,3306", Some(COMMA)),
+            ("CRATEDB", "127.0.0.1\\inst", Some(COMMA)),
+            ("SQLSERVER", "tcp:db\\line4,1433", None),
+            ("SQLSERVER", "TCP:db", None),
+            ("SQLSERVER", "np:db", None),
+            ("SQLSERVER", "db\\line4", None),
+            ("SQLSERVER", "db,zzz", Some("is a host with a port from 1 to 65535 behind the comma")),
+            ("SQLSERVER", "tcp:db:1433", Some(PORT)),
+            ("WASM", "10.0.0.7:502", Some(PORT)),
+        ] {
+            let problem = host_problem(kind, text).map(|(problem, _)| problem);
+            assert_eq!(problem.as_deref(), expected, "{kind} {text}");
+        }
+    }
+}
