@@ -33,7 +33,7 @@ pub(super) fn give_up(
     dead_letter_queue::bury(hosting, tenant, route, (post, reason));
     let now = hosting.definitions_now().wall;
     route.update(|standing| standing.event_failed(&post.to, 1, reason, now));
-    let message = format!("{}: {reason}", post.to.described());
+    let message = post.to.with_reason(reason);
     let error = RunError {
         code: "ROUTE_REJECTED",
         message: &message,

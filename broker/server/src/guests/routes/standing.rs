@@ -611,7 +611,7 @@ impl Standing {
             return self.absence.reason().map(str::to_owned).or_else(told);
         }
         let of_event = self.events.trouble();
-        let of_event = of_event.map(|(event, reason, at)| (format!("{}: {reason}", event.described()), at));
+        let of_event = of_event.map(|(event, reason, at)| (event.with_reason(reason), at));
         let of_now = || self.error_of_now().map(|(reason, at)| (reason.to_owned(), at));
         let other = of_event.or_else(of_now).or(of_query);
         match &self.runs.refused_write {

@@ -106,7 +106,7 @@ pub(super) fn broken_at(serving: &Serving<'_>, batch: PostBatch, reason: &str) {
 pub(super) fn would_wait(serving: &Serving<'_>, mut batch: PostBatch, reason: &str) {
     let reason = serving.driver.masked(reason);
     while let Some(post) = batch.first() {
-        let message = format!("{}: {reason}", post.to.described());
+        let message = post.to.with_reason(&reason);
         let (topic, payload) = (&*post.message.topic, &*post.message.payload);
         let error =
             RunError { code: "ROUTE_WAITS", message: &message, topic, payload, ..RunError::default() };

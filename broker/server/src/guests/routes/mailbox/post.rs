@@ -118,13 +118,25 @@ impl fmt::Display for Addressee {
 impl Addressee {
     /// Its noun and its name, for people.
     pub(in crate::guests) fn described(&self) -> String {
-        let noun = match self {
+        format!("{} `{self}`", self.noun())
+    }
+
+    /// It with the reason why a message for it did not pass, which may name it at its beginning, as those of tags do.
+    pub(in crate::guests) fn with_reason(&self, reason: &str) -> String {
+        let named = format!("{} {self}", self.noun());
+        match reason.strip_prefix(&named) {
+            Some(behind) if behind.starts_with([':', ' ']) => reason.to_owned(),
+            Some(_) | None => format!("{}: {reason}", self.described()),
+        }
+    }
+
+    fn noun(&self) -> &'static str {
+        match self {
             Self::Event(_) => "event",
             Self::Mapping(_) => "mapping",
             Self::Tag(..) => "tag",
             Self::Table(_) => "table",
-        };
-        format!("{noun} `{self}`")
+        }
     }
 
     /// Whether messages for either are kept in order and rest together: tags are, as the order of what is written to a machine matters.
@@ -175,4 +187,23 @@ pub(super) fn size(message: &OwnedMessage) -> usize {
     /// Bytes that a message takes besides its own.
     const OVERHEAD: usize = 64;
     message.bytes() + OVERHEAD
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_that_names_what_it_is_about_is_not_told_twice() {
+        let tag = Addressee::Tag("Fast".into(), "Setpoint".into());
+        for (to, reason, expected) in [
+            (&tag, "tag Fast/Setpoint is not written: 7", "tag Fast/Setpoint is not written: 7"),
+            (&tag, "tag Fast/Setpoint: no number", "tag Fast/Setpoint: no number"),
+            (&tag, "tag Fast/Setpoint2 is wrong", "tag `Fast/Setpoint`: tag Fast/Setpoint2 is wrong"),
+            (&tag, "refused", "tag `Fast/Setpoint`: refused"),
+            (&Addressee::Event("Save".into()), "no such table", "event `Save`: no such table"),
+        ] {
+            assert_eq!(to.with_reason(reason), expected);
+        }
+    }
 }
