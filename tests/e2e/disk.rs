@@ -497,6 +497,25 @@ fn who_fills_the_disk_leaves_its_reserve_to_commands() {
     eventually("there is room again", || (!filling.publish(&large).unwrap().is_failure()).then_some(()));
 }
 
+/// More comes between two looks than fits beside the reserve, which the disk still has when it is looked at again.
+#[test]
+fn a_burst_that_is_refused_for_want_of_room_is_in_the_log() {
+    let Some(disk) = SmallDisk::with_megabytes(20) else { return };
+    let broker = options().data(&disk.path().join("data")).start();
+    send_to_sleep(&broker);
+    let mut client = broker.connect(&ConnectOptions::v5("writer"));
+    let large = Publication::new("kept", vec![7; 80_000]).qos(QoS::AtLeastOnce);
+    let refused = (0..400).any(|_| client.publish(&large).unwrap() == ReasonCode::QuotaExceeded);
+    assert!(refused, "a disk of 20 MiB takes 32 MB");
+    eventually("the log says why", || {
+        let log = broker.log().text();
+        ["little room beside its reserve", "full but for its reserve"]
+            .iter()
+            .any(|told| log.contains(told))
+            .then_some(())
+    });
+}
+
 #[test]
 fn a_limit_on_the_size_of_files_is_a_full_disk() {
     let broker = options().start();

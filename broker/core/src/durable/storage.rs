@@ -13,6 +13,8 @@ pub struct Storage {
     is_tight: AtomicBool,
     /// Largest value that [`Log::accepted_bytes`] may reach until the next look.
     accepted_max: AtomicU64,
+    /// Whether that was reached.
+    was_used_up: AtomicBool,
     /// Whether messages that wait for sessions take as much as they may.
     queues_are_full: AtomicBool,
     /// Whether they take so much that each owner is held to his part.
@@ -22,8 +24,20 @@ pub struct Storage {
 impl Storage {
     /// Whether only the reserve of the disk is left.
     pub fn is_reserved(&self, log: &dyn Log) -> bool {
-        let is_used_up = || log.accepted_bytes() >= self.accepted_max.load(Ordering::Relaxed);
-        self.is_reserved.load(Ordering::Relaxed) || (self.is_tight.load(Ordering::Relaxed) && is_used_up())
+        if self.is_reserved.load(Ordering::Relaxed) {
+            return true;
+        }
+        let is_used_up = self.is_tight.load(Ordering::Relaxed)
+            && log.accepted_bytes() >= self.accepted_max.load(Ordering::Relaxed);
+        if is_used_up {
+            self.was_used_up.store(true, Ordering::Relaxed);
+        }
+        is_used_up
+    }
+
+    /// Whether more was wanted since this was asked last than could be accepted until a look.
+    pub fn take_used_up(&self) -> bool {
+        self.was_used_up.swap(false, Ordering::Relaxed)
     }
 
     /// Whether messages that wait for sessions take as much as they may.

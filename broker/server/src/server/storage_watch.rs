@@ -20,10 +20,15 @@ use lotmq_core::shares::StoredQueues;
 /// Pause after a look at all sessions, in multiples of its duration: it takes some 0.1 s for a million.
 const LOOK_PAUSE_FACTOR: u32 = 10;
 
+/// Shortest time between two lines of the log about a disk that is nearly full.
+const TIGHT_TOLD_PAUSE: Duration = Duration::from_secs(60);
+
 /// Watch over storage.
 #[derive(Debug, Default)]
 pub(crate) struct StorageWatch {
     looked_at: Mutex<Looked>,
+    /// When it was told last that more came between two looks than there is room for.
+    told_tight_at: Mutex<Option<Instant>>,
     in_flight: InFlight,
 }
 
@@ -69,6 +74,22 @@ impl StorageWatch {
             warn!(bytes = free, "the disk is full but for its reserve, nothing is stored for clients");
         } else if is_new {
             info!(bytes = free, "the disk has room again");
+        }
+        if hosting.storage.take_used_up() && !is_reserved {
+            self.tell_tight(free, limits.disk_reserve_bytes);
+        }
+    }
+
+    /// Tells that more came between two looks than fits beside the reserve, now and then.
+    fn tell_tight(&self, free: Option<u64>, reserve: u64) {
+        let mut told_at = self.told_tight_at.lock();
+        if told_at.is_none_or(|at| at.elapsed() >= TIGHT_TOLD_PAUSE) {
+            *told_at = Some(Instant::now());
+            warn!(
+                bytes = free,
+                reserve,
+                "the disk has little room beside its reserve: more came at once than fits there, and was refused"
+            );
         }
     }
 }
