@@ -347,7 +347,13 @@ impl Engine {
 }
 
 fn compile_failed(error: wasmtime::Error) -> LoadError {
-    LoadError::compile_failed(&format!("{error:#}"))
+    let told = format!("{error:#}");
+    match told.contains("memory does not fit in pooling allocator") {
+        true => LoadError::compile_failed(&format!(
+            "A memory of the component begins larger than that of a module may be, whatever -memory says: {told}"
+        )),
+        false => LoadError::compile_failed(&told),
+    }
 }
 
 fn component(

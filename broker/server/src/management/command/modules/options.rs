@@ -227,7 +227,7 @@ pub(super) fn read_options(
             "grantall" => asked.grants_all = true,
             "on" => asked.options.on = filters(&value()?)?,
             "memory" => asked.options.memory_mib = Some(number(&argument, &value()?, MODULE_MEMORY_MIB_MAX)?),
-            "time" => asked.time_ms = Some(number(&argument, &value()?, milliseconds(ROUTE_TIME))?),
+            "time" => asked.time_ms = Some(time_ms(&argument, &value()?)?),
             "config" => asked.options.config = Some(config_json(&value()?)?),
             "tenant" => asked.tenant = Some(value()?),
             "size" => asked.size = Some(size(&argument, &value()?)?),
@@ -321,7 +321,16 @@ fn size(option: &str, text: &str) -> Result<usize, Refusal> {
     size.ok_or_else(|| out_of_range(option, MODULE_UPLOAD_BYTES_MAX, text))
 }
 
-/// A time as an option has it. That of routes is the longest of all worlds.
+/// Time of a run. What is longer than a module of its world may have is refused when that is known.
+fn time_ms(option: &str, text: &str) -> Result<usize, Refusal> {
+    let time = text.parse().ok().filter(|time| *time > 0);
+    time.ok_or_else(|| {
+        let message = format!("{option} takes a number of milliseconds from 1, not '{}'.", shown(text));
+        Refusal::new("ARGUMENT_INVALID", message)
+    })
+}
+
+/// A time as an option has it.
 fn milliseconds(time: Duration) -> usize {
     usize::try_from(time.as_millis()).unwrap_or(usize::MAX)
 }
