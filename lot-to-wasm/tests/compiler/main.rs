@@ -4,4 +4,5 @@ mod bounds;
 mod corpus;
 mod keywords;
 mod recovery;
+mod redis;
 mod robustness;
