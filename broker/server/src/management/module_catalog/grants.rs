@@ -61,6 +61,8 @@ pub(crate) enum ManifestError {
     Several(usize),
     #[error("it is not {{\"asks\":[…]}}: {0}")]
     Json(String),
+    #[error("it has raw strings of Rust: in manifest! grants stand in plain quotes, as in \"write:out/#\"")]
+    RawString,
     #[error("it asks for {0} things, limit {MODULE_GRANTS_MAX}")]
     TooMany(usize),
     #[error("its member configuration: {0}")]
@@ -202,6 +204,13 @@ pub(crate) fn asked(component: &[u8]) -> Result<Option<GrantSet>, ManifestError>
     Ok(manifest(component)?.map(|manifest| manifest.asks.into_iter().collect()))
 }
 
+/// Whether one of the grants is a raw string of Rust, which the SDK's macro takes as it stands.
+fn has_raw_string(section: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(section);
+    let behind = text.split(['[', ',']).skip(1).map(str::trim_start);
+    behind.into_iter().any(|item| item.starts_with("r\"") || item.starts_with("r#"))
+}
+
 /// What a component says of itself; `None` without a manifest.
 ///
 /// # Errors
@@ -219,8 +228,10 @@ pub(crate) fn manifest(component: &[u8]) -> Result<Option<ModuleManifest>, Manif
     // A struct may be an array to serde, and a key of a map may come twice.
     let members: Result<Map<String, Value>, _> = serde_json::from_slice(section);
     let manifest = members.and_then(|_| serde_json::from_slice::<ModuleManifest>(section));
-    let manifest = manifest.map_err(|error| {
-        not_json(section).map_or_else(|| ManifestError::Json(error.to_string()), ManifestError::Configuration)
+    let manifest = manifest.map_err(|error| match not_json(section) {
+        Some(reason) => ManifestError::Configuration(reason),
+        None if has_raw_string(section) => ManifestError::RawString,
+        None => ManifestError::Json(error.to_string()),
     })?;
     if manifest.asks.len() > MODULE_GRANTS_MAX {
         return Err(ManifestError::TooMany(manifest.asks.len()));
@@ -465,6 +476,8 @@ mod tests {
                 "configuration: it is no JSON: key must be a string at line 1 column 2",
             ),
             (&[r#"{"asks":[x],"configuration":{}}"#], "it is not {\"asks\":[…]}"),
+            (&[r#"{"asks":["state", r"write:a"]}"#], "it has raw strings of Rust: in manifest!"),
+            (&[r##"{"asks":[r#"write:a"#]}"##], "it has raw strings of Rust"),
             (&[&many], "it asks for 257 things, limit 256"),
             (&[&large], "limit 65536"),
         ] {
