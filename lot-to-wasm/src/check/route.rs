@@ -485,7 +485,12 @@ impl RouteChecker<'_, '_> {
         let value = value::checked(setting, key, self.sink)?;
         let is_text = matches!(key.value, ValueKind::Text | ValueKind::Folder);
         let is_empty = matches!(&value, RouteValue::Text(text) if is_text && text.trim().is_empty());
-        if is_empty && matches!(key.need, Need::Always | Need::Unless(_)) {
+        let is_needed = match key.need {
+            Need::Always => true,
+            Need::Unless(others) => !others.iter().any(|other| key_of(block, other).is_some()),
+            Need::Optional => false,
+        };
+        if is_empty && is_needed {
             let span = setting.value.as_ref().map_or(written.span, |value| value.span);
             let message = format!("{} of {} is empty", key.name, schema.title);
             self.sink.push(Draft::error(codes::SETTING_VALUE, span, message).unless_stored());
