@@ -22,9 +22,9 @@ impl CalledTraps {
         !self.has_any() || self.standing.lock().may_be_asked(Instant::now())
     }
 
-    /// Whether a call that has trapped says something of it, rather than of who called: the time that ran out may have been the caller's, of which it had little left.
-    pub(super) fn is_its_own(error: Option<&RunError>, ran: Duration, limit: Duration) -> bool {
-        error.is_none_or(|error| error.code != TrapKind::Time.code() || ran >= limit / 2)
+    /// Whether a call that has trapped says something of it, rather than of who called: of the time that ran out the caller had left it `had`, where `limit` is its own.
+    pub(super) fn is_its_own(error: Option<&RunError>, had: Duration, limit: Duration) -> bool {
+        error.is_none_or(|error| error.code != TrapKind::Time.code() || had >= limit / 2)
     }
 
     /// Notes a trap.
@@ -54,5 +54,25 @@ impl CalledTraps {
 
     fn has_any(&self) -> bool {
         self.has_any.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_that_the_caller_had_used_up_is_the_callers_matter() {
+        let limit = Duration::from_secs(1);
+        for (kind, had_ms, expected) in [
+            (TrapKind::Time, 1000, true),
+            (TrapKind::Time, 500, true),
+            (TrapKind::Time, 499, false),
+            (TrapKind::Unreachable, 1, true),
+        ] {
+            let error = RunError::new(kind.code(), String::new());
+            let is_its_own = CalledTraps::is_its_own(Some(&error), Duration::from_millis(had_ms), limit);
+            assert_eq!(is_its_own, expected, "{kind:?} {had_ms}");
+        }
     }
 }

@@ -376,13 +376,14 @@ impl Runner {
         let mut taken = Taken::new(self).map_err(RunError::from)?;
         let instance = taken.instance.as_mut().expect("one is taken or made");
         self.idle_sweeps.store(0, Ordering::Relaxed);
-        let began = Instant::now();
+        // Reads no clock unless the caller has run for long.
+        let had = call.deadline.budget.saturating_sub(call.deadline.seen());
         let event = Event::Call { inputs, trigger: call.trigger };
         let call = NestedCall { run: RunContext { definition: self.id, ..call.run }, ..call };
         let outcome = instance.run_nested(&event, call);
         let figure = if instance.is_poisoned() {
             self.go_down();
-            self.trapped_in_call(outcome.as_ref().err(), began.elapsed());
+            self.trapped_in_call(outcome.as_ref().err(), had);
             Some(&self.figures.traps)
         } else {
             self.called.ended_well();
@@ -395,13 +396,12 @@ impl Runner {
         outcome
     }
 
-    /// Notes a trap in a call.
-    fn trapped_in_call(&self, error: Option<&RunError>, ran: Duration) {
+    /// Notes a trap in a call, for which the caller had so much time left.
+    fn trapped_in_call(&self, error: Option<&RunError>, had: Duration) {
         let GuestLimits { time, restarts, .. } = self.code.lock().limits;
-        if !restarts || !CalledTraps::is_its_own(error, ran, time) {
-            return;
+        if restarts && CalledTraps::is_its_own(error, had, time) {
+            self.called.trapped();
         }
-        self.called.trapped();
     }
 
     /// Whether it has failed at messages, so that it need not be called.

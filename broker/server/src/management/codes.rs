@@ -149,7 +149,7 @@ codes! {
         MODULE_DISABLED "module is switched off"
             "What a definition calls or asks was switched off by `lotmq cmd -disableModule`. `lotmq cmd -enableModule` lets it run again; a Rule that asks it denies until then."
         MODULE_FAILED "module has failed and pauses"
-            "It trapped five times within a minute: a rule at all, others for five different messages without a run that went well in between. It is tried again after each pause, 0.1 seconds at first and up to a minute; a Rule that asks it denies until then. `lotmq cmd -enableModule` ends the pause (docs/sdk/modules.md, docs/sdk/rules.md)."
+            "It trapped five times within a minute: a rule at all, others for five different messages without a run that went well in between. It is tried again after each pause, 0.1 seconds at first and up to a minute; a Rule that asks it denies until then, and calls of it fail. An action or a model that traps in five calls within a minute is not called in the same way. `lotmq cmd -enableModule` ends the pause (docs/sdk/modules.md, docs/sdk/rules.md)."
         MODULE_WORLD "module is of another world"
             "CALL MODULE wants one of world action, IF MODULE of a Rule one of world rule, as `lotmq cmd -addModule -world` names it."
         NOT_RESTORED "definition could not be restored"
