@@ -607,17 +607,7 @@ fn a_definition_that_cannot_work_is_told() {
     }
     let warned = broker.command_ok(&with(&format!("{}\nDATABSE \"x\"", login()), &put));
     assert!(warned.0["warnings"].to_string().contains("DATABSE"), "{warned:?}");
-    for (text, told) in [
-        ("Password=hidden-password", "CONNECTION_STRING names no server"),
-        ("Host=db;Prot=7;Password=hidden-password", "CONNECTION_STRING has the key 'prot', which is none"),
-        (
-            "mongodb://u:hidden-password@db/plant",
-            "CONNECTION_STRING begins with mongodb://, which is no address of",
-        ),
-    ] {
-        let refused = broker.command(&with(&format!("CONNECTION_STRING \"{text}\""), &put));
-        assert!(refused.message().contains(told), "{told}: {refused:?}");
-    }
+    sql::strings_that_would_not_be_followed_are_refused(&broker, |section| with(section, &put));
     // What shows only when it begins stops it.
     broker.command_ok("-setSecret STRING=Password=hidden-password");
     broker.command_ok("-setSecret SLIP=Host=db;Passwrod=hidden-password");

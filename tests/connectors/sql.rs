@@ -1,6 +1,6 @@
 //! What every connector to an SQL database does, whoever made the server: models in tables, and nothing lost when the server is away.
 
-use lotmq_test_support::{SqlServer, eventually};
+use lotmq_test_support::{Broker, SqlServer, eventually};
 
 use crate::{Standing, backlog, broker, event, next, publish_all, send, watch};
 
@@ -125,4 +125,19 @@ pub(crate) fn nothing_is_lost<S: SqlServer>(
         server.sql("SELECT count(*) FROM (SELECT n < lag(n) OVER (PARTITION BY topic ORDER BY first) AS is_late FROM (SELECT topic, n, min(id) AS first FROM t GROUP BY topic, n) a) b WHERE is_late"),
         "0"
     );
+}
+
+/// Connection strings of which something would not be followed are refused with the definition; `route` has a section with these lines.
+pub(crate) fn strings_that_would_not_be_followed_are_refused(
+    broker: &Broker,
+    route: impl Fn(&str) -> String,
+) {
+    for (text, told) in [
+        ("Password=hidden-password", "names no server"),
+        ("Host=db;Prot=7;Password=hidden-password", "has the key 'prot', which is none"),
+        ("mongodb://u:hidden-password@db/plant", "begins with mongodb://, which is no address of"),
+    ] {
+        let refused = broker.command(&route(&format!("CONNECTION_STRING \"{text}\"")));
+        assert!(refused.message().contains(&format!("CONNECTION_STRING {told}")), "{told}: {refused:?}");
+    }
 }

@@ -4,5 +4,4 @@ mod bounds;
 mod corpus;
 mod keywords;
 mod recovery;
-mod redis;
 mod robustness;

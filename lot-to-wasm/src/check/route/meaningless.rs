@@ -20,33 +20,6 @@ const REDIS_COMMANDS: &str = "\
     SPUBLISH SREM STRLEN TTL TYPE UNLINK XADD XDEL XLEN XRANGE XREAD XTRIM ZADD ZINCRBY ZRANGE ZREM \
     ZSCORE";
 
-/// Commands of Redis that the connector refuses: they concern the connection, or wait on it for ever.
-const REFUSED_BY_REDIS: [&str; 23] = [
-    "AUTH",
-    "CLIENT",
-    "DISCARD",
-    "EXEC",
-    "HELLO",
-    "MONITOR",
-    "MULTI",
-    "PSUBSCRIBE",
-    "PSYNC",
-    "PUNSUBSCRIBE",
-    "QUIT",
-    "READONLY",
-    "READWRITE",
-    "REPLCONF",
-    "RESET",
-    "SELECT",
-    "SSUBSCRIBE",
-    "SUBSCRIBE",
-    "SUNSUBSCRIBE",
-    "SYNC",
-    "UNSUBSCRIBE",
-    "UNWATCH",
-    "WATCH",
-];
-
 /// Reports what is so of a section of a type that the broker knows.
 pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     match kind {
@@ -132,10 +105,6 @@ pub(super) fn in_tag(kind: &RouteType, block: &AddBlock, tag: &RouteBlock, sink:
 fn redis(event: &RouteBlock, span: Span, sink: &mut Sink<'_>) {
     let Some(command) = first_word(event, "COMMAND") else { return };
     let upper = command.to_ascii_uppercase();
-    if REFUSED_BY_REDIS.contains(&&*upper) {
-        let message = format!("{upper} is no command for an event: it concerns the connection");
-        return sink.push(Draft::error(codes::SETTING_VALUE, span, message).unless_stored());
-    }
     // Those of modules have a dot in them.
     if redis_commands().any(|known| known == upper) || !upper.bytes().all(|byte| byte.is_ascii_alphabetic()) {
         return;
