@@ -64,11 +64,6 @@ fn topics(state: &RunState, filter: &str) -> Result<Vec<String>, TopicsError> {
     if topic_filter_valid(filter).is_err() {
         return Err(TopicsError::InvalidFilter);
     }
-    let is_whole = state.grants.read.includes(filter);
-    // What a rule would take for the whole list, and is not.
-    if state.is_of_rule() && !is_whole {
-        state.note_missing(Capability::ReadTopic, filter);
-    }
     let is_granted = |topic: &str| state.grants.cover(Capability::ReadTopic, topic);
     let matches = |topic: &str| filter_matches(filter, topic) && is_granted(topic);
     let mut found = state.services.topics(&state.run, filter, &is_granted)?;
@@ -82,8 +77,8 @@ fn topics(state: &RunState, filter: &str) -> Result<Vec<String>, TopicsError> {
             found.insert(topic.to_owned());
         }
     }
-    // That there is nothing looks like that there is nothing to see.
-    if found.is_empty() && !is_whole {
+    // A rule would take it for the whole list; and that nothing may be seen looks as if there were nothing.
+    if (state.is_of_rule() || found.is_empty()) && !state.grants.read.includes(filter) {
         state.note_missing(Capability::ReadTopic, filter);
     }
     let bytes: usize = found.iter().map(String::len).sum();

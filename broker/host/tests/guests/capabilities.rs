@@ -235,6 +235,11 @@ fn what_is_not_a_fitting_component_is_refused_with_its_code() {
     };
     let flowing = function(0, &"(block)".repeat(64_000));
     let looping = function(0, &"(loop)".repeat(9_000));
+    let large = {
+        let module = wat::parse_str("(module (memory 1025))").unwrap();
+        // Section of a core module behind all others; its length has one byte.
+        [good_component(), vec![1, u8::try_from(module.len()).unwrap()], module].concat()
+    };
     let long = function(0, &"nop ".repeat(FUNCTION_BYTES_MAX + 1));
     let cut_off = &good_component()[..200];
     for (bytes, code, text) in [
@@ -278,6 +283,11 @@ fn what_is_not_a_fitting_component_is_refused_with_its_code() {
             "The control flow of function 1 takes too long to compile: it has 9000 blocks, of which 9000 are loops.",
         ),
         (&long, "TOO_LARGE", "Function 1 has 10485"),
+        (
+            &large,
+            "COMPILE_FAILED",
+            "A memory of the component begins larger than that of a module may be, whatever -memory says: ",
+        ),
         (b"\0asm", "COMPILE_FAILED", "unexpected end-of-file (at offset 0x4)"),
         (b"GIF89a..", "COMPILE_FAILED", "The bytes are no WebAssembly"),
         (cut_off, "COMPILE_FAILED", ""),

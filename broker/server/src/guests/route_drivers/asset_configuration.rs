@@ -24,34 +24,15 @@ pub(crate) const ANYTHING: &str = "{}";
 /// # Errors
 /// What is wrong with it, or with the schema.
 pub(crate) fn checked(schema: &str, configuration: Json, is_part: bool) -> Result<Json, String> {
-    let looked = |configuration| match is_part {
+    let looked = match is_part {
         true => schema::checked_part(schema, configuration),
         false => schema::checked(schema, configuration),
     };
-    match wants_object(schema, &configuration) {
-        true => Err(NO_OBJECT.to_owned()),
-        false => looked(configuration).map_err(|reason| reason.to_string()),
-    }
-}
-
-/// What is told of a configuration that is none.
-const NO_OBJECT: &str = "the configuration is no JSON object, and its schema describes the members of one";
-
-/// Whether a schema describes the members of an object and says nothing of what else may be there, and this is none: who writes so means an object.
-fn wants_object(schema: &str, configuration: &Json) -> bool {
-    if configuration.is_object() {
-        return false;
-    }
-    let schema = serde_json::from_str::<Json>(schema).unwrap_or_default();
-    let has = |key: &str| schema.get(key).is_some();
-    !has("type") && ["properties", "required", "additionalProperties"].into_iter().any(has)
+    looked.map_err(|reason| reason.to_string())
 }
 
 /// What is wrong with a configuration, one by one; nothing where it fits.
 pub(crate) fn problems(schema: &str, configuration: Json, is_part: bool) -> Vec<String> {
-    if wants_object(schema, &configuration) {
-        return vec![NO_OBJECT.to_owned()];
-    }
     let looked = match is_part {
         true => schema::checked_part(schema, configuration),
         false => schema::checked(schema, configuration),
@@ -316,8 +297,8 @@ mod tests {
     #[test]
     fn a_schema_of_members_means_an_object() {
         for (schema, expected) in [
-            (r#"{"properties":{"unit":{}}}"#, vec![NO_OBJECT.to_owned()]),
-            (r#"{"additionalProperties":false}"#, vec![NO_OBJECT.to_owned()]),
+            (r#"{"properties":{"unit":{}}}"#, vec![schema::NO_OBJECT.to_owned()]),
+            (r#"{"additionalProperties":false}"#, vec![schema::NO_OBJECT.to_owned()]),
             (r#"{"type":"array"}"#, Vec::new()),
             (ANYTHING, Vec::new()),
         ] {

@@ -132,8 +132,21 @@ pub(crate) fn read(schema: &str) -> Result<Json, SchemaError> {
     Ok(schema)
 }
 
+/// What is told of a configuration that is none.
+pub(super) const NO_OBJECT: &str =
+    "the configuration is no JSON object, and its schema describes the members of one";
+
+/// Whether a schema describes the members of an object and says nothing of what else may be there: who writes so means an object.
+fn means_object(schema: &Json) -> bool {
+    let has = |key: &str| schema.get(key).is_some();
+    !has("type") && ["properties", "required", "additionalProperties"].into_iter().any(has)
+}
+
 fn looked_through(schema: &str, mut configuration: Json, is_part: bool) -> Result<Json, SchemaError> {
     let schema = read(schema)?;
+    if means_object(&schema) && !configuration.is_object() {
+        return Err(SchemaError::Settings(vec![NO_OBJECT.to_owned()]));
+    }
     let mut check = Check::new(is_part);
     check.value(&schema, &mut configuration);
     match check.problems.is_empty() {
