@@ -1,7 +1,7 @@
 //! Masking of the values of secrets in texts for people (language reference C08).
 //!
-//! A value is found as it is, as it stands in JSON, and within base64, whatever stands before it there, as in `Basic` credentials that a server repeats. One that a
-//! program has changed otherwise, as cut, is not found. Those below [`MASKED_BYTES_MIN`] are left: they stand in any text, and what is missing there would tell them to
+//! A value is found as it is, as it stands in JSON and in URLs, and within base64, whatever stands before it there, as in `Basic` credentials that a server repeats.
+//! One that a program has changed otherwise, as cut, is not found. Those below [`MASKED_BYTES_MIN`] are left: they stand in any text, and what is missing there would tell them to
 //! whoever can choose texts.
 
 use std::borrow::Cow;
@@ -15,6 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, STANDARD, URL_SAFE};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use lotmq_host::CUT_MARK;
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
 use super::Secret;
@@ -25,6 +26,17 @@ const MASK: &[u8] = b"***";
 
 /// Letters of a value in base64 by which it is found. What follows them is masked with them, so longer forms would find nothing more.
 const BASE64_FORM_LETTERS_MAX: usize = 64;
+
+/// What is percent-encoded in URLs, by who writes them: all but what RFC 3986 §2.3 names unreserved; JavaScript's `encodeURIComponent` (ECMA-262 §19.2.6); user
+/// information, paths and queries of the URL standard (§1.3); its forms, where a space is `+` besides.
+const URL_SETS: [&AsciiSet; 6] = [UNRESERVED, COMPONENT, USER_INFORMATION, PATH, QUERY, FORM];
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const COMPONENT: &AsciiSet = &UNRESERVED.remove(b'!').remove(b'*').remove(b'\'').remove(b'(').remove(b')');
+const USER_INFORMATION: &AsciiSet =
+    &PATH.add(b'/').add(b':').add(b';').add(b'=').add(b'@').add(b'[').add(b'\\').add(b']').add(b'|');
+const PATH: &AsciiSet = &QUERY.add(b'?').add(b'^').add(b'`').add(b'{').add(b'}');
+const QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>');
+const FORM: &AsciiSet = &UNRESERVED.add(b'~').remove(b'*');
 
 /// Step of the bytes that are left out at the end of a text that may have been cut.
 const CUT_BYTES_STEP: usize = 64;
@@ -161,7 +173,7 @@ fn hash_of(hasher: &DefaultHashBuilder, text: &[u8]) -> Option<u64> {
     Some(hasher.hash_one(beginning))
 }
 
-/// Forms of a value: itself, its form in JSON where that differs, and its inner parts in base64; none for a value that is no text.
+/// Forms of a value: itself, its forms in JSON and in URLs where they differ, and its inner parts in base64; none for a value that is no text.
 fn forms(value: &Secret) -> impl Iterator<Item = Form> {
     let text = std::str::from_utf8(value).ok();
     let escaped = text.filter(|text| text.chars().any(|c| matches!(c, '"' | '\\') || c.is_control()));
@@ -169,11 +181,40 @@ fn forms(value: &Secret) -> impl Iterator<Item = Form> {
         let quoted = Zeroizing::new(serde_json::Value::from(text).to_string());
         Arc::new(Zeroizing::new(quoted.as_bytes()[1..quoted.len() - 1].to_vec()))
     });
-    let plain = text.map(|_| Arc::clone(value)).into_iter().chain(in_json);
+    let plain =
+        text.map(|_| Arc::clone(value)).into_iter().chain(in_json).chain(text.into_iter().flat_map(in_urls));
     let encoded = text.into_iter().filter(|text| text.len() >= MASKED_BYTES_MIN).flat_map(in_base64);
     plain
         .map(|text| Form { text, is_base64: false })
         .chain(encoded.map(|text| Form { text, is_base64: true }))
+}
+
+/// A text as it stands in URLs where it does so otherwise than as it is, each form once, with hexadecimal digits of either case.
+fn in_urls(text: &str) -> Vec<Secret> {
+    let mut forms: Vec<Secret> = Vec::new();
+    for set in URL_SETS {
+        let encoded = Zeroizing::new(utf8_percent_encode(text, set).to_string());
+        let form = Zeroizing::new(encoded.replace("%20", "+"));
+        for form in [&encoded, &form] {
+            for form in [form.as_bytes().to_vec(), with_small_digits(form)] {
+                if form != text.as_bytes() && forms.iter().all(|known| ***known != form) {
+                    forms.push(Arc::new(Zeroizing::new(form)));
+                }
+            }
+        }
+    }
+    forms
+}
+
+/// A percent-encoded text whose hexadecimal digits are small letters.
+fn with_small_digits(encoded: &str) -> Vec<u8> {
+    let mut digits = 0;
+    let small = encoded.bytes().map(|byte| {
+        let is_digit = digits > 0;
+        digits = if byte == b'%' { 2 } else { usize::saturating_sub(digits, 1) };
+        if is_digit { byte.to_ascii_lowercase() } else { byte }
+    });
+    small.collect()
 }
 
 /// Parts of base64 that a text alone decides, whatever stands before and behind it: one for each number of bytes before it, beyond groups of three, and each alphabet
@@ -254,8 +295,27 @@ mod tests {
     }
 
     #[test]
+    fn values_are_masked_as_they_stand_in_urls() {
+        let masking = masking(&["p@ss w/rd!~*", "größe:1234", "simple-1234"]);
+        for (text, expected) in [
+            ("http://u:p%40ss%20w%2Frd%21~%2A@host/", "http://u:***@host/"),
+            ("?k=p%40ss%20w%2Frd!~*&x", "?k=***&x"),
+            ("k=p%40ss+w%2Frd%21%7E*&x", "k=***&x"),
+            ("/p@ss%20w/rd!~*/", "/***/"),
+            ("p%40ss%20w%2frd!~*", "***"),
+            ("u:gr%C3%B6%C3%9Fe%3A1234@ gr%c3%b6%c3%9fe:1234", "u:***@ ***"),
+            ("simple-1234 simple%2D123", "*** simple%2D123"),
+        ] {
+            let masked = masking.masked(text.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&masked), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn a_value_that_is_removed_is_masked_in_no_form() {
         let mut masking = masking(&["hunter2-secret"]);
+        masking.add(&Arc::new(Zeroizing::new(b"hunter 2:secret".to_vec())));
+        masking.remove(&Arc::new(Zeroizing::new(b"hunter 2:secret".to_vec())));
         masking.remove(&Arc::new(Zeroizing::new(b"hunter2-secret".to_vec())));
         assert!(masking.forms.is_empty() && masking.lengths.is_empty());
     }
