@@ -1,4 +1,5 @@
-//! Messages of QoS 1 from one broker to another: the route, the same by hand, and mosquitto's bridge.
+//! Messages of QoS 1 from one broker to another: the route, which keeps what waits on the disk or in memory, the same by hand, and mosquitto's bridge,
+//! which keeps it in memory.
 
 use lotmq_test_support::{Broker, BrokerOptions, Program, free_port, wait_for_port};
 
@@ -17,7 +18,8 @@ const MOSQUITTO: &str = "/usr/sbin/mosquitto";
 pub(super) fn group(binary: &str, times: usize) {
     let mut cases: Vec<Case<'_>> = vec![
         ("native: client crate", Box::new(|| by_hand(binary))),
-        ("route", Box::new(|| by_route(binary))),
+        ("route", Box::new(|| by_route(binary, "disk"))),
+        ("route that keeps them in memory", Box::new(|| by_route(binary, "memory"))),
     ];
     if Program::run(MOSQUITTO, &["-h"]).is_some() {
         cases.push(("mosquitto's bridge", Box::new(|| by_mosquitto(binary))));
@@ -31,7 +33,7 @@ fn far_side(binary: &str) -> (Broker, Sink) {
     (far, sink)
 }
 
-fn by_route(binary: &str) -> Figures {
+fn by_route(binary: &str, buffer_mode: &str) -> Figures {
     let ((far, sink), near) = (far_side(binary), broker(binary));
     add_route(
         &near,
@@ -42,6 +44,8 @@ fn by_route(binary: &str) -> Figures {
     ADD DESTINATION_CONFIG
         WITH BROKER_ADDRESS \"127.0.0.1\"
         WITH BROKER_PORT {}
+    ADD ROUTE_CONFIG
+        WITH BUFFER_MODE \"{buffer_mode}\"
     ADD MAPPING All
         WITH SOURCE_TOPIC \"in/#\"
 ",
