@@ -96,6 +96,7 @@ mod requests;
 mod route_ingest;
 mod route_instances;
 mod route_standing;
+mod route_values;
 mod rows;
 mod rule_modules;
 mod rules;

@@ -228,14 +228,16 @@ impl RouteValue {
                 TemplatePart::TopicLevel(_)
                 | TemplatePart::Timestamp
                 | TemplatePart::UnixSeconds
-                | TemplatePart::UnixMilliseconds => WITHIN.to_string(),
+                | TemplatePart::UnixMilliseconds
+                | TemplatePart::JoinedUuid => WITHIN.to_string(),
                 TemplatePart::Payload
                 | TemplatePart::Json(_)
                 | TemplatePart::Csv(_)
                 | TemplatePart::Topic
                 | TemplatePart::Env(_)
                 | TemplatePart::Secret(_)
-                | TemplatePart::Field(_) => SEVERAL.to_string(),
+                | TemplatePart::Field(_)
+                | TemplatePart::JoinedEnv(_) => SEVERAL.to_string(),
             })
             .collect();
         let mut levels = Vec::new();
@@ -292,10 +294,14 @@ pub enum TemplatePart {
     Secret(String),
     /// `{name}`: a top-level key of the JSON payload, else the text as it stands, braces included.
     Field(String),
+    /// `GET ENV` that is joined to the text by `+`: part of the text, as its value is when the route starts.
+    JoinedEnv(String),
+    /// `RANDOM UUID` that is joined to the text by `+`: part of the text, another one for each start of the route.
+    JoinedUuid,
 }
 
 impl TemplatePart {
-    /// The text; `None` for a placeholder.
+    /// The text that is written; `None` for everything else.
     pub fn text(&self) -> Option<&str> {
         if let TemplatePart::Text(text) = self { Some(text) } else { None }
     }
@@ -320,14 +326,16 @@ impl TemplatePart {
             | TemplatePart::UnixMilliseconds
             | TemplatePart::Env(_)
             | TemplatePart::Secret(_)
-            | TemplatePart::Field(_) => false,
+            | TemplatePart::Field(_)
+            | TemplatePart::JoinedEnv(_)
+            | TemplatePart::JoinedUuid => false,
         }
     }
 
-    /// The placeholder without its braces, in its canonical spelling; `None` for text.
+    /// The placeholder without its braces, in its canonical spelling; `None` for what is filled for no message.
     pub fn placeholder(&self) -> Option<String> {
         Some(match self {
-            TemplatePart::Text(_) => return None,
+            TemplatePart::Text(_) | TemplatePart::JoinedEnv(_) | TemplatePart::JoinedUuid => return None,
             TemplatePart::Payload => "payload".to_owned(),
             TemplatePart::Json(path) if path.is_empty() => "payload.json".to_owned(),
             TemplatePart::Json(path) => format!("payload.json.{path}"),
@@ -369,6 +377,8 @@ mod tests {
             (vec![text("a/"), TemplatePart::TopicLevel(2), text("/c")], "a/+/c"),
             (vec![text("a/at-"), TemplatePart::UnixSeconds, text("/"), TemplatePart::Payload], "a/+/#"),
             (vec![TemplatePart::Topic], "#"),
+            (vec![text("a/"), TemplatePart::JoinedEnv("SITE".to_owned()), text("/b")], "a/#"),
+            (vec![text("a/"), TemplatePart::JoinedUuid, text("/b")], "a/+/b"),
         ] {
             assert_eq!(RouteValue::Template(parts).topics().as_deref(), Some(expected));
         }

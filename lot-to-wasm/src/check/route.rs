@@ -276,16 +276,26 @@ impl RouteChecker<'_, '_> {
         if mapping.tags.is_empty() {
             return;
         }
-        let prefix = mapping.settings.get("SOURCE_TOPIC").and_then(template::plain);
-        if prefix.as_deref().is_some_and(|prefix| prefix.contains(['+', '#'])) {
+        let prefix = match mapping.settings.get("SOURCE_TOPIC") {
+            Some(RouteValue::Template(parts)) if template::is_known_at_start(parts) => parts.clone(),
+            Some(RouteValue::Text(text)) => vec![TemplatePart::Text(text.clone())],
+            Some(_) | None => vec![TemplatePart::Text(format!("{}/{}", self.name, mapping.name))],
+        };
+        if prefix.iter().filter_map(TemplatePart::text).any(|text| text.contains(['+', '#'])) {
             let message =
                 "SOURCE_TOPIC of a mapping with tags is the beginning of topics, which have no wildcards";
             let span = key_of(block, "SOURCE_TOPIC").map_or(block.kind.span, |setting| setting.key.span);
             return self.sink.push(Draft::error(codes::TOPIC_NAME, span, message));
         }
-        let prefix = prefix.unwrap_or_else(|| format!("{}/{}", self.name, mapping.name));
         for tag in &mut mapping.tags {
-            let topic = || RouteValue::Template(vec![TemplatePart::Text(format!("{prefix}/{}", tag.name))]);
+            let topic = || {
+                let mut topic = prefix.clone();
+                match topic.last_mut() {
+                    Some(TemplatePart::Text(text)) => text.push_str(&format!("/{}", tag.name)),
+                    _ => topic.push(TemplatePart::Text(format!("/{}", tag.name))),
+                }
+                RouteValue::Template(topic)
+            };
             tag.settings.entry("SOURCE_TOPIC".to_owned()).or_insert_with(topic);
         }
     }
@@ -566,7 +576,7 @@ impl RouteChecker<'_, '_> {
     /// What runs a route of type WASM is named in one place, in plain text.
     fn required_module(&mut self, name: &Name) {
         let [place, key] = PLACE_OF_MODULE;
-        let is_named = |section: &RouteBlock| section.name == place && section.settings.contains_key(key);
+        let is_named = |section: &RouteBlock| section.name == place && section.text(key).is_some();
         if self.kind.name != "WASM" || !self.was_read || self.said.sections.iter().any(is_named) {
             return;
         }

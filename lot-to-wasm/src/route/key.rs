@@ -145,6 +145,11 @@ impl Key {
         is_it || ["TABLE", "INDEX", "SOURCE_TOPIC", "DESTINATION_TOPIC"].contains(&self.name)
     }
 
+    /// Whether its value has to be known before the route starts, as it says which messages are for it.
+    pub(crate) fn is_read_at_deploy(&self) -> bool {
+        self.value == ValueKind::Filter || ["DIRECTION", "BROKER", "SIDE"].contains(&self.name)
+    }
+
     /// Whether it is called so, in any case.
     pub(crate) fn is_called(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)

@@ -12,12 +12,15 @@ mod schema;
 mod service;
 mod storage;
 mod template;
+mod value;
 #[cfg(test)]
 mod wrong_keys;
 
 pub(crate) use key::{Key, KeyPurpose, Need, Section, ValueKind};
 pub use schema::route_schema;
 pub use template::{nearest_route_type, route_template};
+pub(crate) use value::of_kind;
+pub use value::{SettingPlace, route_setting};
 
 /// A type of route.
 #[derive(Debug)]

@@ -179,6 +179,21 @@ pub(super) fn arm(
     }
 }
 
+/// Lets the version of a route with this number, whose settings have their values now, go on with them.
+pub(super) fn settle(
+    tenant: &Arc<Tenant>,
+    hosting: &Hosting,
+    route: &Arc<RouteRunner>,
+    (number, version): (u64, Version),
+) {
+    give_outbox(tenant, hosting, route, &version);
+    if route.settle(number, version) {
+        for instance in route.undriven() {
+            hosting.routes.drive(tenant, route, instance);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@ mod endpoints;
 mod fair_tasks;
 pub(crate) mod folders;
 mod giving_up;
+mod later_values;
 pub(crate) mod login_endpoints;
 mod places;
 mod schema;
@@ -65,6 +66,9 @@ fn refuses_events(abilities: Abilities, route: &RouteFacts) -> Option<&'static s
 /// Code of a route whose settings make no endpoint.
 const ENDPOINT_MISSING: &str = "ENDPOINT_MISSING";
 
+/// Code of a value from elsewhere that is none of its setting.
+const VALUE_INVALID: &str = "VALUE_INVALID";
+
 /// Code of a place that the operator refuses.
 const ADDRESS_REFUSED: &str = "ADDRESS_REFUSED";
 
@@ -77,6 +81,9 @@ pub(crate) fn place_warnings(
     let Some(route) = definition.facts().route.as_deref() else { return Vec::new() };
     let services = Arc::new(TenantServices::new(tenant, hosting, definition));
     let names = template::OfRoute(&services, RunContext::new(guest_id(tenant, definition.id)));
+    if let Err(wrong) = later_values::typed(route, &names) {
+        return vec![(VALUE_INVALID, format!("the route stands still: {wrong}"))];
+    }
     let Ok(mut said) = places::placed(route, route_types::places(&route.kind), &names) else {
         return Vec::new();
     };

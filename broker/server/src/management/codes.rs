@@ -338,6 +338,8 @@ codes! {
             "What it was compiled from names topics that start it and that it was not granted to read, or a timer or an event that no module is started by. Grant it read: of those topics, or name others with -on."
         UNREADABLE "file cannot be read"
             "lotmq could not read a file of the folder as text or as a notebook, and went on with the others."
+        VALUE_INVALID "environment value or secret is not what its setting takes"
+            "A setting of a route comes from it by GET ENV or GET SECRET, and it is no number, truth value or word that the setting takes; the message has both. The route stands still until the value is another one: `lotmq cmd -setEnv` or `lotmq cmd -setSecret`."
         VALUE_MISSING "environment value or secret is not set"
             "A route names a value that the broker does not have: set it with `lotmq cmd -setEnv` or `lotmq cmd -setSecret`. Or the rules do not let the route's owner read it (docs/security.md), whether it is there or not."
         WAITING_FOR_GONE "messages wait for what the new text of a route has not"

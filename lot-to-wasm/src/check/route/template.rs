@@ -1,6 +1,6 @@
 //! Texts with placeholders, and the topics of routes: routes reference §2 and §6.
 
-use lot_facts::{RouteBlock, RouteValue, TemplatePart, TopicFact};
+use lot_facts::{RouteBlock, RoutePart, RouteValue, TemplatePart, TopicFact};
 
 use super::misspelt;
 use crate::diagnostic::{Draft, Sink, codes};
@@ -31,23 +31,12 @@ pub(super) fn of_setting(text: &str, span: Span, key: &Key, sink: &mut Sink<'_>)
                 Ok(parts) => parts,
                 Err(problem) => return refused(&problem, codes::PLACEHOLDER, sink),
             };
-            let literal: String = parts.iter().map(literal).collect();
-            if key.value == ValueKind::Topic {
-                if literal.contains(['+', '#', '\0']) {
-                    return refused("a topic that is written to has no wildcards", codes::TOPIC_NAME, sink);
-                }
-                if text.is_empty() {
-                    return refused("it is empty", codes::TOPIC_NAME, sink);
-                }
-            }
-            let is_of_topic = |part: &TemplatePart| {
-                matches!(part, TemplatePart::Text(_) | TemplatePart::Topic | TemplatePart::TopicLevel(_))
-            };
-            if key.value == ValueKind::OfTopic && !parts.iter().all(is_of_topic) {
-                return refused("only {topic} and {topic.N} are filled there", codes::PLACEHOLDER, sink);
+            let value = RouteValue::Template(parts);
+            if !fits(&value, span, key, sink) {
+                return None;
             }
             misspelt::warn(key.name, text, span, sink);
-            Some(RouteValue::Template(parts))
+            Some(value)
         }
         ValueKind::Text
         | ValueKind::Int(..)
@@ -59,6 +48,85 @@ pub(super) fn of_setting(text: &str, span: Span, key: &Key, sink: &mut Sink<'_>)
         | ValueKind::Folder
         | ValueKind::MongoAddress => None,
     }
+}
+
+/// Whether a text with placeholders is one that its key takes; what is wrong with it is reported.
+pub(super) fn fits(value: &RouteValue, span: Span, key: &Key, sink: &mut Sink<'_>) -> bool {
+    let RouteValue::Template(parts) = value else { return true };
+    let mut refused = |problem: &str, code| {
+        let text: String = parts.iter().map(as_written).collect();
+        let message = format!("{} \"{}\": {problem}", key.name, text.escape_debug());
+        sink.push(Draft::error(code, span, message));
+        false
+    };
+    if key.value == ValueKind::Topic {
+        let literal: String = parts.iter().map(literal).collect();
+        if literal.contains(['+', '#', '\0']) {
+            return refused("a topic that is written to has no wildcards", codes::TOPIC_NAME);
+        }
+        if parts.is_empty() {
+            return refused("it is empty", codes::TOPIC_NAME);
+        }
+    }
+    let is_of_topic = |part: &TemplatePart| {
+        matches!(
+            part,
+            TemplatePart::Text(_)
+                | TemplatePart::Topic
+                | TemplatePart::TopicLevel(_)
+                | TemplatePart::JoinedEnv(_)
+                | TemplatePart::JoinedUuid
+        )
+    };
+    if key.value == ValueKind::OfTopic && !parts.iter().all(is_of_topic) {
+        return refused("only {topic} and {topic.N} are filled there", codes::PLACEHOLDER);
+    }
+    true
+}
+
+/// Texts and values that are joined by `+`, for a key whose text is filled for each message: placeholders in the texts are filled, and a secret is one of them.
+pub(super) fn of_parts(
+    joined: Vec<RoutePart>,
+    span: Span,
+    key: &str,
+    sink: &mut Sink<'_>,
+) -> Option<RouteValue> {
+    let mut parts = Vec::with_capacity(joined.len());
+    for part in joined {
+        match part {
+            RoutePart::Text(text) => match parse(&text) {
+                Ok(of_text) => {
+                    misspelt::warn(key, &text, span, sink);
+                    parts.extend(of_text);
+                }
+                Err(problem) => {
+                    let message = format!("{key} \"{}\": {problem}", text.escape_debug());
+                    sink.push(Draft::error(codes::PLACEHOLDER, span, message));
+                    return None;
+                }
+            },
+            RoutePart::Env(name) => parts.push(TemplatePart::JoinedEnv(name)),
+            RoutePart::Secret(name) => parts.push(TemplatePart::Secret(name)),
+            RoutePart::RandomUuid if key == "ERROR_TOPIC" => {
+                let message = format!(
+                    "{key} is a topic that somebody subscribes to: RANDOM UUID names another one at each start"
+                );
+                sink.push(Draft::error(codes::SETTING_VALUE, span, message).unless_stored());
+            }
+            RoutePart::RandomUuid => parts.push(TemplatePart::JoinedUuid),
+        }
+    }
+    Some(RouteValue::Template(parts))
+}
+
+/// A part as it is written in a text, or would be.
+fn as_written(part: &TemplatePart) -> String {
+    let inside = match (part, part.placeholder()) {
+        (TemplatePart::JoinedEnv(name), _) => format!("env.{name}"),
+        (_, Some(inside)) => inside,
+        (_, None) => return part.text().unwrap_or_default().to_owned(),
+    };
+    format!("{{{inside}}}")
 }
 
 fn literal(part: &TemplatePart) -> &str {
@@ -185,6 +253,11 @@ pub(super) fn with_path_parameters(event: &mut RouteBlock) {
     let (source, filter) = (source.to_owned(), levels.join("/"));
     event.settings.insert("SOURCE_PATH_TOPIC".to_owned(), RouteValue::Text(source));
     event.settings.insert("SOURCE_TOPIC".to_owned(), RouteValue::Text(filter));
+}
+
+/// Whether no message is needed to fill a text.
+pub(super) fn is_known_at_start(parts: &[TemplatePart]) -> bool {
+    parts.iter().all(|part| part.placeholder().is_none())
 }
 
 /// The text of a value that is one without placeholders.

@@ -9,7 +9,8 @@ use super::{misspelt, template};
 use crate::check::tree::SettingStore;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::passwords::passwords;
-use crate::route::{Key, ValueKind};
+use crate::route::{Key, ValueKind, of_kind};
+use crate::source::Span;
 use crate::syntax::route::Setting;
 use crate::syntax::{BinaryOperator, Expression, ExpressionKind, RandomKind};
 
@@ -38,6 +39,7 @@ pub(super) fn written(setting: &Setting) -> Option<&str> {
 pub(super) fn filled(setting: &Setting, sink: &mut Sink<'_>) -> Option<RouteValue> {
     let span = setting.value.as_ref().map_or(setting.key.span, |value| value.span);
     match any(setting, sink)? {
+        RouteValue::Parts(parts) => template::of_parts(parts, span, &setting.key.text, sink),
         RouteValue::Text(text) => match template::parse(&text) {
             Ok(parts) => {
                 misspelt::warn(&setting.key.text, &text, span, sink);
@@ -67,7 +69,7 @@ pub(super) fn checked(setting: &Setting, key: &Key, sink: &mut Sink<'_>) -> Opti
     };
     let constant = constant(key.name, written, sink)?;
     if let Constant::Parts(parts) = constant {
-        return Some(RouteValue::Parts(parts));
+        return later(parts, written.span, key, sink);
     }
     // Of words, such as those of a version, each has one spelling.
     let usual = match &constant {
@@ -100,86 +102,29 @@ pub(super) fn checked(setting: &Setting, key: &Key, sink: &mut Sink<'_>) -> Opti
     }
 }
 
-/// A text as a value of a kind; `None` where the topic and its placeholders remain to be looked at, an error that says what is wanted.
-fn of_kind(text: &str, kind: ValueKind) -> Result<Option<RouteValue>, String> {
-    let trimmed = text.trim();
-    let value = match kind {
-        ValueKind::Text => Some(RouteValue::Text(text.to_owned())),
-        ValueKind::Int(least, most) => {
-            let number = trimmed.parse().ok().filter(|number| (least..=most).contains(number));
-            let wanted = || match most {
-                i64::MAX => format!("a whole number from {least}"),
-                _ => format!("a whole number from {least} to {most}"),
-            };
-            Some(RouteValue::Int(number.ok_or_else(wanted)?))
-        }
-        ValueKind::Number => {
-            let number = trimmed.parse().ok().filter(|number: &f64| number.is_finite());
-            Some(RouteValue::Double(number.ok_or("a number")?))
-        }
-        ValueKind::Bool if trimmed.eq_ignore_ascii_case("true") => Some(RouteValue::Bool(true)),
-        ValueKind::Bool if trimmed.eq_ignore_ascii_case("false") => Some(RouteValue::Bool(false)),
-        ValueKind::Bool => return Err("TRUE or FALSE".to_owned()),
-        ValueKind::Words(words) => {
-            let word = words.iter().find(|word| word.eq_ignore_ascii_case(trimmed));
-            Some(RouteValue::Text((*word.ok_or_else(|| one_of(words))?).to_owned()))
-        }
-        ValueKind::Character if text.chars().count() == 1 => Some(RouteValue::Text(text.to_owned())),
-        ValueKind::Character => return Err("a single character".to_owned()),
-        ValueKind::Url => {
-            let scheme = trimmed.split_once("://").filter(|(_, rest)| !rest.is_empty());
-            let is_http =
-                scheme.is_some_and(|(scheme, _)| ["http", "https"].contains(&&*scheme.to_ascii_lowercase()));
-            is_http.then_some(()).ok_or("a URL that begins with http:// or https://")?;
-            has_port_if_any(trimmed).then_some(()).ok_or("a URL whose port is a number from 1 to 65535")?;
-            Some(RouteValue::Text(trimmed.to_owned()))
-        }
-        ValueKind::Folder => {
-            let is_step = |part: &str| matches!(part, "." | "..");
-            let has_steps = text.split(['/', '\\']).any(is_step);
-            (!has_steps).then_some(()).ok_or("a path below a folder, without '.' and '..'")?;
-            Some(RouteValue::Text(text.to_owned()))
-        }
-        ValueKind::MongoAddress => match trimmed.split_once("://") {
-            Some(("mongodb", rest)) if !rest.is_empty() => Some(RouteValue::Text(trimmed.to_owned())),
-            Some(("mongodb+srv", _)) => {
-                return Err(
-                    "an address with the servers in it: the SRV records of mongodb+srv:// are not looked up"
-                        .to_owned(),
-                );
-            }
-            Some(_) | None => return Err("an address that begins with mongodb://".to_owned()),
-        },
-        ValueKind::Filter
-        | ValueKind::Topic
-        | ValueKind::Rewritten
-        | ValueKind::Template
-        | ValueKind::OfTopic => None,
-    };
-    Ok(value)
-}
-
-/// Whether what a URL says as its port is one, as far as it is said before the program runs.
-fn has_port_if_any(url: &str) -> bool {
-    let place = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let place = place.split(['/', '?', '#']).next().unwrap_or_default();
-    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
-    let behind = place.rsplit_once(']').map_or(place, |(_, behind)| behind);
-    match behind.split_once(':') {
-        Some((_, port)) if !port.is_empty() && !port.contains('{') => {
-            port.parse().is_ok_and(|port: u16| port > 0)
-        }
-        Some(_) | None => true,
+/// A value that is known when the route starts.
+fn later(parts: Vec<RoutePart>, span: Span, key: &Key, sink: &mut Sink<'_>) -> Option<RouteValue> {
+    if key.is_read_at_deploy() {
+        let message = format!("{} is read when the route is deployed: it has to be written out", key.name);
+        let why = "it says which messages are for the route; `lotmq check` and rights rest on it";
+        sink.push(Draft::error(codes::SETTING_VALUE, span, message).note(why).unless_stored());
     }
-}
-
-fn one_of(words: &[&str]) -> String {
-    // More than a reader takes in are left to the reference.
-    const SHOWN_MAX: usize = 12;
-    match words {
-        [word] => (*word).to_owned(),
-        words if words.len() > SHOWN_MAX => format!("one of {}, …", words[..SHOWN_MAX].join(", ")),
-        words => format!("one of {}", words.join(", ")),
+    match key.value {
+        ValueKind::Topic | ValueKind::Template | ValueKind::OfTopic => {
+            let value = template::of_parts(parts, span, key.name, sink)?;
+            template::fits(&value, span, key, sink).then_some(value)
+        }
+        ValueKind::Text
+        | ValueKind::Int(..)
+        | ValueKind::Number
+        | ValueKind::Bool
+        | ValueKind::Words(_)
+        | ValueKind::Character
+        | ValueKind::Url
+        | ValueKind::Folder
+        | ValueKind::MongoAddress
+        | ValueKind::Filter
+        | ValueKind::Rewritten => Some(RouteValue::Parts(parts)),
     }
 }
 
@@ -393,8 +338,12 @@ pub(super) fn named(route: &RouteFacts) -> (Vec<String>, Vec<String>) {
             RouteValue::Template(parts) => {
                 for part in parts {
                     match part {
-                        TemplatePart::Env(name) => drop(env.insert(name.clone())),
-                        TemplatePart::Secret(name) => drop(secrets.insert(name.clone())),
+                        TemplatePart::Env(name) | TemplatePart::JoinedEnv(name) => {
+                            env.insert(name.clone());
+                        }
+                        TemplatePart::Secret(name) => {
+                            secrets.insert(name.clone());
+                        }
                         _ => {}
                     }
                 }

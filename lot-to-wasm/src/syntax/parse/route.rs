@@ -3,7 +3,7 @@
 use super::{Parsed, Parser};
 use crate::diagnostic::{Draft, codes};
 use crate::syntax::route::{AddBlock, DefineRoute, RouteItem, Setting};
-use crate::syntax::{Expression, ExpressionKind, Name, Path};
+use crate::syntax::{BinaryOperator, Expression, ExpressionKind, Name, Path};
 use crate::token::{Sign, TokenKind};
 
 impl Parser<'_, '_> {
@@ -108,7 +108,7 @@ impl Parser<'_, '_> {
     fn setting(&mut self) -> Parsed<RouteItem> {
         self.eat_word("WITH");
         let key = self.expect_name("WITH")?;
-        let value = if self.is_line_end() { None } else { Some(self.setting_value()?) };
+        let value = if self.is_line_end() { None } else { Some(joined(self.setting_value()?)) };
         self.no_number_with_more()?;
         self.expect_line_end("the value")?;
         Ok(RouteItem::Setting(Setting { key, value }))
@@ -142,4 +142,33 @@ impl Parser<'_, '_> {
         let path = Path { name: word.text, steps: Vec::new(), span: word.span };
         self.node(start, ExpressionKind::Name(path))
     }
+}
+
+/// Texts that are joined by `+`, and nothing else, are one text wherever a setting is looked at.
+fn joined(value: Expression) -> Expression {
+    match text_of(&value) {
+        Some(text) => Expression { kind: ExpressionKind::Text(text), ..value },
+        None => value,
+    }
+}
+
+/// Text of a sum of literals with a text among its operands: two numbers are none.
+fn text_of(value: &Expression) -> Option<String> {
+    #[allow(clippy::wildcard_enum_match_arm, reason = "every other operand is known later")]
+    fn operand(value: &Expression) -> Option<String> {
+        match &value.kind {
+            ExpressionKind::Text(text) => Some(text.clone()),
+            ExpressionKind::Int(number) => Some(number.to_string()),
+            ExpressionKind::Name(path) => Some(path.to_string()),
+            _ => text_of(value),
+        }
+    }
+    let ExpressionKind::Binary { operator: BinaryOperator::Add, left, right } = &value.kind else {
+        return None;
+    };
+    let is_number = |side: &Expression| matches!(side.kind, ExpressionKind::Int(_));
+    if is_number(left) && is_number(right) {
+        return None;
+    }
+    Some(operand(left)? + &operand(right)?)
 }

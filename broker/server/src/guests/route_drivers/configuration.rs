@@ -38,7 +38,8 @@ pub(super) fn configuration(
     let events = writer.blocks(&route.events);
     let mappings = writer.blocks(&route.mappings);
     if !writer.missing.is_empty() {
-        writer.missing.dedup();
+        let mut told = BTreeSet::new();
+        writer.missing.retain(|name| told.insert(name.clone()));
         return Err(Missing(writer.missing));
     }
     Ok(json!({ "type": route.kind, "sections": sections, "events": events, "mappings": mappings }))
@@ -155,7 +156,7 @@ impl<N: Names, U: Fn() -> String> Writer<'_, N, U> {
             RouteValue::Double(number) => (*number).into(),
             RouteValue::Digits(text) => schema::with_digits(text),
             RouteValue::Bool(is) => (*is).into(),
-            RouteValue::Template(parts) => template(parts),
+            RouteValue::Template(parts) => self.template(parts),
             RouteValue::Parts(parts) => self.parts(parts),
         }
     }
@@ -166,18 +167,15 @@ impl<N: Names, U: Fn() -> String> Writer<'_, N, U> {
             let text = match part {
                 RoutePart::Text(text) => text.clone(),
                 RoutePart::RandomUuid => (self.uuid)(),
-                RoutePart::Env(name) => match self.names.environment(name) {
+                RoutePart::Env(name) => match self.environment(name) {
                     Some(value) => value,
                     None => {
-                        self.missing.push(format!("environment value '{name}'"));
                         values.push(json!({ "secret": name }));
                         continue;
                     }
                 },
                 RoutePart::Secret(name) => {
-                    if self.names.secret(name).is_none() {
-                        self.missing.push(format!("secret '{name}'"));
-                    }
+                    self.needs_secret(name);
                     values.push(json!({ "secret": name }));
                     continue;
                 }
@@ -189,25 +187,60 @@ impl<N: Names, U: Fn() -> String> Writer<'_, N, U> {
         }
         if values.len() == 1 { values.remove(0) } else { json!({ "parts": values }) }
     }
-}
 
-/// A text with placeholders; without any, that text.
-fn template(parts: &[TemplatePart]) -> Json {
-    let mut texts = vec![String::new()];
-    let mut placeholders = Vec::new();
-    for part in parts {
-        match (part, part.placeholder()) {
-            (TemplatePart::Text(plain), _) => texts.last_mut().expect("it begins with one").push_str(plain),
-            (_, placeholder) => {
-                placeholders.extend(placeholder);
+    /// A text with placeholders; without any, that text. What they name has to be set: it would be missing for each message.
+    fn template(&mut self, parts: &[TemplatePart]) -> Json {
+        let mut texts = vec![String::new()];
+        let mut placeholders = Vec::new();
+        for part in parts {
+            if let Some(placeholder) = part.placeholder() {
+                self.needs(part);
+                placeholders.push(placeholder);
                 texts.push(String::new());
+            } else {
+                let text = self.joined(part);
+                texts.last_mut().expect("it begins with one").push_str(&text);
             }
         }
+        if placeholders.is_empty() {
+            return texts.remove(0).into();
+        }
+        json!({ "template": texts, "placeholders": placeholders })
     }
-    if placeholders.is_empty() {
-        return texts.remove(0).into();
+
+    /// A part that is text when the route starts.
+    fn joined(&mut self, part: &TemplatePart) -> String {
+        if let TemplatePart::JoinedEnv(name) = part {
+            return self.environment(name).unwrap_or_default();
+        }
+        if matches!(part, TemplatePart::JoinedUuid) {
+            return (self.uuid)();
+        }
+        part.text().unwrap_or_default().to_owned()
     }
-    json!({ "template": texts, "placeholders": placeholders })
+
+    /// Notes what is not set of what a placeholder names.
+    fn needs(&mut self, part: &TemplatePart) {
+        if let TemplatePart::Env(name) = part {
+            self.environment(name);
+        } else if let TemplatePart::Secret(name) = part {
+            self.needs_secret(name);
+        }
+    }
+
+    fn environment(&mut self, name: &str) -> Option<String> {
+        let value = self.names.environment(name);
+        if value.is_none() {
+            self.missing.push(format!("environment value '{name}'"));
+        }
+        value
+    }
+
+    fn needs_secret(&mut self, name: &str) {
+        if self.names.secret(name).is_none() {
+            self.missing.push(format!("secret '{name}'"));
+        }
+    }
 }
 
 #[cfg(test)]

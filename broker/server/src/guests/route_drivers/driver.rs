@@ -31,6 +31,7 @@ use tracing::{error, info, warn};
 use super::asset_configuration::laid_under;
 use super::configuration::{about, without_delay};
 use super::delivery::contradiction;
+use super::later_values;
 use super::schema;
 use super::template::OfRoute;
 use super::turn_work::TurnWork;
@@ -48,7 +49,7 @@ use crate::guests::routes::runner::RouteRunner;
 use crate::guests::routes::seat::{RouteSeat, Work};
 use crate::guests::routes::version::{RouteCode, Version};
 use crate::guests::services::TenantServices;
-use crate::guests::{outgoing, records};
+use crate::guests::{outboxes, outgoing, records};
 use crate::limits::{
     PROBE_ANSWER_BYTES_MAX, ROUTE_BREAKS_IN_A_ROW_MAX, ROUTE_DELIVERY_BOUNDS, ROUTE_PANICS_MAX,
 };
@@ -272,6 +273,14 @@ impl Driver {
         pause: &mut Pause,
     ) -> (Ended, Option<Handed>) {
         let services = self.services(version);
+        match self.settled(version, &services) {
+            Ok(Some(settled)) => {
+                outboxes::settle(&self.tenant, &self.hosting, &self.route, (number, settled));
+                return (Ended::Changed, None);
+            }
+            Ok(None) => {}
+            Err(ended) => return (ended, None),
+        }
         if let Some(reason) = self.why_unconnected(version, &services).await {
             return (self.serve_unconnected(number, version, &reason).await, None);
         }
@@ -325,6 +334,18 @@ impl Driver {
         ended
     }
 
+    /// The version with the values that its settings have now; `None` where it has them.
+    fn settled(&self, version: &Version, services: &Arc<TenantServices>) -> Result<Option<Version>, Ended> {
+        if !version.names_values() {
+            return Ok(None);
+        }
+        let id = guest_id(&self.tenant, version.definition.id);
+        let names = OfRoute(services, RunContext::new(id));
+        let settings = later_values::typed(version.said(), &names);
+        let settings = settings.map_err(|wrong| Ended::Fatal(wrong.to_string()))?;
+        Ok(version.settled(settings, &self.hosting.config.routes))
+    }
+
     /// Services of the broker for a version of the route.
     fn services(&self, version: &Version) -> Arc<TenantServices> {
         Arc::new(TenantServices::new(&self.tenant, &self.hosting, &version.definition))
@@ -364,7 +385,7 @@ impl Driver {
         let uuid = || super::uuid_text(&*self.hosting.ambient);
         let id = guest_id(&self.tenant, version.definition.id);
         let names = OfRoute(services, RunContext::new(id));
-        let configuration = super::configuration::configuration(version.said(), &names, uuid)
+        let configuration = super::configuration::configuration(version.settings(), &names, uuid)
             .map_err(|missing| Ended::Fatal(missing.to_string()))?;
         let configuration = if self.is_at_once() { without_delay(configuration) } else { configuration };
         let (guest, spec, figures) = self.code(version, services, &names).await.map_err(not_opened)?;

@@ -66,7 +66,12 @@ pub(super) fn fill(
 ) -> Result<String, Unfilled> {
     let mut text = String::new();
     for part in parts {
-        match filling.value(part, names)? {
+        let value = if let TemplatePart::JoinedEnv(name) = part {
+            Some(filling.environment(name, names)?)
+        } else {
+            filling.value(part, names)?
+        };
+        match value {
             Some(value) => text.push_str(&text_of(&value)),
             None => text.push_str(part.text().unwrap_or_default()),
         }
@@ -159,10 +164,10 @@ impl<'a> Filling<'a> {
         if self.searched > ROUTE_SEARCHED_BYTES_MAX { Err(Unfilled::TooFar) } else { Ok(()) }
     }
 
-    /// Value of a placeholder, which is counted; `None` for text.
+    /// Value of a placeholder, which is counted; `None` for what is part of the text itself.
     fn value(&mut self, part: &TemplatePart, names: &impl Names) -> Result<Option<Value>, Unfilled> {
         let value = match part {
-            TemplatePart::Text(_) => return Ok(None),
+            TemplatePart::Text(_) | TemplatePart::JoinedEnv(_) | TemplatePart::JoinedUuid => return Ok(None),
             TemplatePart::Payload => match std::str::from_utf8(self.subject.payload) {
                 Ok(text) => Value::Text(text.to_owned()),
                 Err(_) => Value::Bytes(self.subject.payload.to_vec()),
@@ -174,11 +179,7 @@ impl<'a> Filling<'a> {
             TemplatePart::Timestamp => Value::Time(self.subject.at.as_millisecond()),
             TemplatePart::UnixSeconds => Value::Integer(self.subject.at.as_second()),
             TemplatePart::UnixMilliseconds => Value::Integer(self.subject.at.as_millisecond()),
-            TemplatePart::Env(name) => {
-                self.searched += VARIABLE_BYTES;
-                let value = names.environment(name);
-                Value::Text(value.ok_or_else(|| Unfilled::NoEnvironment(name.clone()))?)
-            }
+            TemplatePart::Env(name) => self.environment(name, names)?,
             TemplatePart::Secret(name) => {
                 self.searched += VARIABLE_BYTES;
                 let value = names.secret(name);
@@ -190,6 +191,12 @@ impl<'a> Filling<'a> {
         };
         self.count(VALUE_BYTES + bytes_of(&value))?;
         Ok(Some(value))
+    }
+
+    fn environment(&mut self, name: &str, names: &impl Names) -> Result<Value, Unfilled> {
+        self.searched += VARIABLE_BYTES;
+        let value = names.environment(name);
+        Ok(Value::Text(value.ok_or_else(|| Unfilled::NoEnvironment(name.to_owned()))?))
     }
 
     fn root(&mut self) -> Option<&Json> {

@@ -384,7 +384,7 @@ impl<'a> Used<'a> {
             }
             RouteValue::Template(parts) => {
                 for part in parts {
-                    if let TemplatePart::Env(name) = part {
+                    if let TemplatePart::Env(name) | TemplatePart::JoinedEnv(name) = part {
                         self.environment.insert(name);
                     } else if let TemplatePart::Secret(name) = part {
                         self.secrets.insert(name);

@@ -212,6 +212,20 @@ impl RouteRunner {
         self.outbox_called.notify_one();
     }
 
+    /// Puts a version whose settings have their values now in the place of the one with this number; false where there is another one.
+    pub(in crate::guests) fn settle(&self, number: u64, version: Version) -> bool {
+        let mut shared = self.shared.lock();
+        if shared.number != number {
+            return false;
+        }
+        shared.version = Arc::new(version);
+        shared.begin_anew(self.now());
+        drop(shared);
+        self.stands.notify_one();
+        self.outbox_called.notify_one();
+        true
+    }
+
     /// Notes that the far side has not answered somebody who tried.
     pub(in crate::guests) fn is_silent(&self, reason: &str) {
         let now = self.now();

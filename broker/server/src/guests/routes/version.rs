@@ -65,6 +65,8 @@ pub(crate) struct Version {
     pub(crate) definition: Arc<Definition>,
     pub(crate) code: RouteCode,
     pub(in crate::guests) buffering: Buffering,
+    /// Facts of the definition with the values that its settings had when it was opened last, where these come from elsewhere.
+    settled: Option<Arc<RouteFacts>>,
     /// What takes messages.
     takers: Arc<RouteTakers>,
     /// Topic Filters of those that policies let it take.
@@ -84,7 +86,31 @@ impl Version {
         let buffering = Buffering::of(said, defaults, is_at_once);
         let takers = Arc::new(RouteTakers::of(said));
         let allowed = policies.topics.clone();
-        Self { takers, definition, code, buffering, is_at_once, allowed }
+        Self { takers, definition, code, buffering, settled: None, is_at_once, allowed }
+    }
+
+    /// The same with the values that its settings have now; `None` where they are those that it has.
+    pub(in crate::guests) fn settled(&self, settings: RouteFacts, defaults: &Defaults) -> Option<Self> {
+        if *self.settings() == settings {
+            return None;
+        }
+        Some(Self {
+            buffering: Buffering::of(&settings, defaults, self.is_at_once),
+            takers: Arc::new(RouteTakers::of(&settings)),
+            settled: Some(Arc::new(settings)),
+            ..self.clone()
+        })
+    }
+
+    /// Whether its settings name values of the environment or secrets.
+    pub(in crate::guests) fn names_values(&self) -> bool {
+        let facts = self.definition.facts();
+        !facts.env.is_empty() || !facts.secrets.is_empty()
+    }
+
+    /// Facts of the definition, with values from elsewhere as far as they are known.
+    pub(in crate::guests) fn settings(&self) -> &RouteFacts {
+        self.settled.as_deref().unwrap_or_else(|| self.said())
     }
 
     /// The same within other policies.
@@ -119,7 +145,7 @@ impl Version {
         let bytes = usize::try_from(self.buffering.bytes_max).unwrap_or(usize::MAX);
         mailbox.bound(self.buffering.memory_messages_max(), bytes.min(ROUTE_MAILBOX_BYTES_MAX));
         mailbox.batch_by(self.batches());
-        mailbox.order_by(OrderKey::of(self.said()));
+        mailbox.order_by(OrderKey::of(self.settings()));
     }
 
     /// Bounds of batches by `BATCH_SIZE`, `BATCH_BYTES` and `BATCH_LINGER`, as far as the broker's own allow.
@@ -160,7 +186,7 @@ impl Version {
 
     /// Number of attempts to connect that come soon after each other, by `RECONNECTION_RETRIES` of either side of a bridge; then the pauses are the longest.
     pub(in crate::guests) fn fast_attempts(&self) -> Option<u32> {
-        let mut sides = self.said().sections.iter();
+        let mut sides = self.settings().sections.iter();
         let said = sides.find_map(|side| self.number(&side.name, "RECONNECTION_RETRIES"))?;
         Some(u32::try_from(said).unwrap_or(u32::MAX))
     }
@@ -185,7 +211,7 @@ impl Version {
 
     /// Whole number of a setting.
     fn number(&self, section: &str, name: &str) -> Option<usize> {
-        match self.said().section(section)?.settings.get(name)? {
+        match self.settings().section(section)?.settings.get(name)? {
             RouteValue::Int(number) => usize::try_from(*number).ok(),
             RouteValue::Digits(text) => text.parse().ok(),
             RouteValue::Text(_)

@@ -32,7 +32,8 @@ impl OrderKey {
         let mut levels = BTreeSet::new();
         for part in parts {
             match part {
-                TemplatePart::Text(_) => {}
+                // The same for all messages.
+                TemplatePart::Text(_) | TemplatePart::JoinedEnv(_) | TemplatePart::JoinedUuid => {}
                 TemplatePart::TopicLevel(level) => drop(levels.insert(*level)),
                 TemplatePart::Topic
                 | TemplatePart::Payload
