@@ -54,6 +54,62 @@ fn records_become_lines_of_csv_below_their_header() {
     assert_eq!(broker.command_ok("-checkRouteConnection Files").message(), "Route 'Files' is reachable.");
 }
 
+/// What another program does with a file while the route writes to it: it puts it aside, removes it or empties it.
+#[test]
+fn a_file_that_is_gone_begins_with_its_header_and_goes_on_after_a_restart() {
+    let mut broker = broker();
+    broker.command_ok(&route("APPEND TRUE", &event(CLEAN)));
+    let deeds: [(&str, fn(&std::path::Path)); 3] = [
+        ("aside", |file| std::fs::rename(file, file.with_extension("1")).unwrap()),
+        ("removed", |file| std::fs::remove_file(file).unwrap()),
+        ("emptied", |file| std::fs::write(file, "").unwrap()),
+    ];
+    for (table, deed) in deeds {
+        put(&broker, table, r#"{"t":1,"st":"on"}"#);
+        let file = format!("{table}.csv");
+        deed(&path(&broker, &file));
+        // The columns are those that it had, whatever the first record has.
+        put(&broker, table, r#"{"st":"off"}"#);
+        assert_eq!(text(&broker, &file), "t,st\n,off\n", "{table}");
+    }
+    broker.kill();
+    broker.start_again();
+    for (table, _) in deeds {
+        put(&broker, table, r#"{"t":3,"st":"on"}"#);
+        assert_eq!(text(&broker, &format!("{table}.csv")), "t,st\n,off\n3,on\n", "{table}");
+    }
+    // Somebody else's lines are followed by ours.
+    std::fs::write(path(&broker, "aside.csv"), "st,x\n1,2\n").unwrap();
+    put(&broker, "aside", r#"{"t":4,"st":"off"}"#);
+    assert_eq!(text(&broker, "aside.csv"), "st,x\n1,2\noff,\n");
+}
+
+#[test]
+fn a_record_of_which_nothing_would_be_kept_is_a_dead_letter() {
+    let broker = broker();
+    broker.command_ok(&route("APPEND TRUE\nINCLUDE_TIMESTAMP TRUE", &event(CLEAN)));
+    put(&broker, "s", r#"{"t":1,"st":"on"}"#);
+    let before = text(&broker, "s.csv");
+    let mut errors = watch(&broker, "error/s");
+    for lost in [r#"{"x":9}"#, r#"[{"t":2},{"x":9}]"#] {
+        send(&broker, "rows/s", lost);
+        let told = next(&mut errors);
+        assert!(told.contains("a record has none of the columns of 's.csv': t, st"), "{told}");
+    }
+    assert_eq!(text(&broker, "s.csv"), before);
+    assert_eq!(broker.command_ok("-listDeadLetters Files").data()["letters"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_full_file_is_followed_by_one_with_the_same_columns() {
+    let broker = broker();
+    broker.command_ok(&route("APPEND TRUE\nMAX_RECORDS 2", &event(CLEAN)));
+    for record in [r#"{"a":1,"b":1}"#, r#"{"a":2,"b":2}"#, r#"{"b":3}"#] {
+        put(&broker, "s", record);
+    }
+    assert_eq!([text(&broker, "s_1.csv"), text(&broker, "s.csv")], ["a,b\n1,1\n2,2\n", "a,b\n,3\n"]);
+}
+
 /// A broker in which `ann` and `bob` may deploy routes, with password `pw`.
 fn broker_of_two() -> Broker {
     let broker = broker();
@@ -433,5 +489,5 @@ fn a_definition_that_makes_no_files_is_told() {
     broker.command_ok("-removeRoute Files");
     broker.command_ok("-setEnv PLACE=../x");
     broker.command_ok(&outside.replace("\"../x\"", "GET ENV \"PLACE\""));
-    Standing::of(&broker, "Files").until("is not a path below a folder");
+    Standing::of(&broker, "Files").until("STORAGE_DIR is a path below a folder");
 }

@@ -10,7 +10,7 @@ mod store;
 mod time;
 
 use config::{Config, Taker, checked};
-use lotmq_guest::route::files::Folder;
+use lotmq_guest::route::files::{FileError, Folder};
 use lotmq_guest::route::{
     Abilities, Addressee, Arrival, Delivery, Description, Failure, Receipt, Rejection, Route, ingest,
     unpublished,
@@ -20,6 +20,10 @@ use serde_json::{Map, Value as Json};
 use std::cell::RefCell;
 use store::Store;
 use time::Time;
+
+/// What is told of a disk without room: the broker keeps some of it free, on whichever disk the folder is.
+const NO_SPACE: &str =
+    "its disk is full, or has no more than the broker keeps free (limits.disk_reserve_bytes and an eighth)";
 
 struct FileStorage;
 
@@ -55,7 +59,18 @@ impl Route for FileStorage {
             return Err(Failure::Reject(format!("files do not answer '{operation}'")));
         }
         let listed = Folder::named("file_storage").list("").map(|_| b"{}".to_vec());
-        listed.map_err(|error| Failure::Reconnect(format!("the folder cannot be read: {error:?}")))
+        listed.map_err(|error| Failure::Reconnect(format!("the folder cannot be read: {}", told(error))))
+    }
+}
+
+/// Why a folder cannot be read.
+fn told(error: FileError) -> String {
+    match error {
+        FileError::Denied(reason) | FileError::Other(reason) => reason,
+        FileError::NotFound => "it is not there".to_owned(),
+        FileError::Exists | FileError::NotEmpty => "a file is in its place".to_owned(),
+        FileError::NoSpace => NO_SPACE.to_owned(),
+        FileError::LimitReached => "too many files are open".to_owned(),
     }
 }
 
@@ -149,20 +164,20 @@ fn add(
     store: &mut Store,
     config: &Config,
     table: &str,
-    records: Vec<Map<String, Json>>,
+    mut records: Vec<Map<String, Json>>,
     delivery: &Delivery,
 ) -> Result<usize, Failure> {
     let at = Time::of(delivery.received_ms);
     let path = config.files.path(table, at).map_err(Failure::Reject)?;
     let count = records.len();
-    for mut record in records {
+    for record in &mut records {
         if let Some(pattern) = &config.files.timestamp {
             // That of the record itself is what it means.
             let own = record.shift_remove("timestamp").unwrap_or_else(|| at.by_net(pattern).into());
             record.shift_insert(0, "timestamp".to_owned(), own);
         }
-        store.add(&path, &record)?;
     }
+    store.add(&path, &records)?;
     Ok(count)
 }
 

@@ -11,6 +11,12 @@ use crate::config::{FileConfig, Format};
 use crate::csv::{self, Scan};
 use crate::limits::{FILES_MAX, HEADER_BYTES_MAX, JSON_BYTES_MAX, NUMBERS_MAX};
 
+/// Brackets around the records of a file of JSON, with the end of its line.
+const JSON_FRAME_BYTES: u64 = 3;
+
+/// Columns that are named to people.
+const COLUMNS_SHOWN: usize = 8;
+
 /// Prefix of keys that say at which start of the route a file was begun.
 const BEGUN: &str = "begun/";
 
@@ -27,15 +33,17 @@ struct OpenFile {
     content: Content,
     /// Records that it has, with those that are not written yet.
     records: u64,
+    /// Bytes on the disk: others that it has there were not written here.
+    length: u64,
 }
 
 enum Content {
     /// Columns; empty until the first record. Lines that are not written yet.
-    Csv { columns: Vec<String>, length: u64, unwritten: Vec<u8> },
+    Csv { columns: Vec<String>, unwritten: Vec<u8> },
     /// All records, without brackets.
     Json { body: String, is_written: bool },
     /// Lines that are not written yet.
-    Lines { length: u64, unwritten: Vec<u8> },
+    Lines { unwritten: Vec<u8> },
 }
 
 impl Store {
@@ -53,8 +61,18 @@ impl Store {
         store
     }
 
-    /// Adds a record to a file.
-    pub(crate) fn add(&mut self, path: &str, record: &Map<String, Json>) -> Result<(), Failure> {
+    /// Adds the records of a message to a file: all of them, or none where one has nothing that the file has a column for.
+    pub(crate) fn add(&mut self, path: &str, records: &[Map<String, Json>]) -> Result<(), Failure> {
+        let file = self.take(path, false)?;
+        let problem = file.unfit(records, self.config.timestamp.is_some());
+        self.keep(file)?;
+        if let Some(problem) = problem {
+            return Err(Failure::Reject(problem));
+        }
+        records.iter().try_for_each(|record| self.add_one(path, record))
+    }
+
+    fn add_one(&mut self, path: &str, record: &Map<String, Json>) -> Result<(), Failure> {
         let mut file = self.take(path, false)?;
         if file.records >= self.config.records_max || file.is_large() {
             self.write(&mut file)?;
@@ -62,10 +80,12 @@ impl Store {
         }
         file.records += 1;
         match &mut file.content {
-            Content::Csv { columns, unwritten, .. } => {
+            Content::Csv { columns, unwritten } => {
                 let Format::Csv { delimiter } = self.config.format else { return Ok(()) };
                 if columns.is_empty() {
                     *columns = record.keys().cloned().collect();
+                }
+                if file.length == 0 && unwritten.is_empty() {
                     unwritten.extend(csv::header(columns, delimiter).into_bytes());
                 }
                 unwritten.extend(csv::line(record, columns, delimiter).into_bytes());
@@ -85,7 +105,7 @@ impl Store {
     /// Adds a line to a file of text.
     pub(crate) fn append(&mut self, path: &str, line: &str) -> Result<(), Failure> {
         let mut file = self.take(path, true)?;
-        if let Content::Lines { unwritten, .. } = &mut file.content {
+        if let Content::Lines { unwritten } = &mut file.content {
             unwritten.extend_from_slice(line.as_bytes());
             unwritten.push(b'\n');
         }
@@ -112,7 +132,7 @@ impl Store {
         let is_it =
             |file: &OpenFile| file.path == path && matches!(file.content, Content::Lines { .. }) == is_text;
         if let Some(file) = self.open.iter().position(is_it).and_then(|index| self.open.remove(index)) {
-            return Ok(file);
+            return self.as_it_is(file);
         }
         if self.begins(path) {
             match self.folder.remove(path) {
@@ -121,6 +141,30 @@ impl Store {
             }
         }
         self.look(path, is_text).map_err(|error| failure(path, error))
+    }
+
+    /// A file that was taken before, looked at again where somebody has put it aside, emptied or changed it since it was written. One that is begun anew keeps its columns.
+    fn as_it_is(&self, file: OpenFile) -> Result<OpenFile, Failure> {
+        if file.is_unwritten() {
+            return Ok(file);
+        }
+        let length = self.length(&file.path).map_err(|error| failure(&file.path, error))?;
+        if length == file.length {
+            return Ok(file);
+        }
+        let is_text = matches!(file.content, Content::Lines { .. });
+        let found = self.look(&file.path, is_text).map_err(|error| failure(&file.path, error))?;
+        Ok(found.with_columns_of(file))
+    }
+
+    /// Bytes of a file; none where it is not there.
+    fn length(&self, path: &str) -> Result<u64, FileError> {
+        match self.folder.stat(path) {
+            Ok(known) if known.kind == FileKind::Folder => Err(FileError::Exists),
+            Ok(known) => Ok(known.length),
+            Err(FileError::NotFound) => Ok(0),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether a file is to be begun, because the route has not written to it since it started.
@@ -138,21 +182,16 @@ impl Store {
 
     /// Looks at the end of a file.
     fn look(&self, path: &str, is_text: bool) -> Result<OpenFile, FileError> {
-        let length = match self.folder.stat(path) {
-            Ok(known) if known.kind == FileKind::Folder => return Err(FileError::Exists),
-            Ok(known) => known.length,
-            Err(FileError::NotFound) => 0,
-            Err(error) => return Err(error),
-        };
-        let (content, records) = match self.config.format {
-            _ if is_text => (Content::Lines { length, unwritten: Vec::new() }, 0),
+        let length = self.length(path)?;
+        let (content, records, length) = match self.config.format {
+            _ if is_text => (Content::Lines { unwritten: Vec::new() }, 0, length),
             Format::Csv { delimiter } => self.look_at_csv(path, length, delimiter)?,
             Format::Json => self.look_at_json(path, length)?,
         };
-        Ok(OpenFile { path: path.to_owned(), content, records })
+        Ok(OpenFile { path: path.to_owned(), content, records, length })
     }
 
-    fn look_at_csv(&self, path: &str, length: u64, delimiter: char) -> Result<(Content, u64), FileError> {
+    fn look_at_csv(&self, path: &str, length: u64, delimiter: char) -> Result<(Content, u64, u64), FileError> {
         let mut scan = Scan::new(HEADER_BYTES_MAX);
         if length > 0 {
             let mut file = self.folder.open(path)?;
@@ -169,10 +208,10 @@ impl Store {
             }
         }
         let columns = scan.columns(delimiter);
-        Ok((Content::Csv { columns, length: scan.whole, unwritten: Vec::new() }, scan.records))
+        Ok((Content::Csv { columns, unwritten: Vec::new() }, scan.records, scan.whole))
     }
 
-    fn look_at_json(&self, path: &str, length: u64) -> Result<(Content, u64), FileError> {
+    fn look_at_json(&self, path: &str, length: u64) -> Result<(Content, u64, u64), FileError> {
         let mut text = String::new();
         if length > 4 * JSON_BYTES_MAX as u64 {
             return Err(FileError::Denied(format!(
@@ -191,7 +230,7 @@ impl Store {
         };
         let count = records.len() as u64;
         let body = records.iter().map(Json::to_string).collect::<Vec<_>>().join(",\n");
-        Ok((Content::Json { body, is_written: true }, count))
+        Ok((Content::Json { body, is_written: true }, count, length))
     }
 
     /// Remembers a file, and writes the one that was used longest ago where there are too many.
@@ -206,19 +245,20 @@ impl Store {
     }
 
     fn write(&self, file: &mut OpenFile) -> Result<(), Failure> {
-        let path = file.path.clone();
-        let written = match &mut file.content {
-            Content::Csv { length, unwritten, .. } | Content::Lines { length, unwritten } => {
-                self.write_behind(&path, length, unwritten)
+        let OpenFile { path, content, length, .. } = file;
+        let written = match content {
+            Content::Csv { unwritten, .. } | Content::Lines { unwritten } => {
+                self.write_behind(path, length, unwritten)
             }
             Content::Json { is_written: true, .. } => Ok(()),
             Content::Json { body, is_written } => {
-                let replaced = self.replace(&path, body);
+                let replaced = self.replace(path, body);
                 *is_written = replaced.is_ok();
+                *length = body.len() as u64 + JSON_FRAME_BYTES;
                 replaced
             }
         };
-        written.map_err(|error| failure(&path, error))
+        written.map_err(|error| failure(path, error))
     }
 
     /// Writes behind the end of a file: all of it or nothing.
@@ -228,6 +268,9 @@ impl Store {
         }
         self.make_folders(path)?;
         let mut file = self.folder.append(path)?;
+        if file.stat()?.length != *length {
+            return Err(FileError::Other("somebody else has changed it meanwhile".to_owned()));
+        }
         let written = file.write_all(unwritten).map_err(of_io).and_then(|()| file.sync());
         if let Err(error) = written {
             // What is left of it is cut when it is looked at again, at the latest.
@@ -258,7 +301,8 @@ impl Store {
 
     /// Puts a full file aside, as `name_1.csv`, and begins another one.
     fn rotated(&self, file: OpenFile) -> Result<OpenFile, Failure> {
-        let told = |error| failure(&file.path, error);
+        let path = file.path.clone();
+        let told = |error| failure(&path, error);
         let (stem, ending) = match file.path.rsplit_once('.') {
             Some((stem, ending)) if !ending.contains('/') => (stem, format!(".{ending}")),
             _ => (&*file.path, String::new()),
@@ -269,7 +313,8 @@ impl Store {
                 Err(FileError::NotFound) => {
                     self.folder.rename(&file.path, &aside).map_err(told)?;
                     self.folder.sync(folder_of(&file.path)).map_err(told)?;
-                    return self.look(&file.path, false).map_err(told);
+                    let begun = self.look(&file.path, false).map_err(told)?;
+                    return Ok(begun.with_columns_of(file));
                 }
                 Err(error) => return Err(told(error)),
                 Ok(_) => {}
@@ -293,6 +338,47 @@ impl Store {
 }
 
 impl OpenFile {
+    /// Whether it has what is not on the disk yet.
+    fn is_unwritten(&self) -> bool {
+        match &self.content {
+            Content::Csv { unwritten, .. } | Content::Lines { unwritten } => !unwritten.is_empty(),
+            Content::Json { is_written, .. } => !is_written,
+        }
+    }
+
+    /// The same with the columns that it had, where it is to be begun.
+    fn with_columns_of(mut self, before: OpenFile) -> OpenFile {
+        if let (Content::Csv { columns, .. }, Content::Csv { columns: known, .. }) =
+            (&mut self.content, before.content)
+            && columns.is_empty()
+        {
+            *columns = known;
+        }
+        self
+    }
+
+    /// What is told of the first record of which nothing would be in the file: it has none of its columns, but for that of the time, which the route fills itself.
+    fn unfit(&self, records: &[Map<String, Json>], is_timed: bool) -> Option<String> {
+        let Content::Csv { columns, .. } = &self.content else { return None };
+        let is_own = |name: &String| !(is_timed && name == "timestamp");
+        let first: Vec<String>;
+        let columns = match records.first() {
+            Some(record) if columns.is_empty() => {
+                first = record.keys().cloned().collect();
+                &first
+            }
+            _ => columns,
+        };
+        let has_nothing = |record: &&Map<String, Json>| {
+            let mut own = record.keys().filter(|name| is_own(name)).peekable();
+            own.peek().is_some() && !own.any(|name| columns.contains(name))
+        };
+        records.iter().find(has_nothing)?;
+        let shown: Vec<&str> = columns.iter().filter(|name| is_own(name)).take(COLUMNS_SHOWN).map(String::as_str).collect();
+        let more = if columns.len() > COLUMNS_SHOWN { ", …" } else { "" };
+        Some(format!("a record has none of the columns of '{}': {}{more}", self.path, shown.join(", ")))
+    }
+
     fn is_large(&self) -> bool {
         matches!(&self.content, Content::Json { body, .. } if body.len() > JSON_BYTES_MAX)
     }
@@ -316,7 +402,7 @@ fn failure(path: &str, error: FileError) -> Failure {
     match error {
         FileError::Denied(reason) => Failure::Fatal(format!("'{path}': {reason}")),
         FileError::NotFound => Failure::Reconnect(format!("'{path}': its folder is not there")),
-        FileError::NoSpace => Failure::Retry(format!("'{path}': the disk is full")),
+        FileError::NoSpace => Failure::Retry(format!("'{path}': {}", crate::NO_SPACE)),
         FileError::LimitReached => Failure::Retry(format!("'{path}': too many files are open")),
         FileError::Exists | FileError::NotEmpty => {
             Failure::Reject(format!("'{path}': a folder is in its place"))
