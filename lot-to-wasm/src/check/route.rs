@@ -57,6 +57,7 @@ pub(crate) fn route(route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
         return None;
     }
     unfilled::in_events(&route.items, &said, sink);
+    far::times(&route.items, &said, sink);
     if sink.has_errors() {
         return None;
     }

@@ -13,6 +13,7 @@ use super::{
     udp::Udp,
 };
 use crate::Severity;
+use lotmq_chain::told::{Side, told};
 use std::{
     future::poll_fn,
     io,
@@ -340,6 +341,12 @@ pub(super) fn deadline(timeout_ms: u32) -> Instant {
     Instant::now() + Duration::from_millis(timeout_ms.into()).min(CONNECT_TIME_MAX)
 }
 
+/// Why a connection has no TLS, for whoever operates the side that connects.
+pub(super) fn tls_reason(error: &io::Error) -> String {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    cause.map_or_else(|| error.to_string(), |cause| told(cause, Side::Client))
+}
+
 #[expect(clippy::wildcard_enum_match_arm, reason = "the standard library's list grows")]
 pub(super) fn io_error(error: &io::Error) -> IoError {
     use io::ErrorKind;
@@ -347,7 +354,7 @@ pub(super) fn io_error(error: &io::Error) -> IoError {
         ErrorKind::WouldBlock => IoError::WouldBlock,
         ErrorKind::ConnectionRefused => IoError::Refused,
         ErrorKind::TimedOut => IoError::TimedOut,
-        ErrorKind::InvalidData => IoError::Tls(error.to_string()),
+        ErrorKind::InvalidData => IoError::Tls(tls_reason(error)),
         ErrorKind::ConnectionReset
         | ErrorKind::ConnectionAborted
         | ErrorKind::BrokenPipe

@@ -2,13 +2,13 @@
 //!
 //! Not here: what comes from the environment or a secret, which is known when the route is opened.
 
-use lot_facts::{RouteBlock, RoutePart, RouteValue};
+use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue};
 
 use super::{settings, value, value_of};
 use crate::connection_string::{UNKNOWN, connection_string_flaws};
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::source::Span;
-use crate::syntax::route::AddBlock;
+use crate::syntax::route::{AddBlock, RouteItem};
 
 /// Keys of a host, with those that people take for it.
 const HOSTS: [&str; 5] = ["HOST", "SERVER", "IP", "ADDRESS", "BROKER_ADDRESS"];
@@ -18,6 +18,9 @@ const SERVER_KEYS: [&str; 6] = ["host", "server", "data source", "address", "add
 
 /// Types whose server may be written as clients of SQL databases write it.
 const SQL_TYPES: [&str; 5] = ["POSTGRESQL", "MYSQL", "MARIADB", "SQLSERVER", "CRATEDB"];
+
+/// Seconds of a statement without `QUERY_TIMEOUT` (routes reference §4.2).
+const QUERY_TIMEOUT: i64 = 30;
 
 /// What is wrong with a text, and what to do.
 type Problem = (String, String);
@@ -37,6 +40,43 @@ pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sin
         let draft = draft.suggest("write the query in ENDPOINT of each event, as in \"/x?key=abc\"");
         sink.push(draft.unless_stored());
     }
+}
+
+/// Reports a time for an answer that is over before a statement may be: it would be given up and run again without end.
+pub(super) fn times(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>) {
+    let seconds = |section: &str, key| match said.section(section)?.settings.get(key) {
+        Some(RouteValue::Int(seconds)) => Some(*seconds),
+        // Known when it is opened.
+        Some(_) => None,
+        None => Some(0),
+    };
+    if !SQL_TYPES.contains(&&*said.kind) {
+        return;
+    }
+    let (Some(statement), Some(answer @ 1..)) =
+        (seconds("SQL_CONFIG", "QUERY_TIMEOUT"), seconds("ROUTE_CONFIG", "ACTIVITY_TIMEOUT"))
+    else {
+        return;
+    };
+    let is_said = statement != 0;
+    let statement = if is_said { statement } else { QUERY_TIMEOUT };
+    if answer > statement {
+        return;
+    }
+    let written = items.iter().find_map(|item| match item {
+        RouteItem::Block(block) => super::key_of(block, "ACTIVITY_TIMEOUT"),
+        RouteItem::Setting(_) | RouteItem::Every(..) | RouteItem::Store { .. } => None,
+    });
+    let span = written.map_or(Span::default(), |setting| setting.key.span);
+    let message = format!(
+        "ACTIVITY_TIMEOUT is {answer} s, and a statement may take {statement} s (QUERY_TIMEOUT): it would be given up while it runs, and run again"
+    );
+    // Whoever has not thought of statements may have none that take so long.
+    let draft = match is_said {
+        true => Draft::error(codes::SETTING_VALUE, span, message).unless_stored(),
+        false => Draft::warning(codes::SETTING_VALUE, span, message),
+    };
+    sink.push(draft.suggest("write more seconds than QUERY_TIMEOUT has, or a shorter QUERY_TIMEOUT"));
 }
 
 /// Reports what is so of a section that a module says: it connects where it names a host.

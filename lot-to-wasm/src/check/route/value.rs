@@ -14,6 +14,9 @@ use crate::source::Span;
 use crate::syntax::route::Setting;
 use crate::syntax::{BinaryOperator, Expression, ExpressionKind, RandomKind};
 
+/// What a private key in PEM has in its first line.
+const PRIVATE_KEY: &str = "PRIVATE KEY-----";
+
 /// The value of a setting whose key takes anything.
 pub(super) fn any(setting: &Setting, sink: &mut Sink<'_>) -> Option<RouteValue> {
     let Some(written) = &setting.value else { return Some(RouteValue::Bool(true)) };
@@ -281,39 +284,63 @@ fn json(written: &Expression) -> Option<serde_json::Value> {
     })
 }
 
-/// Warns of a password that stands in the source.
+/// Refuses a private key that stands in the source, and warns of a password.
 pub(super) fn warn_of_secret(setting: &Setting, sink: &mut Sink<'_>) {
+    let Some(value) = &setting.value else { return };
     let key = setting.key.text.to_ascii_uppercase();
+    if stands_in(value, &|text| text.contains(PRIVATE_KEY)) {
+        let message = format!("{key} has a private key in the source, which is readable at $SYS");
+        let draft = Draft::error(codes::LITERAL_PASSWORD, value.span, message).unless_stored();
+        sink.push(draft.suggest("store it with -setSecret and write GET SECRET \"NAME\", or name its file"));
+        return;
+    }
+    let warn = |what: &str, way: &str, sink: &mut Sink<'_>| {
+        let message = format!("{what} stands in the source, which is readable at $SYS");
+        sink.push(Draft::warning(codes::LITERAL_PASSWORD, value.span, message).suggest(way));
+    };
     let is_secret = ["PASSWORD", "TOKEN", "API_KEY", "CLIENT_CERT_PASS", "AUTHORIZATION"]
         .iter()
         .any(|word| key.contains(word))
         && key != "MAX_TOKENS";
-    if let Some(value) = setting.value.as_ref().filter(|_| is_secret)
-        && matches!(&value.kind, ExpressionKind::Text(text) if !text.is_empty())
-    {
-        let message = format!("{key} stands in the source, which is readable at $SYS");
-        let draft = Draft::warning(codes::LITERAL_PASSWORD, value.span, message);
-        sink.push(draft.suggest("store it with -setSecret and write GET SECRET \"NAME\""));
-        return;
+    if is_secret && matches!(&value.kind, ExpressionKind::Text(text) if !text.is_empty()) {
+        return warn(&key, "store it with -setSecret and write GET SECRET \"NAME\"", sink);
+    }
+    if key == "HEADERS" && matches!(&value.kind, ExpressionKind::Text(text) if has_login(text)) {
+        let way =
+            "store it with -setSecret and join it by +: \"Authorization: Bearer \" + GET SECRET \"NAME\"";
+        return warn(&format!("the login in {key}"), way, sink);
     }
     let may_hold_one =
         ["CONNECTION_STRING", "ADDRESS", "URL", "SERVER", "HOST"].iter().any(|word| key.contains(word));
-    if let Some(value) = setting.value.as_ref().filter(|_| may_hold_one)
-        && has_password(value)
-    {
-        let message = format!("the password in {key} stands in the source, which is readable at $SYS");
-        let draft = Draft::warning(codes::LITERAL_PASSWORD, value.span, message);
-        let way = "store it with -setSecret and write it as a setting of its own, PASSWORD GET SECRET \"NAME\", or join the text by +: \"…Password=\" + GET SECRET \"NAME\"";
-        sink.push(draft.suggest(way));
+    if may_hold_one && stands_in(value, &|text| !passwords(text).is_empty()) {
+        // A URL has it nowhere else.
+        let way = match key.starts_with("BASE_") {
+            true => {
+                "store it with -setSecret and join the URL by +: \"https://user:\" + GET SECRET \"NAME\" + \"@host\""
+            }
+            false => {
+                "store it with -setSecret and write it as a setting of its own, PASSWORD GET SECRET \"NAME\", or join the text by +: \"…Password=\" + GET SECRET \"NAME\""
+            }
+        };
+        warn(&format!("the password in {key}"), way, sink);
     }
 }
 
-/// Whether a password stands in a text, or in one that others are joined to.
-fn has_password(value: &Expression) -> bool {
+/// Whether one of the lines of headers, which `;` may end, names one that logs in and has a value that is written.
+fn has_login(headers: &str) -> bool {
+    const NAMES: [&str; 5] = ["authorization", "api-key", "token", "secret", "cookie"];
+    headers.split([';', '\n']).filter_map(|line| line.split_once(':')).any(|(name, value)| {
+        let name = name.to_ascii_lowercase();
+        NAMES.iter().any(|known| name.contains(known)) && !value.trim().is_empty() && !value.contains('{')
+    })
+}
+
+/// Whether this is so of a text, or of one that others are joined to.
+fn stands_in(value: &Expression, is_so: &dyn Fn(&str) -> bool) -> bool {
     match &value.kind {
-        ExpressionKind::Text(text) => !passwords(text).is_empty(),
+        ExpressionKind::Text(text) => is_so(text),
         ExpressionKind::Binary { operator: BinaryOperator::Add, left, right } => {
-            has_password(left) || has_password(right)
+            stands_in(left, is_so) || stands_in(right, is_so)
         }
         _ => false,
     }

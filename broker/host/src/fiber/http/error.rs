@@ -1,6 +1,7 @@
 //! Why exchanges fail: from what sockets, TLS and `hyper` say to what guests and figures are told.
 
 use super::super::bindings::lotmq::guest::{http::HttpError, http_server::RespondError, net::IoError};
+use super::super::net::tls_reason;
 use std::{error::Error as _, io};
 
 /// Something that happened in the exchanges of a guest, or to requests that it serves, for its figures.
@@ -165,7 +166,7 @@ fn of_io(error: &io::Error) -> HttpError {
     use io::ErrorKind;
     match error.kind() {
         _ if error.get_ref().is_some_and(|cause| cause.is::<rustls::Error>()) => {
-            HttpError::Tls(error.to_string())
+            HttpError::Tls(tls_reason(error))
         }
         ErrorKind::InvalidData | ErrorKind::InvalidInput => HttpError::Protocol(error.to_string()),
         ErrorKind::TimedOut => HttpError::TimedOut,

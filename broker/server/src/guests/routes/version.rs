@@ -23,6 +23,9 @@ const ONLY_ROUTES: &str = "only routes have a runner of routes";
 /// How the reason begins where a call did not come back in time.
 pub(in crate::guests) const NO_ANSWER: &str = "no answer within ";
 
+/// Time for which a database that does not answer behind the time of a statement is waited for.
+const BEHIND_STATEMENT: Duration = Duration::from_secs(30);
+
 /// Types whose routes have several instances unless they say otherwise: a statement waits for the database, and others can go on meanwhile. Routes reference §4.2.
 const SQL_TYPES: [&str; 5] = ["POSTGRESQL", "MYSQL", "MARIADB", "SQLSERVER", "CRATEDB"];
 
@@ -163,11 +166,15 @@ impl Version {
         }
     }
 
-    /// Time after which a far side that has not answered counts as away, by `ACTIVITY_TIMEOUT`: for each call of the guest.
+    /// Time after which a far side that has not answered counts as away, by `ACTIVITY_TIMEOUT`: for each call of the guest. Where that is not written, a statement of a
+    /// database has ended before.
     pub(in crate::guests) fn call_time(&self) -> Duration {
-        let seconds = self.number("ROUTE_CONFIG", "ACTIVITY_TIMEOUT");
-        let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
-        let time = seconds.map_or(ROUTE_CALL_TIME, Duration::from_secs);
+        let seconds = |section, key| {
+            self.number(section, key).and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs)
+        };
+        let statement = seconds("SQL_CONFIG", "QUERY_TIMEOUT").map(|time| time + BEHIND_STATEMENT);
+        let usual = ROUTE_CALL_TIME.max(statement.unwrap_or_default());
+        let time = seconds("ROUTE_CONFIG", "ACTIVITY_TIMEOUT").unwrap_or(usual);
         if self.is_at_once { time.min(ROUTE_CASE_CALL_TIME) } else { time }
     }
 
