@@ -184,7 +184,7 @@ keywords! {
         "STRING" "A text. `AS STRING` never counts as a number afterwards."
         "TIMESTAMP" "The time: `TIMESTAMP \"UTC\"`, `TIMESTAMP \"UNIX\"`, …; `AS TIMESTAMP` reads one. `ON TIMESTAMP \"18:00:00\" DO` runs at it."
         "ARRAY" "A JSON array."
-        "OBJECT" "A JSON object; a field of a model with fields below it."
+        "OBJECT" "A JSON object; JSON text of an array stays an array. A field of a model with fields below it."
         "JSON" "Any JSON. `GET JSON \"a.b[0]\" IN value` reads a member, of PAYLOAD if nothing else is said."
         "BYTES" "`PAYLOAD AS BYTES`: the payload untouched.";
     Time:

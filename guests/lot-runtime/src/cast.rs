@@ -95,10 +95,10 @@ fn failed() -> Number {
     Number::Int(0)
 }
 
-/// `AS ARRAY`: an array as it is, anything else that is JSON as the only member of one; text that is no JSON is Null.
+/// `AS ARRAY`: a JSON array or object as it is, a scalar as the only member of an array; text that is no JSON is Null.
 pub fn to_array(value: Value) -> Value {
     match to_json(value) {
-        Value::Json(text) if text.starts_with('[') => Value::Json(text),
+        json @ Value::Json(_) => json,
         scalar @ (Value::Empty | Value::Null) => scalar,
         other => {
             let mut out = String::from("[");
@@ -109,10 +109,10 @@ pub fn to_array(value: Value) -> Value {
     }
 }
 
-/// `AS OBJECT`: an object as it is, anything else is Null.
+/// `AS OBJECT`: a JSON array or object as it is, anything else is Null.
 pub fn to_object(value: Value) -> Value {
     match to_json(value) {
-        Value::Json(text) if text.starts_with('{') => Value::Json(text),
+        json @ Value::Json(_) => json,
         Value::Empty => Value::Empty,
         _ => Value::Null,
     }
@@ -204,6 +204,8 @@ mod tests {
             (to_array, data("[1, 2]"), Value::Json("[1,2]")),
             (to_array, data("nope"), Value::Null),
             (to_object, data("{ \"a\" : 1 }"), Value::Json("{\"a\":1}")),
+            (to_object, data("[1, {}]"), Value::Json("[1,{}]")),
+            (to_array, data("{\"a\":1}"), Value::Json("{\"a\":1}")),
             (to_object, Value::Int(5), Value::Null),
             (to_json, data("{\"a\":[]}"), Value::Json("{\"a\":[]}")),
             (to_json, data("2.5"), Value::Double(2.5)),

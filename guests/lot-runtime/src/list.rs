@@ -1,6 +1,6 @@
 //! Lists: APPEND, LAST, SUM, MEAN.
 //!
-//! A list is what `AS ARRAY` makes of a value; Empty and Null have no members. A member that is Null is left out of sums and means.
+//! A list is a JSON array or the text of one; any other value is its only member, Empty and Null have none. A member that is Null is left out of sums and means.
 
 use crate::arithmetic::{add, operand};
 use crate::cast::to_array;
@@ -10,7 +10,7 @@ use crate::value::{Value, keep};
 
 /// `APPEND(list, value)`: the list with a value behind its last member.
 pub fn append(list: Value, value: Value) -> Value {
-    let mut out = match to_array(list) {
+    let mut out = match array_of(list) {
         Value::Json(text) => text.strip_suffix(']').unwrap_or("[").to_owned(),
         _ => "[".to_owned(),
     };
@@ -50,7 +50,14 @@ pub fn present(list: Value) -> Vec<Value> {
 }
 
 fn members(list: Value) -> Vec<Value> {
-    model::elements(to_array(list))
+    model::elements(array_of(list))
+}
+
+fn array_of(list: Value) -> Value {
+    match to_array(list) {
+        Value::Json(object) if object.starts_with('{') => Value::Json(keep(format!("[{object}]"))),
+        array => array,
+    }
 }
 
 #[cfg(test)]
@@ -67,6 +74,7 @@ mod tests {
             (Value::Json("[1]"), Value::Json("{\"a\":2}"), "[1,{\"a\":2}]"),
             (Value::Json("[1]"), Value::Empty, "[1,null]"),
             (Value::Int(7), Value::Int(8), "[7,8]"),
+            (Value::data("{\"a\": 1}"), Value::Int(8), "[{\"a\":1},8]"),
             (Value::data("no list"), Value::Int(1), "[1]"),
         ] {
             assert_eq!(append(list, value), Value::Json(expected), "{list:?} {value:?}");

@@ -332,6 +332,13 @@ fn v1_spellings_of_models() {
             "{\"a\": 3}",
             r#"{"v":{"a":3},"l":[1,3],"n":[{"x":3}]}"#,
         ),
+        // §9.2, §15: JSON in a field of type OBJECT or ARRAY is embedded, whichever of the two it is.
+        (
+            "ADD OBJECT \"p\" WITH TOPIC \"in\" AS TRIGGER\n    ADD OBJECT \"l\" WITH [1, {\"k\": 2}]\n    ADD INT \"one\" WITH p[0]",
+            "[1, 2]",
+            r#"{"p":[1,2],"l":[1,{"k":2}],"one":1}"#,
+        ),
+        (r#"ADD ARRAY "p" WITH TOPIC "in" AS TRIGGER"#, "{\"a\": 1}", r#"{"p":{"a":1}}"#),
         (
             "ADD BOOL \"v\" WITH TOPIC \"in\" AS TRIGGER\n    ADD TIMESTAMP \"t\" WITH TIMESTAMP \"UTC\"\n    ADD TIMESTAMP \"e\" WITH 0",
             "on",

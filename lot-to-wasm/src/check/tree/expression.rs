@@ -346,9 +346,9 @@ impl From<CastType> for CastKind {
 pub enum JsonShape {
     /// `AS JSON`: any.
     Any,
-    /// `AS ARRAY`: a scalar becomes `[v]`.
+    /// `AS ARRAY`: an array or an object; a scalar becomes `[v]`.
     Array,
-    /// `AS OBJECT`: a scalar becomes Null.
+    /// `AS OBJECT`: an array or an object; a scalar becomes Null.
     Object,
 }
 

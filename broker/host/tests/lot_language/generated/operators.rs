@@ -120,7 +120,7 @@ fn cast_json(value: Value, to: Type) -> Answer<Value> {
 
 fn of_kind(found: Json, to: Type) -> Answer<Value> {
     match (&found, to) {
-        (Json::Array(_), Type::Array) | (Json::Object(_), Type::Object) => Ok(Value::Json(found)),
+        (Json::Array(_) | Json::Object(_), _) => Ok(Value::Json(found)),
         (Json::Null, _) | (_, Type::Object) => Ok(Value::Null),
         _ => Ok(Value::Json(Json::Array(vec![found]))),
     }
