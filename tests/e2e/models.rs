@@ -43,6 +43,29 @@ fn a_model_makes_json_and_survives_kill_9() {
     assert_eq!(broker.command("-removeModel Pump").message(), "Model 'Pump' not found.");
 }
 
+/// `KEEP` in the header is `RETAIN` (§9.1): who subscribes later gets the last value, also behind a restart, and no value is kept beside it.
+#[test]
+fn keep_in_the_header_retains() {
+    let mut broker = broker();
+    broker.command_ok("-addModel DEFINE MODEL Config KEEP WITH TOPIC \"device/config\"\n    ADD STRING \"mode\" WITH TOPIC \"raw/mode\" AS TRIGGER\n");
+    let mut live = watch(&broker, "device/#");
+    send(&broker, "raw/mode", "eco");
+    assert_eq!(next(&mut live), "device/config/mode=eco");
+    assert_eq!(next(&mut live), r#"device/config={"mode":"eco"}"#);
+    assert_eq!(broker.command_ok("-listKept").data(), &json!([]));
+    for restarts in [false, true] {
+        if restarts {
+            // Retained messages of QoS 0 are stored without a promise.
+            std::thread::sleep(std::time::Duration::from_secs(2));
+            broker.kill();
+            broker.start_again();
+        }
+        let mut late = watch(&broker, "device/config");
+        let message = late.receive(WAIT_MAX).unwrap().unwrap();
+        assert_eq!((message.text().as_str(), message.retain), (r#"{"mode":"eco"}"#, true));
+    }
+}
+
 #[test]
 fn switches_of_the_language_hold_at_upload_and_after_a_restart() {
     let mut broker = options()

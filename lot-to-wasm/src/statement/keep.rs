@@ -47,7 +47,7 @@ pub(super) const FORMS: &[Form] = &[Form::new(&["KEEP"], parse)];
 pub(super) const WORDS: &[Word] = &[Word {
     word: "KEEP",
     is: &[BeginsStatement, EndsWithValue, WantsMore],
-    text: "`KEEP TOPIC \"topic\" WITH value` stores the last value of a topic without publishing it; `KEEP ENV` and `KEEP SECRET` store settings. In the header of a model: what it publishes is kept, too, and is the last value behind a restart.",
+    text: "`KEEP TOPIC \"topic\" WITH value` stores the last value of a topic without publishing it; `KEEP ENV` and `KEEP SECRET` store settings. In the header of a model it is another word for `RETAIN`.",
 }];
 
 /// Reads what follows `KEEP`.

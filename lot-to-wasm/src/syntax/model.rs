@@ -23,9 +23,7 @@ pub struct DefineModel {
 pub struct ModelOptions {
     /// `COLLAPSED`: one JSON message instead of one message per field.
     pub collapsed: bool,
-    /// `KEEP`.
-    pub keep: bool,
-    /// `RETAIN`.
+    /// `RETAIN` or `KEEP`: the messages are retained.
     pub retain: bool,
     /// `QOS0`, `QOS1`, `QOS2`.
     pub qos: Option<u8>,

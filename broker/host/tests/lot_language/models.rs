@@ -402,12 +402,16 @@ ON TOPIC "m" DO
 }
 
 #[test]
-fn keep_writes_the_last_value_too() {
-    let mut bench = Bench::new(
-        "DEFINE MODEL K COLLAPSED KEEP WITH TOPIC \"k\"\n    ADD INT \"v\" WITH TOPIC \"in\" AS TRIGGER\n",
-    );
-    assert_eq!(bench.send("in", "1").published(), ["k={\"v\":1}"]);
-    assert_eq!(bench.value("k").as_deref(), Some("{\"v\":1}"));
+fn keep_is_another_word_for_retain() {
+    for options in
+        ["KEEP WITH TOPIC \"k\"", "WITH TOPIC \"k\" WITH KEEP", "WITH TOPIC \"k\" WITH RETAIN AND KEEP"]
+    {
+        check(
+            &format!("DEFINE MODEL K COLLAPSED {options}\n    ADD INT \"v\" WITH TOPIC \"in\" AS TRIGGER\n"),
+            &[("in", "1")],
+            &["k={\"v\":1} retain"],
+        );
+    }
 }
 
 #[test]

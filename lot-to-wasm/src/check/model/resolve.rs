@@ -52,7 +52,6 @@ impl Node {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Header {
     pub(super) is_collapsed: bool,
-    pub(super) keep: bool,
     pub(super) retain: bool,
     pub(super) qos: Option<u8>,
     pub(super) format: Option<ModelFormat>,
@@ -111,7 +110,6 @@ impl Resolver<'_, '_> {
         };
         let options = &model.options;
         header.is_collapsed |= options.collapsed;
-        header.keep |= options.keep;
         header.retain |= options.retain;
         header.qos = options.qos.or(header.qos);
         header.format = options.format.or(header.format);

@@ -62,8 +62,8 @@ impl Parser<'_, '_> {
                 self.fail(draft.suggest("write WITH FORMAT JSON, PROTOBUF or BOTH").fix(span, "FORMAT"))
             }
             "COLLAPSED" => self.flag(&mut options.collapsed),
-            "KEEP" => self.flag(&mut options.keep),
-            "RETAIN" => self.flag(&mut options.retain),
+            // Two spellings of one option (§9.1).
+            "RETAIN" | "KEEP" => self.flag(&mut options.retain),
             "FROM" => {
                 self.advance();
                 let parent = self.expect_name("FROM")?;

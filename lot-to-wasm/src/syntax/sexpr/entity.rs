@@ -105,7 +105,7 @@ fn calendar_days(days: &CalendarDays) -> String {
 fn model(writer: &mut Writer, model: &DefineModel) {
     let options = &model.options;
     writer.push(&format!("(model {}", model.name.text));
-    let flags = [(options.collapsed, "collapsed"), (options.keep, "keep"), (options.retain, "retain")];
+    let flags = [(options.collapsed, "collapsed"), (options.retain, "retain")];
     for (_, flag) in flags.iter().filter(|(on, _)| *on) {
         writer.push(&format!(" {flag}"));
     }

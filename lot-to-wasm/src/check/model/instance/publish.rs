@@ -48,12 +48,9 @@ impl Builder<'_, '_, '_, '_> {
 
     pub(super) fn publish(&mut self, topic: Topic, value: Expression, into: &mut Vec<Statement>) {
         let header = &self.plan.header;
-        // Behind the message, which would take the place of what is kept.
-        let keep = header.keep.then(|| kept(topic.clone(), value.clone()));
         let (qos, retain) = (header.qos.unwrap_or(0), header.retain);
         let publish = publish_topic::Checked { topic, value, qos, retain, when_empty: WhenEmpty::Silent };
         into.push(Statement { at: WHOLE, kind: publish.into() });
-        into.extend(keep);
     }
 
     /// Remembers what fields read of themselves next time.
