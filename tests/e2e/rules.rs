@@ -130,6 +130,43 @@ fn filters_are_decided_by_level_and_each_message_again() {
     assert!(reaches(&broker, &mut early, "d/1"));
 }
 
+/// A pattern that ends with `/+` covers one level, so a filter is granted by a rule that allows none of the messages: the log says which rule keeps them.
+#[test]
+fn what_a_granted_subscription_does_not_get_is_told() {
+    let broker = broker_of_two();
+    let panels = "IF USER IS \"ann\" OR USER IS \"bob\" THEN\n        ALLOW\n    ELSE\n        DENY";
+    let added = broker.command_ok(&format!(
+        "-addRule DEFINE RULE Factory WITH PRIORITY 140 FOR Subscribe TO TOPIC \"factory/+\"\n    {panels}\n"
+    ));
+    let told = added.0["warnings"].to_string();
+    assert!(told.contains("LOTMQ_LOT_COMPAT_RULE_TRAILING_PLUS=subtree"), "{told}");
+    for rule in [
+        "Barrier WITH PRIORITY 150 FOR Subscribe TO TOPIC \"barrier\"\n    ALLOW\n",
+        "Rest WITH PRIORITY 200 FOR Subscribe TO TOPIC \"#\"\n    IF USER IS \"root\" THEN\n        ALLOW\n    ELSE\n        DENY\n",
+    ] {
+        broker.command_ok(&format!("-addRule DEFINE RULE {rule}"));
+    }
+    let is_told = |user: &str, topic: &str| {
+        let (user, topic) = (format!("user=\"{user}\""), format!("topic=\"{topic}\""));
+        let is_ours = |line: &str| {
+            let parts = ["WARN", "delivery denied by a rule", &user, &topic, "by=\"rule Rest\"", "count=1"];
+            parts.iter().all(|part| line.contains(part)).then_some(())
+        };
+        broker.log().wait_for("a warning", is_ours).expect("the broker goes on");
+    };
+    let mut ann = broker.connect(&v5("ann", "panel"));
+    assert_eq!(ann.subscribe_to("factory/#", QoS::AtMostOnce).unwrap(), ReasonCode::granted(QoS::AtMostOnce));
+    ann.subscribe_to("barrier", QoS::AtMostOnce).unwrap();
+    assert!(!reaches(&broker, &mut ann, "factory/line1/x/reading"));
+    is_told("ann", "factory/line1/x/reading");
+    assert!(reaches(&broker, &mut ann, "factory/line1"));
+    let kept = Publication::new("factory/line1/kept", "1").retained().qos(QoS::AtLeastOnce);
+    broker.root("r").publish(&kept).unwrap();
+    let mut bob = broker.connect(&v5("bob", "other"));
+    bob.subscribe_to("factory/#", QoS::AtMostOnce).unwrap();
+    is_told("bob", "factory/line1/kept");
+}
+
 /// OD-48 of the language reference: with the switch off, a broad filter brings what a narrow one is refused, as with the original.
 #[test]
 fn rules_at_delivery_can_be_switched_off() {

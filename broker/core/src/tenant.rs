@@ -27,7 +27,7 @@ pub mod will;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use lotmq_auth::{Decide, Directory, Identity, Question, Rulebook, Scope};
+use lotmq_auth::{Decide, Decision, Directory, Identity, Question, Rulebook, Scope};
 use lotmq_router::{GroupId, Match};
 use lotmq_store::{MembershipId, TenantId};
 use parking_lot::{Mutex, RwLock};
@@ -115,13 +115,21 @@ impl Tenant {
             || self.permissions.decide(&Question::subscribe(identity, filter)).is_allowed()
     }
 
+    /// Decision of rules whether a Client gets messages of a topic, which its subscription asks for. A denial is told, except of replies to commands, of which
+    /// each may have his own.
+    pub(crate) fn delivers(&self, identity: &Identity, topic: &str) -> Decision {
+        let decision = self.permissions.decision(&Question::subscribe(identity, topic));
+        if !decision.authorization.is_allowed() && !system_topics::may_have_own_replies(identity, topic) {
+            self.hooks.withheld(self, identity, topic);
+        }
+        decision
+    }
+
     /// Whether rules still allow this Client a waiting message: a reply to somebody else needs a right to such replies.
     pub(crate) fn still_delivers_message(&self, identity: &Identity, message: &Message) -> bool {
         let topic = message.topic();
-        match message.is_shortened {
-            true => self.permissions.decide(&Question::subscribe(identity, topic)).is_allowed(),
-            false => self.still_delivers(identity, topic),
-        }
+        (!message.is_shortened && system_topics::may_have_own_replies(identity, topic))
+            || self.delivers(identity, topic).authorization.is_allowed()
     }
 
     /// Makes every thread compute its routes anew. The generation that follows.

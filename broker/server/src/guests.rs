@@ -68,6 +68,7 @@ pub(crate) mod unheard;
 pub(crate) mod variables;
 pub(crate) mod views;
 mod windows;
+pub(crate) mod withheld;
 pub(crate) mod witness;
 
 use std::sync::{Arc, OnceLock, Weak};

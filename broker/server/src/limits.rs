@@ -299,6 +299,9 @@ pub(crate) const AUDIT_SUM_INTERVAL: std::time::Duration = std::time::Duration::
 /// Addresses (and users) of which accepted logins, refused ones, denials or commands are told apart at a time; some 200 bytes each, and 2 KiB with many commands.
 pub(crate) const AUDIT_ADDRESSES_MAX: usize = 1_000;
 
+/// Users of whom the log tells apart how often rules keep topics from their subscriptions; of further ones the count begins anew.
+pub(crate) const WITHHELD_USERS_MAX: usize = 10_000;
+
 /// Users that such a record names.
 pub(crate) const AUDIT_SUM_USERS_MAX: usize = 8;
 

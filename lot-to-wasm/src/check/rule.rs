@@ -163,7 +163,7 @@ fn header(rule: &DefineRule, compat: Compat, sink: &mut Sink<'_>) {
     filter_of_rule(topic, sink);
     if topic.value.ends_with("/+") && !compat.rule_trailing_plus {
         let draft = Draft::warning(codes::TRAILING_PLUS, topic.span, "a trailing /+ covers one level only");
-        sink.push(draft.suggest("write /# for everything below"));
+        sink.push(draft.suggest("write /# for everything below, or start the broker with LOTMQ_LOT_COMPAT_RULE_TRAILING_PLUS=subtree, as the original reads it"));
     }
     if RULE_SCOPES.contains(&scope) && !TOPIC_SCOPES.contains(&scope) {
         let message = format!("questions of scope {scope} have no topic");

@@ -290,7 +290,7 @@ codes! {
     417 UNREACHABLE_CASE "case can never be reached"
         "An earlier CASE has the same value."
     418 TRAILING_PLUS "pattern ends in /+"
-        "A trailing /+ covers one level. Use /# for everything below. With rule_trailing_plus = \"subtree\" in the section [lot.compat] of the broker's configuration it covers everything below, as with the original broker."
+        "A trailing /+ covers one level. Use /# for everything below. With rule_trailing_plus = \"subtree\" in the section [lot.compat] of the broker's configuration (LOTMQ_LOT_COMPAT_RULE_TRAILING_PLUS=subtree in its environment) it covers everything below, as with the original broker."
     419 DUPLICATE_KEY "key used twice"
         "Each key of a JSON object literal stands once."
     420 TIMESTAMP_PATTERN "doubtful timestamp pattern"

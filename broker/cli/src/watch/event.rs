@@ -156,16 +156,19 @@ pub(super) fn kept_warning(row: &Value) -> WatchedEvent {
 /// Event of a line of the log that tells of a denial; `None` for all other lines.
 pub(super) fn denial(payload: &[u8]) -> Option<WatchedEvent> {
     let line = parsed(payload);
-    if line["message"] != "denied by a rule" {
-        return None;
-    }
+    let what = match text(&line["message"]) {
+        "denied by a rule" => "denied",
+        // The subscription was granted.
+        "delivery denied by a rule" => "not delivered, denied",
+        _ => return None,
+    };
     let fields = line["fields"].clone();
     let name = match text(&fields["user"]) {
         "" => "(anonymous)",
         user => user,
     };
     let said = format!(
-        "{} {} denied by {}, to client {}",
+        "{} {} {what} by {}, to client {}",
         text(&fields["scope"]),
         text(&fields["topic"]),
         text(&fields["by"]),
@@ -306,6 +309,11 @@ mod tests {
         assert_eq!(
             shown(denial(line)),
             "22:11:24.676 denial (anonymous) Publish valve/?1 denied by rule Valves (valves.lot:3), to client c1"
+        );
+        let line = br#"{"ts":"2026-11-25T22:11:24.676Z","level":"Warning","category":"rules","message":"delivery denied by a rule","fields":{"user":"dashboard","client_id":"c1","scope":"Subscribe","topic":"a/b","by":"rule Rest","count":"1"}}"#;
+        assert_eq!(
+            shown(denial(line)),
+            "22:11:24.676 denial dashboard Subscribe a/b not delivered, denied by rule Rest, to client c1"
         );
         let record = br#"{"action":"Fail","traceId":"a","trigger":{"topic":"in","payload":"7","clientId":"c"},"timing":{"startUtc":"2026-11-25T22:11:24.566Z","endUtc":"2026-11-25T22:11:24.567Z","durationMs":0.12},"published":[{"topic":"out","payload":"1"},{"topic":"7","payload":"1"}],"result":"success","error":null}"#;
         assert_eq!(

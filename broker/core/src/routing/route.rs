@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hashbrown::HashTable;
-use lotmq_auth::{Decide as _, Identity, Question};
+use lotmq_auth::Identity;
 use lotmq_definitions::Caching;
 use lotmq_router::Match;
 
@@ -389,7 +389,7 @@ impl TenantRoutes {
 
 /// Whether rules allow an identity messages of a topic. `is_stable` is cleared when they have to be asked again for the next message.
 fn delivers(tenant: &Tenant, identity: &Identity, topic: &str, is_stable: &mut bool) -> bool {
-    let decision = tenant.permissions.decision(&Question::subscribe(identity, topic));
+    let decision = tenant.delivers(identity, topic);
     *is_stable &= decision.is_stable;
     decision.authorization.is_allowed()
 }

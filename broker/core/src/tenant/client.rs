@@ -9,7 +9,7 @@ use std::num::{NonZeroU16, NonZeroU64};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use lotmq_auth::{Decide as _, Identity, Question};
+use lotmq_auth::Identity;
 use lotmq_codec::{PacketId, ProtocolVersion};
 use lotmq_definitions::Owner;
 use lotmq_session::{ExpiryRaised, Session, SessionExpiry, Time, WillState};
@@ -367,7 +367,7 @@ impl Client {
 
     /// Whether rules let this Client have messages of a topic.
     pub(crate) fn may_get(&self, topic: &str) -> bool {
-        self.tenant.permissions.decide(&Question::subscribe(&self.identity(), topic)).is_allowed()
+        self.tenant.delivers(&self.identity(), topic).authorization.is_allowed()
     }
 
     /// Lets a message leave that was held back until its Packet Identifier was stored.

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use lotmq_auth::{Decide as _, Identity, Question};
+use lotmq_auth::Identity;
 use lotmq_codec::QoS;
 
 use crate::clock::Stretch;
@@ -203,10 +203,7 @@ impl Replay {
         // The message, if the Client may get it.
         let allowed = |message: Arc<Message>| {
             let was_asked = tenant.permissions.delivers_to_all(message.topic()) != Some(true);
-            let may_get = !was_asked || {
-                let question = Question::subscribe(identity, message.topic());
-                tenant.permissions.decide(&question).is_allowed()
-            };
+            let may_get = !was_asked || tenant.delivers(identity, message.topic()).authorization.is_allowed();
             may_get.then_some(Next::Message { message, was_asked })
         };
         self.has_begun = true;

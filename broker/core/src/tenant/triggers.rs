@@ -5,6 +5,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use lotmq_auth::Identity;
 use lotmq_codec::QoS;
 use lotmq_definitions::{Caching, Definition, DefinitionId};
 use lotmq_session::Time;
@@ -34,6 +35,9 @@ pub trait TenantHooks: Any + Send + Sync {
 
     /// Remembers a message as the last value of its topic.
     fn remember(&self, caching: Caching, message: &Message);
+
+    /// Rules have denied a Client messages of a topic that its subscription asks for. Called for each decision, with the state of the Client locked or not.
+    fn withheld(&self, _tenant: &Tenant, _identity: &Identity, _topic: &str) {}
 }
 
 /// Triggers of one topic; at least one definition.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Context;
 
-use lotmq_auth::Authorization;
+use lotmq_auth::{Authorization, Identity};
 use lotmq_codec::QoS;
 use lotmq_definitions::{Caching, Definition, Ear, State};
 use lotmq_host::limits::BATCH_BYTES_MAX;
@@ -270,6 +270,10 @@ impl TenantHooks for Programs {
 
     fn remember(&self, caching: Caching, message: &Message) {
         self.guests.remember(caching, message);
+    }
+
+    fn withheld(&self, tenant: &Tenant, identity: &Identity, topic: &str) {
+        self.withheld.tell(tenant, identity, topic);
     }
 }
 

@@ -12,6 +12,7 @@ use super::relay::RelaysInUse;
 use super::scripts::Scripts;
 use super::told_in_turn::ToldInTurn;
 use super::variables::Variables;
+use super::withheld::Withheld;
 use super::{Guests, TriggeredDefinition};
 use lotmq_core::tenant::Tenant;
 
@@ -27,6 +28,8 @@ pub(crate) struct Programs {
     /// Turns of the definitions that are told of silences, and of those that are told of windows.
     pub(super) silences_told: ToldInTurn,
     pub(super) windows_told: ToldInTurn,
+    /// What rules keep from subscribers.
+    pub(super) withheld: Withheld,
     /// State that the management above keeps for the tenant; guests do not look into it.
     pub(crate) above: Box<dyn Any + Send + Sync>,
 }
@@ -42,6 +45,7 @@ impl Programs {
             relays: Mutex::default(),
             silences_told: ToldInTurn::default(),
             windows_told: ToldInTurn::default(),
+            withheld: Withheld::default(),
             above,
         }
     }
