@@ -78,6 +78,7 @@ pub(crate) fn send<E: From<DownloadError>>(
         );
         download.send(topic, payload.as_bytes())?;
     }
+    download.finish()?;
     Ok(Sent { bytes, chunks: total, sha256: data_encoding::HEXLOWER.encode(&all.finalize()) })
 }
 
@@ -112,6 +113,14 @@ impl<'a> Download<'a> {
         });
         self.bytes += payload.len() as u64;
         if is_sent { Ok(()) } else { Err(DownloadError::Gone) }
+    }
+
+    /// Waits until the Client has taken the last message, so that the reply behind it finds room.
+    ///
+    /// # Errors
+    /// When the Client takes no more, or too slowly.
+    pub(crate) fn finish(self) -> Result<(), DownloadError> {
+        self.await_room()
     }
 
     /// Waits until the Client has taken what it was sent.

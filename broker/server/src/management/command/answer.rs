@@ -9,36 +9,48 @@ use lotmq_codec::{PropertyBuf, PropertyId, PropertyValue, QoS};
 use tracing::debug;
 
 use super::reply::Reply;
+use crate::management::backup::Download;
+use crate::management::broker::Broker;
 use crate::management::command_queue::{Job, ResponseTo};
 use crate::process::this_turn;
 use lotmq_core::message::MessageParts;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::publication::Publication;
+use lotmq_core::tenant::session_key::SessionKey;
 use lotmq_core::tenant::system_topics;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::fan_out::{Asker, Forms};
 use lotmq_core::turn::internal;
 
-/// Topics that are published before a reply.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Topics<'a> {
-    /// Changed retained topics, for all who may read them.
-    pub(super) changed: &'a [(String, Vec<u8>)],
-    /// Topics for the asker alone.
-    pub(super) told: &'a [(String, Vec<u8>)],
-}
-
-/// Publishes the changed topics, then the reply.
-pub(super) fn send(job: &Job, topics: Topics<'_>, reply: Option<&Reply>) {
+/// Publishes topics for the asker alone, and waits until the session that asked has taken them: a reply of QoS 0 behind a large message would find no room.
+pub(super) fn tell(broker: &Broker, job: &Job, topics: &[(String, Vec<u8>)]) {
+    if topics.is_empty() {
+        return;
+    }
     this_turn::with(|turn| {
         turn.tick();
-        for (topic, payload) in topics.changed {
+        let asker = Asker::new(&job.identity, job.session());
+        for (topic, payload) in topics {
+            publish(turn, &job.tenant, topic, (payload, None), (&asker, job.hops));
+        }
+        turn.flush();
+    });
+    let client = job.tenant.sessions.lock().get(SessionKey::from(&*job.identity)).map(Arc::clone);
+    if let Some(client) = client.filter(|client| Some(client.session_id) == job.session())
+        && let Err(error) = Download::new(&|| broker.commands.is_stopping(), &client).finish()
+    {
+        debug!(client_id = &*client.client_id, %error, "reply not waited for");
+    }
+}
+
+/// Publishes the changed topics for all who may read them, then the reply.
+pub(super) fn send(job: &Job, changed: &[(String, Vec<u8>)], reply: Option<&Reply>) {
+    this_turn::with(|turn| {
+        turn.tick();
+        for (topic, payload) in changed {
             internal::publish_after(turn, &job.tenant, topic, payload, true, job.hops);
         }
         let asker = Asker::new(&job.identity, job.session());
-        for (topic, payload) in topics.told {
-            publish(turn, &job.tenant, topic, (payload, None), (&asker, job.hops));
-        }
         if let Some(reply) = reply {
             publish_reply(turn, &job.tenant, reply, &asker, job.hops);
             if let Some(response) = &job.response {

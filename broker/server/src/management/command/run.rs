@@ -7,7 +7,7 @@ use lotmq_auth::Identity;
 use serde_json::Value;
 use tracing::{debug, info, warn};
 
-use super::answer::{Topics, publish_reply, send};
+use super::answer::{self, publish_reply, send};
 use super::modules::parts;
 use super::reply::{self, Done, Heading, Refusal};
 use super::verb::{Call, Effect, Verb};
@@ -78,7 +78,8 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
     };
     let is_silent = outcome.as_ref().is_ok_and(|done| done.is_silent);
     let reply = (!is_silent).then(|| heading.reply(job.identity.user.as_deref(), &outcome));
-    send(job, Topics { changed: &call.changed_topics, told: &call.told_topics }, reply.as_ref());
+    answer::tell(broker, job, &call.told_topics);
+    send(job, &call.changed_topics, reply.as_ref());
     if call.users_changed {
         broker.sys.users_changed();
     }
@@ -129,7 +130,7 @@ pub(super) fn panicked(broker: &Broker, job: &Job) {
 /// Answers a command that changed nothing.
 fn answer(job: &Job, heading: Heading<'_>, outcome: &Result<Done, Refusal>) {
     let reply = heading.reply(job.identity.user.as_deref(), outcome);
-    send(job, Topics::default(), Some(&reply));
+    send(job, &[], Some(&reply));
 }
 
 fn execute_and_count(call: &mut Call<'_>, job: &Job) -> Result<Done, Refusal> {

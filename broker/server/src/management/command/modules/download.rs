@@ -61,6 +61,7 @@ fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
             download.send(&format!("{topic}/{index}"), &piece).map_err(not_sent)?;
         }
     }
+    download.finish().map_err(not_sent)?;
     let pieces = bytes.div_ceil(piece_bytes);
     Ok(Done::new(format!("Module '{name}' with {bytes} bytes was sent to {topic}.")).with_data(json!({
         "name": name,
