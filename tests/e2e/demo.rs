@@ -41,6 +41,21 @@ fn demo_shows_results_and_leaves_the_broker_running() {
     assert_eq!(watcher.wait().output(), "alarms/press9 too hot: 99");
 }
 
+/// What the environment says of ports stands above the defaults of the demo, below its flags.
+#[test]
+fn demo_listens_where_the_environment_says() {
+    let data = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    drop(taken);
+    let set = format!("LOTMQ_ADMIN_HEALTH_PORT={port}");
+    let path = data.path().to_str().unwrap();
+    let arguments = [&set, LOTMQ, "demo", "--data", path, "--listen", "127.0.0.1:0"];
+    let demo = Program::start("env", &arguments).unwrap();
+    let told = demo.stdout.expect("listening health ");
+    assert!(told.ends_with(&format!(":{port}")), "{told}");
+}
+
 #[test]
 fn demo_can_end_by_itself_and_start_again_on_its_data() {
     let data = data_with_python();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
-use lotmq_config::{Config, DataDirectory, LogFormat, Surroundings};
+use lotmq_config::{Config, DataDirectory, LogFormat, Surroundings, ValueOrigin};
 use lotmq_server::{Server, Signals};
 use lotmq_terminal::{Exit, output};
 
@@ -51,10 +51,10 @@ pub(crate) struct DemoArgs {
     /// Data directory of the demo [default: lotmq-demo beside that of `lotmq serve`]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Address and port of the MQTT listener [default: 127.0.0.1:1883, or any free port if that is taken]
+    /// Address and port of the MQTT listener [default: as configured, else 127.0.0.1:1883, or any free port if that is taken]
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
-    /// Address and port of GET /health and GET /metrics [default: 127.0.0.1:9100, or any free port if that is taken]
+    /// Address and port of GET /health and GET /metrics [default: as configured, else 127.0.0.1:9100, or any free port if that is taken]
     #[arg(long, value_name = "ADDR:PORT")]
     health: Option<SocketAddr>,
     /// Rounds of sensor readings to play
@@ -105,14 +105,16 @@ impl DemoArgs {
         let data = self.data.clone().unwrap_or_else(|| {
             DataDirectory::find(None, &Surroundings::of_process()).path.with_file_name("lotmq-demo")
         });
-        let serve = ServeArgs {
-            place: PlaceArgs { config: None, data: Some(data) },
-            listen: Some(self.listen.unwrap_or_else(|| free_or_any(1883))),
-            health: Some(self.health.unwrap_or_else(|| free_or_any(9100))),
-            secure: false,
-            is_demo: true,
+        let place = PlaceArgs { config: None, data: Some(data) };
+        let configured = place.read(Vec::new())?;
+        // The demo's own addresses are defaults: what the environment or a file says stands above them.
+        let or_free = |given: Option<SocketAddr>, keys: [&str; 2], port| {
+            let is_open = keys.iter().all(|key| *configured.origin(key) == ValueOrigin::Default);
+            given.or_else(|| is_open.then(|| free_or_any(port)))
         };
-        serve.config()
+        let listen = or_free(self.listen, ["listener.mqtt.bind", "listener.mqtt.port"], 1883);
+        let health = or_free(self.health, ["admin.bind", "admin.health_port"], 9100);
+        ServeArgs { place, listen, health, secure: false, is_demo: true }.config()
     }
 }
 
