@@ -30,7 +30,7 @@ fn of(found: &Diagnostic, lines: &Lines<'_>, uri: &Uri, analysis: &Analysis) -> 
         message: label.text.clone(),
     };
     lsp_types::Diagnostic {
-        range: lines.span(found.span),
+        range: lines.visible(found.span),
         severity: Some(match found.severity {
             Severity::Error => DiagnosticSeverity::ERROR,
             Severity::Warning => DiagnosticSeverity::WARNING,

@@ -71,9 +71,29 @@ impl<'t> Lines<'t> {
         lsp_types::Range { start: place(number, blanks), end: place(number, line.trim_end().chars()) }
     }
 
+    /// A span that is to be seen: editors show nothing of an empty one, so at the end of a line it is the character in front of it.
+    pub(crate) fn visible(&self, span: TextSpan) -> lsp_types::Range {
+        let range = self.span(span);
+        if range.start != range.end {
+            return range;
+        }
+        let line = self.line(range.start.line as usize);
+        let before = line.chars().take((span.start.column as usize).saturating_sub(1));
+        let start = match before.last() {
+            Some(last) => Position { character: range.start.character - width(last), ..range.start },
+            None => range.start,
+        };
+        lsp_types::Range { start, end: range.end }
+    }
+
     pub(crate) fn span(&self, span: TextSpan) -> lsp_types::Range {
         lsp_types::Range { start: self.of_compiler(span.start), end: self.of_compiler(span.end) }
     }
+}
+
+/// Columns of a character.
+fn width(character: char) -> u32 {
+    if character.len_utf16() == 1 { 1 } else { 2 }
 }
 
 /// The place behind these characters of a line.
@@ -86,6 +106,22 @@ fn place(line: usize, before: impl Iterator<Item = char>) -> Position {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_missing_at_the_end_of_a_line_is_seen() {
+        let lines = Lines::of("a > 5\n\nü😀\n");
+        let at = |line, column| TextPosition { line, column };
+        for (start, end, seen) in [
+            (at(1, 6), at(1, 7), (0, 4, 5)),
+            (at(1, 6), at(1, 6), (0, 4, 5)),
+            (at(1, 3), at(1, 4), (0, 2, 3)),
+            (at(2, 1), at(2, 2), (1, 0, 0)),
+            (at(3, 3), at(3, 4), (2, 1, 3)),
+        ] {
+            let range = lines.visible(TextSpan { start, end });
+            assert_eq!((range.start.line, range.start.character, range.end.character), seen);
+        }
+    }
 
     #[test]
     fn columns_count_utf16_code_units() {
