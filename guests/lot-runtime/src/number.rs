@@ -161,7 +161,7 @@ pub fn append_int(out: &mut String, number: i64) {
 /// Decimal places that the quick way of [`append_double`] tries.
 const QUICK_PLACES: [f64; 7] = [1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6];
 
-/// Appends the shortest text that reads back as the same number: without exponent from 1e-5 to below 1e15, without a
+/// Appends the shortest text that reads back as the same number: without exponent from 1e-5 to 1e15, without a
 /// trailing `.0` (OD-13); `null` for what is no number.
 pub fn append_double(out: &mut String, number: f64) {
     if !number.is_finite() {
@@ -170,7 +170,7 @@ pub fn append_double(out: &mut String, number: f64) {
         let size = number.abs();
         // Writing to a String cannot fail.
         let _ =
-            if (1e-5..1e15).contains(&size) { write!(out, "{number}") } else { write!(out, "{number:e}") };
+            if (1e-5..=1e15).contains(&size) { write!(out, "{number}") } else { write!(out, "{number:e}") };
     }
 }
 
@@ -279,7 +279,9 @@ mod tests {
             (-0.5, "-0.5"),
             (0.00001, "0.00001"),
             (0.000001, "1e-6"),
-            (1e15, "1e15"),
+            (1e15, "1000000000000000"),
+            (-1e15, "-1000000000000000"),
+            (1.000000000000001e15, "1.000000000000001e15"),
             (999_999_999_999_999.0, "999999999999999"),
             (123_456_789.125, "123456789.125"),
             (1.5e300, "1.5e300"),

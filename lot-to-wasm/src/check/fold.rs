@@ -92,7 +92,7 @@ pub(super) fn text(constant: &Constant) -> Option<String> {
         Constant::Null => "null".to_owned(),
         Constant::Bool(value) => value.to_string(),
         Constant::Int(number) => number.to_string(),
-        Constant::Double(number) if (1e-5..1e15).contains(&number.abs()) => number.to_string(),
+        Constant::Double(number) if (1e-5..=1e15).contains(&number.abs()) => number.to_string(),
         Constant::Double(_) => return None,
         Constant::Text(text) | Constant::Json(text) => text.clone(),
     })

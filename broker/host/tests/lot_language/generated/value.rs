@@ -226,7 +226,7 @@ pub(super) fn double_text(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
-    if (1e-5..1e15).contains(&size) { format!("{value}") } else { format!("{value:e}") }
+    if (1e-5..=1e15).contains(&size) { format!("{value}") } else { format!("{value:e}") }
 }
 
 /// `2026-01-15T10:30:00.123Z`.
