@@ -59,6 +59,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     let config = args.config()?;
     let _log = log::start(if config.log.debug { DEBUG } else { "info" }, config.log.format)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.path.display(), "lotmq starts");
     match open_files::raise() {
         Ok(limit) => tracing::info!(open_files = limit, "files and connections that may be open"),
         Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),

@@ -167,6 +167,10 @@ impl Style {
 
 impl Visit for Fields<'_, '_> {
     fn record_str(&mut self, field: &Field, value: &str) {
+        if value.is_empty() && field.name() != "message" {
+            // There is nothing of it, as the code of who was never let in.
+            return;
+        }
         let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
         self.write(field, |clean| {
             if field.name() == "message" {
@@ -223,7 +227,7 @@ mod tests {
     fn say_all() {
         let peer: std::net::SocketAddr = "127.0.0.1:1883".parse().unwrap();
         info!(target: "client", %peer, client_id = "c1", "client connected");
-        info!(target: "client", %peer, client_id = "q\"\\ü", code = "", "client disconnected");
+        info!(target: "client", %peer, client_id = "q\"\\ü", "client disconnected");
         warn!(target: "client", %peer, client_id = "line\nbreak", reason = %"no way", "login refused");
         info!(target: "client", count = 3, is = true, "numbers");
         info!(target: "other", "not short");
@@ -253,6 +257,25 @@ mod tests {
             .finish();
         let with_theirs = tracing_subscriber::fmt().with_ansi(false).with_writer(theirs.clone()).finish();
         assert_eq!(lines(with_ours, &ours), lines(with_theirs, &theirs));
+    }
+
+    #[test]
+    fn what_is_empty_is_left_out() {
+        let collected = Collected::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .fmt_fields(CutFields)
+            .event_format(LineFormat::default())
+            .with_writer(collected.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            info!(target: "client", client_id = "c", code = "", error = "", "client disconnected");
+            warn!(target: "rules", user = "", count = 1, "denied");
+        });
+        let written = collected.text();
+        let lines: Vec<&str> = written.lines().collect();
+        assert!(lines[0].ends_with(" client: client disconnected client_id=\"c\""), "{}", lines[0]);
+        assert!(lines[1].ends_with(" rules: denied count=1"), "{}", lines[1]);
     }
 
     #[test]

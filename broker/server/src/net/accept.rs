@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::io::unix::AsyncFd;
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use super::admission::Admission;
 use super::connection::Accepted;
@@ -68,7 +68,8 @@ impl Listening {
 pub(crate) async fn serve(served: Arc<Served>) -> io::Result<()> {
     let listener = Arc::clone(&served.listener);
     let address = served.socket.address()?;
-    info!(listener = listener.name, %address, "listening");
+    // Standard output has it for people.
+    debug!(listener = listener.name, %address, "listening");
     #[allow(
         deprecated,
         reason = "its replacement is unsafe for types whose descriptor may change; that of a std listener never does"

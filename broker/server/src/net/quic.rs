@@ -28,7 +28,7 @@ use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use self::relay::relay;
 use super::admission::Admission;
@@ -124,7 +124,7 @@ async fn serve(quic: QuicListener, mut stop: watch::Receiver<()>) {
         Err(error) => return warn!(listener = listener.name, %error, "listener not served"),
     };
     if let Ok(address) = endpoint.local_addr() {
-        info!(listener = listener.name, %address, "listening");
+        debug!(listener = listener.name, %address, "listening");
     }
     let mut connections = JoinSet::new();
     loop {
