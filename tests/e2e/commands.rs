@@ -265,7 +265,8 @@ fn traces_tell_of_runs_while_they_are_armed() {
     assert_eq!(root.receive(WAIT_MAX).unwrap().unwrap().text(), "before");
     let armed = broker.command_ok("-actionTrace Echo");
     let keys: Vec<&String> = armed.data().as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["action", "expiresUtc"]);
+    assert_eq!(keys, ["action", "topic", "expiresUtc"]);
+    assert_eq!(armed.data()["topic"], "$SYS/Coreflux/Actions/Echo/Trace");
     traced("now");
     let mut both = [root.receive(WAIT_MAX).unwrap().unwrap(), root.receive(WAIT_MAX).unwrap().unwrap()];
     both.sort_by_key(|message| message.topic != "out");

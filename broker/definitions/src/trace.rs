@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::definition::DefinitionKind;
+use crate::definition::{Definition, DefinitionKind};
 use crate::limits::TRACE_ARMED;
 use crate::now::Now;
 use crate::record::utc_text;
@@ -17,8 +17,17 @@ use crate::registry::{NotFound, Registry};
 pub struct TraceStatus {
     /// Name of the Action.
     pub action: Arc<str>,
+    /// Topic on which each run is told, to who may read it.
+    pub topic: String,
     /// Until when its runs are traced, as RFC 3339 text in UTC.
     pub expires_utc: String,
+}
+
+impl TraceStatus {
+    fn of(definition: &Definition, until: Timestamp) -> Self {
+        let topic = format!("{}/Trace", definition.sys_topic());
+        Self { action: Arc::clone(definition.name()), topic, expires_utc: utc_text(until) }
+    }
 }
 
 impl Registry {
@@ -31,7 +40,7 @@ impl Registry {
         let until = expiry(now);
         let definition = &self.entries[&id].definition;
         definition.activity.trace_until(Some(until));
-        Ok(TraceStatus { action: Arc::clone(definition.name()), expires_utc: utc_text(until) })
+        Ok(TraceStatus::of(definition, until))
     }
 
     /// Traces every Action for [`TRACE_ARMED`] from now, those deployed meanwhile too.
@@ -66,7 +75,7 @@ impl Registry {
     pub fn trace_status(&self, now: Now) -> Vec<TraceStatus> {
         let armed = self.list(DefinitionKind::Action).filter_map(|definition| {
             let until = definition.activity.traced_until(now.wall)?;
-            Some(TraceStatus { action: Arc::clone(definition.name()), expires_utc: utc_text(until) })
+            Some(TraceStatus::of(definition, until))
         });
         armed.collect()
     }
@@ -94,7 +103,7 @@ mod tests {
         let status = world.registry.trace("A", world.now).unwrap();
         assert_eq!(
             serde_json::to_string(&status).unwrap(),
-            r#"{"action":"A","expiresUtc":"2026-11-20T09:05:00.000Z"}"#
+            r#"{"action":"A","topic":"$SYS/Coreflux/Actions/A/Trace","expiresUtc":"2026-11-20T09:05:00.000Z"}"#
         );
         world.add(on_topic("A", &["b"]));
         assert_eq!(traced(&world), ["A"], "one traces while one edits");

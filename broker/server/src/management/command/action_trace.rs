@@ -14,7 +14,7 @@ pub(super) static TRACE: Verb = Verb {
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,
-    summary: "Traces an action, or all, for five minutes; ends or lists traces.",
+    summary: "Tells of each run of an action, or of all, on $SYS/Coreflux/Actions/<name>/Trace for five minutes; ends or lists traces.",
     example: "-actionTrace Echo",
     execute: trace,
 };

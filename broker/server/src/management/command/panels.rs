@@ -98,7 +98,7 @@ pub(super) static UPDATE_STATE: Verb = Verb {
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Answers,
-    summary: "Publishes a panel, or takes it back.",
+    summary: "Publishes a panel on $SYS/Coreflux/VoT/Panels/<name> and $SYS/Coreflux/Visus/<name>, or takes it back.",
     example: "-updateVisuState Plant ARCHIVED",
     execute: update_state,
 };
@@ -110,7 +110,7 @@ pub(super) static REFRESH: Verb = Verb {
     permission: PERMISSION,
     effect: Effect::Reads,
     work: Work::Answers,
-    summary: "Publishes all panels and themes again.",
+    summary: "Publishes all panels and themes again, on $SYS/Coreflux/VoT/Panels/<name>, $SYS/Coreflux/Visus/<name> and $SYS/Coreflux/VoT/Themes/<name>.",
     example: "-refreshVisu",
     execute: refresh,
 };

@@ -110,7 +110,7 @@ pub(super) static GET: Verb = Verb {
     permission: PERMISSION,
     effect: Effect::TellsWhatIsStored,
     work: Work::Waits,
-    summary: "Publishes a project's zip as base64 at its topic /download.",
+    summary: "Sends a project's zip as base64 to $SYS/Coreflux/Projects/<name>/download, to the sessions of the user who asks that are subscribed to it, and then replies.",
     example: "-getProject plant",
     execute: get,
 };
