@@ -245,6 +245,21 @@ fn an_unknown_key_in_the_file_names_the_nearest() {
     );
 }
 
+/// Few open files are few connections: who starts the broker so is told at once, and what to do.
+#[test]
+fn few_open_files_are_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("few-files");
+    for (limit, level) in [(90, "WARN"), (1024, "INFO")] {
+        std::fs::write(&script, format!("#!/bin/sh\nulimit -n {limit}\nexec '{LOTMQ}' \"$@\"\n")).unwrap();
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let broker = BrokerOptions::new(&script).start();
+        let line = broker.log().expect(&format!("limit={limit} "));
+        assert!(line.contains(level) && line.contains(" connections="), "{line}");
+        assert_eq!(line.contains("ulimit -n"), level == "WARN", "{line}");
+    }
+}
+
 #[test]
 fn secure_prints_a_password_once_and_shuts_anonymous_clients_out() {
     let folder = tempfile::tempdir().unwrap();

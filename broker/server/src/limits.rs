@@ -5,6 +5,10 @@
 /// Most file descriptors that are kept free of connections, for files, the health port and administrators.
 pub(crate) const DESCRIPTORS_KEPT_MAX: u32 = 512;
 
+/// Connections of clients below which the log warns of the limit of open files when the broker starts: with less than the usual soft limit of 1,024 nobody
+/// would have so few on purpose.
+pub(crate) const FEW_CONNECTIONS: u32 = 100;
+
 /// Connections from this machine that are let in beyond `connections`, until CONNECT tells whether an administrator comes: half of them those that have not
 /// said, which give way to newcomers, the others administrators and who is about to be closed. Half as many beyond `half_open`.
 pub(crate) const SPARE_CONNECTIONS_MAX: u32 = 16;

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use lotmq_host::fiber::bound_http_callers;
 use lotmq_host::limits::{HTTP_SERVER_CONNECTIONS_ALL_MAX, OPENED_SOCKETS_MAX};
 
-use crate::limits::{DESCRIPTORS_KEPT_MAX, HTTP_CONNECTIONS_MAX, SPARE_CONNECTIONS_MAX};
+use crate::limits::{DESCRIPTORS_KEPT_MAX, FEW_CONNECTIONS, HTTP_CONNECTIONS_MAX, SPARE_CONNECTIONS_MAX};
 
 /// Number of open descriptors that is assumed where the system does not tell.
 const OPEN_GUESSED: u32 = 128;
@@ -39,7 +39,16 @@ impl Descriptors {
         let shared = Self::of(limit, open, per_connection);
         let Self { connections, route_connections, .. } = shared;
         bound_http_callers(route_connections as usize);
-        info!(limit, open, connections, "file descriptors");
+        if connections < FEW_CONNECTIONS {
+            warn!(
+                limit,
+                open,
+                connections,
+                "few connections fit the limit of open files, raise it: ulimit -n, LimitNOFILE of the service"
+            );
+        } else {
+            info!(limit, open, connections, "file descriptors");
+        }
         shared
     }
 
