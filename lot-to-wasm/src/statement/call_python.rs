@@ -46,10 +46,10 @@ pub(super) const WORDS: &[Word] = &[Word {
 
 /// Reads what follows `CALL PYTHON`.
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
-    let (function, has_arguments) = match called_as_in_python(parser) {
-        Some(function) => (function, true),
-        None => (parser.expect_text("CALL PYTHON")?, parser.eat_with_before_arguments()),
-    };
+    if is_called_as_in_python(parser) {
+        return called_as_in_python(parser);
+    }
+    let (function, has_arguments) = (parser.expect_text("CALL PYTHON")?, parser.eat_with_before_arguments());
     let arguments = match has_arguments {
         true if parser.eat_sign(Sign::OpenParen) => {
             parser.items(Sign::CloseParen, "the arguments", Parser::value)?
@@ -61,21 +61,29 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     Ok(StatementKind::CallPython(CallPython { function, arguments, returns }))
 }
 
-/// `Script.function(` as Python writes a call: reported, and taken up to the parenthesis.
-fn called_as_in_python(parser: &mut Parser<'_, '_>) -> Option<Text> {
+/// Whether `Script.function(` follows, as Python writes a call.
+fn is_called_as_in_python(parser: &Parser<'_, '_>) -> bool {
     let kinds = [1, 2, 3].map(|ahead| parser.peek_at(ahead).kind.clone());
-    let is_call = kinds == [TokenKind::Sign(Sign::Dot), TokenKind::Word, TokenKind::Sign(Sign::OpenParen)];
-    if parser.peek().kind != TokenKind::Word || !is_call {
-        return None;
-    }
-    let span = parser.span().to(parser.peek_at(2).span);
-    let value = parser.slice(span).to_owned();
-    let draft = Draft::error(codes::UNEXPECTED_TOKEN, span, "a call as in Python");
-    let written = format!("\"{value}\" WITH ");
-    let draft = draft.suggest(format!("write CALL PYTHON {written}(…)"));
-    parser.sink.push(draft.fix(span, written));
+    parser.peek().kind == TokenKind::Word
+        && kinds == [TokenKind::Sign(Sign::Dot), TokenKind::Word, TokenKind::Sign(Sign::OpenParen)]
+}
+
+/// A call as Python writes it: read, and reported with the form that means it.
+fn called_as_in_python(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+    let start = parser.span();
+    let span = start.to(parser.peek_at(2).span);
+    let function = Text { value: parser.slice(span).to_owned(), span };
     (0..3).for_each(|_| drop(parser.advance()));
-    Some(Text { value, span })
+    let begin = parser.span();
+    parser.expect_sign(Sign::OpenParen, "the function")?;
+    let arguments = parser.items(Sign::CloseParen, "the arguments", Parser::value)?;
+    let given = parser.slice(parser.span_from(begin)).to_owned();
+    let draft = Draft::error(codes::NOT_LOT, span, "a call as in Python is no LoT");
+    let written = format!("\"{}\" WITH ", function.value);
+    let draft = draft.suggest(format!("write CALL PYTHON {written}{given}"));
+    parser.sink.push(draft.fix(span, written));
+    let returns = parser.return_variable()?;
+    Ok(StatementKind::CallPython(CallPython { function, arguments, returns }))
 }
 
 /// Values behind WITH that are in no parentheses: reported, and read.
