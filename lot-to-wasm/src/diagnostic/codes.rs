@@ -138,7 +138,7 @@ codes! {
     226 WITH_FORMATS "WITH FORMATS"
         "The option is WITH FORMAT JSON, PROTOBUF or BOTH."
     227 ADD_METADATA "ADD METADATA in a deployed route"
-        "The block is for people and for editors of templates: nothing comes of it."
+        "The block at the end of a template (-routeCode) is for people and editors. Leave it out when the template is filled in. In a route that an earlier version has stored it is a warning."
     228 TAG_OUTSIDE_MAPPING "ADD TAG outside of a MAPPING"
         "A tag belongs to a mapping: indent ADD TAG below ADD MAPPING."
     229 ROUTE_TYPE "route without a type"

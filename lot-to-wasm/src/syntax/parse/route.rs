@@ -65,10 +65,9 @@ impl Parser<'_, '_> {
         let kind = self.expect_name("ADD")?;
         match kind.text.to_ascii_uppercase().as_str() {
             "METADATA" => {
-                let message = "METADATA is for people: nothing comes of it";
-                self.sink.push(
-                    Draft::warning(codes::ADD_METADATA, kind.span, message).suggest("remove the block"),
-                );
+                let message = "METADATA is for templates, and no part of a route";
+                let draft = Draft::error(codes::ADD_METADATA, kind.span, message).unless_stored();
+                self.sink.push(draft.suggest("remove the block"));
             }
             "TAG" if inside != Some("MAPPING") => {
                 let draft = Draft::error(codes::TAG_OUTSIDE_MAPPING, kind.span, "TAG outside of a MAPPING");
