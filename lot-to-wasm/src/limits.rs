@@ -16,17 +16,18 @@ pub const ERRORS_MAX: usize = 20;
 /// Most warnings that are reported for one entity.
 pub const WARNINGS_MAX: usize = 50;
 
-/// Deepest nesting of parentheses, brackets, inline IFs and operators' operands that recurse in the parser. Each level costs it under
-/// 6 KiB of stack in a debug build.
+/// Deepest nesting of values in the parser: brackets, inline IFs and operands of operators are a level each, a pair of parentheses is two, so that 22 of them
+/// may stand within each other anywhere. Each level costs it under 6 KiB of stack in a debug build.
 pub const EXPRESSION_DEPTH_MAX: usize = 48;
 
 /// Deepest tree that a chain of operators may build (`a + b + c …` nests to the left). Later phases recurse this deep.
 pub const TREE_DEPTH_MAX: usize = 200;
 
-/// Deepest nesting of blocks: IF, SWITCH, LOOP.
+/// Deepest nesting of blocks: IF, SWITCH, LOOP. The body behind DO is the first of them.
 pub const BLOCK_DEPTH_MAX: usize = 32;
 
-/// Most statements in one entity. Compiling takes time and memory that grow faster than the program.
+/// Most statements in one entity. Compiling takes time and memory that grow faster than the program. What they compile to is bounded as well, by [`BRANCHES_MAX`] and
+/// [`INSTRUCTIONS_MAX`]: of PUBLISH with constants 4,000 fit, of longer statements fewer.
 pub const STATEMENTS_MAX: usize = 5_000;
 
 /// Most blocks and conditional branches in the code of one entity; an `if` that leaves a value counts as two. Making native code of one statement

@@ -139,6 +139,26 @@ fn what_is_accepted_compiles_to_a_bounded_component() {
     }
 }
 
+/// What the page of limits says of nesting and of statements is what one can write.
+#[test]
+fn limits_are_where_the_page_says() {
+    let is_accepted = |text: &str| compile(text, &CompileOptions::default()).entities[0].output.is_some();
+    let parentheses = |pairs: usize| {
+        on_topic(&format!("    PUBLISH TOPIC \"o\" WITH {}1{}\n", "(".repeat(pairs), ")".repeat(pairs)))
+    };
+    assert!(is_accepted(&parentheses(22)) && !is_accepted(&parentheses(24)));
+    let blocks = |depth: usize| {
+        let line = |level: usize| "    ".repeat(level + 1);
+        let ifs = (0..depth).map(|level| format!("{}IF PAYLOAD > {level} THEN\n", line(level)));
+        on_topic(&(ifs.collect::<String>() + &line(depth) + "PUBLISH TOPIC \"o\" WITH 1\n"))
+    };
+    assert!(is_accepted(&blocks(31)) && !is_accepted(&blocks(32)));
+    let many = |line: &str, count: usize| on_topic(&format!("    {line}\n").repeat(count));
+    let (publish, set) = ("PUBLISH TOPIC \"o\" WITH 1", "SET \"x\" WITH PAYLOAD");
+    assert!(is_accepted(&many(publish, 4_000)));
+    assert!(is_accepted(&many(set, 5_000)) && !is_accepted(&many(set, 5_001)));
+}
+
 /// Making native code takes memory that grows with the square of the branches of a function.
 #[test]
 fn long_programs_are_several_functions() {
