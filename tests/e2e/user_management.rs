@@ -206,6 +206,11 @@ fn who_has_no_rights_gets_replies_to_his_own_commands_only() {
     let mut nobody = broker.client("nobody");
     assert!(nobody.subscribe_to(OUTPUT, QoS::AtLeastOnce).unwrap().is_failure());
     assert!(!bob.subscribe_to(OUTPUT, QoS::AtLeastOnce).unwrap().is_failure());
+    // The published text of the rule says so.
+    let mut root = broker.root("reader");
+    root.subscribe_to("$SYS/Coreflux/Rules/AllowSubscribeCommandOutput", QoS::AtLeastOnce).unwrap();
+    let text = root.receive(WAIT_MAX).unwrap().unwrap().text();
+    assert!(text.contains("every user may subscribe to the topic of replies"), "{text}");
     let mut ann = broker.connect(&ConnectOptions::v5("ann").user("ann", "pw"));
     ann.subscribe_to(OUTPUT, QoS::AtLeastOnce).unwrap();
     // The subscription outlives changes of users, each of which has rights asked again.

@@ -72,6 +72,7 @@ pub const BUILT_INS: &[BuiltIn] = &[
         scope: "SubscribeSys",
         topic: None,
         source: "DEFINE RULE AllowSubscribeCommandOutput WITH PRIORITY 10 FOR SubscribeSys
+    -- Whatever rules say, every user may subscribe to the topic of replies and gets those to his own commands.
     IF TOPIC IS \"$SYS/Coreflux/Command/Output\" THEN
         IF USER IS \"root\" OR USER IN GROUP \"admin\" OR USER HAS AllowedUserManagement OR USER HAS AllowedSystemConfiguration OR USER HAS AllowedLogManagement THEN
             ALLOW
