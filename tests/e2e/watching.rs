@@ -43,8 +43,8 @@ fn errors_denials_and_values_are_shown_as_they_happen() {
     broker.command_ok(&format!("-addAction {RATIO}"));
     broker.command_ok(LOCK);
     let mut watch = start(&broker, &[]);
-    // Its reply topic aside: errors and five of logs, four of denials, traces, three of sources, and what Ratio publishes.
-    wait_for_watcher(&broker, 15);
+    // Its reply topic aside: errors, two of lines and one of the log, three more of denials, traces, three of sources, and what Ratio publishes.
+    wait_for_watcher(&broker, 12);
     send(&broker, "in/a", "4");
     line_with(&watch, &[" value ", "Ratio? out/a = 0.25"]);
     send(&broker, "in/a", "0");
@@ -81,7 +81,7 @@ fn what_guests_warn_of_is_a_line_of_their_log() {
     let mut lines = broker.root("reader");
     lines.subscribe_to("$SYS/Coreflux/Modules/warn/Log", QoS::AtLeastOnce).unwrap();
     let mut watch = start(&broker, &["--only", "errors"]);
-    wait_for_watcher(&broker, 6);
+    wait_for_watcher(&broker, 4);
     send(&broker, "in/a", "hot");
     // It has others, too, such as that it was started.
     let line = loop {
@@ -104,8 +104,11 @@ fn what_programs_warn_of_is_told_where_people_look() {
     );
     let mut logged = broker.root("reader");
     logged.subscribe_to("$SYS/Coreflux/Log/Warning", QoS::AtLeastOnce).unwrap();
+    // An editor of the original takes whatever is below the topic of a program for its source.
+    let mut editor = broker.root("editor");
+    editor.subscribe_to("$SYS/Coreflux/Actions/#", QoS::AtLeastOnce).unwrap();
     let mut watch = start(&broker, &["Hot"]);
-    wait_for_watcher(&broker, 10);
+    wait_for_watcher(&broker, 8);
     for _ in 0..3 {
         send(&broker, "in/a", "{}");
     }
@@ -121,6 +124,17 @@ fn what_programs_warn_of_is_told_where_people_look() {
         }
     };
     assert_eq!(line["fields"]["code"], "LOT601", "{line}");
+    broker
+        .command_ok("-addAction DEFINE ACTION Last\nON TOPIC \"last\" DO\n    PUBLISH TOPIC \"o\" WITH 1\n");
+    let mut topics = Vec::new();
+    while topics.last().is_none_or(|topic| topic != "Last") {
+        let message = editor.receive(WAIT_MAX).unwrap().expect("the source of the last one");
+        topics.push(message.topic.trim_start_matches("$SYS/Coreflux/Actions/").to_owned());
+    }
+    assert!(
+        topics.contains(&"Hot".to_owned()) && !topics.iter().any(|topic| topic.ends_with("/Log")),
+        "{topics:?}"
+    );
     let of_log = broker.log().wait_for("the line", |line| {
         (line.contains("WARN") && line.contains("program warned") && line.contains("count=2")).then_some(())
     });
@@ -141,7 +155,7 @@ fn a_named_action_is_traced_until_the_end() {
     broker.command_ok(&format!("-addAction {RATIO}"));
     broker.command_ok(&format!("-addAction {OTHER}"));
     let watch = start(&broker, &["Ratio", "--json"]);
-    wait_for_watcher(&broker, 12);
+    wait_for_watcher(&broker, 10);
     assert!(is_traced(&broker));
     send(&broker, "in/a", "2");
     let trace: Value = serde_json::from_str(&line_with(&watch, &["\"trace\""])).unwrap();

@@ -39,6 +39,9 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Seconds to wait for the reply to a command.
 const REPLY_SEC: f64 = 15.0;
 
+/// Lines of the log that are warnings: what programs warn of, and denials.
+const WARNINGS: &str = "$SYS/Coreflux/Log/Warning";
+
 /// Show live what goes wrong and what definitions do, one line for each event: time, kind, name, text.
 ///
 /// As in: lotmq watch, or of two definitions: lotmq watch Overheat ShiftReport, or in a script: lotmq watch --only errors,denials --json. Kinds are: errors of
@@ -257,9 +260,7 @@ impl<'a> Watch<'a> {
                 Kind::Errors,
                 &[
                     "$SYS/Coreflux/+/+/Error",
-                    "$SYS/Coreflux/Actions/+/Log",
-                    "$SYS/Coreflux/Models/+/Log",
-                    "$SYS/Coreflux/Rules/+/Log",
+                    WARNINGS,
                     "$SYS/Coreflux/Modules/+/Log",
                     "$SYS/Coreflux/Routes/+/Log",
                 ][..],
@@ -267,7 +268,7 @@ impl<'a> Watch<'a> {
             (
                 Kind::Denials,
                 &[
-                    "$SYS/Coreflux/Log/Warning",
+                    WARNINGS,
                     "$SYS/Coreflux/Log/Info",
                     "$SYS/Coreflux/Log/Debug",
                     "$SYS/Coreflux/Comms/Logins",
@@ -278,7 +279,9 @@ impl<'a> Watch<'a> {
             (Kind::Values, &["$SYS/Coreflux/Actions/+", "$SYS/Coreflux/Models/+", "$SYS/Coreflux/Routes/+"]),
         ] {
             if self.wants(kind) {
-                filters.extend_from_slice(of_kind);
+                // Two kinds read the warnings of the log.
+                let are_new = of_kind.iter().filter(|filter| !filters.contains(*filter));
+                filters.extend(are_new.copied().collect::<Vec<_>>());
             }
         }
         for (filter, code) in filters.iter().zip(subscribe(client, &filters)?) {
@@ -299,7 +302,10 @@ impl<'a> Watch<'a> {
         match levels[..] {
             ["Log", _] => {
                 let line = &message.payload;
-                self.show_if(event::denial(line).or_else(|| event::refused_handshake(line)))
+                let denial = || event::denial(line).or_else(|| event::refused_handshake(line));
+                self.show_if(self.wants(Kind::Denials).then(denial).flatten())?;
+                let warning = event::program_warning(line).filter(|warning| self.is_named(warning.name()));
+                self.show_if(warning.filter(|_| self.wants(Kind::Errors)))
             }
             ["Comms", "Logins"] => self.show_if(event::refused_login(&message.payload)),
             ["Actions", name, "Trace"] if self.is_named(name) => self.show_if(event::trace(&message.payload)),

@@ -71,6 +71,11 @@ impl WatchedEvent {
         self.at
     }
 
+    /// Name of the definition; of a denial the user.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Topic of a value.
     pub(super) fn topic(&self) -> &str {
         self.details["topic"].as_str().unwrap_or_default()
@@ -111,22 +116,40 @@ pub(super) fn error(level: &str, payload: &[u8]) -> Option<WatchedEvent> {
     })
 }
 
-/// Event of a line of a definition that is a warning; `None` for all other lines. That of a program has its place.
+/// Event of a line of a module or route that is a warning; `None` for all other lines.
 pub(super) fn warning(name: &str, payload: &[u8]) -> Option<WatchedEvent> {
     let line = parsed(payload);
-    let code = line["code"].as_str()?;
-    let said = match place(&line) {
-        Some(place) => format!("{code} at {place}: {}", text(&line["text"])),
-        None => text(&line["text"]).to_owned(),
-    };
-    let at = time(&line["ts"]);
+    line["code"].as_str()?;
     Some(WatchedEvent {
-        at,
+        at: time(&line["ts"]),
         kind: "warning",
         name: name.to_owned(),
-        text: said,
+        text: text(&line["text"]).to_owned(),
         is_earlier: false,
         details: line,
+    })
+}
+
+/// Event of a line of the log that tells what a program warns of; `None` for all other lines.
+pub(super) fn program_warning(payload: &[u8]) -> Option<WatchedEvent> {
+    let line = parsed(payload);
+    if line["message"] != "program warned" {
+        return None;
+    }
+    let fields = line["fields"].clone();
+    let file = match text(&fields["origin"]) {
+        "" | "adhoc" => String::new(),
+        origin => format!("{origin}:"),
+    };
+    let (at, said) =
+        (format!("{file}{}:{}", text(&fields["line"]), text(&fields["column"])), text(&fields["text"]));
+    Some(WatchedEvent {
+        at: time(&line["ts"]),
+        kind: "warning",
+        name: text(&fields["definition"]).to_owned(),
+        text: format!("{} at {at}: {said}", text(&fields["code"])),
+        is_earlier: false,
+        details: fields,
     })
 }
 
@@ -304,6 +327,9 @@ mod tests {
             shown(Some(kept_warning(&row))),
             "22:11:24.600 warning Hot earlier: LOT601 at 3:5: odd (2 times so far)"
         );
+        let line = br#"{"ts":"2026-11-25T22:11:24.600Z","level":"Warning","category":"lot","message":"program warned","fields":{"tenant":"default","definition":"Hot","kind":"Action","origin":"plant/hot.lot","code":"LOT601","text":"odd","line":"3","column":"5","count":"2"}}"#;
+        assert_eq!(shown(program_warning(line)), "22:11:24.600 warning Hot LOT601 at plant/hot.lot:3:5: odd");
+        assert!(program_warning(br#"{"message":"program failed"}"#).is_none());
         assert!(warning("poll", br#"{"ts":"x","level":"warn","text":"slow"}"#).is_none());
         let line = br#"{"ts":"2026-11-25T22:11:24.676Z","level":"Warning","category":"rules","message":"denied by a rule","fields":{"tenant":"default","user":"","client_id":"c1","scope":"Publish","topic":"valve/\u001b1","by":"rule Valves (valves.lot:3)","count":"1"}}"#;
         assert_eq!(

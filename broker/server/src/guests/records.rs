@@ -202,7 +202,7 @@ fn show_witness(tenant: &Tenant, definition: &Definition, text: &str) {
 }
 
 /// Notes a warning, without the values of secrets. Of modules and routes each is a line in the log and at their topics, as far as there are not too many; of LoT
-/// programs the first one of a place, and then one whenever their number has doubled.
+/// programs the first one of a place, and then one whenever their number has doubled, is a line in the log.
 pub(super) fn warn(turn: &mut Turn, tenant: &Arc<Tenant>, definition: &Definition, warning: &RunError<'_>) {
     if let Some(line) = warned(tenant, definition, warning, definitions_now(&*turn.core.clock).wall) {
         publish_line(turn, tenant, &line);
@@ -219,7 +219,8 @@ pub(super) fn warn_later(
     warned(tenant, definition, warning, at).is_some_and(|line| wait_for_sweep(tenant, line))
 }
 
-/// Notes a warning and writes it to the log; its line for those who are subscribed to that.
+/// Notes a warning and writes it to the log; the line of a module or route for those who are subscribed to it. A program has none: editors of the original take
+/// whatever is below its topic for its source.
 fn warned(
     tenant: &Tenant,
     definition: &Definition,
@@ -231,45 +232,25 @@ fn warned(
         let text = format!("{} ({})", warning.message, warning.code);
         return written(tenant, definition, (LogLevel::Warn, &text), Some(warning.code), at);
     }
-    if !is_told {
-        return None;
+    if is_told {
+        let variables = &tenant.programs().variables;
+        let RunError { code, column, .. } = *warning;
+        let line = definition.line_of_file(warning.line);
+        tracing::warn!(
+            target: "lot",
+            tenant = &*tenant.name,
+            definition = &**definition.name(),
+            kind = definition.kind().title(),
+            origin = %definition.deployed.origin,
+            code,
+            text = logged_text(variables, warning.message, warning.payload),
+            line,
+            column,
+            count,
+            "program warned"
+        );
     }
-    let variables = &tenant.programs().variables;
-    let RunError { code, column, .. } = *warning;
-    let line = definition.line_of_file(warning.line);
-    tracing::warn!(
-        target: "lot",
-        tenant = &*tenant.name,
-        definition = &**definition.name(),
-        kind = definition.kind().title(),
-        origin = %definition.deployed.origin,
-        code,
-        text = logged_text(variables, warning.message, warning.payload),
-        line,
-        column,
-        count,
-        "program warned"
-    );
-    let topic = format!("{}/Log", definition.sys_topic());
-    if !tenant.has_subscribers(&topic) {
-        return None;
-    }
-    let at_ms = u64::try_from(at.as_millisecond()).unwrap_or_default();
-    let mut told = json!({
-        "ts": utc_text(at_ms),
-        "level": level_name(LogLevel::Warn),
-        "text": &*variables.masked_text(warning.message),
-        "code": code,
-        "line": line,
-        "column": column,
-        "count": count,
-    });
-    let (file, cell) = definition.deployed.origin.file();
-    if !file.is_empty() {
-        told["file"] = file.into();
-        told["cell"] = cell.into();
-    }
-    Some(HeardLine { topics: vec![topic], payload: told.to_string() })
+    None
 }
 
 /// Keeps a line until the sweep publishes it; false where there is no room.
