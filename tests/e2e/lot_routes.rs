@@ -338,6 +338,33 @@ fn a_full_mailbox_refuses_what_arrives_and_counts_it() {
     }
 }
 
+/// The other side is lost while the messages of a turn are on their way to the route.
+#[test]
+fn what_was_acknowledged_while_the_other_side_was_there_is_not_shed_when_it_is_lost() {
+    let broker = broker();
+    let nowhere = "    ADD ROUTE_CONFIG\n        WITH BUFFER_MODE none\n";
+    broker.command_ok(&(route("R", "FAIL \"reconnect\"", "") + nowhere));
+    wait_connected(&broker, "R");
+    let mut publisher = broker.client("publisher");
+    let sent: Vec<_> = (0..20)
+        .map(|number| {
+            let message = Publication::new(format!("dev/{number}/save"), "x").qos(QoS::AtLeastOnce);
+            publisher.send_publish(&message).unwrap().unwrap()
+        })
+        .collect();
+    eventually("it is lost", || {
+        let row = broker.command_ok("-listRoutes").data()[0].clone();
+        (row["connection"] != "Connected" && row["waiting"].as_u64() > Some(0)).then_some(())
+    });
+    let mut answers = watch(&broker, "answer/#");
+    broker.command_ok(&(route("R", "", "") + nowhere));
+    for (number, packet_id) in sent.into_iter().enumerate() {
+        assert_eq!(next(&mut answers), format!("answer/{number}=x"));
+        assert!(!publisher.wait_published(packet_id).unwrap().is_failure());
+    }
+    assert_eq!(broker.metric("lotmq_route_shed_total"), Some(0.0));
+}
+
 /// A route that answers in batches of this kind.
 fn batching(settings: &str) -> String {
     route("R", "", "") + "    ADD ROUTE_CONFIG\n" + settings

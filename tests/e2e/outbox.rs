@@ -344,6 +344,41 @@ fn a_full_outbox_makes_publishers_wait_and_sheds_what_promises_nothing() {
     held_back.join().unwrap();
 }
 
+/// Many messages of one turn as well: who has an acknowledgement has a place.
+#[test]
+fn a_mailbox_in_memory_that_is_full_makes_publishers_wait() {
+    let broker = broker();
+    let address = free_address();
+    broker.command_ok(&route(address, &["BUFFER_MODE memory", "BUFFER_MAX_BYTES 2000"]));
+    let payloads: Vec<String> = numbered(0..60).map(|number| number + &"x".repeat(95)).collect();
+    let reason = || standing(&broker)["reason"].as_str().unwrap_or_default().to_owned();
+    let (mut first, mut second) = (broker.client("first"), broker.client("second"));
+    let mut sent = Vec::new();
+    for (publisher, half) in [(&mut first, &payloads[..30]), (&mut second, &payloads[30..])] {
+        for payload in half {
+            let message = Publication::new("out/a", payload.as_str()).qos(QoS::AtLeastOnce);
+            sent.push(publisher.send_publish(&message).unwrap().unwrap());
+        }
+        // Twelve with 64 bytes each beside their own.
+        eventually("it is full", || {
+            let told = "outbox full (2,028 of 2,000 bytes): QoS 0 waits for a short time";
+            reason().starts_with(told).then_some(())
+        });
+    }
+    assert_eq!(standing(&broker)["waiting"], 12);
+    let far = FarSide::at(address);
+    let mut lines = far.take(60);
+    assert_eq!(lines[..12], payloads[..12]);
+    lines.sort();
+    assert_eq!(lines, payloads);
+    for (publisher, half) in [(&mut first, &sent[..30]), (&mut second, &sent[30..])] {
+        for packet_id in half {
+            assert!(!publisher.wait_published(*packet_id).unwrap().is_failure());
+        }
+    }
+    assert_eq!(broker.metric("lotmq_route_shed_total"), Some(0.0));
+}
+
 #[test]
 fn a_policy_that_is_written_holds_for_every_qos() {
     let broker = broker();

@@ -147,7 +147,7 @@ impl Triggers for TopicTriggers {
         if are_all_known && fates.iter().all(|fate| matches!(fate, Fate::Settled { .. })) {
             return is_stored;
         }
-        let is_posted = |at: usize| matches!(fates.get(at), None | Some(Fate::Posted));
+        let is_posted = |at: usize| matches!(fates.get(at), None | Some(Fate::Posted(_)));
         let has_posts = !self.groups.is_empty() || (0..self.triggers.len()).any(is_posted);
         let promise = if may_store && has_posts { promise(notes, starting) } else { None };
         let message = &notes.message(starting.message);
@@ -158,7 +158,11 @@ impl Triggers for TopicTriggers {
         let noting = Noting { message, received_ms: now_ms, promise: promise.as_ref() };
         for trigger in &self.triggers {
             match fates.next() {
-                None | Some(Fate::Posted) => note(noted, GuestEvents::event(trigger, starting, noting)),
+                None => note(noted, GuestEvents::event(trigger, starting, noting)),
+                Some(Fate::Posted(kept_place)) => {
+                    let event = GuestEvents::event(trigger, starting, noting);
+                    note(noted, GuestEvent { kept_place, ..event });
+                }
                 Some(Fate::Settled { .. }) => {}
                 Some(Fate::Shed { error, .. }) => {
                     let event = GuestEvents::event(trigger, starting, Noting { promise: None, ..noting });
@@ -583,7 +587,7 @@ pub(super) fn post(turn: &mut Turn, event: &GuestEvent, starts: &mut RunnerStart
     let runner = match &event.trigger.starts {
         Starts::Guest(runner) => runner,
         Starts::Route(route) => {
-            if let Err(error) = route.arrived(&message, event.hops) {
+            if let Err(error) = route.arrived(&message, event.hops, event.kept_place.as_deref()) {
                 shed(turn, event, route, &error);
             }
             return;

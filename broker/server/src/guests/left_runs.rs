@@ -275,6 +275,7 @@ impl Unfinished {
             received_ms,
             promise: Some(Arc::clone(promise)),
             refused: None,
+            kept_place: None,
             holds_up: false,
         })
     }

@@ -21,6 +21,7 @@ use super::owner_groups::OwnerGroup;
 use super::promised::Promise;
 use super::relay::{OwnerRelay, RelayedMessage};
 use super::routes::keeping::RoomQuery;
+use super::routes::kept_place::KeptPlace;
 use super::routes::{ForRoute, RouteRunner};
 use crate::guests::HasPrograms as _;
 use crate::limits::{GUEST_EVENTS_PER_TURN, INLINE_RUNS_PER_CLOCK, INLINE_TIME_MAX};
@@ -99,6 +100,8 @@ pub(super) struct GuestEvent {
     pub(super) promise: Option<Arc<Promise>>,
     /// Reason why the route that it is for does not take it.
     pub(super) refused: Option<PostError>,
+    /// Place that the mailbox of that route keeps for it.
+    pub(super) kept_place: Option<Arc<KeptPlace>>,
     /// Whether its publisher may have to wait for it.
     pub(super) holds_up: bool,
 }
@@ -260,6 +263,7 @@ impl GuestEvents {
             received_ms,
             promise: promise.map(Arc::clone),
             refused: None,
+            kept_place: None,
             holds_up: true,
         }
     }

@@ -20,6 +20,7 @@ use super::noted::noted;
 use super::outbox_entry::OutboxEntry;
 use super::routes::fresh_posts::{FreshBytes, FreshPost};
 use super::routes::keeping::{PostPlace, RoomQuery};
+use super::routes::kept_place::KeptPlace;
 use super::routes::mailbox::{Addressee, Takers};
 use super::routes::stored_post::StoredPost;
 use super::routes::{self, ForRoute, RouteRunner};
@@ -32,10 +33,9 @@ use lotmq_core::tenant::triggers::{Starting, TurnNotes};
 use lotmq_core::turn::Turn;
 
 /// Fate of a message at something that it starts.
-#[derive(Debug)]
 pub(super) enum Fate {
-    /// It is posted when the turn comes to that.
-    Posted,
+    /// It is posted when the turn comes to that; to the mailbox of a route, where it was admitted, whatever waits there by then.
+    Posted(Option<Arc<KeptPlace>>),
     /// It is in the outbox, or nothing comes of it.
     Settled { is_stored: bool },
     /// It finds no room, or only with some of those whom it is for.
@@ -78,12 +78,12 @@ pub(super) fn store(
     let mut targets = SmallVec::<[Target; 1]>::new();
     let shed = |error| Fate::Shed { error, is_stored: false };
     let fate = |trigger: &Arc<TriggeredDefinition>| {
-        let Starts::Route(route) = &trigger.starts else { return Fate::Posted };
+        let Starts::Route(route) = &trigger.starts else { return Fate::Posted(None) };
         if publication.origin == Some(trigger.definition.id) {
             return Fate::Settled { is_stored: false };
         }
-        match route.place(&RoomQuery { tenant, core, now, qos }) {
-            PostPlace::Memory => Fate::Posted,
+        match route.place(&RoomQuery { tenant, core, now, qos }, bytes) {
+            PostPlace::Memory(kept_place) => Fate::Posted(kept_place.map(Arc::new)),
             PostPlace::Nowhere => Fate::Settled { is_stored: false },
             _ if publication.hops > HOPS_MAX => shed(PostError::TooManyHops { hops: publication.hops }),
             PostPlace::Full(bytes) => shed(PostError::OutboxFull { bytes }),
@@ -120,8 +120,8 @@ fn store_for(
 ) -> Result<bool, PostError> {
     let core = Arc::clone(&turn.core);
     let (now, qos) = (turn.now(), QoS::AtMostOnce);
-    let session = match route.place(&RoomQuery { tenant, core: &core, now, qos }) {
-        PostPlace::Memory => return Ok(false),
+    let session = match route.place(&RoomQuery { tenant, core: &core, now, qos }, message.bytes()) {
+        PostPlace::Memory(_) => return Ok(false),
         PostPlace::Nowhere => return Err(PostError::Stopped),
         _ if hops > HOPS_MAX => return Err(PostError::TooManyHops { hops }),
         PostPlace::Full(bytes) => return Err(PostError::OutboxFull { bytes }),

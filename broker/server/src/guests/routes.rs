@@ -21,6 +21,7 @@ pub(super) mod hold;
 pub(crate) mod http_figures;
 mod ingest_waits;
 pub(super) mod keeping;
+pub(super) mod kept_place;
 pub(super) mod mailbox;
 mod orders;
 pub(super) mod outbox;

@@ -15,7 +15,8 @@ use tracing::warn;
 
 use super::buffering::{BufferMode, Overload};
 use super::fresh_posts::{FreshBytes, FreshPost};
-use super::mailbox::Post;
+use super::kept_place::KeptPlace;
+use super::mailbox::{Filled, Post};
 use super::outbox::{Amount, OutboxStretch};
 use super::runner::{RouteRunner, SharedRoute};
 use super::standing::Beside;
@@ -34,10 +35,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
 /// PostPlace for a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::guests) enum PostPlace {
-    /// The mailbox, in memory.
-    Memory,
+    /// The mailbox, in memory; where there is room, a place is kept until the message comes.
+    Memory(Option<KeptPlace>),
     /// The queue of this session.
     Store(SessionId),
     /// There is none: so many bytes wait.
@@ -68,7 +68,7 @@ impl SharedRoute {
             && (self.version.buffering.mode == BufferMode::Disk || self.outbox.waiting().messages > 0)
     }
 
-    fn is_full(&self, asking: &RoomQuery<'_>) -> bool {
+    fn is_full(&mut self, asking: &RoomQuery<'_>) -> bool {
         if !self.is_stored() {
             return self.is_away() || !self.mailbox.has_room();
         }
@@ -78,9 +78,10 @@ impl SharedRoute {
     /// That no more may wait, and what becomes of what comes, where that is so.
     fn fullness(&self) -> Option<String> {
         let (bytes, bytes_max) = (self.outbox.waiting().bytes, self.version.buffering.bytes_max);
-        if !self.is_stored() || bytes < bytes_max {
-            return None;
-        }
+        let Filled { count, most, of } = match self.is_stored() {
+            true => (bytes >= bytes_max).then_some(Filled { count: bytes, most: bytes_max, of: "bytes" })?,
+            false => self.mailbox.filled()?,
+        };
         let becomes = |qos| match self.version.buffering.overload(qos) {
             Overload::Lossless => "waits",
             Overload::Balanced => "waits for a short time, then it is shed",
@@ -91,7 +92,7 @@ impl SharedRoute {
             true => format!("what comes {of_0}"),
             false => format!("QoS 0 {of_0}; QoS 1 {of_others}, and QoS 2"),
         };
-        Some(format!("outbox full ({} of {} bytes): {what}", grouped(bytes), grouped(bytes_max)))
+        Some(format!("outbox full ({} of {} {of}): {what}", grouped(count), grouped(most)))
     }
 
     /// Whether what waits in the store altogether, or for routes and sessions of the owner, is as much as may wait.
@@ -211,16 +212,19 @@ impl RouteRunner {
         Poll::Pending
     }
 
-    /// PostPlace for a message that is here now. One whose publisher was to wait and could not, a run, is shed where there is none.
-    pub(in crate::guests) fn place(&self, asking: &RoomQuery<'_>) -> PostPlace {
-        let shared = self.shared.lock();
+    /// PostPlace for a message of so many bytes that is here now. One whose publisher was to wait and could not, a run, is shed where there is none.
+    pub(in crate::guests) fn place(self: &Arc<Self>, asking: &RoomQuery<'_>, bytes: usize) -> PostPlace {
+        let mut shared = self.shared.lock();
         match shared.outbox.session() {
             _ if shared.is_closed => PostPlace::Nowhere,
             Some(session) if shared.is_stored() => match shared.is_full(asking) {
                 true => PostPlace::Full(shared.outbox.waiting().bytes),
                 false => PostPlace::Store(session),
             },
-            Some(_) | None => PostPlace::Memory,
+            Some(_) | None => {
+                let kept = if shared.is_away() { None } else { shared.mailbox.admit(bytes) };
+                PostPlace::Memory(kept.map(|kept| KeptPlace::new(self, kept)))
+            }
         }
     }
 

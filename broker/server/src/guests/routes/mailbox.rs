@@ -10,7 +10,7 @@
 //! there is none, the next goes to the emptiest lane whose instance is connected. So an instance has nothing to do with what another one works on.
 //! Within a lane an event, mapping or table that has failed rests, and the messages of others pass ([`rests`]).
 //!
-//! Invariants: never more messages or bytes than the bounds say, but for what is put back; each message is in one lane, waiting or taken, until it is done; all
+//! Invariants: nothing more is taken where as many messages or bytes wait as the bounds say, but what is put back and what was admitted before; each message is in one lane, waiting or taken, until it is done; all
 //! of a key are in the same lane; a lane has what is ready in the order of the sequence numbers, which need not be without gaps, and so what stands aside; the number of lanes and what is the key change only while
 //! nothing is taken. Messages of several lanes are done in any order. Policy when full: the arriving message is refused, counted and told. What waits survives a
 //! replacement of the route; of a restart what was promised (`promised`), which each message holds as long as it waits or is on its way. What waits in memory counts in the sum of all mailboxes ([`MailboxRoom`]); of what is in the store, only as much comes here as finds room there.
@@ -30,7 +30,7 @@ use lotmq_host::{MailboxRoom, OwnedMessage};
 use super::pause::Pause;
 use crate::limits::{ROUTE_MAILBOX_BYTES_MAX, ROUTE_MAILBOX_MESSAGES_MAX};
 use lane::Lane;
-use post::size;
+use post::{size, size_of};
 
 pub(in crate::guests) use lane::BatchDue;
 pub(in crate::guests) use order_key::OrderKey;
@@ -57,6 +57,8 @@ pub(crate) struct Mailbox {
     posts_max: usize,
     /// Most bytes of them.
     bytes_max: usize,
+    /// Messages that were admitted and are on their way, and their bytes.
+    admitted: (usize, usize),
     batches: Batches,
     /// Room among the mailboxes of all guests, for what waits in memory alone.
     room: Option<MailboxRoom>,
@@ -69,9 +71,14 @@ struct KeyInUse {
     posts: usize,
 }
 
-/// Error: the mailbox is full; with the number of messages that wait.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Full(pub(crate) usize);
+/// What a mailbox or an outbox is full of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::guests) struct Filled {
+    pub(in crate::guests) count: u64,
+    pub(in crate::guests) most: u64,
+    /// Its unit, for people.
+    pub(in crate::guests) of: &'static str,
+}
 
 impl Mailbox {
     /// Mailbox with one lane.
@@ -87,6 +94,7 @@ impl Mailbox {
             next_sequence: 1,
             posts_max: ROUTE_MAILBOX_MESSAGES_MAX,
             bytes_max: ROUTE_MAILBOX_BYTES_MAX,
+            admitted: (0, 0),
             batches: Batches::default(),
             room: None,
         }
@@ -185,25 +193,54 @@ impl Mailbox {
         lane.and_then(Lane::first_ready).is_some_and(|first| first < sequence)
     }
 
-    /// Whether a small message more is taken.
-    pub(crate) fn has_room(&self) -> bool {
-        let (posts, bytes) = self.waiting();
-        posts < self.posts_max && bytes < self.bytes_max
+    /// Whether a message more is taken. The one that fills it is taken whole, as one that fills an outbox.
+    pub(crate) fn has_room(&mut self) -> bool {
+        let (posts, bytes) = self.occupied();
+        let fits = posts < self.posts_max && bytes < self.bytes_max;
+        fits && self.room.as_mut().is_none_or(|room| room.holds(bytes + 1))
     }
 
-    /// Takes a message, with when it came, in lifetime milliseconds; gives its lane.
+    /// Messages and bytes that wait, where that is as much as may, with the most of each.
+    pub(in crate::guests) fn filled(&self) -> Option<Filled> {
+        let (posts, bytes) = self.occupied();
+        let (posts_max, bytes_max) = (self.posts_max, self.bytes_max);
+        match (posts >= posts_max, bytes >= bytes_max) {
+            (_, true) => Some(Filled { count: bytes as u64, most: bytes_max as u64, of: "bytes" }),
+            (true, false) => Some(Filled { count: posts as u64, most: posts_max as u64, of: "messages" }),
+            (false, false) => None,
+        }
+    }
+
+    /// What waits and what was admitted.
+    fn occupied(&self) -> (usize, usize) {
+        sum([self.waiting(), self.admitted].into_iter())
+    }
+
+    /// Keeps a place for a message of so many bytes that is on its way, if there is one: the bytes that it takes here.
+    pub(in crate::guests) fn admit(&mut self, bytes: usize) -> Option<usize> {
+        let kept = size_of(bytes);
+        let has_room = self.has_room();
+        if has_room {
+            self.admitted = (self.admitted.0 + 1, self.admitted.1 + kept);
+        }
+        has_room.then_some(kept)
+    }
+
+    /// Ends what [`admit`](Self::admit) has kept: the message has come, or never will.
+    pub(in crate::guests) fn is_not_admitted(&mut self, kept: usize) {
+        self.admitted = (self.admitted.0 - 1, self.admitted.1 - kept);
+    }
+
+    /// Takes a message, with when it came, in lifetime milliseconds; gives its lane. Who was not admitted asks for [room](Self::has_room) before.
     pub(crate) fn post(
         &mut self,
         to: Addressee,
         (message, waits_since_ms): (Arc<OwnedMessage>, u64),
         hops: u8,
-    ) -> Result<usize, Full> {
-        let (posts, bytes) = self.waiting();
-        let fits = posts < self.posts_max && (posts == 0 || bytes + size(&message) <= self.bytes_max);
-        let mut holds = || self.room.as_mut().is_none_or(|room| room.holds(bytes + size(&message)));
-        if !fits || !holds() {
-            return Err(Full(posts));
-        }
+    ) -> usize {
+        let (_, bytes) = self.waiting();
+        // The sum of all mailboxes is exceeded by the message that fills it.
+        self.room.as_mut().map(|room| room.holds(bytes + size(&message)));
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         let linger = self.batches.linger;
@@ -220,7 +257,7 @@ impl Mailbox {
             stored_bytes: None,
             order_hash: None,
         };
-        Ok(self.put(post).0)
+        self.put(post).0
     }
 
     /// Whether the sum of all mailboxes has room for so many bytes more than what waits here, of what is in the store as well.

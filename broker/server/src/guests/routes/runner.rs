@@ -16,6 +16,7 @@ use lotmq_core::clock::Clock;
 use lotmq_host::{MailboxRoom, OwnedMessage, PostError, limits::HOPS_MAX};
 use lotmq_store::Ids;
 use parking_lot::Mutex;
+use smallvec::{SmallVec, smallvec};
 use tokio::sync::Notify;
 use tracing::warn;
 
@@ -23,7 +24,8 @@ use super::asked_run::{AskedProbe, AskedRun, Probed, RunBounds};
 use super::buffering::BufferMode;
 use super::dead_letters::DeadLetters;
 use super::ingest_waits::IngestWaits;
-use super::mailbox::{Addressee, BatchDue, Full, Mailbox, Post, Takers};
+use super::kept_place::KeptPlace;
+use super::mailbox::{Addressee, BatchDue, Mailbox, Post, Takers};
 use super::outbox::RouteOutbox;
 use super::probing::Probing;
 use super::questions::{Answer, Questions, refused};
@@ -330,12 +332,15 @@ impl RouteRunner {
         waited
     }
 
-    /// Takes a message on a topic of some of its events, mappings and tags; it waits in memory.
-    pub(crate) fn arrived(&self, message: &Arc<OwnedMessage>, hops: u8) -> Result<(), PostError> {
+    /// Takes a message on a topic of some of its events, mappings and tags; it waits in memory. One that was admitted is taken whatever waits by now, for all of them.
+    pub(in crate::guests) fn arrived(
+        &self,
+        message: &Arc<OwnedMessage>,
+        hops: u8,
+        kept_place: Option<&KeptPlace>,
+    ) -> Result<(), PostError> {
         let (takers, refused) = self.takers(&message.topic, message.bytes());
-        for taker in takers {
-            self.post(taker, Arc::clone(message), hops)?;
-        }
+        self.post_to(takers, message, hops, kept_place)?;
         refused.map_or(Ok(()), Err)
     }
 
@@ -365,25 +370,46 @@ impl RouteRunner {
         message: Arc<OwnedMessage>,
         hops: u8,
     ) -> Result<(), PostError> {
+        self.post_to(smallvec![to], &message, hops, None)
+    }
+
+    /// The same for each of these.
+    fn post_to(
+        &self,
+        takers: Takers,
+        message: &Arc<OwnedMessage>,
+        hops: u8,
+        kept_place: Option<&KeptPlace>,
+    ) -> Result<(), PostError> {
         if hops > HOPS_MAX {
             return Err(PostError::TooManyHops { hops });
         }
         let mut shared = self.shared.lock();
+        kept_place.inspect(|kept_place| kept_place.is_used_in(&mut shared.mailbox));
         if shared.is_closed {
             return Err(PostError::Stopped);
         }
-        shared.standing.messages_came(1);
-        if shared.is_away() {
-            return Err(PostError::Full { messages: 0 });
+        if takers.is_empty() {
+            return Ok(());
         }
-        shared.mailbox.number_from(self.ids.next_message().0);
-        let posted = shared.mailbox.post(to, (message, self.clock.lifetime_ms()), hops);
-        let lane = posted.map_err(|Full(messages)| PostError::Full { messages })?;
-        let bell = shared.places.get(lane).map(|place| Arc::clone(&place.bell));
+        if kept_place.is_none() && (shared.is_away() || !shared.mailbox.has_room()) {
+            shared.standing.messages_came(1);
+            let messages = if shared.is_away() { 0 } else { shared.mailbox.waiting().0 };
+            return Err(PostError::Full { messages });
+        }
+        shared.standing.messages_came(takers.len() as u64);
+        let lifetime_ms = self.clock.lifetime_ms();
+        let bells: SmallVec<[Arc<Bell>; 1]> = takers
+            .into_iter()
+            .filter_map(|to| {
+                let shared = &mut *shared;
+                shared.mailbox.number_from(self.ids.next_message().0);
+                let lane = shared.mailbox.post(to, (Arc::clone(message), lifetime_ms), hops);
+                shared.places.get(lane).map(|place| Arc::clone(&place.bell))
+            })
+            .collect();
         drop(shared);
-        if let Some(bell) = bell {
-            bell.ring();
-        }
+        bells.iter().for_each(|bell| bell.ring());
         Ok(())
     }
 

@@ -184,9 +184,14 @@ impl Default for Batches {
 
 /// Bytes that a message takes in a mailbox.
 pub(super) fn size(message: &OwnedMessage) -> usize {
+    size_of(message.bytes())
+}
+
+/// The same of one that has so many.
+pub(super) fn size_of(bytes: usize) -> usize {
     /// Bytes that a message takes besides its own.
     const OVERHEAD: usize = 64;
-    message.bytes() + OVERHEAD
+    bytes.saturating_add(OVERHEAD)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ fn event() -> Addressee {
 }
 
 fn post(mailbox: &mut Mailbox, topic: &str) -> usize {
-    mailbox.post(event(), (Arc::new(OwnedMessage::new(topic, b"x".to_vec())), 0), 0).unwrap()
+    mailbox.post(event(), (Arc::new(OwnedMessage::new(topic, b"x".to_vec())), 0), 0)
 }
 
 fn posts(mailbox: &mut Mailbox, count: usize) {
@@ -109,7 +109,7 @@ fn a_batch_is_bounded_in_bytes_and_one_message_always_fits() {
     let mut mailbox = Mailbox::new();
     let large = message(&vec![0; ROUTE_BATCH_BYTES_MAX + 1]);
     for message in [&message(b"x"), &large, &message(b"y"), &message(b"z")] {
-        mailbox.post(event(), (Arc::clone(message), 0), 0).unwrap();
+        mailbox.post(event(), (Arc::clone(message), 0), 0);
     }
     let taken: Vec<_> =
         std::iter::from_fn(|| Some(pass(&mut mailbox, 0)).filter(|it| !it.is_empty())).collect();
@@ -147,7 +147,7 @@ fn batches_are_as_large_as_the_route_says_and_wait_for_that() {
     assert!(matches!(mailbox.due(0), BatchDue::At(_)), "two are not three");
     posts(&mut mailbox, 1);
     assert_eq!(mailbox.due(0), BatchDue::Now, "it is full");
-    mailbox.post(event(), (message(&[0; 200]), 0), 0).unwrap();
+    mailbox.post(event(), (message(&[0; 200]), 0), 0);
     let batch = mailbox.take(0, u64::MAX);
     assert_eq!((sequences(&batch), mailbox.due(0)), (vec![1, 2], BatchDue::Now), "the large one fills it");
     mailbox.done(0, &batch[..1]);
@@ -217,7 +217,7 @@ fn what_ends_the_connection_comes_whole_and_then_by_halves_until_it_stands_in_fr
 #[test]
 fn what_ends_the_connection_alone_comes_with_a_few_of_those_behind_it() {
     let mut mailbox = Mailbox::new();
-    mailbox.post(event(), (message(&vec![0; ROUTE_BATCH_BYTES_MAX]), 0), 0).unwrap();
+    mailbox.post(event(), (message(&vec![0; ROUTE_BATCH_BYTES_MAX]), 0), 0);
     let mut sizes = Vec::new();
     for _ in 0..6 {
         let batch = mailbox.take(0, u64::MAX);
@@ -244,18 +244,23 @@ fn what_ends_the_connection_alone_comes_with_a_few_of_those_behind_it() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused() {
+fn what_waits_and_what_is_on_its_way_has_room_up_to_the_message_that_fills_it() {
     let mut mailbox = Mailbox::new();
     mailbox.bound(2, ROUTE_MAILBOX_BYTES_MAX);
     mailbox.lanes_are(2);
     post(&mut mailbox, "a");
     post(&mut mailbox, "b");
-    assert_eq!(mailbox.post(event(), (message(b"x"), 0), 0), Err(Full(2)), "of all lanes together");
-    mailbox.bound(ROUTE_MAILBOX_MESSAGES_MAX, ROUTE_MAILBOX_BYTES_MAX);
-    let large = message(&vec![0; ROUTE_MAILBOX_BYTES_MAX]);
-    assert_eq!(mailbox.post(event(), (Arc::clone(&large), 0), 0), Err(Full(2)));
-    mailbox.clear();
-    assert_eq!(mailbox.post(event(), (large, 0), 0), Ok(0), "one always fits an empty mailbox");
+    assert!(!mailbox.has_room(), "of all lanes together");
+    assert_eq!(mailbox.filled(), Some(Filled { count: 2, most: 2, of: "messages" }));
+    assert_eq!(mailbox.admit(1), None);
+    mailbox.bound(ROUTE_MAILBOX_MESSAGES_MAX, 1000);
+    assert_eq!(mailbox.admit(2000), Some(2064), "the message that fills it is taken whole");
+    assert_eq!(mailbox.filled(), Some(Filled { count: 2 * 66 + 2064, most: 1000, of: "bytes" }));
+    assert_eq!(mailbox.admit(1), None, "another turn's");
+    mailbox.is_not_admitted(2064);
+    assert_eq!(mailbox.filled(), None);
+    mailbox.post(event(), (message(&[0; 1000]), 0), 0);
+    assert!(!mailbox.has_room());
 }
 
 #[test]
@@ -266,13 +271,23 @@ fn what_waits_in_memory_counts_in_the_sum_of_all_mailboxes() {
     let full = |account| {
         let mut mailbox = Mailbox::new();
         mailbox.share(engine.mailbox_room(account));
-        let taken = (0..20).filter(|_| mailbox.post(event(), (Arc::clone(&large), 0), 0).is_ok()).count();
+        let has_room = |_: &i32| {
+            let has_room = mailbox.has_room();
+            if has_room {
+                mailbox.post(event(), (Arc::clone(&large), 0), 0);
+            }
+            has_room
+        };
+        let taken = (0..20).filter(has_room).count();
         (mailbox, taken)
     };
     let (mut mailbox, taken) = full(1);
-    assert_eq!(taken, 8, "three quarters of a MiB, which is a quarter of what guests have");
-    assert_eq!(mailbox.take(0, u64::MAX).len(), 8);
-    assert_eq!(full(2).1, 8, "it was given back");
+    assert_eq!(
+        taken, 9,
+        "three quarters of a MiB, which is a quarter of what guests have, and what fills it"
+    );
+    assert_eq!(mailbox.take(0, u64::MAX).len(), 9);
+    assert_eq!(full(2).1, 9, "it was given back");
 }
 
 #[test]
@@ -308,9 +323,9 @@ fn messages_of_a_topic_follow_each_other_and_others_go_where_there_is_least() {
     assert_eq!(post(&mut mailbox, "b"), 0, "nothing of it is left");
     let row = |table: &str| (Addressee::Table(table.into()), Arc::new(OwnedMessage::new("", b"{}".to_vec())));
     let ((rows, one), (others, other)) = (row("rows"), row("others"));
-    assert_eq!(mailbox.post(rows.clone(), (Arc::clone(&one), 0), 0), Ok(1));
-    assert_eq!(mailbox.post(others, (other, 0), 0), Ok(0));
-    assert_eq!(mailbox.post(rows, (one, 0), 0), Ok(1), "rows of a table as well");
+    assert_eq!(mailbox.post(rows.clone(), (Arc::clone(&one), 0), 0), 1);
+    assert_eq!(mailbox.post(others, (other, 0), 0), 0);
+    assert_eq!(mailbox.post(rows, (one, 0), 0), 1, "rows of a table as well");
 }
 
 #[test]

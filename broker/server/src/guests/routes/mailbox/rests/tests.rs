@@ -10,7 +10,7 @@ use super::*;
 
 fn post(mailbox: &mut Mailbox, event: &str, topic: &str) {
     let message = Arc::new(OwnedMessage::new(topic, b"x".to_vec()));
-    mailbox.post(Addressee::Event(event.into()), (message, 0), 0).unwrap();
+    mailbox.post(Addressee::Event(event.into()), (message, 0), 0);
 }
 
 fn take(mailbox: &mut Mailbox) -> Vec<u64> {
