@@ -448,28 +448,31 @@ fn wrong_settings_are_told_by_their_names() {
         (
             "",
             r#"T ADDRESS "40000"; DATA_TYPE "INT""#,
-            "ADDRESS is a number from 00001, 10001, 30001 or 40001 on",
+            "ADDRESS `40000`: numbers of 5 or 6 digits count from 1",
         ),
-        ("", r#"T ADDRESS "20001"; DATA_TYPE "INT""#, "ADDRESS is a number from 00001"),
-        ("", r#"T ADDRESS "4000x"; DATA_TYPE "INT""#, "ADDRESS is a number, such as 40001"),
-        ("", r#"T ADDRESS "-1"; DATA_TYPE "INT""#, "ADDRESS is a number, such as 40001"),
+        ("", r#"T ADDRESS "20001"; DATA_TYPE "INT""#, "a number of 5 or 6 digits begins with 0, 1, 3 or 4"),
+        ("", r#"T ADDRESS "4000x"; DATA_TYPE "INT""#, "ADDRESS `4000x`: it is no number, such as 40001"),
+        ("", r#"T ADDRESS "-1"; DATA_TYPE "INT""#, "ADDRESS `-1`: it is no number, such as 40001"),
+        ("", r#"T ADDRESS "40001.3"; DATA_TYPE "INT16""#, "ADDRESS `40001.3`: a bit is a BOOL and no INT16"),
+        ("", r#"T ADDRESS "40001"; DATA_TYPE "STRING""#, "ADDRESS `40001`: a text needs LENGTH"),
+        (
+            "",
+            r#"T ADDRESS "30001"; DATA_TYPE "INT"; DESTINATION_TOPIC "w""#,
+            "ADDRESS `30001`: an input cannot be written",
+        ),
         ("", r#"T ADDRESS "40001"; DATA_TYPE "INT"; SCALING 0"#, "SCALING is a number other than 0"),
-        ("", r#"T ADDRESS "40001.16"; DATA_TYPE "BOOL""#, "a bit from 0 to 15 behind the dot"),
+        (
+            "",
+            r#"T ADDRESS "40001.16"; DATA_TYPE "BOOL""#,
+            "ADDRESS `40001.16`: a register has the bits 0 to 15",
+        ),
     ] {
         let reply = format!("{:?}", broker.command(&route(502, settings, tags)));
         assert!(reply.contains(expected), "{settings} {tags}: {reply}");
     }
     let mut standing = Standing::of(&broker, "Plc");
-    for (tags, expected) in [
-        (r#"T ADDRESS "40001.3"; DATA_TYPE "INT16""#, "'40001.3': a bit is a BOOL and no INT16"),
-        (r#"T ADDRESS "40001"; DATA_TYPE "STRING""#, "tag M/T: ADDRESS '40001': a text needs LENGTH"),
-        (
-            r#"T ADDRESS "30001"; DATA_TYPE "INT"; DESTINATION_TOPIC "w""#,
-            "tag M/T: ADDRESS '30001': an input cannot be written",
-        ),
-    ] {
-        // Nobody is there: a mistake of a tag is told all the same.
-        broker.command_ok(&route(free_port(), "", tags));
-        standing.until(expected);
-    }
+    // Nobody is there: a mistake that the text does not say is told all the same.
+    broker.command_ok("-setSecret PLACE=40001.3");
+    broker.command_ok(&route(free_port(), "", r#"T ADDRESS GET SECRET "PLACE"; DATA_TYPE "INT16""#));
+    standing.until("tag M/T: ADDRESS '40001.3': a bit is a BOOL and no INT16");
 }

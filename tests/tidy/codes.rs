@@ -6,10 +6,11 @@ use crate::assert_none;
 use crate::files::{Source, sources};
 
 /// Upper-case words in quotes that are no codes: keys of routes, environment variables.
-const NO_CODES: [&str; 67] = [
+const NO_CODES: [&str; 72] = [
     "ACTIVITY_TIMEOUT",
     "ALLOW_HOSTS",
     "ALLOW_UNTRUSTED_CERTS",
+    "AUTH_MODE",
     "BATCH_BYTES",
     "BATCH_LINGER",
     "BATCH_SIZE",
@@ -39,6 +40,7 @@ const NO_CODES: [&str; 67] = [
     "MQTT_CONFIG",
     "NOTIFY_SOCKET",
     "NO_COLOR",
+    "OPCUA_CONFIG",
     "ORDER_KEY",
     "OVERLOAD_CAPACITY",
     "OVERLOAD_POLICY",
@@ -50,6 +52,8 @@ const NO_CODES: [&str; 67] = [
     "ROUTE_",
     "ROUTE_CONFIG",
     "RTS_CTS",
+    "SECURITY_MODE",
+    "SECURITY_POLICY",
     "SECURITY_PROTOCOL",
     "SERVER_CA_CERT",
     "SERVER_CA_CERT_PATH",
@@ -67,6 +71,7 @@ const NO_CODES: [&str; 67] = [
     "TLS_SERVER_NAME",
     "TRUST_SERVER_CERTIFICATE",
     "UNIX_MS",
+    "USE_SECURITY",
     "USE_SSL",
     "USE_STARTTLS",
     "USE_TLS",

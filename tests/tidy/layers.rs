@@ -8,10 +8,11 @@ use serde_json::Value;
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 33] = [
+const LAYERS: [(&str, u8); 34] = [
     ("lot-facts", 0),
     ("lot-nearest", 0),
     ("lot-patterns", 0),
+    ("lot-tags", 0),
     ("lotmq-codec", 0),
     ("lotmq-websocket", 0),
     ("lotmq-pulse", 0),
@@ -49,16 +50,17 @@ const LAYERS: [(&str, u8); 33] = [
 const SLOW_FEATURE: &str = "component-model-async";
 
 /// Crates that know nothing of the broker: their only dependencies among ours.
-const OWN_WORLD: [(&str, &[&str]); 5] = [
+const OWN_WORLD: [(&str, &[&str]); 6] = [
     ("lot-facts", &[]),
     ("lot-nearest", &[]),
     ("lot-patterns", &[]),
+    ("lot-tags", &[]),
     ("lotmq-connection-string", &[]),
-    ("lot-to-wasm", &["lot-facts", "lot-nearest", "lot-patterns", "lotmq-connection-string"]),
+    ("lot-to-wasm", &["lot-facts", "lot-nearest", "lot-patterns", "lot-tags", "lotmq-connection-string"]),
 ];
 
 /// Crates without I/O, clock, threads and chance.
-const SANS_IO: [&str; 12] = [
+const SANS_IO: [&str; 13] = [
     "lotmq-codec",
     "lotmq-websocket",
     "lotmq-zstd",
@@ -71,6 +73,7 @@ const SANS_IO: [&str; 12] = [
     "lot-facts",
     "lot-nearest",
     "lot-patterns",
+    "lot-tags",
 ];
 
 /// What such a crate calls although it has I/O, chance or a clock inside: a crate of ours, by its own face.

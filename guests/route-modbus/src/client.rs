@@ -3,14 +3,15 @@
 //! Requests are made by `rmodbus`. Replies are taken apart here: of that crate's (0.13) parser a short reply makes a panic, and the exceptions 0x0A and 0x0B
 //! of gateways are unknown to it.
 
+use lot_tags::modbus::{EVERYBODY, ModbusArea};
 use lotmq_guest::route::{Failure, ambient, net};
 use rmodbus::ErrorKind;
 use rmodbus::client::ModbusRequest;
 use route_tags::{Device, Fault, Planned, Reading, Tag, TagSettings, Value};
 
-use crate::address::{Address, Area};
+use crate::address::Address;
 use crate::config::Config;
-use crate::limits::{EVERYBODY, TRIES_MS_MAX};
+use crate::limits::TRIES_MS_MAX;
 use crate::line::{Line, LineFault};
 use crate::plan::{Span, plan};
 use crate::units::Units;
@@ -122,10 +123,10 @@ impl Client {
         let reply = self.ask(span.unit, self.config.read_timeout_ms, &|request, frame| {
             let (first, count) = (span.first, span.count);
             match span.area {
-                Area::Coil => request.generate_get_coils(first, count, frame),
-                Area::DiscreteInput => request.generate_get_discretes(first, count, frame),
-                Area::InputRegister => request.generate_get_inputs(first, count, frame),
-                Area::HoldingRegister => request.generate_get_holdings(first, count, frame),
+                ModbusArea::Coil => request.generate_get_coils(first, count, frame),
+                ModbusArea::DiscreteInput => request.generate_get_discretes(first, count, frame),
+                ModbusArea::InputRegister => request.generate_get_inputs(first, count, frame),
+                ModbusArea::HoldingRegister => request.generate_get_holdings(first, count, frame),
             }
         });
         let reply = reply.map_err(|refusal| match refusal {

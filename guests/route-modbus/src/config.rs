@@ -1,10 +1,11 @@
 //! Settings of the section `MODBUS_CONFIG`.
 
+use lot_tags::modbus::REGISTERS_MAX;
 use lotmq_guest::route::Failure;
 use route_settings::Configuration;
 use serde_json::json;
 
-use crate::limits::{GAP, REGISTERS_MAX};
+use crate::limits::GAP;
 use crate::words::ByteOrder;
 
 /// How units are asked.

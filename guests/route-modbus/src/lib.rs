@@ -19,8 +19,8 @@ use std::cell::RefCell;
 
 use client::Client;
 use config::{Config, SerialConfig};
-use limits::EVERYBODY;
 use line::Line;
+use lot_tags::modbus::EVERYBODY;
 use lotmq_guest::route::{Abilities, Delivery, Description, Failure, Receipt, Route};
 use route_settings::Configuration;
 use route_tags::{Plant, RouteTags};

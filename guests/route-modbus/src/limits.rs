@@ -1,20 +1,5 @@
 //! Bounds of Modbus, most of them of the protocol.
 
-/// Unit that stands for all of them, on a serial line: Modbus over Serial Line 1.02, §2.2.
-pub(crate) const EVERYBODY: u8 = 0;
-
-/// Registers of one read request: Modbus Application Protocol 1.1b3, §6.3.
-pub(crate) const REGISTERS_MAX: u16 = 125;
-
-/// Registers of one write request: §6.12.
-pub(crate) const REGISTERS_WRITTEN_MAX: u16 = 123;
-
-/// Coils or inputs of one read request: §6.1.
-pub(crate) const BITS_MAX: u16 = 2_000;
-
-/// Coils of one write request: §6.11.
-pub(crate) const BITS_WRITTEN_MAX: u16 = 1_968;
-
 /// Bytes of the longest frame over a serial line: Modbus over Serial Line 1.02, §2.5.1.
 pub(crate) const RTU_BYTES_MAX: usize = 256;
 

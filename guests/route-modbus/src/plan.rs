@@ -1,15 +1,15 @@
 //! Merging tags into few read requests.
 
+use lot_tags::modbus::{BITS_MAX, EVERYBODY, ModbusArea};
 use route_tags::{Planned, Tag};
 
-use crate::address::{Address, Area};
-use crate::limits::{BITS_MAX, EVERYBODY};
+use crate::address::Address;
 
 /// Registers or bits of one read request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) unit: u8,
-    pub(crate) area: Area,
+    pub(crate) area: ModbusArea,
     pub(crate) first: u16,
     pub(crate) count: u16,
 }

@@ -16,7 +16,6 @@ use lotmq_guest::route::files::{FileError, Folder};
 use opcua_crypto::{KeySize as _, PrivateKey, SecurityPolicy, X509, X509Data};
 use opcua_types::ByteString;
 
-use crate::config::Security;
 use crate::limits::{CERTIFICATE_BYTES_MAX, CERTIFICATES_MAX, KEY_BITS};
 
 /// A certificate with its key.
@@ -42,9 +41,9 @@ pub(crate) struct Certificates {
 }
 
 impl Certificates {
-    /// The folder of the section, where it names one.
-    pub(crate) fn of(security: &Security) -> Option<Certificates> {
-        security.has_folder.then(|| Certificates { folder: Folder::named("opcua") })
+    /// The folder of the section, which the host has for each that needs one.
+    pub(crate) fn of_section() -> Certificates {
+        Certificates { folder: Folder::named("opcua") }
     }
 
     /// The certificate of this client; made, and kept, where there is none.

@@ -204,14 +204,14 @@ impl Client {
         let read = asked
             .iter()
             .zip(&values)
-            .map(|((tag, _), data)| (*tag, values::of_data(data, tags[*tag].settings.kind)));
+            .map(|((tag, _), data)| (*tag, values::of_data(data, tags[*tag].settings.shape.kind)));
         readings.extend(read);
         Ok(readings)
     }
 
     fn write_node(&mut self, tag: &Tag<Address>, value: &Value) -> Result<(), Failure> {
         let node = self.node(&tag.address).map_err(Trouble::of_write)?.map_err(Failure::Reject)?;
-        let variable = self.variable(&node, tag.settings.kind).map_err(Trouble::of_write)?;
+        let variable = self.variable(&node, tag.settings.shape.kind).map_err(Trouble::of_write)?;
         let variant = values::variant(value, variable.data_type, variable.current.as_ref());
         let data = DataValue { value: Some(variant.map_err(Failure::Reject)?), ..DataValue::null() };
         services::write(&mut self.channel, &node, data).map_err(|trouble| {
@@ -265,7 +265,7 @@ impl Device for Client {
             Err(trouble) => return Some(Err(trouble.of_opening("Publish"))),
         };
         let reading = |(tag, data): Change| {
-            let kind = tags.get(tag)?.settings.kind;
+            let kind = tags.get(tag)?.settings.shape.kind;
             Some((tag, data.and_then(|data| values::of_data(&data, kind))))
         };
         Some(Ok(changes.into_iter().filter_map(reading).collect()))
@@ -274,8 +274,8 @@ impl Device for Client {
     fn parse(&mut self, tag: &Tag<Address>, payload: &[u8]) -> Result<Value, Failure> {
         self.renew()?;
         let node = self.node(&tag.address).map_err(Trouble::of_write)?.map_err(Failure::Reject)?;
-        let variable = self.variable(&node, tag.settings.kind).map_err(Trouble::of_write)?;
-        let kind = values::kind_of(variable.data_type, tag.settings.kind).map_err(Failure::Reject)?;
+        let variable = self.variable(&node, tag.settings.shape.kind).map_err(Trouble::of_write)?;
+        let kind = values::kind_of(variable.data_type, tag.settings.shape.kind).map_err(Failure::Reject)?;
         tag.parse_as(payload, kind, variable.is_list).map_err(Failure::Reject)
     }
 

@@ -1,5 +1,6 @@
 //! Settings of the section `OPCUA_CONFIG`.
 
+use lot_tags::opcua;
 use lotmq_guest::route::Failure;
 use opcua_crypto::SecurityPolicy;
 use opcua_types::{MessageSecurityMode, NodeId};
@@ -44,8 +45,6 @@ pub(crate) struct Security {
     pub(crate) accepts_untrusted: bool,
     pub(crate) accepts_short_nonces: bool,
     pub(crate) application_uri: Option<String>,
-    /// Whether there is a folder of certificates.
-    pub(crate) has_folder: bool,
 }
 
 impl Config {
@@ -56,8 +55,9 @@ impl Config {
             section.number(key).and_then(|number| u32::try_from(number).ok()).unwrap_or(default)
         };
         let url = section.needed("ENDPOINT_URL")?;
-        if !url.starts_with("opc.tcp://") {
-            return Err(section.wrong("ENDPOINT_URL", &format!("'{url}' does not begin with opc.tcp://")));
+        if !url.starts_with(opcua::SCHEME) {
+            let reason = format!("'{url}' does not begin with {}", opcua::SCHEME);
+            return Err(section.wrong("ENDPOINT_URL", &reason));
         }
         let browse_root = if section.is("USE_BROWSE_PATH") {
             let named = section.text("BROWSE_ROOT")?.unwrap_or_else(|| "Objects".to_owned());
@@ -95,58 +95,38 @@ fn user(section: &Settings<'_>) -> Result<User, Failure> {
 }
 
 fn security(section: &Settings<'_>) -> Result<Security, Failure> {
-    let policy_name = section.text("SECURITY_POLICY")?;
-    let policy = policy_name.as_deref().map_or(Some(SecurityPolicy::None), policy);
-    let mode_name = section.text("SECURITY_MODE")?;
-    let mode = match mode_name.as_deref().map(str::to_ascii_lowercase).as_deref() {
-        Some("1" | "sign") => MessageSecurityMode::Sign,
-        Some("2" | "signandencrypt") => MessageSecurityMode::SignAndEncrypt,
-        _ => MessageSecurityMode::None,
-    };
-    let named = policy_name.unwrap_or_default();
-    let policy = policy.ok_or_else(|| section.wrong("SECURITY_POLICY", &format!("'{named}' is none")))?;
-    let (policy, mode) = match (policy, mode, section.is("USE_SECURITY")) {
-        // What is asked for without saying which is what every server of today has.
-        (SecurityPolicy::None, MessageSecurityMode::None, true) => {
-            (SecurityPolicy::Basic256Sha256, MessageSecurityMode::SignAndEncrypt)
-        }
-        (SecurityPolicy::None, mode, _) if mode != MessageSecurityMode::None => {
-            (SecurityPolicy::Basic256Sha256, mode)
-        }
-        (policy, MessageSecurityMode::None, _) if policy != SecurityPolicy::None => {
-            (policy, MessageSecurityMode::SignAndEncrypt)
-        }
-        as_said => (as_said.0, as_said.1),
-    };
-    if policy.is_deprecated() {
-        return Err(section.wrong(
-            "SECURITY_POLICY",
-            &format!("{} is broken and not spoken any more; Basic256Sha256, Aes128_Sha256_RsaOaep and Aes256_Sha256_RsaPss are", policy.to_str()),
-        ));
+    let policy = known(section, "SECURITY_POLICY", opcua::SecurityPolicy::of)?;
+    let mode = known(section, "SECURITY_MODE", opcua::SecurityMode::of)?;
+    let uses = (!section.raw("USE_SECURITY").is_null()).then(|| section.is("USE_SECURITY"));
+    let (policy, mode) = opcua::SecuritySettings { uses, policy, mode }.security();
+    if let Some(name) = policy.broken_name() {
+        let reason = format!("is {name}, {}", opcua::BROKEN);
+        return Err(section.wrong("SECURITY_POLICY", &reason));
     }
     Ok(Security {
-        policy,
-        mode,
+        policy: match policy {
+            opcua::SecurityPolicy::None => SecurityPolicy::None,
+            opcua::SecurityPolicy::Basic128Rsa15 => SecurityPolicy::Basic128Rsa15,
+            opcua::SecurityPolicy::Basic256 => SecurityPolicy::Basic256,
+            opcua::SecurityPolicy::Basic256Sha256 => SecurityPolicy::Basic256Sha256,
+            opcua::SecurityPolicy::Aes128Sha256RsaOaep => SecurityPolicy::Aes128Sha256RsaOaep,
+            opcua::SecurityPolicy::Aes256Sha256RsaPss => SecurityPolicy::Aes256Sha256RsaPss,
+        },
+        mode: match mode {
+            opcua::SecurityMode::None => MessageSecurityMode::None,
+            opcua::SecurityMode::Sign => MessageSecurityMode::Sign,
+            opcua::SecurityMode::SignAndEncrypt => MessageSecurityMode::SignAndEncrypt,
+        },
         accepts_untrusted: section.is("AUTO_ACCEPT_UNTRUSTED_CERTIFICATES"),
         accepts_short_nonces: section.is("SUPPRESS_NONCE_VALIDATION_ERRORS"),
         application_uri: section.text("APPLICATION_URI")?.filter(|uri| !uri.is_empty()),
-        has_folder: !section.raw("STORAGE_DIR").is_null(),
     })
 }
 
-/// A policy of its number or name.
-fn policy(name: &str) -> Option<SecurityPolicy> {
-    let plain: String =
-        name.to_ascii_lowercase().chars().filter(|letter| !matches!(letter, '_' | '-')).collect();
-    Some(match plain.as_str() {
-        "0" | "none" => SecurityPolicy::None,
-        "1" | "basic128rsa15" => SecurityPolicy::Basic128Rsa15,
-        "2" | "basic256" => SecurityPolicy::Basic256,
-        "3" | "basic256sha256" => SecurityPolicy::Basic256Sha256,
-        "4" | "aes128sha256rsaoaep" => SecurityPolicy::Aes128Sha256RsaOaep,
-        "5" | "aes256sha256rsapss" => SecurityPolicy::Aes256Sha256RsaPss,
-        _ => return None,
-    })
+/// The value of a setting that has words; `None` where it is not there.
+fn known<W>(section: &Settings<'_>, key: &str, of: impl Fn(&str) -> Option<W>) -> Result<Option<W>, Failure> {
+    let Some(text) = section.text(key)? else { return Ok(None) };
+    of(&text).map(Some).ok_or_else(|| section.wrong(key, &format!("'{text}' is none")))
 }
 
 /// Schema of the settings.
@@ -218,12 +198,20 @@ mod tests {
                 Mode::Sign,
             ),
             (r#","SECURITY_MODE":"SignAndEncrypt""#, SecurityPolicy::Basic256Sha256, Mode::SignAndEncrypt),
+            (
+                r#","USE_SECURITY":false,"SECURITY_POLICY":"3","SECURITY_MODE":"2""#,
+                SecurityPolicy::None,
+                Mode::None,
+            ),
         ] {
             let security = read(settings).unwrap().security;
             assert_eq!((security.policy, security.mode), (policy, mode), "{settings}");
         }
         for (settings, expected) in [
-            (r#","SECURITY_POLICY":"2""#, "Basic256 is broken and not spoken any more"),
+            (
+                r#","SECURITY_POLICY":"2""#,
+                "SECURITY_POLICY is Basic256, which is broken and not spoken any more",
+            ),
             (r#","SECURITY_POLICY":"x""#, "OPCUA_CONFIG: SECURITY_POLICY 'x' is none"),
             (r#","USE_BROWSE_PATH":true,"BROWSE_ROOT":"Here""#, "'Here' is neither"),
         ] {

@@ -2,6 +2,7 @@
 
 use std::str::FromStr as _;
 
+use lot_tags::opcua::BrowseName;
 use opcua_core::ResponseMessage;
 use opcua_types::{
     AttributeId, BrowseDescription, BrowseDirection, BrowseNextRequest, BrowseRequest, BrowseResult,
@@ -10,7 +11,6 @@ use opcua_types::{
     WriteValue,
 };
 
-use crate::address::Name;
 use crate::channel::{Channel, unexpected};
 use crate::limits::REFERENCES_MAX;
 use crate::status::{Trouble, heeded};
@@ -61,7 +61,7 @@ pub(crate) fn write(channel: &mut Channel, node: &NodeId, value: DataValue) -> R
 pub(crate) fn resolve(
     channel: &mut Channel,
     root: &NodeId,
-    path: &[Name],
+    path: &[BrowseName],
 ) -> Result<Result<NodeId, String>, Trouble> {
     let mut node = root.clone();
     for name in path {

@@ -22,7 +22,7 @@ use crate::status::Trouble;
 /// Who we are, to a server.
 struct Visitor {
     application_uri: String,
-    certificates: Option<Certificates>,
+    certificates: Certificates,
     /// Certificate of the application, where messages are secured.
     own: Option<Identity>,
 }
@@ -62,15 +62,12 @@ pub(crate) fn close(mut channel: Channel) {
 
 impl Visitor {
     fn new(security: &Security, name: &str) -> Result<Visitor, Failure> {
-        let certificates = Certificates::of(security);
+        let certificates = Certificates::of_section();
         let mut application_uri =
             security.application_uri.clone().unwrap_or_else(|| format!("urn:lotmq:{name}"));
         let mut own = None;
         if security.policy != SecurityPolicy::None {
-            let folder = certificates.as_ref().ok_or_else(|| {
-                fatal("OPCUA_CONFIG: security needs STORAGE_DIR, the folder of certificates")
-            })?;
-            let identity = folder.own(&application_uri)?;
+            let identity = certificates.own(&application_uri)?;
             let of_certificate = certificates::application_uri(&identity.certificate);
             if let (Some(uri), None) = (of_certificate, &security.application_uri) {
                 application_uri = uri;
@@ -94,8 +91,7 @@ impl Visitor {
         server
             .is_time_valid(&Utc::now())
             .map_err(|error| Failure::Reconnect(format!("certificate {} of the server: {error}", whose())))?;
-        let trusts = self.certificates.as_ref().map_or(Ok(false), |folder| folder.trusts(server))?;
-        if trusts {
+        if self.certificates.trusts(server)? {
             return Ok(());
         }
         Err(Failure::Reconnect(format!(
@@ -278,11 +274,7 @@ fn token(
         }
         User::Certificate => {
             let policy = wanted(UserTokenType::Certificate, "with a certificate")?;
-            let folder = visitor.certificates.as_ref();
-            let folder = folder.ok_or_else(|| {
-                fatal("OPCUA_CONFIG: AUTH_MODE is 2, and STORAGE_DIR, the folder of certificates, is missing")
-            })?;
-            let user = folder.user()?;
+            let user = visitor.certificates.user()?;
             let signs = policy_of(policy, of_channel);
             if signs == SecurityPolicy::None || !signs.is_supported() {
                 return Err(fatal("the server names no policy to sign with for a user's certificate"));
@@ -351,7 +343,6 @@ mod tests {
             accepts_untrusted: false,
             accepts_short_nonces: false,
             application_uri: None,
-            has_folder: false,
         };
         let found = |policy, mode| chosen(&offered, &security(policy, mode)).map(name_of);
         assert_eq!(found(SecurityPolicy::None, Mode::None).unwrap(), "None with None");

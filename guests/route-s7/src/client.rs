@@ -1,13 +1,14 @@
 //! Client of one PLC: connecting, reading items, writing, and the classes of what goes wrong.
 
-use lotmq_guest::route::{Failure, ambient, failure};
+use lot_tags::s7::S7Address;
+use lotmq_guest::route::{Failure, ambient, failure, net};
 use route_settings::Configuration;
 use route_tags::{Device, Fault, FrameStream, Planned, Reading, StreamFault, Tag, Value};
 use serde_json::json;
 
-use crate::address::Address;
+use crate::address;
 use crate::frame::{self, Answer, Item};
-use crate::limits::{PDU_BYTES, PDU_BYTES_MIN};
+use crate::limits::{PDU_BYTES, PDU_BYTES_MIN, TRIES_MS_MAX};
 use crate::plan::{Items, item_bytes_max, plan};
 
 /// How the PLC is reached.
@@ -18,6 +19,9 @@ pub(crate) struct Config {
     connection_timeout_ms: u32,
     read_timeout_ms: u32,
     write_timeout_ms: u32,
+    /// Tries behind the first, where the PLC has no resources for a request.
+    retries: u32,
+    retry_delay_ms: u32,
 }
 
 /// Client of one PLC.
@@ -41,6 +45,8 @@ impl Config {
             connection_timeout_ms: number("CONNECTION_TIMEOUT").unwrap_or(5_000),
             read_timeout_ms: number("READ_TIMEOUT").unwrap_or(1_000),
             write_timeout_ms: number("WRITE_TIMEOUT").unwrap_or(1_000),
+            retries: number("RETRY_COUNT").unwrap_or(3),
+            retry_delay_ms: number("RETRY_DELAY").unwrap_or(100),
         })
     }
 }
@@ -70,7 +76,9 @@ pub(crate) fn schema() -> String {
         "SLOT": { "type": "integer", "minimum": 0, "maximum": 31 },
         "CONNECTION_TIMEOUT": timeout,
         "READ_TIMEOUT": timeout,
-        "WRITE_TIMEOUT": timeout
+        "WRITE_TIMEOUT": timeout,
+        "RETRY_COUNT": { "type": "integer", "minimum": 0, "maximum": 1_000 },
+        "RETRY_DELAY": { "type": "integer", "minimum": 0, "maximum": 86_400_000 }
     });
     route_tags::schema("S7_CONFIG", &section, &json!({}), &json!({}))
 }
@@ -114,22 +122,44 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Makes a request, and again after a pause as long as the PLC has no resources for it.
+    fn ask_patiently(
+        &mut self,
+        timeout_ms: u32,
+        request: impl Fn(u16) -> Vec<u8>,
+    ) -> Result<Answer, Failure> {
+        let until_ms = deadline(TRIES_MS_MAX);
+        let mut tries = 0;
+        loop {
+            let answer = self.ask(timeout_ms, &request)?;
+            let is_late = ambient::monotonic_ms() >= until_ms;
+            if !is_passing(answer.error) || tries >= self.config.retries || is_late {
+                return Ok(answer);
+            }
+            tries += 1;
+            net::wait(&[], self.config.retry_delay_ms.max(1));
+        }
+    }
+}
+
 impl Device for Client {
-    type Address = Address;
+    type Address = S7Address;
     type Request = Items;
 
-    fn plan(&self, tags: &[Tag<Address>], which: &[usize]) -> Vec<Planned<Items>> {
+    fn plan(&self, tags: &[Tag<S7Address>], which: &[usize]) -> Vec<Planned<Items>> {
         plan(tags, which, self.pdu_bytes)
     }
 
-    fn read(&mut self, planned: &Planned<Items>, tags: &[Tag<Address>]) -> Result<Vec<Reading>, Fault> {
+    fn read(&mut self, planned: &Planned<Items>, tags: &[Tag<S7Address>]) -> Result<Vec<Reading>, Fault> {
         let bytes_max = item_bytes_max(self.pdu_bytes);
         if planned.request.iter().any(|item| item.bytes as usize > bytes_max) {
             return Err(Fault::Refused(format!(
                 "it is longer than the {bytes_max} bytes that the PLC gives at once"
             )));
         }
-        let answer = self.ask(self.config.read_timeout_ms, |number| frame::read(number, &planned.request));
+        let answer =
+            self.ask_patiently(self.config.read_timeout_ms, |number| frame::read(number, &planned.request));
         let answer = answer.map_err(Fault::Lost)?;
         if answer.error != 0 {
             return Err(Fault::Refused(refusal(answer.error)));
@@ -142,18 +172,19 @@ impl Device for Client {
         Ok(planned.tags.iter().map(|tag| (*tag, value(&read, &tags[*tag]))).collect())
     }
 
-    fn write(&mut self, tag: &Tag<Address>, value: &Value) -> Result<(), Failure> {
-        let Address { area, block, first, bit, .. } = tag.address;
+    fn write(&mut self, tag: &Tag<S7Address>, value: &Value) -> Result<(), Failure> {
+        let S7Address { area, block, first, bit, .. } = tag.address;
         let bytes = match bit {
             Some(_) => vec![u8::from(*value == Value::Bool(true))],
-            None => tag.address.bytes_of(&tag.settings, value).map_err(Failure::Reject)?,
+            None => address::bytes_of(&tag.address, &tag.settings, value).map_err(Failure::Reject)?,
         };
         let room = item_bytes_max(self.pdu_bytes).saturating_sub(frame::ITEM_BYTES);
         if bytes.len() > room {
             return Err(Failure::Reject(format!("{} bytes, and the PLC takes {room} at once", bytes.len())));
         }
         let item = Item { area, block, first, bytes: u32::try_from(bytes.len()).unwrap_or(u32::MAX), bit };
-        let answer = self.ask(self.config.write_timeout_ms, |number| frame::write(number, item, &bytes))?;
+        let answer =
+            self.ask_patiently(self.config.write_timeout_ms, |number| frame::write(number, item, &bytes))?;
         match (answer.error, answer.data.first()) {
             (0, Some(0xFF)) => Ok(()),
             (0, Some(1)) => Err(Failure::Retry(frame::item_error(1))),
@@ -166,7 +197,7 @@ impl Device for Client {
 }
 
 /// Value of a tag in the items that were read.
-fn value(read: &[(&Item, &Result<Vec<u8>, u8>)], tag: &Tag<Address>) -> Result<Value, String> {
+fn value(read: &[(&Item, &Result<Vec<u8>, u8>)], tag: &Tag<S7Address>) -> Result<Value, String> {
     let address = &tag.address;
     let holds = |item: &Item| {
         let is_same = item.area == address.area && item.block == address.block;
@@ -177,7 +208,7 @@ fn value(read: &[(&Item, &Result<Vec<u8>, u8>)], tag: &Tag<Address>) -> Result<V
     let bytes = bytes.as_ref().map_err(|code| frame::item_error(*code))?;
     let from = (address.first - item.first) as usize;
     let own = bytes.get(from..from + address.bytes as usize).ok_or_else(missing)?;
-    address.value(&tag.settings, own).ok_or_else(missing)
+    address::value(address, &tag.settings, own).ok_or_else(missing)
 }
 
 /// Whether the same request may pass later: the PLC has no resources now.

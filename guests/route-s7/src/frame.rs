@@ -1,12 +1,13 @@
 //! Frames: TPKT and COTP (RFC 1006, ISO 8073), and in them jobs of S7 communication with their answers.
 
-use crate::address::Area;
+use lot_tags::s7::S7Area;
+
 use crate::limits::FRAME_BYTES_MAX;
 
 /// Item of a read or write request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Item {
-    pub(crate) area: Area,
+    pub(crate) area: S7Area,
     pub(crate) block: u16,
     pub(crate) first: u32,
     /// Bytes; 2 for each timer or counter.
@@ -182,16 +183,16 @@ mod tests {
 
     #[test]
     fn requests_are_written_as_the_protocol_has_them() {
-        let item = Item { area: Area::Block, block: 1, first: 4, bytes: 2, bit: None };
+        let item = Item { area: S7Area::Block, block: 1, first: 4, bytes: 2, bit: None };
         let read_word = [
             3, 0, 0, 31, 2, 0xF0, 0x80, 0x32, 1, 0, 0, 0, 7, 0, 14, 0, 0, 4, 1, 0x12, 0x0A, 0x10, 2, 0, 2, 0,
             1, 0x84, 0, 0, 0x20,
         ];
         assert_eq!(read(7, &[item]), read_word);
-        let bit = Item { area: Area::Flag, block: 0, first: 10, bytes: 1, bit: Some(1) };
+        let bit = Item { area: S7Area::Flag, block: 0, first: 10, bytes: 1, bit: Some(1) };
         let written = write(8, bit, &[1]);
         assert_eq!(written[17..], [5, 1, 0x12, 0x0A, 0x10, 1, 0, 1, 0, 0, 0x83, 0, 0, 0x51, 0, 3, 0, 1, 1]);
-        let timer = Item { area: Area::Timer, block: 0, first: 3, bytes: 2, bit: None };
+        let timer = Item { area: S7Area::Timer, block: 0, first: 3, bytes: 2, bit: None };
         assert_eq!(read(1, &[timer])[19..], [0x12, 0x0A, 0x10, 0x1D, 0, 1, 0, 0, 0x1D, 0, 0, 3]);
         assert_eq!(connect(0x0100, 0x0102).len(), 22);
     }

@@ -15,5 +15,5 @@ pub(crate) const GAP: u32 = 8;
 /// Bytes of one frame that is taken: above every PDU that we ask for.
 pub(crate) const FRAME_BYTES_MAX: usize = 2_048;
 
-/// Characters of a text: what its header can say of one byte each.
-pub(crate) const TEXT_LENGTH_MAX: u16 = 254;
+/// Time in milliseconds after which a request is not tried again, however many tries are left: a third of what a call of the host may take.
+pub(crate) const TRIES_MS_MAX: u32 = 20_000;

@@ -1,8 +1,8 @@
 //! Merging tags into items, and items into requests that fit into a PDU with their answers.
 
+use lot_tags::s7::S7Address;
 use route_tags::{Planned, Tag};
 
-use crate::address::Address;
 use crate::frame::{ANSWER_BYTES, DATA_HEADER_BYTES, ITEM_BYTES, Item, REQUEST_BYTES};
 use crate::limits::{GAP, ITEMS_MAX};
 
@@ -14,8 +14,8 @@ pub(crate) fn item_bytes_max(pdu_bytes: u16) -> usize {
     usize::from(pdu_bytes).saturating_sub(ANSWER_BYTES + DATA_HEADER_BYTES)
 }
 
-fn item_of(address: &Address) -> Item {
-    let Address { area, block, first, bytes, .. } = *address;
+fn item_of(address: &S7Address) -> Item {
+    let S7Address { area, block, first, bytes, .. } = *address;
     Item { area, block, first, bytes, bit: None }
 }
 
@@ -30,7 +30,7 @@ fn and(item: &Item, next: &Item, bytes_max: usize) -> Option<Item> {
 }
 
 /// Merges tags into requests.
-pub(crate) fn plan(tags: &[Tag<Address>], which: &[usize], pdu_bytes: u16) -> Vec<Planned<Items>> {
+pub(crate) fn plan(tags: &[Tag<S7Address>], which: &[usize], pdu_bytes: u16) -> Vec<Planned<Items>> {
     let mut single: Vec<(Item, usize)> =
         which.iter().map(|tag| (item_of(&tags[*tag].address), *tag)).collect();
     single.sort_by_key(|(item, tag)| (item.area, item.block, item.first, *tag));

@@ -1,9 +1,9 @@
 //! Routes: what stands in one against the tables of its [type](crate::route), and what the broker is told about it.
 
 mod far;
+mod machine;
 mod meaningless;
 mod misspelt;
-mod register;
 mod template;
 mod unfilled;
 #[allow(
@@ -53,6 +53,7 @@ pub(crate) fn route(route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
     checker.required_sections(&route.name);
     checker.required_module(&route.name);
     let mut said = checker.said;
+    machine::in_tags(&route.items, &said, sink);
     if sink.has_errors() {
         return None;
     }
@@ -338,6 +339,7 @@ impl RouteChecker<'_, '_> {
         if is_own {
             far::in_section(self.kind.name, block, &checked, self.sink);
             meaningless::in_section(self.kind.name, block, &checked, self.sink);
+            machine::in_section(self.kind.name, block, &checked, self.sink);
         }
         self.said.sections.push(checked);
     }
@@ -458,9 +460,6 @@ impl RouteChecker<'_, '_> {
         let others = self.others(Others::Taken);
         let schema = BlockSchema { title: &title, keys, others, is_polled: false };
         let checked = self.content(block, name, schema, None);
-        if ["MODBUS_TCP", "MODBUS_SERIAL"].contains(&self.kind.name) {
-            register::check(block, &checked, self.sink);
-        }
         if !self.kind.is_open {
             unfilled::in_tag(block, &checked, self.sink);
         }

@@ -15,6 +15,8 @@ pub(crate) struct Key {
     pub(crate) default: Option<&'static str>,
     /// What it is for.
     pub(crate) purpose: KeyPurpose,
+    /// Values that the language has and that are refused, with the reason, behind the value.
+    pub(crate) refused: Option<(&'static [&'static str], &'static str)>,
 }
 
 /// What a key is for.
@@ -86,7 +88,15 @@ pub(super) const MILLISECONDS: ValueKind = ValueKind::Int(0, MILLISECONDS_MAX);
 impl Key {
     /// A key that may be left out.
     pub(super) const fn new(name: &'static str, value: ValueKind) -> Key {
-        Key { name, aliases: &[], value, need: Need::Optional, default: None, purpose: KeyPurpose::Runs }
+        Key {
+            name,
+            aliases: &[],
+            value,
+            need: Need::Optional,
+            default: None,
+            purpose: KeyPurpose::Runs,
+            refused: None,
+        }
     }
 
     /// It must be there.
@@ -112,6 +122,11 @@ impl Key {
     /// It is for people.
     pub(super) const fn telling(self) -> Key {
         Key { purpose: KeyPurpose::Tells, ..self }
+    }
+
+    /// These values are refused by name.
+    pub(super) const fn refusing(self, values: &'static [&'static str], reason: &'static str) -> Key {
+        Key { refused: Some((values, reason)), ..self }
     }
 
     /// It means nothing here.

@@ -220,7 +220,7 @@ impl Template {
         let Some(tag) = mapping.tag else { return self.fields(8, mapping.keys, false) };
         // Beside tags that are polled stand those of servers.
         for key in keys.filter(|key| key.name == "SOURCE_TOPIC") {
-            self.field(8, key, false);
+            self.described(8, key, "Beginning of the topics that values are published to", false);
             self.line(8, "WITH EVERY 1 SECONDS");
         }
         self.line(8, "ADD TAG Value");
@@ -253,14 +253,24 @@ impl Template {
     }
 
     fn field(&mut self, indentation: usize, key: &Key, may_come_from_environment: bool) {
-        let (name, kind, validation) = (key.name, type_of(key.value), validation(key.value));
-        let known = DESCRIPTIONS.iter().find(|(known, _)| *known == name);
+        let known = DESCRIPTIONS.iter().find(|(known, _)| *known == key.name);
         let description = match (known, key.value) {
             // Redis counts its databases.
             (Some(("DATABASE", _)), ValueKind::Int(..)) => "Number of the database",
             (Some((_, description)), _) => description,
-            (None, _) => name,
+            (None, _) => key.name,
         };
+        self.described(indentation, key, description, may_come_from_environment);
+    }
+
+    fn described(
+        &mut self,
+        indentation: usize,
+        key: &Key,
+        description: &str,
+        may_come_from_environment: bool,
+    ) {
+        let (name, kind, validation) = (key.name, type_of(key.value), validation(key.value));
         self.1.push(name);
         let field = format!("#{name},{kind},{description},{validation},{may_come_from_environment}#");
         self.line(indentation, &format!("WITH {name} {field}"));
@@ -319,7 +329,7 @@ pub(super) mod tests {
     use crate::{CompileOptions, compile};
 
     /// A value as somebody may fill it in.
-    fn sample(name: &str, kind: &str, validation: &str) -> String {
+    fn sample(of: &str, name: &str, kind: &str, validation: &str) -> String {
         match (kind, validation.split_once('|')) {
             ("int", _) => validation.split('-').next().unwrap().to_owned(),
             ("number", _) => "1.5".to_owned(),
@@ -327,7 +337,12 @@ pub(super) mod tests {
             (_, Some((first, _))) => format!("\"{first}\""),
             _ if !validation.is_empty() => format!("\"{validation}\""),
             _ if ["PASSWORD", "API_KEY"].contains(&name) => format!("GET SECRET \"{name}\""),
-            _ if name == "ADDRESS" => "\"40001\"".to_owned(),
+            _ if name == "ADDRESS" => match of {
+                "SIEMENS_S7" => "\"DB1.DBX8.0\"".to_owned(),
+                "OPCUA" => "\"ns=2;s=Line.Speed\"".to_owned(),
+                _ => "\"40001\"".to_owned(),
+            },
+            _ if name == "ENDPOINT_URL" => "\"opc.tcp://127.0.0.1:4840\"".to_owned(),
             _ if name == "QUERY" => "\"CLEAN:{table: t, data: {payload}}\"".to_owned(),
             _ if ["RECIPIENT", "FROM"].contains(&name) => "\"ops@example.com\"".to_owned(),
             _ if name == "CONNECTION_STRING" => "\"mongodb://127.0.0.1\"".to_owned(),
@@ -346,6 +361,7 @@ pub(super) mod tests {
     /// A template whose fields are filled in.
     fn with_values(template: &str) -> String {
         let mut names = Vec::new();
+        let of = template.lines().next().and_then(|line| line.rsplit(' ').next()).unwrap_or_default();
         let lines = template.lines().map(|line| {
             let Some((before, field)) = line.split_once('#') else { return line.to_owned() };
             let field = field.strip_suffix('#').unwrap();
@@ -354,7 +370,7 @@ pub(super) mod tests {
             assert!(description != name, "{name} has no description");
             assert!(["true", "false"].contains(&env) && !names.contains(&name.to_owned()), "{field}");
             names.push(name.to_owned());
-            before.to_owned() + &sample(name, kind, validation)
+            before.to_owned() + &sample(of, name, kind, validation)
         });
         lines.collect::<Vec<_>>().join("\n")
     }

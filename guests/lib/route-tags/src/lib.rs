@@ -4,7 +4,6 @@
 //! into requests, scales values, publishes what has changed enough, and writes what is sent to tags. Not here: frames and addresses of any protocol.
 
 mod drive;
-mod kind;
 pub mod limits;
 mod number;
 mod payload;
@@ -18,7 +17,7 @@ mod ticks;
 mod value;
 
 pub use drive::{Device, Fault, Plant, RouteTags};
-pub use kind::DataType;
+pub use lot_tags::{DataType, TagShape};
 pub use number::Number;
 pub use planned::{Planned, Reading};
 pub use scale::Scale;

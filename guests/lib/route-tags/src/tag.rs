@@ -5,7 +5,7 @@ use route_settings::Settings;
 use serde_json::Value as Json;
 
 use crate::limits::LENGTH_MAX;
-use crate::{DataType, Number, Scale, Value, payload};
+use crate::{DataType, Number, Scale, TagShape, Value, payload};
 
 /// Settings of a tag that are the same for all protocols.
 #[derive(Debug)]
@@ -16,12 +16,8 @@ pub struct TagSettings {
     pub name: String,
     /// `ADDRESS`.
     pub address: String,
-    /// `DATA_TYPE`.
-    pub kind: DataType,
-    /// `LENGTH`: values of an array, or characters of a text.
-    pub length: Option<usize>,
-    /// Whether somebody may write it.
-    pub is_written: bool,
+    /// What its address has to fit.
+    pub shape: TagShape,
     scale: Scale,
     deadband: f64,
     only_changes: bool,
@@ -75,9 +71,12 @@ impl TagSettings {
             mapping: mapping.name().to_owned(),
             name: tag.name().to_owned(),
             address: needed("ADDRESS")?,
-            kind,
-            length: length.and_then(|length| usize::try_from(length).ok()),
-            is_written: !tag.raw("DESTINATION_TOPIC").is_null() && *tag.raw("WRITABLE") != Json::Bool(false),
+            shape: TagShape {
+                kind,
+                length: length.and_then(|length| usize::try_from(length).ok()),
+                is_written: !tag.raw("DESTINATION_TOPIC").is_null()
+                    && *tag.raw("WRITABLE") != Json::Bool(false),
+            },
             scale: Scale::new(factor, number("OFFSET", Number::ZERO)?, places),
             deadband: number("DEADBAND", Number::ZERO)?.to_double(),
             only_changes: mode.is_some_and(|mode| mode.eq_ignore_ascii_case("ON_CHANGE")),
@@ -155,7 +154,7 @@ impl<A> Tag<A> {
 
     /// The value to write for a payload.
     pub(crate) fn parse(&self, payload: &[u8]) -> Result<Value, String> {
-        let TagSettings { kind, length, scale, .. } = &self.settings;
+        let TagSettings { shape: TagShape { kind, length, .. }, scale, .. } = &self.settings;
         payload::parse(payload, *kind, *length, scale)
     }
 

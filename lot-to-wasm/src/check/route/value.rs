@@ -80,6 +80,13 @@ pub(super) fn checked(setting: &Setting, key: &Key, sink: &mut Sink<'_>) -> Opti
         _ => None,
     };
     let text = usual.unwrap_or_else(|| constant.into_text());
+    if let Some((values, reason)) = key.refused
+        && let Some(value) = values.iter().find(|value| value.eq_ignore_ascii_case(text.trim()))
+    {
+        let message = format!("{} is `{value}`, {reason}", key.name);
+        sink.push(Draft::error(codes::SETTING_VALUE, written.span, message).unless_stored());
+        return Some(RouteValue::Text((*value).to_owned()));
+    }
     match of_kind(&text, key.value) {
         Ok(value) => value.map_or_else(|| template::of_setting(&text, written.span, key, sink), Some),
         // The original loads such a route and fails when it calls; its templates have such values.

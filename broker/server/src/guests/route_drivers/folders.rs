@@ -1,6 +1,6 @@
 //! Folders of a route: the places on this machine's disks that its settings name, for its guest.
 //!
-//! Each section with a `STORAGE_DIR` is a folder by its own name: of `LOG_CONFIG` it is `log`. It lies below a root that the operator has set
+//! Each section with a `STORAGE_DIR` is a folder by its own name: of `LOG_CONFIG` it is `log`. A client of OPC UA that needs certificates has one without it, too: `opcua/<route>`. A folder lies below a root that the operator has set
 //! (`routes.file_roots`), or without any below `files/<tenant>` of the data directory, those of users other than `root` there below `users/<name>`, and of routes that belong to nobody below `nobody`. The folder of the file that a `TEMPLATE_PATH` of an event or a
 //! mapping names is there to be read, by the name of that event or mapping behind `template:`.
 //!
@@ -13,6 +13,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use lot_facts::{RouteBlock, RouteFacts};
+use lot_tags::opcua::{SecurityMode, SecurityPolicy, SecuritySettings};
 use lotmq_auth::ROOT;
 use lotmq_config::Config;
 use lotmq_definitions::Owner;
@@ -162,11 +163,13 @@ impl fmt::Display for NamedFolder {
     }
 }
 
-/// The folders that a route names.
-pub(super) fn named(route: &RouteFacts, names: &impl Names) -> Vec<NamedFolder> {
+/// The folders that the route of a name names, or has without that.
+pub(super) fn named(route: &RouteFacts, route_name: &str, names: &impl Names) -> Vec<NamedFolder> {
     let of_section = |block: &RouteBlock| {
         let (section, name) = (block.name.clone(), name_of(block));
-        setting(block, names, SETTING).map(|value| NamedFolder { section, key: SETTING, name, value })
+        let own = || needs_certificates(route, block, names).then(|| format!("opcua/{route_name}"));
+        let value = setting(block, names, SETTING).or_else(own)?;
+        Some(NamedFolder { section, key: SETTING, name, value })
     };
     let of_template = |block: &RouteBlock| {
         let (section, name) = (block.name.clone(), format!("template:{}", block.name));
@@ -174,6 +177,21 @@ pub(super) fn named(route: &RouteFacts, names: &impl Names) -> Vec<NamedFolder> 
     };
     let sections = route.sections.iter().filter_map(of_section);
     sections.chain(route.events.iter().chain(&route.mappings).filter_map(of_template)).collect()
+}
+
+/// Whether a section is that of a client of OPC UA which signs messages, or logs in with a certificate.
+fn needs_certificates(route: &RouteFacts, block: &RouteBlock, names: &impl Names) -> bool {
+    if route.kind != "OPCUA" || block.name != "OPCUA_CONFIG" {
+        return false;
+    }
+    let text = |key| setting(block, names, key);
+    let asked = SecuritySettings {
+        uses: text("USE_SECURITY").and_then(|text| text.trim().to_ascii_lowercase().parse().ok()),
+        policy: text("SECURITY_POLICY").and_then(|text| SecurityPolicy::of(&text)),
+        mode: text("SECURITY_MODE").and_then(|text| SecurityMode::of(&text)),
+    };
+    asked.security() != (SecurityPolicy::None, SecurityMode::None)
+        || text("AUTH_MODE").as_deref() == Some("2")
 }
 
 /// The folders of a route, as it may use them by its grants; a `module` must have been granted something of each. Asks the disk.
@@ -296,7 +314,7 @@ mod tests {
 
     fn made(value: &str, site: &Site, files: ValueGrant) -> Result<HashMap<String, RouteFolder>, NoFolder> {
         let grants = Grants { files, ..Grants::default() };
-        folders(named(&route(value), &NoNames), &grants, Some("m"), site)
+        folders(named(&route(value), "R", &NoNames), &grants, Some("m"), site)
     }
 
     fn site(place: &Path) -> Site {
@@ -370,7 +388,7 @@ mod tests {
             let event = RouteBlock { name: "Mail".to_owned(), settings, ..RouteBlock::default() };
             let route = RouteFacts { events: vec![event], ..route("logs") };
             let files = ValueGrant::all();
-            folders(named(&route, &NoNames), &Grants { files, ..Grants::default() }, None, &site)
+            folders(named(&route, "R", &NoNames), &Grants { files, ..Grants::default() }, None, &site)
         };
         for (value, below) in [("mail.html", "."), ("a/b/mail.html", "a/b")] {
             let folders = of(value).unwrap();

@@ -145,7 +145,7 @@ impl Driver {
         grants: &Grants,
         module: Option<&str>,
     ) -> Result<Arc<HashMap<String, RouteFolder>>, Ended> {
-        let named = folders::named(version.said(), names);
+        let named = folders::named(version.said(), version.definition.name(), names);
         let Some(first) = named.first() else { return Ok(Arc::default()) };
         if self.is_at_once() {
             return Err(Ended::Fatal(format!("{first}: {NO_DISK} here, and there are no folders")));
