@@ -26,8 +26,8 @@ use crate::route::{
     COMMON, Key, KeyPurpose, Mapping, Need, PLACE_OF_MODULE, RouteType, Section, ValueKind, all, find, is_own,
 };
 use crate::source::Span;
-use crate::syntax::Name;
 use crate::syntax::route::{AddBlock, DefineRoute, RouteItem, Setting};
+use crate::syntax::{Name, Text};
 
 /// Checks a Route; `None` when there is an error, which is reported.
 pub(crate) fn route(route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
@@ -188,7 +188,7 @@ impl RouteChecker<'_, '_> {
                 RouteItem::Block(block) => self.block(block),
                 RouteItem::Setting(setting) => self.misplaced(setting.key.span),
                 RouteItem::Every(_, span) => self.misplaced(*span),
-                RouteItem::Store { route, key, target } => self.store(route, key, &target.value),
+                RouteItem::Store { route, key, target } => self.store(route, key, target),
             }
         }
     }
@@ -199,7 +199,7 @@ impl RouteChecker<'_, '_> {
         self.sink.push(draft.suggest("indent it below ADD …_CONFIG, ADD EVENT or ADD MAPPING"));
     }
 
-    fn store(&mut self, route: &Name, key: &Name, table: &str) {
+    fn store(&mut self, route: &Name, key: &Name, table: &Text) {
         if !["TABLE", "TABLE_NAME", "INDEX_NAME", "COLLECTION"]
             .iter()
             .any(|known| key.text.eq_ignore_ascii_case(known))
@@ -210,7 +210,8 @@ impl RouteChecker<'_, '_> {
                 draft.expected(&["TABLE_NAME", "INDEX_NAME"]).suggest("write WITH TABLE_NAME \"table\""),
             );
         }
-        self.said.stores.push(RouteStore { route: route.text.clone(), table: table.to_owned() });
+        unfilled::in_table(key, &table.value, table.span, self.sink);
+        self.said.stores.push(RouteStore { route: route.text.clone(), table: table.value.clone() });
     }
 
     fn block(&mut self, block: &AddBlock) {
@@ -340,6 +341,7 @@ impl RouteChecker<'_, '_> {
             far::in_section(self.kind.name, block, &checked, self.sink);
             meaningless::in_section(self.kind.name, block, &checked, self.sink);
             machine::in_section(self.kind.name, block, &checked, self.sink);
+            unfilled::in_tables(block, &checked, self.sink);
         }
         self.said.sections.push(checked);
     }

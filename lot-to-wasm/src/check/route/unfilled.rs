@@ -19,6 +19,13 @@ const OF_FILTER: &str = "a filter says which messages come, before there is one;
 /// What is told of the topics of a mapping.
 const OF_MAPPING: &str = "a + or # of it takes what that of the other side matched";
 
+/// What is told of a table.
+const OF_TABLE: &str =
+    "all messages of an event go to one table or index; another event, or a QUERY, is for another one";
+
+/// Keys of a table or an index.
+const TABLES: [&str; 5] = ["TABLE", "TABLE_NAME", "INDEX", "INDEX_NAME", "COLLECTION"];
+
 /// What is told of the topic of a tag.
 const OF_TAG: &str = "what is read from a device comes with no message that could fill them";
 
@@ -30,6 +37,7 @@ pub(super) fn in_mapping(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink
                 refuse(&setting.key, text, span, OF_MAPPING, sink);
             }
         }
+        in_tables(block, checked, sink);
         if checked.goes("out") {
             levels(block, checked, sink);
         }
@@ -61,7 +69,32 @@ pub(super) fn in_events(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<
                 refuse(&setting.key, text, span, OF_FILTER, sink);
             }
         }
+        in_tables(block, event, sink);
         levels(block, event, sink);
+    }
+}
+
+/// Reports placeholders in the names of tables that a block has.
+pub(super) fn in_tables(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<'_>) {
+    for (setting, text, span) in settings(block).filter_map(text_of) {
+        let is_table = TABLES.contains(&&*setting.key.text.to_ascii_uppercase());
+        if is_table && !is_filled(setting, checked) {
+            in_table(&setting.key, text, span, sink);
+        }
+    }
+}
+
+/// Reports placeholders in the name of a table.
+pub(super) fn in_table(key: &Name, text: &str, span: Span, sink: &mut Sink<'_>) {
+    for (at, written) in braced(text) {
+        let inside = &written[1..written.len() - 1];
+        if placeholder(inside).is_none() && misspelt::meant(inside).is_none() {
+            continue;
+        }
+        let place = misspelt::place(text, span, at, written).unwrap_or(span);
+        let message =
+            format!("{}: nothing fills `{}` there", key.text.to_ascii_uppercase(), written.escape_debug());
+        sink.push(Draft::error(codes::PLACEHOLDER, place, message).unless_stored().note(OF_TABLE));
     }
 }
 
