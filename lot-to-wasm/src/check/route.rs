@@ -23,7 +23,8 @@ use super::RouteEvent;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::{NAME_BYTES_MAX, TAKERS_MAX};
 use crate::route::{
-    COMMON, Key, KeyPurpose, Mapping, Need, PLACE_OF_MODULE, RouteType, Section, ValueKind, all, find, is_own,
+    COMMON, Key, KeyPurpose, Mapping, Need, OTHER_BROKER, PLACE_OF_MODULE, RouteType, Section, ValueKind,
+    all, find, is_own,
 };
 use crate::source::Span;
 use crate::syntax::route::{AddBlock, DefineRoute, RouteItem, Setting};
@@ -342,6 +343,9 @@ impl RouteChecker<'_, '_> {
             meaningless::in_section(self.kind.name, block, &checked, self.sink);
             machine::in_section(self.kind.name, block, &checked, self.sink);
             unfilled::in_tables(block, &checked, self.sink);
+        }
+        if word == OTHER_BROKER {
+            meaningless::in_other_broker(block, &checked, self.sink);
         }
         self.said.sections.push(checked);
     }

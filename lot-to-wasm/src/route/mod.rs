@@ -83,7 +83,7 @@ pub(crate) const COMMON: &[Section] = &[
         ],
     ),
     Section::optional(
-        "MQTT_CONFIG",
+        OTHER_BROKER,
         &[
             Key::new("BROKER", ValueKind::Words(&["SELF"])),
             Key::new("BROKER_ADDRESS", ValueKind::Text).or(&["HOST", "IP", "SERVER", "ADDRESS"]),
@@ -95,6 +95,9 @@ pub(crate) const COMMON: &[Section] = &[
         ],
     ),
 ];
+
+/// Section about the broker whose messages a route is for (§1.10).
+pub(crate) const OTHER_BROKER: &str = "MQTT_CONFIG";
 
 /// Section and setting by which a route of type WASM names its module.
 pub(crate) const PLACE_OF_MODULE: [&str; 2] = ["WASM_CONFIG", "MODULE"];

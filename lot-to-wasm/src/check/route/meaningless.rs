@@ -39,6 +39,28 @@ pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sin
     }
 }
 
+/// Reports another broker that a route names as the one whose messages it is for: it would be for those of this one, without a word.
+pub(super) fn in_other_broker(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
+    let is_self = |text: &str| text.trim().eq_ignore_ascii_case("SELF");
+    let is_named = section.settings.contains_key("BROKER_ADDRESS")
+        && !section.text("BROKER_ADDRESS").is_some_and(is_self);
+    if !is_named {
+        return;
+    }
+    let message = "a route is for the messages of this broker, whatever BROKER_ADDRESS of MQTT_CONFIG names";
+    let key = block_key(block, &["BROKER_ADDRESS", "HOST", "IP", "SERVER", "ADDRESS"]);
+    let draft = Draft::error(codes::SETTING_VALUE, value_of(block, key), message).unless_stored();
+    let draft = draft.note("a route of type MQTT_BRIDGE brings the messages of another broker here");
+    sink.push(draft.suggest(
+        "write BROKER SELF, and add an MQTT_BRIDGE with DIRECTION \"in\" where they come from elsewhere",
+    ));
+}
+
+/// The first of these keys that a block has, or else the first.
+fn block_key<'a>(block: &AddBlock, keys: &[&'a str]) -> &'a str {
+    keys.iter().find(|key| super::key_of(block, key).is_some()).unwrap_or(&keys[0])
+}
+
 /// Reports what is so of the topics of a mapping between MQTT and a system that has other wildcards.
 pub(super) fn in_mapping(kind: &str, block: &AddBlock, mapping: &RouteBlock, sink: &mut Sink<'_>) {
     // What the other side calls its topics, and what to write there.
