@@ -55,6 +55,7 @@ pub(crate) fn route(route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
     checker.required_module(&route.name);
     let mut said = checker.said;
     machine::in_tags(&route.items, &said, sink);
+    meaningless::in_whole(&route.name, &said, sink);
     if sink.has_errors() {
         return None;
     }
@@ -573,9 +574,15 @@ impl RouteChecker<'_, '_> {
         let first = missing.iter().find(|key| !misspelt.contains(&key.name)).filter(|_| self.was_read);
         // One error stands at one place: the next is told when this is mended.
         if let Some(key) = first {
-            let message = format!("{} needs {}", schema.title, key.name);
+            // Who says that it is a server has forgotten the other place.
+            let is_server = |setting: &Setting| setting.key.text.eq_ignore_ascii_case("ENABLE_SERVER");
+            let name = match key.name {
+                "BASE_ADDRESS" if settings(block).any(is_server) => "SERVER_PORT",
+                name => name,
+            };
+            let message = format!("{} needs {name}", schema.title);
             let draft = Draft::error(codes::MISSING_SETTING, block.kind.span, message);
-            self.sink.push(draft.suggest(format!("add a line WITH {} …", key.name)));
+            self.sink.push(draft.suggest(format!("add a line WITH {name} …")));
         }
     }
 

@@ -165,7 +165,7 @@ fn what_looks_like_a_mistake_and_is_none_is_accepted() {
 #[test]
 fn what_was_accepted_once_is_refused_only_anew() {
     let rule = "DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"x/*\"\n    DENY\n";
-    let route = "DEFINE ROUTE R WITH TYPE MQTT_BRIDGE\n    ADD SOURCE_CONFIG\n        WITH BROKER SELF\n    ADD DESTINATION_CONFIG\n        WITH HOST \"h\"\n        WITH USE_TSL TRUE\n";
+    let route = "DEFINE ROUTE R WITH TYPE MQTT_BRIDGE\n    ADD SOURCE_CONFIG\n        WITH BROKER SELF\n    ADD DESTINATION_CONFIG\n        WITH HOST \"h\"\n        WITH USE_TSL TRUE\n    ADD MAPPING m\n        WITH SOURCE_TOPIC \"a\"\n";
     let event = |number: usize| format!("    ADD EVENT E{number}\n        WITH SOURCE_TOPIC \"a/#\"\n");
     let events: String = (0..=lot_to_wasm::limits::TAKERS_MAX).map(event).collect();
     let many = format!("DEFINE ROUTE R WITH TYPE LOOPBACK\n{events}");

@@ -2,13 +2,14 @@
 //!
 //! Not here: what a guest finds out only from its far side, and all of a value that is known when the route is opened.
 
-use lot_facts::{RouteBlock, RouteValue};
+use lot_facts::{RouteBlock, RouteFacts, RouteValue};
 use lot_nearest::nearest;
 
 use super::{template, value_of};
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::route::RouteType;
 use crate::source::Span;
+use crate::syntax::Name;
 use crate::syntax::route::AddBlock;
 use crate::topic::{filter_help, filter_problem};
 
@@ -24,6 +25,9 @@ const REDIS_COMMANDS: &str = "\
 pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     match kind {
         "EMAIL" => sender(block, section, sink),
+        "MQTT_BRIDGE" => of_bridge(block, section, sink),
+        "NATS" => needs_user(block, section, sink),
+        "REST_API" => headers(block, section, sink),
         "FILE_STORAGE" => {
             let pattern = section.text("FILE_PATTERN").unwrap_or_default();
             if pattern.split(['/', '\\']).any(|part| matches!(part, "." | "..")) {
@@ -59,6 +63,52 @@ pub(super) fn in_other_broker(block: &AddBlock, section: &RouteBlock, sink: &mut
 /// The first of these keys that a block has, or else the first.
 fn block_key<'a>(block: &AddBlock, keys: &[&'a str]) -> &'a str {
     keys.iter().find(|key| super::key_of(block, key).is_some()).unwrap_or(&keys[0])
+}
+
+/// Reports what is so of a route when all of it was read.
+pub(super) fn in_whole(name: &Name, said: &RouteFacts, sink: &mut Sink<'_>) {
+    if said.kind == "MQTT_BRIDGE" && said.mappings.is_empty() && !sink.has_errors() {
+        let message = "nothing passes this bridge: it has no mapping";
+        let draft = Draft::warning(codes::MISSING_SETTING, name.span, message);
+        sink.push(draft.suggest("add ADD MAPPING name with WITH SOURCE_TOPIC \"filter\""));
+    }
+}
+
+/// Reports what is so of one side of a bridge.
+fn of_bridge(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
+    needs_user(block, section, sink);
+    let is_on = |key: &str| section.settings.get(key).is_some_and(|value| *value != RouteValue::Bool(false));
+    let certificate = ["SERVER_CA_CERT_PATH", "SERVER_CA_CERT", "CLIENT_CERT_PATH", "CLIENT_CERT"]
+        .into_iter()
+        .find(|key| section.settings.contains_key(*key));
+    if let Some(key) = certificate.filter(|_| !is_on("USE_TLS")) {
+        let message = format!("{key} is of TLS, and USE_TLS is FALSE");
+        let draft = Draft::error(codes::SETTING_VALUE, value_of(block, key), message).unless_stored();
+        sink.push(draft.suggest("add a line WITH USE_TLS TRUE"));
+    }
+}
+
+/// Reports a password of nobody.
+fn needs_user(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
+    let has = |key: &str| section.settings.contains_key(key);
+    if has("PASSWORD") && !has("USERNAME") && !has("TOKEN") {
+        let span = super::key_of(block, "PASSWORD").map_or(block.kind.span, |setting| setting.key.span);
+        let draft = Draft::error(codes::SETTING_VALUE, span, "PASSWORD needs USERNAME").unless_stored();
+        sink.push(draft.suggest("add a line WITH USERNAME \"name\""));
+    }
+}
+
+/// Reports fields of HTTP that are none: lines of `name: value` with `;` between them, or JSON.
+fn headers(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<'_>) {
+    let Some(text) = checked.settings.get("HEADERS").and_then(template::plain) else { return };
+    let is_field = |field: &str| {
+        field.trim().is_empty() || field.split_once(':').is_some_and(|(name, _)| !name.trim().is_empty())
+    };
+    if text.trim_start().starts_with('{') || text.split(';').all(is_field) {
+        return;
+    }
+    let message = format!("HEADERS is 'name: value; name: value', or JSON, not `{}`", text.escape_debug());
+    sink.push(Draft::error(codes::SETTING_VALUE, value_of(block, "HEADERS"), message).unless_stored());
 }
 
 /// Reports what is so of the topics of a mapping between MQTT and a system that has other wildcards.
@@ -97,7 +147,14 @@ pub(super) fn in_event(kind: &str, block: &AddBlock, event: &RouteBlock, sink: &
     match kind {
         "REDIS" => redis(event, value_of(block, "COMMAND"), sink),
         "FILE_STORAGE" => file_storage(event, value_of(block, "QUERY"), sink),
+        "REST_API" => headers(block, event, sink),
         "EMAIL" => {
+            let has = |key: &str| event.settings.contains_key(key);
+            if has("BODY") && has("TEMPLATE_PATH") {
+                let message = "a mail has a BODY or a TEMPLATE_PATH, not both";
+                let draft = Draft::error(codes::SETTING_VALUE, value_of(block, "BODY"), message);
+                sink.push(draft.unless_stored());
+            }
             let key = if super::key_of(block, "TO").is_some() { "TO" } else { "RECIPIENT" };
             email(event, value_of(block, key), sink);
         }
