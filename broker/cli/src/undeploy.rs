@@ -89,16 +89,18 @@ fn show_what_goes(client: &mut Client, project: &str, timeout: Duration) -> anyh
     Ok(Exit::Success)
 }
 
-/// Whether a command of `lotmq cmd` may be sent: it does not unload a project or remove a route, nothing that is asked about goes with that, or somebody has agreed.
+/// Whether a command of `lotmq cmd` may be sent: it does not unload a project or remove routes, nothing that is asked about goes with that, or somebody has agreed.
 pub(crate) fn may_be_sent(client: &mut Client, command: &str, timeout: Duration) -> anyhow::Result<bool> {
     let verb = command.split_whitespace().next().unwrap_or_default().replace(['-', '_'], "");
     let name = command.split_once(char::is_whitespace).map(|(_, name)| name.trim().trim_matches('"'));
     let name = name.filter(|name| !name.is_empty());
     match (&*verb.to_ascii_lowercase(), name) {
         ("unloadproject", project) => may_go(client, project, timeout),
-        ("removeroute", Some(name)) => {
+        ("removeroute" | "removeallroutes", name) => {
+            let is_all = verb.eq_ignore_ascii_case("removeallroutes");
             let listed = exchange(client, "-listRoutes", &random_text(12)?, timeout)?.unwrap_or_default();
-            agreed(routes_that_go(&left_in(&listed, |route| route["name"] == name)))
+            let is_meant = |route: &Value| is_all || name.is_some_and(|name| route["name"] == name);
+            agreed(routes_that_go(&left_in(&listed, is_meant)))
         }
         _ => Ok(true),
     }

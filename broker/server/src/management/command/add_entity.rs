@@ -149,8 +149,6 @@ fn add_one(
         .as_deref()
         .and_then(|said| replacing::told(&*call.tenant.programs().guests.route(&name)?, said));
     let project = ownership::project_of(call, kind, &name);
-    // Of others the original says "added", whatever was there.
-    let is_there = kind == DefinitionKind::Route && call.tenant.programs().guests.route(&name).is_some();
     match deploy(call, output, (source, entity.lines_before), existing) {
         Ok(installed) => {
             let of_project = project.map(|of| ownership::warning(ByHand::Replaced, kind.title(), &name, &of));
@@ -168,8 +166,8 @@ fn add_one(
             warnings.extend(guests::unheard::warnings(call.tenant, &installed.definition));
             warnings.extend(super::dependents::misfits(call, &installed.definition));
             warnings.extend(super::modules::granting::missing(call.tenant, call, &installed.definition));
-            let done = if is_there { "replaced" } else { "added" };
-            let message = format!("{} '{name}' {done} successfully!", kind.title());
+            // Clients look for these words, also where something was there.
+            let message = format!("{} '{name}' added successfully!", kind.title());
             Outcome { kind, name, message, errors: Vec::new(), warnings }
         }
         Err(refusal) => failed(refusal.message, refusal.errors),

@@ -73,16 +73,10 @@ impl LeftMessages {
         self.dead_letters += other.dead_letters;
     }
 
-    /// A reply with what went, if anything did.
+    /// A reply with what went, if anything did, in its data: its words are what clients look for.
     fn told(&self, message: String) -> Done {
-        if self.waiting + self.dead_letters == 0 {
-            return Done::new(message);
-        }
-        let Self { waiting, dead_letters, .. } = self;
-        let told = format!(
-            "{message} ({waiting} waiting message(s) and {dead_letters} dead letter(s) went with it)"
-        );
-        Done::new(told).with_data(self.marked(json!({})))
+        let done = Done::new(message);
+        if self.waiting + self.dead_letters == 0 { done } else { done.with_data(self.marked(json!({}))) }
     }
 
     /// Adds them to the row of a route, if there are any.
