@@ -290,6 +290,22 @@ fn secure_prints_a_password_once_and_shuts_anonymous_clients_out() {
 }
 
 #[test]
+fn a_password_that_was_given_is_never_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let secured = options().data(folder.path()).argument("--secure");
+        let mut broker = secured.variable("LOTMQ_ROOT_PASSWORD", "from-outside").start();
+        broker.connect(&ConnectOptions::new("x").user("root", "from-outside")).disconnect().unwrap();
+        assert!(broker.stop().success());
+        let told = broker.output().text() + &broker.log().text();
+        assert!(!told.contains("from-outside") && !told.contains("shown only now"), "{told}");
+    }
+    let secured = options().data(folder.path()).argument("--secure");
+    let broker = secured.variable("LOTMQ_ROOT_PASSWORD", "another-one").start();
+    broker.log().expect("LOTMQ_ROOT_PASSWORD is not root's password and changes nothing");
+}
+
+#[test]
 fn the_password_of_a_new_root_may_come_from_the_environment() {
     for name in ["LOTMQ_ROOT_PASSWORD", "BROKER_ROOT_PASSWORD"] {
         let mut broker = options().variable(name, "from-outside").start();

@@ -57,7 +57,8 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
-    let config = args.config()?;
+    let mut config = args.config()?;
+    let made = args.make_root_password(&mut config)?;
     let _log = log::start(if config.log.debug { DEBUG } else { "info" }, config.log.format)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.path.display(), "lotmq starts");
     match open_files::raise() {
@@ -69,23 +70,13 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     }
     let data = config.data.path.display().to_string();
     let is_new = if config.store_path().exists() { "" } else { "new " };
-    let new_password = config.initial_root_password.clone().filter(|_| args.secure);
     let server = Server::start(&config)?;
     let signals = Signals::catch()?;
     for (name, address) in server.addresses() {
         output::tell(&format!("listening {name} {address}"))?;
     }
     output::tell(&format!("{is_new}data in {data}"))?;
-    if let Some(password) = new_password.filter(|password| server.is_password_of_root(password)) {
-        output::tell(&format!("password of root (shown only now): {}", password.reveal()))?;
-    }
-    if let Some(given) = config.initial_root_password.as_ref().filter(|_| !args.secure)
-        && !server.is_password_of_root(given)
-    {
-        tracing::warn!(
-            "LOTMQ_ROOT_PASSWORD is not root's password and changes nothing: it is that of new data alone; `lotmq cmd -changeUserPassword root NEW` changes it"
-        );
-    }
+    tell_root_password(&server, made.as_ref(), config.initial_root_password.as_ref())?;
     if let Some(advice) = server.advice() {
         output::tell(advice)?;
     }
@@ -95,7 +86,36 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
+/// Shows the password that was made for root, if root has got it. One that was given is known to whoever gave it, and does not belong into a log; that it is not
+/// root's is said.
+fn tell_root_password(
+    server: &Server,
+    made: Option<&Secret>,
+    initial: Option<&Secret>,
+) -> anyhow::Result<()> {
+    if let Some(made) = made {
+        if server.is_password_of_root(made) {
+            output::tell(&format!("password of root (shown only now): {}", made.reveal()))?;
+        }
+    } else if initial.is_some_and(|given| !server.is_password_of_root(given)) {
+        tracing::warn!(
+            "LOTMQ_ROOT_PASSWORD is not root's password and changes nothing: it is that of new data alone; `lotmq cmd -changeUserPassword root NEW` changes it"
+        );
+    }
+    Ok(())
+}
+
 impl ServeArgs {
+    /// Makes a password for root where `--secure` asks for one and none is given, and returns it.
+    fn make_root_password(&self, config: &mut Config) -> anyhow::Result<Option<Secret>> {
+        if !self.secure || config.initial_root_password.is_some() {
+            return Ok(None);
+        }
+        let made = Secret::new(random_text(20)?);
+        config.initial_root_password = Some(made.clone());
+        Ok(Some(made))
+    }
+
     /// The configuration with these flags on top; warns of variables that mean nothing.
     pub(crate) fn config(&self) -> anyhow::Result<Config> {
         warn_of_unknown_variables();
@@ -125,9 +145,6 @@ impl ServeArgs {
             config.health_fallback = Some(self.place.read(Vec::new())?.listener.mqtt.bind);
         }
         config.replaces_default_password = self.secure;
-        if self.secure && config.initial_root_password.is_none() {
-            config.initial_root_password = Some(Secret::new(random_text(20)?));
-        }
         Ok(config)
     }
 }
@@ -154,11 +171,13 @@ mod tests {
             secure: true,
             ..ServeArgs::default()
         };
-        let config = args.config().unwrap();
+        let mut config = args.config().unwrap();
         assert_eq!(config.mqtt_addresses(), ["127.0.0.1:0".parse().unwrap()]);
         assert_eq!(config.health_addresses(), ["127.0.0.2:5".parse().unwrap()]);
         assert_eq!(config.anonymous_login(), lotmq_config::AnonymousLogin::Off);
-        assert_eq!(config.initial_root_password.unwrap().reveal().len(), 20);
+        let made = args.make_root_password(&mut config).unwrap();
+        assert_eq!(made.map(|made| made.reveal().len()), Some(20));
+        assert!(args.make_root_password(&mut config).unwrap().is_none(), "one that is given stays");
     }
 
     #[test]
