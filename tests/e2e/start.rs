@@ -306,6 +306,31 @@ fn a_password_that_was_given_is_never_printed() {
 }
 
 #[test]
+fn secure_does_not_start_with_the_default_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let secured = || {
+        let options = options().data(folder.path()).argument("--secure");
+        options.variable("LOTMQ_ROOT_PASSWORD", "coreflux")
+    };
+    let is_refused = || {
+        let refused = secured().fail();
+        assert_eq!(refused.status.code(), Some(1));
+        let told = "LOTMQ_ROOT_PASSWORD is 'coreflux', the password of every new broker";
+        assert!(refused.stderr.contains(told), "{}", refused.stderr);
+    };
+    is_refused();
+    // Nor is it kept by a root that has it.
+    assert!(options().data(folder.path()).start().stop().success());
+    is_refused();
+    let mut broker = options().data(folder.path()).start();
+    broker.command_ok("-changeUserPassword root own-of-root");
+    assert!(broker.stop().success());
+    // Where root has its own, the variable changes nothing.
+    let broker = secured().start();
+    broker.connect(&ConnectOptions::new("x").user("root", "own-of-root")).disconnect().unwrap();
+}
+
+#[test]
 fn the_password_of_a_new_root_may_come_from_the_environment() {
     for name in ["LOTMQ_ROOT_PASSWORD", "BROKER_ROOT_PASSWORD"] {
         let mut broker = options().variable(name, "from-outside").start();

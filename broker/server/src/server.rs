@@ -188,7 +188,9 @@ impl From<AccountsError> for StartError {
     fn from(error: AccountsError) -> Self {
         match error {
             AccountsError::Password(error) => error.into(),
-            AccountsError::RootPasswordTooShort { .. } => Self::RootPassword(error.to_string()),
+            AccountsError::RootPasswordTooShort { .. } | AccountsError::RootPasswordIsDefault => {
+                Self::RootPassword(error.to_string())
+            }
             AccountsError::Store(error) => error.into(),
         }
     }

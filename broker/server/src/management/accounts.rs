@@ -27,6 +27,11 @@ pub(crate) enum AccountsError {
         "LOTMQ_ROOT_PASSWORD has fewer than {chars_min} characters, which `auth.password_chars_min` asks of every password; give a longer one, and start again"
     )]
     RootPasswordTooShort { chars_min: u32 },
+    /// `--secure` is to give `root` a password of its own, and the one that is given is that of every new broker.
+    #[error(
+        "LOTMQ_ROOT_PASSWORD is '{DEFAULT_ROOT_PASSWORD}', the password of every new broker, which --secure does not give to root; give another one, or none, for which a random one is made"
+    )]
+    RootPasswordIsDefault,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -171,7 +176,7 @@ impl NewRoot<'_> {
 /// Creates `root` where it is missing, durably.
 ///
 /// # Errors
-/// When the password is too short or cannot be hashed, or the store takes nothing.
+/// When the password is too short, the default one where that is to be replaced, or cannot be hashed, or the store takes nothing.
 pub(crate) fn ensure_root(
     users: &Directory,
     tenant: TenantId,
@@ -186,6 +191,9 @@ pub(crate) fn ensure_root(
     }
     if password.is_some_and(|password| password.chars().count() < chars_min as usize) {
         return Err(AccountsError::RootPasswordTooShort { chars_min });
+    }
+    if replaces_default && password == Some(DEFAULT_ROOT_PASSWORD) {
+        return Err(AccountsError::RootPasswordIsDefault);
     }
     let credential = users.hash(password.unwrap_or(DEFAULT_ROOT_PASSWORD))?;
     let root = if is_there { users.change_password(ROOT, credential) } else { users.create_root(credential) };
