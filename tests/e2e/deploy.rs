@@ -237,8 +237,7 @@ fn a_project_with_rules_goes_only_when_somebody_agrees() {
     }
     let plan = lotmq(&["undeploy", "site", "--dry-run"]);
     assert_eq!(plan.status.code(), Some(0), "{}", plan.stderr);
-    let shown =
-        ["- Rule   NoSecrets ", "- Model  Reading ", "NoSecrets. This is asked about, or needs --yes"];
+    let shown = ["- Rule   NoSecrets ", "- Model  Reading", "NoSecrets. This is asked about, or needs --yes"];
     assert!(shown.iter().all(|shown| plan.stdout.contains(shown)) && has_rule(), "{}", plan.stdout);
     assert_eq!(lotmq(&["undeploy", "other", "--dry-run"]).status.code(), Some(1));
     for agreed in [&["undeploy", "site", "--yes"][..], &["cmd", "-unloadProject", "site", "--yes"]] {

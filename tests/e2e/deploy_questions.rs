@@ -1,9 +1,14 @@
 //! What `lotmq deploy` says of a plan before it does it: what is asked about, and what is not.
 
 use std::fs;
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
+use lotmq_server::projects::text_fingerprint;
 use lotmq_test_support::{Broker, Finished, Program};
+use serial2::SerialPort;
 
 use crate::projects::{CELL, RULE, origins, upload, zip};
 use crate::{LOTMQ, broker};
@@ -20,6 +25,198 @@ fn deploy(broker: &Broker, path: &Path, more: &[&str]) -> Finished {
 fn is_open(broker: &Broker) -> bool {
     let sent = ["pub", "-p", &broker.port(), "-q", "1", "-t", "door/1", "-m", "open"];
     Program::run(LOTMQ, &sent).unwrap().status.success()
+}
+
+/// `lotmq` at a terminal of its own, whose standard output is kept aside.
+struct AtTerminal {
+    program: Child,
+    far: SerialPort,
+    _near: SerialPort,
+}
+
+impl AtTerminal {
+    fn start(arguments: &[&str]) -> Self {
+        let (mut far, near) = SerialPort::pair().unwrap();
+        far.set_read_timeout(Duration::from_secs(20)).unwrap();
+        let device = fs::read_link(format!("/proc/self/fd/{}", near.as_raw_fd())).unwrap();
+        let open = || fs::File::options().read(true).write(true).open(&device).unwrap();
+        let program = Command::new(LOTMQ)
+            .args(arguments)
+            .stdin(open())
+            .stderr(open())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self { program, far, _near: near }
+    }
+
+    /// Reads the terminal up to the next question.
+    fn question(&mut self) -> String {
+        let mut text = Vec::new();
+        let mut byte = [0];
+        while !text.ends_with(b"[y/N]") {
+            self.far.read_exact(&mut byte).unwrap();
+            text.push(byte[0]);
+        }
+        String::from_utf8(text).unwrap()
+    }
+
+    fn answer(&self, text: &str) {
+        self.far.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// The exit code, and what it printed.
+    fn end(self) -> (Option<i32>, String) {
+        let output = self.program.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    }
+}
+
+#[test]
+fn what_changes_behind_a_question_is_asked_about_again() {
+    let broker = broker();
+    let port = broker.port();
+    let place = tempfile::tempdir().unwrap();
+    let folder = |name: &str, files: &[(&str, &str)]| {
+        let folder = place.path().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        files.iter().for_each(|(file, text)| fs::write(folder.join(file), text).unwrap());
+        folder
+    };
+    let window = DOOR.replace("Door", "Window").replace("door/#", "window/#");
+    let both = folder("both", &[("door.lot", DOOR), ("window.lot", &window), ("a.lot", CELL)]);
+    let door = folder("door", &[("door.lot", DOOR), ("a.lot", CELL)]);
+    let neither = folder("neither", &[("a.lot", CELL)]);
+    let put = |path: &Path| {
+        let done = deploy(&broker, path, &["--name", "p", "--yes"]);
+        assert!(done.status.success(), "{} {}", done.stdout, done.stderr);
+    };
+    let rules = || {
+        let rows = origins(&broker);
+        rows.into_iter().map(|(name, _)| name).filter(|name| name != "Celsius").collect::<Vec<_>>()
+    };
+    put(&door);
+    let path = neither.to_str().unwrap();
+    for (command, more) in [
+        (&["deploy", path, "--name", "p", "-p", &port][..], "Rules that go: Door, Window."),
+        (&["cmd", "-p", &port, "-unloadProject", "p"], ""),
+        (&["undeploy", "p", "-p", &port], "Rules that go: Door, Window."),
+    ] {
+        let mut terminal = AtTerminal::start(command);
+        let asked = terminal.question();
+        assert!(asked.contains("Rules that go: Door. Go on?"), "{command:?} {asked}");
+        put(&both);
+        terminal.answer("y\n");
+        if !more.is_empty() {
+            let again = terminal.question();
+            assert!(again.contains("somebody has changed something meanwhile"), "{command:?} {again}");
+            assert!(again.contains(more), "{command:?} {again}");
+            terminal.answer("n\n");
+        }
+        let (code, told) = terminal.end();
+        assert_eq!(code, Some(1), "{command:?} {told}");
+        assert_eq!(rules(), ["Door", "Window"], "{command:?} nothing was done");
+        put(&door);
+    }
+    // Where nothing happens meanwhile, the answer counts.
+    let mut terminal = AtTerminal::start(&["deploy", path, "--name", "p", "-p", &port]);
+    terminal.question();
+    terminal.answer("y\n");
+    let (code, told) = terminal.end();
+    assert!(code == Some(0) && rules().is_empty(), "{told}");
+}
+
+#[test]
+fn what_changes_behind_a_question_about_a_file_is_asked_about_again() {
+    let broker = broker();
+    let port = broker.port();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("door.lot");
+    broker.command_ok(&format!("-addRule {DOOR}"));
+    let allow = DOOR.replace("DENY", "ALLOW");
+    fs::write(&file, &allow).unwrap();
+    let path = file.to_str().unwrap();
+    let mut terminal = AtTerminal::start(&["deploy", path, "-p", &port]);
+    assert!(terminal.question().contains("may be allowed: Door. Go on?"));
+    // Somebody has it protect more.
+    let more = DOOR.replace("door/#", "#");
+    broker.command_ok(&format!("-addRule -replaceOwn {more}"));
+    terminal.answer("y\n");
+    let again = terminal.question();
+    assert!(again.contains("somebody has changed something meanwhile"), "{again}");
+    terminal.answer("n\n");
+    let (code, told) = terminal.end();
+    assert!(
+        code == Some(1) && told.contains("-DEFINE RULE Door WITH PRIORITY 100 FOR Publish TO TOPIC \"#\""),
+        "{told}"
+    );
+    assert!(!is_open(&broker), "nothing was done");
+    let agreed = |agreed: &str| broker.command(&format!("-addRule -replace -agreed {agreed} {allow}"));
+    assert_eq!(agreed("none").code(), "CONFLICT");
+    assert!(agreed(&text_fingerprint(Some(&more))).success());
+    let new = DOOR.replace("Door", "New");
+    assert!(broker.command(&format!("-addRule -agreed none {new}")).success());
+}
+
+#[test]
+fn a_rollback_goes_to_the_version_that_was_shown() {
+    let broker = broker();
+    let port = broker.port();
+    let folder = tempfile::tempdir().unwrap();
+    let put = |text: &str| {
+        fs::write(folder.path().join("door.lot"), text).unwrap();
+        let done = deploy(&broker, folder.path(), &["--name", "p", "--yes"]);
+        assert!(done.status.success(), "{} {}", done.stdout, done.stderr);
+    };
+    let open = OPENER.replace("Opener", "Door");
+    put(DOOR);
+    put(&open);
+    let mut terminal = AtTerminal::start(&["rollback", "p", "-p", &port]);
+    // Back to the one that denies: a rule changes.
+    terminal.question();
+    put(&open.replace("50", "60"));
+    terminal.answer("y\n");
+    let again = terminal.question();
+    assert!(again.contains("somebody has changed something meanwhile"), "{again}");
+    terminal.answer("n\n");
+    let (code, told) = terminal.end();
+    assert!(code == Some(1) && told.contains("PRIORITY 60"), "{told}");
+}
+
+#[test]
+fn a_plan_that_was_agreed_to_is_done_or_nothing_is() {
+    let broker = broker();
+    let first = zip(&[("door.lot", DOOR.as_bytes())]);
+    let second = zip(&[("a.lot", CELL.as_bytes())]);
+    assert!(upload(&broker, "p", &first, " load -beside").success());
+    let plan = upload(&broker, "p", &second, " load -beside -dryRun");
+    let agreed = plan.data()["plan"].as_str().unwrap().to_owned();
+    // Something of others is none of its business.
+    broker.command_ok("-addAction DEFINE ACTION Other\nON TOPIC \"x\" DO\n    PUBLISH TOPIC \"y\" WITH 1");
+    broker.command_ok(
+        "-addRule -replace DEFINE RULE Lid WITH PRIORITY 100 FOR Publish TO TOPIC \"lid/#\"\n    DENY\n",
+    );
+    assert!(upload(&broker, "p", &first, " load -beside").success(), "the same once more");
+    let wrong = upload(&broker, "p", &second, " load -beside -agreed 0123");
+    assert_eq!(wrong.code(), "CONFLICT", "{wrong:?}");
+    assert!(!is_open(&broker));
+    // The rule that goes has another text now.
+    let other = zip(&[("door.lot", DOOR.replace("100", "90").as_bytes())]);
+    assert!(upload(&broker, "p", &other, " load -beside").success());
+    assert_eq!(upload(&broker, "p", &second, &format!(" load -beside -agreed {agreed}")).code(), "CONFLICT");
+    assert!(upload(&broker, "p", &first, " load -beside").success());
+    assert!(upload(&broker, "p", &second, &format!(" load -beside -agreed {agreed}")).success());
+    assert!(is_open(&broker));
+    for (command, code) in [
+        ("-unloadProject p -agreed", "MISSING_ARGUMENT"),
+        ("-unloadProject p -beside", "TOO_MANY_ARGUMENTS"),
+        ("-unloadProject p -agreed 0123", "CONFLICT"),
+        ("-rollbackProject p -agreed 0123", "CONFLICT"),
+        ("-loadProject p -agreed 0123", "CONFLICT"),
+    ] {
+        assert_eq!(broker.command(command).code(), code, "{command}");
+    }
+    assert_eq!(upload(&broker, "p", &second, " -agreed 0123").code(), "ARGUMENT_INVALID");
 }
 
 /// Connections that ended without a goodbye, once all have ended.

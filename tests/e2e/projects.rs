@@ -341,13 +341,13 @@ fn what_is_no_project_is_refused_and_nothing_is_stored() {
         (
             String::new(),
             "MISSING_ARGUMENT",
-            "Missing argument: source. Usage: -addProject <zip64:base64 | path> [name] [load] [-beside] [-dryRun] [-replace] [-keepLoaded]",
+            "Missing argument: source. Usage: -addProject <zip64:base64 | path> [name] [load] [-beside] [-dryRun] [-agreed <plan>] [-replace] [-keepLoaded]",
         ),
         ("zip64:* p".to_owned(), "BASE64_INVALID", "zip64 argument is not valid base64."),
         (
             format!("zip64:{}", STANDARD.encode(plant())),
             "MISSING_ARGUMENT",
-            "Missing argument: name. Usage: -addProject <zip64:base64 | path> [name] [load] [-beside] [-dryRun] [-replace] [-keepLoaded]",
+            "Missing argument: name. Usage: -addProject <zip64:base64 | path> [name] [load] [-beside] [-dryRun] [-agreed <plan>] [-replace] [-keepLoaded]",
         ),
         (
             format!("zip64:{} a/b", STANDARD.encode(plant())),
@@ -357,7 +357,7 @@ fn what_is_no_project_is_refused_and_nothing_is_stored() {
         (
             format!("zip64:{} a b c", STANDARD.encode(plant())),
             "TOO_MANY_ARGUMENTS",
-            "Too many arguments. Usage: -addProject <zip64:base64 | path> [name] [load] [-beside] [-dryRun] [-replace] [-keepLoaded]",
+            "Too many arguments. Usage: -addProject <zip64:base64 | path> [name] [load] [-beside] [-dryRun] [-agreed <plan>] [-replace] [-keepLoaded]",
         ),
         (
             project(&zip(&[("../up.lot", b"")])),

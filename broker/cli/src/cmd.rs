@@ -132,10 +132,10 @@ impl LongOptions {
     }
 }
 
-/// `may_be_sent` asks about commands that take protection away.
+/// `agreed_command` asks about commands that take protection away.
 pub(crate) fn cmd(
     args: &CmdArgs,
-    may_be_sent: impl FnOnce(&mut Client, &str, Duration) -> anyhow::Result<bool>,
+    agreed_command: impl FnOnce(&mut Client, String, Duration) -> anyhow::Result<Option<String>>,
 ) -> anyhow::Result<Exit> {
     args.refuse_options_behind_the_verb()?;
     args.refuse_name_of_a_file()?;
@@ -151,10 +151,11 @@ pub(crate) fn cmd(
         return Ok(Exit::Success);
     }
     let timeout = Duration::from_secs_f64(args.timeout.unwrap_or_else(|| usual_timeout(&command)));
-    if !args.yes && !may_be_sent(&mut client, &command, timeout)? {
+    let agreed = if args.yes { Some(command) } else { agreed_command(&mut client, command, timeout)? };
+    let Some(command) = agreed else {
         client.disconnect()?;
         return Ok(Exit::Failure);
-    }
+    };
     let mut status = module_compiled(&command).map(ModuleStatus::of);
     let wait = (timeout, status.as_mut());
     let reply = exchange_in_parts(&mut client, &command, &random_text(12)?, wait, |_, _| Ok(()));

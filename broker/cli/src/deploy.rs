@@ -3,7 +3,6 @@
 mod file_plan;
 pub(crate) mod plan;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +16,8 @@ use lotmq_project::{AddCommand, Compiled, Project};
 use lotmq_server::runs_route_type;
 use lotmq_terminal::{Exit, Misuse, output, seconds};
 use serde_json::Value;
+
+use file_plan::FilePlan;
 
 use crate::check::tell_slips;
 use crate::cmd::{connect_as_root, exchange, quoted, render_reply, render_reply_about};
@@ -142,28 +143,39 @@ fn deploy_project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit
         (false, true) => " load",
         (false, false) => " load -beside",
     };
-    // Uploaded twice: first for what would change, then for good.
-    let (mut is_plan, mut changes_nothing) = (!args.no_load, false);
+    // Uploaded twice: first for what would change, then for that and nothing else.
+    let (mut plan, mut plans) = (None, 0);
     loop {
         let replace = if takes_over { " -replace" } else { "" };
-        let dry_run = if is_plan { " -dryRun" } else { "" };
-        let sent = broker.send(&format!("-addProject zip64:{archive} {name}{load}{replace}{dry_run}"))?;
+        let of_plan = match &plan {
+            Some(plan) => plan::agreed(plan),
+            None if args.no_load => String::new(),
+            None => " -dryRun".to_owned(),
+        };
+        let sent = broker.send(&format!("-addProject zip64:{archive} {name}{load}{replace}{of_plan}"))?;
         let Some(reply) = sent else { return Ok(Exit::NoBroker) };
-        if !is_plan && changes_nothing && is_success(&reply) && reply["warnings"].is_null() {
+        let changes_nothing = plan.as_ref().is_some_and(plan::is_empty);
+        if changes_nothing && is_success(&reply) && reply["warnings"].is_null() {
             let name = printable(name.trim_matches('"'));
             output::tell(&format!("project '{name}' is loaded as it was: nothing has changed"))?;
             return Ok(Exit::Success);
         }
-        if !is_plan || !is_success(&reply) {
+        if plan.is_some() && plan::is_outdated(&reply) && plans < plan::PLANS_MAX {
+            output::note(plan::CHANGED_MEANWHILE);
+            plan = None;
+            continue;
+        }
+        if plan.is_some() || args.no_load || !is_success(&reply) {
             let exit = shown(&reply)?;
             if exit == Exit::Success || !is_to_be_taken_over(&mut takes_over, &reply)? {
-                if exit != Exit::Success && !is_plan && !changes_nothing {
+                if exit != Exit::Success && plan.is_some() && !changes_nothing {
                     output::note("nothing of what is listed above was changed");
                 }
                 return Ok(exit);
             }
             continue;
         }
+        plans += 1;
         plan::show(&reply, args.diff || args.dry_run)?;
         if args.dry_run {
             return told_of_concern(args, &reply);
@@ -171,7 +183,7 @@ fn deploy_project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit
         if !is_agreed_to(args, &reply)? {
             return Ok(Exit::Failure);
         }
-        (is_plan, changes_nothing) = (false, plan::is_empty(&reply));
+        plan = Some(reply);
     }
 }
 
@@ -195,9 +207,24 @@ fn is_agreed_to(args: &DeployArgs, plan: &Value) -> anyhow::Result<bool> {
     Ok(is_agreed)
 }
 
-/// What a file defines, as by hand. What a project has brought is taken out of it by that, so it is asked about.
+/// What a file defines, as by hand; looked at again where somebody else has changed what was agreed to.
 fn file(broker: &mut Broker, args: &DeployArgs, commands: &[AddCommand]) -> anyhow::Result<Exit> {
-    let Some(listed) = broker.send("-listEntities")? else { return Ok(Exit::NoBroker) };
+    for _ in 1..plan::PLANS_MAX {
+        if let Some(exit) = file_as_planned(broker, args, commands)? {
+            return Ok(exit);
+        }
+        output::note(plan::CHANGED_MEANWHILE);
+    }
+    Ok(Exit::Failure)
+}
+
+/// The same, `None` where something is not what it was. What a project has brought is taken out of it by that, so it is asked about.
+fn file_as_planned(
+    broker: &mut Broker,
+    args: &DeployArgs,
+    commands: &[AddCommand],
+) -> anyhow::Result<Option<Exit>> {
+    let Some(listed) = broker.send("-listEntities")? else { return Ok(Some(Exit::NoBroker)) };
     let known = listed.get("data").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let of_projects: Vec<(usize, String)> = commands
         .iter()
@@ -215,47 +242,53 @@ fn file(broker: &mut Broker, args: &DeployArgs, commands: &[AddCommand]) -> anyh
             Some((place, format!("{kind} '{name}' is of project '{project}': added by hand it is no part of that any more, {then}.")))
         })
         .collect();
-    let (plan, mut unchanged) = file_plan::of(&mut broker.client, commands, known)?;
+    let mut planned = file_plan::of(&mut broker.client, commands, known)?;
     // What is taken over, or out of a project, changes its owner if nothing else.
-    unchanged.retain(|unchanged| !of_projects.iter().any(|(place, _)| place == unchanged));
+    planned.unchanged.retain(|unchanged| !of_projects.iter().any(|(place, _)| place == unchanged));
     if args.replace {
-        unchanged.clear();
+        planned.unchanged.clear();
     }
+    let plan = &planned.plan;
     let of_projects: Vec<String> = of_projects.into_iter().map(|(_, told)| told).collect();
-    if args.dry_run || args.diff || plan::has_changes(&plan) {
-        plan::show(&plan, args.diff || args.dry_run)?;
+    if args.dry_run || args.diff || plan::has_changes(plan) {
+        plan::show(plan, args.diff || args.dry_run)?;
     }
     if args.dry_run {
         of_projects.iter().try_for_each(|told| output::tell(told))?;
-        return told_of_concern(args, &plan);
+        return told_of_concern(args, plan).map(Some);
     }
-    if !is_agreed_to(args, &plan)? {
-        return Ok(Exit::Failure);
+    if !is_agreed_to(args, plan)? {
+        return Ok(Some(Exit::Failure));
     }
     if !of_projects.is_empty() && !args.yes {
         let concern = format!("{} Deploy the folder instead.", of_projects.join(" "));
         if !is_confirmed(&format!("{concern} Go on all the same?"))? {
             output::note(&format!("{concern} Nothing was changed; --yes goes on"));
-            return Ok(Exit::Failure);
+            return Ok(Some(Exit::Failure));
         }
     }
-    add_all(broker, commands, &unchanged, args.replace)
+    add_all(broker, commands, &planned, args.replace)
 }
 
-/// One after the other, up to the first that is refused. What is `unchanged` is sent, too, as the lines of the file may be others, by which its errors are told.
+/// One after the other, up to the first that is refused; `None` where that is so because it is not what was planned. What is unchanged is sent, too, as the lines of the file may be
+/// others, by which its errors are told.
 fn add_all(
     broker: &mut Broker,
     commands: &[AddCommand],
-    unchanged: &BTreeSet<usize>,
+    planned: &FilePlan,
     mut takes_over: bool,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<Option<Exit>> {
     let mut done = 0;
     for (place, command) in commands.iter().enumerate() {
         loop {
-            let Some(reply) = broker.send(&command.to_text(takes_over))? else {
-                return Ok(Exit::NoBroker);
+            let agreed = planned.replaced.get(&place).map(String::as_str);
+            let Some(reply) = broker.send(&command.to_text(takes_over, agreed))? else {
+                return Ok(Some(Exit::NoBroker));
             };
-            match command.entity().filter(|_| unchanged.contains(&place)) {
+            if plan::is_outdated(&reply) {
+                return Ok(None);
+            }
+            match command.entity().filter(|_| planned.unchanged.contains(&place)) {
                 Some((kind, name)) if is_success(&reply) && reply["warnings"].is_null() => {
                     output::tell(&format!("{kind} '{}' is as it was: nothing has changed", printable(name)))?;
                 }
@@ -272,11 +305,11 @@ fn add_all(
                         "{done} of this file were deployed before; this one and the {left} behind it were not"
                     ));
                 }
-                return Ok(Exit::Failure);
+                return Ok(Some(Exit::Failure));
             }
         }
     }
-    Ok(Exit::Success)
+    Ok(Some(Exit::Success))
 }
 
 /// Where commands go.

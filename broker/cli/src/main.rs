@@ -93,7 +93,7 @@ fn main() -> ExitCode {
         Command::Topics(args) => topics::topics(&args),
         Command::Routes(args) => routes::routes(&args),
         Command::Run(args) => run::run(&args),
-        Command::Cmd(args) => cmd::cmd(&args, may_be_sent),
+        Command::Cmd(args) => cmd::cmd(&args, agreed_command),
         Command::Pub(args) => publish::publish(&args),
         Command::Request(args) => request::request(&args),
         Command::Sub(args) => subscribe::subscribe(&args),
@@ -119,9 +119,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether a command of `lotmq cmd` may be sent: it takes no protection away, or somebody has agreed.
-fn may_be_sent(client: &mut Client, command: &str, timeout: Duration) -> anyhow::Result<bool> {
-    Ok(rollback::may_be_sent(client, command, timeout)? && undeploy::may_be_sent(client, command, timeout)?)
+/// A command of `lotmq cmd` as it may be sent: it takes no protection away, or somebody has agreed; `None` where nobody has.
+fn agreed_command(client: &mut Client, command: String, timeout: Duration) -> anyhow::Result<Option<String>> {
+    match rollback::agreed_command(client, command, timeout)? {
+        Some(command) => undeploy::agreed_command(client, command, timeout),
+        None => Ok(None),
+    }
 }
 
 /// What is wrong with the command line. Of what we judge ourselves, such as the name of a context, the text says all, without the usage behind it.

@@ -56,30 +56,39 @@ fn go_back(client: &mut Client, args: &RollbackArgs) -> anyhow::Result<Exit> {
     let timeout = Duration::from_secs_f64(args.timeout);
     let replace = if args.replace { " -replace" } else { "" };
     let command = format!("-rollbackProject {}{replace}", quoted(&args.name));
-    let Some(told) = sent(client, &format!("{command} -dryRun"), timeout)? else {
-        return Ok(Exit::NoBroker);
-    };
-    if !is_success(&told) {
-        output::tell(render_reply(&told).trim_end())?;
-        return Ok(Exit::Failure);
-    }
-    if is_loaded(&told) {
-        plan::show(&told, true)?;
-    } else {
-        output::tell("the project is not loaded: nothing that runs changes")?;
-    }
-    if args.dry_run {
-        if let Some(concern) = plan::concern(&told, !args.replace) {
-            output::tell(&format!("{concern} This is asked about, or needs --yes"))?;
+    let mut plans = 0;
+    loop {
+        let Some(told) = sent(client, &format!("{command} -dryRun"), timeout)? else {
+            return Ok(Exit::NoBroker);
+        };
+        plans += 1;
+        if !is_success(&told) {
+            output::tell(render_reply(&told).trim_end())?;
+            return Ok(Exit::Failure);
         }
-        return Ok(Exit::Success);
+        if is_loaded(&told) {
+            plan::show(&told, true)?;
+        } else {
+            output::tell("the project is not loaded: nothing that runs changes")?;
+        }
+        if args.dry_run {
+            if let Some(concern) = plan::concern(&told, !args.replace) {
+                output::tell(&format!("{concern} This is asked about, or needs --yes"))?;
+            }
+            return Ok(Exit::Success);
+        }
+        if !is_agreed_to(&told, args.yes, !args.replace)? {
+            return Ok(Exit::Failure);
+        }
+        let command = format!("{command}{}", plan::agreed(&told));
+        let Some(reply) = sent(client, &command, timeout)? else { return Ok(Exit::NoBroker) };
+        if plan::is_outdated(&reply) && plans < plan::PLANS_MAX {
+            output::note(plan::CHANGED_MEANWHILE);
+            continue;
+        }
+        output::tell(render_reply(&reply).trim_end())?;
+        return Ok(if is_success(&reply) { Exit::Success } else { Exit::Failure });
     }
-    if !is_agreed_to(&told, args.yes, !args.replace)? {
-        return Ok(Exit::Failure);
-    }
-    let Some(reply) = sent(client, &command, timeout)? else { return Ok(Exit::NoBroker) };
-    output::tell(render_reply(&reply).trim_end())?;
-    Ok(if is_success(&reply) { Exit::Success } else { Exit::Failure })
 }
 
 /// Whether a command is one that loads a project, or a version of it, and not only says what that would change.
@@ -92,26 +101,32 @@ fn is_meant_by(command: &str) -> bool {
         "addproject" => has("load"),
         _ => false,
     };
-    loads && !has("-dryRun")
+    loads && !has("-dryRun") && !has("-agreed")
 }
 
-/// Whether a command of `lotmq cmd` may be sent: it does not load a project or an earlier version of it, takes no protection away by that, or somebody has agreed.
-pub(crate) fn may_be_sent(client: &mut Client, command: &str, timeout: Duration) -> anyhow::Result<bool> {
-    if !is_meant_by(command) {
-        return Ok(true);
+/// A command of `lotmq cmd` as it may be sent: as it is where it does not load a project or an earlier version of it, else for the plan that takes no protection away or that somebody has
+/// agreed to; `None` where nobody has.
+pub(crate) fn agreed_command(
+    client: &mut Client,
+    command: String,
+    timeout: Duration,
+) -> anyhow::Result<Option<String>> {
+    if !is_meant_by(&command) {
+        return Ok(Some(command));
     }
     let told = exchange(client, &format!("{command} -dryRun"), &random_text(12)?, timeout)?;
     // What is wrong with it is told when it is sent.
-    let Some(told) = told.filter(is_success) else { return Ok(true) };
+    let Some(told) = told.filter(is_success) else { return Ok(Some(command)) };
     let takes_over = command.split_whitespace().any(|word| word.eq_ignore_ascii_case("-replace"));
     if plan::concern(&told, !takes_over).is_some() {
         plan::lines(&told, None).iter().for_each(|line| output::note(line));
     }
-    is_agreed_to(&told, false, !takes_over)
+    let is_agreed = is_agreed_to(&told, false, !takes_over)?;
+    Ok(is_agreed.then(|| format!("{command}{}", plan::agreed(&told))))
 }
 
 /// Whether nothing of it has to be asked about, or somebody has agreed.
-fn is_agreed_to(told: &Value, is_forced: bool, by_hand_too: bool) -> anyhow::Result<bool> {
+pub(crate) fn is_agreed_to(told: &Value, is_forced: bool, by_hand_too: bool) -> anyhow::Result<bool> {
     let Some(concern) = plan::concern(told, by_hand_too) else { return Ok(true) };
     let is_agreed = is_forced || is_confirmed(&format!("{concern} Go on?"))?;
     if !is_agreed {

@@ -9,9 +9,9 @@ use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
 use crate::cmd::{connect_as_root, exchange, quoted, render_reply};
-use crate::columns::printable;
 use crate::confirmation::is_confirmed;
-use crate::deploy::plan::left;
+use crate::deploy::plan::{self, left};
+use crate::rollback::is_agreed_to;
 
 /// Remove what a project brought to a broker.
 ///
@@ -42,13 +42,8 @@ pub(crate) struct UndeployArgs {
 }
 
 pub(crate) fn undeploy(args: &UndeployArgs) -> anyhow::Result<Exit> {
-    let timeout = Duration::from_secs_f64(args.timeout);
     let mut client = connect_as_root(&args.connect)?;
-    let exit = if args.dry_run {
-        show_what_goes(&mut client, &args.name, timeout)
-    } else {
-        unload(&mut client, args)
-    };
+    let exit = unload(&mut client, args);
     // With what is done or wrong by now, it costs nothing that the broker may be gone.
     client.disconnect().ok();
     exit
@@ -56,60 +51,84 @@ pub(crate) fn undeploy(args: &UndeployArgs) -> anyhow::Result<Exit> {
 
 fn unload(client: &mut Client, args: &UndeployArgs) -> anyhow::Result<Exit> {
     let timeout = Duration::from_secs_f64(args.timeout);
-    if !args.yes && !may_go(client, Some(&args.name), timeout)? {
-        return Ok(Exit::Failure);
-    }
-    let command = format!("-unloadProject {}", quoted(&args.name));
-    let Some(reply) = exchange(client, &command, &random_text(12)?, timeout)? else {
-        output::error(&format!("no reply within {} s", args.timeout));
-        return Ok(Exit::NoBroker);
+    let mut send = |command: &str| -> anyhow::Result<Option<Value>> {
+        let reply = exchange(client, command, &random_text(12)?, timeout)?;
+        if reply.is_none() {
+            output::error(&format!("no reply within {} s", args.timeout));
+        }
+        Ok(reply)
     };
-    output::tell(render_reply(&reply).trim_end())?;
+    let command = format!("-unloadProject {}", quoted(&args.name));
+    let mut plans = 0;
+    loop {
+        plans += 1;
+        let mut agreed = String::new();
+        if !args.yes || args.dry_run {
+            let Some(told) = send(&format!("{command} -dryRun"))? else { return Ok(Exit::NoBroker) };
+            if told["success"] != true {
+                return shown(&told);
+            }
+            if args.dry_run {
+                plan::show(&told, false)?;
+                if let Some(concern) = plan::concern(&told, true) {
+                    output::tell(&format!("{concern} This is asked about, or needs --yes"))?;
+                }
+                return Ok(Exit::Success);
+            }
+            if !may_go(&told)? {
+                return Ok(Exit::Failure);
+            }
+            agreed = plan::agreed(&told);
+        }
+        let Some(reply) = send(&format!("{command}{agreed}"))? else { return Ok(Exit::NoBroker) };
+        if !plan::is_outdated(&reply) || plans >= plan::PLANS_MAX {
+            return shown(&reply);
+        }
+        output::note(plan::CHANGED_MEANWHILE);
+    }
+}
+
+fn shown(reply: &Value) -> anyhow::Result<Exit> {
+    output::tell(render_reply(reply).trim_end())?;
     Ok(if reply["success"] == true { Exit::Success } else { Exit::Failure })
 }
 
-/// Shows the definitions of a project that is loaded, and what would be asked about.
-fn show_what_goes(client: &mut Client, project: &str, timeout: Duration) -> anyhow::Result<Exit> {
-    let Some(listed) = exchange(client, "-listEntities", &random_text(12)?, timeout)? else {
-        output::error(&format!("no reply within {} s", timeout.as_secs_f64()));
-        return Ok(Exit::NoBroker);
-    };
-    let rows: Vec<&Value> = of_project(&listed, Some(project)).collect();
-    if rows.is_empty() {
-        output::error(&format!("nothing of a project '{}' is loaded", printable(project)));
-        return Ok(Exit::Failure);
+/// Whether what goes may: nothing of it is asked about, or it was shown and somebody has agreed.
+fn may_go(told: &Value) -> anyhow::Result<bool> {
+    if plan::concern(told, true).is_some() {
+        plan::lines(told, None).iter().for_each(|line| output::note(line));
     }
-    for row in rows {
-        let text = |key: &str| printable(row[key].as_str().unwrap_or_default());
-        output::tell(&format!("- {:<6} {:<24} {}", text("type"), text("name"), text("origin")))?;
-    }
-    if let Some(concern) = concern(client, Some(project), timeout)? {
-        output::tell(&format!("{concern} This is asked about, or needs --yes"))?;
-    }
-    Ok(Exit::Success)
+    is_agreed_to(told, false, true)
 }
 
-/// Whether a command of `lotmq cmd` may be sent: it does not unload a project or remove routes, nothing that is asked about goes with that, or somebody has agreed.
-pub(crate) fn may_be_sent(client: &mut Client, command: &str, timeout: Duration) -> anyhow::Result<bool> {
+/// A command of `lotmq cmd` as it may be sent: as it is where it does not unload a project or remove routes, else for the plan of which nothing is asked about or that somebody has agreed
+/// to; `None` where nobody has.
+pub(crate) fn agreed_command(
+    client: &mut Client,
+    command: String,
+    timeout: Duration,
+) -> anyhow::Result<Option<String>> {
     let verb = command.split_whitespace().next().unwrap_or_default().replace(['-', '_'], "");
     let name = command.split_once(char::is_whitespace).map(|(_, name)| name.trim().trim_matches('"'));
-    let name = name.filter(|name| !name.is_empty());
-    match (&*verb.to_ascii_lowercase(), name) {
-        ("unloadproject", project) => may_go(client, project, timeout),
+    let is_planned = || {
+        let mut words = command.split_whitespace();
+        words.any(|word| ["-dryRun", "-agreed"].iter().any(|option| word.eq_ignore_ascii_case(option)))
+    };
+    match (&*verb.to_ascii_lowercase(), name.filter(|name| !name.is_empty())) {
+        ("unloadproject", _) if !is_planned() => {
+            let told = exchange(client, &format!("{command} -dryRun"), &random_text(12)?, timeout)?;
+            // What is wrong with it is told when it is sent.
+            let Some(told) = told.filter(|told| told["success"] == true) else { return Ok(Some(command)) };
+            Ok(may_go(&told)?.then(|| format!("{command}{}", plan::agreed(&told))))
+        }
         ("removeroute" | "removeallroutes", name) => {
             let is_all = verb.eq_ignore_ascii_case("removeallroutes");
             let listed = exchange(client, "-listRoutes", &random_text(12)?, timeout)?.unwrap_or_default();
             let is_meant = |route: &Value| is_all || name.is_some_and(|name| route["name"] == name);
-            agreed(routes_that_go(&left_in(&listed, is_meant)))
+            Ok(agreed(routes_that_go(&left_in(&listed, is_meant)))?.then_some(command))
         }
-        _ => Ok(true),
+        _ => Ok(Some(command)),
     }
-}
-
-/// Whether what a project brought may go, of the one that is loaded where none is named: nothing is asked about, or somebody has agreed.
-fn may_go(client: &mut Client, project: Option<&str>, timeout: Duration) -> anyhow::Result<bool> {
-    let concern = concern(client, project, timeout)?;
-    agreed(concern)
 }
 
 /// Whether somebody agrees to what there is to say, if anything.
@@ -126,37 +145,6 @@ fn routes_that_go(routes: &[String]) -> Option<String> {
     (!routes.is_empty()).then(|| format!("Routes that go with messages: {}.", routes.join(", ")))
 }
 
-/// What is asked about before a project goes: its rules, and its routes with messages. `None` if there is nothing of that; what is wrong is told by the command itself.
-fn concern(client: &mut Client, project: Option<&str>, timeout: Duration) -> anyhow::Result<Option<String>> {
-    let mut ask = |command: &str| exchange(client, command, &random_text(12)?, timeout);
-    let (Some(listed), Some(routes)) = (ask("-listEntities")?, ask("-listRoutes")?) else { return Ok(None) };
-    let rules = rules_of(&listed, project);
-    let is_of = |route: &Value| {
-        route["project"].as_str().is_some_and(|of| project.is_none_or(|project| project == of))
-    };
-    let mut parts = Vec::new();
-    if !rules.is_empty() {
-        parts.push(format!("Rules that go, and what they denied may be allowed then: {}.", rules.join(", ")));
-    }
-    parts.extend(routes_that_go(&left_in(&routes, is_of)));
-    Ok((!parts.is_empty()).then(|| parts.join(" ")))
-}
-
-/// The definitions that a project has brought, any where none is named.
-fn of_project<'a>(listed: &'a Value, project: Option<&str>) -> impl Iterator<Item = &'a Value> {
-    let of_project = move |entity: &&Value| {
-        let of = entity["origin"].as_str().and_then(|origin| Some(origin.split_once('/')?.0));
-        of.is_some_and(|of| project.is_none_or(|project| project == of))
-    };
-    listed["data"].as_array().into_iter().flatten().filter(of_project)
-}
-
-/// Names of the rules among them.
-fn rules_of<'a>(listed: &'a Value, project: Option<&str>) -> Vec<&'a str> {
-    let rules = of_project(listed, project).filter(|entity| entity["type"] == "Rule");
-    rules.filter_map(|rule| rule["name"].as_str()).collect()
-}
-
 /// Names of the routes that are meant, with the messages that go with them, where there are any.
 fn left_in(listed: &Value, is_meant: impl Fn(&Value) -> bool) -> Vec<String> {
     let rows = listed["data"].as_array().into_iter().flatten().filter(|route| is_meant(route));
@@ -168,18 +156,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn rules_are_those_of_the_project() {
-        let listed = json!({ "data": [
-            { "type": "Rule", "name": "A", "origin": "site/rules.lot" },
-            { "type": "Rule", "name": "B", "origin": "other/rules.lot" },
-            { "type": "Rule", "name": "C", "origin": "by hand" },
-            { "type": "Action", "name": "D", "origin": "site/a.lot" },
-        ] });
-        assert_eq!(rules_of(&listed, Some("site")), ["A"]);
-        assert_eq!(rules_of(&listed, None), ["A", "B"]);
-    }
 
     #[test]
     fn routes_with_messages_are_those_of_the_project() {

@@ -257,10 +257,11 @@ pub struct AddCommand {
 }
 
 impl AddCommand {
-    /// As it is sent; `takes_over` has it replace what belongs to others, too.
-    pub fn to_text(&self, takes_over: bool) -> String {
+    /// As it is sent; `takes_over` has it replace what belongs to others, too, `agreed` only the text of this fingerprint.
+    pub fn to_text(&self, takes_over: bool, agreed: Option<&str>) -> String {
         let replaces = if takes_over { "-replace " } else { self.replaces };
-        format!("{} {replaces}{}", self.verb, self.text)
+        let agreed = agreed.map(|agreed| format!("-agreed {agreed} ")).unwrap_or_default();
+        format!("{} {replaces}{agreed}{}", self.verb, self.text)
     }
 
     /// Text of what it adds.

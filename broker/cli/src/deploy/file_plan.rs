@@ -1,28 +1,36 @@
 //! What the definitions of a file would change, in the form in which the broker tells it of a project.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use lot_to_wasm::RuleOrder;
 use lotmq_client::{Client, QoS};
 use lotmq_project::AddCommand;
+use lotmq_server::projects::text_fingerprint;
 use serde_json::{Value, json};
 
 /// Longest time to wait for the text of a definition, which the broker retains.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What these commands would add and change of what is `known`, with the texts before and after, and which of them change nothing; scripts are not among it. A text that
-/// this user may not read is left out.
-pub(super) fn of(
-    client: &mut Client,
-    commands: &[AddCommand],
-    known: &[Value],
-) -> anyhow::Result<(Value, BTreeSet<usize>)> {
+/// What the definitions of a file would change.
+pub(super) struct FilePlan {
+    /// As the broker tells it of a project; scripts are not among it. A text that this user may not read is left out.
+    pub(super) plan: Value,
+    /// Which of the commands change nothing.
+    pub(super) unchanged: BTreeSet<usize>,
+    /// Fingerprints of the texts in whose place those of the commands come, where they are known.
+    pub(super) replaced: BTreeMap<usize, String>,
+}
+
+/// What these commands would add and change of what is `known`.
+pub(super) fn of(client: &mut Client, commands: &[AddCommand], known: &[Value]) -> anyhow::Result<FilePlan> {
     let (mut added, mut changed, mut unchanged) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let mut replaced = BTreeMap::new();
     for (place, command) in commands.iter().enumerate() {
         let Some((kind, name)) = command.entity() else { continue };
         let mut row = json!({ "type": kind, "name": name, "file": command.place() });
         if !known.iter().any(|entity| entity["type"] == kind && entity["name"] == name) {
+            replaced.insert(place, text_fingerprint(None));
             if kind == "Rule" {
                 row["opens"] = opened(client, command.text(), known)?.into();
             }
@@ -30,6 +38,9 @@ pub(super) fn of(
             continue;
         }
         let before = retained(client, &format!("$SYS/Coreflux/{kind}s/{name}"))?;
+        if let Some(before) = &before {
+            replaced.insert(place, text_fingerprint(Some(before)));
+        }
         if before.as_deref().map(str::trim) == Some(command.text().trim()) {
             unchanged.insert(place);
             continue;
@@ -41,7 +52,7 @@ pub(super) fn of(
         changed.push(row);
     }
     let plan = json!({ "data": { "added": added, "changed": changed, "unchanged": unchanged.len() } });
-    Ok((plan, unchanged))
+    Ok(FilePlan { plan, unchanged, replaced })
 }
 
 /// Names of the rules that are there and deny what a new rule may allow, before which it is asked. Of those that this user may not read nothing is known.

@@ -31,10 +31,7 @@ pub(crate) fn lines(reply: &Value, differences: Option<Paint>) -> Vec<String> {
     for (key, sign, remark) in LISTS {
         for row in rows(reply, key).filter(|row| key != "removed" || !is_given_back(reply, row)) {
             let remark = match (key, kind(row)) {
-                ("removed", "Rule") => "what it denied may be allowed then".to_owned(),
-                ("removed", "Route") => {
-                    left(row).map(|left| format!("{left} go with it")).unwrap_or_default()
-                }
+                ("removed", _) => going(row),
                 ("changed", "Rule") if may_allow_more(row) => "what it denied may be allowed then".to_owned(),
                 ("added", "Rule") if opens(row).next().is_some() => {
                     format!("is asked before {}: what that denies may be allowed then", listed(opens(row)))
@@ -98,7 +95,35 @@ fn moved(row: &Value) -> String {
     format!("as it is, of project '{project}' until now{}", owner.unwrap_or_default())
 }
 
-/// What should not happen unasked: rules that go or say something else, new ones that are asked before others which deny, routes with what waits for them, what was added by hand and is taken over, and what
+/// What is said of a definition that goes.
+fn going(row: &Value) -> String {
+    let of_project = row["project"].as_str().map(|project| format!("of project '{project}'"));
+    let what_goes = match kind(row) {
+        "Rule" => Some("what it denied may be allowed then".to_owned()),
+        _ => left(row).map(|left| format!("{left} go with it")),
+    };
+    of_project.into_iter().chain(what_goes).collect::<Vec<_>>().join(": ")
+}
+
+/// Option with which the command of a plan does what the plan says, and nothing else.
+pub(crate) fn agreed(reply: &Value) -> String {
+    reply["data"]["plan"].as_str().map(|plan| format!(" -agreed {plan}")).unwrap_or_default()
+}
+
+/// Whether a command was refused since something was changed behind its plan.
+pub(crate) fn is_outdated(reply: &Value) -> bool {
+    let errors = reply["errors"].as_array().into_iter().flatten();
+    reply["success"] != true && errors.into_iter().any(|error| error["code"] == "CONFLICT")
+}
+
+/// Plans that one command looks at before it gives up, while others change what it is about.
+pub(crate) const PLANS_MAX: usize = 10;
+
+/// Said before the next plan.
+pub(crate) const CHANGED_MEANWHILE: &str =
+    "somebody has changed something meanwhile, and nothing was done; now it is this that would change:";
+
+/// What should not happen unasked: rules that go or say something else, new ones that are asked before others which deny, what other projects have, routes with what waits for them, what was added by hand and is taken over, and what
 /// waits for a route and is for events that go. `None` if there is nothing of that. Whether a rule allows more than before cannot be told from its text in general, so that
 /// every change of one is asked about, but that to one that only denies.
 pub(crate) fn concern(reply: &Value, by_hand_too: bool) -> Option<String> {

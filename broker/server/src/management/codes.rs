@@ -381,7 +381,7 @@ codes! {
         CONFIG_OF_TEXT "configuration of a route is its text"
             "Change it with `lotmq cmd -addRoute`; what several routes of a module share can be saved for the module."
         CONFLICT "it was changed meanwhile"
-            "Two commands changed the same thing at one time. Look at it and try again."
+            "Two commands changed the same thing at one time, or -agreed names a plan of -dryRun that is not what would be done now. Nothing was changed: look at it and try again."
         DAMAGED "some records are damaged"
             "The audit has records that are not what was written. The others are shown."
         DATE_INVALID "that is no day"

@@ -172,14 +172,31 @@ pub(crate) fn arguments(mut text: &str) -> Result<Vec<String>, ArgumentError> {
     Ok(all)
 }
 
-/// Parses the body of a command that adds an entity: without a bare name or an option before the first `DEFINE`, with the policy for an entity of that
-/// name: `-replace` or `-replaceOwn`, the latter for rules, which are not replaced at all without a word.
+/// Body of a command that adds an entity.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct EntityBody<'t> {
+    /// What it defines.
+    pub(crate) text: &'t str,
+    /// Policy for an entity of that name: `-replace` or `-replaceOwn`, the latter for rules, which are not replaced at all without a word.
+    pub(crate) existing: Option<OnExisting>,
+    /// Fingerprint of the text in whose place it may come, behind `-agreed`; see [`text_fingerprint`](crate::management::projects::text_fingerprint).
+    pub(crate) agreed: Option<&'t str>,
+}
+
+/// Parses the body of a command that adds an entity: without a bare name or options before the first `DEFINE`.
 ///
-/// An editor sends `-addModel Name DEFINE …`. Both are skipped together with the blank behind them; nothing else changes.
-pub(crate) fn entity_body(body: &str) -> (&str, Option<OnExisting>) {
+/// An editor sends `-addModel Name DEFINE …`. Each is skipped together with the blank behind it; nothing else changes.
+pub(crate) fn entity_body(body: &str) -> EntityBody<'_> {
     let mut body = body;
-    let mut existing = None;
+    let (mut existing, mut agreed) = (None, None);
     while let Some((word, rest)) = body.split_once(char::is_whitespace) {
+        if word.eq_ignore_ascii_case("-agreed")
+            && let Some((fingerprint, rest)) = rest.split_once(char::is_whitespace)
+        {
+            agreed = Some(fingerprint);
+            body = rest;
+            continue;
+        }
         let option = replacing(word);
         // Lines in front of a definition are counted.
         if word.is_empty() && body.starts_with(['\n', '\r']) && starts_entity(rest) {
@@ -191,7 +208,7 @@ pub(crate) fn entity_body(body: &str) -> (&str, Option<OnExisting>) {
         existing = option.or(existing);
         body = rest;
     }
-    (body, existing)
+    EntityBody { text: body, existing, agreed }
 }
 
 /// Checks that no `-requestId` stands in a LoT text, but in its texts and comments.
@@ -406,7 +423,16 @@ mod tests {
             ("DEFIN ACTION A", "DEFIN ACTION A", None),
             ("define DEFINE", "define DEFINE", None),
         ] {
-            assert_eq!(entity_body(body), (expected, replaces), "{body:?}");
+            let parsed = entity_body(body);
+            assert_eq!(parsed, EntityBody { text: expected, existing: replaces, agreed: None }, "{body:?}");
+        }
+        for (body, existing) in [
+            ("-agreed none DEFINE RULE R", None),
+            ("-replaceOwn -agreed none DEFINE RULE R", Some(OnExisting::ReplaceOwn)),
+            ("-Agreed none -replace DEFINE RULE R", Some(OnExisting::Replace)),
+        ] {
+            let expected = EntityBody { text: "DEFINE RULE R", existing, agreed: Some("none") };
+            assert_eq!(entity_body(body), expected, "{body:?}");
         }
     }
 }

@@ -22,6 +22,7 @@ use lotmq_store::{Batch, Op, ProjectRow, SettingRow, TenantId};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
 use crate::guests::authority;
@@ -293,6 +294,21 @@ impl Project {
     pub(crate) fn topic(&self, leaf: &str) -> String {
         format!("$SYS/Coreflux/Projects/{}/{leaf}", self.name)
     }
+}
+
+/// Characters of a fingerprint, in hexadecimal.
+pub(crate) const FINGERPRINT_CHARS: usize = 32;
+
+/// Fingerprint of the text of a definition, by which `-agreed` names it: SHA-256 of it without blanks at its ends, the first half in hexadecimal; `none` where there is none.
+pub fn text_fingerprint(text: Option<&str>) -> String {
+    let Some(text) = text else { return "none".to_owned() };
+    fingerprint(&Sha256::digest(text.trim()))
+}
+
+/// The first half of a digest, in hexadecimal.
+pub(crate) fn fingerprint(digest: &[u8]) -> String {
+    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.chars().take(FINGERPRINT_CHARS).collect()
 }
 
 /// Whether a project may have this name: a level of a topic that every file system takes.

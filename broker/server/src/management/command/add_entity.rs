@@ -19,7 +19,8 @@ use super::verb::Call;
 use crate::guests::HasPrograms as _;
 use crate::guests::routes::replacing;
 use crate::guests::{self, CompiledDefinition, DeployError};
-use crate::management::command_text::{entity_body, without_request_id};
+use crate::management::command_text::{EntityBody, entity_body, without_request_id};
+use crate::management::projects::text_fingerprint;
 use crate::management::sys;
 
 /// Most missing definitions for which similar names are looked for.
@@ -47,7 +48,7 @@ pub(super) fn add(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, Ref
 /// # Errors
 /// As [`add`].
 pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) -> Result<Done, Refusal> {
-    let (text, told) = entity_body(body);
+    let EntityBody { text, existing: told, agreed } = entity_body(body);
     // Of all kinds rules alone are not replaced without being told so (commands reference §4).
     let unless_told = if kind == DefinitionKind::Rule { OnExisting::Refuse } else { OnExisting::ReplaceOwn };
     let existing = told.unwrap_or(unless_told);
@@ -80,7 +81,7 @@ pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) ->
         entity.lines_before = entity.lines_before.saturating_add(lines);
         let source = if is_alone { text } else { text.get(entity.range.clone()).unwrap_or_default() };
         goes_on(Instant::now());
-        outcomes.push(add_one(call, (kind, existing), entity, source));
+        outcomes.push(add_one(call, (kind, existing, agreed), entity, source));
     }
     let Some(first) = outcomes.first() else {
         let message = diagnostics.first().map(reply_message).unwrap_or_default();
@@ -109,7 +110,7 @@ fn row(outcome: &Outcome) -> Value {
 
 fn add_one(
     call: &mut Call<'_>,
-    (wanted, existing): (DefinitionKind, OnExisting),
+    (wanted, existing, agreed): (DefinitionKind, OnExisting, Option<&str>),
     entity: Entity,
     source: &str,
 ) -> Outcome {
@@ -149,7 +150,7 @@ fn add_one(
         .as_deref()
         .and_then(|said| replacing::told(&*call.tenant.programs().guests.route(&name)?, said));
     let project = ownership::project_of(call, kind, &name);
-    match deploy(call, output, (source, entity.lines_before), existing) {
+    match deploy(call, output, (source, entity.lines_before), (existing, agreed)) {
         Ok(installed) => {
             let of_project = project.map(|of| ownership::warning(ByHand::Replaced, kind.title(), &name, &of));
             warnings.extend(of_project);
@@ -206,7 +207,7 @@ fn deploy(
     call: &mut Call<'_>,
     output: Output,
     (source, lines_before): (&str, u32),
-    existing: OnExisting,
+    (existing, agreed): (OnExisting, Option<&str>),
 ) -> Result<Installed, Refusal> {
     let new = NewDefinition {
         kind: output.facts.kind.into(),
@@ -226,6 +227,7 @@ fn deploy(
     let mut batch = Batch::new();
     let _changes = broker.commands.changes.lock();
     call.check_current()?;
+    check_agreed(call, &compiled.new, agreed)?;
     let installed = guests::install(call.tenant, &broker.hosting, compiled, &mut batch).map_err(refused)?;
     if installed.definition.kind() == DefinitionKind::Rule {
         super::rules::count_changed(call);
@@ -233,6 +235,22 @@ fn deploy(
     call.changed_topics.extend(sys::installed_topics(&installed));
     call.commit(batch)?;
     Ok(installed)
+}
+
+/// Checks that the text in whose place a definition comes is the one that somebody has agreed to, if anybody was asked. The caller holds the lock of changes.
+fn check_agreed(call: &Call<'_>, new: &NewDefinition, agreed: Option<&str>) -> Result<(), Refusal> {
+    let Some(agreed) = agreed else { return Ok(()) };
+    let registry = call.tenant.programs().guests.registry.read();
+    let known = registry.get(new.kind, &new.name);
+    let present = text_fingerprint(known.map(|known| &*known.deployed.source));
+    if agreed.eq_ignore_ascii_case(&present) {
+        return Ok(());
+    }
+    let (title, name) = (new.kind.title(), &new.name);
+    let message = format!(
+        "{title} '{name}' was changed meanwhile: it is not what was agreed to be replaced. Nothing was changed."
+    );
+    Err(Refusal::new("CONFLICT", message))
 }
 
 /// Refusal for an entity that was not deployed.

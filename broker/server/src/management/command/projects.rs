@@ -28,12 +28,13 @@ use crate::management::projects::archive::{self, Contents};
 use crate::management::projects::{Active, Project, folder, former_name, is_name, store_active};
 use crate::management::tenant_projects;
 use crate::process::clock::utc_text;
+use plan::ProjectPlan;
 
 const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
 
 pub(super) static ADD: Verb = Verb {
     name: "addProject",
-    usage: "<zip64:base64 | path> [name] [load] [-beside] [-dryRun] [-replace] [-keepLoaded]",
+    usage: "<zip64:base64 | path> [name] [load] [-beside] [-dryRun] [-agreed <plan>] [-replace] [-keepLoaded]",
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Stores,
@@ -57,7 +58,7 @@ pub(super) static REMOVE: Verb = Verb {
 
 pub(super) static LOAD: Verb = Verb {
     name: "loadProject",
-    usage: "<name> [-beside] [-dryRun] [-replace] [-keepLoaded]",
+    usage: "<name> [-beside] [-dryRun] [-agreed <plan>] [-replace] [-keepLoaded]",
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Stores,
@@ -69,7 +70,7 @@ pub(super) static LOAD: Verb = Verb {
 
 pub(super) static UNLOAD: Verb = Verb {
     name: "unloadProject",
-    usage: "[name]",
+    usage: "[name] [-dryRun] [-agreed <plan>]",
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Stores,
@@ -81,7 +82,7 @@ pub(super) static UNLOAD: Verb = Verb {
 
 pub(super) static ROLLBACK: Verb = Verb {
     name: "rollbackProject",
-    usage: "<name> [-dryRun] [-replace]",
+    usage: "<name> [-dryRun] [-agreed <plan>] [-replace]",
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Stores,
@@ -181,7 +182,7 @@ struct Asked {
 }
 
 /// Options about what may be replaced.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Options {
     /// Policy for definitions and projects of other users.
     existing: OnExisting,
@@ -191,11 +192,13 @@ struct Options {
     is_beside: bool,
     /// Whether it is only told what would change.
     is_dry_run: bool,
+    /// Fingerprint of the plan that somebody has agreed to; nothing else is done then.
+    agreed: Option<String>,
 }
 
 impl Options {
     /// Whether loading the project `wanted` ends another one.
-    fn ends(self, loaded: &str, wanted: &str) -> bool {
+    fn ends(&self, loaded: &str, wanted: &str) -> bool {
         loaded == wanted || !self.is_beside
     }
 }
@@ -223,13 +226,14 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let archive = Bytes::from(asked.bytes);
     let archive = with_former(call, &project, archive)?;
     if !asked.is_to_be_loaded {
-        if asked.options.is_dry_run {
-            return Err(Refusal::new("ARGUMENT_INVALID", "-dryRun says what loading changes: add load."));
+        if asked.options.is_dry_run || asked.options.agreed.is_some() {
+            let message = "-dryRun and -agreed are about what loading changes: add load.";
+            return Err(Refusal::new("ARGUMENT_INVALID", message));
         }
         store(call, &project, archive, asked.options.existing)?;
         return Ok(Done::new(message).with_data(data));
     }
-    let loaded = deploy(call, (&project, asked.options), &contents, Some(archive), data)?;
+    let loaded = deploy(call, (&project, &asked.options), &contents, Some(archive), data)?;
     Ok(if asked.options.is_dry_run { loaded } else { Done { message, ..loaded } })
 }
 
@@ -287,6 +291,11 @@ fn read_arguments(call: &Call<'_>) -> Result<Asked, Refusal> {
 /// Parses the arguments without the options, and the options.
 fn with_options(call: &Call<'_>) -> Result<(Vec<String>, Options), Refusal> {
     let mut arguments = call.all_arguments()?;
+    let agreed = match arguments.iter().position(|argument| argument.eq_ignore_ascii_case("-agreed")) {
+        None => None,
+        Some(at) if at + 1 < arguments.len() => arguments.drain(at..=at + 1).next_back(),
+        Some(_) => return Err(missing_argument(call.verb, "plan")),
+    };
     let mut take = |option: &str| {
         let count = arguments.len();
         arguments.retain(|argument| !argument.eq_ignore_ascii_case(option));
@@ -298,6 +307,7 @@ fn with_options(call: &Call<'_>) -> Result<(Vec<String>, Options), Refusal> {
         keeps_loaded: take("-keepLoaded"),
         is_beside: take("-beside"),
         is_dry_run: take("-dryRun"),
+        agreed,
     };
     Ok((arguments, options))
 }
@@ -496,7 +506,7 @@ fn load(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let project = named(call, &name)?;
     let contents = contents(&archive_of(call, &project.name, &project.name)?)?;
     let data = about(&project, &contents);
-    deploy(call, (&project, options), &contents, None, data)
+    deploy(call, (&project, &options), &contents, None, data)
 }
 
 /// Stores the version before of a project again, in its place: the two change places.
@@ -517,24 +527,28 @@ fn roll_back(call: &mut Call<'_>) -> Result<Done, Refusal> {
         owner: call.owner(),
         changed_at_ms: call.broker.clock.wall_ms(),
     });
-    let data = about(&project, &contents);
+    let mut data = about(&project, &contents);
     let archive = with_former(call, &project, bytes)?;
     let message = format!("Project '{name}' is what it was before.");
     if !call.tenant.managed().projects.is_active(name) {
-        if !options.is_dry_run {
+        let plan = ProjectPlan::of_stored(&project);
+        if options.is_dry_run {
+            plan.tell(&mut data);
+        } else {
+            plan.check(options.agreed.as_deref())?;
             store(call, &project, archive, options.existing)?;
         }
         return Ok(Done::new(message).with_data(data));
     }
     let options = Options { is_beside: true, ..options };
-    let loaded = deploy(call, (&project, options), &contents, Some(archive), data)?;
+    let loaded = deploy(call, (&project, &options), &contents, Some(archive), data)?;
     Ok(if options.is_dry_run { loaded } else { Done { message, ..loaded } })
 }
 
 /// Makes a project a loaded one, and stores it in the same step if it comes with its archive. Entities that fail are reported; the rest is in force.
 fn deploy(
     call: &mut Call<'_>,
-    (project, options): (&Arc<Project>, Options),
+    (project, options): (&Arc<Project>, &Options),
     contents: &Contents,
     archive: Option<Archive>,
     mut data: Value,
@@ -555,7 +569,8 @@ fn deploy(
     let active = projects.active();
     let other = active.iter().find(|active| active.name != project.name);
     if let Some(other) = other.filter(|_| options.keeps_loaded && !options.is_beside) {
-        return Err(other_loaded(&other.name, &project.name, compiled.would_remove(call.tenant, &|_| true)));
+        let removes = compiled::would_remove(call.tenant, &|_| true, &compiled.coming());
+        return Err(other_loaded(&other.name, &project.name, removes));
     }
     let ends = |loaded: &str| options.ends(loaded, &project.name);
     rights::may_remove_owned(call, &ends, &compiled.coming())?;
@@ -566,6 +581,9 @@ fn deploy(
     let stored = archive.map(|archive| put(call, project, archive, &mut batch)).transpose()?;
     if options.is_dry_run {
         return plan::told(call, project, compiled, &ends, data);
+    }
+    if let Some(agreed) = &options.agreed {
+        ProjectPlan::of(call.tenant, project, &compiled, &ends).check(Some(agreed))?;
     }
     if let Some(former) = stored {
         insert(call, project, former);
@@ -612,7 +630,13 @@ fn active_changed<'a>(call: &mut Call<'_>, projects: impl Iterator<Item = &'a Ar
 }
 
 fn unload(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let asked = call.arguments(&[], 1)?.pop();
+    let (mut asked, options) = with_options(call)?;
+    let is_of_loading =
+        options.is_beside || options.keeps_loaded || options.existing != OnExisting::ReplaceOwn;
+    if asked.len() > 1 || is_of_loading {
+        return Err(call.too_many_arguments());
+    }
+    let asked = asked.pop();
     let _changes = call.broker.commands.changes.lock();
     let mut active = call.tenant.managed().projects.active();
     let name = match (asked, &*active) {
@@ -634,6 +658,15 @@ fn unload(call: &mut Call<'_>) -> Result<Done, Refusal> {
     }
     let ends = |loaded: &str| loaded == name;
     rights::may_remove_owned(call, &ends, &BTreeSet::new())?;
+    let mut data = json!({ "name": name });
+    if options.is_dry_run {
+        ProjectPlan::of_end(call.tenant, &name, &ends).tell(&mut data);
+        let message = format!("Project '{name}' can be unloaded. Nothing was changed.");
+        return Ok(Done::new(message).with_data(data));
+    }
+    if let Some(agreed) = &options.agreed {
+        ProjectPlan::of_end(call.tenant, &name, &ends).check(Some(agreed))?;
+    }
     let mut batch = Batch::new();
     let gone = compiled::remove_owned(call, &ends, &BTreeSet::new(), &mut batch);
     compiled::listings_changed(call);
@@ -642,7 +675,6 @@ fn unload(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let project = call.tenant.managed().projects.get(&name);
     active_changed(call, project.iter());
     call.commit(batch)?;
-    let mut data = json!({ "name": name });
     gone.tell(&mut data);
     Ok(Done::new(format!("Project '{name}' unloaded successfully!")).with_data(data))
 }

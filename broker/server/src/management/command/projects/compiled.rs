@@ -256,22 +256,11 @@ impl CompiledProject {
         self.items.push(Item { title: kind.title(), name: entity.name, place, source, compiled });
     }
 
-    /// Entities of the loaded projects that it `ends` that would be removed, as replies list them.
-    pub(crate) fn would_remove(&self, tenant: &Tenant, ends: &dyn Fn(&str) -> bool) -> Vec<Value> {
-        let coming = self.coming();
-        let gone = owned(tenant, ends).into_iter().filter(|(kind, name)| !coming.contains(&(*kind, &**name)));
-        gone.map(|(kind, name)| gone_row(tenant, kind, &name)).collect()
-    }
-
     /// What comes, as replies list it, each with its text and with what is there under its name.
     pub(crate) fn compared(&self, tenant: &Tenant) -> Vec<(Value, &str, Option<Present>)> {
         let good = self.items.iter().filter(|item| item.compiled.is_ok());
         good.map(|item| {
-            let known = origin_of(tenant, key_of(item.title), &item.name).map(|origin| {
-                let (source, owner) =
-                    stored(tenant, item.title, &item.name).map(|row| (row.source, row.owner)).unzip();
-                Present { origin, source, owner: owner.filter(|owner| !owner.is_empty()) }
-            });
+            let known = Present::of(tenant, item.title, &item.name);
             let mut row = item.place.mark(json!({ "type": item.title, "name": item.name }));
             if let Some(told) = told_of_replacement(tenant, &item.compiled) {
                 row["waiting"] = told.into();
@@ -279,23 +268,6 @@ impl CompiledProject {
             (row, &*item.source, known)
         })
         .collect()
-    }
-
-    /// Displaced definitions that would be given back, as replies list them.
-    pub(crate) fn would_give_back(&self, tenant: &Tenant, ends: &dyn Fn(&str) -> bool) -> Vec<Value> {
-        let coming = self.coming();
-        let is_free = |kind: &str, name: &str| match origin_of(tenant, kind, name) {
-            None => true,
-            Some(Origin::Project { project, .. }) => ends(&project),
-            Some(Origin::AdHoc) => false,
-        };
-        let names = tenant.managed().projects.displaced.names().into_iter();
-        names
-            .filter(|(kind, name)| {
-                !coming.iter().any(|(other, same)| other == kind && same == name) && is_free(kind, name)
-            })
-            .map(|(kind, name)| entity_row(&kind, &name))
-            .collect()
     }
 
     /// What is wrong with the programs, and what of them would be refused.
@@ -322,6 +294,36 @@ impl CompiledProject {
     }
 }
 
+/// Entities of the loaded projects that it `ends` that would be removed, as replies list them: what does not come again.
+pub(super) fn would_remove(
+    tenant: &Tenant,
+    ends: &dyn Fn(&str) -> bool,
+    coming: &BTreeSet<(&'static str, &str)>,
+) -> Vec<Value> {
+    let gone = owned(tenant, ends).into_iter().filter(|(kind, name)| !coming.contains(&(*kind, &**name)));
+    gone.map(|(kind, name)| gone_row(tenant, kind, &name)).collect()
+}
+
+/// Displaced definitions that would be given back, as replies list them.
+pub(super) fn would_give_back(
+    tenant: &Tenant,
+    ends: &dyn Fn(&str) -> bool,
+    coming: &BTreeSet<(&'static str, &str)>,
+) -> Vec<Value> {
+    let is_free = |kind: &str, name: &str| match origin_of(tenant, kind, name) {
+        None => true,
+        Some(Origin::Project { project, .. }) => ends(&project),
+        Some(Origin::AdHoc) => false,
+    };
+    let names = tenant.managed().projects.displaced.names().into_iter();
+    names
+        .filter(|(kind, name)| {
+            !coming.iter().any(|(other, same)| other == kind && same == name) && is_free(kind, name)
+        })
+        .map(|(kind, name)| entity_row(&kind, &name))
+        .collect()
+}
+
 fn origin(project: &Project, place: &SourceLocation) -> Origin {
     let (project, file) = (Arc::clone(&project.name), Arc::clone(&place.file));
     Origin::Project { project, file, cell: place.cell }
@@ -334,6 +336,14 @@ pub(crate) struct Present {
     pub(crate) source: Option<String>,
     /// Name of its owner; `None` where it is nobody's.
     pub(crate) owner: Option<String>,
+}
+
+impl Present {
+    pub(crate) fn of(tenant: &Tenant, title: &str, name: &str) -> Option<Self> {
+        let origin = origin_of(tenant, key_of(title), name)?;
+        let (source, owner) = stored(tenant, title, name).map(|row| (row.source, row.owner)).unzip();
+        Some(Self { origin, source, owner: owner.filter(|owner| !owner.is_empty()) })
+    }
 }
 
 /// Report of loading.

@@ -1,23 +1,22 @@
 //! Plan of loading a project: what would change, told before anything does.
 
+use std::collections::BTreeSet;
+
 use lot_to_wasm::RuleOrder;
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::{DefinitionKind, Origin};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
-use super::compiled::{CompiledProject, Present};
+use super::compiled::{CompiledProject, Present, would_give_back, would_remove};
 use crate::guests::HasPrograms as _;
 use crate::limits::PLAN_TEXT_BYTES_MAX;
 use crate::management::command::reply::{Done, Refusal};
 use crate::management::command::verb::Call;
 use crate::management::managed::Managing as _;
-use crate::management::projects::Project;
+use crate::management::projects::{Project, fingerprint};
 
-/// Tells what loading a compiled project would change; errors as loading tells them.
-///
-/// Data: `added`, `changed`, `movesHere` (as it is in a project that ends), `takesOver` (added by hand), `removed` and `givenBack` list entities, `unloads` the other projects that
-/// end, where there are any; `unchanged` is a number. What changes of the same owner's has its texts, `before` and `after`, up to [`PLAN_TEXT_BYTES_MAX`] in all; his files
-/// hold them anyway. A rule that is added names in `opens` those that it is asked before and that deny what it may allow.
+/// Tells what loading a compiled project would change, as [`ProjectPlan::tell`] does; errors as loading tells them.
 pub(super) fn told(
     call: &Call<'_>,
     project: &Project,
@@ -25,25 +24,7 @@ pub(super) fn told(
     ends: &dyn Fn(&str) -> bool,
     mut data: Value,
 ) -> Result<Done, Refusal> {
-    let removed = compiled.would_remove(call.tenant, ends);
-    let Coming { added, changed, moves_here, takes_over, unchanged } =
-        Coming::of(call.tenant, project, &compiled, &removed);
-    let given_back = compiled.would_give_back(call.tenant, ends);
-    let lists = [
-        ("added", added),
-        ("changed", changed),
-        ("movesHere", moves_here),
-        ("takesOver", takes_over),
-        ("removed", removed),
-        ("givenBack", given_back),
-        ("unloads", unloads(call.tenant, project, ends)),
-    ];
-    for (key, rows) in lists {
-        if !rows.is_empty() {
-            data[key] = rows.into();
-        }
-    }
-    data["unchanged"] = json!(unchanged);
+    ProjectPlan::of(call.tenant, project, &compiled, ends).tell(&mut data);
     let problems = compiled.would_fail(call.tenant, project, ends);
     if problems.errors_total > 0 {
         let message = format!(
@@ -54,6 +35,150 @@ pub(super) fn told(
     }
     let message = format!("Project '{}' can be loaded. Nothing was changed.", project.name);
     Ok(Done { warnings: problems.warnings, ..Done::new(message).with_data(data) })
+}
+
+/// What would become of what is there, with a fingerprint of it: of what would be done, and of the definitions that it would be done to.
+///
+/// The fingerprint is that of another plan as soon as the same command would do something else, or do it to other texts; messages that wait do not count. The caller holds the lock
+/// of changes where it is to hold for what is done next.
+pub(super) struct ProjectPlan {
+    lists: Vec<(&'static str, Vec<Value>)>,
+    /// Number of definitions that stay as they are; `None` where nothing comes.
+    unchanged: Option<usize>,
+    seen: Sha256,
+}
+
+impl ProjectPlan {
+    /// That of loading a compiled project.
+    pub(super) fn of(
+        tenant: &Tenant,
+        project: &Project,
+        compiled: &CompiledProject,
+        ends: &dyn Fn(&str) -> bool,
+    ) -> Self {
+        let mut seen = Sha256::new();
+        for part in ["load", &*project.name, &*project.manifest.sha256] {
+            see(&mut seen, Some(part));
+        }
+        let names = compiled.coming();
+        let removed = removed(tenant, &project.name, ends, &names, &mut seen);
+        let Coming { added, changed, moves_here, takes_over, unchanged } =
+            Coming::of((tenant, project, compiled), ends, &removed, &mut seen);
+        let lists = vec![
+            ("added", added),
+            ("changed", changed),
+            ("movesHere", moves_here),
+            ("takesOver", takes_over),
+            ("removed", removed),
+            ("givenBack", would_give_back(tenant, ends, &names)),
+            ("unloads", unloads(tenant, project, ends)),
+        ];
+        Self { lists, unchanged: Some(unchanged), seen }
+    }
+
+    /// That of unloading a project.
+    pub(super) fn of_end(tenant: &Tenant, project: &str, ends: &dyn Fn(&str) -> bool) -> Self {
+        let mut seen = Sha256::new();
+        for part in ["unload", project] {
+            see(&mut seen, Some(part));
+        }
+        let nothing = BTreeSet::new();
+        let removed = removed(tenant, project, ends, &nothing, &mut seen);
+        let lists = vec![("removed", removed), ("givenBack", would_give_back(tenant, ends, &nothing))];
+        Self { lists, unchanged: None, seen }
+    }
+
+    /// That of storing a version of a project that is not loaded: nothing that runs changes.
+    pub(super) fn of_stored(project: &Project) -> Self {
+        let mut seen = Sha256::new();
+        for part in ["store", &*project.name, &*project.manifest.sha256] {
+            see(&mut seen, Some(part));
+        }
+        Self { lists: Vec::new(), unchanged: None, seen }
+    }
+
+    /// Adds it to the data of a reply.
+    ///
+    /// `added`, `changed`, `movesHere` (as it is in a project that ends), `takesOver` (added by hand), `removed` and `givenBack` list entities, `unloads` the other projects that
+    /// end, where there are any; `unchanged` is a number. What changes of the same owner's has its texts, `before` and `after`, up to [`PLAN_TEXT_BYTES_MAX`] in all; his files
+    /// hold them anyway. A rule that is added names in `opens` those that it is asked before and that deny what it may allow. `plan` is the fingerprint.
+    pub(super) fn tell(self, data: &mut Value) {
+        data["plan"] = self.fingerprint().into();
+        for (key, rows) in self.lists {
+            if !rows.is_empty() {
+                data[key] = rows.into();
+            }
+        }
+        if let Some(unchanged) = self.unchanged {
+            data["unchanged"] = json!(unchanged);
+        }
+    }
+
+    /// Checks that it is the one that somebody has agreed to, if anybody was asked.
+    ///
+    /// # Errors
+    /// CONFLICT.
+    pub(super) fn check(&self, agreed: Option<&str>) -> Result<(), Refusal> {
+        if agreed.is_none_or(|agreed| agreed.eq_ignore_ascii_case(&self.fingerprint())) {
+            return Ok(());
+        }
+        let message = "Something was changed meanwhile: what would be done now is not what was agreed to. Nothing was changed.";
+        let hint = "look at it again: -dryRun tells what would change now".to_owned();
+        Err(Refusal::new("CONFLICT", message).with_suggestion(hint))
+    }
+
+    fn fingerprint(&self) -> String {
+        let mut seen = self.seen.clone();
+        for (key, rows) in &self.lists {
+            see(&mut seen, Some(key));
+            for row in rows {
+                let mut row = row.clone();
+                if let Some(row) = row.as_object_mut() {
+                    row.retain(|key, _| !OF_MESSAGES.contains(&key.as_str()));
+                }
+                see(&mut seen, Some(&row.to_string()));
+            }
+        }
+        fingerprint(&seen.finalize())
+    }
+}
+
+/// Members of rows about messages that wait, which come and go all the time.
+const OF_MESSAGES: [&str; 3] = ["waiting", "waitingBytes", "deadLetters"];
+
+/// Adds a text to a fingerprint, told apart from what stands before and behind it, and from none.
+fn see(seen: &mut Sha256, text: Option<&str>) {
+    let bytes = text.unwrap_or_default().as_bytes();
+    seen.update([u8::from(text.is_some())]);
+    seen.update((bytes.len() as u64).to_be_bytes());
+    seen.update(bytes);
+}
+
+/// Adds what is there to a fingerprint.
+fn see_present(seen: &mut Sha256, present: &Present) {
+    see(seen, present.source.as_deref());
+    see(seen, present.owner.as_deref());
+}
+
+/// What would be removed of the loaded projects that it `ends`, with the project of what is of another one.
+fn removed(
+    tenant: &Tenant,
+    project: &str,
+    ends: &dyn Fn(&str) -> bool,
+    coming: &BTreeSet<(&'static str, &str)>,
+    seen: &mut Sha256,
+) -> Vec<Value> {
+    let mut rows = would_remove(tenant, ends, coming);
+    for row in &mut rows {
+        let text = |key: &str| row[key].as_str().unwrap_or_default();
+        let Some(present) = Present::of(tenant, text("type"), text("name")) else { continue };
+        see_present(seen, &present);
+        match present.origin {
+            Origin::Project { project: of, .. } if *of != *project => row["project"] = json!(&*of),
+            Origin::Project { .. } | Origin::AdHoc => {}
+        }
+    }
+    rows
 }
 
 /// What comes, by what becomes of what is there.
@@ -67,11 +192,17 @@ struct Coming {
 }
 
 impl Coming {
-    fn of(tenant: &Tenant, project: &Project, compiled: &CompiledProject, removed: &[Value]) -> Self {
+    fn of(
+        (tenant, project, compiled): (&Tenant, &Project, &CompiledProject),
+        ends: &dyn Fn(&str) -> bool,
+        removed: &[Value],
+        seen: &mut Sha256,
+    ) -> Self {
         let staying = rules_but(tenant, removed);
         let mut room = PLAN_TEXT_BYTES_MAX;
         let mut coming = Self::default();
         for (mut row, after, known) in compiled.compared(tenant) {
+            known.iter().for_each(|known| see_present(seen, known));
             let Some(Present { origin, source, owner }) = known else {
                 if let Some(opened) = opened(&row, after, &staying) {
                     row["opens"] = opened;
@@ -87,6 +218,10 @@ impl Coming {
             // Blank lines behind a definition come and go with what stands behind it.
             let is_same = source.as_deref().map(str::trim_end) == Some(after.trim_end());
             let is_own = of == project.name;
+            // What stays in another project is told as an error.
+            if !is_own && !ends(&of) {
+                continue;
+            }
             if is_same && is_own {
                 coming.unchanged += 1;
                 continue;
