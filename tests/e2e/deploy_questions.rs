@@ -219,6 +219,38 @@ fn a_plan_that_was_agreed_to_is_done_or_nothing_is() {
     assert_eq!(upload(&broker, "p", &second, " -agreed 0123").code(), "ARGUMENT_INVALID");
 }
 
+#[test]
+fn what_ends_with_another_project_is_asked_about() {
+    let broker = broker();
+    let archive = zip(&[("a.lot", CELL.as_bytes())]);
+    assert!(upload(&broker, "b", &archive, " load").success());
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("other.lot"), CELL.replace("Celsius", "Other")).unwrap();
+    let refused = deploy(&broker, folder.path(), &["--name", "a2", "--replace-project"]);
+    assert_eq!(refused.status.code(), Some(1), "{} {}", refused.stdout, refused.stderr);
+    assert!(refused.stdout.contains("of project 'b'"), "{}", refused.stdout);
+    let told = "Definitions of other projects that go: Celsius (of 'b'). Nothing was changed; --yes goes on";
+    assert!(refused.stderr.contains(told), "{}", refused.stderr);
+    let done = deploy(&broker, folder.path(), &["--name", "a2", "--replace-project", "--yes"]);
+    assert!(done.status.success(), "{} {}", done.stdout, done.stderr);
+}
+
+#[test]
+fn a_rule_of_another_project_leads_to_an_order_without_a_gap() {
+    let broker = broker();
+    assert!(upload(&broker, "a", &zip(&[("door.lot", DOOR.as_bytes())]), " load").success());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("door.lot");
+    fs::write(&file, DOOR).unwrap();
+    let refused = deploy(&broker, folder.path(), &["--name", "a2"]);
+    let told = "give the rule of 'a2' another name, deploy it beside 'a', and unload 'a' then (lotmq cmd -unloadProject a)";
+    assert!(refused.stdout.contains(told) && !is_open(&broker), "{} {}", refused.stdout, refused.stderr);
+    fs::write(&file, DOOR.replace("RULE Door", "RULE DoorOfA2")).unwrap();
+    assert!(deploy(&broker, folder.path(), &["--name", "a2"]).status.success());
+    broker.command_ok("-unloadProject a");
+    assert!(!is_open(&broker));
+}
+
 /// Connections that ended without a goodbye, once all have ended.
 fn lost_connections(broker: &Broker) -> Option<String> {
     broker.wait_until_metric_is("lotmq_connections", 0.0);
@@ -316,6 +348,8 @@ fn a_rule_by_hand_stays_and_the_safe_way_is_told() {
     assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
     let told = "give the rule of the project another name, deploy it, and remove 'Door' then";
     assert!(refused.stdout.contains(told) && !is_open(&broker), "{}", refused.stdout);
+    let plan = deploy(&broker, folder.path(), &["--name", "site", "--dry-run"]);
+    assert!(!plan.stdout.contains("taken over"), "no project takes a rule over: {}", plan.stdout);
     // As it says: the door is closed all the time.
     fs::write(&file, DOOR.replace("RULE Door", "RULE DoorOfSite")).unwrap();
     assert!(deploy(&broker, folder.path(), &["--name", "site"]).status.success());

@@ -151,6 +151,13 @@ pub(crate) fn concern(reply: &Value, by_hand_too: bool) -> Option<String> {
             "New rules that are asked before rules which deny, by which more may be allowed: {opening}."
         ));
     }
+    let of_others = removed().filter(|row| kind(row) != "Rule");
+    let of_others = of_others.filter_map(|row| Some((name(row), row["project"].as_str()?)));
+    let of_others: Vec<String> =
+        of_others.map(|(name, project)| format!("{name} (of '{project}')")).collect();
+    if !of_others.is_empty() {
+        parts.push(format!("Definitions of other projects that go: {}.", of_others.join(", ")));
+    }
     if !routes.is_empty() {
         parts.push(format!("Routes that go with messages: {}.", routes.join(", ")));
     }

@@ -576,7 +576,13 @@ fn check_free(
     match origin_of(tenant, key_of(title), name) {
         Some(Origin::Project { project: other, .. }) if *other != *project && !ends(&other) => {
             let message = format!("{title} '{name}' belongs to project '{other}', which stays loaded.");
-            let hint = format!("unload it first (-unloadProject {other}), or give one of them another name");
+            let hint = if title == DefinitionKind::Rule.title() {
+                format!(
+                    "to have the topics protected all the time, give the rule of '{project}' another name, deploy it beside '{other}', and unload '{other}' then (-unloadProject {other}); unloaded before, nothing protects them until '{project}' is loaded"
+                )
+            } else {
+                format!("unload it first (-unloadProject {other}), or give one of them another name")
+            };
             Err(Refusal::new("EXISTS", message).with_suggestion(hint))
         }
         Some(_) | None => Ok(()),

@@ -211,7 +211,10 @@ impl Coming {
                 continue;
             };
             let Origin::Project { project: of, .. } = origin else {
-                coming.takes_over.push(row);
+                // No project takes the place of a rule, which is told as an error.
+                if row["type"] != DefinitionKind::Rule.title() {
+                    coming.takes_over.push(row);
+                }
                 continue;
             };
             let is_owners = owner.as_deref() == project.owner.as_ref().map(|owner| &*owner.name);
