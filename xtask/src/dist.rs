@@ -16,6 +16,7 @@ mod sbom;
 mod sources;
 mod target;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -43,7 +44,7 @@ impl PackagedRelease {
     }
 }
 
-/// Builds the packages for a processor into `target/dist`, and says how large they are.
+/// Builds the packages for a processor into `target/packages`, and says how large they are.
 ///
 /// # Errors
 /// When the compiler, or what it needs, is missing; when a file cannot be written.
@@ -55,41 +56,42 @@ pub(crate) fn dist(root: &Path, processor: &str, is_built: bool) -> Result<()> {
     let licences = licences::document(root, &packages)?;
     let sbom = sbom::document(&release, &packages)?;
     let contents = PackageContents::read(root, &release, &built, licences, &sbom)?;
-    let out = root.join("target/dist");
-    fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
-    let container = out.join(format!("container-{}", release.target.processor()));
-    fs::create_dir_all(&container).with_context(|| format!("cannot make {}", container.display()))?;
+    // Beside `target/dist`, which is the folder of cargo's profile of that name.
+    let out = root.join("target/packages");
+    let container = format!("container-{}", release.target.processor());
+    let folder = out.join(&container);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let name = release.name();
     let files = [
         (format!("{name}.tar.gz"), archive::portable(&release, &contents)?),
         (deb::file_name(&release), deb::package(&release, &contents)?),
         (redhat::file_name(&release), redhat::package(&release, &contents)?),
         (format!("{name}.cdx.json"), sbom),
+        (format!("{container}/root.tar"), archive::image(&release, &contents)?),
+        (format!("{container}/Containerfile"), contents::CONTAINERFILE.as_bytes().to_vec()),
     ];
     for (name, bytes) in &files {
         write(&out.join(name), bytes)?;
         println!("{:>10}  {name}", bytes.len());
     }
-    write(&container.join("root.tar"), &archive::image(&release, &contents)?)?;
-    write(&container.join("Containerfile"), contents::CONTAINERFILE.as_bytes())?;
     println!("{:>10}  lotmq, of it", contents.binary_bytes());
-    checksums(&out)
+    checksums(&out, files.map(|(name, _)| name))
 }
 
-/// Writes `SHA256SUMS` of all packages that are there, those of other processors too.
-fn checksums(out: &Path) -> Result<()> {
-    let mut lines = Vec::new();
-    for entry in fs::read_dir(out)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.file_type()?.is_file() && name != SUMS {
-            lines.push(format!("{}  {name}\n", digest(&fs::read(entry.path())?)));
+/// Writes `SHA256SUMS` of the files that were `made`, and of those that it has from before, such as of another processor, as far as they are there.
+fn checksums(out: &Path, made: impl IntoIterator<Item = String>) -> Result<()> {
+    let before = fs::read_to_string(out.join(SUMS)).unwrap_or_default();
+    let before = before.lines().filter_map(|line| Some(line.split_once("  ")?.1.to_owned()));
+    let names: BTreeSet<String> = made.into_iter().chain(before).collect();
+    let mut lines = String::new();
+    for name in names {
+        let path = out.join(&name);
+        if path.is_file() {
+            let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            lines += &format!("{}  {name}\n", digest(&bytes));
         }
     }
-    lines.sort_by(|one, other| {
-        one.split_once("  ").map(|it| it.1).cmp(&other.split_once("  ").map(|it| it.1))
-    });
-    write(&out.join(SUMS), lines.concat().as_bytes())
+    write(&out.join(SUMS), lines.as_bytes())
 }
 
 /// Name of the file of checksums.

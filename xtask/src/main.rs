@@ -28,7 +28,7 @@ usage: cargo xtask guests [NAME…]           rebuild the guests whose sources c
        cargo xtask guests --install-toolchain   get what is missing to build guests
        cargo xtask guests --toolchain       say which toolchain would be used
        cargo xtask component CORE OUT       wrap a guest's core module as a component
-       cargo xtask dist [PROCESSOR]         build the packages for x86_64 (the default) or aarch64 into target/dist
+       cargo xtask dist [PROCESSOR]         build the packages for x86_64 (the default) or aarch64 into target/packages
        cargo xtask dist --built [PROCESSOR] the same of the binary that was built last
 ";
 

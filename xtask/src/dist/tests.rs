@@ -327,14 +327,19 @@ fn processors_with_32_bits_are_refused_by_name() {
 #[test]
 fn checksums_are_of_all_packages_and_what_sha256sum_checks() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["b.deb", "a.rpm"] {
+    fs::create_dir(folder.path().join("container-x86_64")).unwrap();
+    let image = "container-x86_64/root.tar";
+    // What somebody else has put there is none of them, nor what is there no more.
+    for name in ["b.deb", "a.rpm", image, ".cargo-lock", "old.deb"] {
         fs::write(folder.path().join(name), name).unwrap();
     }
-    checksums(folder.path()).unwrap();
-    checksums(folder.path()).unwrap();
+    checksums(folder.path(), ["b.deb", image, "old.deb"].map(str::to_owned)).unwrap();
+    fs::remove_file(folder.path().join("old.deb")).unwrap();
+    // Of another processor.
+    checksums(folder.path(), ["a.rpm".to_owned()]).unwrap();
     let text = fs::read_to_string(folder.path().join(SUMS)).unwrap();
     let names: Vec<&str> = text.lines().filter_map(|line| line.split_once("  ")).map(|it| it.1).collect();
-    assert_eq!(names, ["a.rpm", "b.deb"]);
+    assert_eq!(names, ["a.rpm", "b.deb", image]);
     let checked =
         Command::new("sha256sum").args(["--check", "--quiet", SUMS]).current_dir(folder.path()).status();
     assert!(checked.unwrap().success());
