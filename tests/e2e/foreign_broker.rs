@@ -1,6 +1,8 @@
 //! Our tools with a broker that is not lotmq: what any broker can do works, and what needs lotmq says so.
 
 use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 
 use lotmq_test_support::{Finished, Program, free_port};
 
@@ -66,5 +68,34 @@ fn tools_work_with_mosquitto_or_say_that_it_is_not_lotmq() {
             "{before:?}: {done:?}"
         );
         assert_eq!(told.lines().count(), 1, "{before:?}: {done:?}");
+    }
+}
+
+/// A broker that knows 3.1.1 alone: one that says so, and ones that only close.
+#[test]
+fn what_needs_5_0_says_so_where_the_broker_does_not_speak_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for (answer, told) in [
+        (&[0x20, 2, 0, 1][..], "error: the broker does not speak MQTT 5.0, which "),
+        (&[], "error: the server closed the connection; possibly it does not speak MQTT 5.0, which "),
+    ] {
+        for (tool_with, what) in [
+            (&["request", "-t", "a", "-m", "1"][..], "lotmq request"),
+            (&["pub", "-t", "a", "-m", "1", "-D", "publish", "content-type", "x"], "-D"),
+        ] {
+            let listener = listener.try_clone().unwrap();
+            let far = std::thread::spawn(move || {
+                let (mut socket, _) = listener.accept().unwrap();
+                let mut connect = [0; 256];
+                let read = socket.read(&mut connect).unwrap();
+                assert!(read > 8 && connect[8] == 5, "a CONNECT of 5.0");
+                socket.write_all(answer).unwrap();
+            });
+            let done = tool(port, &tool_with[..1], &tool_with[1..]);
+            far.join().unwrap();
+            assert!(done.stderr.starts_with(&format!("{told}{what} needs")), "{done:?}");
+            assert_eq!(done.status.code(), Some(3), "{done:?}");
+        }
     }
 }

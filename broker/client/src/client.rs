@@ -81,6 +81,10 @@ impl Client {
             }
         }
         let answer = received?.ok_or(timeout)?;
+        if answer.is_refusal_of_version() {
+            let reason = ReasonCode::UnsupportedProtocolVersion;
+            return Err(ClientError::Refused { reason, text: String::new() });
+        }
         let ServerPacket::Connack(connack) = answer.decode()? else {
             return Err(ClientError::Unexpected { packet_type: answer.packet_type() });
         };

@@ -121,6 +121,9 @@ pub struct LoginArgs {
     /// Protocol version: 31, 311 or 5 [default: 5, and 311 with a broker that does not know it; bench: 311]
     #[arg(short = 'V', long, value_parser = version)]
     pub protocol_version: Option<Version>,
+    /// Option or tool that needs version 5, if one does.
+    #[arg(skip)]
+    pub version_5_for: Option<String>,
     /// Seconds of silence after which a sign of life is sent; 0 for none
     #[arg(short = 'k', long, default_value_t = 60)]
     pub keepalive: u16,
@@ -325,6 +328,7 @@ impl LoginArgs {
     /// # Errors
     /// [`Misuse`] when another one was.
     pub fn needs_version_5(&mut self, option: &str) -> Result<(), Misuse> {
+        self.version_5_for.get_or_insert_with(|| option.to_owned());
         match self.protocol_version.get_or_insert(Version(ProtocolVersion::V5)) {
             Version(ProtocolVersion::V5) => Ok(()),
             Version(ProtocolVersion::V3_1 | ProtocolVersion::V3_1_1) => {
@@ -430,8 +434,8 @@ impl ConnectArgs {
         self.transport.ws || self.login.url.as_ref().is_some_and(|url| url.scheme.is_websocket())
     }
 
-    /// The versions to try, the first one first: those that nothing on the command line rules out.
-    fn versions(&self, session: &SessionArgs) -> Result<Vec<ProtocolVersion>, Misuse> {
+    /// The versions to try, the first one first: those that nothing on the command line rules out; and what needs 5.0, if anything does.
+    fn versions(&self, session: &SessionArgs) -> Result<(Vec<ProtocolVersion>, Option<String>), Misuse> {
         let mut login = self.login.clone();
         if session.session_expiry_interval.is_some() {
             login.needs_version_5("-x")?;
@@ -442,10 +446,11 @@ impl ConnectArgs {
         if !session.properties.is_empty() {
             login.needs_version_5("-D")?;
         }
-        Ok(match login.protocol_version {
+        let versions = match login.protocol_version {
             Some(chosen) => vec![chosen.0],
             None => vec![ProtocolVersion::V5, ProtocolVersion::V3_1_1],
-        })
+        };
+        Ok((versions, login.version_5_for))
     }
 
     /// What CONNECT is to say in this version, if none was chosen.
@@ -523,7 +528,7 @@ impl ConnectArgs {
     }
 
     fn log_in(&self, endpoint: &Endpoint, session: &SessionArgs) -> anyhow::Result<Client> {
-        let versions = self.versions(session)?;
+        let (versions, version_5_for) = self.versions(session)?;
         let mut first_error = None;
         for version in versions {
             let error = match Client::connect_at(endpoint, &self.options(session, version)?) {
@@ -536,8 +541,26 @@ impl ConnectArgs {
             self.login.debug(&format!("no connection in {}: {error}", version_name(version)));
             first_error.get_or_insert(error);
         }
-        Err(first_error.expect("at least one version was tried").into())
+        let error = first_error.expect("at least one version was tried");
+        Err(match version_5_for {
+            Some(what) => without_version_5(error, &what),
+            None => error.into(),
+        })
     }
+}
+
+/// The error of a broker that answers no CONNECT of 5.0, which something needs.
+fn without_version_5(error: ClientError, what: &str) -> anyhow::Error {
+    let is_refused =
+        matches!(error, ClientError::Refused { reason: ReasonCode::UnsupportedProtocolVersion, .. });
+    let told = if is_refused {
+        format!("the broker does not speak MQTT 5.0, which {what} needs")
+    } else if error.is_closed() {
+        format!("{error}; possibly it does not speak MQTT 5.0, which {what} needs")
+    } else {
+        return error.into();
+    };
+    anyhow::Error::from(error).context(told)
 }
 
 /// Whether this may be how a broker of an older version answers a CONNECT of 5.0: by its own return code, or by closing without one.
@@ -630,10 +653,10 @@ mod tests {
         const NEWEST: ProtocolVersion = ProtocolVersion::V5;
         let expiring = SessionArgs { session_expiry_interval: Some(60), ..SessionArgs::default() };
         let mut args = ConnectArgs::default();
-        assert_eq!(args.versions(&SessionArgs::default()).unwrap(), [NEWEST, ProtocolVersion::V3_1_1]);
-        assert_eq!(args.versions(&expiring).unwrap(), [NEWEST]);
+        assert_eq!(args.versions(&SessionArgs::default()).unwrap().0, [NEWEST, ProtocolVersion::V3_1_1]);
+        assert_eq!(args.versions(&expiring).unwrap().0, [NEWEST]);
         args.login.protocol_version = Some(Version(ProtocolVersion::V3_1_1));
-        assert_eq!(args.versions(&SessionArgs::default()).unwrap(), [ProtocolVersion::V3_1_1]);
+        assert_eq!(args.versions(&SessionArgs::default()).unwrap().0, [ProtocolVersion::V3_1_1]);
         assert!(args.versions(&expiring).unwrap_err().to_string().contains("-x needs version 5"));
         args.transport.zstd.zstd = true;
         let told = args.versions(&SessionArgs::default()).unwrap_err().to_string();
