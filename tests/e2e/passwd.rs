@@ -1,6 +1,11 @@
 //! `lotmq passwd`: the way back for whoever has lost a password, while the broker is stopped; and the password that new data begins with.
 
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use lotmq_client::{Client, ConnectOptions};
 use lotmq_test_support::{Broker, Finished, Program};
@@ -29,7 +34,7 @@ fn a_forgotten_password_of_root_is_replaced_while_the_broker_is_stopped() {
     broker.stop();
 
     let file = data.path().join("new.txt");
-    std::fs::write(&file, "a new long one\nof two lines\n").unwrap();
+    fs::write(&file, "a new long one\nof two lines\n").unwrap();
     for (arguments, input, code, told) in [
         (
             &["bob", "--password-file", "-"][..],
@@ -91,4 +96,30 @@ fn passwords_are_as_long_as_the_configuration_asks_for_at_the_first_start_too() 
     // Of data that are there it changes nothing, whatever it is.
     let broker = with("abc").start();
     assert!(gets_in(&broker, "root", "abcdefgh"));
+}
+
+/// As any other user, who sees nothing of the directory.
+#[test]
+fn who_may_not_look_is_not_told_that_there_is_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    assert!(options().data(data.path()).start().stop().success());
+    if !rustix::process::geteuid().is_root() {
+        // Its owner, who may see it, can take that away from himself.
+        fs::set_permissions(data.path(), fs::Permissions::from_mode(0o000)).unwrap();
+    }
+    let mut command = Command::new(LOTMQ);
+    command.args(["passwd", "--password-file", "-", "--data", data.path().to_str().unwrap()]);
+    // Root's own configuration is none that it could read.
+    command.env("HOME", "/nonexistent").env_remove("XDG_CONFIG_HOME");
+    if rustix::process::geteuid().is_root() {
+        command.uid(65_534).gid(65_534);
+    }
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // It may end before it has read that.
+    let _ = child.stdin.take().unwrap().write_all(b"a new long one\n");
+    let refused = child.wait_with_output().unwrap();
+    fs::set_permissions(data.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{told}");
+    assert!(told.contains("cannot be opened: Permission denied") && told.contains("sudo -u lotmq"), "{told}");
 }

@@ -1,5 +1,6 @@
 //! `lotmq store`: what it says of a real broker's data, and a move to another machine.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use lotmq_client::{ConnectOptions, Publication, QoS};
@@ -50,6 +51,31 @@ fn an_exported_store_serves_elsewhere() {
     let mut sleeper = broker.connect(&session);
     let got: Vec<String> = (0..2).map(|_| sleeper.receive(WAIT_MAX).unwrap().unwrap().text()).collect();
     assert_eq!(got, ["1", "2"]);
+}
+
+/// What root imports for a service is the service's own.
+#[test]
+fn what_root_imports_into_anothers_folder_is_that_ones() {
+    if !rustix::process::geteuid().is_root() {
+        #[allow(clippy::print_stderr, reason = "a skipped test says so")]
+        {
+            eprintln!("skipped: only root can give files away");
+        }
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let (data, moved, file) =
+        (place.path().join("data"), place.path().join("moved"), place.path().join("all"));
+    assert!(options().data(&data).start().stop().success());
+    let file = file.to_str().unwrap();
+    assert_eq!(store(&["export", file], &data).status.code(), Some(0));
+    std::fs::create_dir(&moved).unwrap();
+    std::os::unix::fs::chown(&moved, Some(4711), Some(4712)).unwrap();
+    assert_eq!(store(&["import", file], &moved).status.code(), Some(0));
+    for name in ["lotmq.redb", "lotmq.lock"] {
+        let made = std::fs::metadata(moved.join(name)).unwrap();
+        assert_eq!((made.uid(), made.gid()), (4711, 4712), "{name}");
+    }
 }
 
 /// Says in a file that a store of this version has written it.

@@ -62,6 +62,7 @@ pub(crate) fn enter(dir: &Path) -> Result<DirectoryLock, OpenError> {
     make(dir).map_err(|error| not_writable(dir, error))?;
     close_to_others(dir);
     let path = dir.join(LOCK_FILE);
+    let is_new = !path.exists();
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -70,6 +71,9 @@ pub(crate) fn enter(dir: &Path) -> Result<DirectoryLock, OpenError> {
         .mode(0o600)
         .open(&path)
         .map_err(|error| not_writable(&path, error))?;
+    if is_new {
+        give_to_owner(dir, &path).map_err(|error| not_writable(&path, error))?;
+    }
     let mut lock = lock(file, dir, path.clone())?;
     write_pid(&mut lock.file).map_err(|error| not_writable(&path, error))?;
     Ok(lock)
@@ -240,6 +244,17 @@ fn disk_of(path: &Path) -> Option<rustix::fs::StatVfs> {
     let disk = rustix::fs::statvfs(existing).ok()?;
     // File systems without storage of their own report no blocks at all.
     (disk.f_blocks > 0).then_some(disk)
+}
+
+/// Gives a file that was made in a directory to its owner and group, where root has made it in somebody else's: the broker that is to find it runs as that one.
+pub(crate) fn give_to_owner(dir: &Path, file: &Path) -> std::io::Result<()> {
+    let (of_dir, of_file) = (std::fs::metadata(dir)?, std::fs::symlink_metadata(file)?);
+    let is_same = (of_dir.uid(), of_dir.gid()) == (of_file.uid(), of_file.gid());
+    if is_same || !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    // Never what a link leads to, which may be anybody's.
+    std::os::unix::fs::lchown(file, Some(of_dir.uid()), Some(of_dir.gid()))
 }
 
 /// Makes what was created or renamed in a directory durable.

@@ -174,6 +174,7 @@ fn import_locked(path: &Path, input: &mut dyn Read) -> Result<Vec<TableSize>, Im
         let _ = std::fs::remove_file(&part);
     }
     let sizes = result?;
+    directory::give_to_owner(path, &part)?;
     std::fs::rename(&part, &file)?;
     directory::sync(path)?;
     Ok(sizes)

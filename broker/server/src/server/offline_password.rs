@@ -1,5 +1,6 @@
 //! A new password for a user of a broker that does not run: the way back for whoever has lost that of `root`.
 
+use std::io;
 use std::path::PathBuf;
 
 use lotmq_auth::{Directory, DirectoryOptions, PasswordError, UserError};
@@ -27,6 +28,14 @@ pub enum PasswordChangeError {
         .0.display()
     )]
     NoStore(PathBuf),
+    /// Whether there is one cannot be seen.
+    #[error("the store in '{}' cannot be opened: {error}; use the user that the broker runs as, such as by `sudo -u lotmq`", .path.display())]
+    Unseen {
+        /// The data directory.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// The configuration keeps users in memory.
     #[error("`store.durability` is none: users and passwords are those of a new broker at each start")]
     NotKept,
@@ -74,8 +83,11 @@ pub fn change_password(config: &Config, user: &str, password: &str) -> Result<()
     if config.store.durability == Durability::None {
         return Err(PasswordChangeError::NotKept);
     }
-    if !config.store_path().exists() {
-        return Err(PasswordChangeError::NoStore(config.data.path.clone()));
+    let path = config.data.path.clone();
+    match config.store_path().try_exists() {
+        Ok(true) => {}
+        Ok(false) => return Err(PasswordChangeError::NoStore(path)),
+        Err(error) => return Err(PasswordChangeError::Unseen { path, error }),
     }
     let chars_min = config.auth.password_chars_min;
     if password.chars().count() < chars_min as usize {
