@@ -42,6 +42,27 @@ fn topics_of_the_broker_are_said_to_take_a_login() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(refused.stderr.ends_with("; topics of $SYS take a login, as -u root -P …"), "{}", refused.stderr);
     lotmq(&[&subscribe[..], &["-u", "root", "-P", "coreflux"]].concat()).output();
+    // Whoever has a login that does not do is told which one does.
+    broker.command_ok("-addUser ann right-one");
+    let port = broker.port();
+    let ann = ["-p", &port, "-u", "ann", "-P", "right-one"];
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("all.zip");
+    let take = "a user with AllowedSystemConfiguration, or a rule ";
+    for (login, arguments, told) in [
+        (&ann[..], &["sub", "-t", "$SYS/#", "-C", "1"][..], format!("{take}for SubscribeSys")),
+        (&ann, &["sub", "-t", "$SYS/Coreflux/Rules", "-C", "1"], format!("{take}for SubscribeSys")),
+        (&ann, &["pub", "-q", "1", "-t", "$SYS/foo", "-m", "x"], format!("{take}for PublishSys")),
+        (&ann, &["pub", "-q", "1", "-t", "$SYS/Coreflux/Command", "-m", "-help"], format!("{take}that lets")),
+        (&ann[..2], &["pub", "-q", "1", "-t", "$SYS/Coreflux/Command", "-m", "-help"], "take a login".into()),
+        (&ann, &["backup", file.to_str().unwrap()], "may not take backups".into()),
+    ] {
+        let refused = lotmq(&[&arguments[..1], login, &arguments[1..]].concat());
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?} {}", refused.stderr);
+        assert!(refused.stderr.contains(&told), "{arguments:?} {}", refused.stderr);
+        let names_root = refused.stderr.contains("takes root") || told == "take a login";
+        assert!(names_root, "{arguments:?} {}", refused.stderr);
+    }
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn download(args: &BackupArgs, client: &mut Client, out: &mut dyn Write) -> anyh
     let topic = format!("$SYS/Coreflux/Backup/{name}/download");
     for filter in [OUTPUT_TOPIC, &topic] {
         let granted = client.subscribe_to(filter, QoS::AtLeastOnce)?;
-        ensure!(!granted.is_failure(), "this user may not take backups: {granted}");
+        ensure!(!granted.is_failure(), "this user may not take backups: {granted}; that takes root");
     }
     let id = random_text(12)?;
     let retained = if args.without_retained { "" } else { " -retained" };

@@ -21,7 +21,7 @@ pub(crate) const COMMAND_TOPIC: &str = "$SYS/Coreflux/Command";
 pub(crate) const OUTPUT_TOPIC: &str = "$SYS/Coreflux/Command/Output";
 
 /// Who may send commands, for whoever may not.
-const COMMANDS_NEED: &str = "that takes root, a user with AllowedSystemConfiguration, or a rule that lets this one (docs/lot/rules.md, \"Commands\")";
+pub(crate) const COMMANDS_NEED: &str = "that takes root, a user with AllowedSystemConfiguration, or a rule that lets this one (docs/lot/rules.md, \"Commands\")";
 
 /// How long a reply may take before something is said.
 const PATIENCE: Duration = Duration::from_secs(3);

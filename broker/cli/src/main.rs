@@ -46,6 +46,7 @@ mod service;
 mod status;
 mod store;
 mod subscribe;
+mod system_topics;
 mod test;
 mod top;
 mod topics;

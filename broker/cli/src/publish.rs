@@ -17,6 +17,7 @@ use lotmq_terminal::{Exit, Misuse, OrMisuse as _, output, seconds};
 
 use crate::interruption::Interruption;
 use crate::lasting_connection::LastingConnection;
+use crate::system_topics::{RefusedUse, need};
 
 /// Lines of `-l` that may wait for their acknowledgement; below every server's Receive Maximum that we know of.
 const IN_FLIGHT_MAX: usize = 16;
@@ -99,7 +100,7 @@ pub(crate) fn publish(args: &PubArgs) -> anyhow::Result<Exit> {
     topic_name_valid(&topic).or_misuse(&format!("`{topic}` is no topic to publish to"))?;
     // Before connecting, so that an unreadable file is told as that.
     let payload = if args.stdin_line { None } else { Some(args.payload.read()?) };
-    let mut publication = Publication::new(topic, payload.unwrap_or_default()).qos(args.qos);
+    let mut publication = Publication::new(topic.clone(), payload.unwrap_or_default()).qos(args.qos);
     publication.retain = args.retain;
     let properties = &args.session.properties;
     properties.refuse(PropertyPlace::Subscribe, "lotmq pub")?;
@@ -115,7 +116,8 @@ pub(crate) fn publish(args: &PubArgs) -> anyhow::Result<Exit> {
     } else {
         send_repeatedly(&mut sender, &publication, args)?;
     }
-    let exit = sender.finish(&goodbye)?;
+    let exit =
+        sender.finish(&goodbye, |reason| need(RefusedUse::Publish, &topic, reason, &args.connect.login))?;
     hint.into_iter().for_each(output::note);
     Ok(exit)
 }
@@ -408,7 +410,12 @@ impl<'a> Sender<'a> {
         Ok(())
     }
 
-    fn finish(mut self, goodbye: &PropertyBuf) -> anyhow::Result<Exit> {
+    /// Ends when all is acknowledged; `need` says of the reason of a refusal what the topic takes.
+    fn finish(
+        mut self,
+        goodbye: &PropertyBuf,
+        need: impl FnOnce(ReasonCode) -> String,
+    ) -> anyhow::Result<Exit> {
         while !self.waiting.is_empty() {
             self.wait_for_oldest()?;
         }
@@ -422,7 +429,7 @@ impl<'a> Sender<'a> {
         match self.refused {
             _ if bad == 0 => return Ok(Exit::Success),
             Some((reason, _)) if !self.has_lines => {
-                output::error(&format!("the broker refused the message: {reason}"));
+                output::error(&format!("the broker refused the message: {reason}{}", need(reason)));
             }
             Some(_) | None => output::error(&format!("{bad} of {} lines were refused", self.count)),
         }

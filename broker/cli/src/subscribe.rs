@@ -15,6 +15,7 @@ use lotmq_terminal::{Exit, Misuse, OrMisuse as _, output, seconds};
 
 use crate::interruption::Interruption;
 use crate::lasting_connection::{LOOK, LastingConnection};
+use crate::system_topics::{RefusedUse, need};
 pub(crate) use format::Format;
 
 /// Subscribe and print messages; options that mosquitto_sub has too are named as there.
@@ -168,11 +169,7 @@ impl SubArgs {
         for (filter, code) in filters.iter().zip(codes) {
             if code.is_failure() {
                 granted.refused += 1;
-                let hint = if self.lacks_login(filter) {
-                    "; topics of $SYS take a login, as -u root -P …"
-                } else {
-                    ""
-                };
+                let hint = need(RefusedUse::Subscribe, filter, code, &self.connect.login);
                 output::error(&format!("the broker refused the subscription to `{filter}`: {code}{hint}"));
             } else {
                 granted.granted += 1;
@@ -181,14 +178,6 @@ impl SubArgs {
         }
         Ok(granted)
     }
-
-    /// Whether the filter is for topics that nobody reads without a login, and there is none.
-    fn lacks_login(&self, filter: &str) -> bool {
-        let login = &self.connect.login;
-        let url_user = login.url.as_ref().and_then(|url| url.user.as_ref());
-        filter.starts_with("$SYS/") && login.username.is_none() && url_user.is_none()
-    }
-
     /// Prints messages to the end, over as many connections as it takes; `None` when a signal came between two of them.
     fn print_messages(
         &self,
