@@ -143,6 +143,34 @@ fn an_upgrade_is_taken_back_by_the_backup_that_was_made_before() {
     assert!(secrets.contains("PUMP"), "{secrets}");
 }
 
+/// The file with the key was lost: what it had encrypted is not told to be missing.
+#[test]
+fn a_lost_key_of_secrets_is_told_at_the_start_and_by_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("lotmq");
+    let mut broker = options().data(&data).start();
+    let told = "the key of the secrets was gone and a new one was made";
+    broker.command_ok("-setSecret DBPW=s3cret");
+    broker.command_ok(
+        "-addAction DEFINE ACTION Reads\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH (GET SECRET \"DBPW\")\n",
+    );
+    assert!(broker.stop().success());
+    assert!(!broker.log().text().contains(told), "{}", broker.log().text());
+    fs::remove_file(data.join("secret.key")).unwrap();
+    broker.start_again();
+    broker.log().expect(told);
+    let mut errors = broker.root("errors");
+    errors.subscribe_to("$SYS/Coreflux/Actions/Reads/Error", QoS::AtMostOnce).unwrap();
+    broker.client("sends").publish(&Publication::new("in", "1").qos(QoS::AtLeastOnce)).unwrap();
+    let error = errors.receive(WAIT_MAX).unwrap().expect("an error").text();
+    let locked = "secret `DBPW` is stored, and the key of this broker does not open it (SECRETS_LOCKED)";
+    assert!(error.contains(locked) && error.contains("LOT606"), "{error}");
+    // Said once: it is the key from now on.
+    assert!(broker.stop().success());
+    broker.start_again();
+    assert!(!broker.log().text().contains(told), "{}", broker.log().text());
+}
+
 /// Code and count of the last error of the action `Ratio`, as its topic says; `None` when that has no message.
 fn last_error(broker: &Broker) -> Option<(String, u64)> {
     let mut root = broker.root("reads errors");

@@ -27,6 +27,7 @@ pub(crate) mod json;
 pub(crate) mod kept_claims;
 pub(crate) mod kept_errors;
 pub(crate) mod left_runs;
+mod locked_secrets;
 mod message_qos;
 pub(crate) mod metrics;
 mod models;

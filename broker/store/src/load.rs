@@ -309,6 +309,11 @@ pub(crate) fn load_all(
         sessions: join_sessions(&transaction, &index, sessions, queues)?,
         is_new,
     };
+    if cipher.is_new && has_sealed_rows(&transaction)? {
+        tracing::warn!(
+            "the key of the secrets was gone and a new one was made: secrets and records of the audit from before cannot be read with it; put the former secret.key back, or set the secrets anew"
+        );
+    }
     recovered.definitions.sort_by_key(|row| (row.tenant, row.order));
     recovered.modules.sort_by_key(|row| (row.tenant, row.order));
     recovered.meta.retain(|row| !row.name.starts_with("store."));
@@ -318,6 +323,17 @@ pub(crate) fn load_all(
     versions.chain(memberships).for_each(|number| index.note_number(number));
     drop(transaction);
     Ok((Loaded { database, index, has_foreign_rows, orphaned_payloads, sessions_reserved }, recovered))
+}
+
+/// Whether there is anything that was encrypted.
+fn has_sealed_rows(transaction: &ReadTransaction) -> Result<bool, LoadError> {
+    for table in [Table::Secrets, Table::Audit] {
+        let rows = transaction.open_table(table.definition()).map_err(from_redb)?;
+        if rows.first().map_err(from_redb)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn open_secret(cipher: &SecretCipher, row: SecretRow) -> RecoveredSecret {

@@ -53,6 +53,8 @@ pub(crate) struct SecretCipher {
     cipher: Aes256Gcm,
     audit: Aes256Gcm,
     nonces: Nonces,
+    /// Whether the key was made now, since there was no file with one.
+    pub(crate) is_new: bool,
 }
 
 /// Source of random bytes: fills what it is given.
@@ -67,20 +69,20 @@ enum Nonces {
 impl SecretCipher {
     /// Finds or makes the key.
     pub(crate) fn open(source: &KeySource, directory: &Path) -> Result<Self, SecretKeyError> {
-        let key = match source {
+        let (key, is_new) = match source {
             KeySource::EnvironmentOrFile => {
                 match std::env::var_os(KEY_VARIABLE).filter(|text| !text.is_empty()) {
                     Some(text) => {
                         let text = Zeroizing::new(text.into_encoded_bytes());
-                        parse_key(&text).ok_or(SecretKeyError::EnvironmentMalformed)?
+                        (parse_key(&text).ok_or(SecretKeyError::EnvironmentMalformed)?, false)
                     }
                     None => file_key(&directory.join(KEY_FILE))?,
                 }
             }
             KeySource::File => file_key(&directory.join(KEY_FILE))?,
-            KeySource::Key(key) => Zeroizing::new(*key),
+            KeySource::Key(key) => (Zeroizing::new(*key), false),
         };
-        Ok(Self::with_key(&key))
+        Ok(Self { is_new, ..Self::with_key(&key) })
     }
 
     /// A key that is nowhere else: for a store that does not outlive the process.
@@ -91,7 +93,7 @@ impl SecretCipher {
     fn with_key(key: &KeyBytes) -> Self {
         let cipher = Aes256Gcm::new((&**key).into());
         let audit = derived(&cipher, b"audit");
-        Self { cipher, audit, nonces: Nonces::System }
+        Self { cipher, audit, nonces: Nonces::System, is_new: false }
     }
 
     /// The same with nonces of the caller's own, none of which may come twice with a key that protects anything.
@@ -172,16 +174,18 @@ fn random_key() -> Result<KeyBytes, SecretKeyError> {
     Ok(key)
 }
 
-fn file_key(path: &Path) -> Result<KeyBytes, SecretKeyError> {
+/// The key of a file, and whether it was made.
+fn file_key(path: &Path) -> Result<(KeyBytes, bool), SecretKeyError> {
     match std::fs::read(path) {
         Ok(text) => {
             warn_if_open(path);
-            parse_key(&Zeroizing::new(text)).ok_or_else(|| SecretKeyError::FileMalformed(path.to_owned()))
+            let key = parse_key(&Zeroizing::new(text));
+            key.map(|key| (key, false)).ok_or_else(|| SecretKeyError::FileMalformed(path.to_owned()))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let key = random_key()?;
             write_key(path, &key).map_err(|error| SecretKeyError::Io(path.to_owned(), error))?;
-            Ok(key)
+            Ok((key, true))
         }
         Err(error) => Err(SecretKeyError::Io(path.to_owned(), error)),
     }

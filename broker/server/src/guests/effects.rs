@@ -10,6 +10,7 @@ use tracing::{debug, trace};
 
 use super::above::published_to_tree;
 use super::authority::Writers;
+use super::locked_secrets;
 use super::metrics::METRIC_LIMIT;
 use super::records;
 use super::run::{Run, Started};
@@ -99,6 +100,8 @@ pub(super) fn carry_out(
             }
             Effect::Report { severity: Severity::Error, code, message, line, column } => {
                 // A callee's report belongs to the callee.
+                let locked = locked_secrets::told(run.tenant, by, (code, message));
+                let message = locked.as_deref().unwrap_or(message);
                 failed.record(turn, by, run, (code, message, line, column));
             }
         }

@@ -12,6 +12,7 @@ use tracing::warn;
 
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
+use crate::guests::locked_secrets;
 use crate::guests::metrics::METRIC_LIMIT;
 use crate::guests::records;
 use crate::guests::rights::Rights;
@@ -85,6 +86,8 @@ impl AskedDefinition {
                     }
                 }
                 Effect::Report { severity, code, message, line, column } => {
+                    let locked = locked_secrets::told(tenant, &self.definition, (code, message));
+                    let message = locked.as_deref().unwrap_or(message);
                     let told = RunError { code, message, line, column, ..RunError::default() };
                     match severity {
                         Severity::Error => self.failed(place, told),
