@@ -4,6 +4,7 @@ use lot_nearest::nearest_name;
 use serde_json::Value;
 
 use super::origin::Assignment;
+use super::unknown::meant_by_variable;
 use super::{KEYS, Key, Secret, ValueOrigin};
 
 const PREFIX: &str = "LOTMQ_";
@@ -64,11 +65,18 @@ pub(crate) fn root_password(environment: &[(String, String)]) -> Option<Secret> 
 
 pub(crate) fn unknown(environment: &[(String, String)]) -> Vec<(String, String)> {
     let known = || KEYS.iter().map(|key| key.variable()).chain(OTHERS.map(str::to_owned));
+    let meant = |name: &str| {
+        let path = meant_by_variable(&name.strip_prefix(PREFIX)?.to_ascii_lowercase())?;
+        Key::find(path).map(Key::variable)
+    };
     environment
         .iter()
         .filter(|(name, _)| {
             name.starts_with(PREFIX) && key(name).is_none() && !OTHERS.contains(&name.as_str())
         })
-        .map(|(name, _)| (name.clone(), nearest_name(name, known()).unwrap_or_default()))
+        .map(|(name, _)| {
+            let near = meant(name).or_else(|| nearest_name(name, known()));
+            (name.clone(), near.unwrap_or_default())
+        })
         .collect()
 }

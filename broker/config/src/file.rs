@@ -25,9 +25,16 @@ impl ConfigFile {
     /// # Errors
     /// [`ConfigError::FileUnreadable`].
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        std::fs::read_to_string(path)
-            .map(|text| Self { path: path.to_owned(), text })
-            .map_err(|reason| ConfigError::FileUnreadable { path: path.to_owned(), reason })
+        let unreadable = |reason| ConfigError::FileUnreadable { path: path.to_owned(), reason };
+        let text = String::from_utf8(std::fs::read(path).map_err(unreadable)?).map_err(|error| {
+            let good = error.utf8_error().valid_up_to();
+            let line = 1 + error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count();
+            unreadable(std::io::Error::new(
+                std::io::ErrorKind::InvalidData,
+                format!("line {line} is not UTF-8 text; save the file as UTF-8"),
+            ))
+        })?;
+        Ok(Self { path: path.to_owned(), text })
     }
 
     /// Reads the file at the [`default_path`]; `None` when there is none.
@@ -52,7 +59,10 @@ impl ConfigFile {
         let table: toml::Table = match toml::from_str(&self.text) {
             Ok(table) => table,
             Err(error) => {
-                let reason = error.to_string().trim_end().to_owned();
+                let mut reason = error.to_string().trim_end().to_owned();
+                if let Some(hint) = error.span().and_then(|span| quotes_missing(&self.text, span.start)) {
+                    reason = format!("{reason}\n{hint}");
+                }
                 return vec![Err(ConfigError::FileMalformed { path: self.path.clone(), reason })];
             }
         };
@@ -147,6 +157,18 @@ fn is_list_of_tables(value: &toml::Value) -> bool {
 
 fn joined(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
+}
+
+/// What to write where a text stands without its quotation marks on the line of a place, such as an address; `None` where it is something else that is wrong.
+pub(super) fn quotes_missing(text: &str, offset: usize) -> Option<String> {
+    let line = text.lines().nth(line_at(text, offset) - 1)?;
+    let (key, value) = line.split_once('=')?;
+    let (key, value) = (key.trim(), value.split('#').next().unwrap_or_default().trim());
+    let is_bare = !value.is_empty() && !value.contains(['"', '\'', '[', '{', '\\']);
+    let is_value = |value: &str| toml::from_str::<toml::Table>(&format!("x = {value}")).is_ok();
+    let quoted = format!("\"{value}\"");
+    let is_text = is_bare && !is_value(value) && is_value(&quoted);
+    is_text.then(|| format!("a text stands in quotation marks: write {key} = {quoted}"))
 }
 
 /// Line of a place in a text, from 1.

@@ -5,7 +5,7 @@
 
 use toml::de::DeTable;
 
-use super::file::line_at;
+use super::file::{line_at, quotes_missing};
 use super::{Config, ConfigError, ConfigFile, Sources};
 
 /// Something that is wrong with a configuration.
@@ -107,6 +107,8 @@ fn malformation(text: &str, message: &str, span: Option<std::ops::Range<usize>>)
         }
     } else if is_truth {
         format!("{message}; `{word}` is none of its words: write true or false")
+    } else if let Some(hint) = quotes_missing(text, start) {
+        format!("{message}; {hint}")
     } else {
         message.to_owned()
     }
@@ -181,6 +183,12 @@ mod tests {
         {
             assert!(users.get(at).is_some_and(|told| told.starts_with(line)), "{line} in {users:#?}");
         }
+        let bare = found("[listener.mqtt]\nbind = 0.0.0.0 # all\n", &[]);
+        assert!(bare[0].starts_with("2: ") && bare[0].ends_with("write bind = \"0.0.0.0\""), "{bare:?}");
+        let file =
+            ConfigFile { path: "lotmq.toml".into(), text: "[listener.mqtt]\nbind = 0.0.0.0\n".to_owned() };
+        let refused = Config::load(Sources { file: Some(file), ..Sources::default() }).unwrap_err();
+        assert!(refused.to_string().ends_with("write bind = \"0.0.0.0\""), "{refused}");
         let malformed = found("[sys]\ninterval_sec = \n[listener\nport = 1\n", &[]);
         assert!(
             malformed.len() >= 2 && malformed[0].starts_with("2: lotmq.toml is not valid TOML"),

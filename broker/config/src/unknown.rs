@@ -60,10 +60,25 @@ const MEANT: &[(&str, &str)] = &[
 /// What there is in the place of levels of the log.
 const MORE_IN_THE_LOG: &str = "the log has no levels; `log.debug = true` has it say more";
 
+/// Where the data directory is named.
+const DATA_DIRECTORY: &str =
+    "where the data lies is said by `lotmq serve --data DIR`, as the configuration may lie there, too";
+
 /// What is looked for in the configuration and lies elsewhere: the last part of a name, or all of it, and where it is.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("log.level", MORE_IN_THE_LOG),
     ("log_level", MORE_IN_THE_LOG),
+    ("store.path", DATA_DIRECTORY),
+    ("store.dir", DATA_DIRECTORY),
+    ("store.directory", DATA_DIRECTORY),
+    ("data.path", DATA_DIRECTORY),
+    ("data.dir", DATA_DIRECTORY),
+    ("data_dir", DATA_DIRECTORY),
+    ("data_directory", DATA_DIRECTORY),
+    (
+        "root_password",
+        "root's password is LOTMQ_ROOT_PASSWORD in the environment of the first start, and is changed by `lotmq cmd -changeUserPassword root NEW` or, while the broker is stopped, `lotmq passwd`",
+    ),
     ("users", "users are added by `lotmq cmd -addUser NAME PASSWORD`"),
     ("user", "users are added by `lotmq cmd -addUser NAME PASSWORD`"),
     ("accounts", "users are added by `lotmq cmd -addUser NAME PASSWORD`"),
@@ -82,6 +97,19 @@ pub(crate) fn elsewhere(name: &str, origin: &ValueOrigin) -> Option<ConfigError>
     }
     let (_, place) = ELSEWHERE.iter().find(|(written, _)| *written == leaf(name) || *written == name)?;
     Some(ConfigError::Elsewhere { name: name.to_owned(), origin: origin.clone(), place })
+}
+
+/// The key that is meant by a variable, without its prefix and in lower case: of which no character says where a section ends.
+pub(crate) fn meant_by_variable(name: &str) -> Option<&'static str> {
+    let mut places = name.match_indices('_').map(|(at, _)| name.split_at(at));
+    places.find_map(|(section, rest)| {
+        let section = section.replace('_', ".");
+        if is_section(&section) {
+            meant(&format!("{section}.{}", rest.trim_start_matches('_')))
+        } else {
+            None
+        }
+    })
 }
 
 /// The key that is meant by a name of [`MEANT`], or that is called so in another section, or in one whose name is almost this.
@@ -169,6 +197,15 @@ mod tests {
             let told = unknown_key(written, &ValueOrigin::Stored).to_string();
             assert!(told.ends_with(&format!("did you mean `{meant}`?")), "{told}");
         }
+        for (written, told) in
+            [("store.path", "`lotmq serve --data DIR`"), ("auth.root_password", "LOTMQ_ROOT_PASSWORD")]
+        {
+            let error = elsewhere(written, &ValueOrigin::Stored).unwrap().to_string();
+            assert!(error.contains(told), "{error}");
+        }
+        assert_eq!(meant_by_variable("limits_message_bytes"), Some("limits.max_packet_size"));
+        assert_eq!(meant_by_variable("listener_health_port"), Some("admin.health_port"));
+        assert_eq!(meant_by_variable("something_else"), None);
         for (written, key) in MEANT {
             assert!(Key::find(key).is_some(), "{written}: {key}");
         }
