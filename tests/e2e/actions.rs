@@ -121,6 +121,9 @@ fn messages_that_come_at_once_are_each_handled_in_their_order() {
     }
     let error = errors.receive(WAIT_MAX).unwrap().expect("an error for those that are refused");
     assert!(error.text().contains("LOT604"), "{}", error.text());
+    // Which topic, and what is wrong with it.
+    let text = error.text();
+    assert!(text.contains("nothing was written to '") && text.contains("wildcard"), "{text}");
     // Each refused write is told once.
     assert_eq!(broker.metric("lotmq_guest_errors_total"), Some(4.0));
 }

@@ -46,6 +46,8 @@ pub(crate) struct RunState {
     missing: RefCell<Vec<(Capability, String)>>,
     /// Topic of the last write that the rules denied, if that was why the last refused one was.
     denied: RefCell<Option<String>>,
+    /// What is wrong with the topic of the last write, if that was why it was refused.
+    invalid: RefCell<Option<String>>,
     trigger: TriggerMessage,
     /// Holds the last value on its way into the guest; reused, so that reading a topic does not allocate.
     value: RefCell<Arc<Vec<u8>>>,
@@ -90,6 +92,7 @@ impl RunState {
             given: RefCell::default(),
             missing: RefCell::default(),
             denied: RefCell::default(),
+            invalid: RefCell::default(),
             trigger: TriggerMessage {
                 is_set: false,
                 topic: String::new(),
@@ -146,6 +149,29 @@ impl RunState {
         let topic = self.denied.borrow_mut().take()?;
         let owner = owner_told(self.services.owner());
         Some(format!("the rules do not let {owner} publish to '{topic}'; nothing was written"))
+    }
+
+    /// Notes a write to what is no topic, or none that may be that long or deep.
+    pub(crate) fn note_invalid(&self, topic: &str) {
+        let bounds = self.services.message_bounds();
+        let what_is_wrong = match lotmq_router::topic_name_valid(topic) {
+            Err(error) => error.to_string(),
+            Ok(_) => format!(
+                "it has {} bytes and {} levels, of at most {} and {}",
+                topic.len(),
+                topic.split('/').count(),
+                bounds.topic_bytes,
+                bounds.topic_levels
+            ),
+        };
+        let shown = cut(topic, MISSING_NAME_BYTES_MAX).escape_debug();
+        let text = format!("nothing was written to '{shown}': {what_is_wrong}");
+        *self.invalid.borrow_mut() = Some(text);
+    }
+
+    /// What people are told of a write to what is no topic, which the program does not know.
+    pub(crate) fn invalid_topic(&self) -> Option<String> {
+        self.invalid.borrow_mut().take()
     }
 
     /// Whether a rule reads, which is not to take for all that there is what it may see.

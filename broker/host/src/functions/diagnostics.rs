@@ -6,6 +6,9 @@ use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmStr};
 /// Code of LoT about a write that was not allowed.
 const NOT_ALLOWED: &str = "LOT611";
 
+/// Code of LoT about a write to what is no topic.
+const INVALID_TOPIC: &str = "LOT604";
+
 #[derive(Clone, Copy, Debug, ComponentType, Lift, Lower)]
 #[component(enum)]
 #[repr(u8)]
@@ -28,8 +31,12 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
                 ReportSeverity::Warning => Severity::Warning,
                 ReportSeverity::Error => Severity::Error,
             };
-            let denial = if code == NOT_ALLOWED { state.denial() } else { None };
-            let (code, message) = state.said(&code, denial.as_deref().unwrap_or(&message));
+            let known = match &*code {
+                NOT_ALLOWED => state.denial(),
+                INVALID_TOPIC => state.invalid_topic(),
+                _ => None,
+            };
+            let (code, message) = state.said(&code, known.as_deref().unwrap_or(&message));
             let mut output = state.output.borrow_mut();
             output.report(state.writer(), severity, code, &message, (line, column));
             Ok(())

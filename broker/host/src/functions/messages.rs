@@ -87,8 +87,10 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
 
 pub(super) fn checked(state: &RunState, message: &BorrowedMessage<'_>) -> Result<(), WriteError> {
     let written = may_write(&state.grants, &*state.services, &state.run, message);
-    if let Err(WriteError::NotAllowed) = &written {
-        state.note_refused(message.topic);
+    match &written {
+        Err(WriteError::NotAllowed) => state.note_refused(message.topic),
+        Err(WriteError::InvalidTopic) => state.note_invalid(message.topic),
+        Err(WriteError::LimitReached | WriteError::InvalidProperties) | Ok(()) => {}
     }
     written
 }
