@@ -367,8 +367,10 @@ impl WindowWatch {
         let count = table.topics.len();
         let (steps, pane) = (self.extent.steps(), table.pane);
         let ended_ms = table.ended_ms(now);
-        let start_ms =
+        let began_ms =
             if steps == 1 { table.began_ms } else { self.start_before(ended_ms).max(table.since_ms) };
+        // Behind the end, it was on a clock that has been set back since.
+        let start_ms = if began_ms <= ended_ms { began_ms } else { self.start_before(ended_ms) };
         let ends = (start_ms, ended_ms);
         let told: Vec<(Arc<str>, Vec<u8>)> = table
             .topics
@@ -615,7 +617,8 @@ impl TopicWindow {
     fn closed_by_messages(&mut self, steps: u64, now_ms: i64, zone: &TimeZone) -> Vec<u8> {
         let newest = self.panes.back().map_or(0, |pane| pane.number);
         let figures = self.figures(newest, steps);
-        let figures = figures.map(|all| all.to_json((all.began_ms, now_ms), zone)).unwrap_or_default();
+        let figures =
+            figures.map(|all| all.to_json((all.began_ms.min(now_ms), now_ms), zone)).unwrap_or_default();
         let first = newest.saturating_sub(steps.saturating_sub(2));
         self.panes.retain(|pane| steps > 1 && pane.number >= first);
         figures

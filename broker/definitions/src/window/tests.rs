@@ -181,6 +181,34 @@ fn ends(told: &[String]) -> Vec<(String, String)> {
 }
 
 #[test]
+fn no_window_ends_before_it_began_whatever_the_clock_is_set_to() {
+    let sliding = WindowExtent::Time { last_ms: 180_000, every_ms: 60_000, from_ms: 0 };
+    for extent in [MINUTE, sliding, WindowExtent::Messages { last: 40, every: 40 }] {
+        for step in [-86_400, -45, 86_400] {
+            let mut world = world(extent);
+            let mut told = Vec::new();
+            for second in 0..400 {
+                if second == 100 {
+                    world.now.wall += SignedDuration::from_secs(step);
+                }
+                world.pass(1);
+                let now_ms = u64::try_from(world.now.wall.as_millisecond()).unwrap();
+                if let Sampled::Closed(figures) = watch(&world).take("t/a", b"1", now_ms) {
+                    told.push(String::from_utf8(figures).unwrap());
+                }
+                told.extend(closed(&world));
+            }
+            let ends = ends(&told);
+            assert!(ends.len() > 4);
+            for (start, end) in ends {
+                let at = |text: &str| text.parse::<Timestamp>().unwrap();
+                assert!(at(&start) <= at(&end), "{extent:?} {step}: {start} to {end}");
+            }
+        }
+    }
+}
+
+#[test]
 fn windows_say_from_when_to_when_in_local_time_over_a_change_of_the_clocks() {
     let mut world = World::loading(RegistryOptions::new(TimeZone::get("Europe/Berlin").unwrap()));
     world.now.wall = "2026-10-24T20:30:00Z".parse().unwrap();
