@@ -132,7 +132,8 @@ impl Parser<'_, '_> {
         let text = self.slice(span).to_owned();
         if text.contains(['-', '.']) {
             let message = format!("name `{text}` has a character that other brokers may refuse");
-            self.sink.push(Draft::warning(codes::ENTITY_NAME, span, message));
+            let hint = format!("every broker takes `{}`", text.replace(['-', '.'], "_"));
+            self.sink.push(Draft::warning(codes::ENTITY_NAME, span, message).suggest(hint));
         }
         Ok(Name { text, span, quoted: false })
     }

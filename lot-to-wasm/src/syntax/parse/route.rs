@@ -116,9 +116,11 @@ impl Parser<'_, '_> {
     /// Reports what stands behind a number without a blank, as in `0x4020` and `10s`.
     fn no_number_with_more(&mut self) -> Parsed<()> {
         let is_number = self.slice(self.previous()).starts_with(|sign: char| sign.is_ascii_digit());
-        let Some((hint, _)) = self.touching().filter(|_| is_number && !self.is_line_end()) else {
-            return Ok(());
-        };
+        let touching = self.touching().filter(|_| is_number && !self.is_line_end()).map(|(hint, _)| hint);
+        // As in `3.1.1`, a version.
+        let has_dots = is_number && self.touches(0) && self.slice(self.span()).starts_with('.');
+        let dots = "a number has one dot at most: write the value in quotation marks";
+        let Some(hint) = touching.or_else(|| has_dots.then(|| dots.to_owned())) else { return Ok(()) };
         let message = format!("expected the end of the line after the value, found {}", self.found());
         let draft = Draft::error(codes::AFTER_LINE, self.span(), message).suggest(hint);
         self.fail(draft.note("a text in quotation marks is handed on as it stands"))
