@@ -8,7 +8,7 @@ use tar::{Builder, EntryType};
 use crate::dist::PackagedRelease;
 use crate::dist::contents::{PackageContents, PackagedFile, gzip};
 
-/// Writer of an archive in which every file belongs to root and has the release's time.
+/// Writer of an archive in which every file belongs to root, unless told otherwise, and has the release's time.
 pub(crate) struct PackageArchive {
     builder: Builder<Vec<u8>>,
     time: u64,
@@ -29,9 +29,15 @@ impl PackageArchive {
 
     /// Adds a folder, after those above it.
     pub(crate) fn folder(&mut self, path: &str, mode: u32) -> Result<()> {
+        self.folder_of(path, mode, 0)
+    }
+
+    /// The same for a folder that belongs to a user of this number.
+    fn folder_of(&mut self, path: &str, mode: u32, owner: u64) -> Result<()> {
         self.folders_above(path)?;
         if self.folders.insert(path.to_owned()) {
             let mut header = self.header(EntryType::Directory, mode, 0);
+            header.set_uid(owner);
             self.builder.append_data(&mut header, format!("{path}/"), std::io::empty())?;
         }
         Ok(())
@@ -80,12 +86,16 @@ pub(crate) fn image(release: &PackagedRelease, contents: &PackageContents) -> Re
     }
     archive.file("etc/passwd", 0o644, PASSWD.as_bytes())?;
     archive.folder("tmp", 0o1777)?;
-    archive.folder(DATA, 0o777)?;
+    // The broker closes it at its first start where it is its own, and any other user may be meant.
+    archive.folder_of(DATA, 0o777, USER)?;
     archive.finish()
 }
 
 /// Accounts within the container.
 const PASSWD: &str = "root:x:0:0:root:/:/sbin/nologin\nlotmq:x:65532:0:lotmq:/var/lib/lotmq:/sbin/nologin\n";
+
+/// User that the container runs as, as the Containerfile names it.
+pub(crate) const USER: u64 = 65_532;
 
 /// Data folder of the service, without the first `/`.
 const DATA: &str = "var/lib/lotmq";
