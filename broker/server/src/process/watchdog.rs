@@ -5,7 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lotmq_pulse::{Pulse, Pulses, Silence, limits};
 use parking_lot::Mutex;
@@ -69,18 +69,28 @@ pub(crate) async fn beat(pulse: Arc<Pulse>) {
 
 /// Threads that stand still, for the log: not everybody asks for the health, and the thread that would answer may be one of them.
 #[derive(Default)]
-pub(crate) struct StillThreads(Vec<String>);
+pub(crate) struct StillThreads {
+    told: Vec<String>,
+    looked_at: Option<Instant>,
+}
+
+/// Time between two looks behind which it was the whole process that stood, such as by SIGSTOP, a debugger, or a machine that slept: threads have had no time for a sign of life.
+const PROCESS_STOOD: Duration = Duration::from_secs(5);
 
 impl StillThreads {
-    /// Logs those that have not been logged since they stand still. True when there is any.
-    pub(crate) fn tell(&mut self, silent: &[Silence]) -> bool {
-        let is_new = |silence: &&Silence| !self.0.contains(&silence.name);
+    /// Logs those that have not been logged since they stand still. True when there is any. After a time in which the process stood, only from the next look on.
+    pub(crate) fn tell(&mut self, now: Instant, silent: &[Silence]) -> bool {
+        let looked_at = self.looked_at.replace(now);
+        if looked_at.is_some_and(|at| now.saturating_duration_since(at) >= PROCESS_STOOD) {
+            return false;
+        }
+        let is_new = |silence: &&Silence| !self.told.contains(&silence.name);
         let fresh: Vec<&Silence> = silent.iter().filter(is_new).collect();
         for silence in &fresh {
             error!(thread = silence.name, seconds = silence.time.as_secs(), "a thread stands still");
         }
         let has_fresh = !fresh.is_empty();
-        self.0 = silent.iter().map(|silence| silence.name.clone()).collect();
+        self.told = silent.iter().map(|silence| silence.name.clone()).collect();
         has_fresh
     }
 }
@@ -110,7 +120,6 @@ impl Drop for Watched {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
-    use std::time::Duration;
 
     use super::*;
     use crate::limits::ROUND_SILENCE_MAX;
@@ -149,12 +158,24 @@ mod tests {
             |name: &str| Silence { name: name.to_owned(), time: ROUND_SILENCE_MAX, is_waiting: false };
         let [one, other] = ["one", "other"].map(silence);
         let mut still = StillThreads::default();
-        assert!(!still.tell(&[]));
-        assert!(still.tell(std::slice::from_ref(&one)));
-        assert!(!still.tell(std::slice::from_ref(&one)));
-        assert!(still.tell(&[one.clone(), other.clone()]));
-        assert!(!still.tell(&[other]));
-        assert!(still.tell(&[one]), "it went on meanwhile");
+        let at = Instant::now();
+        assert!(!still.tell(at, &[]));
+        assert!(still.tell(at, std::slice::from_ref(&one)));
+        assert!(!still.tell(at, std::slice::from_ref(&one)));
+        assert!(still.tell(at, &[one.clone(), other.clone()]));
+        assert!(!still.tell(at, &[other]));
+        assert!(still.tell(at, &[one]), "it went on meanwhile");
+    }
+
+    #[test]
+    fn where_the_process_stood_no_thread_is_told_to_stand_still() {
+        let silence = Silence { name: "one".to_owned(), time: ROUND_SILENCE_MAX, is_waiting: false };
+        let (mut still, began) = (StillThreads::default(), Instant::now());
+        assert!(!still.tell(began, &[]));
+        let resumed = began + ROUND_SILENCE_MAX;
+        assert!(!still.tell(resumed, std::slice::from_ref(&silence)));
+        // One that stands still all the same is told at the next look.
+        assert!(still.tell(resumed + Duration::from_millis(500), &[silence]));
     }
 
     #[test]

@@ -131,7 +131,8 @@ impl Clockwork {
     fn round(&mut self, wants_refresh: bool) {
         self.end_stale_sessions();
         self.warn_of_exposure();
-        self.still_threads.tell(&self.broker.watchdog.pulses.silent(Instant::now()));
+        let now = Instant::now();
+        self.still_threads.tell(now, &self.broker.watchdog.pulses.silent(now));
         self.look_after_audit();
         self.store_places();
         self.anchor();
