@@ -304,6 +304,19 @@ fn config_check_tells_all_mistakes_with_their_lines() {
 }
 
 #[test]
+fn what_no_message_holds_is_refused_before_anything_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("large.bin");
+    std::fs::File::create(&file).unwrap().set_len(300 << 20).unwrap();
+    let refused = lotmq(&["pub", "-p", "1", "-t", "a", "-f", file.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(1), "{}", refused.stderr);
+    assert!(refused.stderr.contains("large.bin is longer than any message"), "{}", refused.stderr);
+    let long = lotmq(&["pub", "-p", "1", "-m", "x", "-t", &"a/".repeat(35_000)]);
+    assert_eq!(long.status.code(), Some(2), "{}", long.stderr);
+    assert!(long.stderr.len() < 1_000 && long.stderr.contains("is longer than"), "{}", long.stderr);
+}
+
+#[test]
 fn what_was_probably_meant_is_told() {
     let folder = folder(&[
         ("overheat.lot", "DEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH TOPIC \"b\" WITH 1\n"),
@@ -314,6 +327,14 @@ fn what_was_probably_meant_is_told() {
     for (arguments, code, told) in [
         (&["serve", "-p", "1883"][..], 2, "--listen 127.0.0.1:1883 for this machine only"),
         (&["users"], 2, "tip: users: lotmq cmd -addUser NAME"),
+        (&["serve", "1883"], 2, "tip: the port is a part of the address: --listen 127.0.0.1:1883"),
+        (&["sub", "plant/#"], 2, "tip: topics are given with -t: lotmq sub -t 'plant/#'"),
+        (&["pub", "a", "b"], 2, "lotmq pub -t 'a' -m 'a payload'"),
+        (&["pub", "-t", "a", "-m", "b", "--retain", "true"], 2, "tip: --retain stands alone"),
+        (&["deploy", "a.lot", "b.lot"], 2, "tip: one folder or file at a time"),
+        (&["context", "add", "d1", "-p", "22001"], 2, "tip: the broker of a context is one URL"),
+        (&["restore", "x.zip", "--dry-run"], 2, "tip: a restore has no trial"),
+        (&["start"], 2, "tip: lotmq serve starts the broker"),
         (&["sub", "-t", "a", "--json"], 2, "tip: -F %j prints an object of JSON for each message"),
         (&["uninstall"], 2, "docs/install.md"),
         (&["serve", "-c", "x.conf"], 2, "the configuration file is --config FILE"),

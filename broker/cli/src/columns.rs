@@ -37,6 +37,9 @@ pub(crate) fn terminal_size() -> Option<(usize, usize)> {
     (size.ws_col > 0 && size.ws_row > 0).then(|| (size.ws_col.into(), size.ws_row.into()))
 }
 
+/// Characters of a topic that an error about it shows.
+pub(crate) const TOPIC_SHOWN_CHARS: usize = 200;
+
 /// The line, or what of it has room, with `…` at its end.
 pub(crate) fn cut(line: &str, width: usize) -> String {
     if line.chars().count() <= width {

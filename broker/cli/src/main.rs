@@ -56,7 +56,7 @@ mod watch;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 use lotmq_client::{Client, ClientError};
 use lotmq_terminal::{Exit, Misuse, output};
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
     }));
     let cli = match Cli::try_parse_from(cmd::separate_command(std::env::args_os().collect())) {
         Ok(cli) => cli,
-        Err(error) => return refused(&error),
+        Err(error) => return refused(error),
     };
     let outcome = match cli.command {
         Command::Serve(args) => serve::serve(&args),
@@ -129,14 +129,19 @@ fn agreed_command(client: &mut Client, command: String, timeout: Duration) -> an
 }
 
 /// What is wrong with the command line. Of what we judge ourselves, such as the name of a context, the text says all, without the usage behind it.
-fn refused(error: &clap::Error) -> ExitCode {
+fn refused(mut error: clap::Error) -> ExitCode {
     let is_unreadable = error.kind() == ErrorKind::Io;
     let is_ours =
         (error.kind() == ErrorKind::ValueValidation && error.context().next().is_none()) || is_unreadable;
     if !is_ours {
-        let hint = hint::of(error, std::env::args().nth(1).as_deref());
+        let arguments: Vec<String> =
+            std::env::args_os().skip(1).map(|it| it.to_string_lossy().into_owned()).collect();
         // Without a hint as always; there is nobody to tell when that fails.
-        let Some(hint) = hint else { error.exit() };
+        let Some(hint) = hint::of(&error, &arguments) else { error.exit() };
+        // What stands there besides is guessed by spelling alone.
+        for guessed in [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::Suggested] {
+            error.remove(guessed);
+        }
         let _ = error.print();
         output::note(&format!("\n  tip: {hint}"));
         return Exit::Usage.into();

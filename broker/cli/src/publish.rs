@@ -11,10 +11,12 @@ use clap::Args;
 use lotmq_client::{
     ClientError, PacketId, PropertyBuf, PropertyPlace, ProtocolVersion, Publication, QoS, ReasonCode,
 };
+use lotmq_codec::limits::PACKET_BYTES_MAX;
 use lotmq_connect::{ConnectArgs, Quality, SessionArgs, qos};
 use lotmq_router::topic_name_valid;
 use lotmq_terminal::{Exit, Misuse, OrMisuse as _, output, seconds};
 
+use crate::columns::{TOPIC_SHOWN_CHARS, cut};
 use crate::interruption::Interruption;
 use crate::lasting_connection::LastingConnection;
 use crate::system_topics::{RefusedUse, need};
@@ -97,7 +99,8 @@ pub(crate) fn publish(args: &PubArgs) -> anyhow::Result<Exit> {
     let Some(topic) = args.topic.clone().or(url_topic) else {
         return Err(Misuse("no topic; give one with -t".to_owned()).into());
     };
-    topic_name_valid(&topic).or_misuse(&format!("`{topic}` is no topic to publish to"))?;
+    topic_name_valid(&topic)
+        .or_misuse(&format!("`{}` is no topic to publish to", cut(&topic, TOPIC_SHOWN_CHARS)))?;
     // Before connecting, so that an unreadable file is told as that.
     let payload = if args.stdin_line { None } else { Some(args.payload.read()?) };
     let mut publication = Publication::new(topic.clone(), payload.unwrap_or_default()).qos(args.qos);
@@ -187,12 +190,12 @@ impl PayloadArgs {
     /// [`Misuse`] when no option says where it comes from; when its file cannot be read.
     pub(crate) fn read(&self) -> anyhow::Result<Vec<u8>> {
         if let Some(path) = &self.file {
-            return std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+            let cannot_read = || format!("cannot read {}", path.display());
+            let file = std::fs::File::open(path).with_context(cannot_read)?;
+            return read_bounded(file, &path.display()).with_context(cannot_read);
         }
         if self.stdin_file {
-            let mut payload = Vec::new();
-            io::stdin().lock().read_to_end(&mut payload).context("cannot read standard input")?;
-            return Ok(payload);
+            return read_bounded(io::stdin().lock(), &"standard input").context("cannot read standard input");
         }
         match &self.message {
             Some(message) => Ok(message.clone().into_bytes()),
@@ -203,6 +206,17 @@ impl PayloadArgs {
             }
         }
     }
+}
+
+/// Reads all of it, up to what no packet holds.
+fn read_bounded(input: impl io::Read, what: &dyn std::fmt::Display) -> anyhow::Result<Vec<u8>> {
+    let mut payload = Vec::new();
+    input.take(u64::from(PACKET_BYTES_MAX)).read_to_end(&mut payload)?;
+    anyhow::ensure!(
+        payload.len() < PACKET_BYTES_MAX as usize,
+        "{what} is longer than any message, which has at most {PACKET_BYTES_MAX} bytes with all that belongs to it"
+    );
+    Ok(payload)
 }
 
 /// Message that is not acknowledged.

@@ -8,6 +8,7 @@ use lotmq_connect::{ConnectArgs, Quality, SessionArgs, qos, random_text};
 use lotmq_router::topic_name_valid;
 use lotmq_terminal::{Exit, Misuse, OrMisuse as _, output, seconds};
 
+use crate::columns::{TOPIC_SHOWN_CHARS, cut};
 use crate::publish::PayloadArgs;
 use crate::subscribe::Format;
 
@@ -132,7 +133,8 @@ impl RequestArgs {
         let Some(topic) = self.topic.clone().or(url_topic) else {
             return Err(Misuse("no topic; give one with -t".to_owned()).into());
         };
-        topic_name_valid(&topic).or_misuse(&format!("`{topic}` is no topic to publish to"))?;
+        topic_name_valid(&topic)
+            .or_misuse(&format!("`{}` is no topic to publish to", cut(&topic, TOPIC_SHOWN_CHARS)))?;
         let response_topic = match &self.response_topic {
             Some(topic) => topic.clone(),
             None => format!("lotmq/answers/{}", random_text(16)?),

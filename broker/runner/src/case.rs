@@ -447,6 +447,10 @@ mod tests {
                 "unknown key `dup`; known here: `topic`, `payload`, `qos`, `retain`, `user`, `response_topic`",
             ),
             (
+                "when = [{ topic = \"a\", payload = 1, correlation = \"x\" }]",
+                "unknown key `correlation`; did you mean `correlation_data`? known here: `topic`",
+            ),
+            (
                 "when = [{ topic = \"x\", payload = 1, user_properties = {} }]",
                 "unknown key `user_properties`; did you mean `user`? known here: `topic`",
             ),

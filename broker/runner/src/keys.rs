@@ -251,7 +251,8 @@ impl Keys {
             None => Ok(()),
             Some(key) => {
                 let known = known.concat();
-                let meant = known.iter().copied().find(|known| key.starts_with(&format!("{known}_")));
+                let begins = |long: &str, short: &str| long.starts_with(&format!("{short}_"));
+                let meant = known.iter().copied().find(|known| begins(key, known) || begins(known, key));
                 let meant = meant.or_else(|| nearest(key, known.iter().copied()));
                 let hint = meant.map(|meant| format!(" did you mean `{meant}`?")).unwrap_or_default();
                 Err(format!("unknown key `{key}`;{hint} known here: {}", listed(&known)))
