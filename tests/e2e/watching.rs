@@ -37,6 +37,21 @@ fn is_traced(broker: &Broker) -> bool {
     !broker.command_ok("-actionTrace status").data().as_array().unwrap().is_empty()
 }
 
+/// Of errors that follow at once the first one has what it began with.
+#[test]
+fn the_first_error_is_shown_whatever_follows_at_once() {
+    let broker = broker();
+    broker.command_ok(&format!("-addAction {RATIO}"));
+    let watch = start(&broker, &["--only", "errors", "-C", "2"]);
+    wait_for_watcher(&broker, 6);
+    let mut client = broker.client("sender");
+    for topic in ["in/first", "in/second", "in/third"] {
+        client.publish(&Publication::new(topic, "0")).unwrap();
+    }
+    line_with(&watch, &[" error ", "first time", "in/first = 0"]);
+    line_with(&watch, &[" error ", "times so far"]);
+}
+
 #[test]
 fn errors_denials_and_values_are_shown_as_they_happen() {
     let broker = broker();

@@ -25,7 +25,7 @@ const CODES_MAX: usize = 16;
 #[derive(Debug, Default)]
 struct Errors {
     last: Option<ErrorRecord>,
-    /// In the order in which they came first, those of the same code and message once; without the last one.
+    /// In the order in which they came first, those of the same code and message once, but for the first one of a code; without the last one.
     untold: Vec<ErrorRecord>,
     is_last_untold: bool,
     /// Errors by code; those of further codes are behind an empty one.
@@ -210,13 +210,15 @@ impl Activity {
         errors.sort(&new, times);
         let Errors { last, untold, is_last_untold, .. } = errors;
         let is_same = |other: &ErrorRecord| other.code == new.code && other.message == new.message;
-        untold.retain(|other| !is_same(other));
+        // The first one of a code is told whatever follows at once: what started it is the beginning.
+        let is_replaced = |other: &ErrorRecord| is_same(other) && other.code_count > 1;
+        untold.retain(|other| !is_replaced(other));
         if let Some(first) = last.as_mut().filter(|first| error.is_follow_up && !is_same(first)) {
             first.count = count;
             untold.extend((untold.len() < UNTOLD_MAX).then_some(new));
             return count;
         }
-        let before = last.take().filter(|before| *is_last_untold && !is_same(before));
+        let before = last.take().filter(|before| *is_last_untold && !is_replaced(before));
         untold.extend(before.filter(|_| untold.len() < UNTOLD_MAX));
         (*last, *is_last_untold) = (Some(new), true);
         count
@@ -239,7 +241,7 @@ impl Activity {
         *place_of(&mut self.errors.lock().by_code, code)
     }
 
-    /// Errors since the last call, in their order and the last one last: of those with the same code and message the last, of different ones at most 17.
+    /// Errors since the last call, in their order and the last one last: of those with the same code and message the last, and the first of its code, of different ones at most 17.
     pub fn take_untold(&self) -> Vec<ErrorRecord> {
         let mut errors = self.errors.lock();
         let Errors { last, untold, is_last_untold, .. } = &mut **errors;
@@ -491,7 +493,7 @@ mod tests {
         let named = |list: &[(&str, u64)]| {
             list.iter().map(|(message, count)| ((*message).to_owned(), *count)).collect::<Vec<_>>()
         };
-        assert_eq!(told(), named(&[("b", 2), ("a", 3), ("c", 5)]));
+        assert_eq!(told(), named(&[("a", 1), ("b", 2), ("a", 3), ("c", 5)]));
         assert_eq!(told(), []);
         note("c");
         assert_eq!(told(), named(&[("c", 6)]));
@@ -577,7 +579,7 @@ mod tests {
             assert_eq!((&*last.code, last.count, last.code_count), ("PYTHON_ERROR", run * 2 + 2, run + 1));
         }
         let told: Vec<String> = activity.take_untold().into_iter().map(|record| record.code).collect();
-        assert_eq!(told, ["LOT602", "PYTHON_ERROR"]);
+        assert_eq!(told, ["LOT602", "PYTHON_ERROR", "LOT602", "PYTHON_ERROR"]);
         note("LOT602", false);
         assert_eq!(activity.last_error().unwrap().code, "LOT602");
     }
