@@ -10,7 +10,7 @@ use crate::value_error::ValueError;
 #[non_exhaustive]
 pub enum ConfigError {
     /// No key has this name.
-    #[error("unknown key `{name}` ({origin}){}", hint(nearest.as_deref()))]
+    #[error("unknown key `{name}` ({origin}){}", hint(nearest.as_deref(), section.as_deref()))]
     KeyUnknown {
         /// The name as written.
         name: String,
@@ -18,6 +18,8 @@ pub enum ConfigError {
         origin: ValueOrigin,
         /// The key with the most similar name, unless none is similar.
         nearest: Option<String>,
+        /// The section that it stands in, if there is one of that name.
+        section: Option<String>,
     },
     /// What stands in the file is no part of the configuration, and lies elsewhere.
     #[error("`{name}` ({origin}) is no part of the configuration: {place}")]
@@ -132,6 +134,10 @@ fn of_list(name: &str, is_section: bool) -> String {
     }
 }
 
-fn hint(nearest: Option<&str>) -> String {
-    nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+fn hint(nearest: Option<&str>, section: Option<&str>) -> String {
+    match (nearest, section) {
+        (Some(nearest), _) => format!("; did you mean `{nearest}`?"),
+        (None, Some(section)) => format!("; docs/configuration.md has the keys of `[{section}]`"),
+        (None, None) => String::new(),
+    }
 }

@@ -171,7 +171,9 @@ fn unknown(name: &str, origin: &ValueOrigin, nearest: Option<String>) -> ConfigE
     if super::not_yet::is_not_yet(name) {
         return ConfigError::KeyNotYet { name: name.to_owned(), origin: origin.clone() };
     }
-    ConfigError::KeyUnknown { name: name.to_owned(), origin: origin.clone(), nearest }
+    let section = name.rsplit_once('.').map(|(section, _)| section).filter(|section| is_section(section));
+    let section = section.map(str::to_owned);
+    ConfigError::KeyUnknown { name: name.to_owned(), origin: origin.clone(), nearest, section }
 }
 
 #[cfg(test)]
@@ -203,6 +205,8 @@ mod tests {
             let error = elsewhere(written, &ValueOrigin::Stored).unwrap().to_string();
             assert!(error.contains(told), "{error}");
         }
+        let told = unknown_key("mqtt.max_qos", &ValueOrigin::Stored).to_string();
+        assert!(told.ends_with("; docs/configuration.md has the keys of `[mqtt]`"), "{told}");
         assert_eq!(meant_by_variable("limits_message_bytes"), Some("limits.max_packet_size"));
         assert_eq!(meant_by_variable("listener_health_port"), Some("admin.health_port"));
         assert_eq!(meant_by_variable("something_else"), None);
