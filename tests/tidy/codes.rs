@@ -6,7 +6,7 @@ use crate::assert_none;
 use crate::files::{Source, sources};
 
 /// Upper-case words in quotes that are no codes: keys of routes, environment variables.
-const NO_CODES: [&str; 72] = [
+const NO_CODES: [&str; 73] = [
     "ACTIVITY_TIMEOUT",
     "ALLOW_HOSTS",
     "ALLOW_UNTRUSTED_CERTS",
@@ -46,6 +46,7 @@ const NO_CODES: [&str; 72] = [
     "OVERLOAD_POLICY",
     "OVERLOAD_TIMEOUT",
     "POOL_SIZE",
+    "QUERY_TIMEOUT",
     "RECONNECTION_MAX_PAUSE",
     "RECONNECTION_RETRIES",
     "REST_API",
