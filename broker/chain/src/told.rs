@@ -56,9 +56,12 @@ pub fn told(error: &Error, side: Side) -> String {
                 "{error}; a {owner}'s certificate has `extendedKeyUsage={owner}Auth`, or no such extension"
             )
         }
-        // The verifier's own errors are of a type that is not ours to name.
-        other if format!("{other:?}").contains("CaUsedAsEndEntity") => format!(
-            "{error}; it is the certificate of an authority (CA:TRUE), which is no {owner}'s: make one with basicConstraints=CA:FALSE"
+        _ if crate::is_of_authority(error) => format!(
+            "{error}; it is the certificate of an authority (CA:TRUE), which is no {owner}'s: make one with basicConstraints=CA:FALSE{}",
+            match side {
+                Side::Server => "",
+                Side::Client => ", or trust this one by naming its file",
+            }
         ),
         _ => error.to_string(),
     }

@@ -104,7 +104,8 @@ impl TlsContext {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the library's list grows")]
     pub fn new(options: &TlsOptions) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let roots = Arc::new(authorities(options)?);
+        let (roots, named) = authorities(options)?;
+        let roots = Arc::new(roots);
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .expect("the provider has cipher suites for both versions");
@@ -113,8 +114,9 @@ impl TlsContext {
             .map_err(|_| TlsError::NoAuthorities)?;
         let judge: Arc<dyn ServerCertVerifier> =
             if options.ignores_name { Arc::new(AnyName(judge)) } else { judge };
-        let builder =
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(ShortServerChains(judge)));
+        let builder = builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(ShortServerChains { judge, named }));
         let mut config = match (&options.certificate, &options.key) {
             (Some(certificate), Some(key)) => {
                 let chain = certificates(certificate)?;
@@ -247,18 +249,22 @@ impl Tls {
     }
 }
 
-fn authorities(options: &TlsOptions) -> Result<RootCertStore, TlsError> {
+/// Authorities, and certificates that are trusted themselves: what a file names may be either. Where names do not count, none is.
+fn authorities(options: &TlsOptions) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TlsError> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = &options.authorities {
-        for authority in certificates(path)? {
-            roots.add(authority).map_err(|reason| TlsError::Unusable { path: path.clone(), reason })?;
+        let named = certificates(path)?;
+        for authority in &named {
+            roots
+                .add(authority.clone())
+                .map_err(|reason| TlsError::Unusable { path: path.clone(), reason })?;
         }
-        return Ok(roots);
+        return Ok((roots, if options.ignores_name { Vec::new() } else { named }));
     }
     let path = lotmq_chain::authorities::system_file().ok_or(TlsError::NoAuthorities)?;
     // Of a system's hundred some may be of a kind that is not known here.
     roots.add_parsable_certificates(certificates(path)?);
-    Ok(roots)
+    Ok((roots, Vec::new()))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

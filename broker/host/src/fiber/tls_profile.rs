@@ -40,6 +40,9 @@ pub struct TlsProfile {
     pub only_1_3: bool,
 }
 
+/// Judge of servers, and certificates that are trusted themselves.
+type Judge = (Arc<dyn ServerCertVerifier>, Vec<CertificateDer<'static>>);
+
 /// Servers that an endpoint trusts.
 #[derive(Clone, Debug)]
 pub enum ServerTrust {
@@ -197,7 +200,8 @@ impl TlsProfile {
     /// Reads everything. Asks the disk.
     pub(super) fn read(&self) -> Result<ReadProfile, TlsFault> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = self.verifier(&provider)?;
+        let (verifier, named) = self.verifier(&provider)?;
+        let verifier = Arc::new(ShortServerChains { judge: verifier, named });
         let versions: &[&'static SupportedProtocolVersion] = match self.only_1_3 {
             false => &[&TLS13, &TLS12],
             true => &[&TLS13],
@@ -210,7 +214,7 @@ impl TlsProfile {
                 .with_protocol_versions(versions)
                 .expect("the provider has cipher suites for both versions")
                 .dangerous()
-                .with_custom_certificate_verifier(Arc::new(ShortServerChains(Arc::clone(&verifier))));
+                .with_custom_certificate_verifier(Arc::clone(&verifier) as _);
             let config = match &shown {
                 None => builder.with_no_client_auth(),
                 Some((identity, (chain, key))) => builder
@@ -223,14 +227,18 @@ impl TlsProfile {
         Ok(ReadProfile { config: config(versions)?, config_1_2, ends_at_ms })
     }
 
-    fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, TlsFault> {
-        let roots = match &self.trust {
-            ServerTrust::Authorities(roots) => Arc::clone(roots),
-            ServerTrust::ReadFrom(source) => Arc::new(source.authorities()?),
-            ServerTrust::Anybody => return Ok(Arc::new(TrustsAnybody(Arc::clone(provider)))),
+    /// Judge of servers, and certificates that are trusted by name.
+    fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Judge, TlsFault> {
+        let (roots, named) = match &self.trust {
+            ServerTrust::Authorities(roots) => (Arc::clone(roots), Vec::new()),
+            ServerTrust::ReadFrom(source) => {
+                let named = source.certificates()?;
+                (Arc::new(source.authorities(&named)?), named)
+            }
+            ServerTrust::Anybody => return Ok((Arc::new(TrustsAnybody(Arc::clone(provider))), Vec::new())),
         };
         let built = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
-        Ok(built.map_err(TlsFault::NoAuthorities)?)
+        Ok((built.map_err(TlsFault::NoAuthorities)?, named))
     }
 
     /// Checks that our certificate has not ended, by the clock that servers' certificates are judged by.
@@ -310,11 +318,11 @@ impl TlsSource {
         pem::certificates(&self.bytes()?).map_err(|fault| TlsFault::NotPem(self.to_string(), fault))
     }
 
-    fn authorities(&self) -> Result<RootCertStore, TlsFault> {
+    fn authorities(&self, named: &[CertificateDer<'static>]) -> Result<RootCertStore, TlsFault> {
         let mut roots = RootCertStore::empty();
-        for authority in self.certificates()? {
+        for authority in named {
             roots
-                .add(authority)
+                .add(authority.clone())
                 .map_err(|reason| TlsFault::BadAuthority(self.to_string(), reason.to_string()))?;
         }
         Ok(roots)
