@@ -1,5 +1,7 @@
 //! Standing of a route: connection, health, figures, for its status topic and for commands. Routes reference §3.1.
 
+mod times;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -7,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use lotmq_histogram::DurationCounts;
 use serde_json::{Value as Json, json};
 
+use self::times::{text, uptime};
 use super::absence::Absence;
 use super::event_standing::{EventStandings, EventWait};
 use super::failing_tags::FailingTags;
@@ -288,13 +291,18 @@ impl Standing {
         self.instances.iter().filter(|of| of.is_unproven).count()
     }
 
-    /// Notes that there is another version, or that it is opened anew: it is not connected until one of its instances is, and what kept its predecessor's messages says nothing
+    /// Notes that there is another version, or that it is opened anew: it is not connected until one of its instances is, and what its predecessor failed at says nothing
     /// of it.
     pub(super) fn begins_anew(&mut self, now: Timestamp) {
         for of in &mut self.instances {
             (of.connection, of.is_unproven) = (Connection::Connecting, false);
         }
-        self.events.begin_anew();
+        // What was wrong when it was stopped is so until it runs.
+        if !self.is_stopped {
+            self.events.begin_anew();
+            self.recent.clear();
+            self.consecutive = 0;
+        }
         self.is_doubtful = false;
         self.runs = RunTrouble::default();
         self.connected_since = None;
@@ -565,9 +573,12 @@ impl Standing {
         self.last_success.map(|at| now.duration_since(at).as_secs_f64().max(0.0))
     }
 
-    /// Whether something of the same event has passed since the last error, it is connected, and all its tags have values; false where there was none.
+    /// Whether something of the same event has passed since the last error, it is connected, and all its tags have values; false where there was none. That it was stopped ends
+    /// no error and begins none.
     pub(crate) fn last_error_is_over(&self) -> bool {
-        self.last_error().is_some() && self.trouble().is_none()
+        let at_stop = || self.events.trouble().is_some() || self.error_of_now().is_some();
+        let is_of_now = if self.is_stopped { at_stop() } else { self.trouble().is_some() };
+        self.last_error().is_some() && !is_of_now
     }
 
     /// What it was last told that went wrong: of several, while it is connected, what is not over.
@@ -782,18 +793,6 @@ impl Standing {
         }
         status
     }
-}
-
-fn text(at: Timestamp) -> String {
-    format!("{at:.3}")
-}
-
-/// Formats a time as `hh:mm:ss`, above a day as `d.hh:mm:ss`.
-fn uptime(time: SignedDuration) -> String {
-    let seconds = time.as_secs().max(0);
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    let of_day = format!("{hours:02}:{minutes:02}:{:02}", seconds % 60);
-    if days > 0 { format!("{days}.{of_day}") } else { of_day }
 }
 
 #[cfg(test)]

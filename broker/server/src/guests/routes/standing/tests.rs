@@ -342,3 +342,30 @@ fn what_goes_wrong_behind_what_may_not_be_published_is_told_as_well() {
     let seen = (standing.trouble(), standing.last_error());
     assert_eq!(seen, (Some(format!("{told}; not granted")), Some(told)));
 }
+
+#[test]
+fn another_version_is_not_judged_by_what_the_one_before_failed_at() {
+    let start = Timestamp::UNIX_EPOCH;
+    let mut standing = Standing::new(start);
+    (0..4).for_each(|_| standing.broke("its text was wrong", start));
+    standing.begins_anew(start);
+    assert_eq!((standing.health(&[], start), standing.reason()), ("Green", None), "it connects");
+    standing.connection_is(0, Connection::Connected, start);
+    assert_eq!((standing.health(&[], start), standing.failed_lately(start)), ("Green", None));
+    assert_eq!((standing.last_error(), standing.last_error_is_over()), (Some("its text was wrong"), true));
+
+    // That it is stopped makes no error one of now, and ends none.
+    standing.stopped_is(true);
+    standing.begins_anew(start);
+    assert!(standing.last_error_is_over());
+    standing.stopped_is(false);
+    standing.begins_anew(start);
+    standing.connection_is(0, Connection::Connected, start);
+    standing.event_failed(&event("A"), 0, "no table", start);
+    standing.stopped_is(true);
+    standing.begins_anew(start);
+    assert!(!standing.last_error_is_over());
+    standing.stopped_is(false);
+    standing.begins_anew(start);
+    assert!(standing.last_error_is_over() && standing.reason().is_none());
+}
