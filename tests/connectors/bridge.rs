@@ -2,6 +2,7 @@
 
 mod exchanges;
 mod left_out;
+mod pausing;
 mod rings;
 mod too_large;
 

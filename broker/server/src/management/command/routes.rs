@@ -17,7 +17,7 @@ use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
 use crate::guests::routes::RouteRunner;
 use crate::guests::routes::pace::Rates;
-use crate::guests::routes::standing::DeliveryFigures;
+use crate::guests::routes::standing::{Connection, DeliveryFigures};
 
 /// Time that `-checkRouteConnection` waits for the far side. Commands reference §1.10.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
@@ -236,6 +236,17 @@ fn try_now(call: &Call<'_>, route: &RouteRunner) {
     route.follow(&orders.get(route.version().definition.name()));
 }
 
+/// Has a route that is away end its pause: that nothing of what waits has passed says nothing of now.
+fn connects_now(call: &Call<'_>, route: &RouteRunner, name: &str) -> Done {
+    try_now(call, route);
+    Done::new(format!("Route '{name}' is reachable, and connects again now."))
+}
+
+fn refusal(code: &'static str, message: String, data: Value) -> Refusal {
+    let errors = vec![problem(code, &message)];
+    Refusal { message, errors, data: Some(data), ..Refusal::default() }
+}
+
 fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut arguments = call.all_arguments()?;
     let count = arguments.len();
@@ -276,6 +287,9 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
                 format!("Route '{name}' is reachable, and has stopped: {reason}. -run {name} starts it.");
             Ok(Done::new(message).with_data(data))
         }
+        (Ok(_), None) if probe.is_new && route.standing().connection() == Connection::Reconnecting => {
+            Ok(connects_now(call, &route, &name).with_data(data))
+        }
         (Ok(_), None) => match why().filter(|_| route.waiting().0 > 0) {
             // What waits was handed over and did not pass, which a probe does not find out.
             Some(reason) => {
@@ -287,8 +301,7 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
                 let message = format!(
                     "Route '{name}' is connected, and what was handed over last did not pass: {reason}. It is tried again now."
                 );
-                let errors = vec![problem("MESSAGES_FAIL", &message)];
-                Err(Refusal { message, errors, data: Some(data), ..Refusal::default() })
+                Err(refusal("MESSAGES_FAIL", message, data))
             }
             None => {
                 let standing = route.standing();
@@ -299,8 +312,7 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
         },
         (Err(reason), _) => {
             let message = format!("Route '{name}' is not reachable: {reason}");
-            let errors = vec![problem("NOT_REACHABLE", &message)];
-            Err(Refusal { message, errors, data: Some(data), ..Refusal::default() })
+            Err(refusal("NOT_REACHABLE", message, data))
         }
     }
 }
