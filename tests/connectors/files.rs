@@ -73,7 +73,7 @@ fn a_file_that_is_gone_begins_with_its_header_and_goes_on_after_a_restart() {
         put(&broker, table, r#"{"st":"off"}"#);
         assert_eq!(text(&broker, &file), "t,st\n,off\n", "{table}");
     }
-    broker.kill();
+    broker.stop();
     broker.start_again();
     for table in tables {
         put(&broker, table, r#"{"t":3,"st":"on"}"#);

@@ -27,7 +27,9 @@ fn named(name: &str, device: &str, settings: &str, tags: &str) -> String {
     let mut text = format!(
         "-addRoute DEFINE ROUTE {name} WITH TYPE MODBUS_SERIAL\n    ADD MODBUS_CONFIG\n        WITH COM_PORT \"{device}\"\n        WITH BAUD_RATE 115200\n"
     );
-    settings.lines().for_each(|line| text += &format!("        WITH {line}\n"));
+    let unit = if settings.contains("SLAVE_ID") { "" } else { "\nSLAVE_ID 1" };
+    let lines = settings.lines().chain(unit.lines()).filter(|line| !line.is_empty());
+    lines.for_each(|line| text += &format!("        WITH {line}\n"));
     text + &mapping(&name.to_lowercase(), tags)
 }
 
@@ -289,6 +291,8 @@ fn wrong_settings_are_told_by_their_names() {
         ("DATA_BITS 9", T, "DATA_BITS is a whole number from 7 to 8"),
         ("STOP_BITS \"3\"", T, "STOP_BITS is one of ONE, TWO, ONEPOINTFIVE, 1, 2"),
         ("CONNECTION_TYPE \"TCP\"", T, "CONNECTION_TYPE is SERIAL"),
+        ("DATA_BITS 7", T, "DATA_BITS is 8: characters of Modbus RTU have 8 bits"),
+        ("", &format!("{T}; SLAVE_ID 0"), "unit 0 is all units, of which none answers"),
     ] {
         let reply = format!("{:?}", broker.command(&route(&wire.device(), settings, tags)));
         assert!(reply.contains(expected), "{settings} {tags}: {reply}");
@@ -304,10 +308,8 @@ fn wrong_settings_are_told_by_their_names() {
             T,
             "MODBUS_CONFIG: COM_PORT is 'COM3', which is no path of a device such as '/dev/ttyUSB0'",
         ),
-        (&*wire.device(), "DATA_BITS 7", T, "MODBUS_CONFIG: DATA_BITS: characters of Modbus RTU have 8 bits"),
-        (&wire.device(), "PARITY \"EVEN\"", T, "it does not do 115200 8E1"),
+        (&*wire.device(), "PARITY \"EVEN\"", T, "it does not do 115200 8E1"),
         (&wire.device(), "RS485 TRUE", T, "its driver does not switch an RS-485 line"),
-        (&wire.device(), "", &format!("{T}; SLAVE_ID 0"), "unit 0 is all units, of which none answers"),
     ] {
         broker.command_ok(&route(device, settings, tags));
         standing.until(expected);

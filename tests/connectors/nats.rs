@@ -340,12 +340,12 @@ fn a_server_that_talks_nonsense_is_away_and_a_definition_that_cannot_work_is_tol
         (route(1, "TIMEOUT 0", &out), "TIMEOUT is a whole number from 1 to 3600"),
         (route(1, "JETSTREAM 2", &out), "JETSTREAM is TRUE or FALSE"),
         (route(1, "", &mapping("M", "DIRECTION \"in\"")), "needs SOURCE_TOPIC"),
+        (route(1, "PASSWORD \"p\"", &out), "PASSWORD needs USERNAME"),
     ] {
         let refused = broker.command(&definition);
         assert!(refused.message().contains(told), "{told}: {refused:?}");
     }
     for (section, blocks, told) in [
-        ("PASSWORD \"p\"", out, "NATS_CONFIG: PASSWORD needs USERNAME"),
         ("", outward("in", "a.*"), "Out: DESTINATION_TOPIC is no subject"),
         ("", mapping("M", "SOURCE_TOPIC \"a b\"\nDIRECTION \"in\""), "M: SOURCE_TOPIC is no subject"),
     ] {

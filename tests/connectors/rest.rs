@@ -295,6 +295,10 @@ fn a_definition_that_makes_no_requests_is_told() {
             ),
             "METHOD",
         ),
+        (
+            section("        WITH BASE_ADDRESS \"http://h\"\n        WITH HEADERS \"none\"\n"),
+            "HEADERS is 'name: value; name: value'",
+        ),
     ] {
         let refused = broker.command(&route);
         assert!(refused.message().contains(expected), "{expected}: {refused:?}");
@@ -311,10 +315,6 @@ fn a_definition_that_makes_no_requests_is_told() {
         (
             "        WITH SERVER_PORT 8080\n        WITH SERVER_BIND \"127.0.0.1\"\n    ADD EVENT E\n        WITH SOURCE_TOPIC \"a/+\"\n",
             "E: SOURCE_TOPIC of a GET is one topic, without wildcards",
-        ),
-        (
-            "        WITH BASE_ADDRESS \"http://h\"\n        WITH HEADERS \"none\"\n",
-            "HEADERS is 'name: value; name: value'",
         ),
     ] {
         broker.command_ok(&section(settings));

@@ -117,11 +117,6 @@ fn a_route_says_why_it_does_not_reach_a_server() {
             "'mixed.both' holds a key that does not belong to the certificate of",
         ),
         (&open, vec![TLS, SHOWN, "CLIENT_CERT GET SECRET \"K\""], "not set: secret 'K'"),
-        (
-            &open,
-            vec![TLS, "CLIENT_CERT \"-----BEGIN PRIVATE KEY-----\""],
-            "it comes of a file, GET SECRET or GET ENV",
-        ),
         (&open, vec![TLS, SHOWN, "CLIENT_CERT_PASS \"p\""], "files with a password are not read"),
         (&open, vec![TLS, "ALLOW_UNTRUSTED_CERTS \"maybe\""], "ALLOW_UNTRUSTED_CERTS is 'maybe'"),
     ] {
@@ -130,6 +125,9 @@ fn a_route_says_why_it_does_not_reach_a_server() {
         standing.says(told);
         broker.command_ok("-removeRoute Line");
     }
+    let key = settings(&[TLS, "CLIENT_CERT \"-----BEGIN PRIVATE KEY-----\""]);
+    let refused = broker.command(&route("Line", "out", &open, &key));
+    assert!(refused.message().contains("CLIENT_CERT has a private key in the source"), "{refused:?}");
     assert!(bodies(&open).is_empty() && bodies(&strict).is_empty() && bodies(&expired).is_empty());
 }
 

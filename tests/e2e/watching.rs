@@ -43,7 +43,7 @@ fn the_first_error_is_shown_whatever_follows_at_once() {
     let broker = broker();
     broker.command_ok(&format!("-addAction {RATIO}"));
     let watch = start(&broker, &["--only", "errors", "-C", "2"]);
-    wait_for_watcher(&broker, 6);
+    wait_for_watcher(&broker, 4);
     let mut client = broker.client("sender");
     for topic in ["in/first", "in/second", "in/third"] {
         client.publish(&Publication::new(topic, "0")).unwrap();

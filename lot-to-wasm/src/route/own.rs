@@ -3,8 +3,8 @@
 use super::key::{self, DESTINATION, ERRORS, Key, QOS, QOS_0, RETAIN, SOURCE, Section, ValueKind};
 use super::{Mapping, RouteType};
 
-/// How an operation fails: the classes of `wit/guest`.
-const FAILURES: ValueKind = ValueKind::Words(&["never", "retry", "reconnect", "reject", "fatal"]);
+/// How an operation fails: the classes of `wit/guest`, and as a guest that breaks.
+const FAILURES: ValueKind = ValueKind::Words(&["never", "retry", "reconnect", "reject", "fatal", "trap"]);
 
 pub(super) const TYPES: &[RouteType] = &[
     RouteType {

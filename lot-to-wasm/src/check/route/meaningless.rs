@@ -77,12 +77,12 @@ pub(super) fn in_whole(name: &Name, said: &RouteFacts, sink: &mut Sink<'_>) {
 /// Reports what is so of one side of a bridge.
 fn of_bridge(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     needs_user(block, section, sink);
-    let is_on = |key: &str| section.settings.get(key).is_some_and(|value| *value != RouteValue::Bool(false));
     let certificate = ["SERVER_CA_CERT_PATH", "SERVER_CA_CERT", "CLIENT_CERT_PATH", "CLIENT_CERT"]
         .into_iter()
         .find(|key| section.settings.contains_key(*key));
-    if let Some(key) = certificate.filter(|_| !is_on("USE_TLS")) {
-        let message = format!("{key} is of TLS, and USE_TLS is FALSE");
+    // Who has switched it off may have left the rest for the day when it is on again.
+    if let Some(key) = certificate.filter(|_| !section.settings.contains_key("USE_TLS")) {
+        let message = format!("{key} is of TLS, and there is no USE_TLS");
         let draft = Draft::error(codes::SETTING_VALUE, value_of(block, key), message).unless_stored();
         sink.push(draft.suggest("add a line WITH USE_TLS TRUE"));
     }
