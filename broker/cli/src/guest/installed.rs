@@ -97,6 +97,9 @@ pub(super) fn list(args: &ListArgs) -> anyhow::Result<Exit> {
         };
         output::line(&shown)?;
     }
+    if !args.shipped {
+        output::note("the types of routes that come with the broker: lotmq guest list --shipped");
+    }
     Ok(Exit::Success)
 }
 
