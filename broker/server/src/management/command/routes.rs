@@ -236,10 +236,13 @@ fn try_now(call: &Call<'_>, route: &RouteRunner) {
     route.follow(&orders.get(route.version().definition.name()));
 }
 
-/// Has a route that is away end its pause: that nothing of what waits has passed says nothing of now.
+/// Has a route that is away end its pause: that nothing of what waits has passed says nothing of now, but is told.
 fn connects_now(call: &Call<'_>, route: &RouteRunner, name: &str) -> Done {
+    // Before the next try, with which it is over.
+    let failed = told(call, route, route.standing().reason());
     try_now(call, route);
-    Done::new(format!("Route '{name}' is reachable, and connects again now."))
+    let failed = failed.map_or_else(String::new, |reason| format!(" It had failed: {reason}."));
+    Done::new(format!("Route '{name}' is reachable, and connects again now.{failed}"))
 }
 
 fn refusal(code: &'static str, message: String, data: Value) -> Refusal {
