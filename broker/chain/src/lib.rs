@@ -161,7 +161,13 @@ mod tests {
     use super::*;
 
     fn certificate(is_ca: IsCa) -> CertificateDer<'static> {
+        certificate_until(is_ca, 4096)
+    }
+
+    /// One that ends at the beginning of a year.
+    fn certificate_until(is_ca: IsCa, year: i32) -> CertificateDer<'static> {
         let mut params = CertificateParams::new(vec!["server.example".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
         params.is_ca = is_ca;
         params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
     }
@@ -194,6 +200,17 @@ mod tests {
             )
         ));
         assert!(judged(std::slice::from_ref(&other), &own, "server.example").is_err());
+        let ended = certificate_until(IsCa::Ca(BasicConstraints::Unconstrained), 2020);
+        let ended = judged(std::slice::from_ref(&ended), &ended, "server.example").unwrap_err();
+        assert!(
+            matches!(
+                ended,
+                Error::InvalidCertificate(
+                    CertificateError::Expired | CertificateError::ExpiredContext { .. }
+                )
+            ),
+            "{ended}"
+        );
         let plain = certificate(IsCa::ExplicitNoCa);
         assert_eq!(judged(&[plain.clone(), own], &plain, "server.example"), Ok(()));
     }
