@@ -1,13 +1,9 @@
 //! What an open route does with messages: neighbouring ones that write to the same collection go together, everything in order.
 
-use std::collections::BTreeMap;
-
 use bson::oid::ObjectId;
 use bson::{RawDocumentBuf, rawdoc};
-use lotmq_guest::route::{
-    Addressee, Arrival, Delivery, Failure, Receipt, Rejection, Value, ambient, diagnostics, ingest,
-    unpublished,
-};
+use lotmq_guest::route::{Addressee, Arrival, Delivery, Failure, Receipt, Value, ambient, diagnostics};
+use route_ledger::{Done, Ledger};
 use serde_json::{Value as Json, json};
 
 use crate::bson_value::document_of;
@@ -29,17 +25,7 @@ pub(crate) struct Serving {
     link: Link,
     concern: RawDocumentBuf,
     identity: Identity,
-    /// What became of messages that will be delivered again because of one before them, by their sequence.
-    done: BTreeMap<u64, Done>,
-}
-
-/// What became of a message.
-enum Done {
-    /// All of it is done.
-    Passed,
-    Rejected(String),
-    /// The server has done it, and the result is still to be published.
-    Unanswered(String),
+    ledger: Ledger,
 }
 
 /// What is to be done with a message.
@@ -60,7 +46,7 @@ impl Serving {
     pub(crate) fn open(config: Config) -> Result<Serving, Failure> {
         let link = cluster::open(&config)?;
         let concern = config.write_concern().map_err(Failure::Fatal)?;
-        Ok(Serving { config, link, concern, identity: Identity::load(), done: BTreeMap::new() })
+        Ok(Serving { config, link, concern, identity: Identity::load(), ledger: Ledger::default() })
     }
 
     /// Whether the server is there and lets us in.
@@ -94,11 +80,7 @@ impl Serving {
     pub(crate) fn deliver(&mut self, batch: &[Delivery]) -> Result<Receipt, Failure> {
         self.renew()?;
         let outcome = self.carry_out(batch);
-        let receipt = self.receipt(batch);
-        match outcome {
-            Err(failure) if receipt.accepted == 0 => Err(failure),
-            _ => Ok(receipt),
-        }
+        self.ledger.receipt(batch, outcome)
     }
 
     /// Carries out messages until one fails or the time is over. An error is that of the first message that is not done.
@@ -106,20 +88,19 @@ impl Serving {
         let began = ambient::monotonic_ms();
         let mut waiting: Option<Group<'_>> = None;
         for delivery in batch {
-            match self.done.remove(&delivery.sequence) {
-                Some(Done::Unanswered(result)) => {
+            match self.ledger.done(delivery.sequence) {
+                Some(Done::Unpublished(_)) => {
                     self.write(waiting.take())?;
-                    self.answer(delivery, result)?;
+                    if let Some(result) = self.ledger.take_unpublished(delivery.sequence) {
+                        self.answer(delivery, result)?;
+                    }
                     continue;
                 }
-                Some(done) => {
-                    self.done.insert(delivery.sequence, done);
-                    continue;
-                }
+                Some(_) => continue,
                 None => {}
             }
             match self.work(delivery) {
-                Err(reason) => self.note(delivery, Done::Rejected(reason)),
+                Err(reason) => self.ledger.note(delivery.sequence, Done::Rejected(reason)),
                 Ok(Work::Find { collection, members }) => {
                     self.write(waiting.take())?;
                     self.find(delivery, &collection, &members)?;
@@ -161,7 +142,7 @@ impl Serving {
         while !items.is_empty() && failed.is_ok() {
             if let Some(reason) = write::too_large(&self.link, &items[0]) {
                 items.remove(0);
-                self.note(deliveries.remove(0), Done::Rejected(reason));
+                self.ledger.note(deliveries.remove(0).sequence, Done::Rejected(reason));
                 continue;
             }
             let fitting = write::fitting(&self.link, &items);
@@ -183,9 +164,9 @@ impl Serving {
                 match outcome {
                     Outcome::Done => {
                         let result = result_of(verb, item.own_id, written.affected);
-                        failed = failed.and(self.answer(delivery, result));
+                        failed = failed.and(self.answer(delivery, result.into_bytes()));
                     }
-                    Outcome::Rejected(reason) => self.note(delivery, Done::Rejected(reason)),
+                    Outcome::Rejected(reason) => self.ledger.note(delivery.sequence, Done::Rejected(reason)),
                     Outcome::Failed(failure) => failed = failed.and(Err(self.link.told(failure))),
                     Outcome::Untried => {}
                 }
@@ -203,35 +184,14 @@ impl Serving {
         match find::find(&mut self.link, &self.config, collection, members, RESULT_BYTES_MAX) {
             Ok(found) => {
                 tell_cut(&found, RESULT_BYTES_MAX);
-                self.answer(delivery, found.json)
+                self.answer(delivery, found.json.into_bytes())
             }
             Err(Failure::Reject(reason)) => {
-                self.note(delivery, Done::Rejected(reason));
+                self.ledger.note(delivery.sequence, Done::Rejected(reason));
                 Ok(())
             }
             Err(failure) => Err(failure),
         }
-    }
-
-    /// What was done of a batch, from its first message on. What was done behind one that was not is remembered, as all comes again from there.
-    fn receipt(&mut self, batch: &[Delivery]) -> Receipt {
-        let mut receipt = Receipt { accepted: 0, rejected: Vec::new() };
-        for delivery in batch {
-            match self.done.get(&delivery.sequence) {
-                Some(Done::Passed) => {}
-                Some(Done::Rejected(reason)) => {
-                    receipt.rejected.push(Rejection { index: receipt.accepted, reason: reason.clone() });
-                }
-                Some(Done::Unanswered(_)) | None => break,
-            }
-            self.done.remove(&delivery.sequence);
-            receipt.accepted += 1;
-        }
-        receipt
-    }
-
-    fn note(&mut self, delivery: &Delivery, done: Done) {
-        self.done.insert(delivery.sequence, done);
     }
 
     fn target(&self, delivery: &Delivery) -> Option<&Target> {
@@ -290,27 +250,15 @@ impl Serving {
     }
 
     /// Publishes a result where the event wants one. What cannot be published now is remembered: its message is done otherwise.
-    fn answer(&mut self, delivery: &Delivery, result: String) -> Result<(), Failure> {
-        let Some(Answer { topic, qos, retain }) =
-            self.target(delivery).and_then(|target| target.answer.as_ref())
-        else {
-            self.note(delivery, Done::Passed);
+    fn answer(&mut self, delivery: &Delivery, result: Vec<u8>) -> Result<(), Failure> {
+        let answer = self.target(delivery).and_then(|target| target.answer.as_ref());
+        let Some(Answer { topic, qos, retain }) = answer else {
+            self.ledger.note(delivery.sequence, Done::Passed);
             return Ok(());
         };
-        let topic = topic.filled(delivery);
-        let payload = result.clone().into_bytes();
-        let arrival = Arrival { topic: topic.clone(), payload, qos: *qos, retain: *retain, properties: None };
-        match ingest::publish(std::slice::from_ref(&arrival)).map_err(unpublished) {
-            Ok(()) => self.note(delivery, Done::Passed),
-            Err(Failure::Reject(reason)) => {
-                self.note(delivery, Done::Rejected(format!("'{topic}': {reason}")));
-            }
-            Err(failure) => {
-                self.note(delivery, Done::Unanswered(result));
-                return Err(failure);
-            }
-        }
-        Ok(())
+        let (topic, payload) = (topic.filled(delivery), result);
+        let arrival = Arrival { topic, payload, qos: *qos, retain: *retain, properties: None };
+        self.ledger.publish(delivery.sequence, arrival)
     }
 }
 

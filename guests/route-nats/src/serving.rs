@@ -1,10 +1,9 @@
 //! What an open route does with messages: those of a batch go together, and the server, or the stream, says of each what became of it.
 
-use std::collections::BTreeMap;
-
 use lotmq_guest::route::{
-    Addressee, Delivery, Failure, Properties, Receipt, Rejection, UserProperty, ambient, net, state,
+    Addressee, Delivery, Failure, Properties, Receipt, UserProperty, ambient, net, state,
 };
+use route_ledger::{Done, Ledger};
 use serde_json::Value as Json;
 
 use crate::config::Config;
@@ -21,8 +20,7 @@ pub(crate) struct Serving {
     link: Link,
     /// Name of this route among all, by which a stream knows what it has.
     name: String,
-    /// What became of messages that will be delivered again because of one before them, by their sequence.
-    done: BTreeMap<u64, Option<String>>,
+    ledger: Ledger,
 }
 
 /// A message that was sent.
@@ -38,7 +36,7 @@ enum Stand {
 impl Serving {
     pub(crate) fn open(config: Config) -> Result<Serving, Failure> {
         let link = Link::open(&config, true)?;
-        let mut serving = Serving { config, link, name: name(), done: BTreeMap::new() };
+        let mut serving = Serving { config, link, name: name(), ledger: Ledger::default() };
         if serving.config.is_stored {
             let subscribed = format!("SUB {}.* 1\r\n", serving.inbox());
             serving.link.send(subscribed.as_bytes())?;
@@ -89,11 +87,7 @@ impl Serving {
             let (sent, ended) = self.carry_out(&batch[at..]);
             (at, outcome) = (at + sent, ended);
         }
-        let receipt = self.receipt(batch);
-        match outcome {
-            Err(failure) if receipt.accepted == 0 => Err(failure),
-            _ => Ok(receipt),
-        }
+        self.ledger.receipt(batch, outcome)
     }
 
     /// Sends as many messages as go together, and waits until it is known what became of them. How many, and the failure of the first that is not done.
@@ -104,12 +98,12 @@ impl Serving {
                 break;
             }
             sent += 1;
-            if self.done.contains_key(&delivery.sequence) {
+            if self.ledger.done(delivery.sequence).is_some() {
                 continue;
             }
             match self.encode(delivery, &mut out) {
                 Ok(()) => asked.push(delivery.sequence),
-                Err(reason) => drop(self.done.insert(delivery.sequence, Some(reason))),
+                Err(reason) => self.ledger.note(delivery.sequence, Done::Rejected(reason)),
             }
         }
         if asked.is_empty() {
@@ -177,7 +171,7 @@ impl Serving {
                 (Frame::Ok, Some(index)) if self.config.is_stored => stands[index] = Stand::Taken,
                 (Frame::Ok, Some(index)) => {
                     stands[index] = Stand::Settled;
-                    self.done.insert(asked[index], None);
+                    self.ledger.note(asked[index], Done::Passed);
                 }
                 (Frame::Error(text), Some(index))
                     if text.to_ascii_lowercase().starts_with("permissions violation") =>
@@ -190,8 +184,10 @@ impl Serving {
                     let Some(index) = self.answered(&answer, asked) else { continue };
                     stands[index] = Stand::Settled;
                     match stored(&answer) {
-                        Ok(()) => drop(self.done.insert(asked[index], None)),
-                        Err(Failure::Reject(reason)) => drop(self.done.insert(asked[index], Some(reason))),
+                        Ok(()) => self.ledger.note(asked[index], Done::Passed),
+                        Err(Failure::Reject(reason)) => {
+                            self.ledger.note(asked[index], Done::Rejected(reason));
+                        }
                         Err(failure) => failed = failed.and(Err(failure)),
                     }
                 }
@@ -205,18 +201,6 @@ impl Serving {
     fn answered(&self, answer: &Received, asked: &[u64]) -> Option<usize> {
         let sequence: u64 = answer.subject.strip_prefix(&self.inbox())?.strip_prefix('.')?.parse().ok()?;
         asked.iter().position(|of| *of == sequence)
-    }
-
-    /// What was done of a batch, from its first message on. What was done behind one that was not is remembered, as all comes again from there.
-    fn receipt(&mut self, batch: &[Delivery]) -> Receipt {
-        let mut receipt = Receipt { accepted: 0, rejected: Vec::new() };
-        for delivery in batch {
-            let Some(done) = self.done.remove(&delivery.sequence) else { break };
-            let index = receipt.accepted;
-            receipt.rejected.extend(done.map(|reason| Rejection { index, reason }));
-            receipt.accepted += 1;
-        }
-        receipt
     }
 }
 

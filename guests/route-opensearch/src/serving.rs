@@ -1,11 +1,7 @@
 //! What an open route does: stores batches of documents, searches, and answers questions for rows.
 
-use std::collections::BTreeMap;
-
-use lotmq_guest::route::{
-    Addressee, Arrival, Delivery, Failure, Receipt, Rejection, Value, ambient, diagnostics, ingest,
-    unpublished,
-};
+use lotmq_guest::route::{Addressee, Arrival, Delivery, Failure, Receipt, Value, ambient, diagnostics};
+use route_ledger::{Done, Ledger};
 use serde_json::Value as Json;
 
 use crate::bulk::{self, Outcome};
@@ -24,18 +20,7 @@ const RESULT_BYTES_MAX: usize = 1024 * 1024;
 pub(crate) struct Serving {
     far: Far,
     config: Config,
-    /// What became of messages that will be delivered again because of one before them, by their sequence.
-    done: BTreeMap<u64, Done>,
-}
-
-/// What became of a message.
-#[derive(Debug)]
-enum Done {
-    /// All of it is done.
-    Passed,
-    Rejected(String),
-    /// It is stored, and the result is still to be published.
-    Unanswered(Vec<u8>),
+    ledger: Ledger,
 }
 
 /// What is to be done with a message.
@@ -47,7 +32,7 @@ enum Work {
 impl Serving {
     pub(crate) fn open(mut config: Config) -> Result<Serving, Failure> {
         let far = Far::new(config.path.clone(), config.login.take());
-        Ok(Serving { far, config, done: BTreeMap::new() })
+        Ok(Serving { far, config, ledger: Ledger::default() })
     }
 
     /// Whether the server is there and lets us in.
@@ -82,11 +67,7 @@ impl Serving {
             outcome = self.carry_out(&batch[at..end]);
             at = end;
         }
-        let receipt = self.receipt(batch);
-        match outcome {
-            Err(failure) if receipt.accepted == 0 => Err(failure),
-            _ => Ok(receipt),
-        }
+        self.ledger.receipt(batch, outcome)
     }
 
     /// How many messages from the first go to the server together: documents, or one search.
@@ -103,21 +84,26 @@ impl Serving {
         let mut documents = Vec::new();
         let mut places = Vec::new();
         for delivery in group.iter() {
-            match self.done.remove(&delivery.sequence) {
-                Some(Done::Unanswered(result)) => self.answer(delivery, result)?,
-                Some(done) => self.note(delivery, done),
-                None => match self.work(delivery) {
-                    Ok(Work::Store(document)) => {
-                        documents.push(document);
-                        places.push(delivery);
+            if let Some(result) = self.ledger.take_unpublished(delivery.sequence) {
+                self.answer(delivery, result)?;
+                continue;
+            }
+            if self.ledger.done(delivery.sequence).is_some() {
+                continue;
+            }
+            match self.work(delivery) {
+                Ok(Work::Store(document)) => {
+                    documents.push(document);
+                    places.push(delivery);
+                }
+                Ok(Work::Search(search)) => match self.search(&search) {
+                    Ok(result) => self.answer(delivery, result)?,
+                    Err(Failure::Reject(reason)) => {
+                        self.ledger.note(delivery.sequence, Done::Rejected(reason));
                     }
-                    Ok(Work::Search(search)) => match self.search(&search) {
-                        Ok(result) => self.answer(delivery, result)?,
-                        Err(Failure::Reject(reason)) => self.note(delivery, Done::Rejected(reason)),
-                        Err(failure) => return Err(failure),
-                    },
-                    Err(reason) => self.note(delivery, Done::Rejected(reason)),
+                    Err(failure) => return Err(failure),
                 },
+                Err(reason) => self.ledger.note(delivery.sequence, Done::Rejected(reason)),
             }
         }
         if documents.is_empty() { Ok(()) } else { self.store(&documents, &places) }
@@ -131,33 +117,12 @@ impl Serving {
                     let answered = self.answer(delivery, result.to_string().into_bytes());
                     failed = failed.and(answered);
                 }
-                Outcome::Rejected(reason) => self.note(delivery, Done::Rejected(reason)),
+                Outcome::Rejected(reason) => self.ledger.note(delivery.sequence, Done::Rejected(reason)),
                 Outcome::Waits(reason) => failed = failed.and(Err(Failure::Reconnect(reason))),
                 Outcome::Busy(reason) => failed = failed.and(Err(Failure::Retry(reason))),
             }
         }
         failed
-    }
-
-    /// What was done of a batch, from its first message on. What was done behind one that was not is remembered, as all comes again from there.
-    fn receipt(&mut self, batch: &[Delivery]) -> Receipt {
-        let mut receipt = Receipt { accepted: 0, rejected: Vec::new() };
-        for delivery in batch {
-            match self.done.get(&delivery.sequence) {
-                Some(Done::Passed) => {}
-                Some(Done::Rejected(reason)) => {
-                    receipt.rejected.push(Rejection { index: receipt.accepted, reason: reason.clone() });
-                }
-                Some(Done::Unanswered(_)) | None => break,
-            }
-            self.done.remove(&delivery.sequence);
-            receipt.accepted += 1;
-        }
-        receipt
-    }
-
-    fn note(&mut self, delivery: &Delivery, done: Done) {
-        self.done.insert(delivery.sequence, done);
     }
 
     fn target(&self, delivery: &Delivery) -> Option<&Target> {
@@ -201,26 +166,14 @@ impl Serving {
 
     /// Publishes a result where the event wants one. What cannot be published now is remembered: its message is done otherwise.
     fn answer(&mut self, delivery: &Delivery, result: Vec<u8>) -> Result<(), Failure> {
-        let Some(Answer { topic, qos, retain }) =
-            self.target(delivery).and_then(|target| target.answer.as_ref())
-        else {
-            self.note(delivery, Done::Passed);
+        let answer = self.target(delivery).and_then(|target| target.answer.as_ref());
+        let Some(Answer { topic, qos, retain }) = answer else {
+            self.ledger.note(delivery.sequence, Done::Passed);
             return Ok(());
         };
-        let topic = topic.filled(delivery);
-        let arrival =
-            Arrival { topic: topic.clone(), payload: result, qos: *qos, retain: *retain, properties: None };
-        match ingest::publish(std::slice::from_ref(&arrival)).map_err(unpublished) {
-            Ok(()) => self.note(delivery, Done::Passed),
-            Err(Failure::Reject(reason)) => {
-                self.note(delivery, Done::Rejected(format!("'{topic}': {reason}")))
-            }
-            Err(failure) => {
-                self.note(delivery, Done::Unanswered(arrival.payload));
-                return Err(failure);
-            }
-        }
-        Ok(())
+        let (topic, payload) = (topic.filled(delivery), result);
+        let arrival = Arrival { topic, payload, qos: *qos, retain: *retain, properties: None };
+        self.ledger.publish(delivery.sequence, arrival)
     }
 }
 

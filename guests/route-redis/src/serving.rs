@@ -1,10 +1,7 @@
 //! What an open route does with messages: commands of a batch go together, and the reply of each says what became of it.
 
-use std::collections::BTreeMap;
-
-use lotmq_guest::route::{
-    Addressee, Arrival, Delivery, Failure, Receipt, Rejection, ingest, net, unpublished,
-};
+use lotmq_guest::route::{Addressee, Arrival, Delivery, Failure, Receipt, ingest, net, unpublished};
+use route_ledger::{Done, Ledger};
 
 use crate::config::{Answer, Config, Event};
 use crate::failures;
@@ -16,22 +13,13 @@ use crate::reply::Reply;
 pub(crate) struct Serving {
     pub(crate) config: Config,
     link: Link,
-    /// What became of messages that will be delivered again because of one before them, by their sequence.
-    done: BTreeMap<u64, Done>,
-}
-
-/// What became of a message.
-enum Done {
-    Passed,
-    Rejected(String),
-    /// The server has done it, and its reply is still to be published.
-    Unanswered(Vec<u8>),
+    ledger: Ledger,
 }
 
 impl Serving {
     pub(crate) fn open(config: Config) -> Result<Serving, Failure> {
         let link = Link::open(&config)?;
-        Ok(Serving { config, link, done: BTreeMap::new() })
+        Ok(Serving { config, link, ledger: Ledger::default() })
     }
 
     /// Whether the server is there.
@@ -61,11 +49,7 @@ impl Serving {
             let (sent, ended) = self.carry_out(&batch[at..]);
             (at, outcome) = (at + sent, ended);
         }
-        let receipt = self.receipt(batch);
-        match outcome {
-            Err(failure) if receipt.accepted == 0 => Err(failure),
-            _ => Ok(receipt),
-        }
+        self.ledger.receipt(batch, outcome)
     }
 
     /// Sends as many commands as go together, and takes their replies. How many, and the failure of the first that is not done.
@@ -76,7 +60,7 @@ impl Serving {
                 break;
             }
             sent += 1;
-            if self.done.contains_key(&delivery.sequence) {
+            if self.ledger.done(delivery.sequence).is_some() {
                 continue;
             }
             match event(&self.config, delivery) {
@@ -84,7 +68,7 @@ impl Serving {
                     event.command.encode(event.template.values(delivery), &mut out);
                     asked.push(delivery);
                 }
-                Err(reason) => drop(self.done.insert(delivery.sequence, Done::Rejected(reason))),
+                Err(reason) => self.ledger.note(delivery.sequence, Done::Rejected(reason)),
             }
         }
         let replied = self.exchange(&out, &asked);
@@ -106,11 +90,11 @@ impl Serving {
                     }
                 },
                 reply => match event(&self.config, delivery) {
-                    Ok(Event { answer: Some(_), .. }) => Done::Unanswered(reply.payload()),
+                    Ok(Event { answer: Some(_), .. }) => Done::Unpublished(reply.payload()),
                     _ => Done::Passed,
                 },
             };
-            self.done.insert(delivery.sequence, done);
+            self.ledger.note(delivery.sequence, done);
         }
         failed
     }
@@ -120,14 +104,14 @@ impl Serving {
         let mut arrivals = Vec::new();
         let mut of = Vec::new();
         for delivery in batch {
-            let Some(Done::Unanswered(payload)) = self.done.get(&delivery.sequence) else { continue };
+            let Some(Done::Unpublished(payload)) = self.ledger.done(delivery.sequence) else { continue };
             let Ok(Event { answer: Some(Answer { topic, qos, retain }), .. }) = event(&self.config, delivery)
             else {
                 continue;
             };
             if payload.len() > RESULT_BYTES_MAX {
                 let reason = format!("its reply has {} bytes, more than {RESULT_BYTES_MAX}", payload.len());
-                self.done.insert(delivery.sequence, Done::Rejected(reason));
+                self.ledger.note(delivery.sequence, Done::Rejected(reason));
                 continue;
             }
             arrivals.push(Arrival {
@@ -143,7 +127,7 @@ impl Serving {
             return Ok(());
         }
         match ingest::publish(&arrivals) {
-            Ok(()) => self.done.extend(of.into_iter().map(|sequence| (sequence, Done::Passed))),
+            Ok(()) => of.into_iter().for_each(|sequence| self.ledger.note(sequence, Done::Passed)),
             // One of them is not allowed: each by itself says which.
             Err(ingest::IngestError::NotAllowed) => {
                 for (arrival, sequence) in arrivals.iter().zip(of) {
@@ -152,29 +136,12 @@ impl Serving {
                         Err(Failure::Reject(reason)) => Done::Rejected(reason),
                         Err(failure) => return Err(failure),
                     };
-                    self.done.insert(sequence, done);
+                    self.ledger.note(sequence, done);
                 }
             }
             Err(error) => return Err(unpublished(error)),
         }
         Ok(())
-    }
-
-    /// What was done of a batch, from its first message on. What was done behind one that was not is remembered, as all comes again from there.
-    fn receipt(&mut self, batch: &[Delivery]) -> Receipt {
-        let mut receipt = Receipt { accepted: 0, rejected: Vec::new() };
-        for delivery in batch {
-            match self.done.get(&delivery.sequence) {
-                Some(Done::Passed) => {}
-                Some(Done::Rejected(reason)) => {
-                    receipt.rejected.push(Rejection { index: receipt.accepted, reason: reason.clone() });
-                }
-                Some(Done::Unanswered(_)) | None => break,
-            }
-            self.done.remove(&delivery.sequence);
-            receipt.accepted += 1;
-        }
-        receipt
     }
 }
 
