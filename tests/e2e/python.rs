@@ -176,6 +176,53 @@ fn what_goes_wrong_in_python_is_null_and_an_error_with_its_line() {
     }
 }
 
+/// A failed call gives the value null, which is EMPTY and no text in JSON.
+#[test]
+fn the_result_of_a_failed_call_is_null() {
+    let (broker, _data) = broker();
+    broker.command_ok(&format!("-addPython {STAT}"));
+    broker.command_ok(
+        "-addAction DEFINE ACTION Bad\nON TOPIC \"in\" DO\n    CALL PYTHON \"Stat.bad\" WITH (0) RETURN AS {r}\n    PUBLISH TOPIC \"out\" WITH {\"r\": {r}, \"empty\": {r} == EMPTY, \"null\": {r} == NULL}",
+    );
+    let mut client = broker.root("reader");
+    client.subscribe_to("out", QoS::AtMostOnce).unwrap();
+    client.publish(&Publication::new("in", "1")).unwrap();
+    assert_eq!(next(&mut client).1, r#"{"r":null,"empty":true,"null":true}"#);
+}
+
+/// What a script hands back as a text is JSON only if it is, wherever JSON is built of it.
+#[test]
+fn a_text_that_a_script_hands_back_breaks_no_json() {
+    let (broker, _data) = broker();
+    broker.command_ok("-addPython # Script Name: Tools\ndef echo(x):\n    return x\n");
+    broker.command_ok(
+        "-addModel DEFINE MODEL Seen COLLAPSED\n    ADD STRING \"s\"\n    ADD OBJECT \"o\"\n    ADD \"any\"",
+    );
+    broker.command_ok(
+        "-addAction DEFINE ACTION Echo\nON TOPIC \"in\" DO\n    CALL PYTHON \"Tools.echo\" WITH (PAYLOAD) RETURN AS {s}\n    PUBLISH TOPIC \"out\" WITH {\"s\": {s}, \"ok\": TRUE}\n    PUBLISH TOPIC \"out\" WITH [{s}]\n    PUBLISH TOPIC \"out\" WITH APPEND([], {s})\n    PUBLISH TOPIC \"out\" WITH {s}\n    PUBLISH MODEL Seen TO \"out\" WITH s = {s}, o = {s}, any = {s}",
+    );
+    let mut client = broker.root("reader");
+    client.subscribe_to("out", QoS::AtMostOnce).unwrap();
+    for (text, embedded) in [
+        ("[1,2", json!("[1,2")),
+        (r#"{"a":1},"admin":{"x":1}"#, json!(r#"{"a":1},"admin":{"x":1}"#)),
+        (r#"{"a":1}]"#, json!(r#"{"a":1}]"#)),
+        ("[", json!("[")),
+        (r#"{"a": [1]}"#, json!({"a": [1]})),
+        ("plain", json!("plain")),
+    ] {
+        client.publish(&Publication::new("in", text)).unwrap();
+        let mut made = || serde_json::from_str::<Value>(&next(&mut client).1);
+        assert_eq!(made().unwrap(), json!({"s": embedded, "ok": true}), "{text}");
+        assert_eq!([made().unwrap(), made().unwrap()], [json!([embedded]), json!([embedded])], "{text}");
+        let bare = next(&mut client).1;
+        assert_eq!(bare.replace(' ', ""), text.replace(' ', ""), "as it is");
+        let instance: Value = serde_json::from_str(&next(&mut client).1).unwrap();
+        let object = if embedded.is_object() { embedded.clone() } else { Value::Null };
+        assert_eq!(instance, json!({"s": bare, "o": object, "any": embedded}), "{text}");
+    }
+}
+
 /// §12 of the language reference: a program whose script is missing is pending, as one whose callee is.
 #[test]
 fn a_program_waits_for_its_script() {

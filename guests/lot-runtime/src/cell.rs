@@ -3,7 +3,7 @@
 
 #![allow(unsafe_code, reason = "cells are addressed by programs that the compiler made")]
 
-use crate::value::{Origin, Value, text_of};
+use crate::value::{self, Origin, Value, text_of};
 
 /// Case numbers of the variant `value`.
 mod tag {
@@ -108,10 +108,14 @@ impl Ref {
         Cell { tag: tag::TEXT, origin: ORIGIN_RAW, padding: [0; 6], bits }.store()
     }
 
-    /// A copy of a value that the host put into memory, whose texts are data.
+    /// A copy of a value that the host put into memory, whose texts are data. JSON that somebody else has made is JSON only if it is valid:
+    /// else it is a text, which is quoted where JSON is built of it.
     pub(crate) fn adopt(self) -> Self {
         // SAFETY: as in `get`.
         let cell = unsafe { *self.0 };
+        if cell.tag == tag::JSON {
+            return value::from_outside(text_at(cell.bits as u32, (cell.bits >> 32) as u32)).into();
+        }
         Cell { origin: ORIGIN_DATA, ..cell }.store()
     }
 

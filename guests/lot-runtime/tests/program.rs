@@ -119,6 +119,7 @@ mod story {
     /// Case numbers of the WIT variant `value`.
     const INT: u8 = 3;
     const TEXT: u8 = 5;
+    const JSON: u8 = 6;
 
     /// A text in memory.
     #[derive(Clone, Copy)]
@@ -285,6 +286,15 @@ mod story {
         assert_ne!(assigned(arguments, 1, room.address, room.length), 0);
         let hall = from_host(b"hall");
         assert_eq!(assigned(arguments, 1, hall.address, hall.length), 0);
+
+        // JSON that the host passes on is looked at.
+        let broken = from_host(b"[1],2");
+        let made = realloc(std::ptr::null_mut(), 0, 8, 16);
+        for (length, expected) in [(3, "[[1]]"), (5, "[\"[1],2\"]")] {
+            cell(made.expose_provenance() as u32, JSON, u64::from(broken.address) | length << 32);
+            let (one, count) = list(&[adopt(made)]);
+            says(json_array(one, count), expected);
+        }
 
         let both = elements(own);
         assert_eq!(both >> 32, 2);

@@ -117,7 +117,7 @@ pub(super) fn kinds_of(kind: &ExpressionKind) -> KindSet {
         | Kind::CsvField { .. }
         | Kind::Split { at: Some(_), .. } => KindSet::TEXT_DATA | KindSet::EMPTY,
         Kind::GetJson { .. } => KindSet::FROM_JSON,
-        Kind::Select(_) => KindSet::JSON | KindSet::NULL,
+        Kind::Select(_) => KindSet::FROM_JSON,
         Kind::Timestamp(TimestampFormat::Unix | TimestampFormat::UnixMs | TimestampFormat::Part(_))
         | Kind::LocalTimestamp(LocalTimestampFormat::Part(_)) => KindSet::INT,
         Kind::Timestamp(_) | Kind::LocalTimestamp(_) => KindSet::TEXT_DATA,

@@ -56,6 +56,10 @@ fn call(
         );
         "null".to_owned()
     });
-    let is_structure = value.starts_with(['{', '[']);
-    Ok(vec![if is_structure { Value::Json(value) } else { Value::Text(value) }])
+    Ok(vec![match value.as_bytes() {
+        b"null" => Value::Null,
+        // Perhaps a text that only begins like that: the runtime looks at all of it.
+        [b'{' | b'[', ..] => Value::Json(value),
+        _ => Value::Text(value),
+    }])
 }
