@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use crate::json;
 use crate::number::{self, Number};
 use crate::pending;
 use crate::value::{Origin, Value};
@@ -94,23 +95,17 @@ fn is_there(value: Value) -> bool {
     !matches!(value, Value::Empty | Value::Null)
 }
 
-/// `a IN b`: equality with a member when `b` is a JSON array (also as text), else whether the text of `b` contains that of `a`.
+/// `a IN b`: equality with a member of a JSON array or object, also as text; any other value that is there is its only member.
 pub fn is_in(a: Value, b: Value) -> bool {
     let text = match b {
-        Value::Json(text) => text,
-        Value::Text(text, _) if text.trim_start().starts_with('[') => text,
-        Value::Text(..)
-        | Value::Empty
-        | Value::Null
-        | Value::Bool(_)
-        | Value::Int(_)
-        | Value::Double(_)
-        | Value::Bytes(_)
-        | Value::Time(_) => return contains(b, a),
+        Value::Empty | Value::Null => return false,
+        Value::Text(text, _) | Value::Json(text) => text,
+        Value::Bytes(bytes) => crate::value::text_of(bytes),
+        Value::Bool(_) | Value::Int(_) | Value::Double(_) | Value::Time(_) => return equals(a, b),
     };
-    match crate::json::members(text) {
+    match json::members(text).or_else(|| json::values(text)) {
         Some(members) => members.into_iter().any(|member| equals(a, member)),
-        None => contains(b, a),
+        None => equals(a, b) || json::string(text).is_some_and(|only| equals(a, only)),
     }
 }
 
@@ -241,8 +236,27 @@ mod tests {
             (data("b"), Value::Json("[\"a\",\"b\"]"), true),
             (Value::Int(2), Value::Json("[1,2]"), true),
             (data("c"), Value::Json("[\"a\",\"b\"]"), false),
-            (data("x"), data("axb"), true),
-            (data("y"), data("axb"), false),
+            (data("b"), data(" [\"a\", \"b\"]"), true),
+            (data("a"), Value::Json("[\"annabel\",[\"a\"]]"), false),
+            (data("ann"), data("{\"x\":\"annabel\"}"), false),
+            (data("annabel"), data("{\"x\":\"annabel\"}"), true),
+            (data("x"), Value::Json("{\"x\":\"annabel\"}"), false),
+            (Value::Int(5), data("{\"a\":4,\"b\":5}"), true),
+            (data("ann"), data("annabel"), false),
+            (data("annabel"), data("annabel"), true),
+            (data("ann"), data("\"ann\""), true),
+            (data("an"), data("\"ann\""), false),
+            (Value::Int(5), data("15"), false),
+            (Value::Int(15), data("15"), true),
+            (data("15"), Value::Int(15), true),
+            (literal("1e1"), data("10"), false),
+            (literal("1e1"), data("[10]"), false),
+            (data("a"), data("[\"a\""), false),
+            (data("a"), Value::Empty, false),
+            (Value::Empty, Value::Empty, false),
+            (Value::Null, Value::Null, false),
+            (Value::Empty, data("x"), false),
+            (Value::Null, Value::Json("[null]"), true),
         ] {
             assert_eq!(is_in(a, b), expected, "{a:?} in {b:?}");
         }

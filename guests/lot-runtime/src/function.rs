@@ -81,11 +81,13 @@ pub fn maximum(a: Value, b: Value) -> Value {
 }
 
 fn pick(a: Value, b: Value, first: fn(f64, f64) -> bool) -> Value {
-    let of_list = |value| match value {
-        Value::Json(text) if text.starts_with('[') => {
-            list::present(value).into_iter().reduce(|a, b| pick(a, b, first)).unwrap_or(Value::Null)
-        }
-        one => one,
+    let of_list = |value| match list::array(value) {
+        Some(members) => members
+            .into_iter()
+            .filter(|member| *member != Value::Null)
+            .reduce(|a, b| pick(a, b, first))
+            .unwrap_or(Value::Null),
+        None => value,
     };
     let (a, b) = (of_list(a), of_list(b));
     let is_missing = |value| matches!(value, Value::Null | Value::Empty);
@@ -126,6 +128,9 @@ mod tests {
             (minimum(Value::Empty, Value::Null), Value::Null),
             (minimum(Value::Json("[4,\"1.5\",null,6]"), Value::Empty), Value::Double(1.5)),
             (maximum(Value::Json("[4,5,6]"), Value::Int(7)), Value::Int(7)),
+            (minimum(Value::data(" [4, \"1.5\", null, 6]"), Value::Empty), Value::Double(1.5)),
+            (maximum(Value::data("[4,5,6]"), Value::Null), Value::Int(6)),
+            (maximum(Value::literal("[]"), Value::Int(-1)), Value::Int(-1)),
             (maximum(Value::Json("[]"), Value::Empty), Value::Empty),
         ] {
             assert_eq!(result, expected);

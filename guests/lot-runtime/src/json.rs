@@ -31,6 +31,19 @@ pub fn members(text: &'static str) -> Option<Vec<Value>> {
     Some(members.into_iter().filter_map(|(start, end)| text.get(start..end)).map(value_of).collect())
 }
 
+/// The values of a JSON object; `None` when the text is no object.
+pub fn values(text: &'static str) -> Option<Vec<Value>> {
+    let mut values = Vec::new();
+    Scanner::new(text).object(|_, range| values.push(range))?;
+    Some(values.into_iter().filter_map(|(start, end)| text.get(start..end)).map(value_of).collect())
+}
+
+/// What the text is between its quotes when it is a JSON string.
+pub fn string(text: &'static str) -> Option<Value> {
+    let is_quoted = Scanner::new(text).first() == b'"';
+    is_quoted.then(|| read(text)).flatten()
+}
+
 /// Calls `leaf` with path and value of each member of a JSON object that is no object itself, those of nested objects too; levels of the
 /// path are joined by `/`. `None`, and nothing is called, when the text is not exactly one object.
 pub fn leaves_of(text: &'static str, prefix: &str, leaf: &mut dyn FnMut(String, Value)) -> Option<()> {

@@ -42,8 +42,24 @@ pub fn mean(list: Value) -> Value {
     if count == 0 { Value::Null } else { Value::Double(sum / count as f64) }
 }
 
+/// The members of a JSON array, or of the text of one; `None` for anything else.
+pub fn array(value: Value) -> Option<Vec<Value>> {
+    match value {
+        Value::Text(text, _) | Value::Json(text) if text.trim_start().starts_with('[') => json::members(text),
+        Value::Text(..)
+        | Value::Json(_)
+        | Value::Empty
+        | Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Double(_)
+        | Value::Bytes(_)
+        | Value::Time(_) => None,
+    }
+}
+
 /// Members that are not Null.
-pub fn present(list: Value) -> Vec<Value> {
+fn present(list: Value) -> Vec<Value> {
     let mut members = members(list);
     members.retain(|member| *member != Value::Null);
     members
