@@ -219,3 +219,28 @@ fn a_chain_of_actions_keeps_the_order_of_each_client() {
         expected[of] += 1;
     }
 }
+
+/// A name that looks like a number is a name: a client `1e1` is not the one that the level `10` is for, and in JSON it is a text.
+#[test]
+fn names_of_clients_are_texts() {
+    let broker = broker();
+    broker.command_ok("-addUser 1e1 pw");
+    broker.command_ok(
+        "-addAction DEFINE ACTION Door\nON TOPIC \"door/+\" DO\n    SET \"u\" WITH USER\n    PUBLISH TOPIC \"out\" WITH {\"u\": USER, \"c\": CLIENTID, \"by\": {u} == TOPIC POSITION 2 OR CLIENTID == TOPIC POSITION 2, \"in\": USER IN [TOPIC POSITION 2, 10], \"listed\": CLIENTID IN GET TOPIC \"allowed\", \"sum\": CLIENTID + 1}",
+    );
+    broker.command_ok(
+        "-addAction DEFINE ACTION Came\nON CONNECT DO\n    PUBLISH TOPIC \"out\" WITH {\"u\": USER, \"c\": CLIENTID, \"ten\": CLIENTID == (GET TOPIC \"ten\")}",
+    );
+    broker.command_ok("-addAction DEFINE ACTION Allow\nON START DO\n    KEEP TOPIC \"allowed\" WITH [10, \"10.0\"]\n    KEEP TOPIC \"ten\" WITH 10");
+    let mut watcher = broker.root("watcher");
+    watcher.subscribe_to("out", QoS::AtMostOnce).unwrap();
+    let mut sender = broker.connect(&ConnectOptions::v5("1e1").user("1e1", "pw"));
+    assert_eq!(received(&mut watcher).text(), r#"{"u":"1e1","c":"1e1","ten":false}"#);
+    for (level, is_own) in [("10", false), ("1e1", true)] {
+        sender.publish(&Publication::new(format!("door/{level}"), "open")).unwrap();
+        assert_eq!(
+            received(&mut watcher).text(),
+            format!(r#"{{"u":"1e1","c":"1e1","by":{is_own},"in":{is_own},"listed":false,"sum":"1e11"}}"#)
+        );
+    }
+}

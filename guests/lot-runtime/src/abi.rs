@@ -108,6 +108,7 @@ fn place(numbers: [u32; 5]) -> u32 {
 export! {
     "lot.raw" raw(address: u32, length: u32) -> Ref { Ref::raw(address, length) }
     "lot.data" data(address: u32, length: u32) -> Ref { Value::Text(text_at(address, length), Origin::Data).into() }
+    "lot.literal" literal(address: u32, length: u32) -> Ref { Value::Text(text_at(address, length), Origin::Literal).into() }
     "lot.bytes" bytes(address: u32, length: u32) -> Ref { Value::Bytes(bytes_at(address, length)).into() }
     "lot.int" int(number: i64) -> Ref { Value::Int(number).into() }
     "lot.double" double(number: f64) -> Ref { Value::Double(number).into() }

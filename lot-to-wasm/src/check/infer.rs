@@ -125,7 +125,8 @@ pub(super) fn kinds_of(kind: &ExpressionKind) -> KindSet {
         Kind::RandomDouble { .. } => KindSet::DOUBLE,
         Kind::Session(word) => session(*word),
         Kind::MessageProperty(MessageProperty::MessageExpiry) => KindSet::INT | KindSet::EMPTY,
-        Kind::MessageProperty(_) | Kind::Publisher(_) => KindSet::TEXT_DATA | KindSet::EMPTY,
+        Kind::MessageProperty(_) => KindSet::TEXT_DATA | KindSet::EMPTY,
+        Kind::Publisher(_) => KindSet::TEXT_LITERAL | KindSet::EMPTY,
         Kind::TopicExists(_)
         | Kind::LoggedIn
         | Kind::InGroup(_)
@@ -169,13 +170,13 @@ pub(super) fn kinds_of(kind: &ExpressionKind) -> KindSet {
 
 fn session(word: SessionWord) -> KindSet {
     match word {
-        SessionWord::User => KindSet::TEXT_DATA | KindSet::EMPTY,
+        SessionWord::User => KindSet::TEXT_LITERAL | KindSet::EMPTY,
         SessionWord::CleanSession => KindSet::BOOL,
         SessionWord::SubscribeQos => KindSet::INT,
         SessionWord::ClientId
         | SessionWord::Endpoint
         | SessionWord::DisconnectReason
-        | SessionWord::SubscribeTopic => KindSet::TEXT_DATA,
+        | SessionWord::SubscribeTopic => KindSet::TEXT_LITERAL,
     }
 }
 

@@ -442,7 +442,7 @@ fn verdict_statement(verdict: Verdict) -> tree::Statement {
 }
 
 fn session_kinds() -> KindSet {
-    KindSet::TEXT_DATA | KindSet::EMPTY
+    KindSet::TEXT_LITERAL | KindSet::EMPTY
 }
 
 fn is_equality(operator: BinaryOperator) -> bool {

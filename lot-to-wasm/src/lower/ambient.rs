@@ -69,6 +69,7 @@ impl Generator<'_> {
 
     /// A word about the client. The parameters of `on-event` are the case, then the flattened `client`: id, option of the user,
     /// endpoint, clean start; then the reason, or filter and QoS. Those of a question to a Rule: see [`super::rule`].
+    /// Names are names: a user `1e1` is not the level `10`.
     pub(super) fn session(&mut self, word: SessionWord) {
         let (client_id, user, endpoint) = match self.action.entry {
             Entry::Asked => (question::CLIENT_ID, question::USER, question::ENDPOINT),
@@ -77,7 +78,7 @@ impl Generator<'_> {
         let mut text = |address: u32| {
             self.code.parameter(address);
             self.code.parameter(address + 1);
-            self.runtime(Runtime::Data);
+            self.runtime(Runtime::Literal);
         };
         match word {
             SessionWord::ClientId => text(client_id),
@@ -93,7 +94,7 @@ impl Generator<'_> {
                 self.code.open_if_value(ValType::I32);
                 self.code.parameter(user + 1);
                 self.code.parameter(user + 2);
-                self.runtime(Runtime::Data);
+                self.runtime(Runtime::Literal);
                 self.code.or_else();
                 self.push_constant(&Constant::Empty);
                 self.code.end();
@@ -108,7 +109,7 @@ impl Generator<'_> {
             PublisherWord::User => {
                 self.push_constant_address(ANSWER);
                 self.code.call(Callee::Host(Host::GetUser));
-                self.answer_cell(Runtime::Data);
+                self.answer_cell(Runtime::Literal);
             }
             PublisherWord::ClientId => {
                 let client_id = message.payload + 4;
@@ -116,7 +117,7 @@ impl Generator<'_> {
                 self.code.open_if_value(ValType::I32);
                 self.code.parameter(client_id);
                 self.code.parameter(client_id + 1);
-                self.runtime(Runtime::Data);
+                self.runtime(Runtime::Literal);
                 self.code.or_else();
                 self.push_constant(&Constant::Empty);
                 self.code.end();

@@ -61,6 +61,7 @@ runtime_functions! {
     // Making and reading values.
     Raw "lot.raw" (I32, I32) -> I32;
     Data "lot.data" (I32, I32) -> I32;
+    Literal "lot.literal" (I32, I32) -> I32;
     Bytes "lot.bytes" (I32, I32) -> I32;
     Int "lot.int" (I64) -> I32;
     Double "lot.double" (F64) -> I32;

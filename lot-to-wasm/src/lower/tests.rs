@@ -159,12 +159,12 @@ fn every_trigger_has_its_export() {
 fn every_session_word_is_read() {
     use SessionWord::*;
     let words = [
-        (ClientId, KindSet::TEXT_DATA),
-        (User, KindSet::TEXT_DATA | KindSet::EMPTY),
-        (Endpoint, KindSet::TEXT_DATA),
+        (ClientId, KindSet::TEXT_LITERAL),
+        (User, KindSet::TEXT_LITERAL | KindSet::EMPTY),
+        (Endpoint, KindSet::TEXT_LITERAL),
         (CleanSession, KindSet::BOOL),
-        (DisconnectReason, KindSet::TEXT_DATA),
-        (SubscribeTopic, KindSet::TEXT_DATA),
+        (DisconnectReason, KindSet::TEXT_LITERAL),
+        (SubscribeTopic, KindSet::TEXT_LITERAL),
         (SubscribeQos, KindSet::INT),
     ];
     let body = words
