@@ -244,3 +244,21 @@ fn names_of_clients_are_texts() {
         );
     }
 }
+
+/// A list and a text that a loop makes longer take memory for what they are, not for what they were in each pass.
+#[test]
+fn lists_and_texts_grow_in_loops() {
+    let broker = broker();
+    broker.command_ok(
+        "-addAction DEFINE ACTION Long\nON TOPIC \"in\" DO\n    SET \"i\" WITH 0\n    SET \"list\" WITH []\n    SET \"text\" WITH \"\"\n    LOOP\n        SET \"list\" WITH APPEND({list}, {i})\n        SET \"text\" WITH {text} + \"<\" + {i} + \">\"\n        SET \"i\" WITH {i} + 1\n    UNTIL {i} >= PAYLOAD\n    PUBLISH TOPIC \"out\" WITH {list}\n    PUBLISH TOPIC \"out\" WITH {text}",
+    );
+    let mut watcher = broker.root("watcher");
+    watcher.subscribe_to("out", QoS::AtMostOnce).unwrap();
+    let mut sender = broker.client("sender");
+    for count in [1, 3, 20_000] {
+        sender.publish(&Publication::new("in", count.to_string())).unwrap();
+        let numbers: Vec<String> = (0..count).map(|number| number.to_string()).collect();
+        assert_eq!(received(&mut watcher).text(), format!("[{}]", numbers.join(",")));
+        assert_eq!(received(&mut watcher).text(), format!("<{}>", numbers.join("><")));
+    }
+}

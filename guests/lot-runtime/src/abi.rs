@@ -17,8 +17,8 @@ use crate::cell::{Pair, Ref, bytes_at, pair, text_at};
 use crate::pattern::{self, Pattern};
 use crate::value::{Origin, Value};
 use crate::{
-    arithmetic, batch, cast, compare, function, json, list, memory, model, pages, pending, random, text,
-    timestamp, topic,
+    arithmetic, batch, cast, compare, function, growing, json, list, memory, model, pages, pending, random,
+    text, timestamp, topic,
 };
 
 macro_rules! export {
@@ -68,6 +68,7 @@ export! {
     }
     "lot.reset" reset() {
         json::forget();
+        growing::forget();
         memory::end_run();
     }
     "lot.allocate" allocate(size: u32) -> u32 {
@@ -220,7 +221,7 @@ export! {
     "lot.sqrt" square_root(a: Ref) -> Ref { function::square_root(a.get()).into() }
     "lot.min" minimum(a: Ref, b: Ref) -> Ref { function::minimum(a.get(), b.get()).into() }
     "lot.max" maximum(a: Ref, b: Ref) -> Ref { function::maximum(a.get(), b.get()).into() }
-    "lot.append" append(list: Ref, value: Ref) -> Ref { list::append(list.get(), value.get()).into() }
+    "lot.append" append(list: Ref, value: Ref) -> Ref { list.append(value.get()) }
     "lot.last" last(list: Ref, count: Ref) -> Ref { list::last(list.get(), cast::int_of(count.get())).into() }
     "lot.sum" sum(list: Ref) -> Ref { list::sum(list.get()).into() }
     "lot.mean" mean(list: Ref) -> Ref { list::mean(list.get()).into() }

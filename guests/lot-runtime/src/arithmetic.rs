@@ -1,5 +1,6 @@
 //! `+ - * / %` and unary minus (§4, implicit coercion).
 
+use crate::growing;
 use crate::number::{self, Number};
 use crate::pending;
 use crate::value::{Origin, Value, keep};
@@ -19,11 +20,21 @@ pub fn add(a: Value, b: Value) -> Value {
 
 /// The texts of all values in a row, as one literal.
 pub fn concat(values: &[Value]) -> Value {
+    let joined = match values {
+        [Value::Text(begin, _), more @ ..] if begin.len() >= growing::BYTES_MIN => {
+            growing::longer(begin, &joined(more))
+        }
+        all => keep(joined(all)),
+    };
+    Value::Text(joined, Origin::Literal)
+}
+
+fn joined(values: &[Value]) -> String {
     let mut out = String::with_capacity(values.iter().map(|value| expected_length(*value)).sum());
     for value in values {
         value.append_text(&mut out);
     }
-    Value::Text(keep(out), Origin::Literal)
+    out
 }
 
 fn expected_length(value: Value) -> usize {

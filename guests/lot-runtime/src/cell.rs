@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code, reason = "cells are addressed by programs that the compiler made")]
 
+use crate::list;
 use crate::value::{self, Origin, Value, text_of};
 
 /// Case numbers of the variant `value`.
@@ -27,12 +28,17 @@ const ORIGIN_RAW: u8 = 2;
 /// Data that was a string in JSON.
 const ORIGIN_QUOTED: u8 = 3;
 
+/// Of JSON: an array that [`append`](Ref::append) has made.
+const APPENDED: u8 = 1;
+/// Of JSON: one that it has made of such an array, without its closing bracket, so that the next member is written behind it.
+const OPEN: u8 = 2;
+
 /// A value in memory.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 pub(crate) struct Cell {
     tag: u8,
-    /// Padding for the canonical ABI.
+    /// Where a text comes from, or whether an array is open. Padding for the canonical ABI.
     origin: u8,
     padding: [u8; 6],
     /// Number, or address (low half) and length (high half) of text.
@@ -83,7 +89,8 @@ impl Ref {
             tag::INT => Value::Int(cell.bits as i64),
             tag::DOUBLE => Value::Double(f64::from_bits(cell.bits)),
             tag::TEXT => cell.text(),
-            tag::JSON => Value::Json(text_at(cell.bits as u32, (cell.bits >> 32) as u32)),
+            tag::JSON if cell.is_open() => list::closed(cell.content()),
+            tag::JSON => Value::Json(cell.content()),
             tag::BYTES => Value::Bytes(bytes_of(cell.bits)),
             tag::TIME => Value::Time(cell.bits as i64),
             tag::EMPTY.. => Value::Empty,
@@ -97,6 +104,7 @@ impl Ref {
         match cell.tag {
             tag::EMPTY => NOTHING,
             tag::BYTES if cell.bits >> 32 == 0 => NOTHING,
+            tag::JSON if cell.is_open() => pair(self.get().text().as_bytes()),
             tag::TEXT | tag::JSON | tag::BYTES => cell.bits,
             _ => pair(self.get().text().as_bytes()),
         }
@@ -114,16 +122,31 @@ impl Ref {
         // SAFETY: as in `get`.
         let cell = unsafe { *self.0 };
         if cell.tag == tag::JSON {
-            return value::from_outside(text_at(cell.bits as u32, (cell.bits >> 32) as u32)).into();
+            return value::from_outside(cell.content()).into();
         }
         Cell { origin: ORIGIN_DATA, ..cell }.store()
     }
 
-    /// A cell that may cross to the host, which takes no text but UTF-8.
+    /// A cell that may cross to the host, which takes no text but UTF-8, and whole JSON.
     pub(crate) fn crossing(self) -> Self {
         // SAFETY: as in `get`.
         let cell = unsafe { *self.0 };
-        if cell.tag == tag::TEXT && cell.origin == ORIGIN_RAW { self.get().into() } else { self }
+        let is_raw = cell.tag == tag::TEXT && cell.origin == ORIGIN_RAW;
+        if is_raw || cell.is_open() { self.get().into() } else { self }
+    }
+
+    /// The list with a value behind its last member.
+    pub(crate) fn append(self, value: Value) -> Self {
+        // SAFETY: as in `get`.
+        let cell = unsafe { *self.0 };
+        let is_appended = cell.tag == tag::JSON && cell.origin == APPENDED;
+        let (origin, list) = if cell.is_open() || is_appended {
+            let list = if is_appended { list::open(self.get()) } else { cell.content() };
+            (OPEN, list::append_open(list, value))
+        } else {
+            (APPENDED, list::append(self.get(), value).text())
+        };
+        Cell { tag: tag::JSON, origin, padding: [0; 6], bits: pair(list.as_bytes()) }.store()
     }
 
     /// Moves the texts of `count` cells at this address, whose addresses count from `base`.
@@ -165,6 +188,15 @@ impl Cell {
         Ref(Box::leak(Box::new(self)))
     }
 
+    fn is_open(self) -> bool {
+        self.tag == tag::JSON && self.origin == OPEN
+    }
+
+    /// The text of a text or of JSON.
+    fn content(self) -> &'static str {
+        text_at(self.bits as u32, (self.bits >> 32) as u32)
+    }
+
     fn text(&mut self) -> Value {
         let origin = match self.origin {
             ORIGIN_LITERAL => Origin::Literal,
@@ -180,7 +212,7 @@ impl Cell {
             }
             _ => Origin::Data,
         };
-        Value::Text(text_at(self.bits as u32, (self.bits >> 32) as u32), origin)
+        Value::Text(self.content(), origin)
     }
 }
 

@@ -23,6 +23,7 @@ pub mod cast;
 mod cell;
 pub mod compare;
 pub mod function;
+pub mod growing;
 pub mod json;
 pub mod limits;
 pub mod list;

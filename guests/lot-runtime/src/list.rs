@@ -4,22 +4,40 @@
 
 use crate::arithmetic::{add, operand};
 use crate::cast::to_array;
+use crate::growing;
 use crate::json;
 use crate::model;
 use crate::value::{Value, keep};
 
 /// `APPEND(list, value)`: the list with a value behind its last member.
 pub fn append(list: Value, value: Value) -> Value {
-    let mut out = match array_of(list) {
-        Value::Json(text) => text.strip_suffix(']').unwrap_or("[").to_owned(),
-        _ => "[".to_owned(),
-    };
+    let mut out = open(list).to_owned();
     if out.len() > 1 {
         out.push(',');
     }
     json::append_value(&mut out, value);
     out.push(']');
     Value::Json(keep(out))
+}
+
+/// A list without its closing bracket.
+pub fn open(list: Value) -> &'static str {
+    match array_of(list) {
+        Value::Json(text) => text.strip_suffix(']').unwrap_or("["),
+        _ => "[",
+    }
+}
+
+/// The same list with a value behind its last member, without its closing bracket either, so that it can [grow](growing).
+pub fn append_open(list: &'static str, value: Value) -> &'static str {
+    let mut more = String::from(if list.len() > 1 { "," } else { "" });
+    json::append_value(&mut more, value);
+    growing::longer(list, &more)
+}
+
+/// A list that was left open.
+pub fn closed(list: &str) -> Value {
+    Value::Json(keep([list, "]"].concat()))
 }
 
 /// `LAST(list, n)`: its last n members, or all where there are fewer.
@@ -94,6 +112,7 @@ mod tests {
             (Value::data("no list"), Value::Int(1), "[1]"),
         ] {
             assert_eq!(append(list, value), Value::Json(expected), "{list:?} {value:?}");
+            assert_eq!(closed(append_open(open(list), value)), Value::Json(expected), "{list:?} {value:?}");
         }
     }
 

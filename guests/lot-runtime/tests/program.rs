@@ -108,6 +108,8 @@ mod story {
         safe fn unknown_input(arguments: u32, count: u32, names: u32, length: u32) -> Pair;
         #[link_name = "lot.assigned"]
         safe fn assigned(arguments: u32, count: u32, name: u32, length: u32) -> u32;
+        #[link_name = "lot.append"]
+        safe fn append(list: Cell, value: Cell) -> Cell;
         #[link_name = "lot.leaves"]
         safe fn leaves(value: Cell) -> Pair;
         #[link_name = "lot.elements"]
@@ -307,6 +309,32 @@ mod story {
         reset();
     }
 
+    /// A list and a text that grow in a loop, in less memory than copies of them would take, and what was made of them on the way.
+    fn loops() {
+        let zeros = from_host(&b"0".repeat(300));
+        let (mut numbers, mut joined) = (int(1), data(zeros.address, zeros.length));
+        let mut early = Vec::new();
+        for number in 0..3000 {
+            if number % 1000 == 0 {
+                early.push((number, numbers, joined, append(numbers, int(-1))));
+            }
+            numbers = append(numbers, int(number));
+            joined = concat3(joined, int(number), int(7));
+        }
+        early.push((3000, numbers, joined, append(numbers, int(-1))));
+        for (count, numbers, joined, other) in early {
+            let inside: String = (0..count).map(|number| format!(",{number}")).collect();
+            if count > 0 {
+                says(crossing(numbers), &format!("[1{inside}]"));
+                assert_eq!(read(payload(numbers)), format!("[1{inside}]").as_bytes());
+            }
+            says(other, &format!("[1{inside},-1]"));
+            let expected: String = (0..count).map(|number| format!("{number}7")).collect();
+            says(joined, &format!("{}{expected}", "0".repeat(300)));
+        }
+        reset();
+    }
+
     /// A batch of messages, each of which is passed on in capitals. `repeats` is how often, for more than there is room for.
     fn batch(messages: &[&str], repeats: u32) -> u32 {
         let joined: String = messages.iter().map(|message| format!("in/{message}")).collect();
@@ -350,6 +378,7 @@ mod story {
             run(&program, filler);
         }
         call();
+        loops();
         assert_eq!(batch(&["a", "bcd", ""], 1), 3);
         assert_eq!(
             batch(&["one", "two"], 40),
