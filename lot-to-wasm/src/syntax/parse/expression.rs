@@ -14,6 +14,9 @@ use crate::source::Span;
 use crate::syntax::{BinaryOperator, CastType, Expression, ExpressionKind};
 use crate::token::{Sign, TokenKind};
 
+/// Digits of the least whole number.
+const LEAST_INT_DIGITS: &str = "9223372036854775808";
+
 /// How tightly an operator binds; a higher one binds more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
@@ -294,6 +297,12 @@ impl Parser<'_, '_> {
     fn unary(&mut self) -> Parsed<Expression> {
         let start = self.span();
         if self.eat_sign(Sign::Minus) {
+            // The only whole number whose digits alone are none.
+            if matches!(self.peek().kind, TokenKind::Double(_)) && self.slice(self.span()) == LEAST_INT_DIGITS
+            {
+                self.advance();
+                return self.node(start, ExpressionKind::Int(i64::MIN));
+            }
             let operand = self.deeper(Self::unary)?;
             return self.node(start, ExpressionKind::Negate(Box::new(operand)));
         }
