@@ -3,8 +3,8 @@
 
 #![allow(unsafe_code, reason = "cells are addressed by programs that the compiler made")]
 
-use crate::list;
-use crate::value::{self, Origin, Value, text_of};
+use crate::value::{Origin, Value, text_of};
+use crate::{json, list};
 
 /// Case numbers of the variant `value`.
 mod tag {
@@ -122,7 +122,7 @@ impl Ref {
         // SAFETY: as in `get`.
         let cell = unsafe { *self.0 };
         if cell.tag == tag::JSON {
-            return value::from_outside(cell.content()).into();
+            return json::from_outside(cell.content()).into();
         }
         Cell { origin: ORIGIN_DATA, ..cell }.store()
     }

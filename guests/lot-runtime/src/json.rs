@@ -23,6 +23,11 @@ pub fn read(text: &'static str) -> Option<Value> {
     Some(value_of(text.get(start..end)?))
 }
 
+/// The value of a text that somebody else calls JSON: a text where it is none.
+pub fn from_outside(text: &'static str) -> Value {
+    read(text).unwrap_or(Value::Text(text, Origin::Data))
+}
+
 /// The members of a JSON array; `None` when the text is no array.
 pub fn members(text: &'static str) -> Option<Vec<Value>> {
     let mut members = Vec::new();
@@ -142,6 +147,24 @@ mod tests {
             ("\"\\x\"", None),
         ] {
             assert_eq!(read(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn json_of_others_is_json_only_if_it_is_valid() {
+        for (text, embedded) in [
+            ("{\"a\": [1]}", "[{\"a\":[1]}]"),
+            ("[1,2", "[\"[1,2\"]"),
+            ("{\"a\":1},\"admin\":{\"x\":1}", "[\"{\\\"a\\\":1},\\\"admin\\\":{\\\"x\\\":1}\"]"),
+            ("[1],2", "[\"[1],2\"]"),
+            ("", "[\"\"]"),
+            ("5", "[5]"),
+            ("\"5\"", "[\"5\"]"),
+        ] {
+            let mut out = String::from("[");
+            append_value(&mut out, from_outside(text));
+            out.push(']');
+            assert_eq!(out, embedded, "{text}");
         }
     }
 

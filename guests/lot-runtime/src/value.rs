@@ -3,7 +3,6 @@
 //! Texts live as long as the run: in the compiled module they are in memory that is given back as a whole when the run
 //! ends, so they are handed round as `'static` and never copied without need.
 
-use crate::json;
 use crate::number::{self, Number};
 use crate::time;
 
@@ -114,11 +113,6 @@ impl From<Number> for Value {
     }
 }
 
-/// The value of a text that somebody else calls JSON: a text where it is none.
-pub fn from_outside(text: &'static str) -> Value {
-    json::read(text).unwrap_or(Value::Text(text, Origin::Data))
-}
-
 /// Keeps a text for the rest of the run.
 pub fn keep(text: String) -> &'static str {
     Box::leak(text.into_boxed_str())
@@ -129,28 +123,5 @@ pub fn text_of(bytes: &'static [u8]) -> &'static str {
     match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(_) => keep(String::from_utf8_lossy(bytes).into_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_of_others_is_json_only_if_it_is_valid() {
-        for (text, embedded) in [
-            ("{\"a\": [1]}", "[{\"a\":[1]}]"),
-            ("[1,2", "[\"[1,2\"]"),
-            ("{\"a\":1},\"admin\":{\"x\":1}", "[\"{\\\"a\\\":1},\\\"admin\\\":{\\\"x\\\":1}\"]"),
-            ("[1],2", "[\"[1],2\"]"),
-            ("", "[\"\"]"),
-            ("5", "[5]"),
-            ("\"5\"", "[\"5\"]"),
-        ] {
-            let mut out = String::from("[");
-            json::append_value(&mut out, from_outside(text));
-            out.push(']');
-            assert_eq!(out, embedded, "{text}");
-        }
     }
 }
