@@ -4,10 +4,10 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
 use lotmq_client::{Client, ConnectOptions, Message, Publication, QoS};
-use lotmq_test_support::{Broker, WAIT_MAX, eventually};
+use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually};
 use serde_json::{Value, json};
 
-use crate::{broker, options};
+use crate::{LOTMQ, broker, options};
 
 const COMMAND: &str = "$SYS/Coreflux/Command";
 const OUTPUT: &str = "$SYS/Coreflux/Command/Output";
@@ -267,5 +267,15 @@ fn replies_tell_no_path_of_the_machine_beyond_what_was_given() {
     {
         let reply = broker.command(command);
         assert!(!reply.0.to_string().contains(&data), "{command}: {reply:?}");
+    }
+}
+
+#[test]
+fn a_text_stands_alone_on_standard_output() {
+    let broker = broker();
+    let template = Program::run(LOTMQ, &["cmd", "-p", &broker.port(), "-routeCode", "SNOWFLAKE"]).unwrap();
+    assert!(template.stdout.starts_with("DEFINE ROUTE Snowflake WITH TYPE SNOWFLAKE\n"), "{template:?}");
+    for part in ["Template of route type 'SNOWFLAKE'", "warning[ROUTE_TYPE_UNAVAILABLE]: "] {
+        assert!(template.stderr.contains(part), "{template:?}");
     }
 }

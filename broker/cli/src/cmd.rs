@@ -165,8 +165,15 @@ pub(crate) fn cmd(
         return Ok(Exit::NoBroker);
     };
     let is_done = reply.get("success").and_then(Value::as_bool).unwrap_or(false);
-    let text = if args.json { format!("{reply:#}") } else { args.render(&reply) };
-    output::tell(text.trim_end())?;
+    match render::text(&reply).filter(|_| !args.json) {
+        // Whoever writes it to a file wants nothing else there.
+        Some(text) => {
+            output::note(args.render(&render::without_data(&reply)).trim_end());
+            output::tell(text.trim_end_matches('\n'))?;
+        }
+        None if args.json => output::tell(&format!("{reply:#}"))?,
+        None => output::tell(args.render(&reply).trim_end())?,
+    }
     Ok(if is_done { Exit::Success } else { Exit::Failure })
 }
 

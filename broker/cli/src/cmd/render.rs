@@ -32,6 +32,21 @@ pub(crate) fn reply_about(envelope: &Value, sent: Option<&str>) -> String {
     printable_lines(&text).map(|line| line + "\n").collect()
 }
 
+/// The text that a command was to give, such as a template or the source of a definition, where it has given one.
+pub(super) fn text(envelope: &Value) -> Option<String> {
+    let is_done = envelope.get("success").and_then(Value::as_bool).unwrap_or(false);
+    let text = envelope.get("data").and_then(Value::as_str).filter(|text| is_done && !text.is_empty())?;
+    // Texts may be anybody's.
+    Some(printable_lines(text).map(|line| line + "\n").collect())
+}
+
+/// What else a reply says.
+pub(super) fn without_data(envelope: &Value) -> Value {
+    let mut envelope = envelope.clone();
+    envelope["data"] = Value::Null;
+    envelope
+}
+
 fn list<'a>(envelope: &'a Value, key: &str) -> &'a [Value] {
     envelope.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
@@ -245,6 +260,18 @@ mod tests {
         let envelope = json!({"success":true,"message":"ok","data":{"entities":[
             {"name":"Hot","success":true,"errors":[]},{"name":"B","success":false,"errors":[]}],"n":2}});
         assert_eq!(reply(&envelope), "ok\nn  2\nentities:\n  name  success\n  Hot   true\n  B     false\n");
+    }
+
+    #[test]
+    fn a_text_stands_alone() {
+        let envelope = json!({"success":true,"message":"Template of 'X'.","data":"A\tb\n  \u{1b}c\n","warnings":[
+            {"code":"ROUTE_TYPE_UNAVAILABLE","message":"Not here."}]});
+        assert_eq!(text(&envelope).as_deref(), Some("A\tb\n  ?c\n"));
+        let rest = reply(&without_data(&envelope));
+        assert_eq!(rest, "Template of 'X'.\nwarning[ROUTE_TYPE_UNAVAILABLE]: Not here.\n");
+        for none in [json!({"success":false,"data":"a"}), json!({"success":true,"data":["a"]})] {
+            assert_eq!(text(&none), None);
+        }
     }
 
     #[test]
