@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
-use lotmq_test_support::{Answer, Asked, Authority, Broker, HttpServer};
+use lotmq_test_support::{Answer, Asked, Authority, Broker, HttpServer, eventually};
 
 use crate::files::may_deploy;
 use crate::{Standing, backlog, broker, next, options, publish_all, send, watch};
@@ -54,7 +54,10 @@ fn messages_are_requests_and_answers_are_published() {
     let section =
         "AUTHORIZATION \"Bearer \" + GET SECRET \"TOKEN\"\nHEADERS \"X-Site: north; Accept: text/plain\"";
     let events = event("get", "METHOD \"GET\"\nENDPOINT \"/x/{topic.2}?c={payload}\"")
-        + &event("post", "METHOD \"POST\"\nENDPOINT \"/raw\"\nHEADERS \"X-Topic: {topic}\"")
+        + &event(
+            "post",
+            "METHOD \"POST\"\nENDPOINT \"/raw\"\nHEADERS \"X-Topic: {topic}; x-site: {topic.2}\"",
+        )
         + &event(
             "put",
             "METHOD \"PUT\"\nENDPOINT \"/json\"\nBODY '{\"v\":{payload.json.v},\"n\":\"{payload.json.n}\"}'",
@@ -77,7 +80,9 @@ fn messages_are_requests_and_answers_are_published() {
     let (json, text) = (Some("application/json"), Some("text/plain; charset=utf-8"));
     assert_eq!(fields, [None, json, json, text, None]);
     assert!(asked.iter().all(|asked| asked.field("authorization") == Some("Bearer hidden-token")));
-    assert_eq!((asked[1].field("x-topic"), asked[1].field("x-site")), (Some("post/1"), Some("north")));
+    assert_eq!((asked[1].field("x-topic"), asked[2].field("x-site")), (Some("post/1"), Some("north")));
+    let sites = asked[1].head.lines().filter(|line| line.to_ascii_lowercase().starts_with("x-site:"));
+    assert_eq!(sites.collect::<Vec<_>>(), ["x-site: 1"], "that of the event stands in its place");
     assert_eq!(broker.command_ok("-checkRouteConnection Api").message(), "Route 'Api' is reachable.");
     assert!(!broker.log().text().contains("hidden-token"));
 }
@@ -102,12 +107,13 @@ fn what_the_server_answers_decides_what_becomes_of_a_message() {
             "GET /locked" | "GET /through" if !is_let_in.swap(true, SeqCst) => {
                 Answer::of(if asked.line() == "GET /locked" { 401 } else { 407 }, "who are you?")
             }
-            "GET /gone" => Answer::of(404, "no"),
+            "GET /gone" => Answer::of(404, "no:\n  hidden-token is\r\nnone of ours"),
             "GET /large" => Answer::of(200, &"x".repeat(1024 * 1024 + 1)),
             line => Answer::of(200, line),
         }
     });
     let broker = broker();
+    broker.command_ok("-setSecret TOKEN=hidden-token");
     broker.command_ok(&route(&server, "", "", &event("get", "METHOD \"GET\"\nENDPOINT \"/{topic.2}\"")));
     let mut watcher = watch(&broker, "answer/+");
     for path in ["busy", "limited", "late", "early"] {
@@ -125,7 +131,12 @@ fn what_the_server_answers_decides_what_becomes_of_a_message() {
     }
     let mut errors = watch(&broker, "error/+");
     let refused = next_of(&broker, &mut errors, "get/gone", "");
-    assert!(refused.contains("the server answered 404"), "{refused}");
+    assert!(refused.contains("the server answered 404: no: *** is none of ours"), "{refused}");
+    let reason = eventually("a dead letter", || {
+        let letters = broker.command_ok("-listDeadLetters Api");
+        letters.data()["letters"][0]["reason"].as_str().map(str::to_owned)
+    });
+    assert!(reason.contains("the server answered 404: no: *** is none of ours"), "{reason}");
     let refused = next_of(&broker, &mut errors, "get/..", "");
     assert!(refused.contains("ENDPOINT gives '/..', which is the address of something else"), "{refused}");
     let refused = next_of(&broker, &mut errors, "get/large", "");

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use lotmq_guest::route::{Delivery, Failure, QoS, Template, http::HttpClient, text_of};
+use lotmq_guest::route::{
+    Delivery, Failure, QoS, Template,
+    http::{HttpClient, HttpRequest},
+    text_of,
+};
 use route_settings::{Configuration, Settings};
 
 use crate::address::{self, Base};
@@ -15,6 +19,9 @@ pub(crate) const SCHEMA: &str = r#"{"properties":{"sections":{"required":["REST_
 
 /// Milliseconds of an exchange where none are said. From the routes reference §7.
 const TIMEOUT_MS: u32 = 30_000;
+
+/// Field of the head of a request.
+pub(crate) type Field = (String, String);
 
 /// Requests of an event.
 #[derive(Debug)]
@@ -40,9 +47,9 @@ pub(crate) struct Config {
 #[derive(Debug)]
 pub(crate) struct Asking {
     pub(crate) base: Base,
-    pub(crate) client: HttpClient,
-    /// Whether all requests say what their body is.
-    has_content_type: bool,
+    client: HttpClient,
+    /// Fields of all requests.
+    fields: Vec<Field>,
     calls: BTreeMap<String, Call>,
 }
 
@@ -124,44 +131,63 @@ impl Asking {
         let address = section.needed("BASE_ADDRESS")?;
         let base = Base::parse(&address)
             .ok_or_else(|| section.wrong("BASE_ADDRESS", "is no address such as 'https://host:8080/path'"))?;
-        let (client, has_content_type) = client(section)?;
-        Ok(Asking { base, client, has_content_type, calls })
+        let client = HttpClient::new("rest_api").timeout_ms(timeout(section)?);
+        Ok(Asking { base, client, fields: fields(section)?, calls })
+    }
+
+    /// A request with these fields of its head.
+    pub(crate) fn request<'a>(
+        &self,
+        method: &str,
+        target: &str,
+        fields: impl IntoIterator<Item = &'a Field>,
+    ) -> HttpRequest {
+        let request = self.client.request(method, target);
+        fields.into_iter().fold(request, |request, (name, value)| request.header(name, value))
+    }
+
+    /// A question whether the server is there.
+    pub(crate) fn probe(&self) -> HttpRequest {
+        self.request("HEAD", &self.base.target(""), &self.fields)
     }
 
     pub(crate) fn call(&self, event: &str) -> Option<&Call> {
         self.calls.get(event)
     }
 
-    /// Fields of the head of a request, with what its body is if nothing else says it.
-    pub(crate) fn fields(&self, call: &Call, delivery: &Delivery, body: &[u8]) -> Vec<(String, String)> {
-        let mut fields = call
+    /// Fields of the head of a request, with what its body is if nothing else says it. Those of the event stand in the place of those of all requests that have the same name.
+    pub(crate) fn fields(&self, call: &Call, delivery: &Delivery, body: &[u8]) -> Vec<Field> {
+        let own = call
             .headers
             .as_ref()
             .map(|(template, fields)| fields.filled(template.values(delivery)))
             .unwrap_or_default();
-        let says_type = self.has_content_type || fields.iter().any(|(name, _)| is_content_type(name));
-        if !says_type && !body.is_empty() {
+        let mut fields = with_own(&self.fields, own);
+        if !body.is_empty() && !fields.iter().any(|(name, _)| is_content_type(name)) {
             fields.push(("content-type".to_owned(), text::content_type(body).to_owned()));
         }
         fields
     }
 }
 
+/// Fields without those of a name that one of the `own` has, and behind them these.
+fn with_own(fields: &[Field], own: Vec<Field>) -> Vec<Field> {
+    let is_replaced = |(name, _): &&Field| own.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+    let kept: Vec<Field> = fields.iter().filter(|field| !is_replaced(field)).cloned().collect();
+    kept.into_iter().chain(own).collect()
+}
+
 fn is_content_type(name: &str) -> bool {
     name.eq_ignore_ascii_case("content-type")
 }
 
-/// The client with what is the same in all requests; whether they say what their body is.
-fn client(section: &Settings<'_>) -> Result<(HttpClient, bool), Failure> {
-    let mut client = HttpClient::new("rest_api").timeout_ms(timeout(section)?);
-    if let Some(authorization) = section.text("AUTHORIZATION")? {
-        client = client.header("authorization", authorization);
-    }
+/// Fields of all requests.
+fn fields(section: &Settings<'_>) -> Result<Vec<Field>, Failure> {
     let headers = section.text("HEADERS")?.unwrap_or_default();
     let fields = Fields::parse(&Template::plain("HEADERS", &headers));
     let fields = fields.map_err(|reason| section.wrong("HEADERS", &reason))?.filled(&[]);
-    let has_content_type = fields.iter().any(|(name, _)| is_content_type(name));
-    Ok((fields.iter().fold(client, |client, (name, value)| client.header(name, value)), has_content_type))
+    let login = section.text("AUTHORIZATION")?.map(|login| ("authorization".to_owned(), login));
+    Ok(with_own(&fields, login.into_iter().collect()))
 }
 
 fn call(event: &Settings<'_>) -> Result<Call, Failure> {
@@ -231,6 +257,23 @@ mod tests {
         for (event, expected) in [("", "GET"), (r#""BODY":"x""#, "POST"), (r#""METHOD":"PATCH""#, "PATCH")] {
             let config = parsed(r#""BASE_ADDRESS":"http://h""#, event).unwrap();
             assert_eq!(config.asking.unwrap().call("E").unwrap().method, expected);
+        }
+    }
+
+    #[test]
+    fn a_field_of_its_own_stands_in_the_place_of_the_common_one() {
+        let field = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let of = |fields: &[(&str, &str)]| fields.iter().copied().map(field).collect::<Vec<Field>>();
+        let common = of(&[("X-Site", "north"), ("Accept", "a"), ("accept", "b")]);
+        for (own, expected) in [
+            (&[][..], &[("X-Site", "north"), ("Accept", "a"), ("accept", "b")][..]),
+            (&[("x-site", "south")], &[("Accept", "a"), ("accept", "b"), ("x-site", "south")]),
+            (
+                &[("ACCEPT", "c"), ("ACCEPT", "d")],
+                &[("X-Site", "north"), ("ACCEPT", "c"), ("ACCEPT", "d")],
+            ),
+        ] {
+            assert_eq!(with_own(&common, of(own)), of(expected));
         }
     }
 

@@ -7,8 +7,8 @@ mod server;
 mod serving;
 mod text;
 
-use config::{Asking, Call, Config};
-use lotmq_guest::route::http::{HttpRequest, HttpResponse};
+use config::{Asking, Call, Config, Field};
+use lotmq_guest::route::http::HttpResponse;
 use lotmq_guest::route::{
     Abilities, Addressee, Arrival, Delivery, Description, Failure, Receipt, Route, deliver_each, ingest, net,
     unpublished,
@@ -54,9 +54,9 @@ impl Route for RestApi {
             return Err(Failure::Reject(format!("a REST API does not answer '{operation}'")));
         }
         with_config(|config| {
-            if let Some(Asking { client, base, .. }) = &config.asking {
+            if let Some(asking) = &config.asking {
                 // Whatever it says of that, it is there.
-                client.request("HEAD", &base.target("")).send()?;
+                asking.probe().send()?;
             }
             Ok(b"{}".to_vec())
         })
@@ -104,11 +104,18 @@ fn deliver(config: &Config, delivery: &Delivery) -> Result<(), Failure> {
 /// Asks the server, and publishes what it answers.
 fn ask(config: &Asking, call: &Call, delivery: &Delivery) -> Result<(), Failure> {
     let response = asked(config, call, delivery)?;
+    let said = text::said(&response.body);
     // It is so for every message, until the login is another one.
     if let status @ (401 | 407) = response.status {
-        return Err(Failure::Reconnect(format!("the server answered {status}: it does not take the login")));
+        let reason = format!("the server answered {status}: it does not take the login{said}");
+        return Err(Failure::Reconnect(reason));
     }
-    let response = response.accepted()?;
+    let response = response.accepted().map_err(|failure| match failure {
+        Failure::Retry(reason) => Failure::Retry(reason + &said),
+        Failure::Reconnect(reason) => Failure::Reconnect(reason + &said),
+        Failure::Reject(reason) => Failure::Reject(reason + &said),
+        Failure::Fatal(reason) => Failure::Fatal(reason + &said),
+    })?;
     let Some(topic) = call.answer.as_ref().map(|topic| topic.filled(delivery)) else { return Ok(()) };
     let (qos, retain) = call.publishing;
     publish(Arrival { topic, payload: response.body, qos, retain, properties: None })
@@ -121,12 +128,10 @@ fn asked(config: &Asking, call: &Call, delivery: &Delivery) -> Result<HttpRespon
     let fields = config.fields(call, delivery, &body);
     let mut target = config.base.target(&call.endpoint(delivery)?);
     for _ in 0..=REDIRECTS_MAX {
-        let with_field = |request: HttpRequest, (name, value): &(String, String)| request.header(name, value);
         // A request without a body does not say what its body is.
-        let is_wanted =
-            |(name, _): &&(String, String)| !body.is_empty() || !name.eq_ignore_ascii_case("content-type");
-        let request = config.client.request(&method, &target).body(body.clone());
-        let response = fields.iter().filter(is_wanted).fold(request, with_field).send()?;
+        let is_wanted = |(name, _): &&Field| !body.is_empty() || !name.eq_ignore_ascii_case("content-type");
+        let wanted = fields.iter().filter(is_wanted);
+        let response = config.request(&method, &target, wanted).body(body.clone()).send()?;
         let Some(location) = redirect(&response) else { return Ok(response) };
         let leads_away =
             || Failure::Reject(format!("the server answered {} to another place", response.status));

@@ -8,6 +8,12 @@ use serde_json::Value as Json;
 /// Mark of a placeholder while fields are cut; a definition has no such character.
 const MARK: char = '\u{e000}';
 
+/// Characters of what a server says of a refusal.
+const SAID_CHARS_MAX: usize = 200;
+
+/// Bytes in which these are looked for: there may be blanks between them.
+const SAID_BYTES_READ_MAX: usize = 4096;
+
 /// A body: one that is JSON stays JSON, whatever the values are.
 pub(crate) fn body(template: &Template, values: &[Value]) -> String {
     let is_json = template.texts()[0].trim_start().starts_with(['{', '[']);
@@ -31,6 +37,32 @@ pub(crate) fn content_type(body: &[u8]) -> &'static str {
         "application/json"
     } else {
         "text/plain; charset=utf-8"
+    }
+}
+
+/// What a server says of a refusal, behind its status: the beginning of the body on one line; nothing where that is no text.
+///
+/// It is cut behind a word, a value or a tag: half a secret would not be known as one.
+pub(crate) fn said(body: &[u8]) -> String {
+    let read = &body[..body.len().min(SAID_BYTES_READ_MAX)];
+    let text = match std::str::from_utf8(read) {
+        Ok(text) => text,
+        // A character may be cut in two.
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&read[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return String::new(),
+    };
+    let words = text.split(|letter: char| letter.is_whitespace() || letter.is_control());
+    let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(SAID_CHARS_MAX) {
+        _ if line.is_empty() => String::new(),
+        None if read.len() == body.len() => format!(": {line}"),
+        cut => {
+            let line = &line[..cut.map_or(line.len(), |(at, _)| at)];
+            let end = line.rfind([' ', ',', '"', '}', '>']).map_or(0, |at| at + 1);
+            format!(": {} …", line[..end].trim_end())
+        }
     }
 }
 
@@ -106,6 +138,25 @@ mod tests {
     fn template(texts: &[&str]) -> Template {
         let names = vec!["payload".to_owned(); texts.len() - 1];
         Template::new("BODY", texts.iter().map(|text| (*text).to_owned()), names).unwrap()
+    }
+
+    #[test]
+    fn a_refusal_says_the_beginning_of_its_body_on_one_line() {
+        let (word, many) = ("x".repeat(300), "word ".repeat(100));
+        let values = format!("{{\"error\":\"no\",\"key\":\"{word}\"}}");
+        for (body, expected) in [
+            (&b""[..], String::new()),
+            (b" \r\n\t", String::new()),
+            (b"no such tag", ": no such tag".to_owned()),
+            (b"<h1>Bad</h1>\r\n\x1b<p>a  b</p>\n", ": <h1>Bad</h1> <p>a b</p>".to_owned()),
+            (b"\xff\xfe\x00", String::new()),
+            (many.as_bytes(), format!(": {} …", "word ".repeat(40).trim_end())),
+            (values.as_bytes(), ": {\"error\":\"no\",\"key\":\" …".to_owned()),
+            (word.as_bytes(), ":  …".to_owned()),
+            ("ä".repeat(4096).as_bytes(), ":  …".to_owned()),
+        ] {
+            assert_eq!(said(body), expected, "{}", String::from_utf8_lossy(body));
+        }
     }
 
     #[test]
