@@ -335,7 +335,7 @@ impl Certificates {
         let path = folder.path().to_str().unwrap();
         Program::run(python, &[script, path, "server", "user", "stranger"]).unwrap().output();
         fs::create_dir(folder.path().join("trusted")).unwrap();
-        fs::create_dir_all(folder.path().join("routes/opcua/trusted")).unwrap();
+        fs::create_dir_all(folder.path().join("routes")).unwrap();
         Some(Certificates { folder })
     }
 
@@ -391,6 +391,8 @@ fn a_server_is_trusted_when_its_certificate_is_and_its_user_is_let_in() {
     let only =
         |folder: &str| fs::read_dir(certificates.path(folder)).unwrap().next().unwrap().unwrap().path();
     let rejected = only("routes/opcua/rejected");
+    let name = rejected.file_name().unwrap().to_str().unwrap();
+    assert!(told.contains(&format!("once rejected/{name} is moved to trusted/")), "{told}");
     let trusted = certificates.path("routes/opcua/trusted").join(rejected.file_name().unwrap());
     fs::rename(rejected, &trusted).unwrap();
     // The server does not know the route.

@@ -48,6 +48,8 @@ impl Certificates {
 
     /// The certificate of this client; made, and kept, where there is none.
     pub(crate) fn own(&self, application_uri: &str) -> Result<Identity, Failure> {
+        // So that it is seen where a server's goes. Where it cannot be made, that is told of what has to be written.
+        let _ = self.folder.make_folder("trusted");
         match self.identity("own")? {
             Some(identity) => Ok(identity),
             None => self.make(application_uri),
@@ -120,7 +122,7 @@ impl Certificates {
             }
         }
         let rejected = self.names("rejected")?;
-        let name = format!("{}.der", thumbprint(server));
+        let name = file_name(server);
         // A stranger must not fill the disk with certificates.
         if rejected.len() < CERTIFICATES_MAX && !rejected.contains(&name) {
             let written = self.write("rejected", &name, &der);
@@ -188,6 +190,11 @@ pub(crate) fn of_server(shown: &ByteString) -> Option<X509> {
 /// Thumbprint in hexadecimal digits, as tools of OPC UA name files by it.
 pub(crate) fn thumbprint(certificate: &X509) -> String {
     certificate.thumbprint().value().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Name of the file of a certificate that has come.
+pub(crate) fn file_name(certificate: &X509) -> String {
+    format!("{}.der", thumbprint(certificate))
 }
 
 /// A key as PEM.

@@ -94,8 +94,9 @@ impl Visitor {
         if self.certificates.trusts(server)? {
             return Ok(());
         }
+        let name = certificates::file_name(server);
         Err(Failure::Reconnect(format!(
-            "certificate {} of the server is not trusted: it is, once it is moved from rejected to trusted in STORAGE_DIR",
+            "certificate {} of the server is not trusted: it is, once rejected/{name} is moved to trusted/ in its STORAGE_DIR, which is opcua/ROUTE where none is written",
             whose()
         )))
     }
