@@ -59,7 +59,7 @@ impl CommitWatcher for Failed {
 }
 
 /// Makes dead letters of the oldest messages that wait, `most` at most, and waits until that is on the disk. One that is in a call of the guest is left to it: it is
-/// waited for, for a while. Where the route is away it tries again at once, as what stood in its way may be gone.
+/// waited for, for a while. What is left is tried at once, as what stood in its way may be gone.
 ///
 /// # Errors
 /// When there is no place for them, or the disk does not take them.
@@ -98,8 +98,11 @@ pub(crate) fn skip(
     }
     skipped.waiting = route.waiting().0;
     drop((hold, watcher));
-    if skipped.messages > 0 && !route.standing().is_stopped() && is_away(route) {
-        route.reopen();
+    if skipped.messages > 0 && !route.standing().is_stopped() {
+        match is_away(route) {
+            true => route.reopen(),
+            false => route.tries_now(),
+        }
     }
     match failed.recv_timeout(COMMIT_PATIENCE) {
         Ok(failure) => Err(SkipError::NotStored(failure)),

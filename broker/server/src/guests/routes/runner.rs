@@ -87,6 +87,8 @@ pub(super) struct SharedRoute {
     pub(super) holds: usize,
     /// Whether somebody tries until the far side is heard of.
     is_listened_for: bool,
+    /// Number of orders to end the pauses behind what has failed.
+    pub(super) hurries: u64,
 }
 
 /// Place of one instance.
@@ -149,6 +151,7 @@ impl RouteRunner {
             asked_probe: None,
             holds: 0,
             is_listened_for: false,
+            hurries: 0,
         };
         shared.standing.stopped_is(is_stopped);
         shared.begin_anew(now);
@@ -243,9 +246,10 @@ impl RouteRunner {
         self.update(|standing| standing.is_heard_of(now));
     }
 
-    /// Has what rests tried again now, on the connection that is open.
+    /// Has what rests, and what an instance pauses for, tried again now, on the connection that is open.
     pub(crate) fn tries_now(&self) {
         let mut shared = self.shared.lock();
+        shared.hurries += 1;
         shared.mailbox.end_pauses();
         shared.call_all();
     }

@@ -105,9 +105,18 @@ impl RouteSeat {
         self.until(|shared| !works(shared, self.instance, number)).await;
     }
 
-    /// Waits until it is not to work for version `number` any more, or somebody wants to know whether the far side is there.
-    pub(in crate::guests) async fn changed_or_asked(&self, number: u64) {
-        self.until(|shared| !works(shared, self.instance, number) || shared.asked_probe.is_some()).await;
+    /// Number of orders so far to end pauses.
+    pub(in crate::guests) fn hurries(&self) -> u64 {
+        self.route.shared.lock().hurries
+    }
+
+    /// Waits until it is not to work for version `number` any more, somebody wants to know whether the far side is there, or orders that pauses end, since there were so many orders.
+    pub(in crate::guests) async fn changed_or_asked(&self, number: u64, hurries: u64) {
+        let is_so = |shared: &mut SharedRoute| {
+            let is_hurried = shared.asked_probe.is_some() || shared.hurries != hurries;
+            is_hurried || !works(shared, self.instance, number)
+        };
+        self.until(is_so).await;
     }
 
     /// Waits until there is another version than `number`.

@@ -48,8 +48,9 @@ impl Serving<'_> {
             Ok(Ok(Err(Failure::Retry(reason)))) => {
                 let reason = masked(&reason);
                 route.update(|standing| standing.failed(0, &reason, now));
+                let hurries = self.driver.seat.hurries();
                 self.driver.seat.ask_again(question);
-                failing::pause(self).await;
+                failing::pause(self, hurries).await;
                 None
             }
             Ok(Ok(Err(Failure::Reconnect(reason)))) => {

@@ -21,6 +21,8 @@ pub(super) async fn retry(serving: &mut Serving<'_>, mut batch: PostBatch, reaso
     if serving.instance.says_away() {
         return away::keeps(serving, batch, reason);
     }
+    // Whoever takes out what fails does that when it is back.
+    let hurries = serving.driver.seat.hurries();
     let Some(post) = batch.first() else { return };
     let first_time = Retries { count: 1, since: Instant::now() };
     let retries = post.retries.map_or(first_time, |before| Retries { count: before.count + 1, ..before });
@@ -34,7 +36,7 @@ pub(super) async fn retry(serving: &mut Serving<'_>, mut batch: PostBatch, reaso
     }
     comes_again(serving, &batch);
     if !goes_to_rest(serving, batch, Pause::retrying) {
-        pause(serving).await;
+        pause(serving, hurries).await;
     }
 }
 
@@ -70,11 +72,11 @@ pub(super) fn rests(serving: &mut Serving<'_>, batch: PostBatch) {
     serving.handed.iter_mut().for_each(|handed| handed.rests = rests);
 }
 
-/// Pauses before the next try, unless there is a change, or somebody asks whether the far side is there.
-pub(super) async fn pause(serving: &mut Serving<'_>) {
+/// Pauses before the next try, unless there is a change, somebody asks whether the far side is there, or orders that it goes on, since there were so many such orders.
+pub(super) async fn pause(serving: &mut Serving<'_>, hurries: u64) {
     tokio::select! {
         () = tokio::time::sleep(serving.pause.next()) => {}
-        () = serving.driver.seat.changed_or_asked(serving.number) => {}
+        () = serving.driver.seat.changed_or_asked(serving.number, hurries) => {}
     }
 }
 

@@ -10,6 +10,8 @@ use super::*;
 use crate::guests::HasPrograms as _;
 use crate::guests::policies::Policies;
 use crate::guests::routes::mailbox::Addressee;
+use crate::guests::skipping;
+use crate::process::this_turn;
 use crate::testing::{Running, connect, receive};
 
 /// A version of a route with so many instances, of a broker that drives another one.
@@ -186,6 +188,37 @@ fn what_only_people_can_correct_stops_all_and_another_version_goes_on() {
     // What happens to the version before is not told of this one.
     assert!(!second.is_away(former, "nobody is there", now) && second.is_away(number, "away", now));
     assert_eq!(route.standing().reason().as_deref(), Some("away"));
+    running.server.stop();
+}
+
+#[test]
+fn what_stood_behind_a_message_that_is_taken_out_is_tried_at_once() {
+    let running = Running::start("none");
+    // What rests has an end.
+    let timers = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _timers = timers.enter();
+    let route = route(&running, 1);
+    let seat = RouteSeat::new(&route, 0);
+    let (number, _) = seat.current().unwrap();
+    seat.connected(number, Timestamp::UNIX_EPOCH);
+    post(&route, "a");
+    let (of_seat, _) = batch(&seat);
+    let hurries = seat.hurries();
+    assert!(of_seat.put_back_resting(|| Pause::reconnecting().fast_for(Some(0))));
+    post(&route, "b");
+    let is_woken = || {
+        let waits = pin!(seat.changed_or_asked(number, hurries));
+        waits.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    };
+    assert!(work(&seat).is_none() && !is_woken(), "it rests for a minute");
+    let tenant = running.server.broker.tenants.default_tenant();
+    this_turn::install(Arc::clone(&running.server.broker.context), None);
+    let skipped = skipping::skip(&running.server.broker.hosting, &tenant, &route, 1).unwrap();
+    this_turn::uninstall();
+    assert_eq!((skipped.messages, skipped.waiting), (1, 1));
+    assert!(is_woken() && seat.works(number), "on the connection that is open");
+    let (_, topics) = batch(&seat);
+    assert_eq!(topics, ["b"]);
     running.server.stop();
 }
 
