@@ -150,13 +150,13 @@ mod tests {
     fn columns_are_as_wide_as_they_need_to_be() {
         let routes = [
             json!({"name":"Line","type":"MODBUS_TCP","connection":"Connected","health":"Green","delivered":0,"received":12345,"receivedPerSecond":80.2,"deliveredPerSecond":0.0,"latencyMs":null,"lastReceivedSeconds":0,"failed":0,"waiting":0,"oldestSeconds":null,"deadLetters":0,"deadLettersDropped":0,"reason":null}),
-            json!({"name":"ToTheCloud","type":"MQTT_BRIDGE","connection":"Reconnecting","health":"Red","delivered":7,"deliveredPerSecond":0.4,"latencyMs":12,"received":0,"failed":2,"waiting":1200,"oldestSeconds":93784,"deadLetters":2,"deadLettersDropped":17,"reason":"it is stopped; -run starts it"}),
+            json!({"name":"ToTheCloud","type":"MQTT_BRIDGE","connection":"Reconnecting","health":"Red","delivered":7,"deliveredPerSecond":0.4,"latencyMs":12,"received":0,"failed":2,"waiting":1200,"oldestSeconds":93784,"deadLetters":2,"deadLettersDropped":17,"reason":"it is stopped; -run ToTheCloud starts it"}),
         ];
         assert_eq!(
             table(&routes),
             "NAME        TYPE         CONNECTION    HEALTH  DELIVERED   /S  LATENCY  RECEIVED  /S  LAST  FAILED  WAITING  OLDEST  DEAD  DROPPED\n\
              Line        MODBUS_TCP   Connected     Green           0    0              12345  80    0s       0        0             0        0\n\
-             ToTheCloud  MQTT_BRIDGE  Reconnecting  Red             7  0.4     12ms         0   0             2     1200   1d02h     2       17  it is stopped; lotmq cmd -run starts it\n"
+             ToTheCloud  MQTT_BRIDGE  Reconnecting  Red             7  0.4     12ms         0   0             2     1200   1d02h     2       17  it is stopped; lotmq cmd -run ToTheCloud starts it\n"
         );
     }
 }

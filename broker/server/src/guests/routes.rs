@@ -329,7 +329,10 @@ impl Guests {
         (patience, is_new): (Duration, bool),
     ) -> Probe {
         if route.standing().is_stopped() {
-            return Probe { latency: Duration::ZERO, found: Err(standing::STOPPED.to_owned()), is_new };
+            let version = route.version();
+            let reason = standing::stopped(version.definition.name());
+            // Nothing of it is open.
+            return Probe { latency: Duration::ZERO, found: Err(reason), is_new: true };
         }
         let probing = if is_new { &route.probing_anew } else { &route.probing };
         probing.shared(|| Self::probe_now(tenant, thread, route, (patience, is_new)))

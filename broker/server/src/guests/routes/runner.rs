@@ -29,7 +29,7 @@ use super::mailbox::{Addressee, BatchDue, Mailbox, Post, Takers};
 use super::outbox::RouteOutbox;
 use super::probing::Probing;
 use super::questions::{Answer, Questions, refused};
-use super::standing::{Connection, DeliveryFigures, STOPPED, Standing};
+use super::standing::{Connection, DeliveryFigures, Standing, stopped};
 use super::told_failures::ToldFailures;
 use super::version::Version;
 use crate::guests::route_orders::RouteOrder;
@@ -611,7 +611,7 @@ impl SharedRoute {
         self.version.fit(&mut self.mailbox);
         self.mailbox.begin_anew();
         match self.standing.is_stopped() {
-            true => self.questions.refuse(STOPPED),
+            true => self.questions.refuse(&stopped(self.version.definition.name())),
             false => self.questions.accept(),
         }
         let instances = self.version.instances();

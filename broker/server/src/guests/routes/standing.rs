@@ -41,7 +41,12 @@ const LONG_STANDSTILL: SignedDuration = SignedDuration::from_mins(5);
 const FEW_FAILURES: f64 = 0.1;
 
 /// Reason why a route does nothing that was stopped.
-pub(in crate::guests) const STOPPED: &str = "it is stopped; -run starts it";
+const STOPPED: &str = "it is stopped";
+
+/// The same with what starts the route of a name.
+pub(in crate::guests) fn stopped(name: &str) -> String {
+    format!("{STOPPED}; -run {name} starts it")
+}
 
 /// State of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -185,9 +185,10 @@ fn row(call: &Call<'_>, route: &RouteRunner, now: Timestamp) -> Row {
             beside.waits_to_publish,
             told(call, route, standing.trouble().or_else(|| standing.failed_lately(now))),
             standing.unanswered(&beside.waits, now),
-            route
-                .stands_still()
-                .then(|| format!("it stands still; -run {} tries again", version.definition.name())),
+            match version.definition.name() {
+                name if standing.is_stopped() => Some(format!("-run {name} starts it")),
+                name => route.stands_still().then(|| format!("it stands still; -run {name} tries again")),
+            },
         ]),
         failing_tags: standing.failing_tags(),
         delivered,
