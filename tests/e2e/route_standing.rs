@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lotmq_client::QoS;
+use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Broker, BrokerOptions, Program, eventually};
 use serde_json::{Value, json};
 
@@ -255,4 +255,35 @@ fn a_frozen_device_is_not_connected_whenever_it_takes_a_connection() {
     let well = until("the message to pass", &|row: &Value| row["delivered"] == 2);
     assert_eq!((&well["connection"], &well["health"]), (&json!("Connected"), &json!("Green")));
     device.kill();
+}
+
+#[test]
+fn who_orders_what_runs_has_nothing_dropped_and_orders_are_no_restarts() {
+    let broker = options().start();
+    broker.command_ok("-addRoute DEFINE ROUTE Up WITH TYPE LOOPBACK\n    ADD EVENT E\n        WITH SOURCE_TOPIC \"in/+\"\n        WITH FAIL \"{payload}\"");
+    let restarts = || {
+        let listed = broker.command_ok("-list").data().clone();
+        (listed[0]["state"].clone(), listed[0]["restarts"].as_u64().unwrap())
+    };
+    let runs = |count: u64| {
+        eventually("it runs", || (restarts() == (json!("running"), count)).then_some(()));
+    };
+    runs(0);
+    broker.command_ok("-asset-policy-set Up memory 16");
+    runs(0);
+    broker.command_ok("-stop Up");
+    let stopped = broker.command("-checkRouteConnection Up");
+    assert_eq!((&stopped.data()["tried"], stopped.code()), (&json!("new"), "NOT_REACHABLE"));
+    assert_eq!(broker.command_ok("-run Up").message(), "Asset 'Up' started successfully!");
+    runs(0);
+    let before = broker.metric("lotmq_route_reconnects_total");
+    assert_eq!(before, Some(2.0));
+    let again = broker.command_ok("-run Up");
+    assert_eq!((again.message(), &again.data()["state"]), ("Asset 'Up' runs already.", &json!("running")));
+    assert_eq!(broker.metric("lotmq_route_reconnects_total"), before);
+    // What comes back by itself is one.
+    broker.client("publisher").publish(&Publication::new("in/a", "reconnect").qos(QoS::AtLeastOnce)).unwrap();
+    eventually("restarts", || (restarts().1 > 0).then_some(()));
+    // Something is wrong with it: it begins anew.
+    assert_eq!(broker.command_ok("-run Up").message(), "Asset 'Up' started successfully!");
 }

@@ -183,6 +183,18 @@ impl Asset {
         info
     }
 
+    /// Whether it runs, and nothing is known to be wrong with it: who orders it to run has nothing done.
+    pub(crate) fn runs_well(&self, tenant: &Tenant) -> bool {
+        let is_well = match self.kind {
+            AssetKind::Route => {
+                let route = tenant.programs().guests.route(&self.definition);
+                route.is_some_and(|route| route.standing().trouble().is_none())
+            }
+            AssetKind::Module | AssetKind::Instance => true,
+        };
+        is_well && self.standing(tenant).state == "running"
+    }
+
     fn of_route(&self, tenant: &Tenant) -> AssetStanding {
         let guests = &tenant.programs().guests;
         let known = self.known(tenant);
@@ -225,7 +237,7 @@ impl Asset {
             refused_by_policy,
             since_ms: u64::try_from(stands.since().as_millisecond()).ok(),
             last_error_is_over: stands.last_error_is_over(),
-            ..standing(state, stands.deliveries.reconnects, last_error)
+            ..standing(state, stands.deliveries.restarts, last_error)
         }
     }
 

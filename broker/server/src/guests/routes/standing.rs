@@ -1,5 +1,6 @@
 //! Standing of a route: connection, health, figures, for its status topic and for commands. Routes reference §3.1.
 
+mod connection;
 mod times;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -9,6 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use lotmq_histogram::DurationCounts;
 use serde_json::{Value as Json, json};
 
+pub(crate) use self::connection::Connection;
+use self::connection::OfInstance;
 use self::times::{text, uptime};
 use super::absence::Absence;
 use super::event_standing::{EventStandings, EventWait};
@@ -46,34 +49,6 @@ const STOPPED: &str = "it is stopped";
 /// The same with what starts the route of a name.
 pub(in crate::guests) fn stopped(name: &str) -> String {
     format!("{STOPPED}; -run {name} starts it")
-}
-
-/// State of the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Connection {
-    Disconnected,
-    Connecting,
-    Connected,
-    Reconnecting,
-}
-
-impl OfInstance {
-    const NEW: OfInstance =
-        OfInstance { connection: Connection::Connecting, was_connected: false, is_unproven: false };
-}
-
-impl Connection {
-    const ALL: [Connection; 4] =
-        [Connection::Disconnected, Connection::Connecting, Connection::Connected, Connection::Reconnecting];
-
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Connection::Disconnected => "Disconnected",
-            Connection::Connecting => "Connecting",
-            Connection::Connected => "Connected",
-            Connection::Reconnecting => "Reconnecting",
-        }
-    }
 }
 
 /// Standing of a route.
@@ -173,15 +148,6 @@ pub(crate) struct Beside {
     pub(crate) waits_to_publish: Option<String>,
 }
 
-/// Connection of an instance.
-#[derive(Clone, Copy, Debug)]
-struct OfInstance {
-    connection: Connection,
-    was_connected: bool,
-    /// Whether it is open again, and what it has in the far side is not known yet: a system that is frozen takes connections, too.
-    is_unproven: bool,
-}
-
 /// Figures of what a route has handed to its guest.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct DeliveryFigures {
@@ -208,6 +174,8 @@ pub(crate) struct DeliveryFigures {
     pub(crate) lost_datagrams: u64,
     /// Connections after the first.
     pub(crate) reconnects: u64,
+    /// Those of them behind a failure, not behind an order, a replacement or another value.
+    pub(crate) restarts: u64,
     pub(crate) http: HttpFigures,
     pace: RoutePace,
 }
@@ -270,8 +238,7 @@ impl Standing {
     pub(super) fn is_heard_of(&mut self, now: Timestamp) {
         self.is_doubtful = false;
         for of in self.instances.iter_mut().filter(|of| of.is_unproven) {
-            self.deliveries.reconnects += u64::from(of.was_connected);
-            *of = OfInstance { connection: Connection::Connected, was_connected: true, is_unproven: false };
+            of.connects(&mut self.deliveries);
         }
         if self.connection() == Connection::Connected {
             self.connected_since.get_or_insert(now);
@@ -288,6 +255,7 @@ impl Standing {
     pub(super) fn is_unproven(&mut self, instance: usize) {
         if let Some(of) = self.instances.get_mut(instance) {
             of.is_unproven = true;
+            self.deliveries.restarts += u64::from(std::mem::take(&mut of.has_fallen));
         }
     }
 
@@ -300,7 +268,7 @@ impl Standing {
     /// of it.
     pub(super) fn begins_anew(&mut self, now: Timestamp) {
         for of in &mut self.instances {
-            (of.connection, of.is_unproven) = (Connection::Connecting, false);
+            *of = OfInstance { was_connected: of.was_connected, ..OfInstance::NEW };
         }
         // What was wrong when it was stopped is so until it runs.
         if !self.is_stopped {
@@ -321,11 +289,12 @@ impl Standing {
             .enumerate()
             .any(|(other, of)| other != instance && of.connection == Connection::Connected);
         let Some(of) = self.instances.get_mut(instance) else { return };
-        (of.connection, of.is_unproven) = (connection, false);
         if connection == Connection::Connected {
-            self.deliveries.reconnects += u64::from(of.was_connected);
-            of.was_connected = true;
+            of.connects(&mut self.deliveries);
             self.is_doubtful = false;
+        } else {
+            of.has_fallen |= of.connection == Connection::Connected || of.is_unproven;
+            (of.connection, of.is_unproven) = (connection, false);
         }
         if self.connection() == Connection::Connected {
             self.connected_since = self.connected_since.filter(|_| is_other_connected).or(Some(now));

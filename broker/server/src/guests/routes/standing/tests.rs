@@ -292,6 +292,36 @@ fn who_has_lost_the_far_side_is_connected_when_something_passes() {
 }
 
 #[test]
+fn what_comes_back_by_itself_is_counted_apart_from_what_is_ordered() {
+    let start = Timestamp::UNIX_EPOCH;
+    let mut standing = Standing::new(start);
+    // It is tried until it is there.
+    standing.connection_is(0, Connection::Reconnecting, start);
+    standing.connection_is(0, Connection::Connected, start);
+    let counts = |standing: &Standing| (standing.deliveries.reconnects, standing.deliveries.restarts);
+    assert_eq!(counts(&standing), (0, 0));
+    standing.begins_anew(start);
+    standing.connection_is(0, Connection::Connected, start);
+    assert_eq!(counts(&standing), (1, 0), "ordered");
+    for _ in 0..2 {
+        standing.connection_is(0, Connection::Reconnecting, start);
+    }
+    standing.connection_is(0, Connection::Connected, start);
+    assert_eq!(counts(&standing), (2, 1), "lost");
+    for restarts in 2..4 {
+        standing.connection_is(0, Connection::Reconnecting, start);
+        standing.is_unproven(0);
+        assert_eq!(counts(&standing), (2, restarts), "open, and lost again at once");
+    }
+    standing.connection_is(0, Connection::Connected, start);
+    assert_eq!(counts(&standing), (3, 3), "and heard of");
+    standing.connection_is(0, Connection::Disconnected, start);
+    standing.begins_anew(start);
+    standing.connection_is(0, Connection::Connected, start);
+    assert_eq!(counts(&standing), (4, 3), "people have corrected it");
+}
+
+#[test]
 fn what_may_not_be_published_is_the_reason_until_it_is_long_ago() {
     let start = Timestamp::UNIX_EPOCH;
     let mut standing = Standing::new(start);

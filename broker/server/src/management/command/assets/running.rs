@@ -8,7 +8,7 @@ use super::super::ownership::Removal;
 use super::super::reply::{Done, EntityType, Refusal};
 use super::super::shown::Shown;
 use super::super::verb::{Call, Effect, Permission, Verb, Work};
-use super::{find, not_found, tell, without_module};
+use super::{find, not_found, tell, told, without_module};
 use crate::guests::HasPrograms as _;
 use crate::guests::route_orders::RouteOrder;
 use crate::management::asset_catalog::{AssetRecord, InstanceRecord};
@@ -23,7 +23,7 @@ pub(in crate::management::command) static RUN: Verb = Verb {
     permission: Permission::Scope(Scope::AssetManagementStart),
     effect: Effect::Stores,
     work: Work::Compiles,
-    summary: "Starts an asset, also one that has failed; one of another user with -force only. Short form: -R.",
+    summary: "Starts an asset, also one that has failed or makes a pause; one that runs is left as it is. One of another user with -force only. Short form: -R.",
     example: "-run Up",
     execute: |call| order(call, false),
 };
@@ -50,6 +50,11 @@ fn order(call: &mut Call<'_>, is_stopped: bool) -> Result<Done, Refusal> {
         call.check_current()?;
         let asset = find(call, name)?;
         asked.check_definitions(call, asset.definition_kind(), [&*asset.definition])?;
+        if !is_stopped && asset.runs_well(call.tenant) {
+            let done = Done::new(format!("Asset '{name}' runs already."));
+            let info = told(call, &asset, asset.info(call.tenant, call.broker.clock.wall_ms()));
+            return Ok(with_waiting(call, name, done.with_data(info)));
+        }
         match asset.kind {
             AssetKind::Route => order_route(call, &asset, is_stopped, &mut batch),
             AssetKind::Module => switch_module(call, &asset, is_stopped, &mut batch)?,
