@@ -368,6 +368,9 @@ fn what_waits_for_events_that_go_is_told_by_who_replaces_a_route() {
     let replaced = broker.command_ok(&other);
     let warning = &replaced.0["warnings"][0];
     assert_eq!((&warning["code"], &warning["message"]), (&"WAITING_FOR_GONE".into(), &told.into()));
+    // That is no news to whoever replaces that text.
+    let again = broker.command_ok(&other.replace("done/", "made/"));
+    assert_eq!(again.0.get("warnings"), None, "{again:?}");
     broker.command_ok("-run Line");
     broker.wait_until_metric_is("lotmq_route_dead_letters", 3.0);
     // With the event back under its name they are delivered.

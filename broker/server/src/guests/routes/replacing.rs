@@ -13,7 +13,8 @@ use crate::limits::GONE_EVENTS_SHOWN;
 pub(crate) fn told(route: &RouteRunner, said: &RouteFacts) -> Option<String> {
     let shared = route.shared.lock();
     let mut gone: BTreeMap<String, u64> = BTreeMap::new();
-    let is_gone = |post: &&Post| post.to.is_gone(said);
+    // What has gone before was told then.
+    let is_gone = |post: &&Post| post.to.is_gone(said) && !post.to.is_gone(shared.version.said());
     for post in shared.mailbox.posts().filter(is_gone) {
         *gone.entry(post.to.to_string()).or_default() += 1;
     }
