@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -205,6 +208,106 @@ fn malformed_answers_are_told_and_end_the_connection() {
         let told = standing.until("\"Reconnecting\"");
         assert!(told.contains(expected), "{told}");
     }
+}
+
+/// A PLC with one word, which has no resources for so many reads and writes.
+#[derive(Default)]
+struct BusyPlc {
+    busy_reads: AtomicUsize,
+    busy_writes: AtomicUsize,
+    /// Writes that came.
+    writes: AtomicUsize,
+    connections: AtomicUsize,
+    word: Mutex<[u8; 2]>,
+}
+
+impl BusyPlc {
+    fn start(self) -> (Arc<BusyPlc>, u16) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let plc = Arc::new(self);
+        let of_thread = Arc::clone(&plc);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                of_thread.connections.fetch_add(1, SeqCst);
+                // It ends with the connection.
+                let _ = of_thread.serve(stream.unwrap());
+            }
+        });
+        (plc, port)
+    }
+
+    fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
+        loop {
+            let mut head = [0; 4];
+            stream.read_exact(&mut head)?;
+            let mut frame = vec![0; usize::from(u16::from_be_bytes([head[2], head[3]])) - 4];
+            stream.read_exact(&mut frame)?;
+            let answer = match frame[1] {
+                // COTP: a request to connect.
+                0xE0 => vec![3, 0, 0, 11, 6, 0xD0, 0, 1, 0, 0, 0],
+                _ => self.answer(&frame),
+            };
+            stream.write_all(&answer)?;
+        }
+    }
+
+    /// The answer to a job behind the head of its frame: 3 bytes of COTP, 10 of the job's head, its function.
+    fn answer(&self, frame: &[u8]) -> Vec<u8> {
+        const NO_RESOURCES: [u8; 2] = [0x83, 4];
+        let is_busy =
+            |left: &AtomicUsize| left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+        let (error, parameters, data) = match frame[13] {
+            0xF0 => ([0, 0], vec![0xF0, 0, 0, 1, 0, 1, 1, 0xE0], Vec::new()),
+            4 if is_busy(&self.busy_reads) => (NO_RESOURCES, Vec::new(), Vec::new()),
+            4 => {
+                let [high, low] = *self.word.lock().unwrap();
+                ([0, 0], vec![4, 1], vec![0xFF, 4, 0, 16, high, low])
+            }
+            _ => {
+                self.writes.fetch_add(1, SeqCst);
+                if is_busy(&self.busy_writes) {
+                    (NO_RESOURCES, Vec::new(), Vec::new())
+                } else {
+                    *self.word.lock().unwrap() = *frame.last_chunk().unwrap();
+                    ([0, 0], vec![5, 1], vec![0xFF])
+                }
+            }
+        };
+        let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap().to_be_bytes();
+        let job = [
+            &[2, 0xF0, 0x80, 0x32, 3, 0, 0, frame[7], frame[8]][..],
+            &length(&parameters),
+            &length(&data),
+            &error,
+        ];
+        let job = [&job.concat()[..], &parameters, &data].concat();
+        let whole = u16::try_from(job.len() + 4).unwrap().to_be_bytes();
+        [&[3, 0, whole[0], whole[1]][..], &job].concat()
+    }
+}
+
+#[test]
+fn a_busy_plc_is_asked_again_on_the_same_connection() {
+    let (plc, port) = BusyPlc { busy_reads: AtomicUsize::new(3), ..BusyPlc::default() }.start();
+    let broker = broker();
+    let mut watcher = watch(&broker, "plc/#");
+    let tag = r#"Word ADDRESS "DB1.DBW50"; DATA_TYPE "INT"; PUBLISH_MODE "ON_CHANGE"; DESTINATION_TOPIC "write/word""#;
+    broker.command_ok(&route(port, "RETRY_COUNT 3\nRETRY_DELAY 5", tag));
+    assert_eq!(next(&mut watcher), "plc/Word=0", "read at the fourth try");
+    plc.busy_writes.store(3, SeqCst);
+    send(&broker, "write/word", "7");
+    until(&mut watcher, "plc/Word=7");
+    assert_eq!((plc.writes.load(SeqCst), broker.metric("lotmq_route_retried_total")), (4, Some(0.0)));
+    // Beyond that the message waits, and comes again.
+    plc.busy_writes.store(9, SeqCst);
+    send(&broker, "write/word", "8");
+    until(&mut watcher, "plc/Word=8");
+    assert_eq!((plc.writes.load(SeqCst), broker.metric("lotmq_route_retried_total")), (14, Some(2.0)));
+    assert_eq!(
+        (plc.connections.load(SeqCst), broker.metric("lotmq_route_dead_letters_total")),
+        (1, Some(0.0))
+    );
 }
 
 #[test]
