@@ -610,13 +610,13 @@ fn a_definition_that_cannot_work_is_told() {
     sql::strings_that_would_not_be_followed_are_refused(&broker, |section| with(section, &put));
     // What shows only when it begins stops it.
     broker.command_ok("-setSecret STRING=Password=hidden-password");
-    broker.command_ok("-setSecret SLIP=Host=db;Passwrod=hidden-password");
+    broker.command_ok("-setSecret SLIP=Host=db;Passwrod=hidden-password;Databse=x");
     for (section, query, told) in [
         ("CONNECTION_STRING GET SECRET \"STRING\"", "SELECT 1", "CONNECTION_STRING names no server"),
         (
             "CONNECTION_STRING GET SECRET \"SLIP\"",
             "SELECT 1",
-            "has the key 'passwrod', which is none; did you mean password?",
+            "has the key 'passwrod', which is none; did you mean password? It also has the key 'databse', which is none; did you mean database?",
         ),
         (&*login(), "SELECT \\\"{payload}\\\"", "Put: QUERY: {payload} stands in a quoted name"),
         (

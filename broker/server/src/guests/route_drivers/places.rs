@@ -16,6 +16,9 @@ use super::endpoints::{LISTEN, SERVE, is_far, setting};
 use super::template::Names;
 use crate::guests::route_types::{Far, SectionPlace, TlsOf};
 
+/// Flaws of a connection string that are told at once.
+const FLAWS_TOLD_MAX: usize = 8;
+
 /// Reason why a setting names no place.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub(super) enum NoPlace {
@@ -216,9 +219,18 @@ impl<N: Names> Section<'_, N> {
     /// Refuses a connection string that says what would not be followed.
     fn is_flawless(&self, key: &'static str, text: &str) -> Result<(), NoPlace> {
         let flaws = lot_to_wasm::connection_string_flaws(self.kind, text);
-        let Some(flaw) = flaws.into_iter().find(|flaw| flaw.is_grave) else { return Ok(()) };
-        let flaw = flaw.help.map_or(flaw.text.clone(), |help| format!("{}; {help}", flaw.text));
-        Err(NoPlace::Flaw { section: self.block.name.clone(), key, flaw })
+        let told = flaws.into_iter().filter(|flaw| flaw.is_grave).take(FLAWS_TOLD_MAX).map(|flaw| {
+            let help = flaw.help.map_or_else(String::new, |help| format!("; {help}"));
+            flaw.text + &help
+        });
+        let told = told.reduce(|all, next| match all.ends_with('?') {
+            true => format!("{all} It also {next}"),
+            false => format!("{all}; it also {next}"),
+        });
+        match told {
+            Some(flaw) => Err(NoPlace::Flaw { section: self.block.name.clone(), key, flaw }),
+            None => Ok(()),
+        }
     }
 
     /// A server as clients of SQL Server write it, `tcp:host\instance,port`, as what it means.
@@ -669,6 +681,11 @@ mod tests {
                 SQL,
                 ("CONNECTION_STRING", "Host=db;Prot=7;Password=hidden"),
                 "X_CONFIG: CONNECTION_STRING has the key 'prot', which is none; did you mean port?",
+            ),
+            (
+                SQL,
+                ("CONNECTION_STRING", "Host=db;Prot=7;Ssl=true;Encrypt=x;Password=hidden"),
+                "X_CONFIG: CONNECTION_STRING has the key 'prot', which is none; did you mean port? It also has the key 'ssl', by which no TLS is asked for here; write sslmode=require, or USE_SSL TRUE in SQL_CONFIG; it also says encrypt=x, which is none of true, false or strict",
             ),
             (
                 SQL,
