@@ -166,8 +166,9 @@ fn every_type_that_runs_has_a_template_that_deploys() {
         "MODBUS_SERIAL",
         "SIEMENS_S7",
         "OPCUA",
+        "WASM",
     ];
-    assert_eq!((listed.message(), listed.data()), ("20 template(s).", &json!(types)));
+    assert_eq!((listed.message(), listed.data()), ("21 template(s).", &json!(types)));
     for kind in listed.data().as_array().unwrap() {
         let reply = broker.command_ok(&format!("-routeCode {}", kind.as_str().unwrap()));
         let template = reply.data().as_str().unwrap();

@@ -4,6 +4,7 @@
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::guests::route_modules::WASM;
 use crate::guests::route_types::{TYPES, runs_route_type};
 
 pub(super) static LIST: Verb = Verb {
@@ -32,7 +33,8 @@ pub(super) static CODE: Verb = Verb {
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
-    let names: Vec<&str> = TYPES.iter().map(|known| known.name).collect();
+    // A route of an uploaded module runs here as well.
+    let names: Vec<&str> = TYPES.iter().map(|known| known.name).chain([WASM]).collect();
     Ok(Done::new(format!("{} template(s).", names.len())).with_data(names))
 }
 
