@@ -483,6 +483,14 @@ fn a_definition_that_makes_no_files_is_told() {
     let outside = route("", "").replace("\"logs\"", "\"../x\"");
     let refused = broker.command(&outside);
     assert!(refused.message().contains("STORAGE_DIR is a path below a folder"), "{refused:?}");
+    // What is lost with each start is warned of where nobody has said so.
+    for (section, is_warned) in
+        [("", true), ("FILE_PATTERN \"{0}/{date}.csv\"", false), ("APPEND FALSE", false)]
+    {
+        let added = broker.command_ok(&route(section, &event(CLEAN)));
+        let told = added.0.get("warnings").map_or_else(String::new, ToString::to_string);
+        assert_eq!(told.contains("without APPEND a file begins anew"), is_warned, "{section}: {told}");
+    }
     // What comes with a value is found out when the route begins.
     broker.command_ok("-setEnv PATTERN=../{0}");
     broker.command_ok(&route("FILE_PATTERN GET ENV \"PATTERN\"", &event(CLEAN)));

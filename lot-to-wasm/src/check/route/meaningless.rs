@@ -29,6 +29,7 @@ pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sin
         "NATS" => needs_user(block, section, sink),
         "REST_API" => headers(block, section, sink),
         "FILE_STORAGE" => {
+            begins_anew(block, section, sink);
             let pattern = section.text("FILE_PATTERN").unwrap_or_default();
             if pattern.split(['/', '\\']).any(|part| matches!(part, "." | "..")) {
                 let message = format!(
@@ -41,6 +42,23 @@ pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sin
         }
         _ => {}
     }
+}
+
+/// Warns of files that each start of the route begins anew where nobody has said so: what was written before is lost with them.
+fn begins_anew(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
+    let is_other_each_time = match section.settings.get("FILE_PATTERN") {
+        None => false,
+        Some(RouteValue::Text(pattern)) => pattern.contains('%') || pattern.contains("{date}"),
+        // Known when it is opened.
+        Some(_) => true,
+    };
+    if is_other_each_time || section.settings.contains_key("APPEND") {
+        return;
+    }
+    let message =
+        "without APPEND a file begins anew when the route or the broker starts: what it held is gone";
+    let draft = Draft::warning(codes::MISSING_SETTING, block.kind.span, message);
+    sink.push(draft.suggest("add a line WITH APPEND TRUE, or WITH APPEND FALSE where that is meant"));
 }
 
 /// Reports another broker that a route names as the one whose messages it is for: it would be for those of this one, without a word.
