@@ -562,7 +562,18 @@ impl RouteChecker<'_, '_> {
             }
             Some(_) | None => Draft::warning(codes::UNKNOWN_SETTING, name.span, message),
         };
-        self.sink.push(draft.did_you_mean_name(name, near.map(|key| key.name)));
+        let elsewhere = self.block_with(&name.text).filter(|_| near.is_none());
+        let elsewhere = elsewhere.map(|place| format!("write it below ADD {place}"));
+        self.sink.push(draft.did_you_mean_name(name, near.map(|key| key.name)).suggest_if(elsewhere));
+    }
+
+    /// The block of this type that has a key.
+    fn block_with(&self, key: &str) -> Option<&'static str> {
+        let has = |keys: &[Key]| keys.iter().any(|known| known.is_called(key));
+        let sections = self.kind.sections.iter().chain(COMMON).filter(|section| section.name != OTHER_BROKER);
+        let section = sections.clone().find(|section| has(section.keys));
+        let event = || self.kind.event.filter(|keys| has(keys)).map(|_| "EVENT name");
+        section.map(|section| section.name).or_else(event)
     }
 
     /// Reports the first setting that is missing, unless it is there with a slip in its key, which is reported at that place.

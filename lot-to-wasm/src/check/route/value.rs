@@ -67,7 +67,7 @@ pub(super) fn checked(setting: &Setting, key: &Key, sink: &mut Sink<'_>) -> Opti
         }
         let message = format!("{} without a value", key.name);
         let draft = Draft::error(codes::SETTING_VALUE, setting.key.span, message);
-        sink.push(draft.suggest(format!("write WITH {} {}", key.name, example(key.value))));
+        sink.push(draft.suggest(format!("write WITH {} {}", key.name, example(key))));
         return None;
     };
     let constant = constant(key.name, written, sink)?;
@@ -89,10 +89,13 @@ pub(super) fn checked(setting: &Setting, key: &Key, sink: &mut Sink<'_>) -> Opti
     }
     match of_kind(&text, key.value) {
         Ok(value) => value.map_or_else(|| template::of_setting(&text, written.span, key, sink), Some),
-        // The original loads such a route and fails when it calls; its templates have such values.
         Err(wanted) if key.value == ValueKind::Url => {
             let message = format!("{} is {wanted}, not `{}`", key.name, text.escape_debug());
-            let draft = Draft::warning(codes::SETTING_VALUE, written.span, message);
+            let draft = match is_place(text.trim()) {
+                true => Draft::error(codes::SETTING_VALUE, written.span, message).unless_stored(),
+                // The original loads such a route and fails when it calls; its templates have words for an address.
+                false => Draft::warning(codes::SETTING_VALUE, written.span, message),
+            };
             sink.push(draft.suggest(suggestion(&text, key)));
             Some(RouteValue::Text(text.trim().to_owned()))
         }
@@ -110,6 +113,12 @@ pub(super) fn checked(setting: &Setting, key: &Key, sink: &mut Sink<'_>) -> Opti
             None
         }
     }
+}
+
+/// Whether a text is a place without the scheme in front of it.
+fn is_place(text: &str) -> bool {
+    let is_host = text.contains(['.', ':', '/']) || text.eq_ignore_ascii_case("localhost");
+    is_host && !text.contains("://")
 }
 
 /// A value that is known when the route starts.
@@ -145,6 +154,10 @@ fn suggestion(text: &str, key: &Key) -> String {
     {
         return format!("did you mean {near}?");
     }
+    if key.value == ValueKind::Url && is_place(text.trim()) {
+        let scheme = if text.trim().ends_with(":443") { "https" } else { "http" };
+        return format!("write WITH {} \"{scheme}://{}\"", key.name, text.trim().escape_debug());
+    }
     if let ValueKind::Int(least, most) = key.value
         && text.trim().parse::<i128>().is_ok()
     {
@@ -154,7 +167,7 @@ fn suggestion(text: &str, key: &Key) -> String {
             _ => format!("write a number from {least} to {most}"),
         };
     }
-    format!("write WITH {} {}", key.name, example(key.value))
+    format!("write WITH {} {}", key.name, example(key))
 }
 
 /// The word of a table that is meant by what others call it, where one of them is of this table.
@@ -168,11 +181,18 @@ fn word_of_others(text: &str, words: &[&'static str]) -> Option<&'static str> {
     words.iter().find(|word| **word == meant).copied()
 }
 
-fn example(kind: ValueKind) -> String {
-    match kind {
+/// A value that can be pasted: the usual one, where the key has one.
+fn example(key: &Key) -> String {
+    let is_plain = matches!(key.value, ValueKind::Int(..) | ValueKind::Number | ValueKind::Bool);
+    if let Some(usual) = key.default.filter(|_| is_plain) {
+        return usual.to_owned();
+    }
+    match key.value {
         ValueKind::Text | ValueKind::Template => "\"text\"".to_owned(),
         ValueKind::OfTopic => "\"{topic.1}\"".to_owned(),
-        ValueKind::Int(least, most) => 1000.clamp(least, most).to_string(),
+        // Small ranges are of numbers of which few are usual.
+        ValueKind::Int(least, most) if most < 1000 => least.max(1).min(most).to_string(),
+        ValueKind::Int(least, _) => least.max(1000).to_string(),
         ValueKind::Number => "0.1".to_owned(),
         ValueKind::Bool => "TRUE".to_owned(),
         ValueKind::Words(words) => format!("\"{}\"", words.first().copied().unwrap_or_default()),
