@@ -387,14 +387,21 @@ fn a_definition_that_cannot_work_is_told() {
         (route(&http, "IGNORE_CERT_ERRORS \"perhaps\"", &documents()), "IGNORE_CERT_ERRORS is TRUE or FALSE"),
         ("-addRoute DEFINE ROUTE Idx WITH TYPE ELASTIC\n    ADD OPENSEARCH_CONFIG\n        WITH USERNAME \"u\"\n".to_owned(), "OPENSEARCH_CONFIG needs BASE_URL"),
         (route(&http, "", "    ADD EVENT E\n        WITH QUERY \"SEARCH x\"\n"), "needs SOURCE_TOPIC"),
+        (
+            route(&http, "", &event("E", "docs/+", "QUERY \"DROP x\"")),
+            "QUERY begins with 'DROP', and not with INDEX or SEARCH",
+        ),
+        (
+            route(&http, "", &event("E", "docs/+", "QUERY \"INDEX x\"")),
+            "QUERY has no document behind the index",
+        ),
     ] {
         let refused = broker.command(&definition);
         assert!(refused.message().contains(told), "{told}: {refused:?}");
     }
     // What only the guest can judge stops the route.
     for (query, told) in [
-        ("QUERY \"DROP x\"", "E: QUERY begins with 'DROP', and not with INDEX or SEARCH"),
-        ("QUERY \"INDEX x\"", "E: QUERY has no document behind the index"),
+        ("QUERY \"INDEX x/ {}\"", "E: QUERY has no id behind the slash"),
         ("", "E needs QUERY, TABLE or INDEX of OPENSEARCH_CONFIG"),
     ] {
         broker.command_ok(&route(&http, "", &event("E", "docs/+", query)));

@@ -4,6 +4,7 @@ mod far;
 mod machine;
 mod meaningless;
 mod misspelt;
+mod statement;
 mod template;
 mod unfilled;
 #[allow(
@@ -237,6 +238,7 @@ impl RouteChecker<'_, '_> {
         let schema = BlockSchema { title: &title, keys, others, is_polled: false };
         let checked = self.content(block, name, schema, None);
         meaningless::in_event(self.kind.name, block, &checked, self.sink);
+        statement::in_event(self.kind.name, block, &checked, self.sink);
         self.said.events.push(checked);
     }
 
@@ -265,6 +267,7 @@ impl RouteChecker<'_, '_> {
             unfilled::in_mapping(block, &checked, self.sink);
         }
         meaningless::in_event(self.kind.name, block, &checked, self.sink);
+        statement::in_event(self.kind.name, block, &checked, self.sink);
         if !self.kind.is_open {
             meaningless::in_mapping(self.kind.name, block, &checked, self.sink);
         }

@@ -345,7 +345,11 @@ pub(super) mod tests {
                 _ => "\"40001\"".to_owned(),
             },
             _ if name == "ENDPOINT_URL" => "\"opc.tcp://127.0.0.1:4840\"".to_owned(),
-            _ if name == "QUERY" => "\"CLEAN:{table: t, data: {payload}}\"".to_owned(),
+            _ if name == "QUERY" => match of {
+                "MONGODB" => "\"FIND readings\"".to_owned(),
+                "OPENSEARCH" => "\"SEARCH readings\"".to_owned(),
+                _ => "\"CLEAN:{table: t, data: {payload}}\"".to_owned(),
+            },
             _ if ["RECIPIENT", "FROM"].contains(&name) => "\"ops@example.com\"".to_owned(),
             _ if name == "CONNECTION_STRING" => "\"mongodb://127.0.0.1\"".to_owned(),
             _ if ["BASE_URL", "BASE_ADDRESS"].contains(&name) => "\"http://127.0.0.1\"".to_owned(),

@@ -286,6 +286,15 @@ fn a_definition_that_cannot_work_is_told() {
         ),
         (route(good, "USE_TLS \"perhaps\"", &documents()), "USE_TLS is TRUE or FALSE"),
         (route(good, "", "    ADD EVENT E\n        WITH QUERY \"FIND x\"\n"), "needs SOURCE_TOPIC"),
+        (
+            route(good, "", &query("E", "in", "DROP x", "")),
+            "QUERY begins with 'DROP', and not with INSERT, FIND, UPDATE or DELETE",
+        ),
+        (route(good, "", &query("E", "in", "DELETE x", "")), "QUERY has no WHERE behind DELETE"),
+        (
+            route(good, "", &query("E", "in", r#"INSERT x {"v": {payload},}"#, "")),
+            "QUERY has a document that is no JSON: trailing comma",
+        ),
     ] {
         let refused = broker.command(&definition);
         assert!(refused.message().contains(told), "{told}: {refused:?}");
@@ -298,6 +307,7 @@ fn a_definition_that_cannot_work_is_told() {
         assert!(!told.concat().contains("hidden"), "{refused:?}");
     }
     broker.command_ok("-setSecret SRV=mongodb+srv://u:hidden@h");
+    broker.command_ok("-setEnv VERB=DROP");
     let secret = |name: &str| route("", "", &documents()).replace("\"\"", &format!("GET SECRET \"{name}\""));
     for (definition, told) in [
         (secret("SRV"), "the SRV records of mongodb+srv:// are not looked up, not the secret"),
@@ -316,12 +326,13 @@ fn a_definition_that_cannot_work_is_told() {
             route(good, "", &documents()).replace("\"plant\"", "\"a.b\""),
             "DATABASE is 'a.b', which is no name of a database",
         ),
+        // What comes with a value is found out when the route begins.
         (
-            route(good, "", &query("E", "in", "DROP x", "")),
+            route(good, "", &event("E", "in", "QUERY GET ENV \"VERB\" + \" x\"")),
             "E: QUERY begins with 'DROP', and not with INSERT, FIND",
         ),
         (
-            route(good, "", &query("E", "in", "DELETE x", "")),
+            route(good, "", &query("E", "in", "DELETE x LIMIT 5", "")),
             "E: QUERY has no WHERE: for DELETE of all documents write {}",
         ),
         (
