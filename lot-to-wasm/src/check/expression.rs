@@ -428,7 +428,21 @@ impl Checker<'_, '_, '_> {
                 let candidates = elements.iter().map(|element| self.candidate(element)).collect();
                 ExpressionKind::OneOf { value, candidates }
             }
+            Source::Text(text) => {
+                self.warn_of_text_as_list(text, right.span);
+                self.compare(Comparison::In, left, right)
+            }
             _ => self.compare(Comparison::In, left, right),
+        }
+    }
+
+    /// Warns of a text in which IN looks for a member; that of a JSON array or object has some.
+    pub(super) fn warn_of_text_as_list(&mut self, text: &str, span: Span) {
+        if !text.trim_start().starts_with(['[', '{']) {
+            let draft = Draft::warning(codes::NO_LIST, span, "a text is the only member of itself");
+            self.error(
+                draft.suggest("write \"text\" CONTAINS value for a part of it, or [\"a\", \"b\"] for a list"),
+            );
         }
     }
 

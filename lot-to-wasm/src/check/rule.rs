@@ -387,7 +387,12 @@ impl Checker<'_, '_, '_> {
             Op::Contains => Comparison::Contains,
             Op::StartsWith => Comparison::StartsWith,
             Op::EndsWith => Comparison::EndsWith,
-            Op::In => Comparison::In,
+            Op::In => {
+                if let ExpressionKind::Constant(Constant::Text(text)) = &right.kind {
+                    self.warn_of_text_as_list(text, source.span);
+                }
+                Comparison::In
+            }
             Op::Or | Op::And | Op::Add | Op::Subtract | Op::Multiply | Op::Divide | Op::Remainder => {
                 unreachable!("the parser takes comparisons only")
             }
