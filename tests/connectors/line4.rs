@@ -45,6 +45,13 @@ fn deploy(line: &Broker) {
     Program::run(LOTMQ, &arguments).unwrap().output();
 }
 
+/// Who reads at the head office, and whose session is kept while he is away.
+fn reader(office: &Broker) -> Client {
+    let mut reader = office.connect(&ConnectOptions::v5("reader").clean_start(false).session_expiry(3_600));
+    reader.subscribe_to("plants/north/line4/report", QoS::AtLeastOnce).unwrap();
+    reader
+}
+
 fn text(client: &mut Client) -> String {
     client.receive(WAIT_MAX).unwrap().expect("a message").text()
 }
@@ -81,7 +88,8 @@ fn what_the_press_makes_is_in_the_database_and_at_the_office_whatever_was_away()
     let Some(mut database) = PostgresServer::start() else { return };
     let (press, office, line) = (Press::start(SPEED), options().start(), broker());
     let link = Link::to(office.address().port());
-    let mut at_office = watch(&office, "plants/north/line4/report");
+    let mut at_office = reader(&office);
+    let mut passing = watch(&office, "plants/north/line4/report");
     let mut at_line = watch(&line, "line4/report");
     for (name, value) in [
         ("PLC_PORT", press.port.to_string()),
@@ -103,11 +111,14 @@ fn what_the_press_makes_is_in_the_database_and_at_the_office_whatever_was_away()
     database.end_at_once();
     of_office.until("\"Reconnecting\"");
     of_database.until("\"Reconnecting\"");
+    at_office.disconnect().unwrap();
     reports.extend((0..3).map(|_| report(&mut at_line)));
     link.join();
     database.start_again();
     of_office.until("\"Connected\"");
     of_database.until("\"Connected\"");
+    while report(&mut passing) != reports[reports.len() - 1] {}
+    let mut at_office = reader(&office);
 
     let parts = press.switch_off();
     while made(&reports) < parts {
