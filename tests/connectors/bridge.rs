@@ -1,6 +1,7 @@
 //! `MQTT_BRIDGE`: to mosquitto, to another lotmq, to itself, between two others, and to a server that talks nonsense.
 
 mod exchanges;
+mod frozen;
 mod left_out;
 mod pausing;
 mod rings;

@@ -13,7 +13,7 @@ use crate::far::Far;
 use crate::hops::{BridgeId, FarId, Loop, Way};
 use crate::inbox::{Forward, Inbox, Origin};
 use crate::kept;
-use crate::limits::{PASSED_CHARS_MAX, REPEATS_TOLD, RETAINED_PAGES_AT_ONCE, STORE_AGAIN_MS};
+use crate::limits::{PASSED_CHARS_MAX, PROBE_MS, REPEATS_TOLD, RETAINED_PAGES_AT_ONCE, STORE_AGAIN_MS};
 use crate::link::{Event, Inbound, Owner, Unsendable};
 use crate::message::Passing;
 use crate::numbers::ByNumber;
@@ -110,6 +110,21 @@ impl Bridge {
         let wait_ms = u32::try_from(until.saturating_sub(now)).unwrap_or(u32::MAX);
         let ready = net::wait(&interests, wait_ms);
         Ok(also_host && ready.contains(&0))
+    }
+
+    /// Asks the other brokers whether they are there, over the connections that are open: one that is frozen keeps its connection.
+    pub(crate) fn probe(&mut self) -> Result<(), Failure> {
+        let began = ambient::monotonic_ms();
+        self.fars.iter_mut().for_each(|far| far.link.ping(began));
+        loop {
+            let has_worked = self.work()?;
+            let Some(silent) = self.fars.iter().find(|far| far.link.awaits_pong()) else { return Ok(()) };
+            let left = PROBE_MS.saturating_sub(ambient::monotonic_ms().saturating_sub(began));
+            if left == 0 {
+                return Err(Failure::Retry(silent.unanswered(PROBE_MS, self.inbox.has_room())));
+            }
+            self.wait(if has_worked { 0 } else { left }, false)?;
+        }
     }
 
     /// Takes what another broker has sent, as far as there is room.

@@ -240,6 +240,15 @@ impl Far {
         Ok(next.min(again_at))
     }
 
+    /// Reason for people of a question that had no answer within the time; without room for what comes none can be read.
+    pub(crate) fn unanswered(&self, within_ms: u64, has_room: bool) -> String {
+        let endpoint = self.config.endpoint;
+        match has_room {
+            true => format!("{endpoint}: it is connected, and has not answered for {} s", within_ms / 1000),
+            false => format!("{endpoint}: what it has sent waits to be stored here, and its answer behind that"),
+        }
+    }
+
     /// The failure of a connection that cannot go on.
     pub(crate) fn away(&self, Broken(reason): Broken) -> Failure {
         Failure::Reconnect(format!("{}: {reason}", self.config.endpoint))

@@ -65,8 +65,7 @@ impl Route for MqttBridge {
 
     fn request(operation: String, _body: Vec<u8>) -> Result<Vec<u8>, Failure> {
         match operation.as_str() {
-            // That the others have taken the connection is all there is to know.
-            "probe" => Ok(b"{}".to_vec()),
+            "probe" => with_bridge(Bridge::probe).map(|()| b"{}".to_vec()),
             _ => Err(Failure::Reject(format!("a bridge does not answer '{operation}'"))),
         }
     }

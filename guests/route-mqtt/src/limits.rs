@@ -43,6 +43,9 @@ pub(crate) const NAME_CHARS_MAX: usize = 32;
 /// Milliseconds to connect, and to wait for each answer while a connection is opened.
 pub(crate) const OPEN_MS: u32 = 15_000;
 
+/// Milliseconds for the answer of a broker that is asked whether it is there: less than whoever asks waits.
+pub(crate) const PROBE_MS: u64 = 4_000;
+
 /// Milliseconds of one delivery after which the host is told how far it has come: a third of what a call may take.
 pub(crate) const DELIVER_MS: u64 = 20_000;
 

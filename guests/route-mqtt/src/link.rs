@@ -195,6 +195,8 @@ pub(crate) struct Link {
     sent_at: u64,
     /// Since when a sign of life is waited for.
     asked_at: Option<u64>,
+    /// How many PINGREQ have no PINGRESP yet.
+    pings: u32,
 }
 
 impl Link {
@@ -226,6 +228,7 @@ impl Link {
             },
             sent_at: now,
             asked_at: None,
+            pings: 0,
         }
     }
 
@@ -479,6 +482,12 @@ impl Link {
     pub(crate) fn ping(&mut self, now: u64) {
         encode_pingreq(&mut self.output);
         self.asked_at.get_or_insert(now);
+        self.pings += 1;
+    }
+
+    /// Whether the broker has not answered each PINGREQ.
+    pub(crate) fn awaits_pong(&self) -> bool {
+        self.pings > 0
     }
 
     /// Bytes that are to be sent.
@@ -595,7 +604,11 @@ impl Link {
             Said::Message(inbound, dup) => self.came(inbound, dup).map(Event::Message),
             Said::Ack(ack_type, id, reason) => self.acknowledged(ack_type, id, reason),
             Said::Subscribed(id, code) => Some(Event::Subscribed { id, code }),
-            Said::Alive => Some(Event::Alive),
+            Said::Pong => {
+                self.pings = self.pings.saturating_sub(1);
+                Some(Event::Alive)
+            }
+            Said::Unsubscribed => Some(Event::Alive),
             Said::Ended(reason) => Some(Event::Ended(reason)),
             Said::Auth => return Err(Broken("it asks for an authentication that was not begun".to_owned())),
         })
@@ -713,7 +726,8 @@ enum Said {
     Message(Inbound, bool),
     Ack(AckType, u16, ReasonCode),
     Subscribed(u16, ReasonCode),
-    Alive,
+    Unsubscribed,
+    Pong,
     Ended(ReasonCode),
     Auth,
 }
@@ -736,7 +750,8 @@ impl Said {
                 suback.packet_id.get(),
                 suback.codes().next().unwrap_or(ReasonCode::UnspecifiedError),
             ),
-            ServerPacket::Unsuback(_) | ServerPacket::Pingresp => Said::Alive,
+            ServerPacket::Unsuback(_) => Said::Unsubscribed,
+            ServerPacket::Pingresp => Said::Pong,
             ServerPacket::Disconnect(disconnect) => Said::Ended(disconnect.reason),
             ServerPacket::Auth(_) => Said::Auth,
         }
