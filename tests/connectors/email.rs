@@ -162,6 +162,28 @@ fn what_is_refused_is_set_aside_and_what_is_busy_comes_again() {
 }
 
 #[test]
+fn who_has_a_mail_does_not_get_it_again_when_the_broker_ends_while_another_is_busy() {
+    let Some(server) = Server::plain() else { return };
+    let mut broker = mailing(&server, "", "RECIPIENT \"a@x.org,always-busy@x.org\"");
+    send(&broker, "alert/1", "x");
+    let tries = |least: usize| {
+        let is_try = |line: &&String| *line == "busy for always-busy@x.org";
+        eventually("tries", || {
+            let lines = server.program.stdout.all();
+            let tries = lines.iter().filter(is_try).count();
+            (tries >= least).then_some(tries)
+        })
+    };
+    let mut tried = tries(2);
+    for _ in 0..2 {
+        broker.kill();
+        broker.start_again();
+        tried = tries(tried + 1);
+    }
+    assert_eq!(server.mails().len(), 1, "{:?}", server.mails());
+}
+
+#[test]
 fn connections_are_protected_before_the_password_is_told() {
     let authority = Authority::new();
     let signed = authority.server("localhost");

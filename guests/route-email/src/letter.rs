@@ -24,6 +24,8 @@ const ENCODED_BYTES_MAX: usize = 39;
 /// A mail that can be handed over.
 #[derive(Debug)]
 pub(crate) struct Letter {
+    /// Message-ID.
+    pub(crate) id: String,
     pub(crate) from: Address,
     pub(crate) recipients: Vec<Address>,
     /// Head and body with line ends of the network.
@@ -41,7 +43,7 @@ pub(crate) fn letter(
     // The same after a retry, so that a mail that came twice can be told from two.
     let id = format!("<{}.{}.lotmq@{}>", delivery.received_ms, delivery.sequence, from.email.domain());
     let date = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms).unwrap_or_default());
-    let mut builder = Message::builder().from(from.clone()).message_id(Some(id)).date(date);
+    let mut builder = Message::builder().from(from.clone()).message_id(Some(id.clone())).date(date);
     for recipient in &recipients {
         builder = builder.to(recipient.clone());
     }
@@ -50,7 +52,7 @@ pub(crate) fn letter(
     }
     let message = builder.singlepart(part(&form.body, delivery)?).map_err(|error| error.to_string())?;
     let recipients = recipients.into_iter().map(|recipient| recipient.email).collect();
-    Ok(Letter { from: from.email.clone(), recipients, bytes: message.formatted() })
+    Ok(Letter { id, from: from.email.clone(), recipients, bytes: message.formatted() })
 }
 
 /// A mail with this subject: as it is where blanks divide it into lines that servers take, else in encoded words.

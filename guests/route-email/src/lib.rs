@@ -5,6 +5,7 @@ mod html;
 mod letter;
 mod serving;
 mod session;
+mod waiting;
 
 use std::cell::RefCell;
 

@@ -1,13 +1,12 @@
 //! An open route: a session with the server, which is begun anew where the server has ended it meanwhile.
 
-use std::collections::BTreeMap;
-
 use lettre::Address;
 use lotmq_guest::route::{Addressee, Connection, Delivery, Failure, Receipt, ambient, deliver_each, failure};
 
 use crate::config::{Config, Form, Protection};
 use crate::letter::{Letter, letter};
 use crate::session::{Left, Session};
+use crate::waiting::Waiting;
 
 /// Milliseconds that a connect or an answer of the server may take.
 const ANSWER_MS: u32 = 30_000;
@@ -15,16 +14,12 @@ const ANSWER_MS: u32 = 30_000;
 /// Milliseconds without a mail after which the server is asked whether it is still there.
 const IDLE_MS: u64 = 10_000;
 
-/// Mails that were sent to a part of their recipients, of which is remembered who has them.
-const LEFT_MAX: usize = 1000;
-
 /// An open route.
 pub(crate) struct Serving {
     config: Config,
     session: Option<Session<Connection>>,
     used_ms: u64,
-    /// Who is still to get a mail that others have, by its sequence.
-    left: BTreeMap<u64, Left>,
+    waiting: Waiting,
 }
 
 impl Serving {
@@ -32,7 +27,8 @@ impl Serving {
     pub(crate) fn open(configuration: &str) -> Result<Serving, Failure> {
         let config = Config::parse(configuration)?;
         let session = Some(begin(&config)?);
-        Ok(Serving { config, session, used_ms: ambient::monotonic_ms(), left: BTreeMap::new() })
+        let waiting = Waiting::load(ambient::now_ms());
+        Ok(Serving { config, session, used_ms: ambient::monotonic_ms(), waiting })
     }
 
     pub(crate) fn probe(&mut self) -> Result<(), Failure> {
@@ -67,26 +63,21 @@ impl Serving {
     fn send(&mut self, delivery: &Delivery) -> Result<(), Failure> {
         let form = self.form(delivery)?;
         let made = letter(form, &self.config.from, delivery, ambient::now_ms()).map_err(Failure::Reject)?;
-        let before = self.left.remove(&delivery.sequence);
-        let recipients: Vec<Address> = before.as_ref().map_or(&made.recipients, |left| &left.later).clone();
-        let sent = self.hand_over(&made, &recipients);
-        let mut left = match sent {
-            Ok(left) => left,
-            Err(failure) => {
-                self.left.extend(before.map(|left| (delivery.sequence, left)));
-                return Err(failure);
-            }
+        let before = self.waiting.left_of(delivery.sequence, &made.id).cloned();
+        let recipients: Vec<Address> = match &before {
+            Some(left) => left.later.iter().map(|(address, _)| address.clone()).collect(),
+            None => made.recipients.clone(),
         };
+        let mut left = self.hand_over(&made, &recipients)?;
+        let now_ms = ambient::now_ms();
+        self.waiting.heed(&recipients, &mut left, now_ms);
         left.refused.splice(..0, before.into_iter().flat_map(|left| left.refused));
-        if !left.later.is_empty() {
-            let reason = left.reason.clone();
-            // Beyond the bound the oldest comes twice to some.
-            if self.left.len() >= LEFT_MAX {
-                self.left.pop_first();
-            }
-            self.left.insert(delivery.sequence, left);
+        if let Some((_, reason)) = left.later.last() {
+            let reason = reason.clone();
+            self.waiting.waits(delivery.sequence, &made.id, left, now_ms);
             return Err(Failure::Retry(reason));
         }
+        self.waiting.is_over(delivery.sequence);
         match left.refused.len() {
             0 => Ok(()),
             refused if refused == made.recipients.len() => Err(Failure::Reject(left.refused.join("; "))),

@@ -36,14 +36,12 @@ pub(crate) struct Offers {
 }
 
 /// What became of a mail that was not sent to all.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Left {
-    /// Those to whom it can be sent later.
-    pub(crate) later: Vec<Address>,
+    /// Those to whom it can be sent later, with what the server said.
+    pub(crate) later: Vec<(Address, String)>,
     /// Those to whom it can never be sent, with what the server said.
     pub(crate) refused: Vec<String>,
-    /// Why those of `later` have to wait.
-    pub(crate) reason: String,
 }
 
 /// A session.
@@ -125,8 +123,8 @@ impl<S: Read + Write> Session<S> {
                 250..=252 => taken += 1,
                 421 => return Err(Failure::Reconnect(reply.described("ends the session"))),
                 400..500 => {
-                    left.reason = reply.described(&format!("does not take {recipient} now"));
-                    left.later.push(recipient.clone());
+                    let reason = reply.described(&format!("does not take {recipient} now"));
+                    left.later.push((recipient.clone(), reason));
                 }
                 _ => left.refused.push(reply.described(&format!("refuses {recipient}"))),
             }
@@ -316,6 +314,7 @@ mod tests {
     fn letter(recipients: &[&str]) -> Letter {
         let recipients = recipients.iter().map(|one| one.parse().unwrap()).collect();
         Letter {
+            id: String::new(),
             from: "a@b.org".parse().unwrap(),
             recipients,
             bytes: b"Subject: x\r\n\r\n.one\r\n..two".to_vec(),
@@ -400,7 +399,10 @@ mod tests {
             "250 ok\r\n",
         ]);
         let left = some.send(&letter, &letter.recipients).unwrap();
-        assert_eq!(left.later, [letter.recipients[1].clone()]);
+        assert_eq!(
+            left.later,
+            [(letter.recipients[1].clone(), "the server does not take b@x.org now: 450 busy".to_owned())]
+        );
         assert_eq!(left.refused, ["the server refuses a@x.org: 550 no such user"]);
         let mut none = session(&["250 ok\r\n", "550 no\r\n", "550 no\r\n", "550 no\r\n", "250 ok\r\n"]);
         let left = none.send(&letter, &letter.recipients).unwrap();

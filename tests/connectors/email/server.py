@@ -1,7 +1,7 @@
 """A mail server of a test: tells each mail as a line of JSON.
 
 Usage: server.py PORT MODE [CERTIFICATE KEY], where MODE is plain, starttls or tls. User `bot` has the password `in`. Who is `refused@…` is refused, who is `busy@…`
-is busy once for each sender's mail, and a mail whose subject has `spam` in it is refused as a whole.
+is busy once for each sender's mail, who is `always-busy@…` is so each time, which is told, and a mail whose subject has `spam` in it is refused as a whole.
 """
 
 import asyncio
@@ -19,6 +19,9 @@ class Handler:
     async def handle_RCPT(self, server, session, envelope, address, options):
         if address.startswith("refused@"):
             return "550 5.1.1 no such user"
+        if address.startswith("always-busy@"):
+            print(f"busy for {address}", flush=True)
+            return "450 4.2.1 mailbox is busy"
         if address.startswith("busy@") and address not in seen:
             seen.add(address)
             return "450 4.2.1 mailbox is busy"
