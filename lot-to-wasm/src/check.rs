@@ -23,7 +23,7 @@ mod regex;
 mod route;
 mod rows;
 mod rule;
-mod scope;
+pub(crate) mod scope;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -2,6 +2,7 @@
 //!
 //! Names and texts in, programs out. Reading folders and archives is the caller's, and so is the order: that of the files' names.
 
+mod calls;
 mod cycle;
 mod undefined;
 
@@ -9,6 +10,7 @@ use lot_facts::Kind;
 
 use crate::notebook::{self, Language, NotebookError};
 
+pub use calls::warn_of_calls;
 pub use cycle::warn_of_cycles;
 pub use undefined::{warn_of_functions, warn_of_undefined};
 

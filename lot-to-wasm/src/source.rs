@@ -34,6 +34,11 @@ impl Span {
         Span { start: self.start, end: other.end.max(self.start) }
     }
 
+    /// The empty span at this one's start.
+    pub fn before(self) -> Span {
+        Span { start: self.start, end: self.start }
+    }
+
     /// The empty span at this one's end.
     pub fn after(self) -> Span {
         Span { start: self.end, end: self.end }

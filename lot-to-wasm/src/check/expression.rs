@@ -399,6 +399,7 @@ impl Checker<'_, '_, '_> {
 
     /// MATCHES without REGEX is equality of texts (§10.3).
     fn text_equality(&mut self, left: &syntax::Expression, right: &syntax::Expression) -> ExpressionKind {
+        self.warn_of_pattern(right);
         let left = self.boxed(left);
         let value = self.boxed(right);
         let cast = ExpressionKind::Cast { to: CastKind::String, value };

@@ -10,7 +10,7 @@ use crate::limits::{
     LINEAR_BYTES_PER_BYTE, LINEAR_BYTES_SMALL, PATTERNS_COST_MAX, PATTERNS_COST_OF_PROJECT_MAX,
     PATTERNS_COST_OF_TEXT_MAX, SHORT_PATTERN_BYTES_MAX, SHORT_PATTERNS_MAX, STEPS_OF_CHECK,
 };
-use crate::syntax::Text;
+use crate::syntax::{Expression, ExpressionKind, Text};
 use lot_patterns::PatternError;
 use lot_patterns::limits::{PATTERN_BYTES_MAX, PATTERN_COST_MAX};
 
@@ -24,6 +24,49 @@ pub(super) struct Spent {
     large: usize,
     /// Those with backtracking.
     cost: u64,
+}
+
+/// How a text that is compared by MATCHES is meant otherwise.
+enum Meant {
+    /// As a regular expression.
+    Regex,
+    /// As a pattern with `*` for anything.
+    Glob,
+    /// As a Topic Filter.
+    Filter,
+}
+
+/// What a text that MATCHES compares as it stands looks like.
+fn meant(text: &str) -> Option<Meant> {
+    if text.contains('/') && text.split('/').any(|level| matches!(level, "+" | "#")) {
+        return Some(Meant::Filter);
+    }
+    let is_class = text.split_once('[').is_some_and(|(_, behind)| behind.contains(']'));
+    let has_sign = ['\\', '|'].iter().any(|sign| text.contains(*sign));
+    let repeats = [".*", ".+", ".?", "]+", ")+", ")*", "(?"].iter().any(|sign| text.contains(sign));
+    if is_class || has_sign || repeats || text.starts_with('^') || text.ends_with('$') && text.len() > 1 {
+        return Some(Meant::Regex);
+    }
+    text.contains('*').then_some(Meant::Glob)
+}
+
+impl Checker<'_, '_, '_> {
+    /// Reports a text behind MATCHES that looks like a pattern: it is compared as it stands.
+    pub(super) fn warn_of_pattern(&mut self, right: &Expression) {
+        let ExpressionKind::Text(text) = &right.kind else { return };
+        let Some(meant) = meant(text) else { return };
+        let message = "MATCHES without REGEX compares with the text as it stands";
+        let draft = Draft::warning(codes::PATTERN_AS_TEXT, right.span, message);
+        self.error(match meant {
+            Meant::Regex => draft.suggest("write MATCHES REGEX").fix(right.span.before(), "REGEX "),
+            Meant::Glob => draft.suggest(
+                "write STARTS_WITH, ENDS_WITH or CONTAINS, or MATCHES REGEX with a pattern, in which .* stands for any text",
+            ),
+            Meant::Filter => draft.suggest(
+                "ask for levels, TOPIC POSITION 1 == \"a\", or write MATCHES REGEX with a pattern, in which [^/]+ stands for a level",
+            ),
+        });
+    }
 }
 
 /// What entities are compiled together as.

@@ -161,7 +161,9 @@ fn header(rule: &DefineRule, compat: Compat, sink: &mut Sink<'_>) {
     }
     let Some(topic) = &rule.topic else { return };
     filter_of_rule(topic, sink);
-    if topic.value.ends_with("/+") && !compat.rule_trailing_plus {
+    // Who writes a + in the middle as well means one level by it.
+    let is_only = topic.value.matches('+').count() == 1;
+    if topic.value.ends_with("/+") && is_only && !compat.rule_trailing_plus {
         let draft = Draft::warning(codes::TRAILING_PLUS, topic.span, "a trailing /+ covers one level only");
         sink.push(draft.suggest("write /# for everything below, or start the broker with LOTMQ_LOT_COMPAT_RULE_TRAILING_PLUS=subtree, as the original reads it"));
     }
@@ -357,7 +359,12 @@ impl Checker<'_, '_, '_> {
         use BinaryOperator as Op;
         let comparison = match operator {
             Op::Equal | Op::Matches | Op::NotEqual => {
-                let right = if operator == Op::Matches { self.as_text(right) } else { right };
+                let right = if operator == Op::Matches {
+                    self.warn_of_pattern(source);
+                    self.as_text(right)
+                } else {
+                    right
+                };
                 let is = if matches!(right.kind, ExpressionKind::Constant(Constant::Empty)) {
                     self.truth(span, ExpressionKind::IsEmpty(Box::new(left)))
                 } else {

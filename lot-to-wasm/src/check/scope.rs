@@ -254,6 +254,13 @@ impl Scope {
     }
 }
 
+/// Whether the statements assign the variable of this name.
+pub(crate) fn assigns(statements: &[Statement], name: &str) -> bool {
+    let mut is_assigned = false;
+    each_assignment(statements, &mut |assigned, _| is_assigned |= assigned == name);
+    is_assigned
+}
+
 /// Calls `found` for each name that the statements assign, in source order.
 fn each_assignment(statements: &[Statement], found: &mut dyn FnMut(&str, Span)) {
     for statement in statements {

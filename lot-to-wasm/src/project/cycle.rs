@@ -10,10 +10,11 @@ use crate::editor::references;
 use crate::source::{Source, Span};
 
 /// Where a definition is: the number of its program, and its own in it.
-type Place = (usize, usize);
+pub(super) type ProgramPlace = (usize, usize);
 
-/// Warns of each cycle of definitions of these programs once, at the first of it. Those with errors are left alone.
+/// Warns of each cycle of definitions of these programs once, at the first of it, and of Actions that call themselves. Those with errors are left alone.
 pub fn warn_of_cycles(programs: &mut [(&str, &mut Compilation)]) {
+    super::calls::warn_of_calls(programs);
     let mut told = BTreeSet::new();
     let mut found = Vec::new();
     {
@@ -34,7 +35,8 @@ pub fn warn_of_cycles(programs: &mut [(&str, &mut Compilation)]) {
         }
     }
     for (place, draft) in found {
-        report(programs, place, draft);
+        let span = name_of(programs, place);
+        report(programs, place, draft.moved_to(span));
     }
 }
 
@@ -52,7 +54,7 @@ fn warning(cycle: &Cycle) -> Draft {
 }
 
 /// The paths through all definitions without errors, each with the place of its definition.
-fn paths<'p>(programs: &'p [(&str, &mut Compilation)]) -> (Vec<Place>, Vec<MessagePath<'p>>) {
+fn paths<'p>(programs: &'p [(&str, &mut Compilation)]) -> (Vec<ProgramPlace>, Vec<MessagePath<'p>>) {
     let mut all = (Vec::new(), Vec::new());
     for (program, (_, compilation)) in programs.iter().enumerate() {
         for (entity, compiled) in compilation.entities.iter().enumerate() {
@@ -66,16 +68,26 @@ fn paths<'p>(programs: &'p [(&str, &mut Compilation)]) -> (Vec<Place>, Vec<Messa
     all
 }
 
-/// Puts the warning at the name of the definition.
-fn report(programs: &mut [(&str, &mut Compilation)], (program, entity): Place, draft: Draft) {
+/// Where the name of the definition is, in its text.
+fn name_of(programs: &[(&str, &mut Compilation)], (program, entity): ProgramPlace) -> Span {
+    let slice = programs
+        .get(program)
+        .and_then(|(text, compilation)| text.get(compilation.entities.get(entity)?.range.clone()));
+    let name = references(slice.unwrap_or("")).into_iter().find(|reference| reference.is_definition);
+    name.map_or(Span::new(0, 6), |name| Span::new(name.range.start, name.range.end))
+}
+
+/// Puts a warning into a definition.
+pub(super) fn report(
+    programs: &mut [(&str, &mut Compilation)],
+    (program, entity): ProgramPlace,
+    draft: Draft,
+) {
     let Some((text, compilation)) = programs.get_mut(program) else { return };
     let Some(entity) = compilation.entities.get_mut(entity) else { return };
-    let slice = text.get(entity.range.clone()).unwrap_or("");
-    let name = references(slice).into_iter().find(|reference| reference.is_definition);
-    let span = name.map_or(Span::new(0, 6), |name| Span::new(name.range.start, name.range.end));
-    let source = Source::new(slice);
+    let source = Source::new(text.get(entity.range.clone()).unwrap_or(""));
     let mut sink = Sink::new(&source);
-    sink.push(draft.moved_to(span));
+    sink.push(draft);
     entity.diagnostics.extend(sink.finish());
     entity.diagnostics.sort_by_key(|found| (found.span.start, found.severity));
 }

@@ -134,6 +134,10 @@ impl Construct for CallAction {
         each_return(&self.returns, visit);
     }
 
+    fn each_certain_call<'a>(&'a self, visit: &mut dyn FnMut(&'a Name)) {
+        visit(&self.name);
+    }
+
     fn write(&self, writer: &mut Writer) {
         let head = format!("(call {}{}", self.name.text, assignments(&self.arguments));
         writer.push(&format!("{head}{})", returns(&self.returns)));

@@ -6,9 +6,9 @@ use crate::check::Checker;
 use crate::check::tree::walk::{PartMut, PartRef};
 use crate::lower::{Generator, UnrollBudget};
 use crate::source::Span;
-use crate::syntax::Position;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::sexpr::Writer;
+use crate::syntax::{Name, Position};
 
 /// A statement with its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +49,9 @@ pub(crate) trait Construct {
 
     /// Writes it as a nested list.
     fn write(&self, writer: &mut Writer);
+
+    /// Calls `visit` for the name of each Action that it calls whatever comes.
+    fn each_certain_call<'a>(&'a self, _visit: &mut dyn FnMut(&'a Name)) {}
 
     /// Whether it is a CALL, whose arguments may stand on lines of their own.
     fn is_call(&self) -> bool {

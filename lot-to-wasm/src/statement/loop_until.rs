@@ -10,16 +10,16 @@
 
 use super::word::Use::{BeforeValue, BeginsBlock, BeginsStatement, BlockFollows, WantsMore};
 use super::{CheckedKind, Construct, Executable, Form, Part, Statement, StatementKind, Word};
-use crate::check::Checker;
-use crate::check::tree;
 use crate::check::tree::walk::{self, Need, Times, parts};
+use crate::check::{Checker, scope, tree};
 use crate::diagnostic::{Draft, codes};
 use crate::limits::LOOP_PASSES_MAX;
 use crate::lower::{Generator, Passes};
 use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::sexpr::{Writer, block, text};
-use crate::syntax::{Expression, Position};
+use crate::syntax::{Expression, ExpressionKind, Name, Position};
+use crate::token::TokenKind;
 use lot_nearest::nearest;
 
 /// `LOOP body UNTIL condition`.
@@ -56,6 +56,12 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let begins_line = parser.previous_begins_line();
     if parser.is_keyword("UNTIL") {
         return until_first(parser);
+    }
+    if let TokenKind::Int(times) = parser.peek().kind {
+        let draft = Draft::error(codes::NO_SUCH_LOOP, parser.span(), "LOOP does not count its passes");
+        return parser.fail(draft.suggest(format!(
+            "count with a variable: SET \"i\" WITH 0 above LOOP, SET \"i\" WITH {{i}} + 1 in its block, and UNTIL {{i}} >= {times} below it"
+        )));
     }
     let body = parser.loop_block()?;
     let is_in_place = begins_line && parser.column(parser.span()) == parser.column(start);
@@ -117,6 +123,7 @@ impl Construct for LoopUntil {
         checker.scope.enter_loop(&self.body);
         let body = checker.statements(&self.body);
         let until = checker.operand(&self.until);
+        self.warn_of_endless(checker);
         let until_at = checker.at(self.until_span);
         Some(Checked { body, until, until_at }.into())
     }
@@ -126,6 +133,10 @@ impl Construct for LoopUntil {
         visit(Part::Expression(&self.until));
     }
 
+    fn each_certain_call<'a>(&'a self, visit: &mut dyn FnMut(&'a Name)) {
+        self.body.iter().for_each(|statement| statement.kind.construct().each_certain_call(visit));
+    }
+
     fn write(&self, writer: &mut Writer) {
         writer.push("(loop");
         block(writer, &self.body);
@@ -133,6 +144,45 @@ impl Construct for LoopUntil {
             writer.line();
             writer.push(&format!("(until {}))", text(&self.until)));
         });
+    }
+}
+
+impl LoopUntil {
+    /// Warns of a condition that no pass changes: of FALSE, and of one that reads nothing but the message and variables that the loop does not set.
+    fn warn_of_endless(&self, checker: &mut Checker<'_, '_, '_>) {
+        let message = if self.until.kind == ExpressionKind::Bool(false) {
+            "FALSE is never true: nothing ends the loop"
+        } else if self.fixed(&self.until) == Some(true) {
+            "no pass changes this: the loop ends after the first one, or never"
+        } else {
+            return;
+        };
+        let draft = Draft::warning(codes::ENDLESS_LOOP, self.until.span, message);
+        let draft = draft.note("a run of 100,000 passes ends with an error");
+        checker.error(draft.suggest(
+            "ask for what the block sets, such as UNTIL {i} >= 10 with SET \"i\" WITH {i} + 1 in it",
+        ));
+    }
+
+    /// Whether an expression that has the same value after each pass reads anything; `None` of one that may change.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "whatever else there is may change")]
+    fn fixed(&self, expression: &Expression) -> Option<bool> {
+        use ExpressionKind as Kind;
+        let mut reads = match &expression.kind {
+            Kind::Int(_) | Kind::Double(_) | Kind::Text(_) | Kind::Bool(_) | Kind::Null | Kind::Empty => {
+                false
+            }
+            Kind::Binary { .. } | Kind::Not(_) | Kind::Negate(_) | Kind::Cast { .. } => false,
+            Kind::Payload | Kind::Topic | Kind::TopicPosition(_) => true,
+            Kind::Variable(path) if !scope::assigns(&self.body, &path.name) => true,
+            _ => return None,
+        };
+        let mut inner = Vec::new();
+        expression.kind.each_child(&mut |child| inner.push(child));
+        for child in inner {
+            reads |= self.fixed(child)?;
+        }
+        Some(reads)
     }
 }
 

@@ -5,7 +5,7 @@
 pub(super) const BODIES: &[(&str, &[&str])] = &[
     ("SWITCH PAYLOAD\n    CASE 1 THEN KEEP TOPIC \"k\" WITH 1\n    CASE 2 THEN KEEP TOPIC \"k\" WITH 2\n    DEFAULT KEEP TOPIC \"k\" WITH 3", &["LOT247 4 =>         CASE 1 THEN\n            KEEP TOPIC \"k\" WITH 1", "LOT247 5 =>         CASE 2 THEN\n            KEEP TOPIC \"k\" WITH 2", "LOT247 6 =>         DEFAULT\n            KEEP TOPIC \"k\" WITH 3"]),
     ("SWITCH PAYLOAD\n    CASE 1 THEN KEEP TOPIC \"k\" WITH 1\n        KEEP TOPIC \"l\" WITH 1\n    CASE 2 THEN\n        KEEP TOPIC \"k\" WITH 2", &["LOT247 4 =>         CASE 1 THEN\n            KEEP TOPIC \"k\" WITH 1"]),
-    ("LOOP SET x WITH 1\nUNTIL PAYLOAD > 5\nKEEP TOPIC \"k\" WITH 1", &["LOT247 3 =>     LOOP\n        SET x WITH 1"]),
+    ("LOOP SET x WITH 1\nUNTIL PAYLOAD > 5\nKEEP TOPIC \"k\" WITH 1", &["LOT247 3 =>     LOOP\n        SET x WITH 1", "LOT426 4: ask for what the block sets, such as UNTIL {i} >= 10 with SET \"i\" WITH {i} + 1 in it"]),
     ("PUBLISH TOPIC RESPONSE_TOPIC WITH PAYLOAD", &["LOT301 3 =>     PUBLISH TOPIC RESPONSE TOPIC WITH PAYLOAD"]),
     ("PUBLISH TOPIC Machine WITH PAYLOAD", &["LOT301 3: write {Machine} for a variable, or \"Machine\" for text"]),
     ("var now = TIMESTAMP \"ISO\"\nPUBLISH TOPIC \"o\" WITH now", &["LOT220 3 =>     SET now = TIMESTAMP \"ISO\"", "LOT303 4 =>     PUBLISH TOPIC \"o\" WITH {now}"]),
