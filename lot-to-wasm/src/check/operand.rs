@@ -94,7 +94,7 @@ impl Checker<'_, '_, '_> {
         self.node(span, KindSet::FROM_JSON, kind)
     }
 
-    fn report_unset(&mut self, path: &Path, span: Span) {
+    pub(super) fn report_unset(&mut self, path: &Path, span: Span) {
         if !self.names_are_complete {
             return;
         }
@@ -105,9 +105,12 @@ impl Checker<'_, '_, '_> {
         // The name stands behind the brace, whatever path follows it.
         let written = self.sink.source().slice(span);
         let at = written
-            .find(name)
+            .find(&format!("{{{name}"))
+            .map(|at| at + 1)
+            .or_else(|| written.find(name))
             .map(|at| Span::new(span.start as usize + at, span.start as usize + at + name.len()));
-        if let Some(ours) = value_in_braces(path) {
+        let is_alone = written.starts_with('{');
+        if let Some(ours) = value_in_braces(path).filter(|_| is_alone) {
             let draft =
                 draft.note("braces are for variables: a value that has a word of its own stands without");
             return self.error(draft.suggest(format!("write {ours}")).fix(span, ours));
@@ -157,6 +160,9 @@ impl Checker<'_, '_, '_> {
             && near.is_none()
         {
             return self.error(draft.suggest(format!("write {ours}")).fix(span, ours));
+        }
+        if let Some(hint) = habit::type_hint(name).filter(|_| near.is_none()) {
+            return self.error(draft.suggest(hint));
         }
         self.error(match (keyword, near, nearest(name, VALUE_WORDS)) {
             (Some(keyword), _, _) => draft.suggest(format!("write {keyword}")).fix(span, keyword),

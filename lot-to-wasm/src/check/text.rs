@@ -57,19 +57,118 @@ pub(super) fn warn_of_placeholders(checker: &mut Checker<'_, '_, '_>, text: &str
         }
         parts.push(if is_word { name.to_owned() } else { format!("{{{name}}}") });
         first.get_or_insert(name);
+        // What its text is meant to read is not unused as well.
+        if let Some(id) = checker.scope.find(name).filter(|_| !is_word) {
+            checker.scope.read(id);
+        }
     }
     let Some(name) = first else { return };
     kept.push_str(rest);
     if !kept.is_empty() {
         parts.push(quoted(&kept));
     }
-    let sum = parts.join(" + ");
     let message = format!("`{{{name}}}` in a text is not replaced");
     let draft = Draft::warning(codes::TEXT_PLACEHOLDER, span, message);
+    if let Some(literal) = json_literal(text, |name| is_value(checker, name)) {
+        let draft = draft.note("JSON stands without quotes round it, and what its members take are values");
+        return checker.error(draft.suggest(format!("write {literal}")).fix(span, literal));
+    }
+    let sum = parts.join(" + ");
     let draft = draft.suggest(format!("write {sum}"));
     // An escape would have to be written anew.
     let is_plain = checker.sink.source().slice(span).get(1..).is_some_and(|inside| inside.starts_with(text));
     checker.error(if is_plain { draft.fix(span, sum) } else { draft });
+}
+
+/// A text that is JSON but for the names in braces that mean values, as the literal that it is meant to be.
+fn json_literal(text: &str, is_value: impl Fn(&str) -> bool) -> Option<String> {
+    if !text.trim_start().starts_with(['{', '[']) || text.contains('\\') {
+        return None;
+    }
+    let mut json = JsonText::default();
+    let mut rest = text;
+    while let Some((before, name, after)) = placeholder(rest) {
+        let whole = rest.get(before.len()..rest.len() - after.len()).unwrap_or("");
+        rest = after;
+        json.push_text(before)?;
+        if is_value(name) {
+            json.push_value(if VALUES.contains(&name) { name } else { whole });
+        } else {
+            json.push_text(whole)?;
+        }
+    }
+    json.push_text(rest)?;
+    json.finish()
+}
+
+/// JSON with values in it, while it is read.
+#[derive(Default)]
+struct JsonText {
+    /// As the language writes it.
+    literal: String,
+    /// The same with a number or a text for each value, which has to be JSON.
+    probe: String,
+    /// Summands of the string that is open.
+    open: Option<Vec<String>>,
+    /// Whether a string with a value in it has just ended: it can be no key.
+    is_computed: bool,
+}
+
+impl JsonText {
+    /// Reads what stands between values; `None` where a value would be a part of a key.
+    fn push_text(&mut self, text: &str) -> Option<()> {
+        for (at, piece) in text.split('"').enumerate() {
+            if at > 0 {
+                self.turn();
+            }
+            match &mut self.open {
+                Some(parts) if !piece.is_empty() => parts.push(quoted(piece)),
+                Some(_) => {}
+                None => {
+                    let rest = piece.trim_start();
+                    if self.is_computed && rest.starts_with(':') {
+                        return None;
+                    }
+                    self.is_computed &= rest.is_empty();
+                    self.literal.push_str(piece);
+                    self.probe.push_str(piece);
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn push_value(&mut self, value: &str) {
+        match &mut self.open {
+            Some(parts) => parts.push(value.to_owned()),
+            None => {
+                self.literal.push_str(value);
+                self.probe.push('0');
+            }
+        }
+    }
+
+    /// Takes a quote, which begins or ends a string.
+    fn turn(&mut self) {
+        let Some(parts) = self.open.take() else {
+            self.open = Some(Vec::new());
+            return;
+        };
+        let is_text = |part: &String| part.starts_with('"');
+        self.is_computed = !parts.iter().all(is_text);
+        self.literal.push_str(&match parts.as_slice() {
+            [] => "\"\"".to_owned(),
+            [value] if !is_text(value) => format!("{value} AS STRING"),
+            parts => parts.join(" + "),
+        });
+        self.probe.push_str("\"\"");
+    }
+
+    fn finish(self) -> Option<String> {
+        let is_whole = self.open.is_none() && self.probe.trim_start().starts_with(['{', '[']);
+        let is_json = is_whole && serde_json::from_str::<serde::de::IgnoredAny>(&self.probe).is_ok();
+        is_json.then_some(self.literal)
+    }
 }
 
 /// Reports a text that is no number and is calculated with: it counts as 0.

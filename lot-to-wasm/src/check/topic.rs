@@ -9,7 +9,7 @@ use super::text;
 use super::tree::{Constant, Expression, Topic, TopicPart};
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
-use crate::syntax::{ExpressionKind as Source, TopicOperand};
+use crate::syntax::{ExpressionKind as Source, Path, TopicOperand};
 
 /// What a topic is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +93,10 @@ impl Checker<'_, '_, '_> {
             kept.push_str(before);
             match self.scope.find(name) {
                 Some(id) => {
+                    if !self.scope.may_be_set(id) {
+                        let path = Path { name: name.to_owned(), steps: Vec::new(), span };
+                        self.report_unset(&path, span);
+                    }
                     pieces.push(Piece::Text(std::mem::take(&mut kept), span));
                     pieces.push(Piece::Value(self.read(id, span)));
                 }

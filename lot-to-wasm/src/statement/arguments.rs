@@ -15,7 +15,7 @@ use crate::diagnostic::{Draft, codes};
 use crate::lower::{CELL_BYTES, Generator, Representation};
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Expression, Name, Path, Position};
-use crate::token::Sign;
+use crate::token::{Sign, TokenKind};
 
 /// `target = value`, of `PUBLISH MODEL` and of calls.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,8 +37,30 @@ pub(super) fn assignment_list(parser: &mut Parser<'_, '_>, assignments: &mut Vec
 }
 
 impl Parser<'_, '_> {
+    /// Whether a value stands here where its name should: a literal alone, a variable or the payload.
+    fn is_argument_without_name(&self) -> bool {
+        let is_named = self.peek_at(1).kind == TokenKind::Sign(Sign::Equal);
+        let ends = |kind: &TokenKind| {
+            let is_sign = matches!(kind, TokenKind::Sign(Sign::Comma | Sign::CloseParen));
+            is_sign || matches!(kind, TokenKind::Newline | TokenKind::End)
+        };
+        let is_value = if self.is_text() {
+            ends(&self.peek_at(1).kind)
+        } else {
+            self.begins_value(0) || self.is_word("PAYLOAD")
+        };
+        is_value && !is_named
+    }
+
     /// `target = value`.
     pub(crate) fn assignment(&mut self) -> Parsed<Assignment> {
+        if self.is_argument_without_name() {
+            let draft = Draft::error(codes::EXPECTED_NAME, self.span(), "a value without its name");
+            return self.fail(draft.expected(&["name"]).suggest(format!(
+                "write the name in front of each: WITH name = {}",
+                self.slice(self.span())
+            )));
+        }
         let target = if self.is_text() {
             let text = self.expect_text("WITH")?;
             Path { name: text.value, steps: Vec::new(), span: text.span }

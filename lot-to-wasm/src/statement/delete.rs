@@ -49,6 +49,10 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
         Some("TOPIC") => DeleteTarget::Topic(parser.chained_topic("DELETE TOPIC")?),
         Some("ENV") => DeleteTarget::Setting(SettingStore::Environment, parser.expect_text("DELETE ENV")?),
         Some(_) => DeleteTarget::Setting(SettingStore::Secret, parser.expect_text("DELETE SECRET")?),
+        None if parser.is_text() => {
+            parser.missing_topic_word("DELETE");
+            DeleteTarget::Topic(parser.chained_topic("DELETE TOPIC")?)
+        }
         None => return parser.missing(&["TOPIC", "ENV", "SECRET"], "DELETE"),
     };
     Ok(StatementKind::Delete(Delete { target }))

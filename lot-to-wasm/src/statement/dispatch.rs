@@ -98,6 +98,15 @@ fn missing_second<T>(parser: &mut Parser<'_, '_>, keyword: &str, seconds: &[&str
         let draft = draft.expected(seconds).suggest("write PUBLISH TOPIC before the topic");
         return parser.fail(draft.fix(start, "TOPIC "));
     }
+    if keyword == "PUBLISH" && parser.is_keyword("RETAIN") && seconds.contains(&parser.word_at(1)) {
+        let line = parser.rest_of_line();
+        let kept = Span { start: parser.peek_at(1).span.start, ..line };
+        let ours = format!("{} WITH RETAIN", parser.slice(kept));
+        let message = "expected TOPIC or MODEL after PUBLISH, found RETAIN";
+        let draft = Draft::error(codes::EXPECTED_WORD, parser.span(), message).expected(seconds);
+        return parser
+            .fail(draft.suggest(format!("write it behind the value: PUBLISH {ours}")).fix(line, ours));
+    }
     if keyword == "PUBLISH" && parser.word_at(1) == "TO" {
         let value = parser.found();
         let message = format!("expected TOPIC or MODEL after PUBLISH, found {value}");

@@ -56,6 +56,10 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
         Some("TOPIC") => KeepTarget::Topic(parser.chained_topic("KEEP TOPIC")?),
         Some("ENV") => KeepTarget::Setting(SettingStore::Environment, parser.expect_text("KEEP ENV")?),
         Some(_) => KeepTarget::Setting(SettingStore::Secret, parser.expect_text("KEEP SECRET")?),
+        None if parser.is_text() => {
+            parser.missing_topic_word("KEEP");
+            KeepTarget::Topic(parser.chained_topic("KEEP TOPIC")?)
+        }
         None => return parser.missing(&["TOPIC", "ENV", "SECRET"], "KEEP"),
     };
     with_value(parser, "what is kept")?;

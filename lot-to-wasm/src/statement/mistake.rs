@@ -53,6 +53,9 @@ fn foreign(word: &str) -> Option<&'static str> {
         "BREAK" | "CONTINUE" | "EXIT" | "LEAVE" => {
             "a loop ends with UNTIL condition; skip statements with IF"
         }
+        "STOP" | "QUIT" | "ABORT" | "HALT" | "GOTO" => {
+            "nothing ends a run early: put what is to be skipped below ELSE, or turn the condition round"
+        }
         "SEND" | "EMIT" => "write PUBLISH TOPIC \"topic\" WITH value",
         "REJECT" | "REFUSE" | "BLOCK" | "ALLOW" | "DENY" | "ACCEPT" => {
             "an action refuses nothing: who may publish what says a rule, DEFINE RULE Name WITH PRIORITY 100 FOR Publish TO TOPIC \"a/#\""

@@ -101,6 +101,41 @@ pub enum RuleConditionKind {
     },
 }
 
+impl RuleCondition {
+    /// The comparison with which it ends, behind whatever AND and OR. Values that stand there alone are passed over.
+    pub(crate) fn last_compared(&self) -> Option<&RuleCondition> {
+        match &self.kind {
+            RuleConditionKind::Or(left, right) | RuleConditionKind::And(left, right) => {
+                if right.is_value_alone() { left.last_compared() } else { right.last_compared() }
+            }
+            RuleConditionKind::UserIs { .. } | RuleConditionKind::Compare { .. } => Some(self),
+            RuleConditionKind::Invalid
+            | RuleConditionKind::Not(_)
+            | RuleConditionKind::UserHas { .. }
+            | RuleConditionKind::InGroup { .. }
+            | RuleConditionKind::Module(_)
+            | RuleConditionKind::TopicExists(_) => None,
+        }
+    }
+
+    /// Whether a value is written without what it is compared with.
+    fn is_value_alone(&self) -> bool {
+        let value = match &self.kind {
+            RuleConditionKind::UserIs { name, .. } => name.span,
+            RuleConditionKind::Compare { value, .. } => value.span,
+            RuleConditionKind::Invalid
+            | RuleConditionKind::Or(..)
+            | RuleConditionKind::And(..)
+            | RuleConditionKind::Not(_)
+            | RuleConditionKind::UserHas { .. }
+            | RuleConditionKind::InGroup { .. }
+            | RuleConditionKind::Module(_)
+            | RuleConditionKind::TopicExists(_) => return false,
+        };
+        value.start == self.span.start
+    }
+}
+
 impl RuleConditionKind {
     /// Height of the highest tree below.
     pub(crate) fn children_depth(&self) -> u16 {

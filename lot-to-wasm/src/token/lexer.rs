@@ -415,7 +415,8 @@ impl Scanner<'_, '_, '_> {
         let line = self.text.get(..self.at).unwrap_or("").rsplit(['\n', '\r']).next().unwrap_or("");
         let first = line.split_whitespace().next().unwrap_or("");
         ["IF", "ELSE", "UNTIL", "WHEN"].iter().any(|word| first.eq_ignore_ascii_case(word))
-            || line.contains(['=', '<', '>'])
+            || line.contains(['<', '>'])
+            || ["==", "!="].iter().any(|sign| line.contains(sign))
     }
 
     /// The rest of `T#30s`, a time of Structured Text, of which `T` was taken for a word: reported; whether it is one.
@@ -481,7 +482,7 @@ impl Scanner<'_, '_, '_> {
         let after_text =
             matches!(self.tokens.last(), Some(last) if matches!(last.token.kind, TokenKind::Text(_)));
         let replacement = match run.as_str() {
-            "&" if after_text => Some("+"),
+            "&" if after_text && !self.is_in_condition() => Some("+"),
             "&" | "&&" => Some("AND"),
             "||" if after_text && !self.is_in_condition() => Some("+"),
             "|" | "||" => Some("OR"),
@@ -495,10 +496,11 @@ impl Scanner<'_, '_, '_> {
             "\u{f7}" => Some("/"),
             _ => None,
         };
-        let suggestion = if replacement == Some("+") {
-            Some("join texts with +, or write OR between conditions")
-        } else {
-            suggestion
+        let suggestion = match (run.as_str(), replacement) {
+            ("&", Some("+")) => Some("join texts with +, or write AND between conditions"),
+            (_, Some("+")) => Some("join texts with +, or write OR between conditions"),
+            ("&&", _) => Some("write AND between conditions"),
+            _ => suggestion,
         };
         let span = Span::new(start, self.at);
         let draft = Draft::error(

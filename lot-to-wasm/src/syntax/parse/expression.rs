@@ -132,6 +132,9 @@ impl Parser<'_, '_> {
     fn inline_if(&mut self) -> Parsed<Expression> {
         let start = self.span();
         self.advance();
+        if self.is_sign(Sign::OpenParen) && self.comma_follows_in_parens() {
+            return self.if_as_call(start);
+        }
         let condition = Box::new(self.condition()?);
         self.expect_then("the condition of the inline IF")?;
         let then = Box::new(self.value()?);

@@ -108,6 +108,15 @@ impl Parser<'_, '_> {
         matches!(self.peek_at(ahead).kind, TokenKind::Text(_) | TokenKind::Int(_) | TokenKind::Double(_))
     }
 
+    /// Reports that the topic here stands without the word TOPIC, behind a statement that may set other things as well.
+    pub(crate) fn missing_topic_word(&mut self, statement: &str) {
+        let what = ["TOPIC", "ENV", "SECRET"];
+        let message = format!("expected TOPIC, ENV or SECRET after {statement}, found STRING");
+        let draft = Draft::error(codes::EXPECTED_WORD, self.span(), message).expected(&what);
+        let hint = format!("write {statement} TOPIC before the topic");
+        self.sink.push(draft.suggest(hint).fix(self.span().before(), "TOPIC "));
+    }
+
     /// Reports that the line lacks its first word.
     pub(crate) fn missing_first_word(&mut self, missing: &str, expected: &[&str]) {
         let message = format!("expected {missing} before {}", self.found());

@@ -99,6 +99,28 @@ pub(crate) fn word_hint(word: &str) -> Option<&'static str> {
     })
 }
 
+/// How to ask for what other languages call a type, `PAYLOAD IS NUMBER`: a value has none that could be asked for.
+pub(crate) fn type_hint(word: &str) -> Option<&'static str> {
+    Some(match word.to_ascii_uppercase().as_str() {
+        "NUMBER" | "NUMERIC" | "INT" | "INTEGER" | "FLOAT" | "DOUBLE" | "REAL" | "DECIMAL" => {
+            "values are not asked for their type; whether one can be read as a number asks value MATCHES REGEX \"^-?[0-9]+(\\.[0-9]+)?$\""
+        }
+        "STRING" | "TEXT" => {
+            "values are not asked for their type, and any can be read as text; whether one is no number asks NOT value MATCHES REGEX \"^-?[0-9]+(\\.[0-9]+)?$\""
+        }
+        "BOOL" | "BOOLEAN" => {
+            "values are not asked for their type; whether one is a truth value asks value MATCHES REGEX \"^(true|false)$\""
+        }
+        "JSON" | "OBJECT" => {
+            "values are not asked for their type; a JSON object is what value STARTS_WITH \"{\""
+        }
+        "ARRAY" | "LIST" => {
+            "values are not asked for their type; a JSON array is what value STARTS_WITH \"[\""
+        }
+        _ => return None,
+    })
+}
+
 impl Parser<'_, '_> {
     /// What is said of an operator of another language that stands here, behind the operand that begins at `start`.
     pub(super) fn foreign_operator(&mut self, start: Span) -> Option<Draft> {
@@ -196,6 +218,22 @@ impl Parser<'_, '_> {
             format!("IF {} THEN {} ELSE {}", part(condition.span), part(then.span), part(otherwise.span));
         let draft = Draft::error(codes::NOT_LOT, at, "the condition stands before its values");
         self.sink.push(draft.suggest(format!("write {ours}")).fix(span, ours));
+        let (condition, then) = (Box::new(condition), Box::new(then));
+        self.node(start, ExpressionKind::If { condition, then, otherwise: Some(Box::new(otherwise)) })
+    }
+
+    /// `IF(condition, value, other)`, as spreadsheets write it, of which IF has been read: reported, and read where it has these three.
+    pub(super) fn if_as_call(&mut self, start: Span) -> Parsed<Expression> {
+        self.advance();
+        let arguments = self.items(Sign::CloseParen, "the arguments", Self::value)?;
+        let draft = Draft::error(codes::NOT_LOT, start, "IF has no arguments in parentheses");
+        let Ok([condition, then, otherwise]) = <[Expression; 3]>::try_from(arguments) else {
+            return self.fail(draft.suggest("write IF condition THEN value ELSE value"));
+        };
+        let part = |inner: Span| self.slice(inner);
+        let ours =
+            format!("IF {} THEN {} ELSE {}", part(condition.span), part(then.span), part(otherwise.span));
+        self.sink.push(draft.suggest(format!("write {ours}")).fix(self.span_from(start), ours));
         let (condition, then) = (Box::new(condition), Box::new(then));
         self.node(start, ExpressionKind::If { condition, then, otherwise: Some(Box::new(otherwise)) })
     }

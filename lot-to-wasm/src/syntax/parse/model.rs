@@ -165,6 +165,13 @@ impl Parser<'_, '_> {
     /// Takes `AS TRIGGER` if it stands here.
     fn as_trigger(&mut self) -> Option<Span> {
         let start = self.span();
+        if self.is_word("TRIGGER") {
+            let message = "expected AS before TRIGGER";
+            let draft = Draft::error(codes::EXPECTED_WORD, start, message).expected(&["AS TRIGGER"]);
+            self.sink.push(draft.suggest("write AS TRIGGER").fix(start, "AS TRIGGER"));
+            self.advance();
+            return Some(start);
+        }
         let is_here = self.is_word("AS") && self.word_at(1) == "TRIGGER";
         if is_here {
             self.advance();
@@ -176,6 +183,16 @@ impl Parser<'_, '_> {
     /// Takes WITH; where the source follows without it, which is reported, it is as if it stood there.
     fn eat_with_before_source(&mut self) -> bool {
         if self.eat_word("WITH") {
+            return true;
+        }
+        if self.is_sign(Sign::Equal) || self.is_sign(Sign::Colon) {
+            let message = format!("expected WITH after the field's name, found {}", self.found());
+            let draft = Draft::error(codes::EXPECTED_WITH, self.span(), message).expected(&["WITH"]);
+            let place = Span { start: self.previous().end, ..self.span() };
+            let is_apart = self.peek_at(1).span.start > self.span().end;
+            let ours = if is_apart { " WITH" } else { " WITH " };
+            self.sink.push(draft.suggest("write WITH in its place").fix(place, ours));
+            self.advance();
             return true;
         }
         let is_value = matches!(

@@ -246,8 +246,15 @@ impl Parser<'_, '_> {
         self.node(start, kind)
     }
 
-    /// Takes the IN of GET JSON; another word for it is reported, and taken.
+    /// Takes the IN of GET JSON; another word for it is reported, and taken, and one that is missing is reported.
     fn eat_in(&mut self) -> bool {
+        if matches!(self.word(), "PAYLOAD" | "GET") || self.is_sign(Sign::OpenBrace) {
+            let message = format!("expected IN after the path, found {}", self.found());
+            let draft = Draft::error(codes::EXPECTED_WORD, self.span(), message);
+            let place = Span { end: self.span().start, ..self.span() };
+            self.sink.push(draft.suggest("write IN before what is read").fix(place, "IN "));
+            return true;
+        }
         if !matches!(self.word(), "FROM" | "OF") {
             return self.eat_word("IN");
         }
@@ -413,6 +420,7 @@ impl Parser<'_, '_> {
     }
 
     fn parenthesised(&mut self) -> Parsed<Expression> {
+        let is_after_if = self.slice(self.previous()) == "IF";
         self.advance();
         let mut value = self.enclosed(Self::value)?;
         let inner = value.span;
@@ -423,9 +431,11 @@ impl Parser<'_, '_> {
                 "expected `)` after the expression, found `,`",
             );
             let draft = draft.expected(&["`)`"]);
-            return self.fail(draft.suggest(
-                "a list stands in brackets, [a, b]; TRIM, SPLIT and FILTER have words between what they take: SPLIT x USING \";\"",
-            ));
+            return self.fail(draft.suggest(if is_after_if {
+                "IF has no arguments: write IF condition THEN, and the statements below, indented"
+            } else {
+                "a list stands in brackets, [a, b]; TRIM, SPLIT and FILTER have words between what they take: SPLIT x USING \";\""
+            }));
         }
         self.expect_sign(Sign::CloseParen, "the expression")?;
         value.span = inner;

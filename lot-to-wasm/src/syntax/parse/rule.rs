@@ -26,9 +26,13 @@ impl Parser<'_, '_> {
             self.advance();
         }
         self.skip_newlines();
+        let start = self.span();
         if let Ok(body) = self.rule_body() {
+            let is_told = self.second_verdict(&body, self.column(start));
             rule.body = Some(body);
-            self.expect_entity_end("the rule");
+            if !is_told {
+                self.expect_entity_end("the rule");
+            }
         }
         rule
     }
@@ -49,11 +53,63 @@ impl Parser<'_, '_> {
             return self.header_error(&["scope such as Publish"], "FOR");
         }
         rule.scope = self.expect_name("FOR")?;
-        if self.eat_word("TO") {
-            self.expect_word("TOPIC", "TO")?;
+        if self.eat_to_topic()? {
             rule.topic = Some(self.expect_text("TOPIC")?);
         }
         Ok(())
+    }
+
+    /// Takes `TO TOPIC` behind the scope; where a part of it is missing, or another word stands for it, that is reported, and it is as if it stood there.
+    fn eat_to_topic(&mut self) -> Parsed<bool> {
+        if !self.eat_keyword("TO") {
+            let is_other = matches!(self.word(), "ON" | "IN" | "AT" | "OF" | "WITH")
+                && (self.word_at(1) == "TOPIC" || self.begins_value(1));
+            if !is_other && !self.is_word("TOPIC") && !self.is_text() {
+                return Ok(false);
+            }
+            let message = format!("expected TO TOPIC after the scope, found {}", self.found());
+            let draft = Draft::error(codes::EXPECTED_WORD, self.span(), message).expected(&["TO TOPIC"]);
+            let (from, topic) = if is_other { (self.span(), 1) } else { (self.span().before(), 0) };
+            let is_whole = self.word_at(topic) != "TOPIC";
+            let gap = Span { end: self.peek_at(topic).span.start, ..from };
+            let ours = if is_whole { "TO TOPIC " } else { "TO " };
+            self.sink.push(draft.suggest("write TO TOPIC before the topic").fix(gap, ours));
+            (0..topic).for_each(|_| drop(self.advance()));
+            self.eat_word("TOPIC");
+            return Ok(true);
+        }
+        if self.is_text() {
+            let draft =
+                Draft::error(codes::EXPECTED_WORD, self.span(), "expected TOPIC after TO, found STRING");
+            let draft = draft.expected(&["TOPIC"]).suggest("write TOPIC before the topic");
+            self.sink.push(draft.fix(self.span().before(), "TOPIC "));
+            return Ok(true);
+        }
+        self.expect_word("TOPIC", "TO")?;
+        Ok(true)
+    }
+
+    /// Reports what stands below a rule that ended, where it is a verdict or a question: it lacks its ELSE. `column` is that in which the rule began.
+    fn second_verdict(&mut self, body: &RuleBody, column: u32) -> bool {
+        self.skip_newlines();
+        let (word, span) = (self.word(), self.span());
+        if !matches!(word, "ALLOW" | "DENY" | "IF") {
+            return false;
+        }
+        let draft = Draft::error(codes::AFTER_BODY, span, format!("unexpected {word} after the rule"));
+        let is_open = matches!(body, RuleBody::If { otherwise: None, .. }) && self.column(span) == column;
+        let draft = match (is_open, word) {
+            (true, "IF") => draft.suggest("write ELSE IF").fix(span, "ELSE IF"),
+            (true, _) => {
+                let ours = format!("ELSE\n{}{word}", " ".repeat(column as usize + 3));
+                draft.suggest(format!("write ELSE in its place, and {word} below it, indented")).fix(span, ours)
+            }
+            (false, _) => draft.suggest(
+                "a rule is one verdict, or one IF with ELSE IF and ELSE: what stands behind it is never asked",
+            ),
+        };
+        self.sink.push(draft);
+        true
     }
 
     /// What people write behind the header, and what there is instead.
@@ -172,7 +228,10 @@ impl Parser<'_, '_> {
             let start = parser.span();
             let mut left = parser.rule_and()?;
             while parser.eat_keyword("OR") {
-                let right = parser.rule_and()?;
+                let right = match parser.value_alone(&left) {
+                    Some(read) => read?,
+                    None => parser.rule_and()?,
+                };
                 let kind = RuleConditionKind::Or(Box::new(left), Box::new(right));
                 left = parser.rule_node(start, kind)?;
             }
@@ -184,10 +243,46 @@ impl Parser<'_, '_> {
         let start = self.span();
         let mut left = self.rule_not()?;
         while self.eat_keyword("AND") {
-            let right = self.rule_not()?;
+            let right = match self.value_alone(&left) {
+                Some(read) => read?,
+                None => self.rule_not()?,
+            };
             left = self.rule_node(start, RuleConditionKind::And(Box::new(left), Box::new(right)))?;
         }
         Ok(left)
+    }
+
+    /// A value alone behind OR or AND, `USER IS "ann" OR "bob"`: reported, and read as compared like the one before.
+    fn value_alone(&mut self, left: &RuleCondition) -> Option<Parsed<RuleCondition>> {
+        let start = self.span();
+        let compared = left.last_compared().filter(|_| self.begins_value(0))?;
+        let asked =
+            |value: Span| self.slice(Span { end: value.start, ..compared.span }).trim_end().to_owned();
+        let (asked, is_user) = match &compared.kind {
+            RuleConditionKind::UserIs { name, .. } => (asked(name.span), true),
+            RuleConditionKind::Compare { value, .. } => (asked(value.span), false),
+            _ => return None,
+        };
+        if is_user && !self.is_text() || asked.contains(['[', '\n']) {
+            return None;
+        }
+        let (joiner, found) = (self.slice(self.previous()), self.slice(start));
+        let message = format!("expected a condition of a rule after {joiner}, found {}", self.found());
+        let draft = Draft::error(codes::RULE_CONDITION, start, message);
+        let names = format!("; for several names USER IN [\"ann\", {found}]");
+        let names = if asked == "USER IS" && joiner == "OR" { &*names } else { "" };
+        let draft = draft.suggest(format!("write {joiner} {asked} {found}{names}"));
+        self.sink.push(draft.fix(start.before(), format!("{asked} ")));
+        let kind = match compared.kind.clone() {
+            RuleConditionKind::UserIs { negated, .. } => {
+                self.expect_text("USER IS").map(|name| RuleConditionKind::UserIs { negated, name })
+            }
+            RuleConditionKind::Compare { subject, operator, .. } => {
+                self.cast().map(|value| RuleConditionKind::Compare { subject, operator, value })
+            }
+            other => Ok(other),
+        };
+        Some(kind.and_then(|kind| self.rule_node(start, kind)))
     }
 
     fn rule_not(&mut self) -> Parsed<RuleCondition> {
