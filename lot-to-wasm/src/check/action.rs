@@ -141,7 +141,8 @@ impl Checker<'_, '_, '_> {
                     .iter()
                     .filter_map(|input| {
                         let variable = self.scope.find(&input.name.text)?;
-                        Some(tree::Input { name: input.name.text.clone(), variable, kind: input.kind })
+                        let (name, at) = (input.name.text.clone(), self.at(input.name.span));
+                        Some(tree::Input { name, variable, kind: input.kind, at })
                     })
                     .collect(),
                 outputs: self.outputs(outputs),

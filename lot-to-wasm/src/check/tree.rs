@@ -87,6 +87,8 @@ pub struct Input {
     pub variable: VariableId,
     /// Kind to cast the argument to, `None` to leave it.
     pub kind: Option<InputKind>,
+    /// Place of its name.
+    pub at: Position,
 }
 
 /// One `OUTPUT` line.

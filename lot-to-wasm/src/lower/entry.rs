@@ -281,9 +281,9 @@ impl<'a> Generator<'a> {
             }
             self.assign(input.variable, Representation::Cell);
             self.code.end();
+            self.flush_notes(input.at);
         }
         self.code.release(found);
-        self.flush_notes(WHOLE);
     }
 
     fn refuse_unknown_inputs(&mut self, inputs: &[Input]) {

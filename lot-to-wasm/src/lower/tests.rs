@@ -240,7 +240,7 @@ fn every_statement_is_written() {
 #[test]
 fn callables_take_inputs_and_return_outputs() {
     let inputs = [Some(lot_facts::InputKind::Double), Some(lot_facts::InputKind::Json), None]
-        .map(|kind| Input { name: "x".into(), variable: VariableId(3), kind });
+        .map(|kind| Input { name: "x".into(), variable: VariableId(3), kind, at: AT });
     let outputs = [0, 1, 2, 3].map(|index| Output { name: "o".into(), variable: VariableId(index) });
     let entry = Entry::Callable { inputs: inputs.into(), outputs: outputs.into() };
     let topic_name = expression(KindSet::TEXT_DATA | KindSet::EMPTY, ExpressionKind::TopicName);
