@@ -40,8 +40,10 @@ pub(crate) fn told(text: &str, error: &toml::de::Error) -> String {
         Some((place, message)) => (Some(place), message),
         None => (None, error.message()),
     };
-    let message = with_meant(message);
-    let Some(span) = own.or(error.span()) else { return message };
+    let span = own.or(error.span());
+    let written = span.clone().and_then(|span| text.get(span)).unwrap_or("");
+    let message = with_way_out(&with_meant(message), written);
+    let Some(span) = span else { return message };
     let before = text.get(..span.start).unwrap_or("");
     let line = before.matches('\n').count() + 1;
     let start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -63,6 +65,21 @@ fn with_meant(message: &str) -> String {
     }
 }
 
+/// The message about what TOML does not have, or has otherwise, with what to write; `written` is what it is about.
+fn with_way_out(message: &str, written: &str) -> String {
+    let word = written.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("");
+    let is_value = !message.starts_with("unknown field");
+    if is_value && ["null", "nil", "none"].iter().any(|none| none.eq_ignore_ascii_case(word)) {
+        let instead = "leave the key out, or write JSON with null in it as a text: '{\"v\": null}'";
+        return format!("TOML has no {word}: {instead}");
+    }
+    let is_table = message == "invalid type: map, expected a sequence";
+    if is_table && written.starts_with("[case]") {
+        return format!("{message}: write [[case]], in two brackets, above each case");
+    }
+    message.to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,6 +91,15 @@ mod tests {
             (
                 "[[case]]\nname = \"x\"\nwhn = []\n",
                 "line 3, column 1: unknown field `whn`, expected one of `name`, `at`, `zone`, `given`, `env`, `secrets`, `when`, `then`, `ignore`, `kept`, `logs`, `routed`, `far`; did you mean `when`?\n  |\n3 | whn = []\n  | ^^^",
+            ),
+            (
+                "[[case]]\nname = \"x\"\ngiven = { a = { v = null } }\n",
+                "line 3, column 21: TOML has no null: leave the key out, or write JSON with null in it as a text: '{\"v\": null}'\n",
+            ),
+            ("[[case]]\nname = \"x\"\nnone = 1\n", "line 3, column 1: unknown field `none`"),
+            (
+                "[case]\nname = \"x\"\n",
+                "line 1, column 1: invalid type: map, expected a sequence: write [[case]], in two brackets, above each case\n",
             ),
             (
                 "[[cases]]\nname = \"x\"\n",
