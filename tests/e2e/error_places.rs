@@ -106,3 +106,19 @@ fn denials_tell_which_rule_and_where_it_stands() {
     let by = |line: &str| line.contains("denied by rule Stay").then_some(());
     broker.log().wait_for("denied by rule Stay", by).expect("the broker goes on");
 }
+
+#[test]
+fn a_reply_tells_cycles_and_notes_with_their_places() {
+    let broker = broker();
+    let text = "-addAction DEFINE ACTION Round\nON TOPIC \"r\" DO\n    PUBLISH TOPIC \"r\" WITH {unset}\n    PUBLISH TOPIC \"o/+\" WITH 1\n\nDEFINE ACTION Again\nINPUT n AS INT\nDO\n    CALL ACTION Again WITH n = {n}\n";
+    let port = broker.port();
+    let told = Program::run(LOTMQ, &["cmd", "-p", &port, text]).unwrap().output().to_owned();
+    for expected in [
+        "warning[TRIGGER_CYCLE]: may trigger itself: Round -> Round\n  --> line 1, column 15\n",
+        "  = note: not set on any path before this place\n",
+        "  = note: a read gives Empty, a publish is dropped with an error record\n",
+        "warning[LOT337]: calls itself before it ends, whatever comes: Again -> Again\n  --> line 9, column 17\n",
+    ] {
+        assert!(told.contains(expected), "{expected:?} in {told}");
+    }
+}

@@ -88,6 +88,45 @@ fn check_warns_of_cycles_and_of_extensions_when_asked() {
 }
 
 #[test]
+fn run_and_failing_cases_tell_what_check_warns_of() {
+    let text = "DEFINE ACTION A\nON TOPIC \"a/#\" DO\n    PUBLISH TOPIC \"a/b\" WITH GET TOPIC \"x/\" + (PAYLOAD)\n\nDEFINE ACTION Again\nINPUT n AS INT\nDO\n    CALL ACTION Again WITH n = {n}\n";
+    let right = "[[case]]\nname = \"nothing\"\n";
+    let wrong = "[[case]]\nname = \"other\"\nthen = [{ topic = \"z\", payload = 1 }]\n";
+    let folder = folder(&[("a.lot", text), ("right.test.toml", right), ("wrong.test.toml", wrong)]);
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for name in ["right", "wrong"] {
+        let cases = std::fs::read_to_string(path(&format!("{name}.test.toml"))).unwrap();
+        std::fs::write(path(&format!("{name}.test.toml")), format!("program = \"a.lot\"\n{cases}")).unwrap();
+    }
+    let warnings = ["warning[LOT333]", "warning[LOT337]", "warning[LOT442]"];
+    let checked = lotmq(&["check", &path("a.lot")]).stdout;
+    let run = lotmq(&["run", &path("a.lot")]).stderr;
+    let failing = lotmq(&["test", &path("wrong.test.toml")]);
+    assert_eq!(failing.status.code(), Some(1), "{}", failing.stdout);
+    for told in [checked, run, failing.stderr] {
+        for warning in warnings {
+            assert_eq!(told.matches(warning).count(), 1, "{warning} in {told}");
+        }
+    }
+    let passing = lotmq(&["test", &path("right.test.toml")]);
+    assert!(passing.status.success() && !passing.stderr.contains("warning"), "{}", passing.stderr);
+}
+
+#[test]
+fn an_input_that_cannot_be_cast_is_told_where_it_is_declared() {
+    let text = "DEFINE ACTION Fact\nINPUT first AS STRING\nINPUT n AS INT\nDO\n    PUBLISH TOPIC \"o\" WITH {n}\n\nDEFINE ACTION Ask\nON TOPIC \"ask\" DO\n    CALL ACTION Fact WITH first = \"a\", n = PAYLOAD\n";
+    let folder = folder(&[("fact.lot", text)]);
+    let path = folder.path().join("fact.lot");
+    let run = lotmq(&["run", path.to_str().unwrap(), "--in", "ask=none"]);
+    assert!(
+        run.stderr.contains("Fact:3:7") && run.stderr.contains("could not be cast"),
+        "{}{}",
+        run.stdout,
+        run.stderr
+    );
+}
+
+#[test]
 fn check_names_what_nobody_defines_and_counts_no_mark() {
     let user = "\u{feff}DEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH MODEL Readng TO \"b\" WITH v = 1\n    CALL PYTHON \"Stat.f\"\n";
     let model = "DEFINE MODEL Reading COLLAPSED\n    ADD DOUBLE \"v\"\n";

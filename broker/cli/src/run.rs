@@ -96,7 +96,8 @@ pub(crate) fn assignment(text: &str) -> Result<(String, String), String> {
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let project = args.path.as_deref().map_or_else(|| Ok(Project::empty()), Project::read)?;
-    let compiled = project.compile(Form::Linked, runs_route_type)?;
+    let mut compiled = project.compile(Form::Linked, runs_route_type)?;
+    compiled.warn_of_cycles();
     if compiled.has_diagnostics() {
         output::note(&compiled.to_text());
     }

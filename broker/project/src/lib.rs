@@ -300,6 +300,17 @@ impl Compiled {
         }
         warn_of_undefined(&mut programs, &scripts);
         warn_of_functions(&mut programs, &functions);
+        self.warn_of_cycles();
+    }
+
+    /// Warns of definitions that start each other, and of Actions that call themselves, which a broker at hand does not know better.
+    pub fn warn_of_cycles(&mut self) {
+        let mut programs: Vec<(&str, &mut Compilation)> = Vec::new();
+        for (part, outcome) in &mut self.parts {
+            if let Outcome::Lot(compilation) = outcome {
+                programs.push((&part.text, compilation));
+            }
+        }
         warn_of_cycles(&mut programs);
     }
 

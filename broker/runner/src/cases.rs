@@ -32,9 +32,11 @@ pub const SUFFIX: &str = ".test.toml";
 /// When the file or its program cannot be used, or standard output takes no more.
 pub fn test_file(embedding: &Embedding, file: &Path, wanted: &str, passed: &mut u32) -> anyhow::Result<u32> {
     let cases = read(file)?;
-    let program = load(embedding, &program_of(file, cases.program.as_deref()))?;
+    let (program, warnings) = load(embedding, &program_of(file, cases.program.as_deref()))?;
     let program = with_modules(embedding, program, &cases, file)?;
-    run_all((embedding, &program), (file, false), (&cases, wanted), passed)
+    let failed = run_all((embedding, &program), (file, false), (&cases, wanted), passed)?;
+    tell_warnings(failed, warnings);
+    Ok(failed)
 }
 
 /// Runs the cases of a file about a module, as [`test_file`] does those about a program: with the program that the file names, which may name the module. Where it `records`, far sides with a
@@ -51,12 +53,24 @@ pub fn test_module(
 ) -> anyhow::Result<u32> {
     let cases = read(file)?;
     let its_own = Program::of_module(embedding, module.clone())?;
-    let program = match cases.program.as_deref() {
-        Some(named) => load(embedding, &program_of(file, Some(named)))?.behind(its_own),
-        None => its_own,
+    let (program, warnings) = match cases.program.as_deref() {
+        Some(named) => {
+            let (program, warnings) = load(embedding, &program_of(file, Some(named)))?;
+            (program.behind(its_own), warnings)
+        }
+        None => (its_own, None),
     };
     let program = with_modules(embedding, program, &cases, file)?;
-    run_all((embedding, &program), (file, records), (&cases, wanted), passed)
+    let failed = run_all((embedding, &program), (file, records), (&cases, wanted), passed)?;
+    tell_warnings(failed, warnings);
+    Ok(failed)
+}
+
+/// Says what the compiler has warned of, where cases have failed: it may be why.
+fn tell_warnings(failed: u32, warnings: Option<String>) {
+    if let Some(warnings) = warnings.filter(|_| failed > 0) {
+        output::note(&warnings);
+    }
 }
 
 fn read(file: &Path) -> anyhow::Result<Cases> {
@@ -117,10 +131,13 @@ fn with_modules(
     program.with_modules(embedding, &modules, file.parent().unwrap_or(Path::new("")))
 }
 
-fn load(embedding: &Embedding, path: &Path) -> anyhow::Result<Program> {
-    let compiled = Project::read(path)?.compile(Form::Linked, runs_route_type)?;
+/// A program, and what the compiler warns of in it.
+fn load(embedding: &Embedding, path: &Path) -> anyhow::Result<(Program, Option<String>)> {
+    let mut compiled = Project::read(path)?.compile(Form::Linked, runs_route_type)?;
     anyhow::ensure!(compiled.succeeded(), "{}", compiled.to_text());
-    Program::compile(embedding, compiled)
+    compiled.warn_of_cycles();
+    let warnings = compiled.has_diagnostics().then(|| compiled.to_text());
+    Ok((Program::compile(embedding, compiled)?, warnings))
 }
 
 /// What has come of a case so far.

@@ -66,6 +66,7 @@ impl From<&Label> for Related {
 
 impl From<&Diagnostic> for Entry {
     fn from(diagnostic: &Diagnostic) -> Entry {
+        let label = Some(&diagnostic.label).filter(|label| !label.is_empty());
         Entry {
             severity: diagnostic.severity.as_str(),
             code: diagnostic.code.to_string(),
@@ -77,7 +78,7 @@ impl From<&Diagnostic> for Entry {
             source_lines: vec![diagnostic.source_line.clone()],
             suggestions: diagnostic.suggestions.clone(),
             expected: diagnostic.expected.clone(),
-            notes: diagnostic.notes.clone(),
+            notes: label.into_iter().chain(&diagnostic.notes).cloned().collect(),
             related: diagnostic.labels.iter().map(Related::from).collect(),
         }
     }

@@ -80,6 +80,9 @@ fn problem(severity: &str, entry: &Value, sent: Option<&str>) -> String {
     } else if let Some(file) = file {
         let _ = writeln!(text, "  --> {file}");
     }
+    for note in list(entry, "notes").iter().filter_map(Value::as_str) {
+        let _ = writeln!(text, "  = note: {}", pasteable(note));
+    }
     for suggestion in list(entry, "suggestions").iter().filter_map(Value::as_str) {
         let _ = writeln!(text, "  = help: {}", pasteable(suggestion));
     }

@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use lot_nearest::nearest;
 use lot_to_wasm::diagnostic::json::{Entry, reply_message};
+use lot_to_wasm::editor::references;
+use lot_to_wasm::project::warn_of_calls;
 use lot_to_wasm::{Compilation, CompileOptions, Diagnostic, Entity, Form, Output, Severity};
 use lotmq_definitions::{
     DefinitionKind, InstallError, Installed, Need, NewDefinition, OnExisting, Origin, Warning,
@@ -69,7 +71,8 @@ pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) ->
         goes_on: &|| goes_on(Instant::now()),
         ..CompileOptions::default()
     };
-    let compilation = lot_to_wasm::compile(text, &options);
+    let mut compilation = lot_to_wasm::compile(text, &options);
+    warn_of_calls(&mut [(text, &mut compilation)]);
     let Compilation { entities, diagnostics, .. } = compilation;
     let diagnostics: Vec<Diagnostic> =
         diagnostics.into_iter().map(|diagnostic| diagnostic.moved_down(lines)).collect();
@@ -150,13 +153,14 @@ fn add_one(
         .as_deref()
         .and_then(|said| replacing::told(&*call.tenant.programs().guests.route(&name)?, said));
     let project = ownership::project_of(call, kind, &name);
+    let place = place_of_name(source.get(entity.range).unwrap_or(source), entity.lines_before);
     match deploy(call, output, (source, entity.lines_before), (existing, agreed)) {
         Ok(installed) => {
             let of_project = project.map(|of| ownership::warning(ByHand::Replaced, kind.title(), &name, &of));
             warnings.extend(of_project);
             warnings.extend(told.map(|text| problem("WAITING_FOR_GONE", &text)));
             let of_deploy = &installed.warnings;
-            warnings.extend(of_deploy.iter().map(|found| of_deployed(call, found)));
+            warnings.extend(of_deploy.iter().map(|found| of_deployed(call, found, place)));
             let of_modules = guests::named_modules::warnings(call.tenant, &installed.definition);
             warnings.extend(of_modules.iter().map(|(code, text)| problem(code, text)));
             let of_route = guests::routes::warnings(call.tenant, &installed.definition);
@@ -175,9 +179,23 @@ fn add_one(
     }
 }
 
-/// Warning, with the names that were probably meant by missing ones.
-fn of_deployed(call: &Call<'_>, warning: &Warning) -> Value {
+/// Line and column of the name of a definition, whose text follows so many lines.
+fn place_of_name(text: &str, lines_before: u32) -> Option<(u32, u32)> {
+    let references = references(text);
+    let name = references.iter().find(|reference| reference.is_definition)?;
+    let before = text.get(..name.range.start)?;
+    let line = u32::try_from(before.matches('\n').count()).ok()?.saturating_add(1);
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    Some((lines_before.saturating_add(line), u32::try_from(column).ok()?))
+}
+
+/// Warning, with the names that were probably meant by missing ones, and a cycle at the name of the definition.
+fn of_deployed(call: &Call<'_>, warning: &Warning, place: Option<(u32, u32)>) -> Value {
     let mut entry = problem(warning.code(), &warning.to_string());
+    if let (Warning::Cycle(_), Some((line, column))) = (warning, place) {
+        entry["line"] = line.into();
+        entry["column"] = column.into();
+    }
     if let Warning::Pending { missing } = warning {
         let similar = missing.iter().take(SIMILAR_MAX).filter_map(|need| similar(call, need));
         let hints: Vec<String> = similar.map(|name| format!("did you mean {name}?")).collect();

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use lot_to_wasm::diagnostic::json::Entry;
 use lot_to_wasm::notebook::Language;
-use lot_to_wasm::project::{Part, kinds};
+use lot_to_wasm::project::{Part, kinds, warn_of_calls};
 use lot_to_wasm::{CompileOptions, Diagnostic, Entity, Form, Output, Severity};
 use lotmq_definitions::{
     Definition, DefinitionKind, InstallError, Installed, NewDefinition, OnExisting, Origin, Warning,
@@ -188,7 +188,10 @@ pub(crate) fn compile(
         ..CompileOptions::default()
     };
     let texts: Vec<&str> = programs.iter().map(|part| &*part.text).collect();
-    let mut compilations = lot_to_wasm::compile_project(&texts, &options).into_iter();
+    let mut compilations = lot_to_wasm::compile_project(&texts, &options);
+    let mut known: Vec<_> = texts.into_iter().zip(&mut compilations).collect();
+    warn_of_calls(&mut known);
+    let mut compilations = compilations.into_iter();
     let mut compiled = CompiledProject { items: Vec::new(), problems: Problems::default(), existing };
     for part in parts {
         goes_on(Instant::now());
