@@ -71,12 +71,14 @@ fn pieces_of(text: &str, entities: &[ParsedEntity]) -> Vec<Piece> {
 
 fn written(text: &str, pieces: &[Piece], minus: Minus) -> String {
     let mut page = String::with_capacity(text.len());
+    let mut code_before = None;
     for row in rows::of(text, pieces) {
         if row.follows_blank {
             page.push('\n');
         }
         page.extend(std::iter::repeat_n(' ', row.indentation));
-        page.push_str(&spacing::spaced(text, row.pieces, minus));
+        page.push_str(&spacing::spaced(text, row.pieces, (code_before, minus)));
+        code_before = row.pieces.iter().rfind(|piece| !piece.is_comment()).or(code_before);
         page.push('\n');
     }
     page

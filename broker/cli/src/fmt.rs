@@ -16,8 +16,8 @@ use lotmq_terminal::{Exit, Misuse, output};
 ///
 /// As in: lotmq fmt overheat.lot, or in a pipeline: lotmq fmt --check plant.
 ///
-/// Indents by 4 spaces, puts one space where there were more and around operators, and leaves comments and line breaks where they are; lines end
-/// with LF. A file with errors is left alone, and so is one that is formatted already.
+/// Indents by 4 spaces, puts one space where there were more and around operators, and leaves comments and line breaks where they are; of several
+/// empty lines one stays, and lines end with LF. A file with errors is left alone, and so is one that is formatted already.
 ///
 /// Exit codes: 0 done, 1 a file has errors or could not be read or written, or --check found one that is not formatted, 2 wrong usage.
 #[derive(Args, Debug)]

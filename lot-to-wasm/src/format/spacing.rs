@@ -21,11 +21,14 @@ pub(super) enum Minus {
 }
 
 /// The line anew: one space where there was any, none inside brackets, one around operators between operands and behind commas, and one around
-/// comments; those at the end stay as far off as they were.
-pub(super) fn spaced(text: &str, pieces: &[Piece], minus: Minus) -> String {
+/// comments; those at the end stay as far off as they were. `code_before` is what stands on the lines before: an operator may go on with it.
+pub(super) fn spaced<'p>(
+    text: &str,
+    pieces: &'p [Piece],
+    (mut code_before, minus): (Option<&'p Piece>, Minus),
+) -> String {
     let mut line = String::new();
     let mut follows_operator = false;
-    let mut code_before: Option<&Piece> = None;
     let code_end = pieces.iter().rposition(|piece| !piece.is_comment()).map_or(0, |last| last + 1);
     for (number, piece) in pieces.iter().enumerate() {
         let before = number.checked_sub(1).and_then(|number| pieces.get(number));

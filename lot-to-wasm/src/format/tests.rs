@@ -31,6 +31,11 @@ fn tokens_are_spaced() {
         ("SET \"x\" WITH 1 /*one*/+ 2", "SET \"x\" WITH 1 /*one*/ + 2"),
         ("SET \"x\" WITH 1   -- one   ", "SET \"x\" WITH 1   -- one"),
         ("SET \"x\" WITH 1// one", "SET \"x\" WITH 1// one"),
+        (
+            "SET \"x\" WITH (1\n        +2\n        -{y}*3)",
+            "SET \"x\" WITH (1\n        + 2\n        - {y} * 3)",
+        ),
+        ("SET \"x\" WITH [1,\n        -2]", "SET \"x\" WITH [1,\n        -2]"),
         ("SET \"x\" WITH \"a  +b\"", "SET \"x\" WITH \"a  +b\""),
     ] {
         let head = "DEFINE ACTION A\nON START DO\n    SET \"y\" WITH 1\n    ";
