@@ -95,6 +95,7 @@ mod replies;
 mod requests;
 mod route_ingest;
 mod route_instances;
+mod route_policies;
 mod route_standing;
 mod route_values;
 mod rows;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use lot_facts::{Facts, Trigger};
-use lotmq_host::{Grants, GuestLimits, TopicGrant};
+use lotmq_host::{Grants, GuestLimits, TopicGrant, TrapKind};
 use serde::{Deserialize, Serialize};
 
 use super::in_common::{both_topics, reaches};
@@ -58,6 +58,20 @@ impl Default for Autostart {
 }
 
 impl Policies {
+    /// The reason why a guest has ended, with the policy of the route or module of this name because of which it has less than it needs.
+    pub(crate) fn told_in(&self, reason: String, name: &str) -> String {
+        // As wasmtime says that a module needs more from its first moment on.
+        let is_memory = reason.contains("exceeds memory limits");
+        let (policy, has) = match (self.memory, self.time) {
+            (Some(mib), _) if is_memory => ("memory", format!("{mib} MiB")),
+            (_, Some(ms)) if reason.contains(TrapKind::Time.code()) => ("time", format!("{ms} ms")),
+            _ => return reason,
+        };
+        format!(
+            "{reason}: its policy `{policy}` gives it {has}, which -asset-policy-set {name} {policy} changes"
+        )
+    }
+
     /// Limits of an instance within these policies.
     pub(crate) fn limits(&self, limits: GuestLimits) -> GuestLimits {
         let memory_bytes = self.memory.map_or(usize::MAX, |mib| mib.saturating_mul(1 << 20));
@@ -109,6 +123,19 @@ mod tests {
 
     fn filters(names: &[&str]) -> Vec<Box<str>> {
         names.iter().map(|name| (*name).into()).collect()
+    }
+
+    #[test]
+    fn what_a_guest_lacks_by_its_policies_is_told_with_them() {
+        let policies = Policies { memory: Some(1), time: Some(5), ..Policies::default() };
+        let memory = "memory minimum size of 19 pages exceeds memory limits (GUEST_HOST_CALL)";
+        let told = policies.told_in(memory.to_owned(), "Up");
+        let why = "its policy `memory` gives it 1 MiB, which -asset-policy-set Up memory changes";
+        assert_eq!(told, format!("{memory}: {why}"));
+        let time = format!("out of time ({})", TrapKind::Time.code());
+        assert!(policies.told_in(time.clone(), "Up").contains("its policy `time` gives it 5 ms"));
+        assert_eq!(Policies::default().told_in(time.clone(), "Up"), time);
+        assert_eq!(policies.told_in("no answer".to_owned(), "Up"), "no answer");
     }
 
     #[test]

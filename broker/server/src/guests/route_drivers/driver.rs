@@ -238,6 +238,13 @@ impl Driver {
                 guests.route_module(name).map_or_else(|_| Restart::default(), |(it, _)| it.policies.restart)
             }
         };
+        let name = version.definition.name();
+        let told = |reason: String| guests.route_orders.get(name).policies.told_in(reason, name);
+        let ended = match ended {
+            Ended::NotOpened(reason) => Ended::NotOpened(told(reason)),
+            Ended::Broke(reason) => Ended::Broke(told(reason)),
+            Ended::Away(_) | Ended::Fatal(_) | Ended::Changed => ended,
+        };
         match ended {
             Ended::Away(reason) | Ended::Broke(reason) | Ended::NotOpened(reason)
                 if [of_route, of_module].contains(&Restart::Never) =>

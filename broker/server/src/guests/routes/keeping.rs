@@ -415,8 +415,10 @@ impl RouteRunner {
         let waits_to_publish = self.ingest_waits.told().map(|why| format!("what it brings waits: {why}"));
         let full = self.fullness();
         let (waiting, oldest_ms) = (self.waiting(), self.oldest_age_ms());
+        let version = self.version();
         Beside {
-            volatile: self.version().buffering.volatile(),
+            volatile: version.buffering.volatile(),
+            refused_by_policy: version.refused_by_policy(),
             waiting,
             oldest_ms,
             waits_to_publish,

@@ -355,6 +355,7 @@ impl RouteRunner {
         if version.allows(topic) {
             return version.takers().of_message(topic, bytes);
         }
+        version.is_refused_a_message();
         let is_first = {
             let mut shared = self.shared.lock();
             shared.standing.deliveries.refused_by_policy += 1;

@@ -1,5 +1,6 @@
 //! Standing of a route: connection, health, figures, for its status topic and for commands. Routes reference §3.1.
 
+mod beside;
 mod connection;
 mod times;
 
@@ -10,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use lotmq_histogram::DurationCounts;
 use serde_json::{Value as Json, json};
 
+pub(crate) use self::beside::Beside;
 pub(crate) use self::connection::Connection;
 use self::connection::OfInstance;
 use self::times::{text, uptime};
@@ -126,26 +128,6 @@ struct FailedOperation {
     event: Option<Addressee>,
     /// Whether messages were given up: what passes later does not make that good.
     gives_up: bool,
-}
-
-/// What a status tells besides the standing.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Beside {
-    /// Where messages wait, where a crash of the broker loses them: `memory`, or `none` where they wait for nobody who is away.
-    pub(crate) volatile: Option<&'static str>,
-    /// Number and bytes of the messages that wait.
-    pub(crate) waiting: (u64, u64),
-    /// Time for which the oldest message has waited, as far as any was read.
-    pub(crate) oldest_ms: Option<u64>,
-    pub(crate) dead_letters: u64,
-    /// Dead letters that are not kept any more.
-    pub(crate) dead_letters_dropped: u64,
-    /// For how long the oldest message of each event has waited, beside the time for which batches fill.
-    pub(crate) waits: Vec<EventWait>,
-    /// That no more may wait for it, where that is so.
-    pub(crate) full: Option<String>,
-    /// That what it brings finds no room, where that has been so for a while.
-    pub(crate) waits_to_publish: Option<String>,
 }
 
 /// Figures of what a route has handed to its guest.
@@ -723,7 +705,7 @@ impl Standing {
             "name": name,
             "type": kind,
             "connection": self.connection().word(),
-            "health": self.health(&beside.waits, now),
+            "health": beside.not_green(self.health(&beside.waits, now)),
             "errors": { "total": self.errors, "consecutive": self.consecutive, "rate": self.rate(now) },
             "messages": { "total": self.messages, "succeeded": self.succeeded, "failed": self.failed, "received": self.deliveries.brought },
             "deadLetters": beside.dead_letters,

@@ -1,6 +1,8 @@
 //! Version of a route: its definition, with its code, and what its settings say about its mailbox and its instances.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use lot_facts::{RouteFacts, RouteValue};
@@ -74,6 +76,8 @@ pub(crate) struct Version {
     takers: Arc<RouteTakers>,
     /// Topic Filters of those that policies let it take.
     allowed: Option<Vec<Box<str>>>,
+    /// Messages that these policies have kept from it.
+    refused: Arc<AtomicU64>,
     /// Time stands still: no batch waits.
     is_at_once: bool,
 }
@@ -89,7 +93,16 @@ impl Version {
         let buffering = Buffering::of(said, defaults, is_at_once);
         let takers = Arc::new(RouteTakers::of(said));
         let allowed = policies.topics.clone();
-        Self { takers, definition, code, buffering, settled: None, is_at_once, allowed }
+        Self {
+            takers,
+            definition,
+            code,
+            buffering,
+            settled: None,
+            is_at_once,
+            allowed,
+            refused: Arc::default(),
+        }
     }
 
     /// The same with the values that its settings have now; `None` where they are those that it has.
@@ -118,13 +131,29 @@ impl Version {
 
     /// The same within other policies.
     pub(super) fn within(&self, policies: &Policies) -> Self {
-        Self { allowed: policies.topics.clone(), ..self.clone() }
+        Self { allowed: policies.topics.clone(), refused: Arc::default(), ..self.clone() }
     }
 
     /// Whether policies let it take messages on a topic.
     pub(super) fn allows(&self, topic: &str) -> bool {
         let allowed = self.allowed.as_ref();
         allowed.is_none_or(|allowed| allowed.iter().any(|filter| filter_matches(filter, topic)))
+    }
+
+    /// Counts a message that policies keep from it.
+    pub(super) fn is_refused_a_message(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
+    /// That policies keep messages from it, where that is so since they were set.
+    pub(super) fn refused_by_policy(&self) -> Option<String> {
+        let name = self.definition.name();
+        match self.refused.load(Relaxed) {
+            0 => None,
+            count => Some(format!(
+                "{count} messages of its topics are lost to it by its policy `topics`: -asset-policy-set {name} topics changes it"
+            )),
+        }
     }
 
     /// What takes messages, whether policies let it or not.

@@ -176,13 +176,14 @@ fn row(call: &Call<'_>, route: &RouteRunner, now: Timestamp) -> Row {
         name: Arc::clone(version.definition.name()),
         kind: version.said().kind.clone(),
         connection: standing.connection().word(),
-        health: standing.health(&beside.waits, now),
+        health: beside.not_green(standing.health(&beside.waits, now)),
         project,
         errors: standing.errors,
         since: standing.connected_since(),
         reason: reason([
             beside.full,
             beside.waits_to_publish,
+            beside.refused_by_policy,
             told(call, route, standing.trouble().or_else(|| standing.failed_lately(now))),
             standing.unanswered(&beside.waits, now),
             match version.definition.name() {
@@ -219,7 +220,7 @@ fn told(call: &Call<'_>, route: &RouteRunner, trouble: Option<String>) -> Option
 }
 
 /// Why a route is not as it should be: first that nobody can hand in more.
-fn reason(reasons: [Option<String>; 5]) -> Option<String> {
+fn reason(reasons: [Option<String>; 6]) -> Option<String> {
     let all: Vec<String> = reasons.into_iter().flatten().collect();
     (!all.is_empty()).then(|| all.join("; "))
 }
