@@ -424,7 +424,7 @@ impl Standing {
         self.errors += 1;
         self.consecutive += 1;
         self.last_activity = Some(now);
-        self.last_error = Some((reason.to_owned(), now));
+        self.warned(reason, now);
     }
 
     /// Counts messages that found no room.
@@ -609,7 +609,11 @@ impl Standing {
         if self.trouble().is_some() || self.rate(now) <= FEW_FAILURES {
             return None;
         }
-        let (reason, _) = self.last_error.as_ref()?;
+        let (reason, at) = self.last_error.as_ref()?;
+        let of_then = self.recent.iter().rev().filter(|operation| operation.at == *at);
+        let event =
+            of_then.filter_map(|operation| operation.failure.as_ref()).find_map(|it| it.event.as_ref());
+        let reason = event.map_or_else(|| reason.clone(), |event| event.with_reason(reason));
         Some(format!(
             "{} of the last {WINDOW} operations failed within a minute: {reason}",
             self.failing(now)

@@ -47,6 +47,21 @@ fn health_follows_the_errors_and_the_absence() {
 }
 
 #[test]
+fn what_has_failed_lately_is_told_with_its_event() {
+    let start = Timestamp::UNIX_EPOCH;
+    let mut standing = Standing::new(start);
+    standing.connection_is(0, Connection::Connected, start);
+    let event = Addressee::Event("Put".into());
+    for _ in 0..4 {
+        standing.event_failed(&event, 1, "no such column", start);
+    }
+    standing.passed(1, start);
+    standing.event_passed(&event, start);
+    let told = standing.failed_lately(start).unwrap();
+    assert!(told.ends_with("within a minute: event `Put`: no such column"), "{told}");
+}
+
+#[test]
 fn rates_are_those_of_the_last_minute() {
     let start = Timestamp::UNIX_EPOCH;
     let after = |seconds| start + SignedDuration::from_secs(seconds);
@@ -154,7 +169,7 @@ fn what_is_made_good_does_not_count() {
     standing.event_passed(&event("A"), start);
     assert_eq!(standing.health(&[], start), "Red", "they were given up");
     standing.passed(1, start);
-    let told = "19 of the last 20 operations failed within a minute: no";
+    let told = "19 of the last 20 operations failed within a minute: event `A`: no";
     assert_eq!((standing.trouble(), standing.failed_lately(start).as_deref()), (None, Some(told)));
     assert_eq!(standing.failed_lately(start + RECENT), None);
     assert_eq!(standing.health(&[], start + RECENT), "Green");
