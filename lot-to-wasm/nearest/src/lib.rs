@@ -3,12 +3,12 @@
 /// Bytes of the longest word that is compared: a longer one is no slip of a finger, and comparing costs the product of the lengths.
 const WORD_BYTES_MAX: usize = 200;
 
-/// Candidate nearest to `word` within an edit distance of 2 (1 for words of up to three letters, 0 for single ones), where letter case counts
+/// Candidate nearest to `word` within an edit distance of 2 (1 for words of up to four letters, 0 for single ones), where letter case counts
 /// nothing; the first of equals.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let edits_max = match word.chars().count() {
         0 | 1 => 0,
-        2 | 3 => 1,
+        2..=4 => 1,
         _ => 2,
     };
     nearest_within(edits_max, word, candidates)
@@ -63,6 +63,8 @@ mod tests {
             ("PUBLIHS", Some("PUBLISH")),
             ("publish", Some("PUBLISH")),
             ("DX", Some("DO")),
+            ("DEFI", None),
+            ("TPOIC", Some("TOPIC")),
             ("XYZ", None),
             ("", None),
         ] {

@@ -1,11 +1,13 @@
 //! Routes: what stands in one against the tables of its [type](crate::route), and what the broker is told about it.
 
 mod far;
+mod hint;
 mod machine;
 mod meaningless;
 mod misspelt;
 mod statement;
 mod template;
+mod tls_words;
 mod unfilled;
 #[allow(
     clippy::wildcard_enum_match_arm,
@@ -488,7 +490,10 @@ impl RouteChecker<'_, '_> {
         let Some(key) = schema.keys.iter().find(|key| key.is_called(&written.text)) else {
             let value = match schema.others {
                 Others::Unknown => {
-                    self.unknown_setting((block, written), schema, missing);
+                    let place = (schema.title, schema.keys);
+                    if !tls_words::tells(self.kind, place, (block, setting), self.sink) {
+                        self.unknown_setting((block, written), schema, missing);
+                    }
                     return None;
                 }
                 Others::Taken => value::any(setting, self.sink)?,
@@ -502,7 +507,7 @@ impl RouteChecker<'_, '_> {
             self.sink.push(draft.at(first, "set here first"));
         }
         self.purpose(written, key);
-        let value = value::checked(setting, key, self.sink)?;
+        let value = value::checked(self.kind.name, (setting, key), self.sink)?;
         let is_text = matches!(key.value, ValueKind::Text | ValueKind::Folder);
         let is_empty = matches!(&value, RouteValue::Text(text) if is_text && text.trim().is_empty());
         let is_needed = match key.need {
@@ -667,8 +672,8 @@ fn meant_key(name: &str, schema: BlockSchema<'_>) -> Option<&'static Key> {
         return None;
     }
     let upper = name.to_ascii_uppercase();
-    if ["TLS", "SSL", "ENABLE_TLS", "ENABLE_SSL", "TLS_ENABLED", "SSL_ENABLED", "SECURE"].contains(&&*upper) {
-        return schema.keys.iter().find(|key| ["USE_TLS", "USE_SSL"].contains(&key.name));
+    if tls_words::is_one(name) {
+        return tls_words::key_among(schema.keys);
     }
     if ["OVERLOAD", "OVERLOAD_MODE"].contains(&&*upper) {
         return schema.keys.iter().find(|key| key.name == "OVERLOAD_POLICY");

@@ -80,10 +80,13 @@ pub(crate) enum ValueKind {
 pub(super) const PORT: ValueKind = ValueKind::Int(1, 65_535);
 
 /// A day: longer time-outs are mistakes.
-pub(super) const MILLISECONDS_MAX: i64 = 86_400_000;
+pub(crate) const MILLISECONDS_MAX: i64 = 86_400_000;
 
-/// A time-out or pause in milliseconds.
+/// A pause in milliseconds.
 pub(super) const MILLISECONDS: ValueKind = ValueKind::Int(0, MILLISECONDS_MAX);
+
+/// A time-out in milliseconds: within none nothing answers.
+pub(super) const TIMEOUT_MS: ValueKind = ValueKind::Int(1, MILLISECONDS_MAX);
 
 impl Key {
     /// A key that may be left out.

@@ -16,7 +16,7 @@ mod value;
 #[cfg(test)]
 mod wrong_keys;
 
-pub(crate) use key::{Key, KeyPurpose, Need, Section, ValueKind};
+pub(crate) use key::{Key, KeyPurpose, MILLISECONDS_MAX, Need, Section, ValueKind};
 pub use schema::route_schema;
 pub use template::{nearest_route_type, route_template};
 pub(crate) use value::of_kind;
@@ -71,7 +71,7 @@ pub(crate) const COMMON: &[Section] = &[
             Key::new("BUFFER_MAX_BYTES", ValueKind::Int(1, i64::MAX)).by_default("1073741824"),
             Key::new("BUFFER_TTL_SEC", ValueKind::Int(0, i64::MAX)).by_default("0"),
             Key::new("OVERLOAD_POLICY", ValueKind::Words(&["lossless", "balanced", "realtime"])),
-            Key::new("OVERLOAD_TIMEOUT", ValueKind::Int(0, key::MILLISECONDS_MAX)),
+            Key::new("OVERLOAD_TIMEOUT", ValueKind::Int(0, MILLISECONDS_MAX)),
             Key::new("OVERLOAD_CAPACITY", ValueKind::Int(1, i64::MAX)),
             Key::new("BATCH_SIZE", ValueKind::Int(1, i64::MAX)).by_default("1000"),
             Key::new("BATCH_BYTES", ValueKind::Int(1, i64::MAX)).by_default("1048576"),

@@ -33,7 +33,7 @@ pub(super) const TYPES: &[RouteType] = &[
             key::with_tls![
                 Key::new("SERVER", ValueKind::Text).or(&["HOST", "IP", "ADDRESS"]).required(),
                 Key::new("PORT", key::PORT),
-                Key::new("DATABASE", ValueKind::Int(0, 1_000_000)),
+                Key::new("DATABASE", ValueKind::Int(0, 1_000_000)).by_default("0"),
                 Key::new("USERNAME", ValueKind::Text).or(&["USER"]),
                 Key::new("PASSWORD", ValueKind::Text),
                 Key::new("USE_TLS", ValueKind::Bool).or(&["USE_SSL"]),

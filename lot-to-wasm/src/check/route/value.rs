@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use lot_facts::{RouteFacts, RoutePart, RouteValue, TemplatePart};
-use lot_nearest::nearest;
 
+use super::hint::{hint, is_place};
 use super::{misspelt, template};
 use crate::check::tree::SettingStore;
 use crate::diagnostic::{Draft, Sink, codes};
@@ -60,14 +60,18 @@ pub(super) fn filled(setting: &Setting, sink: &mut Sink<'_>) -> Option<RouteValu
 }
 
 /// The value of a setting, of the kind that its key takes.
-pub(super) fn checked(setting: &Setting, key: &Key, sink: &mut Sink<'_>) -> Option<RouteValue> {
+pub(super) fn checked(
+    kind: &str,
+    (setting, key): (&Setting, &Key),
+    sink: &mut Sink<'_>,
+) -> Option<RouteValue> {
     let Some(written) = &setting.value else {
         if key.value == ValueKind::Bool {
             return Some(RouteValue::Bool(true));
         }
         let message = format!("{} without a value", key.name);
         let draft = Draft::error(codes::SETTING_VALUE, setting.key.span, message);
-        sink.push(draft.suggest(format!("write WITH {} {}", key.name, example(key))));
+        sink.push(draft.suggest_if(hint(kind, key, "")));
         return None;
     };
     let constant = constant(key.name, written, sink)?;
@@ -96,29 +100,23 @@ pub(super) fn checked(setting: &Setting, key: &Key, sink: &mut Sink<'_>) -> Opti
                 // The original loads such a route and fails when it calls; its templates have words for an address.
                 false => Draft::warning(codes::SETTING_VALUE, written.span, message),
             };
-            sink.push(draft.suggest(suggestion(&text, key)));
+            sink.push(draft.suggest_if(hint(kind, key, &text)));
             Some(RouteValue::Text(text.trim().to_owned()))
         }
         Err(wanted) if key.value == ValueKind::MongoAddress => {
             // The value has a login in it.
             let message = format!("{} is {wanted}", key.name);
             let draft = Draft::error(codes::SETTING_VALUE, written.span, message);
-            sink.push(draft.suggest(suggestion(&text, key)));
+            sink.push(draft.suggest_if(hint(kind, key, &text)));
             None
         }
         Err(wanted) => {
             let message = format!("{} is {wanted}, not `{}`", key.name, text.escape_debug());
             let draft = Draft::error(codes::SETTING_VALUE, written.span, message);
-            sink.push(draft.suggest(suggestion(&text, key)));
+            sink.push(draft.suggest_if(hint(kind, key, &text)));
             None
         }
     }
-}
-
-/// Whether a text is a place without the scheme in front of it.
-fn is_place(text: &str) -> bool {
-    let is_host = text.contains(['.', ':', '/']) || text.eq_ignore_ascii_case("localhost");
-    is_host && !text.contains("://")
 }
 
 /// A value that is known when the route starts.
@@ -144,65 +142,6 @@ fn later(parts: Vec<RoutePart>, span: Span, key: &Key, sink: &mut Sink<'_>) -> O
         | ValueKind::MongoAddress
         | ValueKind::Filter
         | ValueKind::Rewritten => Some(RouteValue::Parts(parts)),
-    }
-}
-
-fn suggestion(text: &str, key: &Key) -> String {
-    if let ValueKind::Words(words) = key.value
-        && let Some(near) =
-            word_of_others(text.trim(), words).or_else(|| nearest(text.trim(), words.iter().copied()))
-    {
-        return format!("did you mean {near}?");
-    }
-    if key.value == ValueKind::Url && is_place(text.trim()) {
-        let scheme = if text.trim().ends_with(":443") { "https" } else { "http" };
-        return format!("write WITH {} \"{scheme}://{}\"", key.name, text.trim().escape_debug());
-    }
-    if let ValueKind::Int(least, most) = key.value
-        && text.trim().parse::<i128>().is_ok()
-    {
-        // Any number of the range may be meant.
-        return match most {
-            i64::MAX => format!("write a number from {least} on"),
-            _ => format!("write a number from {least} to {most}"),
-        };
-    }
-    format!("write WITH {} {}", key.name, example(key))
-}
-
-/// The word of a table that is meant by what others call it, where one of them is of this table.
-fn word_of_others(text: &str, words: &[&'static str]) -> Option<&'static str> {
-    let meant = match text.to_ascii_lowercase().as_str() {
-        "inout" | "in/out" | "in_out" | "bidirectional" | "twoway" | "bi" => "both",
-        "outbound" | "push" | "send" | "publish" | "up" => "out",
-        "inbound" | "pull" | "receive" | "subscribe" | "down" => "in",
-        _ => return None,
-    };
-    words.iter().find(|word| **word == meant).copied()
-}
-
-/// A value that can be pasted: the usual one, where the key has one.
-fn example(key: &Key) -> String {
-    let is_plain = matches!(key.value, ValueKind::Int(..) | ValueKind::Number | ValueKind::Bool);
-    if let Some(usual) = key.default.filter(|_| is_plain) {
-        return usual.to_owned();
-    }
-    match key.value {
-        ValueKind::Text | ValueKind::Template => "\"text\"".to_owned(),
-        ValueKind::OfTopic => "\"{topic.1}\"".to_owned(),
-        // Small ranges are of numbers of which few are usual.
-        ValueKind::Int(least, most) if most < 1000 => least.max(1).min(most).to_string(),
-        ValueKind::Int(least, _) => least.max(1000).to_string(),
-        ValueKind::Number => "0.1".to_owned(),
-        ValueKind::Bool => "TRUE".to_owned(),
-        ValueKind::Words(words) => format!("\"{}\"", words.first().copied().unwrap_or_default()),
-        ValueKind::Character => "\";\"".to_owned(),
-        ValueKind::Url => "\"https://host\"".to_owned(),
-        ValueKind::Folder => "\"plant/line4\"".to_owned(),
-        ValueKind::MongoAddress => {
-            "\"mongodb://a:27017,b:27017/?replicaSet=NAME&tls=true&authSource=admin\"".to_owned()
-        }
-        ValueKind::Filter | ValueKind::Topic | ValueKind::Rewritten => "\"a/b\"".to_owned(),
     }
 }
 
@@ -340,12 +279,15 @@ pub(super) fn warn_of_secret(setting: &Setting, sink: &mut Sink<'_>) {
     let may_hold_one =
         ["CONNECTION_STRING", "ADDRESS", "URL", "SERVER", "HOST"].iter().any(|word| key.contains(word));
     if may_hold_one && stands_in(value, &|text| !passwords(text).is_empty()) {
-        // A URL has it nowhere else.
-        let way = match key.starts_with("BASE_") {
-            true => {
-                "store it with -setSecret and join the URL by +: \"https://user:\" + GET SECRET \"NAME\" + \"@host\""
+        // Logins in URLs are not followed.
+        let way = match key.as_str() {
+            "BASE_ADDRESS" => {
+                "a URL with a login is not called: store it with -setSecret and write AUTHORIZATION \"Bearer \" + GET SECRET \"NAME\", or \"Basic \" and user:password in base64"
             }
-            false => {
+            _ if key.starts_with("BASE_") => {
+                "a URL with a login is not called: store it with -setSecret and write USERNAME \"…\" and PASSWORD GET SECRET \"NAME\""
+            }
+            _ => {
                 "store it with -setSecret and write it as a setting of its own, PASSWORD GET SECRET \"NAME\", or join the text by +: \"…Password=\" + GET SECRET \"NAME\""
             }
         };

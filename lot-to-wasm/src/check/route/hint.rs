@@ -1,0 +1,257 @@
+//! What is proposed for a value that its key does not take: what was plausibly meant, or what counts by default, and never less protection than the text asks for.
+//!
+//! Where nothing is plausible there is the range, or nothing: the message says already what the key takes.
+
+use lot_nearest::{nearest, nearest_within};
+
+use crate::route::{Key, MILLISECONDS_MAX, ValueKind};
+
+/// Words for FALSE.
+const NO: [&str; 9] = ["no", "off", "0", "n", "false", "none", "never", "disable", "disabled"];
+
+/// Words for TRUE, with those that others ask for TLS with.
+const YES: [&str; 12] =
+    ["yes", "on", "1", "y", "true", "always", "enable", "enabled", "prefer", "require", "required", "strict"];
+
+/// What a key takes that the type needs in place of a text, for people.
+pub(super) fn hint(kind: &str, key: &Key, text: &str) -> Option<String> {
+    let text = text.trim();
+    let write = |value: String| Some(format!("write WITH {} {value}", key.name));
+    match key.value {
+        ValueKind::Bool => match means(text) {
+            Some(is) => write(if is { "TRUE" } else { "FALSE" }.to_owned()),
+            // What is not understood decides nothing.
+            None => Some(format!("write WITH {} TRUE, or FALSE", key.name)),
+        },
+        ValueKind::Words(words) => word(key, words, text),
+        ValueKind::Int(least, most) => match number(kind, key, text, (least, most)) {
+            Some(number) => write(number.to_string()),
+            None => Some(match most {
+                i64::MAX => format!("write a number from {least} on"),
+                _ => format!("write a number from {least} to {most}"),
+            }),
+        },
+        ValueKind::Number => match text.replace(',', ".").parse::<f64>().ok().filter(|it| it.is_finite()) {
+            Some(number) => write(number.to_string()),
+            None => Some("write a number, such as 0.1".to_owned()),
+        },
+        ValueKind::Url if is_place(text) => {
+            let scheme = if text.ends_with(":443") { "https" } else { "http" };
+            write(format!("\"{scheme}://{}\"", text.escape_debug()))
+        }
+        ValueKind::Text
+        | ValueKind::Template
+        | ValueKind::OfTopic
+        | ValueKind::Character
+        | ValueKind::Url
+        | ValueKind::Folder
+        | ValueKind::MongoAddress
+        | ValueKind::Filter
+        | ValueKind::Topic
+        | ValueKind::Rewritten => write(example(key.value).to_owned()),
+    }
+}
+
+/// Whether a text is a place without the scheme in front of it.
+pub(super) fn is_place(text: &str) -> bool {
+    let is_host = text.contains(['.', ':', '/']) || text.eq_ignore_ascii_case("localhost");
+    is_host && !text.contains("://")
+}
+
+/// What a text says that is to be TRUE or FALSE, in other words; `verify-full` and its like ask for something.
+pub(super) fn means(text: &str) -> Option<bool> {
+    let text = text.trim().to_ascii_lowercase();
+    match (NO.contains(&&*text), YES.contains(&&*text) || text.starts_with("verify")) {
+        (true, _) => Some(false),
+        (false, true) => Some(true),
+        (false, false) => None,
+    }
+}
+
+/// The word of a key that is meant by a text, or that counts by default.
+fn word(key: &Key, words: &'static [&'static str], text: &str) -> Option<String> {
+    let meant =
+        word_of_others(text, words).or_else(|| part_of_one(text, words)).or_else(|| near(text, words));
+    // Whoever slips is not led to less protection.
+    let is_weak = |word: &&str| {
+        key.is_about_security() && ["0", "NONE", "PLAINTEXT"].contains(&&*word.to_ascii_uppercase())
+    };
+    if let Some(meant) = meant.filter(|word| !is_weak(word)) {
+        return Some(format!("did you mean {meant}?"));
+    }
+    let default = key.default.filter(|word| !is_weak(word) && !key.is_about_security())?;
+    Some(format!("write WITH {} \"{default}\"", key.name))
+}
+
+/// The word of a table that is meant by what others call it, where one of them is of this table.
+fn word_of_others(text: &str, words: &[&'static str]) -> Option<&'static str> {
+    let meant: &[&str] = match text.to_ascii_lowercase().as_str() {
+        "inout" | "in/out" | "in_out" | "bidirectional" | "twoway" | "bi" => &["both"],
+        "outbound" | "push" | "send" | "publish" | "up" => &["out", "POST"],
+        "inbound" | "pull" | "receive" | "subscribe" | "down" => &["in", "GET"],
+        "fetch" | "read" | "query" => &["GET"],
+        "create" => &["POST"],
+        "update" => &["PATCH"],
+        "sign and encrypt" | "sign_and_encrypt" | "signencrypt" | "encrypt" => &["SignAndEncrypt"],
+        _ => return None,
+    };
+    words.iter().find(|word| meant.contains(word)).copied()
+}
+
+/// The one word that begins with a text, or has it as one of its parts.
+fn part_of_one(text: &str, words: &[&'static str]) -> Option<&'static str> {
+    if text.len() < 3 {
+        return None;
+    }
+    let text = text.to_ascii_uppercase();
+    let only = |is_it: &dyn Fn(&str) -> bool| {
+        let mut found = words.iter().filter(|word| is_it(&word.to_ascii_uppercase()));
+        found.next().filter(|_| found.next().is_none()).copied()
+    };
+    only(&|word| word.starts_with(&text)).or_else(|| only(&|word| word.split('_').any(|part| part == text)))
+}
+
+/// The word that a text is but for a slip. Two letters of five make another word.
+fn near(text: &str, words: &[&'static str]) -> Option<&'static str> {
+    match text.chars().count() {
+        0..=2 => None,
+        3..=5 => nearest_within(1, text, words.iter().copied()),
+        _ => nearest(text, words.iter().copied()),
+    }
+}
+
+/// The number that is meant by a text with a unit, that others know by a name, or that counts by default. Where the text is a number, any of the range may be meant.
+fn number(kind: &str, key: &Key, text: &str, (least, most): (i64, i64)) -> Option<i64> {
+    if text.parse::<i128>().is_ok() {
+        return None;
+    }
+    let fits = |number: &i64| (least..=most).contains(number);
+    let with_unit = || {
+        let digits = text.find(|c: char| !c.is_ascii_digit())?;
+        let (number, unit) = text.split_at(digits);
+        let per_unit: i64 = match unit.trim().to_ascii_lowercase().as_str() {
+            "ms" | "milliseconds" => 1,
+            "s" | "sec" | "second" | "seconds" => 1_000,
+            "m" | "min" | "minute" | "minutes" => 60_000,
+            "h" | "hour" | "hours" => 3_600_000,
+            _ => return None,
+        };
+        let ms = number.parse::<i64>().ok()?.checked_mul(per_unit)?;
+        match unit_ms(key)? {
+            1 => Some(ms),
+            unit if ms % unit == 0 => Some(ms / unit),
+            _ => None,
+        }
+    };
+    let default = || key.default.and_then(|text| text.parse().ok()).or_else(|| default_port(kind, key));
+    with_unit().filter(fits).or_else(default)
+}
+
+/// Milliseconds of the unit of a key that takes a time.
+fn unit_ms(key: &Key) -> Option<i64> {
+    let is_time = ["TIMEOUT", "PAUSE", "DELAY", "KEEP_ALIVE", "_SEC", "_MS", "LINGER"];
+    if !is_time.iter().any(|word| key.name.contains(word)) {
+        return None;
+    }
+    let is_ms = key.name.ends_with("_MS")
+        || key.name == "BATCH_LINGER"
+        || matches!(key.value, ValueKind::Int(_, MILLISECONDS_MAX | 300_000));
+    Some(if is_ms { 1 } else { 1_000 })
+}
+
+/// The port at which servers of a type listen.
+fn default_port(kind: &str, key: &Key) -> Option<i64> {
+    if !["PORT", "BROKER_PORT"].contains(&key.name) {
+        return None;
+    }
+    Some(match kind {
+        "MQTT_BRIDGE" => 1883,
+        "MODBUS_TCP" => 502,
+        "SIEMENS_S7" => 102,
+        "POSTGRESQL" | "CRATEDB" => 5432,
+        "MYSQL" | "MARIADB" => 3306,
+        "SQLSERVER" => 1433,
+        "OPENSEARCH" => 9200,
+        "REDIS" => 6379,
+        "NATS" => 4222,
+        "INFLUXDB" => 8086,
+        "EMAIL" => 587,
+        _ => return None,
+    })
+}
+
+/// A value of a kind whose texts all look alike.
+fn example(kind: ValueKind) -> &'static str {
+    match kind {
+        ValueKind::OfTopic => "\"{topic.1}\"",
+        ValueKind::Character => "\";\"",
+        ValueKind::Url => "\"https://host\"",
+        ValueKind::Folder => "\"plant/line4\"",
+        ValueKind::MongoAddress => "\"mongodb://a:27017,b:27017/?replicaSet=NAME&tls=true&authSource=admin\"",
+        ValueKind::Filter | ValueKind::Topic | ValueKind::Rewritten => "\"a/b\"",
+        ValueKind::Text
+        | ValueKind::Template
+        | ValueKind::Int(..)
+        | ValueKind::Number
+        | ValueKind::Bool
+        | ValueKind::Words(_) => "\"text\"",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::{COMMON, all};
+
+    /// What is proposed for a value of a key of a type.
+    fn proposed(kind: &str, name: &str, text: &str) -> String {
+        let kind = all().find(|it| it.name == kind).unwrap();
+        let sections = kind.sections.iter().chain(COMMON).map(|section| section.keys);
+        let mapping = kind.mapping.iter().flat_map(|mapping| [mapping.keys, mapping.tag.unwrap_or_default()]);
+        let mut keys = sections.chain(kind.event).chain(mapping).flatten();
+        let key = keys.find(|key| key.is_called(name)).unwrap();
+        hint(kind.name, key, text).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_proposed_is_what_was_meant_and_never_weaker() {
+        for (kind, key, text, expected) in [
+            ("MQTT_BRIDGE", "CLEAN_SESSION", "no", "write WITH CLEAN_SESSION FALSE"),
+            ("MQTT_BRIDGE", "USE_TLS", "off", "write WITH USE_TLS FALSE"),
+            ("POSTGRESQL", "USE_SSL", "verify-full", "write WITH USE_SSL TRUE"),
+            (
+                "POSTGRESQL",
+                "TRUST_SERVER_CERTIFICATE",
+                "perhaps",
+                "write WITH TRUST_SERVER_CERTIFICATE TRUE, or FALSE",
+            ),
+            ("MODBUS_TCP", "ADDRESS_TYPE", "HOLDING", "did you mean HOLDING_REGISTER?"),
+            ("MODBUS_TCP", "ADDRESS_TYPE", "discrete", "did you mean DISCRETE_INPUT?"),
+            ("MODBUS_TCP", "ADDRESS_TYPE", "register", ""),
+            ("POSTGRESQL", "QUERY_TIMEOUT", "30s", "write WITH QUERY_TIMEOUT 30"),
+            ("POSTGRESQL", "QUERY_TIMEOUT", "2 min", "write WITH QUERY_TIMEOUT 120"),
+            ("POSTGRESQL", "QUERY_TIMEOUT", "500ms", "write WITH QUERY_TIMEOUT 30"),
+            ("MODBUS_TCP", "READ_TIMEOUT", "2s", "write WITH READ_TIMEOUT 2000"),
+            ("REST_API", "TIMEOUT", "10 s", "write WITH TIMEOUT 10000"),
+            ("POSTGRESQL", "QUERY_TIMEOUT", "0", "write a number from 1 to 86400"),
+            ("EMAIL", "PORT", "smtp", "write WITH PORT 587"),
+            ("MQTT_BRIDGE", "PORT", "mqtt", "write WITH BROKER_PORT 1883"),
+            ("REST_API", "SERVER_PORT", "http", "write a number from 1 to 65535"),
+            ("REDIS", "DATABASE", "main", "write WITH DATABASE 0"),
+            ("REST_API", "METHOD", "FETCH", "did you mean GET?"),
+            ("REST_API", "METHOD", "PSOT", "did you mean POST?"),
+            ("REST_API", "METHOD", "HEAD", ""),
+            ("OPCUA", "SECURITY_MODE", "9", ""),
+            ("OPCUA", "SECURITY_MODE", "Nine", ""),
+            ("OPCUA", "SECURITY_MODE", "Signed", "did you mean Sign?"),
+            ("KAFKA", "SECURITY_PROTOCOL", "PLAINTXT", ""),
+            ("KAFKA", "COMPRESSION_TYPE", "zip", "did you mean gzip?"),
+            ("FILE_STORAGE", "FORMAT", "XLSX", "write WITH FORMAT \"CSV\""),
+            ("MODBUS_TCP", "SCALING", "0,1", "write WITH SCALING 0.1"),
+            ("MQTT_BRIDGE", "DIRECTION", "inbound", "did you mean in?"),
+            ("OPCUA", "SECURITY_MODE", "SignAndEncript", "did you mean SignAndEncrypt?"),
+        ] {
+            assert_eq!(proposed(kind, key, text), expected, "{kind}: {key} {text}");
+        }
+    }
+}
