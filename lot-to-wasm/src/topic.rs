@@ -7,6 +7,15 @@ pub(crate) fn filter_problem(filter: &str) -> Option<&'static str> {
     if let Some(problem) = common_problem(filter) {
         return Some(problem);
     }
+    if let Some(shared) = filter.strip_prefix("$share/") {
+        // [MQTT-4.8.2-1], [MQTT-4.8.2-2]
+        let is_whole = shared.split_once('/').is_some_and(|(group, filter)| {
+            !group.is_empty() && !group.contains(['+', '#']) && !filter.is_empty()
+        });
+        if !is_whole {
+            return Some("a shared subscription is `$share/group/filter`");
+        }
+    }
     let mut levels = filter.split('/').peekable();
     while let Some(level) = levels.next() {
         if level.contains('#') && (level != "#" || levels.peek().is_some()) {
@@ -22,7 +31,7 @@ pub(crate) fn filter_problem(filter: &str) -> Option<&'static str> {
 /// What to write in place of a filter whose wildcards stand wrong.
 pub(crate) fn filter_help(filter: &str) -> Option<String> {
     let levels: Vec<&str> = filter.split('/').collect();
-    if common_problem(filter).is_some() {
+    if common_problem(filter).is_some() || filter.starts_with("$share/") {
         return None;
     }
     let last = levels.len() - 1;
@@ -111,6 +120,12 @@ mod tests {
             ("a+/b", false),
             ("a#", false),
             ("a\0", false),
+            ("$share/g/a/#", true),
+            ("$share/g", false),
+            ("$share//a", false),
+            ("$share/g/", false),
+            ("$share/+/a", false),
+            ("$share", true),
         ] {
             assert_eq!(filter_problem(filter).is_none(), valid, "{filter}");
         }

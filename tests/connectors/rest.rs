@@ -310,6 +310,10 @@ fn a_definition_that_makes_no_requests_is_told() {
             section("        WITH BASE_ADDRESS \"http://h\"\n        WITH HEADERS \"none\"\n"),
             "HEADERS is 'name: value; name: value'",
         ),
+        (
+            section("        WITH SERVER_PORT 8080\n        WITH SERVER_BIND \"localhost\"\n"),
+            "SERVER_BIND is an IP address of this machine, not `localhost`",
+        ),
     ] {
         let refused = broker.command(&route);
         assert!(refused.message().contains(expected), "{expected}: {refused:?}");
@@ -318,10 +322,6 @@ fn a_definition_that_makes_no_requests_is_told() {
         (
             "        WITH SERVER_PORT 8080\n        WITH ENABLE_SERVER FALSE\n",
             "neither client nor server is enabled",
-        ),
-        (
-            "        WITH SERVER_PORT 8080\n        WITH SERVER_BIND \"here\"\n",
-            "SERVER_BIND is 'here', which is no IP address of this machine",
         ),
         (
             "        WITH SERVER_PORT 8080\n        WITH SERVER_BIND \"127.0.0.1\"\n    ADD EVENT E\n        WITH SOURCE_TOPIC \"a/+\"\n",

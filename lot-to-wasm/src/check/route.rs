@@ -59,6 +59,7 @@ pub(crate) fn route(route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
     let mut said = checker.said;
     machine::in_tags(&route.items, &said, sink);
     meaningless::in_whole(&route.name, &said, sink);
+    meaningless::same_topics(&route.items, sink);
     if sink.has_errors() {
         return None;
     }

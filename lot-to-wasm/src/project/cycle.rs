@@ -29,7 +29,9 @@ pub fn warn_of_cycles(programs: &mut [(&str, &mut Compilation)]) {
         for (at, place) in places.iter().enumerate() {
             let next = |at: usize| next.get(at).cloned().unwrap_or_default();
             let Some(way) = shortest_cycle(at, next) else { continue };
-            if told.insert(way.iter().copied().collect::<BTreeSet<usize>>()) {
+            // A circle of the same definitions over other mappings of theirs is the same to whoever has to end it.
+            let members = way.iter().filter_map(|it| places.get(*it)).copied();
+            if told.insert(members.collect::<BTreeSet<Place>>()) {
                 found.push((*place, warning(&Cycle::of(&way, &all))));
             }
         }

@@ -9,7 +9,7 @@ const MAIL: &[Key] = &[
     Key::new("SOURCE_TOPIC", ValueKind::Filter).or(&["TOPIC"]).required(),
     Key::new("RECIPIENT", ValueKind::Template).or(&["TO"]).required(),
     Key::new("SUBJECT", ValueKind::Template),
-    Key::new("TEMPLATE_PATH", ValueKind::Text),
+    Key::new("TEMPLATE_PATH", ValueKind::Folder),
     Key::new("BODY", ValueKind::Template),
     ERRORS,
 ];
@@ -25,7 +25,7 @@ pub(super) const TYPES: &[RouteType] = &[
                 Key::new("SERVER_PORT", key::PORT),
                 Key::new("USE_SSL", ValueKind::Bool).or(&["USE_TLS"]),
                 Key::new("AUTHORIZATION", ValueKind::Text),
-                Key::new("TIMEOUT", key::MILLISECONDS).by_default("30000"),
+                Key::new("TIMEOUT", ValueKind::Int(1, 300_000)).by_default("30000"),
                 Key::new("HEADERS", ValueKind::Text),
                 Key::new("IGNORE_CERT_ERRORS", ValueKind::Bool).by_default("false"),
                 Key::new("SERVER_TOKEN", ValueKind::Text),

@@ -32,6 +32,26 @@ pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sin
         connection_string(kind, block, section, sink);
     }
     if kind == "REST_API"
+        && let Some(RouteValue::Text(place)) = section.settings.get("SERVER_BIND")
+        && place.trim().parse::<std::net::IpAddr>().is_err()
+    {
+        let message = format!("SERVER_BIND is an IP address of this machine, not `{}`", place.escape_debug());
+        let draft = Draft::error(codes::SETTING_VALUE, value_of(block, "SERVER_BIND"), message);
+        let way = match place.eq_ignore_ascii_case("localhost") {
+            true => "write \"127.0.0.1\"",
+            false => "write \"127.0.0.1\" for this machine alone, \"0.0.0.0\" for all",
+        };
+        sink.push(draft.suggest(way).unless_stored());
+    }
+    if kind == "FILE_STORAGE"
+        && let Some(RouteValue::Text(pattern)) = section.settings.get("DATE_FORMAT")
+        && let Some(problem) = date_problem(pattern)
+    {
+        let draft = Draft::error(codes::SETTING_VALUE, value_of(block, "DATE_FORMAT"), problem);
+        let way = "write it of yyyy MM dd HH hh mm ss fff tt MMM ddd K zzz, and other letters in quotes: \"yyyy-MM-dd HH:mm:ss\"";
+        sink.push(draft.suggest(way).unless_stored());
+    }
+    if kind == "REST_API"
         && let Some(RouteValue::Text(address)) = section.settings.get("BASE_ADDRESS")
         && address.contains(['?', '#'])
     {
@@ -40,6 +60,30 @@ pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sin
         let draft = draft.suggest("write the query in ENDPOINT of each event, as in \"/x?key=abc\"");
         sink.push(draft.unless_stored());
     }
+}
+
+/// What is wrong with a pattern of a time, as .NET has them: letters that are no part of a time stood in each row as they are.
+fn date_problem(pattern: &str) -> Option<String> {
+    let (mut quote, mut is_escaped, mut has_part) = (None, false, false);
+    for letter in pattern.chars() {
+        match (quote, letter) {
+            _ if std::mem::take(&mut is_escaped) => {}
+            (Some(open), _) if open == letter => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(letter),
+            (None, '\\') => is_escaped = true,
+            (None, 'y' | 'M' | 'd' | 'H' | 'h' | 'm' | 's' | 'f' | 'F' | 't' | 'K' | 'z') => has_part = true,
+            // As between date and time of ISO 8601, and at its end.
+            (None, 'T' | 'Z') => {}
+            (None, _) if letter.is_ascii_alphabetic() => {
+                return Some(format!(
+                    "DATE_FORMAT: `{letter}` is no part of a time, and stood in each row as it is"
+                ));
+            }
+            (None, _) => {}
+        }
+    }
+    (!has_part).then(|| "DATE_FORMAT has no part of a time in it".to_owned())
 }
 
 /// Reports a time for an answer that is over before a statement may be: it would be given up and run again without end.
@@ -193,6 +237,22 @@ fn known_part(part: &RoutePart) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pattern_of_a_time_has_parts_of_one_alone() {
+        for (pattern, is_right) in [
+            ("yyyy-MM-dd HH:mm:ss", true),
+            ("yyyy-MM-ddTHH:mm:ss.fffZ", true),
+            ("dd.MM.yy 'at' h:mm tt zzz", true),
+            ("HH\\h mm", true),
+            ("qqq", false),
+            ("YYYY-MM-DD", false),
+            ("'day'", false),
+            ("", false),
+        ] {
+            assert_eq!(date_problem(pattern).is_none(), is_right, "{pattern}");
+        }
+    }
 
     #[test]
     fn a_host_is_one() {

@@ -2,15 +2,17 @@
 //!
 //! Not here: what a guest finds out only from its far side, and all of a value that is known when the route is opened.
 
+use std::collections::BTreeMap;
+
 use lot_facts::{RouteBlock, RouteFacts, RouteValue};
 use lot_nearest::nearest;
 
-use super::{template, value_of};
+use super::{template, value, value_of};
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::route::RouteType;
 use crate::source::Span;
 use crate::syntax::Name;
-use crate::syntax::route::AddBlock;
+use crate::syntax::route::{AddBlock, RouteItem};
 use crate::topic::{filter_help, filter_problem};
 
 /// Commands of Redis that are written often, for what is nearly one of them: modules of the server may bring any other.
@@ -180,6 +182,27 @@ pub(super) fn in_event(kind: &str, block: &AddBlock, event: &RouteBlock, sink: &
     }
 }
 
+/// Reports tags that publish at the same topic: who reads it cannot tell them apart, and of retained values sees one.
+pub(super) fn same_topics(items: &[RouteItem], sink: &mut Sink<'_>) {
+    fn blocks(items: &[RouteItem]) -> impl Iterator<Item = &AddBlock> {
+        items.iter().filter_map(|item| match item {
+            RouteItem::Block(block) => Some(block),
+            RouteItem::Setting(_) | RouteItem::Every(..) | RouteItem::Store { .. } => None,
+        })
+    }
+    let mut first: BTreeMap<&str, Span> = BTreeMap::new();
+    let is_tag = |block: &&AddBlock| block.kind.text.eq_ignore_ascii_case("TAG");
+    for tag in blocks(items).flat_map(|mapping| blocks(&mapping.items)).filter(is_tag) {
+        let Some(topic) = super::key_of(tag, "SOURCE_TOPIC").and_then(value::written) else { continue };
+        let span = value_of(tag, "SOURCE_TOPIC");
+        if let Some(before) = first.insert(topic, span) {
+            let message = format!("another tag publishes at \"{}\", too", topic.escape_debug());
+            let draft = Draft::warning(codes::DUPLICATE_SETTING, span, message).at(before, "this one");
+            sink.push(draft.suggest("give each tag a topic of its own, or leave SOURCE_TOPIC out: it has the mapping's and its name"));
+        }
+    }
+}
+
 /// Reports what is so of a tag.
 pub(super) fn in_tag(kind: &RouteType, block: &AddBlock, tag: &RouteBlock, sink: &mut Sink<'_>) {
     let is_writable = tag.settings.get("WRITABLE") == Some(&RouteValue::Bool(true));
@@ -222,6 +245,11 @@ fn file_storage(event: &RouteBlock, span: Span, sink: &mut Sink<'_>) {
     let word = word.split([':', '{']).next().unwrap_or_default();
     let words = ["CLEAN", "APPEND"];
     if words.iter().any(|known| known.eq_ignore_ascii_case(word)) {
+        if !event.settings.get("QUERY").is_some_and(is_file_query) {
+            let message = "QUERY is no whole CLEAN or APPEND";
+            let draft = Draft::error(codes::SETTING_VALUE, span, message).unless_stored();
+            sink.push(draft.suggest("write CLEAN:{table: name, data: record}, or APPEND file text"));
+        }
         return;
     }
     let message = format!("QUERY begins with CLEAN or APPEND, not `{}`", word.escape_debug());
@@ -230,6 +258,36 @@ fn file_storage(event: &RouteBlock, span: Span, sink: &mut Sink<'_>) {
         Some(near) => draft.suggest(format!("did you mean {near}?")),
         None => draft.suggest("write CLEAN:{table: name, data: record}, or APPEND file text"),
     });
+}
+
+/// Whether a query of files that begins with one of its words has what belongs behind it.
+fn is_file_query(query: &RouteValue) -> bool {
+    // What a message fills in is a part, whatever it is.
+    let text: String = if let RouteValue::Template(parts) = query {
+        parts.iter().map(|part| part.text().unwrap_or("x")).collect()
+    } else if let Some(text) = template::plain(query) {
+        text
+    } else {
+        // Known when it is opened.
+        return true;
+    };
+    let text = text.trim();
+    let behind =
+        |word: &str| text.split_at_checked(word.len()).filter(|(first, _)| first.eq_ignore_ascii_case(word));
+    let Some((_, rest)) = behind("CLEAN") else {
+        let two_words = |(_, rest): (&str, &str)| rest.trim_start().split_once(' ').is_some();
+        return behind("APPEND").is_some_and(two_words);
+    };
+    let inside = rest.trim_start().strip_prefix(':').map(str::trim);
+    let inside = inside.and_then(|inside| inside.strip_prefix('{')?.strip_suffix('}'));
+    let is_member = |text: &str, name: &str| {
+        let member = text.split_once(':');
+        member.is_some_and(|(key, value)| {
+            key.trim().trim_matches('"').eq_ignore_ascii_case(name) && !value.trim().is_empty()
+        })
+    };
+    let members = inside.and_then(|inside| inside.split_once(','));
+    members.is_some_and(|(table, data)| is_member(table, "table") && is_member(data, "data"))
 }
 
 fn email(event: &RouteBlock, span: Span, sink: &mut Sink<'_>) {

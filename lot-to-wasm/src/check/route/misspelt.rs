@@ -42,6 +42,8 @@ fn found(text: &str) -> Vec<(usize, &str, String)> {
         let inside = &behind[..run];
         if behind[run..].starts_with('}') {
             found.extend(meant(inside).map(|meant| (open, &text[open..run + open + 2], meant)));
+        } else if WORDS.contains(&inside) && ends_a_value(&behind[run..]) {
+            found.push((open, &text[open..=open + run], format!("{{{inside}}}")));
         } else if let Some((word, filled)) = unclosed(inside) {
             found.push((open, &text[open..=open + word.len()], filled));
         }
@@ -51,6 +53,11 @@ fn found(text: &str) -> Vec<(usize, &str, String)> {
 
 fn is_inner(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')
+}
+
+/// Whether a value ends where this goes on; JSON has a colon behind a name.
+fn ends_a_value(behind: &str) -> bool {
+    behind.is_empty() || behind.starts_with([')', ',', ';', ']', '\'', '"'])
 }
 
 /// A placeholder with a dot in it whose `}` is missing.
@@ -137,6 +144,9 @@ mod tests {
             (r#"{"v":{value.jsn.v},"n":{"a":{payload.json.a}}}"#, "{value.jsn.v}={value.json.v}"),
             (r#"{"v":{payload.json.v,"n":1}"#, "{payload.json.v={payload.json.v}"),
             ("INSERT INTO t VALUES ({payload.json.v)", "{payload.json.v={payload.json.v}"),
+            ("INSERT INTO t VALUES ({payload)", "{payload={payload}"),
+            ("VALUES ('{topic', {timestamp, 1)", "{topic={topic} {timestamp={timestamp}"),
+            ("{payload", "{payload={payload}"),
         ] {
             let told: Vec<String> =
                 found(text).iter().map(|(_, written, meant)| format!("{written}={meant}")).collect();
@@ -159,6 +169,7 @@ mod tests {
             "x{2,3}[a-z]{4}",
             "{timestamp}{timestamp.unix}{env.A_B}{secret.C}{payload.csv.2}{payload.json.a-b.0}",
             "{a.b}{sensor.id}{x.json}",
+            "{value: 1}{ payload: {payload} }{topic {value and",
         ] {
             assert_eq!(found(text), [], "{text}");
         }
