@@ -190,6 +190,7 @@ impl Config {
         };
         file.chain(sources.stored.assignments())
             .chain(environment::assignments(&sources.environment).into_iter().map(Ok))
+            .chain(environment::slips(&sources.environment).into_iter().map(Err))
             .chain(sources.flags.iter().map(of_flag))
     }
 
@@ -351,7 +352,7 @@ impl Config {
     }
 }
 
-/// Names of `LOTMQ_…` variables in the environment that mean nothing, each with the nearest that does; for a warning at start.
+/// Names of `LOTMQ_…` variables in the environment that mean nothing, each with the nearest that does; for a warning at start. Those that begin as a section does are errors of [`Config::load`] instead.
 #[must_use]
 pub fn unknown_variables(environment: &[(String, String)]) -> Vec<(String, String)> {
     environment::unknown(environment)

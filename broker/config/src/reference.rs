@@ -17,11 +17,13 @@ lotmq needs no configuration. What can be set, can be set in four places; for ea
 3. the file: `--config FILE`, else `/etc/lotmq/lotmq.toml` for root or a service, else `~/.config/lotmq/lotmq.toml`;
 4. the default.
 
-`lotmq config show --origin` prints every key with its value and where it comes from. An unknown key in the file is an error.
+`lotmq config show --origin` prints every key with its value and where it comes from. An unknown key in the file is an error, and so is a variable whose name
+begins as that of a section and names no key of it (`LOTMQ_AUTH_ANONYMUS`); other variables that begin with `LOTMQ_` are warned of, those that Kubernetes sets for a service (`LOTMQ_ADMIN_SERVICE_HOST`) among them.
 All keys are read at the start and take a restart. SIGHUP (`systemctl reload`) reads certificates again, and says at WARN which keys have changed meanwhile.
 
 The data directory is not a key: `--data`, else `$CONFIG_PATH/Coreflux`, else `$STATE_DIRECTORY`, else `/var/lib/lotmq` as root and
-for the account whose home that is, as packages make it (`sudo -u lotmq lotmq passwd root`), else `$XDG_STATE_HOME/lotmq`, else `~/.local/state/lotmq`. One process at a time can use it.
+for the account whose home that is, as packages make it (`sudo -u lotmq lotmq passwd root`), else `$XDG_STATE_HOME/lotmq`, else `~/.local/state/lotmq`, and without `HOME` the folder
+`lotmq-data` where the broker was started: say `--data` there. One process at a time can use it.
 
 Besides the keys there are `LOTMQ_ROOT_PASSWORD` (password of `root`, used only when the data directory is new, of at least `auth.password_chars_min` characters; the older name
 `BROKER_ROOT_PASSWORD` works too), `LOTMQ_SECRET_KEY` (key for stored secrets, instead of the file `secret.key` in the data

@@ -138,14 +138,45 @@ fn config_new_refuses_what_it_does_not_know() {
 fn environment_has_short_names_and_warns_of_typos() {
     let variables = environment(&[
         ("LOTMQ_ANONYMOUS", "false"),
-        ("LOTMQ_LISTENER_MQTT_PROT", "1"),
+        ("LOTMQ_LISTENR_MQTT_PORT", "1"),
         ("LOTMQ_SECRET_KEY", "x"),
         ("PATH", "/bin"),
     ]);
     let config = Config::load(Sources { environment: variables.clone(), ..Sources::default() }).unwrap();
     assert_eq!(config.anonymous_login(), AnonymousLogin::Off);
-    let typo = ("LOTMQ_LISTENER_MQTT_PROT".to_owned(), "LOTMQ_LISTENER_MQTT_PORT".to_owned());
+    let typo = ("LOTMQ_LISTENR_MQTT_PORT".to_owned(), "LOTMQ_LISTENER_MQTT_PORT".to_owned());
     assert_eq!(unknown_variables(&variables), [typo]);
+}
+
+#[test]
+fn a_variable_of_a_section_is_a_key_or_an_error() {
+    let load = |name: &str, value: &str| {
+        let variables = environment(&[(name, value)]);
+        let loaded = Config::load(Sources { environment: variables.clone(), ..Sources::default() });
+        (loaded.err().map(|error| error.to_string()), unknown_variables(&variables).len())
+    };
+    let wrong = |path: &str, name: &str, meant: &str| {
+        (Some(format!("unknown key `{path}` (environment {name}); did you mean `{meant}`?")), 0)
+    };
+    for (name, path, meant) in [
+        ("LOTMQ_AUTH_ANONYMUS", "auth.anonymus", "auth.anonymous"),
+        ("LOTMQ_LISTENER_MQTT_PROT", "listener.mqtt.prot", "listener.mqtt.port"),
+        ("LOTMQ_LIMITS_MESSAGE_BYTES", "limits.message_bytes", "limits.max_packet_size"),
+    ] {
+        assert_eq!(load(name, "1"), wrong(path, name, meant));
+        assert_eq!(load(name, ""), (None, 1), "{name}: what is empty says nothing");
+    }
+    // Of other programs, and of services of a cluster that are called lotmq-admin or lotmq-mqtt.
+    for (name, value) in [
+        ("LOTMQ_TEST_REQUIRE_ALL", "1"),
+        ("LOTMQ_PORT_1883_TCP_ADDR", "10.0.0.1"),
+        ("LOTMQ_ADMIN_SERVICE_HOST", "10.0.0.1"),
+        ("LOTMQ_ADMIN_SERVICE_PORT_HTTP", "9100"),
+        ("LOTMQ_MQTT_PORT", "tcp://10.0.0.1:1883"),
+        ("LOTMQ_MQTT_PORT_1883_TCP_PROTO", "tcp"),
+    ] {
+        assert_eq!(load(name, value), (None, 1), "{name}");
+    }
 }
 
 #[test]

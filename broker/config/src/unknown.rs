@@ -99,6 +99,16 @@ pub(crate) fn elsewhere(name: &str, origin: &ValueOrigin) -> Option<ConfigError>
     Some(ConfigError::Elsewhere { name: name.to_owned(), origin: origin.clone(), place })
 }
 
+/// The path that a variable has, without its prefix and in lower case, where a section begins it: the longest one.
+pub(crate) fn path_in_section(name: &str) -> Option<String> {
+    let places = name.match_indices('_').map(|(at, _)| name.split_at(at));
+    let mut sections = places.filter_map(|(section, rest)| {
+        let section = section.replace('_', ".");
+        is_section(&section).then(|| format!("{section}.{}", rest.trim_start_matches('_')))
+    });
+    sections.next_back()
+}
+
 /// The key that is meant by a variable, without its prefix and in lower case: of which no character says where a section ends.
 pub(crate) fn meant_by_variable(name: &str) -> Option<&'static str> {
     let mut places = name.match_indices('_').map(|(at, _)| name.split_at(at));
