@@ -241,6 +241,11 @@ fn of_the_disk_a_reserve_is_kept_for_commands() {
     let mut retained = Publication::new("t", "x").qos(QoS::AtLeastOnce);
     retained.retain = true;
     assert!(client.publish(&retained).unwrap().is_failure());
+    // What frees a message is taken, for which there is the reserve, also in an exchange of QoS 2.
+    for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        let freed = client.publish(&Publication::new("freed", "").qos(qos).retained()).unwrap();
+        assert!(!freed.is_failure(), "{qos:?}: {freed}");
+    }
     broker.command_ok("-addUser ann pw");
     broker.connect(&lasting.user("root", "coreflux")).disconnect().unwrap();
     broker.command_ok("-endSession lasting");

@@ -140,7 +140,9 @@ pub(crate) fn unstorable(
     route: &Route,
 ) -> Option<StoreFailure> {
     let failure = turn.refuses_to_store()?;
-    if publication.message.retain
+    // What makes room may have of the reserve what it takes.
+    let frees = failure == StoreFailure::Reserved && publication.message.payload.is_empty();
+    if (publication.message.retain && !frees)
         || publication.source.is_some_and(|it| it.is_durable() && publication.message.qos == QoS::ExactlyOnce)
     {
         return Some(failure);
