@@ -1,5 +1,6 @@
 //! What somebody's first steps with the tools run into: passwords with blanks, a login that is missing, the wrong port, a configuration that is wrong.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
@@ -183,5 +184,13 @@ fn config_check_tells_until_when_a_certificate_is_good() {
             line.contains(&format!("{path}:2: `tls.certificate`: ")) && line.contains(told)
         });
         assert_eq!(is_told, !told.is_empty(), "{text}");
+        for (mode, is_open) in [(0o644, true), (0o640, false)] {
+            std::fs::set_permissions(&signed.key, std::fs::Permissions::from_mode(mode)).unwrap();
+            let warned = lotmq(&["config", "check", path]).stderr;
+            let told = format!(
+                "{path}:3: `tls.key`: everybody on this machine can read the private key in '{key}' (mode 644)"
+            );
+            assert_eq!(warned.contains(&told), is_open, "{warned}");
+        }
     }
 }

@@ -174,7 +174,7 @@ fn check(place: &PlaceArgs) -> anyhow::Result<Exit> {
     for found in &refused {
         output::tell(&placed(&config, found))?;
     }
-    if let Some(found) = preflight::warned(&config) {
+    for found in preflight::warned(&config) {
         output::note(&format!("warning: {}", placed(&config, &found)));
     }
     if !mistakes.is_empty() || !refused.is_empty() {

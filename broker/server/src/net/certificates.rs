@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,6 +39,9 @@ const END_TOLD_BEFORE_MS: u64 = 14 * 86_400_000;
 
 /// Period at which the end of a certificate is told.
 const END_TOLD_EVERY: Duration = Duration::from_secs(86_400);
+
+/// Bit of a mode by which everybody on the machine reads a file. A group may read the key: that of the broker, where root owns the file.
+const READ_BY_ALL: u32 = 0o004;
 
 /// Reason why the files of a listener cannot be used. Each renders as one line that names the file.
 #[derive(Debug, thiserror::Error)]
@@ -152,17 +156,23 @@ impl ListenerTls {
         is_near.then(|| (validity::text((at_ms / 1000).saturating_sub(1)), at_ms <= now_ms))
     }
 
-    /// Reads the files again if something else is in them. Who writes the same into them again and again, as tools for configuration do, costs no session its
+    /// File of its key, and the mode of that, where whoever is on this machine can read it.
+    pub(crate) fn open_key(&self) -> Option<(&Path, u32)> {
+        let mode = std::fs::metadata(&self.files.key).ok()?.permissions().mode() & 0o777;
+        (mode & READ_BY_ALL != 0).then_some((&self.files.key, mode))
+    }
+
+    /// Reads the files again if something else is in them; whether they were. Who writes the same into them again and again, as tools for configuration do, costs no session its
     /// resumption.
-    fn check(&self, counters: &Counters) {
+    fn check(&self, counters: &Counters) -> bool {
         let stamps = self.files.stamps();
         if self.seen.lock().stamps == stamps {
-            return;
+            return false;
         }
         let contents = self.files.contents();
         let before = std::mem::replace(&mut *self.seen.lock(), Seen { stamps, contents }).contents;
         if contents.is_some() && contents == before {
-            return;
+            return false;
         }
         match self.files.read(self.client_certificate, self.min_version, self.alpn) {
             Ok(Loaded { config, ends_at_ms }) => {
@@ -176,6 +186,7 @@ impl ListenerTls {
                 error!(listener = self.listener, %error, "certificate not replaced; the former one stays");
             }
         }
+        true
     }
 }
 
@@ -334,6 +345,8 @@ pub(crate) struct Certificates {
     listeners: Mutex<Vec<Arc<ListenerTls>>>,
     next_check: Mutex<Option<Instant>>,
     is_wanted: AtomicBool,
+    /// Files of keys that everybody can read, as was told.
+    open_keys: Mutex<BTreeMap<PathBuf, u32>>,
 }
 
 impl Certificates {
@@ -365,8 +378,21 @@ impl Certificates {
         }
         *self.next_check.lock() = Some(now + CHECK_PERIOD);
         for listener in listeners {
-            listener.check(counters);
+            let was_read = listener.check(counters);
             listener.tell_end(wall_ms());
+            self.tell_open_key(&listener, was_read);
+        }
+    }
+
+    /// Tells of a key that everybody on this machine can read: once, and again when it has another mode or the files were read anew.
+    fn tell_open_key(&self, listener: &ListenerTls, was_read: bool) {
+        let mut told = self.open_keys.lock();
+        let Some((path, mode)) = listener.open_key() else {
+            told.remove(&listener.files.key);
+            return;
+        };
+        if told.insert(path.to_owned(), mode) != Some(mode) || was_read {
+            warn!(path = %path.display(), mode = format!("{mode:o}"), "the private key of TLS can be read by everybody on this machine; chmod 640 it, or 600");
         }
     }
 }
@@ -411,6 +437,24 @@ mod tests {
         let first = is_told().expect("it is near");
         listener.tell_end(end);
         assert_eq!(is_told(), Some(first), "not again on the same day");
+    }
+
+    #[test]
+    fn a_key_that_everybody_can_read_is_told_once() {
+        let (_folder, certificate, key) = files();
+        let mut tls = Tls::default();
+        tls.key = Some(key.clone());
+        let load = || ListenerTls::load("mqtts", &tls, &certificate, ClientCertificate::Off, &[]).unwrap();
+        let give = |mode| std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+        let certificates = Certificates::default();
+        certificates.add(&Arc::new(load()));
+        for (mode, is_open) in [(0o644, true), (0o640, false), (0o600, false), (0o604, true)] {
+            give(mode);
+            assert_eq!(load().open_key().map(|(_, mode)| mode), is_open.then_some(mode), "{mode:o}");
+            certificates.request_check();
+            certificates.check(&Counters::default());
+            assert_eq!(certificates.open_keys.lock().get(&key).copied(), is_open.then_some(mode), "{mode:o}");
+        }
     }
 
     #[test]

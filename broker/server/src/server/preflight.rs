@@ -47,12 +47,23 @@ pub fn refused(config: &Config) -> Vec<RefusedAtStart> {
     refused
 }
 
-/// What is good and soon will not be.
+/// What is good and soon will not be, or is open to others.
 #[must_use]
-pub fn warned(config: &Config) -> Option<RefusedAtStart> {
-    let (until, _) = certificate_near_end(config).filter(|(_, is_over)| !is_over)?;
-    let reason = format!("the certificate expires soon; it is good until {until}");
-    Some(RefusedAtStart { key: CERTIFICATE.to_owned(), reason })
+pub fn warned(config: &Config) -> Vec<RefusedAtStart> {
+    let end = certificate_near_end(config).filter(|(_, is_over)| !is_over).map(|(until, _)| {
+        let reason = format!("the certificate expires soon; it is good until {until}");
+        RefusedAtStart { key: CERTIFICATE.to_owned(), reason }
+    });
+    let loaded = config.listeners().iter().find_map(|plan| certificates(config, plan).ok().flatten());
+    let open = loaded.as_ref().and_then(|tls| tls.open_key()).map(|(path, mode)| {
+        let key = if config.tls.key.is_some() { "tls.key" } else { CERTIFICATE };
+        let reason = format!(
+            "everybody on this machine can read the private key in '{}' (mode {mode:o}); chmod 640 it, or 600",
+            path.display()
+        );
+        RefusedAtStart { key: key.to_owned(), reason }
+    });
+    end.into_iter().chain(open).collect()
 }
 
 /// Until when the certificate of the listeners is good, if that is over or soon will be; and whether it is over.
