@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 
 use lotmq_client::{ConnectOptions, PropertyId, PropertyValue, Publication, QoS};
 use lotmq_test_support::{
@@ -27,6 +28,23 @@ fn subscriber(broker: &Broker, more: &[&str]) -> Program {
     let program = Program::start(LOTMQ, &all).unwrap();
     program.stderr.expect("subscribed to");
     program
+}
+
+#[test]
+fn who_stops_reading_ends_what_waits_for_messages() {
+    let broker = broker();
+    let port = broker.port();
+    for arguments in [&["sub", "-t", "silent"][..], &["watch"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut waiting =
+            Command::new(LOTMQ).args(arguments).args(["-p", &port]).stdout(writer).spawn().unwrap();
+        broker.wait_until_metric_is("lotmq_connections", 1.0);
+        assert!(waiting.try_wait().unwrap().is_none(), "{arguments:?}");
+        drop(reader);
+        let ended = eventually("it ends", || waiting.try_wait().unwrap());
+        assert_eq!(ended.code(), Some(0), "{arguments:?}");
+        broker.wait_until_metric_is("lotmq_connections", 0.0);
+    }
 }
 
 #[test]
