@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::list;
 use crate::columns::{age, place, printable, size, table};
+use crate::pasteable::pasteable;
 
 /// Rows of each list; the line behind says how many more there are.
 const ROWS_MAX: usize = 10;
@@ -55,7 +56,12 @@ pub(super) fn check(condition: &Value, endpoint: &str, paint: Paint) -> String {
         let _ = writeln!(text, "  {}", shown(failure));
     }
     for route in super::red_routes(condition) {
-        let _ = writeln!(text, "  route {} is Red: {}", shown(&route["name"]), shown(&route["reason"]));
+        let _ = writeln!(
+            text,
+            "  route {} is Red: {}",
+            shown(&route["name"]),
+            pasteable(&shown(&route["reason"]))
+        );
     }
     text
 }
