@@ -5,7 +5,7 @@
 use lot_facts::overlaps;
 
 use crate::syntax::Entity;
-use crate::syntax::rule::{DefineRule, RuleBody, Verdict};
+use crate::syntax::rule::{DefineRule, Verdict};
 
 /// What is asked when, and what can be the answer.
 ///
@@ -51,8 +51,8 @@ impl RuleOrder {
             priority: rule.priority,
             scope: rule.scope.text,
             topic: rule.topic.map(|topic| topic.value),
-            allows: says(&body, Verdict::Allow),
-            denies: says(&body, Verdict::Deny),
+            allows: body.says(Verdict::Allow),
+            denies: body.says(Verdict::Deny),
         })
     }
 
@@ -75,16 +75,6 @@ impl RuleOrder {
             None => "#".to_owned(),
             Some(topic) if topic.ends_with("/+") => format!("{topic}/#"),
             Some(topic) => topic.to_owned(),
-        }
-    }
-}
-
-fn says(body: &RuleBody, verdict: Verdict) -> bool {
-    match body {
-        RuleBody::Verdict(said) => *said == verdict,
-        RuleBody::If { branches, otherwise } => {
-            branches.iter().any(|(_, body)| says(body, verdict))
-                || otherwise.as_ref().is_some_and(|body| says(body, verdict))
         }
     }
 }

@@ -109,6 +109,11 @@ pub(crate) fn rule(
     (inputs.payload, inputs.topic_levels) = (looks.payload, looks.topic_levels);
     inputs.modules = !checked.facts.programs.modules.is_empty();
     inputs.message_properties = checked.facts.effects.properties;
+    if rule.body.as_ref().is_some_and(|body| is_open(rule, body, &inputs)) {
+        let message = format!("anybody gets {scope}, which is administrators' alone without this rule");
+        let draft = Draft::warning(codes::OPEN_ADMINISTRATION, rule.name.span, message);
+        sink.push(draft.suggest("say who it is for: IF USER IN GROUP \"name\" THEN"));
+    }
     inputs.reads = !(checked.facts.reads.is_empty() && checked.facts.retained_reads.is_empty());
     checked.facts.rule = Some(RuleFacts {
         priority: u64::try_from(rule.priority).unwrap_or(0),
@@ -117,6 +122,23 @@ pub(crate) fn rule(
         inputs,
     });
     Some(checked)
+}
+
+/// Number of the built-in rule about commands, which denies all whom it does not allow.
+const COMMANDS_AT: i64 = 10;
+
+/// Whether a rule allows what the built-in rules keep to administrators, and does not look at who asks. Figures of the broker are meant for many.
+fn is_open(rule: &DefineRule, body: &RuleBody, inputs: &RuleInputs) -> bool {
+    let scope = rule.scope.text.as_str();
+    let is_everybodys = ["Connect", "Publish", "Subscribe"].contains(&scope)
+        || rule.topic.as_ref().is_some_and(|topic| topic.value.starts_with("$SYS/broker/"));
+    let is_behind = scope == "CommandCall" && rule.priority >= COMMANDS_AT;
+    let looks_at_user = inputs.login
+        || inputs.user
+        || inputs.modules
+        || !inputs.groups.is_empty()
+        || !inputs.properties.is_empty();
+    !is_everybodys && !is_behind && !looks_at_user && body.says(Verdict::Allow)
 }
 
 /// The filter of a rule.

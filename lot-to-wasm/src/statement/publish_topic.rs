@@ -15,6 +15,7 @@ use super::{CheckedKind, Construct, Executable, Form, Part, StatementKind, Word,
 use crate::check::tree::walk::{self, parts};
 use crate::check::tree::{self, WhenEmpty};
 use crate::check::{Checker, TopicUse};
+use crate::diagnostic::{Draft, codes};
 use crate::lower::{Generator, Write};
 use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
@@ -55,6 +56,9 @@ impl Construct for PublishTopic {
     fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<CheckedKind> {
         let topic = checker.topic(&self.topic, TopicUse::Publish);
         let value = checker.value(&self.value);
+        if topic.constant() == Some(COMMAND_TOPIC) {
+            warn_of_command(checker, &value, self.value.span);
+        }
         let when_empty = when_empty(&self.value, &value);
         let properties = self.options.check(checker);
         let PublishOptions { qos, retain, .. } = self.options;
@@ -73,6 +77,47 @@ impl Construct for PublishTopic {
     fn write(&self, writer: &mut Writer) {
         let options = self.options.shown();
         writer.push(&format!("(publish {} {}{options})", topic(&self.topic), text(&self.value)));
+    }
+}
+
+/// Topic of commands.
+const COMMAND_TOPIC: &str = "$SYS/Coreflux/Command";
+
+/// Commands that change who may do what, in lower case.
+const OF_PROTECTION: [&str; 17] = [
+    "addproject",
+    "addrule",
+    "adduser",
+    "addusertogroup",
+    "changeuserpassword",
+    "changeusersettings",
+    "loadproject",
+    "removeallrules",
+    "removeproject",
+    "removerule",
+    "removesecret",
+    "removeuser",
+    "removeuserfromgroup",
+    "restorerules",
+    "rollbackproject",
+    "setsecret",
+    "unloadproject",
+];
+
+/// Warns of a command that changes who may do what. Its verb is that of the text with which the value begins.
+fn warn_of_command(checker: &mut Checker<'_, '_, '_>, value: &tree::Expression, span: Span) {
+    let first =
+        if let tree::ExpressionKind::Concat(parts) = &value.kind { parts.first() } else { Some(value) };
+    let Some(tree::ExpressionKind::Constant(tree::Constant::Text(text))) = first.map(|first| &first.kind)
+    else {
+        return;
+    };
+    let word = text.split_whitespace().next().unwrap_or_default();
+    let verb = word.replace(['-', '_'], "").to_ascii_lowercase();
+    if word.starts_with('-') && OF_PROTECTION.contains(&&*verb) {
+        let message = format!("{word} changes who may do what, with the rights of who deploys this");
+        let draft = Draft::warning(codes::COMMAND_ON_PROTECTION, span, message);
+        checker.error(draft.suggest("let a rule say who may publish what starts it"));
     }
 }
 

@@ -41,6 +41,19 @@ pub enum Verdict {
     Deny,
 }
 
+impl RuleBody {
+    /// Whether some condition leads to this verdict.
+    pub(crate) fn says(&self, verdict: Verdict) -> bool {
+        match self {
+            RuleBody::Verdict(said) => *said == verdict,
+            RuleBody::If { branches, otherwise } => {
+                branches.iter().any(|(_, body)| body.says(verdict))
+                    || otherwise.as_ref().is_some_and(|body| body.says(verdict))
+            }
+        }
+    }
+}
+
 /// A condition of a rule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RuleCondition {
