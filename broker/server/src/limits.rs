@@ -245,6 +245,12 @@ pub(crate) const READS_ASIDE_PER_USER_MAX: usize = COMMAND_THREADS_WAITING_MAX /
 /// How long such a read may show no progress before its command is answered.
 pub(crate) const READ_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
+/// Names that the reply to the removal of all rules lists.
+pub(crate) const REMOVED_SHOWN_MAX: usize = 100;
+
+/// Users that a warning names who hold already what a rule begins to name.
+pub(crate) const HOLDERS_SHOWN_MAX: usize = 10;
+
 /// Things of other users that a refusal to remove them lists.
 pub(crate) const OF_OTHERS_SHOWN_MAX: usize = 100;
 

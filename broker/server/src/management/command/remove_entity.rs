@@ -95,11 +95,20 @@ impl LeftMessages {
 /// # Errors
 /// Those of [`remove_where`].
 pub(super) fn remove_all(call: &mut Call<'_>, kind: DefinitionKind, plural: &str) -> Result<Done, Refusal> {
-    let (left, warnings) = remove_where(call, kind, |_| true)?;
+    let RemovedEntities { left, warnings, .. } = remove_where(call, kind, |_| true)?;
     Ok(Done { warnings, ..left.told(format!("Removed all {plural} successfully")) })
 }
 
-/// Removes the entities of a kind whose names `goes` says yes to; gives the messages that went with them, and warnings of others that need them.
+/// Outcome of the removal of several entities.
+pub(super) struct RemovedEntities {
+    pub(super) names: Vec<Arc<str>>,
+    /// Messages that went with them.
+    left: LeftMessages,
+    /// Warnings of what projects bring back, and of others that need what is gone.
+    pub(super) warnings: Vec<Value>,
+}
+
+/// Removes the entities of a kind whose names `goes` says yes to.
 ///
 /// # Errors
 /// When one of them belongs to another user and the command does not say that it is to go all the same, and when the removal is not stored.
@@ -107,7 +116,7 @@ pub(super) fn remove_where(
     call: &mut Call<'_>,
     kind: DefinitionKind,
     goes: impl Fn(&str) -> bool,
-) -> Result<(LeftMessages, Vec<Value>), Refusal> {
+) -> Result<RemovedEntities, Refusal> {
     let removal = Removal::read(call, &[])?;
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
@@ -128,9 +137,9 @@ pub(super) fn remove_where(
     if kind == DefinitionKind::Rule {
         super::rules::count_changed(call);
     }
-    let needs = names.into_iter().map(|name| Need::Definition(kind, name));
+    let needs = names.iter().map(|name| Need::Definition(kind, Arc::clone(name)));
     let left_without = needs.filter_map(|need| left_without(call, &need));
     let warnings = of_projects.into_iter().chain(left_without).take(DEPENDENTS_CHECKED_MAX).collect();
     call.commit(batch)?;
-    Ok((left, warnings))
+    Ok(RemovedEntities { names, left, warnings })
 }

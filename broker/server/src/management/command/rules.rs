@@ -9,12 +9,13 @@ use lotmq_store::Batch;
 use serde_json::{Value, json};
 
 use super::definition_verbs;
-use super::remove_entity::{remove, remove_where};
+use super::remove_entity::{RemovedEntities, remove, remove_where};
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::guests::{rules, seeds};
+use crate::limits::REMOVED_SHOWN_MAX;
 
 pub(super) static ADD: Verb = Verb {
     summary: "Adds a rule; a rule of that name stays unless -replace stands before DEFINE.",
@@ -71,8 +72,14 @@ fn remove_one(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let (_, warnings) = remove_where(call, DefinitionKind::Rule, |name| !seeds::is_seed(name))?;
-    Ok(Done { warnings, ..Done::new("Removed all rules successfully") })
+    let RemovedEntities { names, warnings, .. } =
+        remove_where(call, DefinitionKind::Rule, |name| !seeds::is_seed(name))?;
+    let done = Done { warnings, ..Done::new("Removed all rules successfully") };
+    if names.is_empty() {
+        return Ok(done);
+    }
+    let shown: Vec<&str> = names.iter().take(REMOVED_SHOWN_MAX).map(|name| &**name).collect();
+    Ok(done.with_data(json!({ "removed": shown, "count": names.len() })))
 }
 
 fn restore(call: &mut Call<'_>) -> Result<Done, Refusal> {
