@@ -15,6 +15,7 @@ use lotmq_pulse::goes_on;
 use lotmq_store::Batch;
 use serde_json::{Value, json};
 
+use super::newly_named::NewlyNamed;
 use super::ownership::{self, ByHand};
 use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
 use super::verb::Call;
@@ -154,10 +155,12 @@ fn add_one(
         .and_then(|said| replacing::told(&*call.tenant.programs().guests.route(&name)?, said));
     let project = ownership::project_of(call, kind, &name);
     let place = place_of_name(source.get(entity.range).unwrap_or(source), entity.lines_before);
+    let newly_named = output.facts.rule.as_ref().map(|rule| NewlyNamed::of(call.tenant, rule));
     match deploy(call, output, (source, entity.lines_before), (existing, agreed)) {
         Ok(installed) => {
             let of_project = project.map(|of| ownership::warning(ByHand::Replaced, kind.title(), &name, &of));
             warnings.extend(of_project);
+            warnings.extend(newly_named.iter().flat_map(|named| named.warnings(call.tenant, &name)));
             warnings.extend(told.map(|text| problem("WAITING_FOR_GONE", &text)));
             let of_deploy = &installed.warnings;
             warnings.extend(of_deploy.iter().map(|found| of_deployed(call, found, place)));

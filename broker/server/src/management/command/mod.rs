@@ -25,6 +25,7 @@ mod kept_values;
 mod list_clients;
 mod list_runs;
 mod modules;
+mod newly_named;
 mod ownership;
 mod panels;
 mod projects;

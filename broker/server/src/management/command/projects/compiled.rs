@@ -26,6 +26,7 @@ use crate::guests::{self, CompiledDefinition, CompiledProgram, Guests};
 use crate::limits::PROJECT_PROBLEMS_MAX;
 use crate::management::broker::Broker;
 use crate::management::command::add_entity::refused;
+use crate::management::command::newly_named::NewlyNamed;
 use crate::management::command::remove_entity::LeftMessages;
 use crate::management::command::reply::{Refusal, problem};
 use crate::management::command::verb::Call;
@@ -281,11 +282,16 @@ impl CompiledProject {
         ends: &dyn Fn(&str) -> bool,
     ) -> Problems {
         let Self { items, mut problems, existing } = self;
-        for item in items.iter().filter(|item| item.compiled.is_ok()) {
+        let mut told = NewlyNamed::default();
+        for item in &items {
+            let Ok(compiled) = &item.compiled else { continue };
             let entity = (item.title, item.name.as_str());
             if let Err(refusal) = may_come(tenant, project, entity, existing, ends) {
                 problems.refused(&item.place, refusal);
             }
+            let named = newly_named(tenant, compiled).map(|named| named.but(&mut told));
+            let held = named.iter().flat_map(|named| named.warnings(tenant, &item.name));
+            held.for_each(|warning| problems.warning(&item.place, warning));
         }
         problems.closed()
     }
@@ -418,6 +424,7 @@ pub(crate) fn install(
     for Item { title, name, place, source: _, compiled } in items {
         let was_ad_hoc = is_ad_hoc(call.tenant, title, &name);
         let displaced = was_ad_hoc.then(|| stored(call.tenant, title, &name)).flatten();
+        let named = compiled.as_ref().ok().and_then(|compiled| newly_named(call.tenant, compiled));
         let outcome = compiled.map(|compiled| {
             may_come(call.tenant, project, (title, &name), existing, ends)?;
             install_one(call, compiled, batch)
@@ -425,17 +432,7 @@ pub(crate) fn install(
         let is_there = matches!(outcome, Ok(Ok(_)));
         match outcome {
             Ok(Ok(Some(new))) => {
-                let warnings = new.warnings.iter().filter(|found| !matches!(found, Warning::Pending { .. }));
-                for warning in warnings {
-                    problems.warning(&place, problem(warning.code(), &warning.to_string()));
-                }
-                let here = (call.tenant, &call.broker.hosting);
-                let of_places = guests::route_drivers::place_warnings(here, &new.definition);
-                let of_route = guests::routes::warnings(call.tenant, &new.definition);
-                let of_modules = guests::named_modules::warnings(call.tenant, &new.definition);
-                for (code, told) in of_modules.into_iter().chain(of_route).chain(of_places) {
-                    problems.warning(&place, problem(code, &told));
-                }
+                warn_of_installed(call, &new, named.as_ref(), (&place, &mut problems));
                 installed.push((new.definition, place.clone()));
             }
             Ok(Err(refusal)) => problems.refused(&place, refusal),
@@ -461,6 +458,34 @@ pub(crate) fn install(
     warn_of_unheard(call.tenant, &installed, &mut problems);
     listings_changed(call);
     Report { problems: problems.closed(), entities, gone }
+}
+
+/// Groups and properties that what comes is the first to name; `None` of what is no rule.
+fn newly_named(tenant: &Tenant, compiled: &CompiledProgram) -> Option<NewlyNamed> {
+    let CompiledProgram::Definition(definition) = compiled else { return None };
+    Some(NewlyNamed::of(tenant, definition.new.facts.rule.as_ref()?))
+}
+
+/// Warns of what is known of a definition as soon as it is there; `named` is what it was the first to name.
+fn warn_of_installed(
+    call: &Call<'_>,
+    new: &Installed,
+    named: Option<&NewlyNamed>,
+    (place, problems): (&SourceLocation, &mut Problems),
+) {
+    let warnings = new.warnings.iter().filter(|found| !matches!(found, Warning::Pending { .. }));
+    for warning in warnings {
+        problems.warning(place, problem(warning.code(), &warning.to_string()));
+    }
+    let held = named.into_iter().flat_map(|named| named.warnings(call.tenant, new.definition.name()));
+    held.for_each(|warning| problems.warning(place, warning));
+    let here = (call.tenant, &call.broker.hosting);
+    let of_places = guests::route_drivers::place_warnings(here, &new.definition);
+    let of_route = guests::routes::warnings(call.tenant, &new.definition);
+    let of_modules = guests::named_modules::warnings(call.tenant, &new.definition);
+    for (code, told) in of_modules.into_iter().chain(of_route).chain(of_places) {
+        problems.warning(place, problem(code, &told));
+    }
 }
 
 /// Warns of rules that are gone.
