@@ -404,13 +404,14 @@ fn cmd_shows_replies_and_tells_by_its_exit_code() {
     assert!(listed.output().contains("HeatAlarm"), "{}", listed.stdout);
     let refused = lotmq(&["cmd", "-p", &port, "-removeAction Nope"]);
     assert_eq!(refused.status.code(), Some(1));
-    assert_eq!(refused.stdout, "error[NOT_FOUND]: Action 'Nope' not found.");
+    assert_eq!(refused.stderr, "error[NOT_FOUND]: Action 'Nope' not found.");
+    assert_eq!(refused.stdout, "");
     let json = lotmq(&["cmd", "-p", &port, "--json", "-removeAction", "Nope"]);
     let envelope: Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(envelope["entityName"], "Nope");
     let uploaded = lotmq_with_input(&["cmd", "-p", &port, "--file", "-", "-addAction"], WRONG);
     assert_eq!(uploaded.status.code(), Some(1));
-    assert!(uploaded.stdout.contains("--> line 3, column "), "{}", uploaded.stdout);
+    assert!(uploaded.stderr.contains("--> line 3, column "), "{}", uploaded.stderr);
     let stranger = lotmq(&["cmd", "-p", &port, "-u", "root", "-P", "wrong", "-listEntities"]);
     assert_eq!(stranger.status.code(), Some(3));
     assert!(stranger.stderr.contains("refused the connection"), "{}", stranger.stderr);

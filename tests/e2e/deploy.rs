@@ -169,6 +169,33 @@ fn what_a_file_leaves_as_it_was_is_told_as_that() {
 }
 
 #[test]
+fn a_plan_of_a_file_lists_what_is_new_and_whose_it_was() {
+    let broker = broker();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("two.lot");
+    let one = "DEFINE ACTION One\nON TOPIC \"one\" DO\n    PUBLISH TOPIC \"o\" WITH 1\n\n";
+    let two = "DEFINE ACTION Two\nON TOPIC \"two\" DO\n    PUBLISH TOPIC \"o\" WITH 2\n";
+    let port = broker.port();
+    let deploy = |text: &str, more: &[&str]| {
+        fs::write(&file, text).unwrap();
+        let done = Program::run(LOTMQ, &[&["deploy", file.to_str().unwrap(), "-p", &port], more].concat());
+        let done = done.unwrap();
+        assert!(done.status.success(), "{} {}", done.stdout, done.stderr);
+        done.stdout
+    };
+    let added = deploy(&format!("{one}{two}"), &[]);
+    assert!(added.contains("+ Action One ") && added.contains("+ Action Two "), "{added}");
+    let changed = deploy(&format!("{one}{}", two.replace("WITH 2", "WITH 3")), &["--diff"]);
+    assert!(changed.contains("+    PUBLISH TOPIC \"o\" WITH 3"), "{changed}");
+    assert!(!changed.lines().any(|line| line.trim() == "+"), "no line that nobody wrote: {changed}");
+    broker.command_ok("-removeAllActions");
+    assert!(upload(&broker, "plant", &zip(&[("two.lot", two.as_bytes())]), " load").success());
+    let plan = deploy(&two.replace("WITH 2", "WITH 4"), &["--dry-run"]);
+    let told = plan.lines().find(|line| line.starts_with("~ Action Two")).unwrap_or_default();
+    assert!(told.contains("of project 'plant' until now"), "{plan}");
+}
+
+#[test]
 fn a_file_changes_a_rule_only_when_somebody_agrees() {
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();
@@ -248,7 +275,7 @@ fn a_project_with_rules_goes_only_when_somebody_agrees() {
     }
     let unknown = lotmq(&["undeploy", "other"]);
     assert_eq!(unknown.status.code(), Some(1), "{}", unknown.stderr);
-    assert!(unknown.stdout.contains("Project 'other' not found."), "{}", unknown.stdout);
+    assert!(unknown.stderr.contains("Project 'other' not found."), "{}", unknown.stderr);
 }
 
 #[test]

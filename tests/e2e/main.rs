@@ -85,6 +85,7 @@ mod panels;
 mod passwd;
 mod places;
 mod projects;
+mod protection;
 mod proxy_protocol;
 mod publishers;
 mod python;

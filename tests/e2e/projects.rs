@@ -610,7 +610,7 @@ fn deploy_takes_over_what_belongs_to_others_only_when_told_so() {
         }
         let refused = deploy("bob", path, &[]);
         assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
-        assert!(refused.stdout.contains("belongs to user 'ann'"), "{}", refused.stdout);
+        assert!(refused.stderr.contains("belongs to user 'ann'"), "{}", refused.stderr);
         assert!(refused.stderr.contains("--replace takes over"), "{}", refused.stderr);
         let done = deploy("bob", path, &["--replace"]);
         assert!(is_done(&done), "{} {}", done.stdout, done.stderr);
@@ -634,7 +634,7 @@ fn deploy_takes_over_no_rule_unasked() {
     fs::write(&file, RULE).unwrap();
     let refused = Program::run(LOTMQ, &["deploy", file.to_str().unwrap(), "-p", &broker.port()]).unwrap();
     assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
-    assert!(refused.stdout.contains("Rule 'NoSecrets' belongs to user 'ann'"), "{}", refused.stdout);
+    assert!(refused.stderr.contains("Rule 'NoSecrets' belongs to user 'ann'"), "{}", refused.stderr);
 }
 
 /// A file of a project that is loaded: on its own it would be no part of that any more.

@@ -176,7 +176,7 @@ fn the_status_is_for_who_may_configure_the_system() {
     broker.command_ok("-changeUserSettings bob AllowedLogManagement true");
     let refused = status(&broker.port(), &["-u", "bob", "-P", "pw"]);
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
-    assert!(refused.stdout.contains("PERMISSION_DENIED"), "{refused:?}");
+    assert!(refused.stderr.contains("PERMISSION_DENIED"), "{refused:?}");
     let wrong = status(&broker.port(), &["-u", "bob", "-P", "wrong"]);
     assert_eq!(wrong.status.code(), Some(1), "{wrong:?}");
     assert!(broker.connect(&ConnectOptions::new("bob").user("bob", "pw")).ping().is_ok());

@@ -57,7 +57,7 @@ pub(crate) struct CmdArgs {
     /// Print the reply as JSON
     #[arg(long)]
     json: bool,
-    /// Do not ask before -unloadProject or -rollbackProject takes a rule away, changes one or takes over what was added by hand
+    /// Do not ask before -unloadProject, -rollbackProject or -removeRule takes a rule away, changes one or takes over what was added by hand
     #[arg(long)]
     yes: bool,
     /// Seconds to wait for the reply [default: 15, with what may have to prepare Python 180]
@@ -135,12 +135,14 @@ impl LongOptions {
 /// `agreed_command` asks about commands that take protection away.
 pub(crate) fn cmd(
     args: &CmdArgs,
-    agreed_command: impl FnOnce(&mut Client, String, Duration) -> anyhow::Result<Option<String>>,
+    agreed_command: impl Fn(&mut Client, String, Duration) -> anyhow::Result<Option<String>>,
 ) -> anyhow::Result<Exit> {
     args.refuse_options_behind_the_verb()?;
     args.refuse_name_of_a_file()?;
     let command = args.command()?;
-    anyhow::ensure!(!command.trim().is_empty(), "no command given; `lotmq cmd -help` lists the commands");
+    if command.trim().is_empty() {
+        return Err(Misuse("no command given; `lotmq cmd -help` lists the commands".to_owned()).into());
+    }
     let mut client = match args.timeout {
         Some(timeout) => connect_within(&args.connect, timeout)?,
         None => connect_as_root(&args.connect)?,
@@ -151,30 +153,60 @@ pub(crate) fn cmd(
         return Ok(Exit::Success);
     }
     let timeout = Duration::from_secs_f64(args.timeout.unwrap_or_else(|| usual_timeout(&command)));
-    let agreed = if args.yes { Some(command) } else { agreed_command(&mut client, command, timeout)? };
-    let Some(command) = agreed else {
-        client.disconnect()?;
-        return Ok(Exit::Failure);
-    };
-    let mut status = module_compiled(&command).map(ModuleStatus::of);
-    let wait = (timeout, status.as_mut());
-    let reply = exchange_in_parts(&mut client, &command, &random_text(12)?, wait, |_, _| Ok(()));
-    client.disconnect().ok();
-    let Some(reply) = reply.map_err(|error| told_of_parts(error, &command))? else {
-        output::error(&format!("no reply within {} s", timeout.as_secs_f64()));
-        return Ok(Exit::NoBroker);
-    };
-    let is_done = reply.get("success").and_then(Value::as_bool).unwrap_or(false);
-    match render::text(&reply).filter(|_| !args.json) {
-        // Whoever writes it to a file wants nothing else there.
-        Some(text) => {
-            output::note(args.render(&render::without_data(&reply)).trim_end());
-            output::tell(text.trim_end_matches('\n'))?;
+    for again in 1.. {
+        let asked = command.clone();
+        let agreed = if args.yes { Some(asked) } else { agreed_command(&mut client, asked, timeout)? };
+        let Some(agreed) = agreed else {
+            client.disconnect()?;
+            return Ok(Exit::Failure);
+        };
+        let mut status = module_compiled(&agreed).map(ModuleStatus::of);
+        let wait = (timeout, status.as_mut());
+        let reply = exchange_in_parts(&mut client, &agreed, &random_text(12)?, wait, |_, _| Ok(()));
+        let Ok(Some(reply)) = reply else {
+            // With what is wrong by now, it costs nothing that the broker may be gone.
+            client.disconnect().ok();
+            reply.map_err(|error| told_of_parts(error, &agreed))?;
+            output::error(&format!("no reply within {} s", timeout.as_secs_f64()));
+            return Ok(Exit::NoBroker);
+        };
+        // Of a command that somebody was asked about.
+        if agreed != command && is_outdated(&reply) && again < PLANS_MAX {
+            output::note(CHANGED_MEANWHILE);
+            continue;
         }
-        None if args.json => output::tell(&format!("{reply:#}"))?,
-        None => output::tell(args.render(&reply).trim_end())?,
+        client.disconnect().ok();
+        return args.show(&reply);
     }
-    Ok(if is_done { Exit::Success } else { Exit::Failure })
+    Ok(Exit::Failure)
+}
+
+/// Plans that one command looks at before it gives up, while others change what it is about.
+pub(crate) const PLANS_MAX: usize = 10;
+
+/// Said before the next plan.
+pub(crate) const CHANGED_MEANWHILE: &str =
+    "somebody has changed something meanwhile, and nothing was done; now it is this that would change:";
+
+/// Whether a command was refused since something was changed behind its plan.
+pub(crate) fn is_outdated(reply: &Value) -> bool {
+    let errors = reply["errors"].as_array().into_iter().flatten();
+    !is_success(reply) && errors.into_iter().any(|error| error["code"] == "CONFLICT")
+}
+
+/// Whether a reply says that the command was done.
+pub(crate) fn is_success(reply: &Value) -> bool {
+    reply["success"].as_bool().unwrap_or(false)
+}
+
+/// Shows a reply as it was rendered: what was done on standard output, a refusal as all errors.
+pub(crate) fn show_reply(reply: &Value, rendered: &str) -> anyhow::Result<Exit> {
+    if is_success(reply) {
+        output::tell(rendered.trim_end())?;
+        return Ok(Exit::Success);
+    }
+    output::note(rendered.trim_end());
+    Ok(Exit::Failure)
 }
 
 /// An error with the way there is for a module that is longer than the broker takes in a command.
@@ -242,6 +274,18 @@ fn may_prepare(command: &str) -> Option<Prepared> {
 }
 
 impl CmdArgs {
+    /// Shows a reply. A text that whoever asks writes to a file stands alone on standard output.
+    fn show(&self, reply: &Value) -> anyhow::Result<Exit> {
+        if self.json {
+            output::tell(&format!("{reply:#}"))?;
+            return Ok(if is_success(reply) { Exit::Success } else { Exit::Failure });
+        }
+        let Some(text) = render::text(reply) else { return show_reply(reply, &self.render(reply)) };
+        output::note(self.render(&render::without_data(reply)).trim_end());
+        output::tell(text.trim_end_matches('\n'))?;
+        Ok(if is_success(reply) { Exit::Success } else { Exit::Failure })
+    }
+
     /// Refuses a short option of ours in the command, where it would go to the broker unseen. No command has options of one letter.
     fn refuse_options_behind_the_verb(&self) -> Result<(), Misuse> {
         let [verb, behind @ ..] = self.words.as_slice() else { return Ok(()) };
@@ -568,8 +612,7 @@ pub(crate) fn asked(client: &mut Client, command: &str, timeout: f64) -> anyhow:
     if reply.get("success").and_then(Value::as_bool) == Some(true) {
         return Ok(Ok(reply));
     }
-    output::tell(render_reply(&reply).trim_end())?;
-    Ok(Err(Exit::Failure))
+    Ok(Err(show_reply(&reply, &render_reply(&reply))?))
 }
 
 #[cfg(test)]

@@ -20,7 +20,9 @@ use serde_json::Value;
 use file_plan::FilePlan;
 
 use crate::check::tell_slips;
-use crate::cmd::{connect_as_root, exchange, quoted, render_reply, render_reply_about};
+use crate::cmd::{
+    connect_as_root, exchange, is_success, quoted, render_reply, render_reply_about, show_reply,
+};
 use crate::columns::printable;
 use crate::confirmation::is_confirmed;
 use crate::pasteable::pasteable;
@@ -30,7 +32,7 @@ use crate::pasteable::pasteable;
 /// As in: lotmq deploy plant, or to see what would change: lotmq deploy plant --dry-run, or of one file: lotmq deploy overheat.lot.
 ///
 /// A folder becomes the project of its name, and is loaded in one step in the place of its former version, beside other projects that are loaded. First it says
-/// what would change, rules with what differs in them, and asks before a rule goes or changes, a new one comes before one that denies, or what was added by hand is taken over. Of a file, what it defines is added as by hand, in the place of what has
+/// what would change, rules with what differs in them, and asks before a rule goes or changes, a new one comes before one that denies or opens administration, or what was added by hand is taken over. Of a file, what it defines is added as by hand, in the place of what has
 /// its name; it says what changes, too, and asks before a rule does. What belongs to other
 /// users is taken over only when told so. Nothing is sent while there are errors. Without -u it is sent as root, as by `lotmq cmd`.
 ///
@@ -53,10 +55,10 @@ pub(crate) struct DeployArgs {
     /// Show what differs in the definitions that change, too; --dry-run shows it alone
     #[arg(long)]
     diff: bool,
-    /// Do not ask before a rule goes, changes or comes before one that denies, a route goes with messages, or what was added by hand is taken over
+    /// Do not ask before a rule goes, changes, comes before one that denies or opens administration, a route goes with messages, or what was added by hand is taken over
     #[arg(long, short = 'y')]
     yes: bool,
-    /// Take the place of all projects that are loaded, instead of being loaded beside them
+    /// Take the place of all projects that are loaded, instead of being loaded beside them; of those of other users with --replace only
     #[arg(long)]
     replace_project: bool,
     /// Take over definitions, scripts and projects of other users; without this it is asked about, or refused where nobody can be asked. They act with your
@@ -226,7 +228,7 @@ fn file_as_planned(
 ) -> anyhow::Result<Option<Exit>> {
     let Some(listed) = broker.send("-listEntities")? else { return Ok(Some(Exit::NoBroker)) };
     let known = listed.get("data").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let of_projects: Vec<(usize, String)> = commands
+    let of_projects: Vec<(usize, String, String)> = commands
         .iter()
         .enumerate()
         .filter_map(|(place, command)| {
@@ -239,18 +241,20 @@ fn file_as_planned(
                 "Rule" => "which cannot be deployed until it is removed",
                 _ => "which takes its place again, having asked, the next time it is deployed",
             };
-            Some((place, format!("{kind} '{name}' is of project '{project}': added by hand it is no part of that any more, {then}.")))
+            let told = format!("{kind} '{name}' is of project '{project}': added by hand it is no part of that any more, {then}.");
+            Some((place, project, told))
         })
         .collect();
-    let mut planned = file_plan::of(&mut broker.client, commands, known)?;
+    let projects = of_projects.iter().map(|(place, project, _)| (*place, project.clone())).collect();
+    let mut planned = file_plan::of(&mut broker.client, commands, known, &projects)?;
     // What is taken over, or out of a project, changes its owner if nothing else.
-    planned.unchanged.retain(|unchanged| !of_projects.iter().any(|(place, _)| place == unchanged));
+    planned.unchanged.retain(|unchanged| !projects.contains_key(unchanged));
     if args.replace {
         planned.unchanged.clear();
     }
     let plan = &planned.plan;
-    let of_projects: Vec<String> = of_projects.into_iter().map(|(_, told)| told).collect();
-    if args.dry_run || args.diff || plan::has_changes(plan) {
+    let of_projects: Vec<String> = of_projects.into_iter().map(|(_, _, told)| told).collect();
+    if args.dry_run || args.diff || !plan::is_empty(plan) {
         plan::show(plan, args.diff || args.dry_run)?;
     }
     if args.dry_run {
@@ -260,7 +264,9 @@ fn file_as_planned(
     if !is_agreed_to(args, plan)? {
         return Ok(Some(Exit::Failure));
     }
-    if !of_projects.is_empty() && !args.yes {
+    if args.yes {
+        of_projects.iter().for_each(|told| output::note(told));
+    } else if !of_projects.is_empty() {
         let concern = format!("{} Deploy the folder instead.", of_projects.join(" "));
         if !is_confirmed(&format!("{concern} Go on all the same?"))? {
             output::note(&format!("{concern} Nothing was changed; --yes goes on"));
@@ -292,7 +298,9 @@ fn add_all(
                 Some((kind, name)) if is_success(&reply) && reply["warnings"].is_null() => {
                     output::tell(&format!("{kind} '{}' is as it was: nothing has changed", printable(name)))?;
                 }
-                Some(_) | None => output::tell(render_reply_about(&reply, command.place()).trim_end())?,
+                Some(_) | None => {
+                    show_reply(&reply, &render_reply_about(&reply, command.place()))?;
+                }
             }
             if is_success(&reply) {
                 done += 1;
@@ -348,11 +356,6 @@ pub(crate) fn name_option_of_tool(reply: &mut Value) {
     }
 }
 
-fn is_success(reply: &Value) -> bool {
-    reply.get("success").and_then(Value::as_bool).unwrap_or(false)
-}
-
 fn shown(reply: &Value) -> anyhow::Result<Exit> {
-    output::tell(render_reply(reply).trim_end())?;
-    Ok(if is_success(reply) { Exit::Success } else { Exit::Failure })
+    show_reply(reply, &render_reply(reply))
 }

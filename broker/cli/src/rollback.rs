@@ -8,7 +8,7 @@ use lotmq_connect::{ConnectArgs, random_text};
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
-use crate::cmd::{connect_as_root, exchange, quoted, render_reply};
+use crate::cmd::{connect_as_root, exchange, is_success, quoted, render_reply, show_reply};
 use crate::confirmation::is_confirmed;
 use crate::deploy::{name_option_of_tool, plan};
 
@@ -63,8 +63,7 @@ fn go_back(client: &mut Client, args: &RollbackArgs) -> anyhow::Result<Exit> {
         };
         plans += 1;
         if !is_success(&told) {
-            output::tell(render_reply(&told).trim_end())?;
-            return Ok(Exit::Failure);
+            return show_reply(&told, &render_reply(&told));
         }
         if is_loaded(&told) {
             plan::show(&told, true)?;
@@ -86,8 +85,7 @@ fn go_back(client: &mut Client, args: &RollbackArgs) -> anyhow::Result<Exit> {
             output::note(plan::CHANGED_MEANWHILE);
             continue;
         }
-        output::tell(render_reply(&reply).trim_end())?;
-        return Ok(if is_success(&reply) { Exit::Success } else { Exit::Failure });
+        return show_reply(&reply, &render_reply(&reply));
     }
 }
 
@@ -137,10 +135,6 @@ pub(crate) fn is_agreed_to(told: &Value, is_forced: bool, by_hand_too: bool) -> 
 
 fn is_loaded(told: &Value) -> bool {
     told["data"].get("unchanged").is_some()
-}
-
-fn is_success(reply: &Value) -> bool {
-    reply["success"].as_bool().unwrap_or(false)
 }
 
 /// The reply; `None` after having said that none came.

@@ -5,13 +5,18 @@ use std::time::Duration;
 use clap::Args;
 use lotmq_client::Client;
 use lotmq_connect::{ConnectArgs, random_text};
+use lotmq_server::is_seed;
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
-use crate::cmd::{connect_as_root, exchange, quoted, render_reply};
+use crate::cmd::{connect_as_root, exchange, is_success, quoted, render_reply, show_reply};
+use crate::columns::printable;
 use crate::confirmation::is_confirmed;
 use crate::deploy::plan::{self, left};
 use crate::rollback::is_agreed_to;
+
+/// Most rules that a question names.
+const RULES_SHOWN_MAX: usize = 50;
 
 /// Remove what a project brought to a broker.
 ///
@@ -31,6 +36,9 @@ pub(crate) struct UndeployArgs {
     /// Do not ask before rules go, or routes with messages
     #[arg(long, short = 'y')]
     yes: bool,
+    /// Remove what a project of another user brought; without this it is asked about, or refused where nobody can be asked
+    #[arg(long)]
+    force: bool,
     /// Seconds to wait for each reply
     #[arg(long, default_value_t = 15.0, value_parser = seconds)]
     timeout: f64,
@@ -62,10 +70,10 @@ fn unload(client: &mut Client, args: &UndeployArgs) -> anyhow::Result<Exit> {
     let mut plans = 0;
     loop {
         plans += 1;
-        let mut agreed = String::new();
+        let mut agreed = if args.force { " -force".to_owned() } else { String::new() };
         if !args.yes || args.dry_run {
             let Some(told) = send(&format!("{command} -dryRun"))? else { return Ok(Exit::NoBroker) };
-            if told["success"] != true {
+            if !is_success(&told) {
                 return shown(&told);
             }
             if args.dry_run {
@@ -78,7 +86,7 @@ fn unload(client: &mut Client, args: &UndeployArgs) -> anyhow::Result<Exit> {
             if !may_go(&told)? {
                 return Ok(Exit::Failure);
             }
-            agreed = plan::agreed(&told);
+            agreed = as_agreed(&told);
         }
         let Some(reply) = send(&format!("{command}{agreed}"))? else { return Ok(Exit::NoBroker) };
         if !plan::is_outdated(&reply) || plans >= plan::PLANS_MAX {
@@ -89,8 +97,13 @@ fn unload(client: &mut Client, args: &UndeployArgs) -> anyhow::Result<Exit> {
 }
 
 fn shown(reply: &Value) -> anyhow::Result<Exit> {
-    output::tell(render_reply(reply).trim_end())?;
-    Ok(if reply["success"] == true { Exit::Success } else { Exit::Failure })
+    show_reply(reply, &render_reply(reply).replace("Use -force to", "Use --force to"))
+}
+
+/// Options with which the command does what somebody has agreed to: who was told whose the project is has agreed to that, too.
+fn as_agreed(told: &Value) -> String {
+    let force = if plan::of_others(told).next().is_some() { " -force" } else { "" };
+    format!("{force}{}", plan::agreed(told))
 }
 
 /// Whether what goes may: nothing of it is asked about, or it was shown and somebody has agreed.
@@ -101,7 +114,7 @@ fn may_go(told: &Value) -> anyhow::Result<bool> {
     is_agreed_to(told, false, true)
 }
 
-/// A command of `lotmq cmd` as it may be sent: as it is where it does not unload a project or remove routes, else for the plan of which nothing is asked about or that somebody has agreed
+/// A command of `lotmq cmd` as it may be sent: as it is where it does not unload a project or remove rules or routes, else for the plan of which nothing is asked about or that somebody has agreed
 /// to; `None` where nobody has.
 pub(crate) fn agreed_command(
     client: &mut Client,
@@ -119,7 +132,14 @@ pub(crate) fn agreed_command(
             let told = exchange(client, &format!("{command} -dryRun"), &random_text(12)?, timeout)?;
             // What is wrong with it is told when it is sent.
             let Some(told) = told.filter(|told| told["success"] == true) else { return Ok(Some(command)) };
-            Ok(may_go(&told)?.then(|| format!("{command}{}", plan::agreed(&told))))
+            Ok(may_go(&told)?.then(|| format!("{command}{}", as_agreed(&told))))
+        }
+        ("removerule" | "removeallrules", name) => {
+            let is_all = verb.eq_ignore_ascii_case("removeallrules");
+            let listed = exchange(client, "-listRules", &random_text(12)?, timeout)?.unwrap_or_default();
+            let is_meant =
+                |rule: &str| if is_all { !is_seed(rule) } else { name.is_some_and(|it| is_named(it, rule)) };
+            Ok(agreed(rules_that_go(&listed, is_meant))?.then_some(command))
         }
         ("removeroute" | "removeallroutes", name) => {
             let is_all = verb.eq_ignore_ascii_case("removeallroutes");
@@ -139,6 +159,29 @@ fn agreed(concern: Option<String>) -> anyhow::Result<bool> {
         output::note(&format!("{concern} Nothing was changed; --yes goes on"));
     }
     Ok(is_agreed)
+}
+
+/// Whether the arguments of a command name this one, among its options.
+fn is_named(arguments: &str, name: &str) -> bool {
+    let option = |words: &str| words.trim().trim_start_matches('-').eq_ignore_ascii_case("force");
+    let Some((before, behind)) = arguments.split_once(name) else { return false };
+    [before, behind]
+        .iter()
+        .all(|rest| rest.trim_matches([' ', '"']).is_empty() || option(rest.trim_matches('"')))
+}
+
+/// The rules that go, but the built-in ones, which stay.
+fn rules_that_go(listed: &Value, is_meant: impl Fn(&str) -> bool) -> Option<String> {
+    let rows = listed["data"].as_array().into_iter().flatten().filter(|rule| rule["origin"] != "builtin");
+    let names: Vec<&str> =
+        rows.filter_map(|rule| rule["name"].as_str()).filter(|name| is_meant(name)).collect();
+    let shown = printable(&names.get(..RULES_SHOWN_MAX).unwrap_or(&names).join(", "));
+    let more = match names.len().saturating_sub(RULES_SHOWN_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let which = "Rules that go, by which what they denied may be allowed";
+    (!names.is_empty()).then(|| format!("{which}: {shown}{more}."))
 }
 
 fn routes_that_go(routes: &[String]) -> Option<String> {
@@ -169,5 +212,30 @@ mod tests {
         assert_eq!(of_site, ["A (2 waiting message(s) and 1 dead letter(s))"]);
         assert_eq!(left_in(&routes, |_| true).len(), 3);
         assert_eq!(routes_that_go(&[]), None);
+    }
+
+    #[test]
+    fn rules_that_go_are_those_that_are_meant() {
+        let rules = json!({ "data": [
+            { "name": "AllowRuleRemove", "origin": "builtin" },
+            { "name": "A", "origin": "adhoc" },
+            { "name": "B", "origin": "plant/b.lot" },
+        ] });
+        let told = |is_meant: &dyn Fn(&str) -> bool| rules_that_go(&rules, is_meant).unwrap_or_default();
+        assert!(told(&|_| true).ends_with("allowed: A, B."));
+        for (arguments, is_meant) in [
+            ("A", true),
+            ("\"A\"", true),
+            ("A -force", true),
+            ("-Force \"A\"", true),
+            ("AA", false),
+            ("B A", false),
+        ] {
+            assert_eq!(
+                !told(&|name| name == "A" && is_named(arguments, name)).is_empty(),
+                is_meant,
+                "{arguments}"
+            );
+        }
     }
 }

@@ -24,6 +24,7 @@ mod tests;
 pub use guests::json::value_of_json;
 pub use guests::route_modules::named as module_of_route;
 pub use guests::route_types::runs_route_type;
+pub use guests::seeds::is_seed;
 pub use guests::witness::{Denial, Forwarded, LoginDeed, Published, Report};
 pub use lotmq_core::limits::markdown as limits_markdown;
 #[doc(hidden)]

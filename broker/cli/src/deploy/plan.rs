@@ -5,6 +5,7 @@ mod difference;
 use lotmq_terminal::{Paint, output};
 use serde_json::Value;
 
+pub(crate) use crate::cmd::{CHANGED_MEANWHILE, PLANS_MAX, is_outdated};
 use crate::columns::printable;
 
 /// Lists of the broker's answer, with the sign and the remark of their lines.
@@ -26,15 +27,33 @@ pub(crate) fn show(reply: &Value, with_differences: bool) -> anyhow::Result<()> 
 
 /// The same as lines.
 pub(crate) fn lines(reply: &Value, differences: Option<Paint>) -> Vec<String> {
-    let unloads = unloads(reply).map(|name| format!("project '{}' is unloaded", printable(name)));
+    let unloads = unloads(reply).map(|name| {
+        let owner = of_others(reply).find(|(other, _)| *other == name).map(|(_, owner)| owner);
+        let owner = owner.map(|owner| format!(", which belongs to user '{owner}'")).unwrap_or_default();
+        printable(&format!("project '{name}' would be unloaded{owner}"))
+    });
     let mut lines: Vec<String> = unloads.collect();
+    let ending = of_others(reply).filter(|_| reply["data"]["unloads"].is_null());
+    lines.extend(
+        ending.map(|(name, owner)| printable(&format!("project '{name}' belongs to user '{owner}'"))),
+    );
     for (key, sign, remark) in LISTS {
         for row in rows(reply, key).filter(|row| key != "removed" || !is_given_back(reply, row)) {
             let remark = match (key, kind(row)) {
                 ("removed", _) => going(row),
-                ("changed", "Rule") if may_allow_more(row) => "what it denied may be allowed then".to_owned(),
-                ("added", "Rule") if opens(row).next().is_some() => {
-                    format!("is asked before {}: what that denies may be allowed then", listed(opens(row)))
+                ("changed", "Rule") if may_allow_more(row) => {
+                    let more = Some("what it denied may be allowed then".to_owned());
+                    joined([taken_out(row), administration(row), more])
+                }
+                ("changed", _) => joined([taken_out(row)]),
+                ("added", "Rule") => {
+                    let before = opens(row).next().is_some().then(|| {
+                        format!(
+                            "is asked before {}: what that denies may be allowed then",
+                            listed(opens(row))
+                        )
+                    });
+                    joined([administration(row), before])
                 }
                 ("movesHere", _) => moved(row),
                 _ => remark.to_owned(),
@@ -64,11 +83,6 @@ fn is_given_back(reply: &Value, row: &Value) -> bool {
     rows(reply, "givenBack").any(|given| (kind(given), name(given)) == (kind(row), name(row)))
 }
 
-/// Whether something that is there would say something else.
-pub(super) fn has_changes(reply: &Value) -> bool {
-    rows(reply, "changed").next().is_some()
-}
-
 /// Whether loading would change nothing that runs.
 pub(crate) fn is_empty(reply: &Value) -> bool {
     LISTS.iter().all(|(key, _, _)| rows(reply, key).next().is_none()) && unloads(reply).next().is_none()
@@ -84,8 +98,27 @@ fn opens(row: &Value) -> impl Iterator<Item = &str> {
     row["opens"].as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
+/// What is said of a rule that may allow what built-in rules keep to administrators.
+fn administration(row: &Value) -> Option<String> {
+    row["administration"].as_str().map(|scope| format!("opens administration ({scope})"))
+}
+
+fn joined<const COUNT: usize>(parts: [Option<String>; COUNT]) -> String {
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// Projects of other users that end, with their owners.
+pub(crate) fn of_others(reply: &Value) -> impl Iterator<Item = (&str, &str)> {
+    rows(reply, "ofOthers").filter_map(|row| Some((row["name"].as_str()?, row["owner"].as_str()?)))
+}
+
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.collect::<Vec<_>>().join(", ")
+}
+
+/// What is said of a definition that is taken out of a project, by hand.
+fn taken_out(row: &Value) -> Option<String> {
+    row["fromProject"].as_str().map(|project| format!("of project '{project}' until now"))
 }
 
 /// What is said of a definition that is the same in a project that ends.
@@ -110,20 +143,7 @@ pub(crate) fn agreed(reply: &Value) -> String {
     reply["data"]["plan"].as_str().map(|plan| format!(" -agreed {plan}")).unwrap_or_default()
 }
 
-/// Whether a command was refused since something was changed behind its plan.
-pub(crate) fn is_outdated(reply: &Value) -> bool {
-    let errors = reply["errors"].as_array().into_iter().flatten();
-    reply["success"] != true && errors.into_iter().any(|error| error["code"] == "CONFLICT")
-}
-
-/// Plans that one command looks at before it gives up, while others change what it is about.
-pub(crate) const PLANS_MAX: usize = 10;
-
-/// Said before the next plan.
-pub(crate) const CHANGED_MEANWHILE: &str =
-    "somebody has changed something meanwhile, and nothing was done; now it is this that would change:";
-
-/// What should not happen unasked: rules that go or say something else, new ones that are asked before others which deny, what other projects have, routes with what waits for them, what was added by hand and is taken over, and what
+/// What should not happen unasked: rules that go or say something else, new ones that are asked before others which deny, rules that open administration, projects of other users, what other projects have, routes with what waits for them, what was added by hand and is taken over, and what
 /// waits for a route and is for events that go. `None` if there is nothing of that. Whether a rule allows more than before cannot be told from its text in general, so that
 /// every change of one is asked about, but that to one that only denies.
 pub(crate) fn concern(reply: &Value, by_hand_too: bool) -> Option<String> {
@@ -151,12 +171,26 @@ pub(crate) fn concern(reply: &Value, by_hand_too: bool) -> Option<String> {
             "New rules that are asked before rules which deny, by which more may be allowed: {opening}."
         ));
     }
-    let of_others = removed().filter(|row| kind(row) != "Rule");
-    let of_others = of_others.filter_map(|row| Some((name(row), row["project"].as_str()?)));
-    let of_others: Vec<String> =
-        of_others.map(|(name, project)| format!("{name} (of '{project}')")).collect();
-    if !of_others.is_empty() {
-        parts.push(format!("Definitions of other projects that go: {}.", of_others.join(", ")));
+    let more = rows(reply, "changed").filter(|row| may_allow_more(row)).chain(rows(reply, "added"));
+    let administering: Vec<String> =
+        more.filter_map(|row| Some(format!("{} ({})", name(row), row["administration"].as_str()?))).collect();
+    if !administering.is_empty() {
+        let administering = administering.join(", ");
+        parts.push(format!(
+            "Rules that open administration, which is administrators' alone without them: {administering}."
+        ));
+    }
+    let owners: Vec<String> =
+        of_others(reply).map(|(name, owner)| format!("{name} (of user '{owner}')")).collect();
+    if !owners.is_empty() {
+        parts.push(format!("Projects of other users that end: {}.", owners.join(", ")));
+    }
+    let of_projects = removed().filter(|row| kind(row) != "Rule");
+    let of_projects = of_projects.filter_map(|row| Some((name(row), row["project"].as_str()?)));
+    let of_projects: Vec<String> =
+        of_projects.map(|(name, project)| format!("{name} (of '{project}')")).collect();
+    if !of_projects.is_empty() {
+        parts.push(format!("Definitions of other projects that go: {}.", of_projects.join(", ")));
     }
     if !routes.is_empty() {
         parts.push(format!("Routes that go with messages: {}.", routes.join(", ")));

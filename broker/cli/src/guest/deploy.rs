@@ -19,7 +19,7 @@ use super::config;
 use super::folder::{GuestFolder, check_name};
 use super::installed::is_there;
 use super::verify::{asks, check_type, sha256};
-use crate::cmd::{ModuleStatus, connect_as_root, exchange_in_parts, quoted, render_reply};
+use crate::cmd::{ModuleStatus, connect_as_root, exchange_in_parts, quoted, render_reply, show_reply};
 use crate::pasteable::pasteable;
 
 /// Build a guest and run it as a module of a broker.
@@ -343,8 +343,7 @@ fn is_done(reply: &Value) -> bool {
 /// The reply for people: what a module may do, and what that changed.
 pub(super) fn shown(reply: &Value) -> anyhow::Result<Exit> {
     if !is_done(reply) {
-        output::tell(render_reply(reply).trim_end())?;
-        return Ok(Exit::Failure);
+        return show_reply(reply, &render_reply(reply));
     }
     let texts = |value: Option<&Value>| -> String {
         let texts = value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);

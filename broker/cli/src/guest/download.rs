@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::build::write;
 use super::folder::check_name;
 use super::verify::sha256;
-use crate::cmd::{COMMAND_TOPIC, OUTPUT_TOPIC, check_taken, connect_as_root, render_reply};
+use crate::cmd::{COMMAND_TOPIC, OUTPUT_TOPIC, check_taken, connect_as_root, render_reply, show_reply};
 
 /// Get the component of a module from a broker.
 ///
@@ -52,8 +52,7 @@ pub(super) fn download(args: &DownloadArgs) -> anyhow::Result<Exit> {
     let component = match got {
         Got::Component(component) => component,
         Got::Refusal(reply) => {
-            output::tell(render_reply(&reply).trim_end())?;
-            return Ok(Exit::Failure);
+            return show_reply(&reply, &render_reply(&reply));
         }
         Got::Nothing => {
             output::error(&format!("nothing came within {} s", args.timeout));

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::folder::check_name;
 use super::in_time::LinesInTime;
-use crate::cmd::{asked, connect_as_root, exchange, render_reply};
+use crate::cmd::{asked, connect_as_root, exchange, render_reply, show_reply};
 use crate::columns::{printable, printable_lines};
 use crate::confirmation::is_confirmed;
 use crate::interruption::Interruption;
@@ -190,8 +190,7 @@ fn asked_with_force(
     if reply.get("success").and_then(Value::as_bool) == Some(true) {
         return Ok(Ok(reply));
     }
-    output::tell(render_reply(&reply).trim_end().replace(" -force", " --force").as_str())?;
-    Ok(Err(Exit::Failure))
+    Ok(Err(show_reply(&reply, &render_reply(&reply).replace(" -force", " --force"))?))
 }
 
 /// Sends a command about one module, and shows the reply of a broker that did it.

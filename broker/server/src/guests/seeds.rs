@@ -90,6 +90,6 @@ pub(crate) fn compiled(
 }
 
 /// Whether a rule is one of a fresh installation.
-pub(crate) fn is_seed(name: &str) -> bool {
+pub fn is_seed(name: &str) -> bool {
     SEEDS.iter().any(|seed| seed.name == name)
 }

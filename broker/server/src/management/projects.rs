@@ -10,9 +10,11 @@
 pub(crate) mod archive;
 pub(crate) mod displaced;
 pub(crate) mod folder;
+mod opened;
 
 pub use archive::ArchiveError;
 pub use folder::{FolderError, pack};
+pub use opened::{opened_administration, replacement_fingerprint};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -309,7 +309,7 @@ fn a_project_is_deployed_for_who_has_stored_it() {
     // What others have stored is not replaced in passing, and what others have added by hand is left alone.
     let other = project(&gives.replace("Give", "Own"));
     assert_eq!(code(&mut world.root, &format!("-addProject zip64:{other} plant")), "OF_ANOTHER");
-    ok(&mut world.root, "-unloadProject");
+    ok(&mut world.root, "-unloadProject -force");
     ok(&mut cfg, "-addAction DEFINE ACTION Own\nON TOPIC \"x\" DO\n    PUBLISH TOPIC \"o\" WITH 1\n");
     assert_eq!(code(&mut world.root, &format!("-addProject zip64:{other} mine load")), "OF_ANOTHER");
     assert_eq!(owner("Own").as_deref(), Some("cfg"));
@@ -358,7 +358,8 @@ fn a_project_takes_rules_with_it_only_for_who_may_remove_rules() {
         assert!(ok(&mut world.root, "-listRules").contains("\"Shut\""), "{command}");
     }
     ok(&mut world.root, "-removeRule KeepRules");
-    ok(&mut cfg, "-unloadProject plant");
+    assert_eq!(code(&mut cfg, "-unloadProject plant"), "OF_ANOTHER");
+    ok(&mut cfg, "-unloadProject plant -force");
     assert!(!ok(&mut world.root, "-listRules").contains("\"Shut\""));
     world.running.server.stop();
 }

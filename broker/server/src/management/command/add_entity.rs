@@ -23,7 +23,7 @@ use crate::guests::HasPrograms as _;
 use crate::guests::routes::replacing;
 use crate::guests::{self, CompiledDefinition, DeployError};
 use crate::management::command_text::{EntityBody, entity_body, without_request_id};
-use crate::management::projects::text_fingerprint;
+use crate::management::projects::replacement_fingerprint;
 use crate::management::sys;
 
 /// Most missing definitions for which similar names are looked for.
@@ -258,19 +258,29 @@ fn deploy(
     Ok(installed)
 }
 
-/// Checks that the text in whose place a definition comes is the one that somebody has agreed to, if anybody was asked. The caller holds the lock of changes.
+/// Checks that the text in whose place a definition comes, and of a rule those that it opens, are what somebody has agreed to, if anybody was asked. The caller holds the lock of changes.
 fn check_agreed(call: &Call<'_>, new: &NewDefinition, agreed: Option<&str>) -> Result<(), Refusal> {
     let Some(agreed) = agreed else { return Ok(()) };
     let registry = call.tenant.programs().guests.registry.read();
     let known = registry.get(new.kind, &new.name);
-    let present = text_fingerprint(known.map(|known| &*known.deployed.source));
+    let rules = registry.list(DefinitionKind::Rule);
+    let rules = rules.map(|rule| (&**rule.name(), &*rule.deployed.source));
+    let replaced = known.map(|known| &*known.deployed.source);
+    let present = replacement_fingerprint(replaced, (&new.name, &new.source), rules);
     if agreed.eq_ignore_ascii_case(&present) {
         return Ok(());
     }
     let (title, name) = (new.kind.title(), &new.name);
-    let message = format!(
-        "{title} '{name}' was changed meanwhile: it is not what was agreed to be replaced. Nothing was changed."
-    );
+    let of_replaced = |fingerprint: &str| fingerprint.split('+').next().map(str::to_ascii_lowercase);
+    let message = if of_replaced(agreed) == of_replaced(&present) {
+        format!(
+            "The rules that deny what {title} '{name}' may allow were changed meanwhile: they are not those that it was agreed to be asked before. Nothing was changed."
+        )
+    } else {
+        format!(
+            "{title} '{name}' was changed meanwhile: it is not what was agreed to be replaced. Nothing was changed."
+        )
+    };
     Err(Refusal::new("CONFLICT", message))
 }
 

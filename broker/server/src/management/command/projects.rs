@@ -70,12 +70,12 @@ pub(super) static LOAD: Verb = Verb {
 
 pub(super) static UNLOAD: Verb = Verb {
     name: "unloadProject",
-    usage: "[name] [-dryRun] [-agreed <plan>]",
+    usage: "[name] [-dryRun] [-agreed <plan>] [-force]",
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Answers,
-    summary: "Removes what a loaded project owns.",
+    summary: "Removes what a loaded project owns; one of another user with -force only.",
     example: "-unloadProject",
     execute: unload,
 };
@@ -574,6 +574,9 @@ fn deploy(
     }
     let ends = |loaded: &str| options.ends(loaded, &project.name);
     rights::may_remove_owned(call, &ends, &compiled.coming())?;
+    if options.existing != OnExisting::Replace {
+        rights::check_ended(call, &project.name, &ends)?;
+    }
     if archive.is_none() && !projects.get(&project.name).is_some_and(|now| Arc::ptr_eq(&now, project)) {
         return Err(changed_meanwhile(&project.name));
     }
@@ -583,7 +586,7 @@ fn deploy(
         return plan::told(call, project, compiled, &ends, data);
     }
     if let Some(agreed) = &options.agreed {
-        ProjectPlan::of(call.tenant, project, &compiled, &ends).check(Some(agreed))?;
+        ProjectPlan::of(call, project, &compiled, &ends).check(Some(agreed))?;
     }
     if let Some(former) = stored {
         insert(call, project, former);
@@ -630,7 +633,9 @@ fn active_changed<'a>(call: &mut Call<'_>, projects: impl Iterator<Item = &'a Ar
 }
 
 fn unload(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let (mut asked, options) = with_options(call)?;
+    let (asked, options) = with_options(call)?;
+    let removal = Removal::of(asked);
+    let mut asked = removal.arguments.clone();
     let is_of_loading =
         options.is_beside || options.keeps_loaded || options.existing != OnExisting::ReplaceOwn;
     if asked.len() > 1 || is_of_loading {
@@ -660,12 +665,14 @@ fn unload(call: &mut Call<'_>) -> Result<Done, Refusal> {
     rights::may_remove_owned(call, &ends, &BTreeSet::new())?;
     let mut data = json!({ "name": name });
     if options.is_dry_run {
-        ProjectPlan::of_end(call.tenant, &name, &ends).tell(&mut data);
+        ProjectPlan::of_end(call, &name, &ends).tell(&mut data);
         let message = format!("Project '{name}' can be unloaded. Nothing was changed.");
         return Ok(Done::new(message).with_data(data));
     }
+    let of_others = rights::of_others(call, &ends).into_iter();
+    removal.check(call, "Project", of_others.map(|(name, owner)| (name.as_ref().to_owned(), Some(owner))))?;
     if let Some(agreed) = &options.agreed {
-        ProjectPlan::of_end(call.tenant, &name, &ends).check(Some(agreed))?;
+        ProjectPlan::of_end(call, &name, &ends).check(Some(agreed))?;
     }
     let mut batch = Batch::new();
     let gone = compiled::remove_owned(call, &ends, &BTreeSet::new(), &mut batch);

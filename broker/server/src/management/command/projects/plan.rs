@@ -1,20 +1,22 @@
 //! Plan of loading a project: what would change, told before anything does.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use lot_to_wasm::RuleOrder;
 use lotmq_core::tenant::Tenant;
-use lotmq_definitions::{DefinitionKind, Origin};
+use lotmq_definitions::{DefinitionKind, Origin, Owner};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::compiled::{CompiledProject, Present, would_give_back, would_remove};
+use super::rights;
 use crate::guests::HasPrograms as _;
 use crate::limits::PLAN_TEXT_BYTES_MAX;
 use crate::management::command::reply::{Done, Refusal};
 use crate::management::command::verb::Call;
 use crate::management::managed::Managing as _;
-use crate::management::projects::{Project, fingerprint};
+use crate::management::projects::{Project, fingerprint, opened_administration};
 
 /// Tells what loading a compiled project would change, as [`ProjectPlan::tell`] does; errors as loading tells them.
 pub(super) fn told(
@@ -24,7 +26,7 @@ pub(super) fn told(
     ends: &dyn Fn(&str) -> bool,
     mut data: Value,
 ) -> Result<Done, Refusal> {
-    ProjectPlan::of(call.tenant, project, &compiled, ends).tell(&mut data);
+    ProjectPlan::of(call, project, &compiled, ends).tell(&mut data);
     let problems = compiled.would_fail(call.tenant, project, ends);
     if problems.errors_total > 0 {
         let message = format!(
@@ -51,11 +53,12 @@ pub(super) struct ProjectPlan {
 impl ProjectPlan {
     /// That of loading a compiled project.
     pub(super) fn of(
-        tenant: &Tenant,
+        call: &Call<'_>,
         project: &Project,
         compiled: &CompiledProject,
         ends: &dyn Fn(&str) -> bool,
     ) -> Self {
+        let tenant = call.tenant;
         let mut seen = Sha256::new();
         for part in ["load", &*project.name, &*project.manifest.sha256] {
             see(&mut seen, Some(part));
@@ -72,19 +75,23 @@ impl ProjectPlan {
             ("removed", removed),
             ("givenBack", would_give_back(tenant, ends, &names)),
             ("unloads", unloads(tenant, project, ends)),
+            ("ofOthers", of_others(call, &|name| ends(name) && *name != *project.name)),
         ];
         Self { lists, unchanged: Some(unchanged), seen }
     }
 
     /// That of unloading a project.
-    pub(super) fn of_end(tenant: &Tenant, project: &str, ends: &dyn Fn(&str) -> bool) -> Self {
+    pub(super) fn of_end(call: &Call<'_>, project: &str, ends: &dyn Fn(&str) -> bool) -> Self {
+        let tenant = call.tenant;
         let mut seen = Sha256::new();
         for part in ["unload", project] {
             see(&mut seen, Some(part));
         }
         let nothing = BTreeSet::new();
         let removed = removed(tenant, project, ends, &nothing, &mut seen);
-        let lists = vec![("removed", removed), ("givenBack", would_give_back(tenant, ends, &nothing))];
+        let given_back = would_give_back(tenant, ends, &nothing);
+        let of_others = of_others(call, ends);
+        let lists = vec![("removed", removed), ("givenBack", given_back), ("ofOthers", of_others)];
         Self { lists, unchanged: None, seen }
     }
 
@@ -100,8 +107,8 @@ impl ProjectPlan {
     /// Adds it to the data of a reply.
     ///
     /// `added`, `changed`, `movesHere` (as it is in a project that ends), `takesOver` (added by hand), `removed` and `givenBack` list entities, `unloads` the other projects that
-    /// end, where there are any; `unchanged` is a number. What changes of the same owner's has its texts, `before` and `after`, up to [`PLAN_TEXT_BYTES_MAX`] in all; his files
-    /// hold them anyway. A rule that is added names in `opens` those that it is asked before and that deny what it may allow. `plan` is the fingerprint.
+    /// end, where there are any, and `ofOthers` those of them that belong to other users, with their owners; `unchanged` is a number. What changes of the same owner's has its texts, `before` and `after`, up to [`PLAN_TEXT_BYTES_MAX`] in all; his files
+    /// hold them anyway. A rule that is added names in `opens` those that it is asked before and that deny what it may allow, and one that is added or changed in `administration` its scope, where it may allow what built-in rules keep to administrators. `plan` is the fingerprint.
     pub(super) fn tell(self, data: &mut Value) {
         data["plan"] = self.fingerprint().into();
         for (key, rows) in self.lists {
@@ -207,6 +214,7 @@ impl Coming {
                 if let Some(opened) = opened(&row, after, &staying) {
                     row["opens"] = opened;
                 }
+                mark_administration(&mut row, after);
                 coming.added.push(row);
                 continue;
             };
@@ -239,6 +247,7 @@ impl Coming {
                 coming.moves_here.push(row);
                 continue;
             }
+            mark_administration(&mut row, after);
             let before = source.filter(|_| is_own || is_owners).unwrap_or_default();
             let left = room.checked_sub(before.len() + after.len()).filter(|_| !before.is_empty());
             if let Some(left) = left {
@@ -255,6 +264,20 @@ impl Coming {
 fn unloads(tenant: &Tenant, project: &Project, ends: &dyn Fn(&str) -> bool) -> Vec<Value> {
     let active = tenant.managed().projects.active().into_iter();
     active.filter(|one| one.name != project.name && ends(&one.name)).map(|one| json!(&*one.name)).collect()
+}
+
+/// The projects that end and belong to other users.
+fn of_others(call: &Call<'_>, ends: &dyn Fn(&str) -> bool) -> Vec<Value> {
+    let row = |(name, owner): (Arc<str>, Owner)| json!({ "name": &*name, "owner": &*owner.name });
+    rights::of_others(call, ends).into_iter().map(row).collect()
+}
+
+/// Adds its scope to the row of a rule that may allow what built-in rules keep to administrators.
+fn mark_administration(row: &mut Value, text: &str) {
+    let is_rule = row["type"] == DefinitionKind::Rule.title();
+    if let Some(scope) = is_rule.then(|| opened_administration(text)).flatten() {
+        row["administration"] = json!(scope);
+    }
 }
 
 /// The rules that are there and stay, but the built-in ones.

@@ -1,15 +1,19 @@
 //! Rights for projects: those of the owner to deploy its contents, and those of whoever loads or unloads it to remove what goes with it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use lotmq_auth::{Decide as _, Question, Scope};
-use lotmq_definitions::DefinitionKind;
+use lotmq_definitions::{DefinitionKind, Owner};
+use serde_json::{Value, json};
 
 use super::compiled::owned;
 use crate::guests::HasPrograms as _;
 use crate::guests::authority;
+use crate::limits::OF_OTHERS_SHOWN_MAX;
 use crate::management::command::reply::Refusal;
 use crate::management::command::verb::{Call, Permission};
+use crate::management::managed::Managing as _;
 use crate::management::projects::Project;
 use lotmq_core::tenant::Tenant;
 
@@ -73,6 +77,43 @@ pub(crate) fn may_remove_owned(
         }
     }
     Ok(())
+}
+
+/// The loaded projects that it `ends` and that belong to other users than who gives the command, with their owners. What belongs to nobody is not among them.
+pub(super) fn of_others(call: &Call<'_>, ends: &dyn Fn(&str) -> bool) -> Vec<(Arc<str>, Owner)> {
+    let own = call.owner();
+    let projects = &call.tenant.managed().projects;
+    let ended = projects.active().into_iter().filter(|active| ends(&active.name));
+    let owners = ended.filter_map(|active| {
+        let owner = projects.get(&active.name)?.owner.clone()?;
+        Some((active.name, owner))
+    });
+    owners.filter(|(_, owner)| own.as_ref() != Some(owner)).collect()
+}
+
+/// Refuses to end projects of other users for the one of this name.
+///
+/// # Errors
+/// OF_ANOTHER, with the first of them, and a list.
+pub(super) fn check_ended(
+    call: &Call<'_>,
+    project: &str,
+    ends: &dyn Fn(&str) -> bool,
+) -> Result<(), Refusal> {
+    let others = of_others(call, &|name| ends(name) && name != project);
+    let [(name, owner), more @ ..] = &*others else { return Ok(()) };
+    let more = match more.len() {
+        0 => String::new(),
+        count => format!(", and {count} more of other users"),
+    };
+    let message = format!(
+        "Project '{name}' of user '{}' would be unloaded for it{more}. Use -replace to do it all the same.",
+        owner.name
+    );
+    let row = |(name, owner): &(Arc<str>, Owner)| json!({ "name": &**name, "owner": &*owner.name });
+    let shown: Vec<Value> = others.iter().take(OF_OTHERS_SHOWN_MAX).map(row).collect();
+    let data = json!({ "ofOthers": shown, "count": others.len() });
+    Err(Refusal { data: Some(data), ..Refusal::new("OF_ANOTHER", message) })
 }
 
 /// Scopes of the commands for definitions of a kind.
