@@ -31,7 +31,7 @@ pub fn warn_of_cycles(programs: &mut [(&str, &mut Compilation)]) {
             let Some(way) = shortest_cycle(at, next) else { continue };
             // A circle of the same definitions over other mappings of theirs is the same to whoever has to end it.
             let members = way.iter().filter_map(|it| places.get(*it)).copied();
-            if told.insert(members.collect::<BTreeSet<Place>>()) {
+            if told.insert(members.collect::<BTreeSet<ProgramPlace>>()) {
                 found.push((*place, warning(&Cycle::of(&way, &all))));
             }
         }
