@@ -296,6 +296,10 @@ mod tests {
         let broker = Arc::clone(&running.server.broker);
         let tenant = broker.tenants.default_tenant();
         let route = tenant.programs().guests.route("R").unwrap();
+        // The route has a driver of its own, which says that it is connected once.
+        while route.standing().connection() != Connection::Connected {
+            std::thread::yield_now();
+        }
         this_turn::install(Arc::clone(&broker.context), None);
         let (hosting, seat) = (Arc::clone(&broker.hosting), RouteSeat::new(&route, 0));
         Driver { hosting, tenant, seat, route: Arc::clone(&route), far: Mutex::default() }.panicked();
