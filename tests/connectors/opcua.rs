@@ -347,6 +347,13 @@ impl Certificates {
         options().variable("LOTMQ_ROUTES_FILE_ROOTS", self.path("routes").to_str().unwrap()).start()
     }
 
+    /// Lets the route trust the server, also before it has begun.
+    fn trust_server(&self) {
+        let trusted = self.path("routes/opcua/trusted");
+        fs::create_dir_all(&trusted).unwrap();
+        fs::copy(self.path("server.der"), trusted.join("server.der")).unwrap();
+    }
+
     /// Lets the server trust the route, once it has made its certificate.
     fn trust_route(&self) {
         let own = self.path("routes/opcua/own/cert.der");
@@ -427,10 +434,10 @@ fn every_policy_mode_and_token_is_spoken() {
     let mut standing = Standing::of(&broker, "Plc");
     broker.command_ok("-setSecret PLC=s3cret");
     let user = certificates.path("routes/opcua/user");
-    fs::create_dir(&user).unwrap();
+    fs::create_dir_all(&user).unwrap();
     fs::copy(certificates.path("user.der"), user.join("cert.der")).unwrap();
     fs::copy(certificates.path("user.pem"), user.join("key.pem")).unwrap();
-    fs::copy(certificates.path("server.der"), certificates.path("routes/opcua/trusted/server.der")).unwrap();
+    certificates.trust_server();
     let named = "USERNAME \"operator\"\nPASSWORD GET SECRET \"PLC\"";
     broker.command_ok(&route(
         server.port,
@@ -495,9 +502,9 @@ fn keys_are_renewed_before_they_expire_while_values_come() {
     let Some(server) = Server::start(free_port(), &arguments) else { return };
     let broker = certificates.broker();
     let mut watcher = watch(&broker, "plc/Counter");
-    fs::copy(certificates.path("server.der"), certificates.path("routes/opcua/trusted/server.der")).unwrap();
+    certificates.trust_server();
     let own = certificates.path("routes/opcua/own");
-    fs::create_dir(&own).unwrap();
+    fs::create_dir_all(&own).unwrap();
     fs::copy(certificates.path("stranger.der"), own.join("cert.der")).unwrap();
     fs::copy(certificates.path("stranger.pem"), own.join("key.pem")).unwrap();
     fs::copy(certificates.path("stranger.der"), certificates.path("trusted/route.der")).unwrap();
