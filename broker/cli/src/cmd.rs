@@ -153,7 +153,9 @@ pub(crate) fn cmd(
         return Ok(Exit::Success);
     }
     let timeout = Duration::from_secs_f64(args.timeout.unwrap_or_else(|| usual_timeout(&command)));
-    for again in 1.. {
+    let mut plans = 0;
+    loop {
+        plans += 1;
         let asked = command.clone();
         let agreed = if args.yes { Some(asked) } else { agreed_command(&mut client, asked, timeout)? };
         let Some(agreed) = agreed else {
@@ -171,14 +173,13 @@ pub(crate) fn cmd(
             return Ok(Exit::NoBroker);
         };
         // Of a command that somebody was asked about.
-        if agreed != command && is_outdated(&reply) && again < PLANS_MAX {
+        if agreed != command && is_outdated(&reply) && plans < PLANS_MAX {
             output::note(CHANGED_MEANWHILE);
             continue;
         }
         client.disconnect().ok();
         return args.show(&reply);
     }
-    Ok(Exit::Failure)
 }
 
 /// Plans that one command looks at before it gives up, while others change what it is about.
@@ -609,7 +610,7 @@ pub(crate) fn asked(client: &mut Client, command: &str, timeout: f64) -> anyhow:
         output::error(&format!("no reply within {timeout} s"));
         return Ok(Err(Exit::NoBroker));
     };
-    if reply.get("success").and_then(Value::as_bool) == Some(true) {
+    if is_success(&reply) {
         return Ok(Ok(reply));
     }
     Ok(Err(show_reply(&reply, &render_reply(&reply))?))

@@ -34,8 +34,8 @@ pub(crate) fn reply_about(envelope: &Value, sent: Option<&str>) -> String {
 
 /// The text that a command was to give, such as a template or the source of a definition, where it has given one.
 pub(super) fn text(envelope: &Value) -> Option<String> {
-    let is_done = envelope.get("success").and_then(Value::as_bool).unwrap_or(false);
-    let text = envelope.get("data").and_then(Value::as_str).filter(|text| is_done && !text.is_empty())?;
+    let is_text = |text: &&str| super::is_success(envelope) && !text.is_empty();
+    let text = envelope.get("data").and_then(Value::as_str).filter(is_text)?;
     // Texts may be anybody's.
     Some(printable_lines(text).map(|line| line + "\n").collect())
 }

@@ -19,7 +19,9 @@ use super::config;
 use super::folder::{GuestFolder, check_name};
 use super::installed::is_there;
 use super::verify::{asks, check_type, sha256};
-use crate::cmd::{ModuleStatus, connect_as_root, exchange_in_parts, quoted, render_reply, show_reply};
+use crate::cmd::{
+    ModuleStatus, connect_as_root, exchange_in_parts, is_success, quoted, render_reply, show_reply,
+};
 use crate::pasteable::pasteable;
 
 /// Build a guest and run it as a module of a broker.
@@ -336,13 +338,9 @@ fn has(reply: &Value, member: &str, code: &str) -> bool {
     told.filter_map(|one| one.get("code")?.as_str()).any(|found| found == code)
 }
 
-fn is_done(reply: &Value) -> bool {
-    reply.get("success").and_then(Value::as_bool).unwrap_or(false)
-}
-
 /// The reply for people: what a module may do, and what that changed.
 pub(super) fn shown(reply: &Value) -> anyhow::Result<Exit> {
-    if !is_done(reply) {
+    if !is_success(reply) {
         return show_reply(reply, &render_reply(reply));
     }
     let texts = |value: Option<&Value>| -> String {

@@ -13,7 +13,9 @@ use serde_json::Value;
 use super::build::write;
 use super::folder::check_name;
 use super::verify::sha256;
-use crate::cmd::{COMMAND_TOPIC, OUTPUT_TOPIC, check_taken, connect_as_root, render_reply, show_reply};
+use crate::cmd::{
+    COMMAND_TOPIC, OUTPUT_TOPIC, check_taken, connect_as_root, is_success, render_reply, show_reply,
+};
 
 /// Get the component of a module from a broker.
 ///
@@ -100,7 +102,7 @@ fn component(args: &DownloadArgs, client: &mut Client) -> anyhow::Result<Got> {
         if reply.get("requestId").and_then(Value::as_str) != Some(&id) {
             continue;
         }
-        if reply.get("success").and_then(Value::as_bool) != Some(true) {
+        if !is_success(&reply) {
             return Ok(Got::Refusal(reply));
         }
         let sent =

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::folder::check_name;
 use super::in_time::LinesInTime;
-use crate::cmd::{asked, connect_as_root, exchange, render_reply, show_reply};
+use crate::cmd::{asked, connect_as_root, exchange, is_success, render_reply, show_reply};
 use crate::columns::{printable, printable_lines};
 use crate::confirmation::is_confirmed;
 use crate::interruption::Interruption;
@@ -187,7 +187,7 @@ fn asked_with_force(
         output::error(&format!("no reply within {timeout} s"));
         return Ok(Err(Exit::NoBroker));
     };
-    if reply.get("success").and_then(Value::as_bool) == Some(true) {
+    if is_success(&reply) {
         return Ok(Ok(reply));
     }
     Ok(Err(show_reply(&reply, &render_reply(&reply).replace(" -force", " --force"))?))
