@@ -62,7 +62,7 @@ pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sin
     }
 }
 
-/// What is wrong with a pattern of a time, as .NET has them: letters that are no part of a time stood in each row as they are.
+/// What is wrong with a pattern of a time, as .NET has them: letters that are no part of a time would stand in each row as they are.
 fn date_problem(pattern: &str) -> Option<String> {
     let (mut quote, mut is_escaped, mut has_part) = (None, false, false);
     for letter in pattern.chars() {
@@ -77,7 +77,7 @@ fn date_problem(pattern: &str) -> Option<String> {
             (None, 'T' | 'Z') => {}
             (None, _) if letter.is_ascii_alphabetic() => {
                 return Some(format!(
-                    "DATE_FORMAT: `{letter}` is no part of a time, and stood in each row as it is"
+                    "DATE_FORMAT: `{letter}` is no part of a time, and would stand in each row as it is"
                 ));
             }
             (None, _) => {}
