@@ -84,3 +84,61 @@ impl Ledger {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lotmq_guest::route::{Addressee, Message, QoS};
+
+    use super::*;
+
+    fn batch(sequences: impl IntoIterator<Item = u64>) -> Vec<Delivery> {
+        let delivery = |sequence| Delivery {
+            sequence,
+            to: Addressee::Event("e".to_owned()),
+            message: Message {
+                topic: "t".to_owned(),
+                payload: Vec::new(),
+                qos: QoS::AtLeastOnce,
+                retain: false,
+                client_id: String::new(),
+            },
+            properties: None,
+            received_ms: 0,
+            placeholders: Vec::new(),
+        };
+        sequences.into_iter().map(delivery).collect()
+    }
+
+    #[test]
+    fn what_is_done_behind_a_failure_is_remembered_and_nothing_longer() {
+        let mut ledger = Ledger::default();
+        ledger.note(1, Done::Passed);
+        ledger.note(2, Done::Rejected("no".to_owned()));
+        ledger.note(4, Done::Passed);
+        ledger.note(5, Done::Unpublished(b"result".to_vec()));
+        let away = || Err(Failure::Retry("away".to_owned()));
+        let receipt = ledger.receipt(&batch(1..=5), away()).unwrap();
+        assert_eq!((receipt.accepted, receipt.rejected.len(), receipt.rejected[0].index), (2, 1, 1));
+        assert_eq!(ledger.done(1), None);
+        assert!(ledger.receipt(&batch(3..=5), away()).is_err(), "nothing from the first one on");
+        ledger.note(3, Done::Passed);
+        let receipt = ledger.receipt(&batch(3..=5), Ok(())).unwrap();
+        assert_eq!((receipt.accepted, receipt.rejected.len()), (2, 0), "a result is still to be published");
+        assert_eq!(ledger.take_unpublished(5), Some(b"result".to_vec()));
+        assert_eq!((ledger.take_unpublished(5), ledger.done(5)), (None, None));
+    }
+
+    #[test]
+    fn a_result_that_is_published_has_passed() {
+        let mut ledger = Ledger::default();
+        let result = Arrival {
+            topic: "r".to_owned(),
+            payload: b"x".to_vec(),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            properties: None,
+        };
+        ledger.publish(7, result).unwrap();
+        assert_eq!(ledger.done(7), Some(&Done::Passed));
+    }
+}
