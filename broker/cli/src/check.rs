@@ -51,7 +51,7 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Exit> {
         if args.json {
             compiled.to_json().try_for_each(|object| output::tell(&object.to_string()))?;
         } else {
-            output::tell(&coloured(&pasteable(&compiled.to_text()), Paint::of_stdout()))?;
+            output::painted_tell(&coloured(&pasteable(&compiled.to_text()), Paint::of_stdout()))?;
             tell_slips(&compiled);
         }
     }

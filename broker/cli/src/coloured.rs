@@ -1,10 +1,11 @@
 //! Diagnostics in colours, for terminals.
 
+use lotmq_terminal::text::escaped;
 use lotmq_terminal::{Colour, Paint};
 
-/// The text with what matters in it coloured: severities, what points at a place, helps, and that all is well.
+/// The text with what matters in it coloured: severities, what points at a place, helps, and that all is well. The text itself is [escaped].
 pub(crate) fn coloured(text: &str, paint: Paint) -> String {
-    text.lines().map(|line| coloured_line(line, paint)).collect::<Vec<_>>().join("\n")
+    escaped(text).lines().map(|line| coloured_line(line, paint)).collect::<Vec<_>>().join("\n")
 }
 
 fn coloured_line(line: &str, paint: Paint) -> String {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
+use lotmq_terminal::text::printable;
 use serde_json::Value;
 
 /// Table with a head; `right` are the numbers of columns whose cells stand to the right, as figures do. Each line ends with a line break and without spaces.
@@ -50,28 +51,6 @@ pub(crate) fn cut(line: &str, width: usize) -> String {
     cut
 }
 
-/// Whether a terminal takes a character for an order: it moves the cursor, or turns the direction of what stands round it.
-pub(crate) fn is_order(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-}
-
-/// The text in one line: a blank for each end of a line, and `?` for every other [order](is_order) to the terminal.
-pub(crate) fn printable(text: &str) -> String {
-    let shown = |c: char| match c {
-        '\n' => ' ',
-        c if is_order(c) => '?',
-        c => c,
-    };
-    text.chars().map(shown).collect()
-}
-
-/// The lines of a text with `?` for every [order](is_order) to the terminal but tabs.
-pub(crate) fn printable_lines(text: &str) -> impl Iterator<Item = String> {
-    let shown = |c: char| if is_order(c) && c != '\t' { '?' } else { c };
-    text.lines().map(move |line| line.chars().map(shown).collect())
-}
-
 /// Span of time in its largest two units.
 pub(crate) fn age(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
@@ -113,12 +92,6 @@ pub(crate) fn place(record: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_keep_their_tabs_and_move_no_cursor() {
-        let lines: Vec<String> = printable_lines("a\tb\u{1b}[31m\u{9b}\r\nc\u{7}\u{202e}d").collect();
-        assert_eq!(lines, ["a\tb?[31m?", "c??d"]);
-    }
 
     #[test]
     fn ages_have_two_units() {

@@ -23,7 +23,7 @@ use crate::check::tell_slips;
 use crate::cmd::{
     connect_as_root, exchange, is_success, quoted, render_reply, render_reply_about, show_reply,
 };
-use crate::columns::printable;
+use lotmq_terminal::text::printable;
 use crate::confirmation::is_confirmed;
 use crate::pasteable::pasteable;
 

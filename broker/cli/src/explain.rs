@@ -42,7 +42,7 @@ pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<Exit> {
     output::line(&format!("{name}: {title}\n\n{}", pasteable(explanation)))?;
     if let Some(told) = Code::parse(&name).and_then(told) {
         let told = coloured(&pasteable(told.trim_end()), Paint::of_stdout());
-        output::line(&format!("\nFor instance:\n\n{told}"))?;
+        output::painted_line(&format!("\nFor instance:\n\n{told}"))?;
     }
     Ok(Exit::Success)
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use lotmq_client::{Client, Message, QoS};
+use lotmq_terminal::text::printable;
 
 /// Topic of the retained message with name and version of a broker.
 pub(crate) const VERSION_TOPIC: &str = "$SYS/broker/version";
@@ -41,9 +42,7 @@ pub(crate) fn judge(message: &Message) -> Result<(), NotLotmq> {
     if message.topic != VERSION_TOPIC || version.starts_with("lotmq") {
         return Ok(());
     }
-    let shown =
-        version.chars().take(80).map(|character| if character.is_control() { '?' } else { character });
-    Err(NotLotmq(shown.collect()))
+    Err(NotLotmq(printable(&version).chars().take(80).collect()))
 }
 
 /// Asks a broker what it is. What else comes meanwhile is dropped.

@@ -65,7 +65,7 @@ pub(crate) fn status(args: &StatusArgs) -> anyhow::Result<Exit> {
     } else {
         let (endpoint, paint) = (args.connect.endpoint()?.to_string(), Paint::of_stdout());
         let screen = if args.check { screen::check } else { screen::screen };
-        output::line(screen(&condition, &endpoint, paint).trim_end())?;
+        output::painted_line(screen(&condition, &endpoint, paint).trim_end())?;
     }
     let has_red = args.check && red_routes(&condition).next().is_some();
     Ok(if condition["state"] == "healthy" && !has_red { Exit::Success } else { Exit::Failure })

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand, ValueEnum};
-use lotmq_server::backup::Archive;
+use lotmq_server::backup::{Archive, Manifest};
 use lotmq_store::{BackupClass, QuarantineRow, SCHEMA_VERSION, Store, TableSize};
+use lotmq_terminal::text::printable;
 use lotmq_terminal::{Exit, output};
 
 use crate::config_show::PlaceArgs;
@@ -280,7 +281,8 @@ fn import_file(directory: &Path, path: &Path) -> anyhow::Result<Vec<TableSize>> 
     }
     let free = lotmq_store::free_bytes(directory).unwrap_or(u64::MAX);
     let mut backup = Archive::open(file, free)?;
-    output::note(&format!("backup `{}` of {}", backup.manifest.name, backup.manifest.created_utc));
+    let Manifest { name, created_utc, .. } = &backup.manifest;
+    output::note(&printable(&format!("backup `{name}` of {created_utc}")));
     Ok(Store::import(directory, &mut backup.store()?)?)
 }
 

@@ -235,9 +235,12 @@ impl TopArgs {
         let table: String = table.lines().map(|line| cut(line, width) + "\n").collect();
         let screen = format!("{}\n{table}", paint.text(Colour::Dim, &cut(&summary, width)));
         // To the upper left corner, and everything away that was there.
-        let clear = if !self.once && io::stdout().is_terminal() { "\u{1b}[H\u{1b}[2J" } else { "" };
-        output::line(&format!("{clear}{}", screen.trim_end()))?;
-        if clear.is_empty() && !self.once {
+        let clears = !self.once && io::stdout().is_terminal();
+        if clears {
+            output::clear_screen()?;
+        }
+        output::painted_line(screen.trim_end())?;
+        if !clears && !self.once {
             output::line("")?;
         }
         Ok(())

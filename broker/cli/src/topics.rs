@@ -75,8 +75,8 @@ pub(crate) fn topics(args: &TopicsArgs) -> anyhow::Result<Exit> {
     if args.json {
         print_json(&topics, elapsed)?;
     } else {
-        output::line(topics.tree(elapsed, Paint::of_stdout()).trim_end())?;
-        output::line(&Paint::of_stdout().text(Colour::Dim, &topics.summary(elapsed)))?;
+        output::painted_line(topics.tree(elapsed, Paint::of_stdout()).trim_end())?;
+        output::painted_line(&Paint::of_stdout().text(Colour::Dim, &topics.summary(elapsed)))?;
     }
     Ok(Exit::Success)
 }

@@ -10,7 +10,7 @@ use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
 use crate::cmd::{connect_as_root, exchange, is_success, quoted, render_reply, show_reply};
-use crate::columns::printable;
+use lotmq_terminal::text::printable;
 use crate::confirmation::is_confirmed;
 use crate::deploy::plan::{self, left};
 use crate::rollback::is_agreed_to;

@@ -362,7 +362,7 @@ impl<'a> Watch<'a> {
         if self.args.json {
             output::line(&event.json().to_string())?;
         } else {
-            output::line(&event.line(self.paint, &self.zone))?;
+            output::painted_line(&event.line(self.paint, &self.zone))?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What all subcommands share with one another: exit codes, standard output and standard error, colours, values of options.
+//! What all subcommands share with one another: exit codes, standard output and standard error, colours, texts from elsewhere, values of options.
 //!
 //! Not here: what a subcommand does, and options about the connection to a broker (`lotmq-connect`).
 
@@ -6,6 +6,7 @@ mod exit;
 mod option;
 pub mod output;
 mod paint;
+pub mod text;
 
 pub use exit::{Exit, Misuse, OrMisuse};
 pub use option::seconds;

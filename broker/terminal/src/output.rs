@@ -1,6 +1,15 @@
 //! Standard output and standard error, with failures of the former as errors instead of panics.
+//!
+//! All texts of all tools go through here and are [escaped], since any of them may quote a broker, a backup, a file name or a certificate.
+//! Only [`bytes`] writes what it gets. No other module writes to standard output or standard error.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
+
+use crate::paint::escaped_but_colours;
+use crate::text::escaped;
+
+/// Clears the screen and puts the cursor into its corner, ECMA-48 §8.3.21 and §8.3.39.
+const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
 
 /// Standard output takes no more.
 #[derive(Debug, thiserror::Error)]
@@ -12,10 +21,24 @@ pub struct StdoutError(#[from] io::Error);
 /// # Errors
 /// When standard output takes no more.
 pub fn line(text: &str) -> Result<(), StdoutError> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    stdout.write_all(b"\n")?;
-    Ok(stdout.flush()?)
+    bytes(format!("{}\n", escaped(text)).as_bytes())
+}
+
+/// Writes a line with colours of [`Paint`](crate::Paint). What it quotes can at most choose one of these colours, unless the caller has
+/// made it [`printable`](crate::text::printable).
+///
+/// # Errors
+/// When standard output takes no more.
+pub fn painted_line(text: &str) -> Result<(), StdoutError> {
+    bytes(format!("{}\n", escaped_but_colours(text)).as_bytes())
+}
+
+/// Clears the screen where standard output is a terminal.
+///
+/// # Errors
+/// When standard output takes no more.
+pub fn clear_screen() -> Result<(), StdoutError> {
+    if io::stdout().is_terminal() { bytes(CLEAR) } else { Ok(()) }
 }
 
 /// The same for a command that is to be carried out, and whose exit code is to say whether it was, when nobody reads what it says about it.
@@ -23,10 +46,22 @@ pub fn line(text: &str) -> Result<(), StdoutError> {
 /// # Errors
 /// When standard output takes no more, but not because its reader has gone.
 pub fn tell(text: &str) -> Result<(), StdoutError> {
-    line(text).or_else(|error| if error.0.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
+    unless_reader_has_gone(line(text))
 }
 
-/// Writes bytes to standard output and flushes them.
+/// Does the same with colours, as [`painted_line`].
+///
+/// # Errors
+/// As [`tell`].
+pub fn painted_tell(text: &str) -> Result<(), StdoutError> {
+    unless_reader_has_gone(painted_line(text))
+}
+
+fn unless_reader_has_gone(written: Result<(), StdoutError>) -> Result<(), StdoutError> {
+    written.or_else(|error| if error.0.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
+}
+
+/// Writes bytes to standard output as they are, and flushes them: for payloads and files that another program reads.
 ///
 /// # Errors
 /// When standard output takes no more.
@@ -38,7 +73,20 @@ pub fn bytes(bytes: &[u8]) -> Result<(), StdoutError> {
 
 /// Writes a line to standard error. There is nobody to tell when that fails.
 pub fn note(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", escaped(text));
+}
+
+/// Writes a question to standard error, without an end of the line.
+pub fn ask(text: &str) {
+    let _ = write!(io::stderr().lock(), "{}", escaped(text));
+}
+
+/// Writes a line over the one before, where standard error is a terminal. `is_last` ends it.
+pub fn progress(text: &str, is_last: bool) {
+    let mut stderr = io::stderr().lock();
+    if stderr.is_terminal() {
+        let _ = write!(stderr, "\r{}{}", escaped(text), if is_last { "\n" } else { "" });
+    }
 }
 
 /// Writes an error.

@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal as _};
 
+use crate::text::escaped;
+
 /// Colour of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colour {
@@ -18,6 +20,8 @@ pub enum Colour {
 }
 
 impl Colour {
+    const ALL: [Self; 5] = [Self::Red, Self::Yellow, Self::Green, Self::Cyan, Self::Dim];
+
     /// Parameter of the escape sequence "select graphic rendition", ECMA-48 §8.3.117.
     fn code(self) -> u8 {
         match self {
@@ -60,6 +64,19 @@ impl Paint {
     }
 }
 
+/// The text, [escaped] except the colours of [`Paint`].
+pub(crate) fn escaped_but_colours(text: &str) -> String {
+    let colours = || Colour::ALL.iter().map(|colour| format!("{}m", colour.code())).chain(["0m".to_owned()]);
+    let mut pieces = text.split("\x1b[");
+    let first = pieces.next().unwrap_or_default();
+    pieces.fold(escaped(first).into_owned(), |line, piece| {
+        match colours().find_map(|colour| piece.strip_prefix(&*colour).map(|behind| (colour, behind))) {
+            Some((colour, behind)) => line + "\x1b[" + &colour + &escaped(behind),
+            None => line + &escaped(&format!("\x1b[{piece}")),
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,5 +85,12 @@ mod tests {
     fn texts_are_coloured_on_demand_only() {
         assert_eq!(Paint::none().text(Colour::Red, "x"), "x");
         assert_eq!(Paint { is_on: true }.text(Colour::Red, "x"), "\x1b[31mx\x1b[0m");
+    }
+
+    #[test]
+    fn only_colours_are_not_escaped() {
+        let text = Paint::always().text(Colour::Dim, "\u{9b}x") + "\x1b[2Jy\x1b[31;1mz\x1b";
+        assert_eq!(escaped_but_colours(&text), "\x1b[2m\\u009bx\x1b[0m\\u001b[2Jy\\u001b[31;1mz\\u001b");
+        assert_eq!(escaped_but_colours("plain"), "plain");
     }
 }

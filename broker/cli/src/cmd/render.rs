@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use crate::columns::printable_lines;
+use lotmq_terminal::text::printable_lines;
 use crate::pasteable::pasteable;
 
 /// The text for a reply envelope (commands reference §2).

@@ -1,20 +1,20 @@
 //! A line from the terminal that does not show while it is typed.
 
-use std::io::{Stdin, Write as _};
+use std::io::Stdin;
 
 use anyhow::Context as _;
+use lotmq_terminal::output;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 /// Asks on standard error and reads a line from the terminal on standard input, without its echo.
 pub(crate) fn read_hidden(question: &str) -> anyhow::Result<String> {
     let stdin = std::io::stdin();
     let hidden = Hidden::begin(&stdin)?;
-    // Whoever cannot read the question may answer it all the same.
-    let _ = write!(std::io::stderr(), "{question}");
+    output::ask(question);
     let mut line = String::new();
     let outcome = stdin.read_line(&mut line);
     drop(hidden);
-    let _ = writeln!(std::io::stderr());
+    output::note("");
     outcome.context("cannot read from the terminal")?;
     Ok(line)
 }

@@ -6,7 +6,7 @@ use lotmq_terminal::{Paint, output};
 use serde_json::Value;
 
 pub(crate) use crate::cmd::{CHANGED_MEANWHILE, PLANS_MAX, is_outdated};
-use crate::columns::printable;
+use lotmq_terminal::text::printable;
 
 /// Lists of the broker's answer, with the sign and the remark of their lines.
 const LISTS: [(&str, char, &str); 6] = [
@@ -21,7 +21,7 @@ const LISTS: [(&str, char, &str); 6] = [
 /// Prints which projects end, and what would be added, changed, taken over, given back and removed; with what differs in what changes, if that is wanted.
 pub(crate) fn show(reply: &Value, with_differences: bool) -> anyhow::Result<()> {
     let paint = with_differences.then(Paint::of_stdout);
-    lines(reply, paint).iter().try_for_each(|line| output::tell(line))?;
+    lines(reply, paint).iter().try_for_each(|line| output::painted_tell(line))?;
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::folder::check_name;
 use super::in_time::LinesInTime;
 use crate::cmd::{asked, connect_as_root, exchange, is_success, render_reply, show_reply};
-use crate::columns::{printable, printable_lines};
+use lotmq_terminal::text::{printable, printable_lines};
 use crate::confirmation::is_confirmed;
 use crate::interruption::Interruption;
 use crate::pasteable::pasteable;

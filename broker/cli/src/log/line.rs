@@ -14,7 +14,7 @@ use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{Format, FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::columns::is_order;
+use lotmq_terminal::text::is_order;
 
 /// See the module's documentation.
 #[derive(Default)]

@@ -6,7 +6,8 @@ use lotmq_terminal::{Colour, Paint};
 use serde_json::Value;
 
 use super::list;
-use crate::columns::{age, place, printable, size, table};
+use lotmq_terminal::text::printable;
+use crate::columns::{age, place, size, table};
 use crate::pasteable::pasteable;
 
 /// Rows of each list; the line behind says how many more there are.

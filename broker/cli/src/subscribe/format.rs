@@ -7,7 +7,7 @@ use lotmq_client::{Message, PropertyId};
 use serde_json::{Map, Value, json};
 
 use super::pretty::pretty;
-use crate::columns::printable_lines;
+use lotmq_terminal::text::printable_lines;
 
 /// A format, read and checked.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lotmq_client::Message;
 use lotmq_terminal::{Colour, Paint};
 
-use crate::columns::printable;
+use lotmq_terminal::text::printable;
 
 /// Bytes of a payload that are kept.
 const PAYLOAD_BYTES_MAX: usize = 256;

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use super::outputs::LikelyPublisher;
 use super::parsed;
-use crate::columns::{place, printable};
+use crate::columns::place;
 use crate::pasteable::pasteable;
+use lotmq_terminal::text::printable;
 
 /// Characters of a payload that are shown in a line.
 const PAYLOAD_CHARS_MAX: usize = 120;

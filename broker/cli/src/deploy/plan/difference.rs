@@ -6,7 +6,7 @@ use lotmq_terminal::{Colour, Paint};
 use serde_json::Value;
 use similar::TextDiff;
 
-use crate::columns::printable;
+use lotmq_terminal::text::printable;
 
 /// Lines of one definition that are shown.
 const LINES_MAX: usize = 100;
