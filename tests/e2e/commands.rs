@@ -152,6 +152,44 @@ fn commands_without_the_right_get_nowhere() {
 }
 
 #[test]
+fn a_command_without_the_right_is_refused_to_who_asked_and_to_nobody_else() {
+    let broker = broker();
+    broker.command_ok("-addUser ann pw");
+    let connect = |id: &str, user: &str, password: &str| {
+        let mut client = broker.connect(&ConnectOptions::new(id).user(user, password));
+        assert!(!client.subscribe_to(OUTPUT, QoS::AtLeastOnce).unwrap().is_failure());
+        client
+    };
+    let (mut root, mut ann) = (connect("root", "root", "coreflux"), connect("ann", "ann", "pw"));
+    for (qos, command, expected) in [
+        (QoS::AtLeastOnce, "-listEntities", "You are not allowed to execute -listEntities"),
+        (QoS::AtMostOnce, "-noSuch", "You are not allowed to give commands"),
+    ] {
+        let before = broker.metric("lotmq_commands_refused_total").unwrap();
+        let command = Publication::new(COMMAND, format!("{command} -requestId mine")).qos(qos);
+        assert_eq!(ann.publish(&command).unwrap(), ReasonCode::Success, "3.1.1 is not told");
+        let message = ann.receive(WAIT_MAX).unwrap().expect("a reply comes");
+        let reply: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
+        assert_eq!((&reply["requestId"], &reply["success"]), (&"mine".into(), &false.into()));
+        assert_eq!(reply["errors"][0]["code"], "PERMISSION_DENIED");
+        assert!(reply["message"].as_str().unwrap().contains(expected), "{reply}");
+        assert!(broker.metric("lotmq_commands_refused_total").unwrap() > before);
+    }
+    root.ping().unwrap();
+    assert!(root.receive(Duration::ZERO).unwrap().is_none());
+}
+
+#[test]
+fn unknown_commands_count_as_refused() {
+    let broker = broker();
+    for command in ["-noSuch", "-projectPull"] {
+        let before = broker.metric("lotmq_commands_refused_total").unwrap();
+        assert!(!broker.command(command).success());
+        assert_eq!(broker.metric("lotmq_commands_refused_total"), Some(before + 1.0), "{command}");
+    }
+}
+
+#[test]
 fn command_replies_go_to_the_response_topic_too() {
     use lotmq_client::{PropertyId, PropertyValue};
     let broker = broker();

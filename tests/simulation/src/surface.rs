@@ -79,6 +79,8 @@ impl Above for Surface {
 
     fn denied(&self, _: &Client, _: &Question<'_>, _: &Denier) {}
 
+    fn refuse_command(&self, _: &mut Turn, _: &Arc<Client>, _: Span) {}
+
     fn will_denied(&self, _: &Turn, _: &Client, _: &Identity, _: &str) {}
 
     fn subscribed(&self, _: &Client, _: &str, _: QoS) {}

@@ -290,6 +290,11 @@ fn refuse(
     reason: NotTaken,
 ) -> Result<(), CloseReason> {
     turn.core.counters.publish_refused.add(1);
+    let MessageSpans { topic, payload, .. } = received.message;
+    if matches!(reason, NotTaken::NotAllowed) && turn.arena.text(topic) == system_topics::COMMAND_TOPIC {
+        // Before 5.0 the acknowledgement says nothing of it, and the Client would wait for a reply.
+        turn.tell(|above, turn| above.refuse_command(turn, &open.client, payload));
+    }
     let can_be_told = open.version.has_properties() && received.packet_id.is_some();
     if let NotTaken::Limit(limit) = reason {
         if !can_be_told {

@@ -70,6 +70,9 @@ pub trait Above: Send + Sync {
     /// Hook: this one denied a Client what it asked for.
     fn denied(&self, client: &Client, question: &Question<'_>, denier: &Denier);
 
+    /// Answers a command that its Client may not give, which so far has had no effect.
+    fn refuse_command(&self, turn: &mut Turn, client: &Arc<Client>, payload: Span);
+
     /// Hook: a Will was not published because its owner lacks the permission.
     fn will_denied(&self, turn: &Turn, client: &Client, identity: &Identity, topic: &str);
 

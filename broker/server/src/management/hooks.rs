@@ -151,6 +151,10 @@ impl Above for Broker {
         }
     }
 
+    fn refuse_command(&self, turn: &mut Turn, client: &Arc<Client>, payload: Span) {
+        command::not_allowed(turn, client, payload);
+    }
+
     fn will_denied(&self, turn: &Turn, client: &Client, identity: &Identity, topic: &str) {
         let (audit, scope) = (&client.tenant.managed().audit, Scope::of_publish(topic));
         self.core.figures.denials.count(scope.name());

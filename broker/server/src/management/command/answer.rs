@@ -73,6 +73,16 @@ pub(super) fn publish_reply(
     publish(turn, tenant, system_topics::OUTPUT_TOPIC, forms, (asker, hops));
 }
 
+/// Publishes a reply that nobody but the asker gets: who may not give commands fills no topic that others read.
+pub(super) fn publish_reply_to_asker(
+    turn: &mut Turn,
+    tenant: &Arc<Tenant>,
+    reply: &Reply,
+    asker: &Asker<'_>,
+) {
+    publish(turn, tenant, system_topics::OUTPUT_TOPIC, (reply.whole.as_bytes(), None), (asker, 0));
+}
+
 fn publish(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,

@@ -64,6 +64,7 @@ pub(crate) use modules::parts::expire as expire_uploads;
 use modules::parts::{is_part, part_published};
 pub(crate) use published::{command_of_guest, published};
 pub use reference::commands_markdown;
+pub(crate) use run::not_allowed;
 use run::{busy, config_new};
 pub(crate) use users::is_own_password;
 use verb::{Verb, Work};

@@ -6,10 +6,11 @@ use std::time::Duration;
 use lotmq_auth::Identity;
 use serde_json::Value;
 use tracing::{debug, info, warn};
+use zeroize::Zeroizing;
 
-use super::answer::{self, publish_reply, send};
+use super::answer::{self, publish_reply, publish_reply_to_asker, send};
 use super::modules::parts;
-use super::reply::{self, Done, Heading, Refusal};
+use super::reply::{self, Done, Heading, Refusal, Reply};
 use super::verb::{Call, Effect, Verb};
 use super::{NOT_AVAILABLE, find, is_own_password};
 use crate::guests::HasPrograms as _;
@@ -18,6 +19,7 @@ use crate::management::broker::Broker;
 use crate::management::command_queue::{Job, OwnPassword};
 use crate::management::command_text::{CommandText, normalized_verb};
 use crate::management::managed::Managing as _;
+use lotmq_core::arena::Span;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::turn::Turn;
@@ -32,26 +34,24 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
     let Ok(payload) = std::str::from_utf8(&job.payload) else {
         note(broker, job, Noted { result: "NOT_UTF8", ..Noted::default() });
         let refusal = Refusal::new("NOT_UTF8", "The command is not UTF-8 text.");
-        answer(job, Heading::default(), &Err(refusal));
+        refuse(broker, job, Heading::default(), refusal);
         return;
     };
     let text = CommandText::new(payload);
     let name = normalized_verb(text.verb);
     let heading = Heading { request_id: text.request_id, ..Heading::default() };
     let Some(verb) = name.as_deref().and_then(find) else {
-        let outcome = Err(match name.as_deref().and_then(not_yet) {
+        let (heading, refusal) = match name.as_deref().and_then(not_yet) {
             Some(name) => {
                 note(broker, job, Noted { verb: Some(name), result: "NOT_AVAILABLE", ..Noted::default() });
-                let heading = Heading { command: Some(name), ..heading };
-                answer(job, heading, &Err(reply::not_available(name)));
-                return;
+                (Heading { command: Some(name), ..heading }, reply::not_available(name))
             }
             None => {
                 note(broker, job, Noted { result: "UNKNOWN_COMMAND", ..Noted::default() });
-                reply::unknown_command(&text)
+                (heading, reply::unknown_command(&text))
             }
-        });
-        answer(job, heading, &outcome);
+        };
+        refuse(broker, job, heading, refusal);
         return;
     };
     let mut call = Call {
@@ -111,7 +111,6 @@ pub(super) fn spared<'a>(broker: &'a Broker, job: &Job) -> Option<OwnPassword<'a
 
 /// Answers a command whose execution ended by a panic, a fault of ours.
 pub(super) fn panicked(broker: &Broker, job: &Job) {
-    broker.counters.commands_refused.add(1);
     if let Some(upload) = &job.upload {
         broker.uploads.end(&upload.id);
     }
@@ -124,12 +123,13 @@ pub(super) fn panicked(broker: &Broker, job: &Job) {
     );
     let heading = Heading { request_id: text.and_then(|text| text.request_id), ..Heading::default() };
     let refusal = Refusal::new("INTERNAL_ERROR", "The command failed by an error of the broker.");
-    answer(job, heading, &Err(refusal));
+    refuse(broker, job, heading, refusal);
 }
 
-/// Answers a command that changed nothing.
-fn answer(job: &Job, heading: Heading<'_>, outcome: &Result<Done, Refusal>) {
-    let reply = heading.reply(job.identity.user.as_deref(), outcome);
+/// Refuses a command that no verb has executed.
+fn refuse(broker: &Broker, job: &Job, heading: Heading<'_>, refusal: Refusal) {
+    broker.counters.commands_refused.add(1);
+    let reply = heading.reply(job.identity.user.as_deref(), &Err(refusal));
     send(job, &[], Some(&reply));
 }
 
@@ -297,14 +297,39 @@ pub(crate) fn busy(
     (identity, session): (&Identity, Option<u64>),
     payload: &[u8],
 ) {
+    let refusal = |_: Option<&Verb>| Refusal::new("BUSY", "Too many commands are waiting. Try again later.");
+    let reply = refused_at_once(turn, identity, payload, refusal);
+    publish_reply(turn, tenant, &reply, &Asker::new(identity, session), 0);
+}
+
+/// Answers a Client at once that it may not give a command. Only its user's sessions get the reply.
+pub(crate) fn not_allowed(turn: &mut Turn, client: &Client, payload: Span) {
+    let identity = client.identity();
+    let payload = Zeroizing::new(turn.arena.get(payload).to_vec());
+    let refusal = |verb: Option<&Verb>| match verb {
+        Some(verb) => Refusal::lacks_permission(verb),
+        None => Refusal::new("PERMISSION_DENIED", "Permission denied: You are not allowed to give commands."),
+    };
+    let reply = refused_at_once(turn, &identity, &payload, refusal);
+    let asker = Asker::new(&identity, Some(client.session_id));
+    publish_reply_to_asker(turn, &client.tenant, &reply, &asker);
+}
+
+/// Reply to a command that is refused before a command thread has it.
+fn refused_at_once(
+    turn: &Turn,
+    identity: &Identity,
+    payload: &[u8],
+    refusal: impl FnOnce(Option<&Verb>) -> Refusal,
+) -> Reply {
+    turn.core.counters.commands.add(1);
+    turn.core.counters.commands_refused.add(1);
     let text = std::str::from_utf8(payload).map(CommandText::new).ok();
     let verb = text.as_ref().and_then(|text| normalized_verb(text.verb)).and_then(|name| find(&name));
     let heading = Heading {
-        command: verb.map(|verb: &Verb| verb.name),
+        command: verb.map(|verb| verb.name),
         request_id: text.and_then(|text| text.request_id),
         entity: None,
     };
-    let refusal = Refusal::new("BUSY", "Too many commands are waiting. Try again later.");
-    let reply = heading.reply(identity.user.as_deref(), &Err(refusal));
-    publish_reply(turn, tenant, &reply, &Asker::new(identity, session), 0);
+    heading.reply(identity.user.as_deref(), &Err(refusal(verb)))
 }
