@@ -54,6 +54,11 @@ fn main() -> ExitCode {
 
 fn run(arguments: &[String]) -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let asks_for_help = |word: &&str| ["--help", "-h"].contains(word);
+    if words.is_empty() || words[0] == "help" || words.iter().any(asks_for_help) {
+        print!("{HELP}");
+        return Ok(());
+    }
     let root = repository_root()?;
     match words.as_slice() {
         ["guests", "--check"] => manifest::check(&root),
@@ -70,20 +75,22 @@ fn run(arguments: &[String]) -> Result<()> {
         ["guests", "--reproduce"] => rebuild::reproduce(&root),
         ["guests", "--all"] => rebuild::rebuild(&root, rebuild::Which::All),
         ["guests"] => rebuild::rebuild(&root, rebuild::Which::Changed),
-        ["guests", names @ ..] if names.iter().all(|name| !name.starts_with('-')) => {
+        ["guests", names @ ..] if !names.iter().any(|name| is_option(name)) => {
             rebuild::rebuild(&root, rebuild::Which::Named(names))
         }
         ["dist"] => dist::dist(&root, DEFAULT_PROCESSOR, false),
         ["dist", "--built"] => dist::dist(&root, DEFAULT_PROCESSOR, true),
-        ["dist", "--built", processor] => dist::dist(&root, processor, true),
-        ["dist", processor] => dist::dist(&root, processor, false),
-        ["component", core, out] => wrap_component(Path::new(core), Path::new(out)),
-        [] | ["help" | "--help" | "-h"] => {
-            print!("{HELP}");
-            Ok(())
+        ["dist", "--built", processor] if !is_option(processor) => dist::dist(&root, processor, true),
+        ["dist", processor] if !is_option(processor) => dist::dist(&root, processor, false),
+        ["component", core, out] if !is_option(core) && !is_option(out) => {
+            wrap_component(Path::new(core), Path::new(out))
         }
-        _ => bail!("unknown task `{}`\n\n{HELP}", words.join(" ")),
+        _ => bail!("unknown task or option: `{}`\n\n{HELP}", words.join(" ")),
     }
+}
+
+fn is_option(word: &str) -> bool {
+    word.starts_with('-')
 }
 
 /// The folder of the workspace's `Cargo.toml`: the parent of this crate's.
@@ -114,4 +121,21 @@ fn wrap_component(core: &Path, out: &Path) -> Result<()> {
     let module = std::fs::read(core).with_context(|| format!("cannot read {}", core.display()))?;
     let component = wrapped(&module).with_context(|| core.display().to_string())?;
     std::fs::write(out, component).with_context(|| format!("cannot write {}", out.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_is_printed_and_unknown_options_are_errors() {
+        let run = |words: &str| run(&words.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        for help in ["help", "--help", "dist --help", "dist -h", "dist --built --help", "guests --help"] {
+            assert!(run(help).is_ok(), "{help}");
+        }
+        for wrong in ["dist --bulit", "dist --built --x", "guests --al", "component --x out", "build"] {
+            let error = run(wrong).unwrap_err().to_string();
+            assert!(error.starts_with("unknown task or option"), "{wrong}: {error}");
+        }
+    }
 }
