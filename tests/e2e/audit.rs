@@ -229,8 +229,8 @@ fn a_changed_configuration_is_recorded_at_the_next_start() {
         let other = options().data(&data).variable("LOTMQ_LIMITS_QUEUE_MESSAGES", "5").start();
         let found = records(&other, "configuration.jsonl");
         let change = found.iter().find(|record| record["event"] == "configuration").unwrap();
-        assert_eq!(change["details"]["sys.interval_sec"], serde_json::json!([7, null]));
-        assert_eq!(change["details"]["limits.queue_messages"], serde_json::json!([null, 5]));
+        assert_eq!(change["details"]["sys.interval_sec"], serde_json::json!([7, 10]));
+        assert_eq!(change["details"]["limits.queue_messages"], serde_json::json!([1_000_000, 5]));
     }
     let off = options().data(&data).variable("LOTMQ_AUDIT_ENABLED", "false").start();
     let before = off.command_ok("-auditStatus");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lotmq_config::Config;
 use lotmq_store::{Batch, MetaRow, Op};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tracing::warn;
 
 use super::{Audit, Event, Kind, Record};
@@ -30,14 +30,15 @@ pub(crate) fn started(hosting: &Hosting, audit: &Audit, facts: &[MetaRow]) {
         let details = json!({ "trail": kind.name(), "first": first, "last": last });
         note(&Record { details: Some(&details), ..Record::new(Event::Missing) });
     }
-    let now = set_keys(&hosting.config);
+    let now = values(&hosting.config);
     let before = facts.iter().find(|fact| fact.name == CONFIGURATION);
     let before = before.and_then(|fact| serde_json::from_slice::<BTreeMap<String, Value>>(&fact.value).ok());
     if before.as_ref() == Some(&now) {
         return;
     }
-    if let Some(before) = before {
-        let changes = changes(&before, &now);
+    let changes = before.map_or_else(Map::new, |before| changes(&before, &now, &values(&Config::default())));
+    if !changes.is_empty() {
+        let changes = Value::Object(changes);
         note(&Record { details: Some(&changes), ..Record::new(Event::Configuration) });
     }
     let mut batch = Batch::new();
@@ -48,19 +49,23 @@ pub(crate) fn started(hosting: &Hosting, audit: &Audit, facts: &[MetaRow]) {
     }
 }
 
-/// Keys whose value is not the default. None holds a secret: those are in files and variables of their own.
-fn set_keys(config: &Config) -> BTreeMap<String, Value> {
-    let default = Config::default();
-    let set = config.entries().filter(|(key, value, _)| key.get(&default) != *value);
-    set.map(|(key, value, _)| (key.path.to_owned(), value)).collect()
+/// Values in force, defaults included. None holds a secret: those are in files and variables of their own.
+fn values(config: &Config) -> BTreeMap<String, Value> {
+    config.entries().map(|(key, value, _)| (key.path.to_owned(), value)).collect()
 }
 
-/// Keys that have changed, each with its former and present value; `null` is the default.
-fn changes(before: &BTreeMap<String, Value>, now: &BTreeMap<String, Value>) -> Value {
+/// Keys whose values have changed, each with the value in force before and now. A key that was not recorded had its default; the value of a key that this version does not have is
+/// `null`.
+fn changes(
+    before: &BTreeMap<String, Value>,
+    now: &BTreeMap<String, Value>,
+    defaults: &BTreeMap<String, Value>,
+) -> Map<String, Value> {
     let keys = before.keys().chain(now.keys().filter(|key| !before.contains_key(*key)));
-    let changed = keys.filter(|key| before.get(*key) != now.get(*key));
-    let both = |key: &String| json!([short(before.get(key)), short(now.get(key))]);
-    changed.take(AUDIT_CHANGES_MAX).map(|key| (key.clone(), both(key))).collect()
+    let values = |key| (before.get(key).or(defaults.get(key)), now.get(key));
+    let changed = keys.map(|key| (key, values(key))).filter(|(_, (former, present))| former != present);
+    let both = |(key, (former, present)): (&String, _)| (key.clone(), json!([short(former), short(present)]));
+    changed.take(AUDIT_CHANGES_MAX).map(both).collect()
 }
 
 /// Value, or the beginning of a long one.
@@ -83,8 +88,11 @@ mod tests {
         let keys = |pairs: &[(&str, u32)]| {
             pairs.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect::<BTreeMap<_, _>>()
         };
-        let (before, now) = (keys(&[("a", 1), ("b", 2), ("c", 3)]), keys(&[("a", 1), ("b", 3), ("d", 4)]));
-        assert_eq!(changes(&before, &now), json!({ "b": [2, 3], "c": [3, null], "d": [null, 4] }));
-        assert!(set_keys(&Config::default()).is_empty());
+        let (before, now) =
+            (keys(&[("a", 1), ("b", 2), ("gone", 3)]), keys(&[("a", 1), ("b", 3), ("set", 4), ("new", 5)]));
+        let defaults = keys(&[("a", 0), ("b", 0), ("set", 8), ("new", 5)]);
+        let expected = json!({ "b": [2, 3], "gone": [3, null], "set": [8, 4] });
+        assert_eq!(Value::Object(changes(&before, &now, &defaults)), expected);
+        assert!(values(&Config::default()).contains_key("auth.password_chars_min"));
     }
 }
