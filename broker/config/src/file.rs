@@ -1,11 +1,13 @@
 //! The file `lotmq.toml`: where it is looked for, and its keys.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
+use super::mosquitto::{TOLD, is_mosquitto};
 use super::origin::Assignment;
 use super::unknown::{elsewhere, is_section, unknown_key};
 use super::{ConfigError, Key, Surroundings, ValueError, ValueOrigin};
@@ -19,6 +21,9 @@ pub struct ConfigFile {
     pub text: String,
 }
 
+/// Most bytes of a configuration file; all keys with long lists take some 100 KiB.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
 impl ConfigFile {
     /// Reads the file at `path`.
     ///
@@ -26,7 +31,15 @@ impl ConfigFile {
     /// [`ConfigError::FileUnreadable`].
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |reason| ConfigError::FileUnreadable { path: path.to_owned(), reason };
-        let text = String::from_utf8(std::fs::read(path).map_err(unreadable)?).map_err(|error| {
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            return Err(unreadable(std::io::Error::other(format!(
+                "it has more than {FILE_BYTES_MAX} bytes"
+            ))));
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
             let good = error.utf8_error().valid_up_to();
             let line = 1 + error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count();
             unreadable(std::io::Error::new(
@@ -60,6 +73,9 @@ impl ConfigFile {
             Ok(table) => table,
             Err(error) => {
                 let mut reason = error.to_string().trim_end().to_owned();
+                if is_mosquitto(&self.text) {
+                    reason = format!("{reason}\n{TOLD}");
+                }
                 if let Some(hint) = error.span().and_then(|span| quotes_missing(&self.text, span.start)) {
                     reason = format!("{reason}\n{hint}");
                 }

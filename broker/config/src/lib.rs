@@ -27,6 +27,7 @@ mod log;
 mod lot;
 mod mistakes;
 mod modules;
+mod mosquitto;
 mod mqtt;
 mod networks;
 mod not_yet;

@@ -6,6 +6,7 @@
 use toml::de::DeTable;
 
 use super::file::{line_at, quotes_missing};
+use super::mosquitto::{TOLD, is_mosquitto};
 use super::{Config, ConfigError, ConfigFile, Sources};
 
 /// Something that is wrong with a configuration.
@@ -80,6 +81,11 @@ fn may_explain(error: &ConfigError, unmet: &ConfigError) -> bool {
 /// What is wrong with the TOML of the file.
 fn malformed(file: &ConfigFile) -> Vec<Mistake> {
     let (_, errors) = DeTable::parse_recoverable(&file.text);
+    if !errors.is_empty() && is_mosquitto(&file.text) {
+        let error = ConfigError::FileMalformed { path: file.path.clone(), reason: TOLD.to_owned() };
+        let line = errors.first().and_then(|error| error.span()).map(|span| line_at(&file.text, span.start));
+        return vec![Mistake { line, error }];
+    }
     let malformed = errors.iter().map(|error| Mistake {
         line: error.span().map(|span| line_at(&file.text, span.start)),
         error: ConfigError::FileMalformed {

@@ -33,6 +33,22 @@ A variable that is empty (`LOTMQ_LISTENER_WS_PORT=` in an `EnvironmentFile` of s
 The time zone of timers (`EVERY DAY AT \"06:00\"`) is that of the variable `TZ`, as in `TZ=Europe/Berlin`, else that of `/etc/localtime`, else UTC. `lotmq config show`, `lotmq status`
 and the log of the start name it; a `TZ` that the machine does not know is UTC, with a warning. It is read at the start. Container images seldom have `/etc/localtime`, and the zones by name come with
 the package `tzdata`.
+
+## From mosquitto
+
+lotmq reads no `mosquitto.conf`. Its options have these keys here:
+
+| mosquitto.conf | lotmq |
+|---|---|
+| `listener 1883 0.0.0.0` | `port` and `bind` of `[listener.mqtt]`; `[listener.mqtts]` for TLS, `[listener.ws]` for `protocol websockets` |
+| `allow_anonymous false` | `anonymous = false` of `[auth]` |
+| `certfile`, `keyfile`, `cafile` | `certificate`, `key` and `client_ca` of `[tls]` |
+| `password_file` | users: `lotmq cmd -addUser NAME PASSWORD` |
+| `acl_file` | [rules](lot/rules.md) |
+| `persistence`, `persistence_location` | the broker always stores; the folder is `lotmq serve --data DIR` |
+| `connection`, `address`, `topic` | [a route to the other broker](routes/mqtt-bridge.md) |
+| `max_connections`, `max_packet_size` | `connections` and `max_packet_size` of `[limits]` |
+| `max_queued_messages` | `queue_messages` of `[limits]` |
 ";
 
 /// In front of a listener's limits.

@@ -42,6 +42,9 @@ const MEANT: &[(&str, &str)] = &[
     ("health.port", "admin.health_port"),
     ("listener.health.port", "admin.health_port"),
     ("max_connections", "limits.connections"),
+    ("max_conns", "limits.connections"),
+    ("listeners.port", "listener.mqtt.port"),
+    ("listener.port", "listener.mqtt.port"),
     ("max_message_size", "limits.max_packet_size"),
     ("max_packet_bytes", "limits.max_packet_size"),
     ("max_payload", "limits.max_packet_size"),
@@ -69,6 +72,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("log.level", MORE_IN_THE_LOG),
     ("log_level", MORE_IN_THE_LOG),
     ("store.path", DATA_DIRECTORY),
+    ("storage.path", DATA_DIRECTORY),
+    ("persistence.path", DATA_DIRECTORY),
+    ("persistence_location", DATA_DIRECTORY),
     ("store.dir", DATA_DIRECTORY),
     ("store.directory", DATA_DIRECTORY),
     ("data.path", DATA_DIRECTORY),
@@ -126,7 +132,10 @@ pub(crate) fn meant_by_variable(name: &str) -> Option<&'static str> {
 fn meant(name: &str) -> Option<&'static str> {
     let (section, last) = name.rsplit_once('.').unwrap_or(("", name));
     if let Some((_, key)) = MEANT.iter().find(|(written, _)| *written == last || *written == name) {
-        return Some(key);
+        // A limit that a listener has of its own, where it stands at one.
+        let of_listener = key.strip_prefix("limits.").filter(|_| section.starts_with("listener."));
+        let of_listener = of_listener.and_then(|limit| Key::find(&format!("{section}.{limit}")));
+        return Some(of_listener.map_or(*key, |key| key.path));
     }
     let mut of_name = KEYS.iter().map(|key| key.path).filter(|path| leaf(path) == last);
     if let (Some(only), None) = (of_name.next(), of_name.next()) {
@@ -205,13 +214,18 @@ mod tests {
             ("server.port", "listener.mqtt.port"),
             ("listener.mqtt.anonymous", "auth.anonymous"),
             ("listener.mqtt.certificate", "tls.certificate"),
+            ("listener.mqtt.max_conns", "listener.mqtt.connections"),
+            ("max_conns", "limits.connections"),
+            ("listeners.port", "listener.mqtt.port"),
         ] {
             let told = unknown_key(written, &ValueOrigin::Stored).to_string();
             assert!(told.ends_with(&format!("did you mean `{meant}`?")), "{told}");
         }
-        for (written, told) in
-            [("store.path", "`lotmq serve --data DIR`"), ("auth.root_password", "LOTMQ_ROOT_PASSWORD")]
-        {
+        for (written, told) in [
+            ("store.path", "`lotmq serve --data DIR`"),
+            ("persistence.path", "`lotmq serve --data DIR`"),
+            ("auth.root_password", "LOTMQ_ROOT_PASSWORD"),
+        ] {
             let error = elsewhere(written, &ValueOrigin::Stored).unwrap().to_string();
             assert!(error.contains(told), "{error}");
         }
