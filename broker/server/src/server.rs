@@ -235,6 +235,9 @@ impl Server {
             return Err(StartError::StoreLeftAside { path });
         }
         preflight::check(config)?;
+        for preflight::RefusedAtStart { key, reason } in preflight::missing_folders(config) {
+            warn!(key, reason, "a folder for routes cannot be used");
+        }
         let listeners = Arc::new(OnceLock::new());
         let watchdog = Arc::<Watchdog>::default();
         let (store, recovered) = Store::open(store_options(config, &watchdog.pulses), on_commit(&listeners))?;

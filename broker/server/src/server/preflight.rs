@@ -26,7 +26,7 @@ pub struct RefusedAtStart {
 /// What is about a certificate that ends: all listeners have the same one.
 const CERTIFICATE: &str = "tls.certificate";
 
-/// All that is wrong with what `config` names: each file of certificates once, then each port that two listeners want, then folders for routes that are not there.
+/// All that is wrong with what `config` names: each file of certificates once, then each port that two listeners want.
 #[must_use]
 pub fn refused(config: &Config) -> Vec<RefusedAtStart> {
     let mut refused: Vec<RefusedAtStart> = Vec::new();
@@ -43,11 +43,10 @@ pub fn refused(config: &Config) -> Vec<RefusedAtStart> {
         refused.push(RefusedAtStart { key: CERTIFICATE.to_owned(), reason });
     }
     refused.extend(twice(config));
-    refused.extend(no_folders(config));
     refused
 }
 
-/// What is good and soon will not be, or is open to others.
+/// What a start takes: a certificate that expires soon, a key that is open to others, folders for routes that are not there.
 #[must_use]
 pub fn warned(config: &Config) -> Vec<RefusedAtStart> {
     let end = certificate_near_end(config).filter(|(_, is_over)| !is_over).map(|(until, _)| {
@@ -63,7 +62,7 @@ pub fn warned(config: &Config) -> Vec<RefusedAtStart> {
         );
         RefusedAtStart { key: key.to_owned(), reason }
     });
-    end.into_iter().chain(open).collect()
+    end.into_iter().chain(open).chain(missing_folders(config)).collect()
 }
 
 /// Until when the certificate of the listeners is good, if that is over or soon will be; and whether it is over.
@@ -73,7 +72,7 @@ fn certificate_near_end(config: &Config) -> Option<(String, bool)> {
 }
 
 /// The roots of folders of routes that are none.
-fn no_folders(config: &Config) -> impl Iterator<Item = RefusedAtStart> {
+pub(super) fn missing_folders(config: &Config) -> impl Iterator<Item = RefusedAtStart> {
     config.routes.file_roots.iter().filter_map(|root| {
         let reason = match std::fs::metadata(root) {
             Ok(found) if found.is_dir() => return None,
