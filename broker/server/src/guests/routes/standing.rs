@@ -467,7 +467,9 @@ impl Standing {
     }
 
     fn note(&mut self, failure: Option<FailedOperation>, now: Timestamp) {
-        self.runs.refused_write.take_if(|refused| !refused.counts(now));
+        if failure.is_none() {
+            self.runs.refused_write.take_if(|refused| !refused.counts(now));
+        }
         if self.recent.len() == WINDOW {
             self.recent.pop_front();
         }
@@ -575,7 +577,13 @@ impl Standing {
         let of_query = query.map(|query| (query.text.clone(), query.since));
         if self.is_away() {
             let told = || self.last_error.clone().or(of_query).map(|(reason, _)| reason);
-            return self.absence.reason().map(str::to_owned).or_else(told);
+            let away = self.absence.reason().map(str::to_owned).or_else(told);
+            // A guest may have given up because of it, so that it stands first.
+            let at_first = |reason| (reason, Timestamp::MIN);
+            return match &self.runs.refused_write {
+                Some(refused) => Some(refused.beside(away.map(at_first))),
+                None => away,
+            };
         }
         let of_event = self.events.trouble();
         let of_event = of_event.map(|(event, reason, at)| (event.with_reason(reason), at));

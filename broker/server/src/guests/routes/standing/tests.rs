@@ -389,6 +389,19 @@ fn what_goes_wrong_behind_what_may_not_be_published_is_told_as_well() {
 }
 
 #[test]
+fn what_may_not_be_published_stands_before_what_follows_from_it() {
+    let start = Timestamp::UNIX_EPOCH;
+    let after = |minutes| start + SignedDuration::from_mins(minutes);
+    let mut standing = Standing::new(start);
+    standing.connection_is(0, Connection::Connected, start);
+    standing.write_is_refused("not granted", after(1));
+    // The guest has ended its reader, and never tries again.
+    standing.connection_is(0, Connection::Disconnected, after(2));
+    standing.failed(1, "no answer", after(9));
+    assert_eq!(standing.reason(), Some("not granted; no answer".to_owned()));
+}
+
+#[test]
 fn another_version_is_not_judged_by_what_the_one_before_failed_at() {
     let start = Timestamp::UNIX_EPOCH;
     let mut standing = Standing::new(start);
