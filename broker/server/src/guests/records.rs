@@ -444,8 +444,15 @@ pub(super) fn record_masked(
     let (message, topic) = (variables.masked_text(error.message), variables.masked_whole_text(error.topic));
     let payload = variables.masked_up_to(error.payload, RECORD_PAYLOAD_BYTES_MAX);
     let (file, cell) = definition.deployed.origin.file();
-    let line = definition.line_of_file(error.line);
-    let error = RunError { message: &message, topic: &topic, payload: &payload, line, file, cell, ..*error };
+    let (line, column) = match error.line {
+        // Of a route of a project its file is known, and the line of its definition.
+        0 if definition.kind() == DefinitionKind::Route && !file.is_empty() => {
+            (definition.line_of_file(1), 1)
+        }
+        line => (definition.line_of_file(line), error.column),
+    };
+    let error =
+        RunError { message: &message, topic: &topic, payload: &payload, line, column, file, cell, ..*error };
     if let Some(witness) = tenant.programs().guests.witness.get() {
         witness.sees(definition.name(), Deed::Reported(Report::new(true, &error)));
     }
