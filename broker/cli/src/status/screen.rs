@@ -6,9 +6,9 @@ use lotmq_terminal::{Colour, Paint};
 use serde_json::Value;
 
 use super::list;
-use lotmq_terminal::text::printable;
 use crate::columns::{age, place, size, table};
 use crate::pasteable::pasteable;
+use lotmq_terminal::text::printable;
 
 /// Rows of each list; the line behind says how many more there are.
 const ROWS_MAX: usize = 10;
@@ -145,7 +145,10 @@ fn figures(condition: &Value) -> String {
         ) + &damage(store),
     );
     let cpu = process["cpuPercent"].as_f64().unwrap_or_default();
-    line("process", format!("{} of memory, {cpu:.1} % of a core", size(number(&process["memoryBytes"]))));
+    let private = number(&process["privateBytes"]);
+    let private = if private > 0 { format!(" ({} of it private)", size(private)) } else { String::new() };
+    let memory = size(number(&process["memoryBytes"]));
+    line("process", format!("{memory} of memory{private}, {cpu:.1} % of a core"));
     if number(&condition["denials"]["count"]) > 0 {
         line("denied", denials(&condition["denials"]));
     }
@@ -384,7 +387,7 @@ mod tests {
             "messages": {"received": 10, "sent": 20, "dropped": 0, "receivedPerSecond": 1.26, "sentPerSecond": 2.0,
                 "droppedPerSecond": 0.0, "retained": 5},
             "store": {"bytes": 1_048_576, "storedMessages": 6, "quarantinedRows": 0, "damagedFound": 0},
-            "process": {"memoryBytes": 1024, "cpuPercent": 1.5},
+            "process": {"memoryBytes": 2048, "privateBytes": 1024, "cpuPercent": 1.5},
             "definitions": {"Action": {"count": 2, "withErrors": 1}, "Rule": {"count": 1, "withErrors": 0}},
             "listenersNotOpened": [], "pending": [],
             "denials": {"count": 3, "last": {"user": null, "scope": "Publish", "topic": "valve/1", "timestamp": "2026-11-25T22:11:20.000Z"}},
@@ -412,7 +415,7 @@ messages     1.3/s in, 2.0/s out, 0.0/s dropped (means of a minute); since the s
 of routes    0.1/s brought, 0.0/s delivered to other systems; since the start 5 brought, 70 delivered
 definitions  2 Action (1 with errors), 1 Rule
 store        1.0 MiB, 6 messages stored, 5 retained
-process      1.0 KiB of memory, 1.5 % of a core
+process      2.0 KiB of memory (1.0 KiB of it private), 1.5 % of a core
 denied       3 since the start; the last one: (anonymous), Publish valve/1, 2026-11-25T22:11:20.000Z (lotmq watch shows who denies)
 logins       2 refused since the start; the last one: client c1 from 192.0.2.1:5, not allowed, 2026-11-25T22:11:21.000Z (lotmq watch shows them)
 time zone    Europe/Berlin

@@ -10,6 +10,11 @@ pub(crate) fn memory() -> (u64, u64) {
     (kibibytes(&status, "VmRSS:"), kibibytes(&status, "VmHWM:"))
 }
 
+/// Resident memory that no other process can share, in bytes: heap, stacks, and what was written of mapped files. Zero where the system does not tell.
+pub(crate) fn private_memory() -> u64 {
+    kibibytes(&std::fs::read_to_string("/proc/self/status").unwrap_or_default(), "RssAnon:")
+}
+
 /// Addresses that the process has reserved, in bytes; zero where the system does not tell.
 pub(crate) fn virtual_memory() -> u64 {
     kibibytes(&std::fs::read_to_string("/proc/self/status").unwrap_or_default(), "VmSize:")
@@ -94,6 +99,7 @@ mod tests {
         assert_eq!(kibibytes("VmPeak:\t 1 kB\nVmRSS:\t    5 kB\n", "VmRSS:"), 5 * 1024);
         assert_eq!(kibibytes("", "VmRSS:"), 0);
         assert!(virtual_memory() >= now);
+        assert!((1..=peak).contains(&private_memory()));
         let before = cpu_time();
         assert!(cpu_time() >= before);
     }

@@ -80,7 +80,11 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
             "quarantinedRows": broker.quarantined.len(),
             "damagedFound": store.damaged(),
         },
-        "process": { "memoryBytes": usage::memory().0, "cpuPercent": broker.sys.cpu_percent() },
+        "process": {
+            "memoryBytes": usage::memory().0,
+            "privateBytes": usage::private_memory(),
+            "cpuPercent": broker.sys.cpu_percent(),
+        },
         "listenersNotOpened": not_opened,
         "limitsNear": near(&limits(broker, tenant)),
         "certificatesNear": certificates_near(&broker.net.certificates.ends(), broker.clock.wall_ms()),
