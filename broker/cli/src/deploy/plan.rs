@@ -2,7 +2,7 @@
 
 mod difference;
 
-use lotmq_terminal::{Paint, output};
+use lotmq_terminal::{Colour, Paint, output};
 use serde_json::Value;
 
 pub(crate) use crate::cmd::{CHANGED_MEANWHILE, PLANS_MAX, is_outdated};
@@ -21,8 +21,22 @@ const LISTS: [(&str, char, &str); 6] = [
 /// Prints which projects end, and what would be added, changed, taken over, given back and removed; with what differs in what changes, if that is wanted.
 pub(crate) fn show(reply: &Value, with_differences: bool) -> anyhow::Result<()> {
     let paint = with_differences.then(Paint::of_stdout);
-    lines(reply, paint).iter().try_for_each(|line| output::painted_tell(line))?;
+    lines(reply, paint)
+        .iter()
+        .try_for_each(|line| output::painted_tell(&signed(line, Paint::of_stdout())))?;
     Ok(())
+}
+
+/// The line with its sign coloured.
+fn signed(line: &str, paint: Paint) -> String {
+    let colour = match line.get(..2) {
+        Some("+ ") => Colour::Green,
+        Some("- ") => Colour::Red,
+        Some("~ " | "! ") => Colour::Yellow,
+        Some("= " | "< ") => Colour::Dim,
+        Some(_) | None => return line.to_owned(),
+    };
+    paint.text(colour, &line[..1]) + &line[1..]
 }
 
 /// The same as lines.
@@ -56,6 +70,9 @@ pub(crate) fn lines(reply: &Value, differences: Option<Paint>) -> Vec<String> {
                     joined([administration(row), before])
                 }
                 ("movesHere", _) => moved(row),
+                ("takesOver", "Rule") => {
+                    "was added by hand with the same text, and is the project's from now on".to_owned()
+                }
                 _ => remark.to_owned(),
             };
             let text = format!("{sign} {:<6} {:<24} {}{remark}", kind(row), name(row), place(row));

@@ -241,7 +241,7 @@ codes! {
         ENDPOINT_MISSING "settings of a route make no endpoint"
             "Its guest connects to and listens at endpoints alone: section NAME_CONFIG is endpoint name by HOST and PORT, ALLOW_HOSTS or LISTEN. The message names the section and what it lacks, or what is wrong there."
         EXISTS "a definition of that name is there"
-            "Say -replace behind the command (`lotmq cmd -addRule -replace …`, `lotmq deploy --replace`) to take its place, remove it first, or choose another name."
+            "Say -replace behind the command (`lotmq cmd -addRule -replace …`, `lotmq deploy --replace`) to take its place, remove it first, or choose another name. A project never replaces a rule that was added by hand and has another text; the suggestion says how the topics stay protected."
         EXPORT_IGNORED "module exports more than its world"
             "The export is not part of the module's world; nobody calls it."
         FILTER_INVALID "topic or filter is invalid"

@@ -285,7 +285,7 @@ impl CompiledProject {
         let mut told = NewlyNamed::default();
         for item in &items {
             let Ok(compiled) = &item.compiled else { continue };
-            let entity = (item.title, item.name.as_str());
+            let entity = (item.title, item.name.as_str(), item.source.as_str());
             if let Err(refusal) = may_come(tenant, project, entity, existing, ends) {
                 problems.refused(&item.place, refusal);
             }
@@ -352,6 +352,11 @@ impl Present {
         let origin = origin_of(tenant, key_of(title), name)?;
         let (source, owner) = stored(tenant, title, name).map(|row| (row.source, row.owner)).unzip();
         Some(Self { origin, source, owner: owner.filter(|owner| !owner.is_empty()) })
+    }
+
+    /// Whether it has this text. Blank lines around a definition come and go with what stands beside it.
+    pub(crate) fn has(&self, text: &str) -> bool {
+        self.source.as_deref().map(str::trim) == Some(text.trim())
     }
 }
 
@@ -421,12 +426,12 @@ pub(crate) fn install(
     let CompiledProject { items, mut problems, existing } = compiled;
     let mut entities = Vec::with_capacity(items.len());
     let mut installed = Vec::new();
-    for Item { title, name, place, source: _, compiled } in items {
+    for Item { title, name, place, source, compiled } in items {
         let was_ad_hoc = is_ad_hoc(call.tenant, title, &name);
         let displaced = was_ad_hoc.then(|| stored(call.tenant, title, &name)).flatten();
         let named = compiled.as_ref().ok().and_then(|compiled| newly_named(call.tenant, compiled));
         let outcome = compiled.map(|compiled| {
-            may_come(call.tenant, project, (title, &name), existing, ends)?;
+            may_come(call.tenant, project, (title, &name, &source), existing, ends)?;
             install_one(call, compiled, batch)
         });
         let is_there = matches!(outcome, Ok(Ok(_)));
@@ -439,12 +444,14 @@ pub(crate) fn install(
             Ok(Ok(None)) | Err(()) => {}
         }
         if is_there && was_ad_hoc {
-            let text = format!(
-                "{title} '{name}' was added by hand; project '{}' has replaced it and gives it back when it is unloaded.",
-                project.name
-            );
+            let is_rule = title == DefinitionKind::Rule.title();
+            let then = match is_rule {
+                true => "has taken it over with the same text, and removes it when it is unloaded",
+                false => "has replaced it and gives it back when it is unloaded",
+            };
+            let text = format!("{title} '{name}' was added by hand; project '{}' {then}.", project.name);
             problems.warning(&place, problem("REPLACED", &text));
-            if let Some(row) = displaced {
+            if let Some(row) = displaced.filter(|_| !is_rule) {
                 call.tenant.managed().projects.displaced.keep(row, batch);
             }
         }
@@ -498,11 +505,11 @@ fn warn_of_removed(gone: &Gone, problems: &mut Problems) {
 }
 
 /// Refuses what may not come: what another project has that stays loaded, what its owner may not deploy, what belongs to others, and rules that were added by
-/// hand.
+/// hand with another text.
 fn may_come(
     tenant: &Tenant,
     project: &Project,
-    (title, name): (&str, &str),
+    (title, name, source): (&str, &str, &str),
     existing: OnExisting,
     ends: &dyn Fn(&str) -> bool,
 ) -> Result<(), Refusal> {
@@ -511,10 +518,15 @@ fn may_come(
     let spares_others = was_ad_hoc && existing == OnExisting::ReplaceOwn;
     check_owner(tenant, project, (title, name), spares_others)?;
     let kind = DefinitionKind::Rule;
-    // What it forbids would be allowed when the project is unloaded.
-    if was_ad_hoc && title == kind.title() {
+    // With another text, what it denies would be allowed at once.
+    if was_ad_hoc
+        && title == kind.title()
+        && !Present::of(tenant, title, name).is_some_and(|it| it.has(source))
+    {
         let exists = InstallError::Exists { kind, name: name.into() };
-        let text = format!("{exists}, added by hand. A project does not replace rules of others.");
+        let text = format!(
+            "{exists}, added by hand with another text. A project does not replace a rule that was added by hand."
+        );
         let hint = format!(
             "to have the topics protected all the time, give the rule of the project another name, deploy it, and remove '{name}' then (-removeRule {name}); removed before, nothing protects them until the project is loaded"
         );

@@ -210,6 +210,7 @@ impl Coming {
         let mut coming = Self::default();
         for (mut row, after, known) in compiled.compared(tenant) {
             known.iter().for_each(|known| see_present(seen, known));
+            let has_this_text = known.as_ref().is_some_and(|known| known.has(after));
             let Some(Present { origin, source, owner }) = known else {
                 if let Some(opened) = opened(&row, after, &staying) {
                     row["opens"] = opened;
@@ -219,15 +220,14 @@ impl Coming {
                 continue;
             };
             let Origin::Project { project: of, .. } = origin else {
-                // No project takes the place of a rule, which is told as an error.
-                if row["type"] != DefinitionKind::Rule.title() {
+                // A rule with another text is an error.
+                if row["type"] != DefinitionKind::Rule.title() || has_this_text {
                     coming.takes_over.push(row);
                 }
                 continue;
             };
             let is_owners = owner.as_deref() == project.owner.as_ref().map(|owner| &*owner.name);
-            // Blank lines behind a definition come and go with what stands behind it.
-            let is_same = source.as_deref().map(str::trim_end) == Some(after.trim_end());
+            let is_same = has_this_text;
             let is_own = of == project.name;
             // What stays in another project is told as an error.
             if !is_own && !ends(&of) {
