@@ -345,6 +345,40 @@ fn languages_are_named_as_people_name_them() {
 }
 
 #[test]
+fn mistakes_in_guest_toml_have_their_line_and_what_was_meant() {
+    let place = tempfile::tempdir().unwrap();
+    let (told, code) = guest(place.path(), "new one --lang js");
+    assert!(code == Some(0), "{told}");
+    let manifest = place.path().join("one/guest.toml");
+    for (text, expected) in [
+        (
+            "name = \"one\"\ntype = \"acton\"\nlang = \"js\"\n",
+            &["line 2, column 8", "unknown word `acton`", "did you mean `action`?"][..],
+        ),
+        ("name = \"one\"\ntype = \"action\"\n", &["guest.toml: `lang` is missing"]),
+        (
+            "name = \"one\"\ntype = \"action\"\nlang = \"js\"\non = \"raw/#\"\n",
+            &["line 4, column 6", "expected a list: [\"raw/#\"]"],
+        ),
+        (
+            "name = \"one\"\ntype = \"action\"\nlang = \"js\"\non = [\"a\", \"raw/#/x\"]\n",
+            &["line 4, column 12", "'raw/#/x' is no topic filter"],
+        ),
+        (
+            "name = \"one\"\ntype = \"action\"\nlang = \"js\"\naks = []\n",
+            &["line 4, column 1", "unknown field `aks`", "did you mean `asks`?"],
+        ),
+    ] {
+        std::fs::write(&manifest, text).unwrap();
+        let (told, code) = guest(place.path(), "build one --no-install");
+        assert_eq!(code, Some(1), "{told}");
+        for part in expected {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+    }
+}
+
+#[test]
 fn an_example_is_made_with_the_sdk_and_a_component_comes_back_as_it_was_sent() {
     let place = tempfile::tempdir().unwrap();
     let (told, code) = guest(place.path(), "new station --example points");

@@ -525,3 +525,19 @@ fn a_recording_has_the_properties_and_gives_them_back() {
     assert!(run.stdout.contains(r#""user":[["b","1"],["a","2"],["b","3"]]"#), "{}", run.stdout);
     assert!(run.stdout.contains(r#""correlation_base64":"/w==""#), "{}", run.stdout);
 }
+
+#[test]
+fn a_route_that_may_not_publish_says_so_and_holds_nothing_up() {
+    let folder = folder();
+    std::fs::write(folder.path().join("lines.wasm"), BASE64_STANDARD.decode(component(LINES)).unwrap())
+        .unwrap();
+    std::fs::write(folder.path().join("lines.lot"), LINES_ROUTE).unwrap();
+    let cases = "[modules]\nlines = { file = \"lines.wasm\", grant = [\"endpoint:127.0.0.1:*\", \"write:other\"] }\n\
+                 [[case]]\nname = \"refused\"\nfar = { LINE_PORT = { sends = \"first\\n\" } }\n\
+                 when = [{ run = \"Lines\", for = \"10s\", brings = 1 }]\nthen = [{ topic = \"lines/in\", payload = \"first\" }]\n";
+    std::fs::write(folder.path().join("lines.test.toml"), cases).unwrap();
+    let tested = lotmq(folder.path(), "test lines.lot");
+    assert_eq!(tested.status.code(), Some(1), "{tested:?}");
+    assert!(tested.stdout.contains("was not granted 'write:lines/in'"), "{tested:?}");
+    assert!(!tested.stdout.contains("within 30 s"), "{tested:?}");
+}

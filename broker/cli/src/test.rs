@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
-use lotmq_runner::{Embedding, SUFFIX, test_file};
-use lotmq_terminal::{Exit, output};
+use lotmq_runner::{Embedding, Report, ReportForm, SUFFIX, TestFolder, test_file};
+use lotmq_terminal::{Exit, Paint, output};
 
 use crate::run::NO_NETWORK;
 
@@ -13,8 +13,8 @@ use crate::run::NO_NETWORK;
 ///
 /// As in: lotmq test heater.test.toml, or of all below a folder: lotmq test plant.
 ///
-/// Cases stand in a file beside the program: heater.test.toml tests heater.lot or heater.lotnb. Each starts anew, in virtual time. docs/lot/testing.md says what
-/// stands in such a file.
+/// Cases stand in a file beside the program: heater.test.toml tests heater.lot or heater.lotnb. Each starts anew, in virtual time. They read nothing outside of the folder that is
+/// named, or of that of the file that is named. docs/lot/testing.md says what stands in such a file.
 ///
 /// Exit codes: 0 every case passed, 1 one failed or a file could not be used, 2 wrong usage.
 #[derive(Args, Debug)]
@@ -28,36 +28,65 @@ pub(crate) struct TestArgs {
     /// Connect routes to what their text names, whatever is there; without it they connect to servers of a case (far) alone
     #[arg(long)]
     network: bool,
+    #[command(flatten)]
+    report: ReportArgs,
+}
+
+/// How the results of cases are reported.
+#[derive(Args, Debug)]
+pub(crate) struct ReportArgs {
+    /// Print JSON: one object for each case, one line each, and one with the counts
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write the results to this file, too, in the XML of JUnit, which a CI shows
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+}
+
+impl ReportArgs {
+    pub(crate) fn begin(&self) -> Report {
+        Report::new(if self.json { ReportForm::Json } else { ReportForm::Text(Paint::of_stdout()) })
+    }
+
+    /// Prints the counts and writes the file. `name` is the text that names of cases were to have.
+    pub(crate) fn end(&self, report: &Report, name: &str) -> anyhow::Result<Exit> {
+        report.end()?;
+        if let Some(file) = &self.junit {
+            let written = std::fs::write(file, report.to_junit());
+            written.with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        if report.passed + report.failed == 0 && !name.is_empty() {
+            output::error(&format!("no case has '{name}' in its name"));
+            return Ok(Exit::Failure);
+        }
+        Ok(if report.failed == 0 { Exit::Success } else { Exit::Failure })
+    }
 }
 
 pub(crate) fn test(args: &TestArgs) -> anyhow::Result<Exit> {
     let mut files = Vec::new();
     for path in &args.paths {
-        collect(path, &mut files)?;
+        let mut below = Vec::new();
+        collect(path, &mut below)?;
+        let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+        let folder = TestFolder::new(folder)?;
+        files.extend(below.into_iter().map(|file| (file, folder.clone())));
     }
     if files.is_empty() {
         bail!("no file that ends with {SUFFIX} is there");
     }
     let embedding = Embedding::new()?;
     let embedding = if args.network { embedding } else { embedding.without_network(NO_NETWORK) };
-    let (mut passed, mut failed) = (0_u32, 0_u32);
-    for file in &files {
-        let tested = test_file(&embedding, file, &args.name, &mut passed);
+    let mut report = args.report.begin();
+    for (file, folder) in &files {
+        let tested = test_file(&embedding, (file, folder), &args.name, &mut report);
         match tested.with_context(|| file.display().to_string()) {
-            Ok(failures) => failed += failures,
+            Ok(()) => {}
             Err(error) if output::is_broken_pipe(&error) => return Err(error),
-            Err(error) => {
-                output::error(&output::chain(&error));
-                failed += 1;
-            }
+            Err(error) => report.add_error(file, &output::chain(&error))?,
         }
     }
-    output::tell(&format!("{passed} passed, {failed} failed"))?;
-    if passed + failed == 0 && !args.name.is_empty() {
-        output::error(&format!("no case has '{}' in its name", args.name));
-        return Ok(Exit::Failure);
-    }
-    Ok(if failed == 0 { Exit::Success } else { Exit::Failure })
+    args.report.end(&report, &args.name)
 }
 
 /// The files with cases that a path stands for, folders in the order of their names.
@@ -79,6 +108,10 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         files.push(path.to_owned());
     } else {
         let beside = PathBuf::from(format!("{}{SUFFIX}", path.with_extension("").display()));
+        ensure!(
+            path.exists() || beside.exists(),
+            "{name} is not there; name a folder, a file with cases (…{SUFFIX}) or a program that has one beside it"
+        );
         ensure!(beside.exists(), "{} is not there", beside.display());
         files.push(beside);
     }

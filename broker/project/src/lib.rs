@@ -212,17 +212,35 @@ fn collect_below(folder: &Path, files: &mut Vec<PathBuf>, left: &mut usize) -> a
     Ok(())
 }
 
+/// Most bytes of a program, a notebook, a script or a file with cases. A broker takes packets of 16 MiB.
+const SOURCE_BYTES_MAX: u64 = 32 << 20;
+
+/// Reads all of a file that has no more than so many bytes; what has no end, as a device, is an error, too.
+///
+/// # Errors
+/// When it cannot be read, or is longer.
+pub fn read_bounded(path: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
+    let cannot_read = || format!("cannot read {}", path.display());
+    let file = std::fs::File::open(path).with_context(cannot_read)?;
+    all_of(file, bytes_max).with_context(cannot_read)
+}
+
+fn all_of(source: impl std::io::Read, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    anyhow::ensure!(bytes.len() as u64 <= bytes_max, "it has more than {bytes_max} bytes");
+    Ok(bytes)
+}
+
 /// Reads a program; `-` is standard input.
 ///
 /// # Errors
-/// When the file cannot be read or is not UTF-8.
+/// When the file cannot be read, is not UTF-8, or has more than 32 MiB.
 pub fn read_source(path: &Path) -> anyhow::Result<String> {
     let bytes = if path.as_os_str() == "-" {
-        let mut bytes = Vec::new();
-        std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
-        bytes
+        all_of(std::io::stdin().lock(), SOURCE_BYTES_MAX).context("cannot read standard input")?
     } else {
-        std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?
+        read_bounded(path, SOURCE_BYTES_MAX)?
     };
     String::from_utf8(bytes).map_err(|error| {
         let (line, column) = place(error.as_bytes(), error.utf8_error().valid_up_to());

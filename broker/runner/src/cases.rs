@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lot_to_wasm::Form;
-use lotmq_project::Project;
+use lotmq_project::{Project, read_source};
 use lotmq_server::embedded::{Arriving, EmbeddedBroker, EmbeddedModule, Embedding};
 use lotmq_server::runs_route_type;
 use lotmq_terminal::output;
 
 use crate::case::{Case, CaseUser, Cases, Step};
 use crate::far::{Recordings, RunningFarSide};
-use crate::judge::{Seen, judge, warned};
+use crate::judge::{Seen, errors, judge, warned};
 use crate::payload::{Compared, Payload, compared};
 use crate::program::{Program, Start, inputs};
+use crate::report::Report;
+use crate::test_folder::TestFolder;
 use crate::told::{ToldOnce, told};
 use crate::traffic::read as read_recording;
 use crate::visit::Visitors;
@@ -26,17 +28,23 @@ const TIMERS_MAX: u64 = 86_400;
 /// How files with cases end.
 pub const SUFFIX: &str = ".test.toml";
 
-/// Runs the cases of a file whose names have the text `wanted` in them, prints what came of each, adds to `passed`, and answers how many failed.
+/// Runs the cases of a file whose names have the text `wanted` in them, and reports what came of each. They read nothing outside of `folder`.
 ///
 /// # Errors
 /// When the file or its program cannot be used, or standard output takes no more.
-pub fn test_file(embedding: &Embedding, file: &Path, wanted: &str, passed: &mut u32) -> anyhow::Result<u32> {
-    let cases = read(file)?;
-    let (program, warnings) = load(embedding, &program_of(file, cases.program.as_deref()))?;
-    let program = with_modules(embedding, program, &cases, file)?;
-    let failed = run_all((embedding, &program), (file, false), (&cases, wanted), passed)?;
-    tell_warnings(failed, warnings);
-    Ok(failed)
+pub fn test_file(
+    embedding: &Embedding,
+    (file, folder): (&Path, &TestFolder),
+    wanted: &str,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let cases = read(file, folder)?;
+    let (program, warnings) = load(embedding, &program_of((file, folder), cases.program.as_deref())?)?;
+    let program = with_modules(embedding, program, &cases, (file, folder))?;
+    let failed = report.failed;
+    run_all((embedding, &program), (file, folder, false), (&cases, wanted), report)?;
+    tell_warnings(report.failed > failed, warnings);
+    Ok(())
 }
 
 /// Runs the cases of a file about a module, as [`test_file`] does those about a program: with the program that the file names, which may name the module. Where it `records`, far sides with a
@@ -47,65 +55,59 @@ pub fn test_file(embedding: &Embedding, file: &Path, wanted: &str, passed: &mut 
 pub fn test_module(
     embedding: &Embedding,
     module: &EmbeddedModule,
-    (file, records): (&Path, bool),
+    (file, folder, records): (&Path, &TestFolder, bool),
     wanted: &str,
-    passed: &mut u32,
-) -> anyhow::Result<u32> {
-    let cases = read(file)?;
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let cases = read(file, folder)?;
     let its_own = Program::of_module(embedding, module.clone())?;
     let (program, warnings) = match cases.program.as_deref() {
         Some(named) => {
-            let (program, warnings) = load(embedding, &program_of(file, Some(named)))?;
+            let (program, warnings) = load(embedding, &program_of((file, folder), Some(named))?)?;
             (program.behind(its_own), warnings)
         }
         None => (its_own, None),
     };
-    let program = with_modules(embedding, program, &cases, file)?;
-    let failed = run_all((embedding, &program), (file, records), (&cases, wanted), passed)?;
-    tell_warnings(failed, warnings);
-    Ok(failed)
+    let program = with_modules(embedding, program, &cases, (file, folder))?;
+    let failed = report.failed;
+    run_all((embedding, &program), (file, folder, records), (&cases, wanted), report)?;
+    tell_warnings(report.failed > failed, warnings);
+    Ok(())
 }
 
 /// Says what the compiler has warned of, where cases have failed: it may be why.
-fn tell_warnings(failed: u32, warnings: Option<String>) {
-    if let Some(warnings) = warnings.filter(|_| failed > 0) {
+fn tell_warnings(has_failures: bool, warnings: Option<String>) {
+    if let Some(warnings) = warnings.filter(|_| has_failures) {
         output::note(&warnings);
     }
 }
 
-fn read(file: &Path) -> anyhow::Result<Cases> {
-    let text = std::fs::read_to_string(file).context("cannot be read")?;
+fn read(file: &Path, folder: &TestFolder) -> anyhow::Result<Cases> {
+    folder.check(file)?;
+    let text = read_source(file)?;
     toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}", told(&text, &error)))
 }
 
 /// Runs those of the cases whose names have a text in them.
 fn run_all(
     (embedding, program): (&Embedding, &Program),
-    (file, records): (&Path, bool),
+    (file, root, records): (&Path, &TestFolder, bool),
     (cases, wanted): (&Cases, &str),
-    passed: &mut u32,
-) -> anyhow::Result<u32> {
-    let (mut failed, mut told) = (0, ToldOnce::default());
-    let recordings = Recordings { folder: file.parent().unwrap_or(Path::new("")), anew: records };
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let mut told = ToldOnce::default();
+    let recordings = Recordings { folder: file.parent().unwrap_or(Path::new("")), root, anew: records };
     for case in cases.case.iter().filter(|case| case.name.contains(wanted)) {
         // The others say what they have to say all the same.
         let complaints = run((embedding, program), (cases, case), recordings, &mut told);
         let complaints = complaints.unwrap_or_else(|error| vec![format!("{error:#}")]);
-        let name = format!("{}: {}", file.display(), case.name);
-        if complaints.is_empty() {
-            *passed += 1;
-            output::tell(&format!("ok    {name}"))?;
-        } else {
-            failed += 1;
-            output::tell(&format!("FAIL  {name}"))?;
-            complaints.iter().try_for_each(|complaint| output::tell(&format!("      {complaint}")))?;
-        }
+        report.add(file, &case.name, complaints)?;
     }
-    Ok(failed)
+    Ok(())
 }
 
 /// What a file with cases is about: what it names, else the program or notebook of its name beside it.
-fn program_of(file: &Path, named: Option<&str>) -> PathBuf {
+fn program_of((file, folder): (&Path, &TestFolder), named: Option<&str>) -> anyhow::Result<PathBuf> {
     let beside = |name: &str| match file.parent() {
         Some(folder) if folder != Path::new("") => folder.join(name),
         _ => PathBuf::from(name),
@@ -113,11 +115,13 @@ fn program_of(file: &Path, named: Option<&str>) -> PathBuf {
     let name = file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let name = name.trim_end_matches(SUFFIX);
     let notebook = beside(&format!("{name}.lotnb"));
-    match named {
-        Some(named) => beside(named),
+    let program = match named {
+        Some(named) => return folder.file(&beside(""), Path::new(named)),
         None if notebook.exists() => notebook,
         None => beside(&format!("{name}.lot")),
-    }
+    };
+    folder.check(&program)?;
+    Ok(program)
 }
 
 /// Adds the modules that a file names.
@@ -125,10 +129,14 @@ fn with_modules(
     embedding: &Embedding,
     program: Program,
     cases: &Cases,
-    file: &Path,
+    (file, folder): (&Path, &TestFolder),
 ) -> anyhow::Result<Program> {
+    let place = file.parent().unwrap_or(Path::new(""));
     let modules: Vec<_> = cases.modules.iter().map(|(name, module)| module.named(name)).collect();
-    program.with_modules(embedding, &modules, file.parent().unwrap_or(Path::new("")))
+    for module in &modules {
+        folder.file(place, &module.file).with_context(|| format!("module {}", module.name))?;
+    }
+    program.with_modules(embedding, &modules, place)
 }
 
 /// A program, and what the compiler warns of in it.
@@ -160,9 +168,13 @@ fn run(
     program.deploy(&mut broker, told)?;
     case.given.iter().try_for_each(|(topic, value)| broker.keep(topic, &value.to_bytes()))?;
     let mut course = Course::default();
-    if let Err(error) = take_all(case, recordings.folder, &mut broker, (&mut course, told)) {
-        let Course { seen, mut complaints, .. } = course;
+    if let Err(error) = take_all(case, recordings, &mut broker, (&mut course, told)) {
+        let Course { mut seen, mut complaints, .. } = course;
+        // What failed may be why.
+        let happened = broker.happened().unwrap_or_default();
+        happened.into_iter().for_each(|happening| Seen::note(happening, &mut seen, told));
         complaints.push(format!("{error:#}"));
+        complaints.extend(errors(&seen));
         complaints.extend(warned(&seen));
         return Ok(complaints);
     }
@@ -210,13 +222,13 @@ fn prepare(
 /// Takes the steps of a case.
 fn take_all(
     case: &Case,
-    folder: &Path,
+    recordings: Recordings<'_>,
     broker: &mut EmbeddedBroker,
     (course, told): (&mut Course, &mut ToldOnce),
 ) -> anyhow::Result<()> {
     settle(broker, (&mut course.seen, told))?;
     for (number, step) in (1..).zip(&case.when) {
-        take(step, (&case.name, folder), broker, (course, told))
+        take(step, (&case.name, recordings), broker, (course, told))
             .with_context(|| format!("step {number} of `when`"))?;
     }
     Ok(())
@@ -252,7 +264,7 @@ fn settle(broker: &mut EmbeddedBroker, (seen, told): (&mut Vec<Seen>, &mut ToldO
 /// Takes one step of the case of this name.
 fn take(
     step: &Step,
-    (name, folder): (&str, &Path),
+    (name, recordings): (&str, Recordings<'_>),
     broker: &mut EmbeddedBroker,
     (course, told): (&mut Course, &mut ToldOnce),
 ) -> anyhow::Result<()> {
@@ -268,7 +280,7 @@ fn take(
             }
         }
         Step::Subscribe { filter, client } => broker.subscribe(client, filter)?,
-        Step::Replay { file } => return replay(&folder.join(file), broker, (seen, told)),
+        Step::Replay { file } => return replay(&recordings.file(file)?, broker, (seen, told)),
         Step::OfLogin(step) => step.take(broker)?,
         Step::Run { route, time, brings } if broker.has_login_module(route) => {
             anyhow::ensure!(

@@ -26,6 +26,7 @@ use serde::Deserialize;
 
 use crate::encoding::Encoding;
 use crate::keys::Pieces;
+use crate::test_folder::TestFolder;
 use conversation::Conversation;
 use datagram_recorder::DatagramRecorder;
 use datagrams::FarDatagrams;
@@ -75,8 +76,17 @@ pub(crate) struct FarSide {
 /// Where the files of a case are, and whether what is recorded is recorded anew.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recordings<'a> {
+    /// Folder of the file with the cases.
     pub(crate) folder: &'a Path,
+    pub(crate) root: &'a TestFolder,
     pub(crate) anew: bool,
+}
+
+impl Recordings<'_> {
+    /// A file that a case names.
+    pub(crate) fn file(&self, named: &str) -> anyhow::Result<PathBuf> {
+        self.root.file(self.folder, Path::new(named))
+    }
 }
 
 /// What a server does with its connections.
@@ -168,7 +178,7 @@ impl FarSide {
             !says_more && !wants_more,
             "what is `recorded` says all; `sends`, `answers`, `ends`, `gets` and `contains` are for a far side without"
         );
-        let file = recordings.folder.join(recorded);
+        let file = recordings.file(recorded)?;
         match &self.server {
             Some(server) if recordings.anew => Ok(Recording::Anew { server, file }),
             _ => Ok(Recording::Played(played::recorded(&file, self.server.as_deref())?)),

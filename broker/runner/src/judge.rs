@@ -301,15 +301,25 @@ fn unsaid(case: &Case, seen: &[Seen]) -> Vec<String> {
 
 /// Warnings of the runs of a case that failed, each once: they often say why.
 pub(crate) fn warned(seen: &[Seen]) -> Vec<String> {
+    listed("warnings of its runs:", seen.iter().filter(|seen| matches!(seen, Seen::Warned(_))))
+}
+
+/// Errors and denials before a step that failed, each once.
+pub(crate) fn errors(seen: &[Seen]) -> Vec<String> {
+    let is_error = |seen: &&Seen| matches!(seen, Seen::Error(_) | Seen::Denied(_));
+    listed("errors before that:", seen.iter().filter(is_error))
+}
+
+/// The lines below a heading, each once; nothing if there is no line.
+fn listed<'a>(heading: &str, found: impl Iterator<Item = &'a Seen>) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for warning in seen.iter().filter(|seen| matches!(seen, Seen::Warned(_))) {
-        let line = format!("  {warning}");
+    for line in found.map(|seen| format!("  {seen}")) {
         if lines.len() < LINES_SHOWN_MAX && !lines.contains(&line) {
             lines.push(line);
         }
     }
     if !lines.is_empty() {
-        lines.insert(0, "warnings of its runs:".to_owned());
+        lines.insert(0, heading.to_owned());
     }
     lines
 }

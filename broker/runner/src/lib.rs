@@ -15,7 +15,9 @@ mod payload;
 mod player;
 mod program;
 mod properties;
+mod report;
 mod show;
+mod test_folder;
 mod told;
 mod traffic;
 mod visit;
@@ -24,8 +26,11 @@ pub use cases::{SUFFIX, test_file, test_module};
 pub use lotmq_server::embedded::{
     ClientIdentity, ComponentOutline, ComponentRequest, EmbeddedModule, Embedding,
 };
-pub use modules::{NamedModule, read_component};
+pub use modules::{COMPONENT_BYTES_MAX, NamedModule, read_component};
 pub use player::{HandSent, Player};
 pub use program::{Program, Start};
 pub use properties::StatedProperties;
+pub use report::{Report, ReportForm};
+pub use test_folder::TestFolder;
+pub use told::{at_place, told as told_toml};
 pub use traffic::{Recorded, read as read_recording};

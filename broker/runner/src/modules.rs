@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::keys::Keys;
 
 /// Bytes of a component that a broker takes at most.
-const COMPONENT_BYTES_MAX: u64 = 64 << 20;
+pub const COMPONENT_BYTES_MAX: u64 = 64 << 20;
 
 /// Module that a program has.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -35,15 +35,28 @@ fn place_of(message: &str) -> Option<(Range<usize>, &str)> {
 }
 
 /// An error of the TOML or of what stands in it: its place, the line, and what was meant.
-pub(crate) fn told(text: &str, error: &toml::de::Error) -> String {
+#[must_use]
+pub fn told(text: &str, error: &toml::de::Error) -> String {
     let (own, message) = match place_of(error.message()) {
         Some((place, message)) => (Some(place), message),
         None => (None, error.message()),
     };
     let span = own.or(error.span());
     let written = span.clone().and_then(|span| text.get(span)).unwrap_or("");
+    // Its place would be all of its table, or of the file.
+    if let Some(name) = message.strip_prefix("missing field ") {
+        return format!("{name} is missing");
+    }
     let message = with_way_out(&with_meant(message), written);
-    let Some(span) = span else { return message };
+    match span {
+        Some(span) => at_place(text, span, &message),
+        None => message,
+    }
+}
+
+/// A message with its line and column, and the line below it.
+#[must_use]
+pub fn at_place(text: &str, span: Range<usize>, message: &str) -> String {
     let before = text.get(..span.start).unwrap_or("");
     let line = before.matches('\n').count() + 1;
     let start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -55,13 +68,15 @@ pub(crate) fn told(text: &str, error: &toml::de::Error) -> String {
     format!("line {line}, column {column}: {message}\n{gutter} |\n{line} | {source}\n{gutter} | {marks}")
 }
 
-/// The message about an unknown key of a table, with the nearest of those that it lists.
+/// The message about an unknown key of a table, or an unknown word, with the nearest of those that it lists.
 fn with_meant(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
-    let unknown = quoted.next().filter(|_| message.starts_with("unknown field"));
+    let is_unknown = message.starts_with("unknown field") || message.starts_with("unknown variant");
+    let unknown = quoted.next().filter(|_| is_unknown);
+    let message = message.replacen("unknown variant", "unknown word", 1);
     match unknown.and_then(|unknown| nearest_name(unknown, quoted)) {
         Some(meant) => format!("{message}; did you mean `{meant}`?"),
-        None => message.to_owned(),
+        None => message,
     }
 }
 
@@ -76,6 +91,9 @@ fn with_way_out(message: &str, written: &str) -> String {
     let is_table = message == "invalid type: map, expected a sequence";
     if is_table && written.starts_with("[case]") {
         return format!("{message}: write [[case]], in two brackets, above each case");
+    }
+    if message.starts_with("invalid type: string") && message.ends_with("expected a sequence") {
+        return format!("expected a list: [{written}]");
     }
     message.to_owned()
 }

@@ -1,7 +1,7 @@
 //! Recorded traffic: what a broker delivered and when, one JSON object on each line.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -229,13 +229,40 @@ impl Recorded {
 pub fn read(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Recorded>>> {
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let path = path.to_owned();
-    let lines = BufReader::new(file).lines().enumerate();
+    let lines = BoundedLines { file: BufReader::new(file) }.enumerate();
     Ok(lines.filter(|(_, line)| line.as_ref().map_or(true, |line| !line.trim().is_empty())).map(
         move |(number, line)| {
             let place = || format!("{}:{}", path.display(), number + 1);
             line.map_err(anyhow::Error::from).and_then(|line| Recorded::parse(&line)).with_context(place)
         },
     ))
+}
+
+/// Bytes of a line: the largest message in base64, and what else is said of it.
+const LINE_BYTES_MAX: u64 = 512 << 20;
+
+/// Lines of a file, which end with an error where one is too long.
+struct BoundedLines {
+    file: BufReader<File>,
+}
+
+impl Iterator for BoundedLines {
+    type Item = std::io::Result<String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut line = String::new();
+        match self.file.by_ref().take(LINE_BYTES_MAX).read_line(&mut line) {
+            Ok(0) => None,
+            Ok(bytes) if bytes as u64 == LINE_BYTES_MAX => {
+                Some(Err(std::io::Error::other(format!("the line has more than {LINE_BYTES_MAX} bytes"))))
+            }
+            Ok(_) => {
+                line.truncate(line.trim_end_matches(['\r', '\n']).len());
+                Some(Ok(line))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
 }
 
 /// A recording that is being made. Each message is in the file before the next one is waited for.

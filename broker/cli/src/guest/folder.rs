@@ -1,15 +1,17 @@
 //! The folder of a guest: `guest.toml`, and where its component lies.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::ValueEnum;
 use lotmq_router::topic_filter_valid;
-use lotmq_runner::{EmbeddedModule, Embedding};
+use lotmq_runner::{EmbeddedModule, Embedding, at_place, told_toml};
 use lotmq_terminal::Misuse;
 use lotmq_toolchain::WasmTarget;
 use serde::Deserialize;
 use serde_json::Value;
+use toml::Spanned;
 
 use super::config::ConfigLines;
 
@@ -64,16 +66,16 @@ pub(super) enum GuestLanguage {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GuestFile {
-    name: String,
+    name: Spanned<String>,
     #[serde(rename = "type")]
     kind: GuestType,
     #[serde(rename = "lang")]
     language: GuestLanguage,
-    asks: Option<Vec<String>>,
+    asks: Option<Vec<Spanned<String>>>,
     schema: Option<PathBuf>,
-    target: Option<String>,
+    target: Option<Spanned<String>>,
     #[serde(default)]
-    on: Vec<String>,
+    on: Vec<Spanned<String>>,
     config: Option<toml::Table>,
 }
 
@@ -113,16 +115,17 @@ impl GuestFolder {
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
         };
         let told = || file.display().to_string();
-        let read: GuestFile = toml::from_str(&text)
-            .map_err(|error| anyhow::anyhow!("{}", error.to_string().trim_end()))
-            .with_context(told)?;
+        let read: GuestFile =
+            toml::from_str(&text).map_err(|error| anyhow!(told_toml(&text, &error))).with_context(told)?;
+        let wrong = |at: Range<usize>, why: &str| anyhow!(at_place(&text, at, why)).context(told());
         // A file that is wrong is no wrong command line.
-        check_name(&read.name).map_err(|Misuse(why)| anyhow!(why)).with_context(told)?;
+        check_name(read.name.get_ref()).map_err(|Misuse(why)| wrong(read.name.span(), &why))?;
         let config = read.config.clone().filter(|config| !config.is_empty());
         let config = config.map(serde_json::to_value).transpose().with_context(told)?;
         let GuestFile { name, kind, language, asks, schema, on, .. } = read;
-        let target =
-            target(language, read.target.as_deref()).map_err(|why| anyhow!(why)).with_context(told)?;
+        let at_target = read.target.as_ref().map_or(0..0, Spanned::span);
+        let target = target(language, read.target.as_ref().map(|target| target.get_ref().as_str()))
+            .map_err(|why| wrong(at_target, &why))?;
         let is_told = asks.is_some() || schema.is_some();
         if language == GuestLanguage::Rust && is_told {
             bail!(
@@ -130,14 +133,18 @@ impl GuestFolder {
                 told()
             );
         }
-        if let Some(wrong) = on.iter().find(|filter| topic_filter_valid(filter).is_err()) {
-            bail!("{}: on: '{wrong}' is no topic filter", told());
+        if let Some(filter) = on.iter().find(|filter| topic_filter_valid(filter.get_ref()).is_err()) {
+            return Err(wrong(filter.span(), &format!("on: '{}' is no topic filter", filter.get_ref())));
         }
         for grant in asks.iter().flatten() {
-            if let Some(problem) = Embedding::grant_problem(grant) {
-                bail!("{}: asks: {problem}", told());
+            if let Some(problem) = Embedding::grant_problem(grant.get_ref()) {
+                return Err(wrong(grant.span(), &format!("asks: {problem}")));
             }
         }
+        let inner = |texts: Vec<Spanned<String>>| -> Vec<String> {
+            texts.into_iter().map(Spanned::into_inner).collect()
+        };
+        let (name, on, asks) = (name.into_inner(), inner(on), asks.map(inner));
         let schema = schema.map(|schema| read_schema(&path.join(schema))).transpose()?;
         let config_lines = ConfigLines::read(&text);
         let path = path.to_owned();

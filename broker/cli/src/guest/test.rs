@@ -4,13 +4,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use lotmq_runner::{EmbeddedModule, Embedding, Player, Program, SUFFIX, Start, read_recording, test_module};
+use lotmq_runner::{
+    EmbeddedModule, Embedding, Player, Program, SUFFIX, Start, TestFolder, read_recording, test_module,
+};
 use lotmq_terminal::{Exit, Misuse, output};
 
 use super::build::{built, cargo};
 use super::folder::{GuestFolder, GuestLanguage, GuestType};
 use super::{config, verify};
 use crate::arriving::ArrivingArgs;
+use crate::test::ReportArgs;
 
 /// Test a guest without a broker.
 ///
@@ -45,9 +48,12 @@ pub(super) struct TestGuestArgs {
     /// Messages of a recording, as lotmq run --record makes one, each at its time, without waiting
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
-    /// Print JSON with --in and --replay: one object for each published message, one line each
+    /// Print JSON: one object for each case, or with --in and --replay for each published message, one line each
     #[arg(long)]
     json: bool,
+    /// Write the results of cases to this file, too, in the XML of JUnit, which a CI shows
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["messages", "replay"])]
+    junit: Option<PathBuf>,
 }
 
 pub(super) fn test(args: &TestGuestArgs) -> anyhow::Result<Exit> {
@@ -128,17 +134,18 @@ fn cases(
     module: &EmbeddedModule,
     args: &TestGuestArgs,
 ) -> anyhow::Result<Exit> {
-    let (mut passed, mut failed) = (0_u32, 0_u32);
+    let reported = ReportArgs { json: args.json, junit: args.junit.clone() };
+    let (mut report, folder) = (reported.begin(), TestFolder::new(&args.folder)?);
     for file in files {
-        let tested = test_module(embedding, module, (file, args.record), &args.name, &mut passed);
-        failed += tested.with_context(|| file.display().to_string())?;
+        let place = (&**file, &folder, args.record);
+        let tested = test_module(embedding, module, place, &args.name, &mut report);
+        match tested.with_context(|| file.display().to_string()) {
+            Ok(()) => {}
+            Err(error) if output::is_broken_pipe(&error) => return Err(error),
+            Err(error) => report.add_error(file, &output::chain(&error))?,
+        }
     }
-    output::tell(&format!("{passed} passed, {failed} failed"))?;
-    if passed + failed == 0 && !args.name.is_empty() {
-        output::error(&format!("no case has '{}' in its name", args.name));
-        return Ok(Exit::Failure);
-    }
-    Ok(if failed == 0 { Exit::Success } else { Exit::Failure })
+    reported.end(&report, &args.name)
 }
 
 /// The files with cases in a folder, by name.

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use lotmq_project::read_source;
 use serde::{Deserialize, Serialize};
 
 /// Side of a connection.
@@ -52,7 +53,7 @@ impl Conversation {
     /// It cannot be read, or a line of it is no turn.
     pub(super) fn read(file: &Path) -> anyhow::Result<Self> {
         let name = file.display().to_string();
-        Self::parse(&std::fs::read_to_string(file).with_context(|| name.clone())?, &name)
+        Self::parse(&read_source(file)?, &name)
     }
 
     /// Reads the text of a file of this name.

@@ -462,6 +462,14 @@ impl EmbeddedBroker {
         }
     }
 
+    /// What has happened so far, where [`settle`](Self::settle) or a step has failed.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::TooMuch`].
+    pub fn happened(&mut self) -> Result<Vec<Happening>, EmbeddedError> {
+        self.deeds.take(&mut self.clients)
+    }
+
     /// Lets the executor run what it has, with routes answering what is asked of them meanwhile; whether that was anything. It runs nothing at other times.
     fn run_definitions(&mut self) -> Result<bool, EmbeddedError> {
         if self.with_executor(Executor::is_at_rest) {

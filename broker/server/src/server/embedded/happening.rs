@@ -166,6 +166,12 @@ impl Deeds {
         self.notes.lock().is_too_much
     }
 
+    /// Whether a definition was refused for want of a grant.
+    pub(super) fn lacks_grant(&self, definition: &str) -> bool {
+        let is_refusal = |noted: &Noted| matches!(noted, Noted::Done(by, Deed::Reported(report)) if by == definition && report.code == GRANT_MISSING);
+        self.notes.lock().all.iter().rev().take(LOOKED_BACK_MAX).any(is_refusal)
+    }
+
     /// The error that says so.
     pub(super) fn too_many() -> EmbeddedError {
         EmbeddedError::TooMuch { happenings_max: HAPPENINGS_MAX, bytes_max: HAPPENED_BYTES_MAX }

@@ -14,6 +14,9 @@ use crate::guests::routes::asked_run::RunBounds;
 use crate::guests::witness::{Deed, Report, Witness as _};
 use crate::limits::ROUTE_RUN_TIME;
 
+/// Time of this machine that a guest has for its end after it was refused what it was not granted. Guests that give up then never come to rest.
+const REFUSED_PATIENCE: Duration = Duration::from_secs(2);
+
 impl EmbeddedBroker {
     /// Longest time for which a guest runs at once.
     pub const RUN_MAX: Duration = ROUTE_RUN_TIME;
@@ -37,9 +40,18 @@ impl EmbeddedBroker {
         let time = time.min(ROUTE_RUN_TIME);
         let enough = Arc::<AtomicBool>::default();
         let outcomes = route.ask_run(RunBounds { time, brings, is_enough: Arc::clone(&enough) });
+        let (mut gives_up_at, mut has_given_up) = (None, false);
         let is_over = || {
             enough.fetch_or(is_enough(), Ordering::AcqRel);
-            guests.routes_rest() || self.deeds.are_too_many()
+            if guests.routes_rest() || self.deeds.are_too_many() {
+                return true;
+            }
+            if gives_up_at.is_none() && self.deeds.lacks_grant(name) {
+                enough.store(true, Ordering::Release);
+                gives_up_at = Some(Instant::now() + REFUSED_PATIENCE);
+            }
+            has_given_up = gives_up_at.is_some_and(|at| Instant::now() >= at);
+            has_given_up
         };
         let driven = self.as_time_goes_on(is_over, Instant::now() + time + PATIENCE);
         route.forget_run();
@@ -48,6 +60,10 @@ impl EmbeddedBroker {
         }
         let went = outcomes.try_recv();
         driven?;
+        if has_given_up {
+            let within_sec = REFUSED_PATIENCE.as_secs();
+            return Err(EmbeddedError::EndlessRoutes { names: guests.busy_routes(), within_sec });
+        }
         let (after, failed) = match went {
             Ok(Ok(after)) => (Some(after), None),
             Ok(Err(reason)) => (None, Some(reason)),
