@@ -45,6 +45,7 @@ mod guest_pages;
 mod guest_templates;
 mod guest_tutorial;
 mod guests;
+mod hostile_broker;
 mod identifiers;
 mod idle;
 mod in_flight;

@@ -1,8 +1,8 @@
 //! `lotmq backup`: a backup of a running broker, as a file.
 
-use std::io::{IsTerminal as _, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
@@ -11,12 +11,13 @@ use clap::Args;
 use data_encoding::HEXLOWER;
 use lotmq_client::{Client, Publication, QoS};
 use lotmq_connect::{ConnectArgs, random_text};
+use lotmq_terminal::text::printable;
 use lotmq_terminal::{Exit, output, seconds};
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::cmd::{COMMAND_TOPIC, OUTPUT_TOPIC, check_taken, connect_as_root, render_reply};
+use crate::cmd::{COMMAND_TOPIC, OUTPUT_TOPIC, check_taken, connect_within, render_reply};
 use crate::store::export_to;
 
 /// Longest name that the broker takes for a backup.
@@ -67,7 +68,7 @@ struct Chunk<'a> {
 pub(crate) fn backup(args: &BackupArgs) -> anyhow::Result<Exit> {
     // Before the broker does anything.
     ensure!(!args.file.exists(), "{} exists; it is not overwritten", args.file.display());
-    let mut client = connect_as_root(&args.connect)?;
+    let mut client = connect_within(&args.connect, args.timeout)?;
     let reply = export_to(&args.file, |out| download(args, &mut client, out))?;
     client.disconnect()?;
     output::tell(&if args.json { format!("{reply:#}") } else { args.told(&reply) })?;
@@ -79,13 +80,13 @@ impl BackupArgs {
     fn told(&self, reply: &Value) -> String {
         let data = &reply["data"];
         let parts = data["parts"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        format!(
+        printable(&format!(
             "{}: {} bytes, taken {}: {}",
             self.file.display(),
             data["bytes"],
             data["createdUtc"].as_str().unwrap_or_default(),
             parts.map(contents).collect::<Vec<_>>().join(", ")
-        )
+        ))
     }
 }
 
@@ -113,23 +114,18 @@ fn download(args: &BackupArgs, client: &mut Client, out: &mut dyn Write) -> anyh
     let command = format!("-backup {name}{retained}{sessions} -requestId {id}");
     let told = client.publish(&Publication::new(COMMAND_TOPIC, command).qos(QoS::AtLeastOnce))?;
     check_taken(client, told)?;
-    let (mut written, mut bytes, mut all) = (0, 0, Sha256::new());
+    let timeout = Duration::from_secs_f64(args.timeout);
+    let (mut coming, mut deadline) = (Coming::default(), Instant::now() + timeout);
     loop {
-        let message = client.receive(Duration::from_secs_f64(args.timeout))?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let message = client.receive(left)?.filter(|message| message.topic == topic || !left.is_zero());
         let message = message.with_context(|| format!("nothing came within {} s", args.timeout))?;
         if message.topic == topic {
-            let chunk: Chunk<'_> = serde_json::from_slice(&message.payload).context("a chunk is damaged")?;
-            ensure!(chunk.seq == written + 1, "chunk {} is missing", written + 1);
-            let data = STANDARD.decode(chunk.data).context("a chunk is damaged")?;
-            ensure!(
-                HEXLOWER.encode(&Sha256::digest(&data)) == chunk.sha256,
-                "chunk {} is damaged",
-                chunk.seq
-            );
+            let chunk = serde_json::from_slice(&message.payload).context("a chunk is damaged")?;
+            let data = coming.take(&chunk, || lotmq_store::free_bytes(folder_of(&args.file)))?;
             out.write_all(&data).with_context(|| format!("cannot write {}", args.file.display()))?;
-            all.update(&data);
-            (written, bytes) = (chunk.seq, bytes + data.len());
-            progress(bytes, chunk.seq, chunk.total);
+            progress(coming.bytes, chunk.seq, chunk.total);
+            deadline = Instant::now() + timeout;
             continue;
         }
         let reply: Value = serde_json::from_slice(&message.payload).unwrap_or(Value::Null);
@@ -140,19 +136,67 @@ fn download(args: &BackupArgs, client: &mut Client, out: &mut dyn Write) -> anyh
             bail!("{}", render_reply(&reply).trim_end());
         }
         let sent = reply.pointer("/data/sha256").and_then(Value::as_str);
-        ensure!(sent == Some(&HEXLOWER.encode(&all.finalize())), "the backup has not come as it was sent");
+        ensure!(
+            sent == Some(&HEXLOWER.encode(&coming.digest.finalize())),
+            "the backup has not come as it was sent"
+        );
         return Ok(reply);
     }
 }
 
-/// A line that is written over and over, for people.
-fn progress(bytes: usize, seq: u64, total: u64) {
-    let mut stderr = std::io::stderr().lock();
-    if stderr.is_terminal() {
-        let end = if seq == total { "\n" } else { "" };
-        // There is nobody to tell when that fails.
-        let _ = write!(stderr, "\r{seq} of {total} parts, {bytes} bytes{end}");
+/// Chunks that have come. The first one says how many there are, and none is longer than it.
+#[derive(Default)]
+struct Coming {
+    chunks: u64,
+    total: u64,
+    bytes: u64,
+    chunk_bytes: u64,
+    digest: Sha256,
+}
+
+impl Coming {
+    /// Bytes of the next chunk. `free_bytes` says what the disk has, which the announced backup has to fit.
+    fn take(
+        &mut self,
+        chunk: &Chunk<'_>,
+        free_bytes: impl FnOnce() -> Option<u64>,
+    ) -> anyhow::Result<Vec<u8>> {
+        let data = STANDARD.decode(chunk.data).context("a chunk is damaged")?;
+        let bytes = data.len() as u64;
+        if self.chunks == 0 {
+            (self.total, self.chunk_bytes) = (chunk.total, bytes);
+            let (announced, free) = (chunk.total.saturating_mul(bytes), free_bytes().unwrap_or(u64::MAX));
+            ensure!(announced <= free, "the backup has about {announced} bytes, and the disk has {free}");
+        }
+        ensure!(
+            chunk.total == self.total,
+            "the broker announced {} chunks, and now {}",
+            self.total,
+            chunk.total
+        );
+        ensure!(self.chunks < self.total, "more chunks come than the {} that were announced", self.total);
+        ensure!(chunk.seq == self.chunks + 1, "chunk {} is missing", self.chunks + 1);
+        ensure!(
+            (1..=self.chunk_bytes).contains(&bytes),
+            "chunk {} has {bytes} bytes, and the first one {}",
+            chunk.seq,
+            self.chunk_bytes
+        );
+        ensure!(HEXLOWER.encode(&Sha256::digest(&data)) == chunk.sha256, "chunk {} is damaged", chunk.seq);
+        self.digest.update(&data);
+        (self.chunks, self.bytes) = (chunk.seq, self.bytes + bytes);
+        Ok(data)
     }
+}
+
+/// Folder in which a file lies.
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
+}
+
+/// A line that is written over and over, for people.
+fn progress(bytes: u64, seq: u64, total: u64) {
+    output::progress(&format!("{seq} of {total} parts, {bytes} bytes"), seq == total);
 }
 
 /// A name for the backup, after the file.

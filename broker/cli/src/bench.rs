@@ -129,7 +129,8 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Exit> {
 impl BenchArgs {
     /// Where the broker is, if the options fit one another.
     fn checked(&self) -> anyhow::Result<Endpoint> {
-        let ConnectArgs { login, transport, patience: _, used_context: _ } = &self.connection;
+        let ConnectArgs { login, transport, patience: _, used_context: _, packet_bytes_max: _ } =
+            &self.connection;
         if login.version_or(ProtocolVersion::V3_1_1) == ProtocolVersion::V3_1 {
             return Err(Misuse("version 3.1 is not measured; use 311 or 5".to_owned()).into());
         }
@@ -170,7 +171,8 @@ impl BenchArgs {
             | Scenario::Connect
             | Scenario::Connections => (self.window, self.batch),
         };
-        let ConnectArgs { login, transport, patience: _, used_context: _ } = &self.connection;
+        let ConnectArgs { login, transport, patience: _, used_context: _, packet_bytes_max: _ } =
+            &self.connection;
         Ok(Plan {
             target,
             resumes_tls: self.tls_resume,

@@ -4,13 +4,15 @@ mod render;
 
 use std::ffi::OsString;
 use std::io::Read as _;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use lotmq_client::{Client, ClientError, Publication, QoS, ReasonCode};
+use lotmq_client::{Client, ClientError, Message, Publication, QoS, ReasonCode};
 use lotmq_connect::{ConnectArgs, SessionArgs, random_text};
+use lotmq_project::read_bounded;
 use lotmq_server::takes_text;
 use lotmq_terminal::{Exit, Misuse, output, seconds};
 use serde_json::Value;
@@ -35,6 +37,9 @@ const REPLACING: [&str; 2] = ["-replace", "-replaceOwn"];
 
 /// Time after which it is said again.
 const PATIENCE_AGAIN: Duration = Duration::from_secs(10);
+
+/// Longest wait for the reply to a command about a module, however often the broker says that it is at it.
+const MODULE_REPLY_MAX: Duration = Duration::from_secs(3600);
 
 /// Send a command to the broker and show its reply.
 ///
@@ -145,7 +150,7 @@ pub(crate) fn cmd(
     }
     let mut client = match args.timeout {
         Some(timeout) => connect_within(&args.connect, timeout)?,
-        None => connect_as_root(&args.connect)?,
+        None => connect_to_command(&args.connect)?,
     };
     if is_silent(&command) {
         client.publish(&Publication::new(COMMAND_TOPIC, command).qos(QoS::AtLeastOnce))?;
@@ -360,12 +365,24 @@ fn before_text(words: &[String]) -> Result<Vec<String>, Misuse> {
     std::iter::once(Ok(verb.clone())).chain(behind.iter().map(option)).collect()
 }
 
-/// Connects as [`connect_as_root`] does, and waits for that, and for each acknowledgement, no longer than so many seconds.
+/// Largest packet that a broker may send to a tool that gives commands: a reply and a component in one message have at most 8 MiB, a part of a backup less.
+const REPLY_PACKET_BYTES_MAX: NonZeroU32 = NonZeroU32::new(16 << 20).expect("not zero");
+
+/// Connects as [`connect_as_root`] does to give commands. It waits for the connection, and for each acknowledgement, no longer than so many seconds, and takes no
+/// packet that is larger than an answer.
 ///
 /// # Errors
 /// Those of [`connect_as_root`].
 pub(crate) fn connect_within(connect: &ConnectArgs, timeout: f64) -> anyhow::Result<Client> {
-    connect_as_root(&ConnectArgs { patience: Some(Duration::from_secs_f64(timeout)), ..connect.clone() })
+    connect_to_command(&ConnectArgs { patience: Some(Duration::from_secs_f64(timeout)), ..connect.clone() })
+}
+
+/// Connects as [`connect_within`] does, with the usual times.
+///
+/// # Errors
+/// Those of [`connect_as_root`].
+pub(crate) fn connect_to_command(connect: &ConnectArgs) -> anyhow::Result<Client> {
+    connect_as_root(&ConnectArgs { packet_bytes_max: Some(REPLY_PACKET_BYTES_MAX), ..connect.clone() })
 }
 
 /// Connects as the user of these options, else as root with the password in LOTMQ_ROOT_PASSWORD or that of a new broker. These two go to this machine
@@ -415,21 +432,23 @@ fn root_password(connect: &ConnectArgs) -> Result<(String, &'static str), Misuse
     }
 }
 
+/// Most bytes of a file whose text goes into a command: what the largest packet of MQTT holds.
+const COMMAND_BYTES_MAX: u64 = 256 << 20;
+
 fn read_text(path: &PathBuf) -> anyhow::Result<String> {
     if path.as_os_str() == "-" {
         let mut text = String::new();
         std::io::stdin().lock().read_to_string(&mut text).context("cannot read standard input")?;
         return Ok(text);
     }
-    let read = std::fs::read_to_string(path);
-    if read.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::InvalidData) {
-        anyhow::bail!(
+    let bytes = read_bounded(path, COMMAND_BYTES_MAX)?;
+    String::from_utf8(bytes).map_err(|_| {
+        anyhow::anyhow!(
             "{} is no text in UTF-8; a component of WebAssembly goes to the broker with `lotmq guest deploy --file {} --name NAME`, in parts where it is long",
             path.display(),
             path.display()
-        );
-    }
-    read.with_context(|| format!("cannot read {}", path.display()))
+        )
+    })
 }
 
 /// A command of the arguments of the command line: each stays one, unless they are parts of a text.
@@ -535,6 +554,7 @@ pub(crate) fn exchange_in_parts(
     (timeout, mut status): (Duration, Option<&mut ModuleStatus>),
     mut send: impl FnMut(&mut Client, &Value) -> anyhow::Result<()>,
 ) -> anyhow::Result<Option<Value>> {
+    let began = Instant::now();
     let granted = client.subscribe_to(OUTPUT_TOPIC, QoS::AtLeastOnce)?;
     if granted.is_failure() {
         foreign::refuse(client)?;
@@ -549,16 +569,19 @@ pub(crate) fn exchange_in_parts(
     let payload = format!("{command} -requestId {request_id}");
     let told = client.publish(&Publication::new(COMMAND_TOPIC, payload).qos(QoS::AtLeastOnce))?;
     check_taken(client, told)?;
-    let began = Instant::now();
     let mut deadline = began + timeout;
     let mut told_at = began + PATIENCE;
     let mut judged_at = Some(began + JUDGED_AFTER);
     loop {
         let until = deadline.min(told_at).min(judged_at.unwrap_or(deadline));
-        let Some(message) = client.receive(until.saturating_duration_since(Instant::now()))? else {
-            if Instant::now() >= deadline {
-                return Ok(None);
-            }
+        let received = client.receive(until.saturating_duration_since(Instant::now()))?;
+        // Also where other messages come without pause.
+        if Instant::now() >= deadline
+            && received.as_ref().is_none_or(|message| !is_reply(message, request_id))
+        {
+            return Ok(None);
+        }
+        let Some(message) = received else {
             if judged_at.take_if(|at| Instant::now() >= *at).is_some() {
                 // What comes is judged below: a broker of another make takes a command for a message, or drops it in silence.
                 client.subscribe_to(VERSION_TOPIC, QoS::AtMostOnce)?;
@@ -577,7 +600,7 @@ pub(crate) fn exchange_in_parts(
         foreign::judge(&message)?;
         if let Some(status) = status.as_deref_mut().filter(|status| status.topic == message.topic) {
             status.hear(&message.payload);
-            deadline = Instant::now() + timeout;
+            deadline = (Instant::now() + timeout).min(began + MODULE_REPLY_MAX.max(timeout));
             continue;
         }
         let reply: Value = serde_json::from_slice(&message.payload).unwrap_or(Value::Null);
@@ -590,6 +613,11 @@ pub(crate) fn exchange_in_parts(
             send(client, &reply)?;
         }
     }
+}
+
+fn is_reply(message: &Message, request_id: &str) -> bool {
+    let reply: Value = serde_json::from_slice(&message.payload).unwrap_or(Value::Null);
+    reply.get("requestId").and_then(Value::as_str) == Some(request_id)
 }
 
 /// Looks whether the broker has taken a command.

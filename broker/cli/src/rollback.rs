@@ -8,7 +8,7 @@ use lotmq_connect::{ConnectArgs, random_text};
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
-use crate::cmd::{connect_as_root, exchange, is_success, quoted, render_reply, show_reply};
+use crate::cmd::{connect_within, exchange, is_success, quoted, render_reply, show_reply};
 use crate::confirmation::is_confirmed;
 use crate::deploy::{name_option_of_tool, plan};
 
@@ -45,7 +45,7 @@ pub(crate) struct RollbackArgs {
 }
 
 pub(crate) fn rollback(args: &RollbackArgs) -> anyhow::Result<Exit> {
-    let mut client = connect_as_root(&args.connect)?;
+    let mut client = connect_within(&args.connect, args.timeout)?;
     let exit = go_back(&mut client, args);
     // With what is done or wrong by now, it costs nothing that the broker may be gone.
     client.disconnect().ok();

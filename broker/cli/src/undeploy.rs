@@ -9,11 +9,11 @@ use lotmq_server::is_seed;
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
-use crate::cmd::{connect_as_root, exchange, is_success, quoted, render_reply, show_reply};
-use lotmq_terminal::text::printable;
+use crate::cmd::{connect_within, exchange, is_success, quoted, render_reply, show_reply};
 use crate::confirmation::is_confirmed;
 use crate::deploy::plan::{self, left};
 use crate::rollback::is_agreed_to;
+use lotmq_terminal::text::printable;
 
 /// Most rules that a question names.
 const RULES_SHOWN_MAX: usize = 50;
@@ -50,7 +50,7 @@ pub(crate) struct UndeployArgs {
 }
 
 pub(crate) fn undeploy(args: &UndeployArgs) -> anyhow::Result<Exit> {
-    let mut client = connect_as_root(&args.connect)?;
+    let mut client = connect_within(&args.connect, args.timeout)?;
     let exit = unload(&mut client, args);
     // With what is done or wrong by now, it costs nothing that the broker may be gone.
     client.disconnect().ok();

@@ -211,7 +211,7 @@ impl Client {
             if let Some(reason) = self.outbound.take_ended(packet_id) {
                 return Ok(reason);
             }
-            let packet = self.next_packet(deadline)?;
+            let packet = self.next_packet_before(deadline)?;
             let packet = packet.ok_or_else(|| self.timeout("acknowledgement of PUBLISH"))?;
             self.handle(&packet)?;
         }
@@ -298,7 +298,13 @@ impl Client {
             if let Some(message) = self.inbox.pop() {
                 return Ok(Some(message));
             }
-            let Some(packet) = self.next_packet(deadline)? else { return Ok(None) };
+            // Packets that are no messages may come without pause. Without a time to wait, all that is there is handled.
+            let packet = if timeout.is_zero() {
+                self.next_packet(deadline)?
+            } else {
+                self.next_packet_before(deadline)?
+            };
+            let Some(packet) = packet else { return Ok(None) };
             self.handle(&packet)?;
         }
     }
@@ -313,7 +319,7 @@ impl Client {
         self.send_ping()?;
         let deadline = Instant::now() + self.reply_timeout;
         while self.pings_awaited > 0 {
-            let packet = self.next_packet(deadline)?.ok_or_else(|| self.timeout("PINGRESP"))?;
+            let packet = self.next_packet_before(deadline)?.ok_or_else(|| self.timeout("PINGRESP"))?;
             self.handle(&packet)?;
         }
         Ok(())
@@ -387,6 +393,11 @@ impl Client {
         }
     }
 
+    /// The next packet that was waited for before the deadline; `None` behind it, even where packets come without pause.
+    fn next_packet_before(&mut self, deadline: Instant) -> Result<Option<Packet>, ClientError> {
+        if Instant::now() >= deadline { Ok(None) } else { self.next_packet(deadline) }
+    }
+
     /// Receives until `is_answer`; everything else is handled on the way.
     fn wait_for(
         &mut self,
@@ -395,7 +406,7 @@ impl Client {
     ) -> Result<Packet, ClientError> {
         let deadline = Instant::now() + self.reply_timeout;
         loop {
-            let packet = self.next_packet(deadline)?.ok_or_else(|| self.timeout(wanted))?;
+            let packet = self.next_packet_before(deadline)?.ok_or_else(|| self.timeout(wanted))?;
             if is_answer(&packet.decode()?) {
                 return Ok(packet);
             }

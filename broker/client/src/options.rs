@@ -1,5 +1,6 @@
 //! How to connect: everything that CONNECT can say.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use lotmq_codec::{
@@ -145,6 +146,16 @@ impl ConnectOptions {
     pub fn will(mut self, will: Will) -> Self {
         self.will = Some(will);
         self
+    }
+
+    /// Refuses packets of the server with more bytes, and announces that in 5.0.
+    #[must_use]
+    pub fn largest_packet(mut self, bytes: NonZeroU32) -> Self {
+        self.max_packet_size = bytes.get();
+        if !self.version.has_properties() {
+            return self;
+        }
+        self.property(PropertyId::MaximumPacketSize, PropertyValue::FourByte(bytes.get()))
     }
 
     /// Leaves acknowledging to the caller.

@@ -8,6 +8,7 @@ mod properties;
 mod url;
 
 use std::io::{BufRead as _, Read as _};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub struct ConnectArgs {
     pub transport: TransportArgs,
     /// Longest wait for the connection, and for each acknowledgement, where somebody waits for less than usual.
     pub patience: Option<Duration>,
+    /// Bytes of the largest packet that the broker may send; `None` for what the standard has. For who knows what is asked for.
+    pub packet_bytes_max: Option<NonZeroU32>,
     /// Context of which user, password or broker are, if one was used.
     pub used_context: Option<UsedContext>,
 }
@@ -74,6 +77,7 @@ impl FromArgMatches for ConnectArgs {
             login,
             transport: TransportArgs::from_arg_matches(matches)?,
             patience: None,
+            packet_bytes_max: None,
             used_context: None,
         };
         by_hand.with_context().map_err(|error| clap::Error::raw(ErrorKind::ValueValidation, chain(&error)))
@@ -463,6 +467,9 @@ impl ConnectArgs {
             options.reply_timeout = options.reply_timeout.min(patience);
         }
         options.properties = session.properties.of(PropertyPlace::Connect);
+        if let Some(bytes) = self.packet_bytes_max {
+            options = options.largest_packet(bytes);
+        }
         let has_expiry = options.properties.properties().contains(PropertyId::SessionExpiryInterval);
         let expiry = match session.session_expiry_interval {
             Some(_) if has_expiry => {

@@ -1,6 +1,5 @@
 //! `lotmq guest deploy`: a guest as a module of a broker.
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,8 +19,9 @@ use super::folder::{GuestFolder, check_name};
 use super::installed::is_there;
 use super::verify::{asks, check_type, sha256};
 use crate::cmd::{
-    ModuleStatus, connect_as_root, exchange_in_parts, is_success, quoted, render_reply, show_reply,
+    ModuleStatus, connect_within, exchange_in_parts, is_success, quoted, render_reply, show_reply,
 };
+use crate::confirmation::is_confirmed;
 use crate::pasteable::pasteable;
 
 /// Build a guest and run it as a module of a broker.
@@ -87,7 +87,7 @@ pub(super) fn deploy(args: &DeployGuestArgs) -> anyhow::Result<Exit> {
     let (module, place) = args.module()?;
     let request = ComponentRequest::of(&module.component)?;
     let signature = args.signature(&place)?;
-    let mut client = connect_as_root(&args.connect)?;
+    let mut client = connect_within(&args.connect, args.timeout)?;
     output::note(&format!("{}: world {}, {}", module.name, request.world, asks(&request)));
     let Some(granted) = args.granted(&request)? else {
         output::error("nothing was deployed: give --grant-all, or --grant for each that it may have");
@@ -213,7 +213,7 @@ impl DeployGuestArgs {
     fn granted(&self, request: &ComponentRequest) -> anyhow::Result<Option<String>> {
         let named: String = self.grants.iter().map(|grant| format!(" -grant {}", quoted(grant))).collect();
         let needs_nothing = request.asks.as_ref().is_some_and(Vec::is_empty);
-        if self.grant_all || (named.is_empty() && !needs_nothing && is_agreed()?) {
+        if self.grant_all || (named.is_empty() && !needs_nothing && is_confirmed("Grant all of it?")?) {
             // Of what has no manifest all topics is what it gets without a grant.
             let all = if request.asks.is_some() { " -grantAll" } else { "" };
             return Ok(Some(format!("{all}{named}")));
@@ -315,17 +315,6 @@ fn send_parts(client: &mut Client, reply: &Value, component: &[u8]) -> anyhow::R
         anyhow::ensure!(!told.is_failure(), "the broker refused part {number} of the component: {told}");
     }
     Ok(())
-}
-
-/// What somebody at the terminal answers; no where nobody is.
-fn is_agreed() -> anyhow::Result<bool> {
-    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
-        return Ok(false);
-    }
-    output::note("Grant all of it? [y/N]");
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }
 
 fn has_error(reply: &Value, code: &str) -> bool {

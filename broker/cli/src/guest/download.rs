@@ -1,12 +1,13 @@
 //! `lotmq guest download`: the component of a module, back from a broker.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use lotmq_client::{Client, Publication, QoS};
 use lotmq_connect::{ConnectArgs, random_text};
+use lotmq_runner::COMPONENT_BYTES_MAX;
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ use super::build::write;
 use super::folder::check_name;
 use super::verify::sha256;
 use crate::cmd::{
-    COMMAND_TOPIC, OUTPUT_TOPIC, check_taken, connect_as_root, is_success, render_reply, show_reply,
+    COMMAND_TOPIC, OUTPUT_TOPIC, check_taken, connect_within, is_success, render_reply, show_reply,
 };
 
 /// Get the component of a module from a broker.
@@ -48,7 +49,7 @@ pub(super) fn download(args: &DownloadArgs) -> anyhow::Result<Exit> {
     let file = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.wasm", args.name)));
     ensure!(!file.is_dir(), "{} is a folder; -o names a file", file.display());
     ensure!(args.force || !file.exists(), "{} exists; --force overwrites it", file.display());
-    let mut client = connect_as_root(&args.connect)?;
+    let mut client = connect_within(&args.connect, args.timeout)?;
     let got = component(args, &mut client)?;
     client.disconnect()?;
     let component = match got {
@@ -86,17 +87,19 @@ fn component(args: &DownloadArgs, client: &mut Client) -> anyhow::Result<Got> {
     let command = format!("-getModule {} -requestId {id}", args.name);
     let told = client.publish(&Publication::new(COMMAND_TOPIC, command).qos(QoS::AtLeastOnce))?;
     check_taken(client, told)?;
-    let (mut component, mut parts) = (Vec::new(), 0_usize);
+    let timeout = Duration::from_secs_f64(args.timeout);
+    let (mut coming, mut deadline) = (Coming::default(), Instant::now() + timeout);
     loop {
-        let Some(message) = client.receive(Duration::from_secs_f64(args.timeout))? else {
-            return Ok(Got::Nothing);
-        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Some(message) = client.receive(left)? else { return Ok(Got::Nothing) };
         if let Some(part) = message.topic.strip_prefix(&topic) {
-            let is_next = part.is_empty() || part[1..] == parts.to_string();
-            ensure!(is_next, "part {parts} of the component is missing");
-            component.extend_from_slice(&message.payload);
-            parts += 1;
+            coming.take(part, &message.payload)?;
+            deadline = Instant::now() + timeout;
             continue;
+        }
+        // Also where other messages come without pause.
+        if left.is_zero() {
+            return Ok(Got::Nothing);
         }
         let reply: Value = serde_json::from_slice(&message.payload).unwrap_or(Value::Null);
         if reply.get("requestId").and_then(Value::as_str) != Some(&id) {
@@ -107,7 +110,75 @@ fn component(args: &DownloadArgs, client: &mut Client) -> anyhow::Result<Got> {
         }
         let sent =
             reply.pointer("/data/sha256").and_then(Value::as_str).context("the reply has no digest")?;
-        ensure!(sent == sha256(&component), "the component has not come as it was sent");
-        return Ok(Got::Component(component));
+        ensure!(sent == sha256(&coming.component), "the component has not come as it was sent");
+        return Ok(Got::Component(coming.component));
+    }
+}
+
+/// What has come of a component: all of it in one message, or parts of equal lengths and a last one.
+#[derive(Default)]
+struct Coming {
+    component: Vec<u8>,
+    parts: usize,
+    part_bytes: usize,
+    is_whole: bool,
+}
+
+impl Coming {
+    /// Takes a message; `name` is the end of its topic, empty or `/` and the number of the part.
+    fn take(&mut self, name: &str, payload: &[u8]) -> anyhow::Result<()> {
+        let is_alone = name.is_empty();
+        let is_next =
+            if is_alone { self.parts == 0 } else { name.strip_prefix('/') == Some(&*self.parts.to_string()) };
+        ensure!(is_next, "part {} of the component is missing", self.parts);
+        ensure!(!self.is_whole, "more comes than the component");
+        if self.parts == 0 {
+            self.part_bytes = payload.len();
+        }
+        ensure!(
+            (1..=self.part_bytes).contains(&payload.len()),
+            "part {} of the component has {} bytes, and the first one {}",
+            self.parts,
+            payload.len(),
+            self.part_bytes
+        );
+        let bytes = self.component.len() + payload.len();
+        ensure!(
+            bytes as u64 <= COMPONENT_BYTES_MAX,
+            "more than {COMPONENT_BYTES_MAX} bytes come, which no component has"
+        );
+        self.component.extend_from_slice(payload);
+        self.parts += 1;
+        self.is_whole = is_alone || payload.len() < self.part_bytes;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_bounded_and_come_in_order() {
+        let taken = |parts: &[(&str, usize)]| {
+            let mut coming = Coming::default();
+            let taken = parts.iter().try_for_each(|(name, bytes)| coming.take(name, &vec![0; *bytes]));
+            taken.map(|()| coming.component.len()).map_err(|error| error.to_string())
+        };
+        assert_eq!(taken(&[("", 5)]), Ok(5));
+        assert_eq!(taken(&[("/0", 5), ("/1", 5), ("/2", 1)]), Ok(11));
+        for (parts, part) in [
+            (&[("é0", 5)][..], "part 0 of the component is missing"),
+            (&[("/1", 5)], "part 0 of the component is missing"),
+            (&[("", 5), ("", 5)], "part 1 of the component is missing"),
+            (&[("", 5), ("/1", 5)], "more comes than the component"),
+            (&[("/0", 5), ("/1", 4), ("/2", 4)], "more comes than the component"),
+            (&[("/0", 5), ("/1", 6)], "part 1 of the component has 6 bytes, and the first one 5"),
+            (&[("/0", 0)], "part 0 of the component has 0 bytes"),
+            (&[("/0", 40 << 20), ("/1", 40 << 20)], "which no component has"),
+        ] {
+            let refused = taken(parts).unwrap_err();
+            assert!(refused.contains(part), "{refused}");
+        }
     }
 }

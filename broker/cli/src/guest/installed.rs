@@ -14,12 +14,12 @@ use serde_json::Value;
 
 use super::folder::check_name;
 use super::in_time::LinesInTime;
-use crate::cmd::{asked, connect_as_root, exchange, is_success, render_reply, show_reply};
-use lotmq_terminal::text::{printable, printable_lines};
+use crate::cmd::{asked, connect_within, exchange, is_success, render_reply, show_reply};
 use crate::confirmation::is_confirmed;
 use crate::interruption::Interruption;
 use crate::pasteable::pasteable;
 use crate::watch::{LOOK, connect_again, is_lost};
+use lotmq_terminal::text::{printable, printable_lines};
 
 /// Where modules are told about.
 const MODULES: &str = "$SYS/Coreflux/Modules";
@@ -62,7 +62,7 @@ pub(super) struct ListArgs {
 }
 
 pub(super) fn list(args: &ListArgs) -> anyhow::Result<Exit> {
-    let mut client = connect_as_root(&args.connect)?;
+    let mut client = connect_within(&args.connect, args.timeout)?;
     let mut rows = match asked(&mut client, "-listModules", args.timeout)? {
         Ok(reply) => members(&reply),
         Err(exit) => return Ok(exit),
@@ -161,7 +161,7 @@ pub(super) struct RemoveModuleArgs {
 pub(super) fn remove(args: &RemoveModuleArgs) -> anyhow::Result<Exit> {
     let OneModuleArgs { name, timeout, connect, .. } = &args.module;
     check_name(name)?;
-    let mut client = connect_as_root(connect)?;
+    let mut client = connect_within(connect, *timeout)?;
     let question = format!("{name} goes, with its state and the version before. Go on?");
     if !args.yes && !is_confirmed(&question)? {
         output::error("nothing was removed: nobody has agreed to it; --yes does");
@@ -201,7 +201,7 @@ pub(super) fn command(
 ) -> anyhow::Result<Exit> {
     let OneModuleArgs { name, timeout, connect, .. } = &args.module;
     check_name(name)?;
-    let mut client = connect_as_root(connect)?;
+    let mut client = connect_within(connect, *timeout)?;
     let exit = match asked_with_force(&mut client, (verb, name), args.force, *timeout)? {
         Ok(reply) => show(&reply)?,
         Err(exit) => exit,
@@ -249,7 +249,7 @@ pub(super) struct LogsArgs {
 pub(super) fn logs(args: &LogsArgs) -> anyhow::Result<Exit> {
     check_name(&args.name)?;
     let interruption = Interruption::catch()?;
-    let mut client = connect_as_root(&args.connect)?;
+    let mut client = connect_within(&args.connect, args.timeout)?;
     let mut told = Told { left: args.count, ..Told::default() };
     loop {
         let lost = match told.listen(args, &mut client, &interruption) {
