@@ -1,7 +1,7 @@
 //! `lotmq restore`: a running broker goes on with what a backup holds.
 
 use std::io::Cursor;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -11,11 +11,12 @@ use clap::Args;
 use lotmq_client::{Client, ClientError, ProtocolVersion};
 use lotmq_connect::{ConnectArgs, Version, random_text};
 use lotmq_server::backup::{Archive, Manifest};
+use lotmq_terminal::text::printable;
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::{Value, json};
 
 use crate::backup::contents;
-use crate::cmd::{connect_as_root, exchange, render_reply};
+use crate::cmd::{connect_to_command, exchange, render_reply};
 use crate::confirmation::is_confirmed;
 
 /// How often is tried whether the broker is back.
@@ -65,12 +66,12 @@ pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<Exit> {
     let mut connect = args.connect.clone();
     // Only 5.0 tells how large a packet may be.
     connect.login.protocol_version = Some(Version(ProtocolVersion::V5));
-    let mut client = connect_as_root(&connect)?;
+    let mut client = connect_to_command(&connect)?;
     let command = format!("-restoreBackup zip64:{}", STANDARD.encode(bytes));
     let reply = match exchange(&mut client, &command, &random_text(12)?, timeout) {
         Ok(reply) => reply.with_context(|| format!("no reply within {} s", args.timeout))?,
         Err(error) if matches!(error.downcast_ref(), Some(ClientError::TooLarge { .. })) => {
-            bail!("{error}; stop the broker and use `lotmq store import`")
+            bail!("{error}; {}", offline(&args.file))
         }
         Err(error) => return Err(error),
     };
@@ -85,19 +86,31 @@ pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<Exit> {
     report(&connect, timeout, args.json)
 }
 
+/// The commands that restore a backup which no packet holds. The data directory must have no store, and keeps the key of the secrets.
+fn offline(file: &Path) -> String {
+    let file = file.display();
+    format!(
+        "restore it where the broker runs, while it is stopped. With its data directory DIR (`lotmq config show` names it):\n  \
+         systemctl stop lotmq\n  \
+         mv DIR/lotmq.redb DIR/lotmq.redb.before-restore\n  \
+         lotmq store import {file} --data DIR && systemctl start lotmq\n\
+         DIR/secret.key stays, or comes from the broker of the backup"
+    )
+}
+
 impl RestoreArgs {
     /// What would be replaced, and where.
     fn concern(&self, manifest: &Manifest) -> anyhow::Result<String> {
         let context = self.connect.login.context.as_ref();
         let context = context.map(|name| format!(" (context {name})")).unwrap_or_default();
         let parts: Vec<&str> = manifest.parts.iter().map(|part| contents(part)).collect();
-        Ok(format!(
+        Ok(printable(&format!(
             "Backup '{}' of {} takes the place of what the broker at {}{context} has of {}; its clients are disconnected.",
             manifest.name,
             manifest.created_utc,
             self.connect.endpoint()?,
             parts.join(", ")
-        ))
+        )))
     }
 }
 
@@ -127,7 +140,7 @@ fn await_end(client: &mut Client, timeout: Duration) {
 fn report(connect: &ConnectArgs, timeout: Duration, as_json: bool) -> anyhow::Result<Exit> {
     let deadline = Instant::now() + timeout;
     let mut client = loop {
-        match connect_as_root(connect) {
+        match connect_to_command(connect) {
             Ok(client) => break client,
             // After a restore that failed the login would be good as before.
             Err(error) if matches!(error.downcast_ref(), Some(ClientError::Refused { .. })) => {
