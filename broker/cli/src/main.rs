@@ -22,6 +22,8 @@ mod confirmation;
 mod context;
 mod demo;
 mod deploy;
+#[cfg(test)]
+mod documented;
 mod explain;
 mod fmt;
 mod foreign;

@@ -38,11 +38,10 @@ macro_rules! limit_table {
                 /// Most bytes that wait for one session. Subscription Identifiers do not count here, but in `stored_queue_bytes`.
                 queue_bytes: u64 = $crate::limit_table::QUEUE_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes", json "QueueBytes"
                     => QueueBytes(QuotaExceeded, "queue of a session is full"): "a new message is dropped for this session or refused, as `on_full` says";
-                /// Connections at once: in `[limits]` of the whole broker, for a listener of that listener. The whole broker has fewer where the process may not open so many files.
-                /// Where it is four or more, one user has at most three quarters of what the others leave, and so have all clients without a user together. Of the places of the latter, those that come from one address
-                /// of another machine, of IPv6 from one network of 64 bits, have three quarters of what other addresses leave.
+                /// Connections at once: in `[limits]` of the whole broker, for a listener of that listener. The whole broker has fewer if the process may not open so many files.
+                /// Users and addresses have shares of them ("Shares of connections" in `docs/limits.md`).
                 connections: u32 = $crate::limit_table::CONNECTIONS_MAX, range 1..=100_000_000, unit "connections"
-                    => Connections(QuotaExceeded, "too many connections"): "a new connection is closed at once; of those from this machine some are let in, and refused with 0x97, before 5.0 with return code 3, unless an administrator logs in. So is a login beyond a share; one that takes over a session, and administrators, always get in";
+                    => Connections(QuotaExceeded, "too many connections"): "a new connection is closed at once. Some from this machine get as far as their login, and are refused with 0x97 (before 5.0 return code 3) unless an administrator logs in";
                 /// New connections per second, a second's worth at once: in `[limits]` of the whole broker, for a listener of that listener. 0 for any number.
                 connections_per_sec: u32 = 0, range 0..=10_000_000, unit "1/s"
                     => ConnectionsPerSec(ConnectionRateExceeded, "too many new connections"): "a new connection is closed at once";
@@ -176,7 +175,7 @@ macro_rules! limit_table {
                 /// Longest time in seconds for which a login has to wait as a user from an address, of IPv6 a network of 64 bits, after logins as this user
                 /// from there have failed: after five of them 1 s, after each further one twice as long. 0 for none.
                 login_wait_max_sec: u32 = $crate::limit_table::LOGIN_WAIT_MAX_SEC, range 0..=86_400, unit "s"
-                    => LoginWaitMaxSec(ConnectionRateExceeded, "too many failed logins"): "a login that comes earlier is refused without a look at its password, with 0x9F, or return code 3; once a second one with the password of a login that succeeded before is let in";
+                    => LoginWaitMaxSec(ConnectionRateExceeded, "too many failed logins"): "a login that comes earlier is refused without a look at its password, with 0x9F, or return code 3; one login a second is looked at all the same: it is let in if its password is that of an earlier login";
                 /// Logins whose password waits to be checked; never more than an eighth of `connections`.
                 logins_waiting: u32 = $crate::limit_table::LOGINS_WAITING_MAX, range 1..=1_000_000, unit "logins"
                     => LoginsWaiting(ServerBusy, "too many passwords wait to be checked"): "the youngest one from the address, or else of the user, with most of them is refused with 0x89, or return code 3";
