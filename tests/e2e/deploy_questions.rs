@@ -27,6 +27,55 @@ fn is_open(broker: &Broker) -> bool {
     Program::run(LOTMQ, &sent).unwrap().status.success()
 }
 
+#[test]
+fn a_rule_with_the_same_text_becomes_one_of_the_project() {
+    let broker = broker();
+    let place = tempfile::tempdir().unwrap();
+    let (folder, file) = (place.path().join("plant"), place.path().join("plant/door.lot"));
+    fs::create_dir(&folder).unwrap();
+    fs::write(&file, DOOR).unwrap();
+    assert!(deploy(&broker, &file, &[]).status.success());
+    let asked = deploy(&broker, &folder, &[]);
+    assert_eq!(asked.status.code(), Some(1), "{asked:?}");
+    assert!(asked.stdout.contains("was added by hand with the same text"), "{asked:?}");
+    assert!(!is_open(&broker));
+    let taken = deploy(&broker, &folder, &["--yes"]);
+    assert!(taken.status.success(), "{taken:?}");
+    assert_eq!(
+        deploy(&broker, &folder, &[]).output(),
+        "project 'plant' is loaded as it was: nothing has changed"
+    );
+    assert!(!is_open(&broker));
+    // Only the same text is taken over.
+    broker.command_ok(&format!("-addRule {OPENER}"));
+    fs::write(folder.join("opener.lot"), OPENER.replace("ALLOW", "DENY")).unwrap();
+    let refused = deploy(&broker, &folder, &["--yes", "--replace"]);
+    assert!(
+        refused.stderr.contains("error[EXISTS]") && refused.stderr.contains("added by hand"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_deployment_is_told_as_json() {
+    let broker = broker();
+    let place = tempfile::tempdir().unwrap();
+    let (folder, file) = (place.path().join("plant"), place.path().join("plant/door.lot"));
+    fs::create_dir(&folder).unwrap();
+    fs::write(&file, DOOR).unwrap();
+    let objects = |finished: &Finished| -> Vec<serde_json::Value> {
+        finished.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let planned = objects(&deploy(&broker, &folder, &["--json", "--dry-run"]));
+    assert_eq!(planned[0]["data"]["added"][0]["name"], "Door");
+    let done = objects(&deploy(&broker, &folder, &["--json"]));
+    assert_eq!((done.len(), &done[0]["success"]), (1, &true.into()), "{done:?}");
+    fs::write(&file, "DEFINE RULE Door\n").unwrap();
+    let wrong = deploy(&broker, &file, &["--json"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert_eq!(objects(&wrong)[0]["success"], false);
+}
+
 /// `lotmq` at a terminal of its own, whose standard output is kept aside.
 pub(crate) struct AtTerminal {
     program: Child,

@@ -474,3 +474,153 @@ fn what_is_named_and_not_there_is_no_wrong_usage() {
         assert!(ended.stderr.contains(NO_FILE), "{arguments:?}: {}", ended.stderr);
     }
 }
+
+#[test]
+fn cases_read_nothing_outside_of_their_folder() {
+    const SECRET: &str = "secret-line-of-another-file";
+    let place = tempfile::tempdir().unwrap();
+    let below = |name: &str| place.path().join(name);
+    std::fs::create_dir_all(below("plant/tests")).unwrap();
+    std::fs::write(below("secret"), SECRET).unwrap();
+    std::fs::write(below("plant/a.lot"), PROGRAM).unwrap();
+    std::os::unix::fs::symlink(below("secret"), below("plant/link.lot")).unwrap();
+    let case = |of: &str| {
+        format!(
+            "{of}\n[[case]]\nname = \"x\"\nwhen = [{{ topic = \"a\", payload = 1 }}]\nthen = [{{ topic = \"b\", payload = 1 }}]\n"
+        )
+    };
+    let plant = below("plant");
+    let file = below("plant/tests/x.test.toml");
+    let run = |text: &str, tested: &std::path::Path| {
+        std::fs::write(&file, text).unwrap();
+        lotmq(&["test", tested.to_str().unwrap()])
+    };
+    let passed = run(&case("program = \"../a.lot\""), &plant);
+    assert_eq!(passed.stdout.lines().last(), Some("1 passed, 0 failed"), "{passed:?}");
+    let secret = below("secret").display().to_string();
+    for (text, tested) in [
+        (case("program = \"../a.lot\""), &file),
+        (case("program = \"../../secret\""), &plant),
+        (case(&format!("program = \"{secret}\"")), &plant),
+        (case("program = \"../link.lot\""), &plant),
+        (case("program = \"../a.lot\"\nmodules = { m = \"../../secret\" }"), &plant),
+        (
+            "program = \"../a.lot\"\n[[case]]\nname = \"x\"\nwhen = [{ replay = \"../../secret\" }]\n"
+                .to_owned(),
+            &plant,
+        ),
+        (
+            "program = \"../a.lot\"\n[[case]]\nname = \"x\"\nfar = { P = { recorded = \"../../secret\" } }\n"
+                .to_owned(),
+            &plant,
+        ),
+    ] {
+        let refused = run(&text, tested);
+        let said = format!("{}{}", refused.stdout, refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{text}: {said}");
+        let is_refused = said.contains("is outside of") || said.contains("is no path below the folder");
+        assert!(is_refused && !said.contains(SECRET), "{text}: {said}");
+    }
+    // A file with cases that is a link itself.
+    std::fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink(below("secret"), &file).unwrap();
+    let refused = lotmq(&["test", plant.to_str().unwrap()]);
+    assert!(refused.stderr.contains("is outside of") && !refused.stderr.contains(SECRET), "{refused:?}");
+}
+
+#[test]
+fn what_has_no_end_is_no_file_for_a_tool() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = |name: &str| {
+        let path = folder.path().join(name);
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (program, config) = (link("zero.lot"), link("zero.toml"));
+    for arguments in [
+        &["check", &program][..],
+        &["fmt", "--check", &program],
+        &["run", &program],
+        &["deploy", &program],
+        &["config", "check", &config],
+    ] {
+        let ended = lotmq(arguments);
+        assert_eq!(ended.status.code(), Some(1), "{arguments:?}: {ended:?}");
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(said.contains("it has more than"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn names_of_files_are_no_orders_to_the_terminal() {
+    let folder = folder(&[("a\u{1b}[2J\u{202e}.lot", PROGRAM), ("b\u{1b}[2J.lot", "DEFINE ACTION")]);
+    let path = folder.path().to_str().unwrap();
+    let wrong = folder.path().join("b\u{1b}[2J.lot");
+    let wrong = wrong.to_str().unwrap();
+    std::fs::write(folder.path().join("c\u{1b}[2J.test.toml"), "[").unwrap();
+    for arguments in [
+        &["check", path][..],
+        &["check", "--json", path],
+        &["fmt", "--check", path],
+        &["fmt", "--check", wrong],
+        &["run", path],
+        &["run", wrong],
+        &["test", path],
+        &["deploy", path],
+        &["deploy", wrong],
+        &["config", "check", wrong],
+        &["backup", wrong],
+        &["store", "import", wrong, "--data", path],
+    ] {
+        let ended = lotmq(arguments);
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(!said.contains(['\u{1b}', '\u{202e}']), "{arguments:?}: {said:?}");
+        assert!(
+            said.contains("\\u001b[2J") || said.contains("?[2J") || said.contains('␛'),
+            "{arguments:?}: {said:?}"
+        );
+    }
+}
+
+#[test]
+fn results_of_cases_are_json_and_junit_as_well() {
+    let cases = "[[case]]\nname = \"good\"\nwhen = [{ topic = \"a\", payload = 1 }]\nthen = [{ topic = \"b\", payload = 1 }]\n\
+                 [[case]]\nname = \"bad\"\nwhen = [{ topic = \"a\", payload = 1 }]\n";
+    let folder = folder(&[("a.lot", PROGRAM), ("a.test.toml", cases), ("b.test.toml", "[")]);
+    let junit = folder.path().join("results.xml");
+    let path = folder.path().to_str().unwrap();
+    let tested = lotmq(&["test", path, "--json", "--junit", junit.to_str().unwrap()]);
+    assert_eq!(tested.status.code(), Some(1), "{tested:?}");
+    let objects: Vec<serde_json::Value> =
+        tested.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&objects[0]["case"], &objects[0]["passed"]), (&"good".into(), &true.into()));
+    assert_eq!((&objects[1]["case"], &objects[1]["passed"]), (&"bad".into(), &false.into()));
+    assert!(objects[2]["error"].as_str().unwrap().contains("b.test.toml"));
+    assert_eq!(objects[3], serde_json::json!({"passed": 1, "failed": 2}));
+    let junit = std::fs::read_to_string(junit).unwrap();
+    assert!(junit.contains("<testsuites tests=\"3\" failures=\"1\" errors=\"1\">"), "{junit}");
+}
+
+#[test]
+fn a_configuration_is_checked_for_programs_and_one_of_mosquitto_is_known() {
+    let folder = folder(&[
+        ("mosquitto.conf", "listener 1883\nallow_anonymous true\n"),
+        ("lotmq.toml", "[routes]\nfile_roots = [\"/nowhere/at/all\"]\n[limits]\nqueue_bytez = 1\n"),
+        ("good.toml", "[routes]\nfile_roots = [\"/nowhere/at/all\"]\n"),
+    ]);
+    let of = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let foreign = lotmq(&["config", "check", &of("mosquitto.conf")]);
+    assert!(foreign.stdout.contains("this looks like mosquitto.conf"), "{foreign:?}");
+    let started = lotmq(&["serve", "--config", &of("mosquitto.conf")]);
+    assert!(started.stderr.contains("this looks like mosquitto.conf"), "{started:?}");
+    let checked = lotmq(&["config", "check", "--json", &of("lotmq.toml")]);
+    assert_eq!(checked.status.code(), Some(1));
+    let objects: Vec<serde_json::Value> =
+        checked.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&objects[0]["severity"], &objects[0]["line"]), (&"error".into(), &4.into()));
+    assert_eq!((&objects[1]["severity"], &objects[1]["line"]), (&"warning".into(), &2.into()));
+    assert_eq!(objects[2]["success"], false);
+    let warned = lotmq(&["config", "check", &of("good.toml")]);
+    assert_eq!(warned.status.code(), Some(0), "{warned:?}");
+    assert!(warned.stderr.contains("no route gets a folder below it"), "{warned:?}");
+}

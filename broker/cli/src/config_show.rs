@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use lotmq_config::{
-    Config, ConfigFile, DataDirectory, Mistake, Sources, Surroundings, ValueOrigin, default_path,
+    Config, ConfigFile, DataDirectory, Key, Mistake, Sources, Surroundings, ValueOrigin, default_path,
     unknown_variables,
 };
 use lotmq_server::LocalZone;
@@ -46,6 +46,9 @@ struct ShowArgs {
     /// Say also where each value comes from
     #[arg(long)]
     origin: bool,
+    /// Leave out keys that have their default
+    #[arg(long)]
+    changed: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -55,6 +58,9 @@ struct ShowArgs {
 
 #[derive(Args, Debug)]
 struct ConfigCheckArgs {
+    /// Print JSON: one object for each mistake and warning, one line each, and one with the outcome
+    #[arg(long)]
+    json: bool,
     /// Configuration file, as with --config
     #[arg(value_name = "FILE", conflicts_with = "config")]
     file: Option<PathBuf>,
@@ -119,14 +125,14 @@ pub(crate) fn config(args: &ConfigArgs) -> anyhow::Result<Exit> {
         ConfigCommand::Show(args) => show(args),
         ConfigCommand::Check(args) => {
             let given = args.file.clone().or_else(|| args.place.config.clone());
-            check(&PlaceArgs { config: given, ..args.place.clone() })
+            check(&PlaceArgs { config: given, ..args.place.clone() }, args.json)
         }
     }
 }
 
 fn show(args: &ShowArgs) -> anyhow::Result<Exit> {
     let config = args.place.load(Vec::new())?;
-    let text = if args.json { as_json(&config, args.origin) } else { as_text(&config, args.origin) };
+    let text = if args.json { as_json(&config, args) } else { as_text(&config, args) };
     output::tell(&text)?;
     Ok(Exit::Success)
 }
@@ -154,9 +160,44 @@ fn placed(config: &Config, RefusedAtStart { key, reason }: &RefusedAtStart) -> S
     }
 }
 
-fn check(place: &PlaceArgs) -> anyhow::Result<Exit> {
+/// The outcome of a check as JSON: an object for each mistake and each warning, and one with the outcome.
+fn check_as_json(sources: &Sources) -> anyhow::Result<Exit> {
+    let (mistakes, refused) = all_wrong(sources);
+    let (config, file) = (
+        Config::without_mistakes(sources),
+        sources.file.as_ref().map(|file| file.path.display().to_string()),
+    );
+    for Mistake { line, error } in &mistakes {
+        let file = line.and(file.as_ref());
+        let object = json!({"severity": "error", "file": file, "line": line, "message": error.to_string()});
+        output::tell(&object.to_string())?;
+    }
+    let warned = preflight::warned(&config);
+    let of_values = refused.iter().map(|found| ("error", found));
+    for (severity, RefusedAtStart { key, reason }) in
+        of_values.chain(warned.iter().map(|found| ("warning", found)))
+    {
+        let (file, line) = match config.origin(key) {
+            ValueOrigin::File { path, line } => (Some(path.display().to_string()), *line),
+            ValueOrigin::Default
+            | ValueOrigin::Stored
+            | ValueOrigin::Environment(_)
+            | ValueOrigin::Flag(_) => (None, None),
+        };
+        let object = json!({"severity": severity, "file": file, "line": line, "key": key, "message": reason});
+        output::tell(&object.to_string())?;
+    }
+    let success = mistakes.is_empty() && refused.is_empty();
+    output::tell(&json!({"success": success, "file": file}).to_string())?;
+    Ok(if success { Exit::Success } else { Exit::Failure })
+}
+
+fn check(place: &PlaceArgs, as_json: bool) -> anyhow::Result<Exit> {
     warn_of_unknown_variables();
     let sources = place.sources(Vec::new())?;
+    if as_json {
+        return check_as_json(&sources);
+    }
     let file = sources.file.as_ref().map(|file| file.path.display().to_string());
     let (mistakes, refused) = all_wrong(&sources);
     for Mistake { line, error } in &mistakes {
@@ -193,21 +234,33 @@ fn check(place: &PlaceArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn as_text(config: &Config, with_origin: bool) -> String {
+/// The keys that are shown, with their values and where these come from.
+fn entries<'a>(
+    config: &'a Config,
+    args: &ShowArgs,
+) -> impl Iterator<Item = (String, Value, &'a ValueOrigin)> {
+    let only_changed = args.changed;
+    let default = Config::default();
+    let is_shown = move |key: &Key, value: &Value| !only_changed || key.get(&default) != *value;
+    config
+        .entries()
+        .filter(move |(key, value, _)| is_shown(key, value))
+        .map(|(key, value, origin)| (key.path.to_owned(), value, origin))
+}
+
+fn as_text(config: &Config, args: &ShowArgs) -> String {
     let data =
         ("data directory".to_owned(), config.data.path.display().to_string(), config.data.origin.to_owned());
     let zone = LocalZone::of_process();
     let zone = ("time zone".to_owned(), zone.name(), zone.origin.to_owned());
-    let keys = config
-        .entries()
-        .map(|(key, value, origin)| (key.path.to_owned(), value.to_string(), origin.to_string()));
+    let keys = entries(config, args).map(|(key, value, origin)| (key, value.to_string(), origin.to_string()));
     let rows: Vec<(String, String, String)> = keys.chain([data, zone]).collect();
     let name_width = rows.iter().map(|row| row.0.len()).max().unwrap_or(0);
     let value_width = rows.iter().map(|row| row.1.len()).max().unwrap_or(0);
     let lines: Vec<String> = rows
         .iter()
         .map(|(name, value, origin)| {
-            if with_origin {
+            if args.origin {
                 format!("{name:<name_width$}  {value:<value_width$}  {origin}")
             } else {
                 format!("{name:<name_width$}  {value}")
@@ -217,14 +270,12 @@ fn as_text(config: &Config, with_origin: bool) -> String {
     lines.join("\n")
 }
 
-fn as_json(config: &Config, with_origin: bool) -> String {
+fn as_json(config: &Config, args: &ShowArgs) -> String {
     let show = |value: Value, origin: String| {
-        if with_origin { json!({"value": value, "origin": origin}) } else { value }
+        if args.origin { json!({"value": value, "origin": origin}) } else { value }
     };
-    let mut object: Map<String, Value> = config
-        .entries()
-        .map(|(key, value, origin)| (key.path.to_owned(), show(value, origin.to_string())))
-        .collect();
+    let mut object: Map<String, Value> =
+        entries(config, args).map(|(key, value, origin)| (key, show(value, origin.to_string()))).collect();
     let path = Value::String(config.data.path.display().to_string());
     object.insert("data".to_owned(), show(path, config.data.origin.to_owned()));
     let zone = LocalZone::of_process();

@@ -21,11 +21,11 @@ use file_plan::FilePlan;
 
 use crate::check::tell_slips;
 use crate::cmd::{
-    connect_as_root, exchange, is_success, quoted, render_reply, render_reply_about, show_reply,
+    connect_within, exchange, is_success, quoted, render_reply, render_reply_about, show_reply,
 };
-use lotmq_terminal::text::printable;
 use crate::confirmation::is_confirmed;
 use crate::pasteable::pasteable;
+use lotmq_terminal::text::printable;
 
 /// Upload a program or a project to a broker.
 ///
@@ -68,6 +68,9 @@ pub(crate) struct DeployArgs {
     /// Store the project, but do not load it
     #[arg(long)]
     no_load: bool,
+    /// Print JSON, one object each line: diagnostics as of `lotmq check --json`, replies of the broker, and with --dry-run the plan
+    #[arg(long)]
+    json: bool,
     /// Seconds to wait for each reply
     #[arg(long, default_value_t = 180.0, value_parser = seconds)]
     timeout: f64,
@@ -100,7 +103,11 @@ pub(crate) fn deploy(args: &DeployArgs) -> anyhow::Result<Exit> {
     }
     let compiled = project.compile(Form::Linked, runs_route_type)?;
     if compiled.has_diagnostics() || compiled.has_idle_routes() {
-        output::note(&pasteable(&compiled.to_text()));
+        if args.json {
+            compiled.to_json().try_for_each(|object| output::tell(&object.to_string()))?;
+        } else {
+            output::note(&pasteable(&compiled.to_text()));
+        }
     }
     if compiled.is_wrong() {
         return Ok(Exit::Failure);
@@ -109,12 +116,12 @@ pub(crate) fn deploy(args: &DeployArgs) -> anyhow::Result<Exit> {
         output::note("scripts were not checked here; the broker checks them before it takes them");
     }
     let commands = if is_folder { Vec::new() } else { compiled.commands() };
-    let client = connect_as_root(&args.connect)?;
+    let client = connect_within(&args.connect, args.timeout)?;
     let mut broker = Broker { client, timeout: args.timeout, compiled };
     let exit = if is_folder { deploy_project(&mut broker, args) } else { file(&mut broker, args, &commands) };
     broker.client.disconnect().ok();
     let exit = exit?;
-    if exit == Exit::Success {
+    if exit == Exit::Success && !args.json {
         tell_slips(&broker.compiled);
     }
     Ok(exit)
@@ -157,7 +164,7 @@ fn deploy_project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit
         let sent = broker.send(&format!("-addProject zip64:{archive} {name}{load}{replace}{of_plan}"))?;
         let Some(reply) = sent else { return Ok(Exit::NoBroker) };
         let changes_nothing = plan.as_ref().is_some_and(plan::is_empty);
-        if changes_nothing && is_success(&reply) && reply["warnings"].is_null() {
+        if !args.json && changes_nothing && is_success(&reply) && reply["warnings"].is_null() {
             let name = printable(name.trim_matches('"'));
             output::tell(&format!("project '{name}' is loaded as it was: nothing has changed"))?;
             return Ok(Exit::Success);
@@ -168,7 +175,7 @@ fn deploy_project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit
             continue;
         }
         if plan.is_some() || args.no_load || !is_success(&reply) {
-            let exit = shown(&reply)?;
+            let exit = args.show(&reply, &render_reply(&reply))?;
             if exit == Exit::Success || !is_to_be_taken_over(&mut takes_over, &reply)? {
                 if exit != Exit::Success && plan.is_some() && !changes_nothing {
                     output::note("nothing of what is listed above was changed");
@@ -178,7 +185,7 @@ fn deploy_project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit
             continue;
         }
         plans += 1;
-        plan::show(&reply, args.diff || args.dry_run)?;
+        args.show_plan(&reply)?;
         if args.dry_run {
             return told_of_concern(args, &reply);
         }
@@ -191,7 +198,7 @@ fn deploy_project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit
 
 /// Ends a dry run with what would be asked about.
 fn told_of_concern(args: &DeployArgs, plan: &Value) -> anyhow::Result<Exit> {
-    if let Some(concern) = plan::concern(plan, !args.replace) {
+    if let Some(concern) = plan::concern(plan, !args.replace).filter(|_| !args.json) {
         output::tell(&format!("{concern} This is asked about, or needs --yes"))?;
     }
     Ok(Exit::Success)
@@ -255,10 +262,12 @@ fn file_as_planned(
     let plan = &planned.plan;
     let of_projects: Vec<String> = of_projects.into_iter().map(|(_, _, told)| told).collect();
     if args.dry_run || args.diff || !plan::is_empty(plan) {
-        plan::show(plan, args.diff || args.dry_run)?;
+        args.show_plan(plan)?;
     }
     if args.dry_run {
-        of_projects.iter().try_for_each(|told| output::tell(told))?;
+        if !args.json {
+            of_projects.iter().try_for_each(|told| output::tell(told))?;
+        }
         return told_of_concern(args, plan).map(Some);
     }
     if !is_agreed_to(args, plan)? {
@@ -273,7 +282,7 @@ fn file_as_planned(
             return Ok(Some(Exit::Failure));
         }
     }
-    add_all(broker, commands, &planned, args.replace)
+    add_all(broker, commands, &planned, args)
 }
 
 /// One after the other, up to the first that is refused; `None` where that is so because it is not what was planned. What is unchanged is sent, too, as the lines of the file may be
@@ -282,9 +291,9 @@ fn add_all(
     broker: &mut Broker,
     commands: &[AddCommand],
     planned: &FilePlan,
-    mut takes_over: bool,
+    args: &DeployArgs,
 ) -> anyhow::Result<Option<Exit>> {
-    let mut done = 0;
+    let (mut done, mut takes_over) = (0, args.replace);
     for (place, command) in commands.iter().enumerate() {
         loop {
             let agreed = planned.replaced.get(&place).map(String::as_str);
@@ -295,11 +304,11 @@ fn add_all(
                 return Ok(None);
             }
             match command.entity().filter(|_| planned.unchanged.contains(&place)) {
-                Some((kind, name)) if is_success(&reply) && reply["warnings"].is_null() => {
+                Some((kind, name)) if !args.json && is_success(&reply) && reply["warnings"].is_null() => {
                     output::tell(&format!("{kind} '{}' is as it was: nothing has changed", printable(name)))?;
                 }
                 Some(_) | None => {
-                    show_reply(&reply, &render_reply_about(&reply, command.place()))?;
+                    args.show(&reply, &render_reply_about(&reply, command.place()))?;
                 }
             }
             if is_success(&reply) {
@@ -356,6 +365,26 @@ pub(crate) fn name_option_of_tool(reply: &mut Value) {
     }
 }
 
-fn shown(reply: &Value) -> anyhow::Result<Exit> {
-    show_reply(reply, &render_reply(reply))
+impl DeployArgs {
+    /// Shows a reply, as it was rendered or as JSON.
+    fn show(&self, reply: &Value, rendered: &str) -> anyhow::Result<Exit> {
+        if !self.json {
+            return show_reply(reply, rendered);
+        }
+        output::tell(&reply.to_string())?;
+        Ok(if is_success(reply) { Exit::Success } else { Exit::Failure })
+    }
+
+    /// Shows what would change. As JSON it is the answer to a dry run alone, with what would be asked about.
+    fn show_plan(&self, plan: &Value) -> anyhow::Result<()> {
+        if !self.json {
+            return plan::show(plan, self.diff || self.dry_run);
+        }
+        if self.dry_run {
+            let mut plan = plan.clone();
+            plan["concern"] = plan::concern(&plan, !self.replace).into();
+            output::tell(&plan.to_string())?;
+        }
+        Ok(())
+    }
 }

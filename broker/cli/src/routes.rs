@@ -2,7 +2,7 @@
 
 use clap::Args;
 use lotmq_connect::ConnectArgs;
-use lotmq_terminal::{Exit, output, seconds};
+use lotmq_terminal::{Colour, Exit, Paint, output, seconds};
 use serde_json::Value;
 
 use crate::cmd::{asked, connect_within};
@@ -59,8 +59,25 @@ pub(crate) fn routes(args: &RoutesArgs) -> anyhow::Result<Exit> {
         output::note("there are no routes");
         return Ok(Exit::Success);
     }
-    output::line(table(&routes).trim_end())?;
+    output::painted_line(&coloured_health(table(&routes).trim_end(), Paint::of_stdout()))?;
     Ok(Exit::Success)
+}
+
+/// The table with the health of each route coloured, which is the first of these words in its line.
+fn coloured_health(table: &str, paint: Paint) -> String {
+    let coloured = |line: &str| {
+        let of = [("Red", Colour::Red), ("Yellow", Colour::Yellow), ("Green", Colour::Green)];
+        let places =
+            of.iter().filter_map(|(word, colour)| Some((line.find(&format!(" {word} "))?, word, colour)));
+        match places.min_by_key(|(at, ..)| *at) {
+            Some((at, word, colour)) => {
+                let (before, behind) = (&line[..=at], &line[at + 1 + word.len()..]);
+                format!("{before}{}{behind}", paint.text(*colour, word))
+            }
+            None => line.to_owned(),
+        }
+    };
+    table.lines().map(coloured).collect::<Vec<_>>().join("\n")
 }
 
 /// Heads of the columns of routes, of which [`row`] has the cells.

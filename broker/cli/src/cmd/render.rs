@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use lotmq_terminal::text::printable_lines;
 use crate::pasteable::pasteable;
+use lotmq_terminal::text::printable_lines;
 
 /// The text for a reply envelope (commands reference §2).
 pub(crate) fn reply(envelope: &Value) -> String {
@@ -121,14 +121,22 @@ fn verbs(rows: &[Value]) -> String {
         if text_of("example").is_empty() {
             let _ = writeln!(text, "      {}", text_of("summary"));
         }
-        for (key, word) in [("permission", "needs"), ("example", "example")] {
-            // Of one that was asked for by name.
-            if !text_of("example").is_empty() {
-                let _ = writeln!(text, "      {word}: {}", text_of(key));
-            }
+        // Of one that was asked for by name.
+        if !text_of("example").is_empty() {
+            let example = command_line(text_of("example"));
+            let _ = writeln!(text, "      needs: {}\n      example: {example}", text_of("permission"));
         }
     }
     text
+}
+
+/// A command as a shell takes it.
+fn command_line(command: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || " -_./:=@,+%".contains(letter);
+    match command.chars().all(is_plain) {
+        true => format!("lotmq cmd {command}"),
+        false => format!("lotmq cmd '{}'", command.replace('\'', "'\\''")),
+    }
 }
 
 /// Objects as a table: a column for each key, in the order in which keys first occur. Lists that are empty in every row are left out.
@@ -218,7 +226,8 @@ mod tests {
         let entry = |verb: &str| format!("  {verb} <name>\n      Does it.\n");
         assert_eq!(text, format!("\nA\n{}{}\nC\n{}", entry("-a"), entry("-b"), entry("-c")));
         let one = json!([{ "verb": "-a", "usage": "-a", "permission": "P", "summary": "Does it.", "example": "-a x" }]);
-        assert_eq!(data(&one), "  -a\n      needs: P\n      example: -a x\n");
+        assert_eq!(data(&one), "  -a\n      needs: P\n      example: lotmq cmd -a x\n");
+        assert_eq!(command_line("-a x 'y' {}"), "lotmq cmd '-a x '\\''y'\\'' {}'");
     }
 
     #[test]

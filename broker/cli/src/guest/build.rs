@@ -33,6 +33,9 @@ pub(super) struct BuildArgs {
     /// Get nothing that is missing of the toolchain, but say what it is
     #[arg(long)]
     no_install: bool,
+    /// Print JSON: what `lotmq guest verify --json` prints, with the file
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn build(args: &BuildArgs) -> anyhow::Result<Exit> {
@@ -40,7 +43,11 @@ pub(super) fn build(args: &BuildArgs) -> anyhow::Result<Exit> {
     let component = built(&guest, args.no_install)?;
     let embedding = Embedding::new()?;
     verify::check_type(&embedding, &guest, &component)?;
-    verify::tell(&embedding, &guest.component(), &component)?;
+    if args.json {
+        output::tell(&verify::as_json(&embedding, &guest.component(), &component)?.to_string())?;
+    } else {
+        verify::tell(&embedding, &guest.component(), &component)?;
+    }
     config::check(&guest, &component)?;
     Ok(Exit::Success)
 }

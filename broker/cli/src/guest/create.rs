@@ -81,6 +81,9 @@ pub(super) fn create(args: &NewArgs) -> anyhow::Result<Exit> {
             kind.name()
         ));
     }
+    if kind == GuestType::Auth {
+        output::note("a broker installs it, and asks it about no login yet; its cases run all the same");
+    }
     output::note(&format!("go on with: cd {}; lotmq guest test", folder.display()));
     Ok(Exit::Success)
 }

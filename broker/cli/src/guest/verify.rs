@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use lotmq_runner::{ComponentOutline, ComponentRequest, Embedding, read_component};
 use lotmq_terminal::{Exit, output};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::folder::{GuestFolder, GuestLanguage};
@@ -40,14 +40,21 @@ pub(super) fn verify(args: &VerifyArgs) -> anyhow::Result<Exit> {
         }
         return Ok(Exit::Success);
     }
-    let outline = outlined(&embedding, &file, &component)?;
-    let told = json!({
-        "world": outline.request.world, "bytes": component.len(), "sha256": sha256(&component), "imports": outline.imports,
-        "asks": outline.request.asks, "furtherExports": outline.further_exports,
-        "cannotHave": outline.request.cannot_have,
-    });
-    output::tell(&told.to_string())?;
+    output::tell(&as_json(&embedding, &file, &component)?.to_string())?;
     Ok(Exit::Success)
+}
+
+/// What a component is, as JSON.
+///
+/// # Errors
+/// A broker would refuse it.
+pub(super) fn as_json(embedding: &Embedding, file: &Path, component: &[u8]) -> anyhow::Result<Value> {
+    let outline = outlined(embedding, file, component)?;
+    Ok(json!({
+        "file": file.display().to_string(), "world": outline.request.world, "bytes": component.len(),
+        "sha256": sha256(component), "imports": outline.imports, "asks": outline.request.asks,
+        "furtherExports": outline.further_exports, "cannotHave": outline.request.cannot_have,
+    }))
 }
 
 fn outlined(embedding: &Embedding, file: &Path, component: &[u8]) -> anyhow::Result<ComponentOutline> {
