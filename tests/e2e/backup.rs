@@ -12,6 +12,7 @@ use lotmq_client::{
 };
 use lotmq_test_support::{Broker, Finished, Program, Reply, WAIT_MAX};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::disk::Sick;
 use crate::small_disk::SmallDisk;
@@ -439,4 +440,35 @@ fn without_space_neither_a_backup_nor_a_restore_begins() {
     let left: Vec<_> =
         std::fs::read_dir(full.data()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name == "lotmq.redb.restore"), "{left:?}");
+}
+
+#[test]
+fn a_backup_that_no_packet_holds_is_restored_in_parts() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("large.zip");
+    let broker = options().variable("LOTMQ_LISTENER_MQTT_MAX_PACKET_SIZE", "65536").start();
+    let mut client = broker.root("noise");
+    // Nothing that shrinks.
+    let mut digest = vec![7; 32];
+    for number in 0..10 {
+        let mut noise = Vec::new();
+        while noise.len() < 30_000 {
+            digest = Sha256::digest(&digest).to_vec();
+            noise.extend_from_slice(&digest);
+        }
+        let noise = Publication::new(format!("noise/{number}"), noise).qos(QoS::AtLeastOnce).retained();
+        client.publish(&noise).unwrap();
+    }
+    broker.command_ok("-setEnv BEFORE=1");
+    let port = broker.port();
+    let tool = |arguments: &[&str]| Program::run(LOTMQ, &[arguments, &["-p", &port]].concat()).unwrap();
+    let name = file.to_str().unwrap();
+    let taken = tool(&["backup", name]);
+    assert!(taken.status.success() && std::fs::metadata(&file).unwrap().len() > 200_000, "{taken:?}");
+    broker.command_ok("-setEnv BEFORE=2");
+    let refused = broker.command("-restoreBackup part:2/2 zip64:AAAA");
+    assert_eq!(refused.code(), "BACKUP_PART");
+    let restored = tool(&["restore", name, "--yes"]);
+    assert!(restored.status.success(), "{restored:?}");
+    assert!(environment(&broker).contains("\"1\""), "{}", environment(&broker));
 }

@@ -1,10 +1,12 @@
 //! `lotmq restore`: a running broker goes on with what a backup holds.
 
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{BufReader, Read as _, Seek as _};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
@@ -16,8 +18,14 @@ use lotmq_terminal::{Exit, output, seconds};
 use serde_json::{Value, json};
 
 use crate::backup::contents;
-use crate::cmd::{connect_to_command, exchange, render_reply};
+use crate::cmd::{connect_to_command, exchange, is_success, render_reply};
 use crate::confirmation::is_confirmed;
+
+/// Bytes of a packet beside the part of a backup: verb, number, request id, topic.
+const OVERHEAD_BYTES: usize = 512;
+
+/// Most bytes of a part.
+const PART_BYTES_MAX: usize = 8 << 20;
 
 /// How often is tried whether the broker is back.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -27,8 +35,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// As in: lotmq restore monday.zip.
 ///
 /// The backup is checked first. What it replaces is told and asked about; where there is no terminal, --yes has to say so. Then the broker restarts on it and all its clients are disconnected; parts that are not in the backup stay as they
-/// are, and what was there before is kept beside it as lotmq.redb.before-restore. A backup that no packet holds is restored with `lotmq store import`
-/// while the broker is stopped. Without -u it is done as root, with the password in LOTMQ_ROOT_PASSWORD or else the one of a new broker.
+/// are, and what was there before is kept beside it as lotmq.redb.before-restore. A backup that no packet holds goes in parts. Without -u it is done as root, with the password in LOTMQ_ROOT_PASSWORD or else the one of a new broker.
 ///
 /// Exit codes: 0 restored, 1 refused or failed, and nothing has changed, 2 wrong usage, 3 no broker.
 #[derive(Args, Debug)]
@@ -54,8 +61,8 @@ pub(crate) struct RestoreArgs {
 }
 
 pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<Exit> {
-    let bytes = std::fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
-    let archive = Archive::open(Cursor::new(&bytes), u64::MAX);
+    let mut file = File::open(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
+    let archive = Archive::open(BufReader::new(&file), u64::MAX);
     let manifest = archive.with_context(|| format!("cannot restore {}", args.file.display()))?.manifest;
     let concern = args.concern(&manifest)?;
     if !args.yes && !is_confirmed(&format!("{concern} Go on?"))? {
@@ -67,14 +74,7 @@ pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<Exit> {
     // Only 5.0 tells how large a packet may be.
     connect.login.protocol_version = Some(Version(ProtocolVersion::V5));
     let mut client = connect_to_command(&connect)?;
-    let command = format!("-restoreBackup zip64:{}", STANDARD.encode(bytes));
-    let reply = match exchange(&mut client, &command, &random_text(12)?, timeout) {
-        Ok(reply) => reply.with_context(|| format!("no reply within {} s", args.timeout))?,
-        Err(error) if matches!(error.downcast_ref(), Some(ClientError::TooLarge { .. })) => {
-            bail!("{error}; {}", offline(&args.file))
-        }
-        Err(error) => return Err(error),
-    };
+    let reply = args.send(&mut client, &mut file)?;
     let is_accepted = reply.get("success").and_then(Value::as_bool) == Some(true);
     if !(args.json && is_accepted) {
         output::tell(&told(&reply, args.json))?;
@@ -86,7 +86,14 @@ pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<Exit> {
     report(&connect, timeout, args.json)
 }
 
-/// The commands that restore a backup which no packet holds. The data directory must have no store, and keeps the key of the secrets.
+/// Bytes of a part of a backup, for a broker that takes packets of so many bytes.
+fn part_bytes(packet_bytes_max: Option<u32>) -> usize {
+    let packet = packet_bytes_max.map_or(usize::MAX, |bytes| bytes as usize);
+    // Four characters of base64 for three bytes.
+    (packet.saturating_sub(OVERHEAD_BYTES) / 4 * 3).min(PART_BYTES_MAX)
+}
+
+/// The commands that restore a backup which the broker does not take. The data directory must have no store, and keeps the key of the secrets.
 fn offline(file: &Path) -> String {
     let file = file.display();
     format!(
@@ -99,6 +106,34 @@ fn offline(file: &Path) -> String {
 }
 
 impl RestoreArgs {
+    /// Sends the backup, in parts where no packet of the broker holds it; the last reply.
+    fn send(&self, client: &mut Client, file: &mut File) -> anyhow::Result<Value> {
+        let cannot_read = || format!("cannot read {}", self.file.display());
+        file.rewind().with_context(cannot_read)?;
+        let bytes = file.metadata().with_context(cannot_read)?.len();
+        let part_bytes = part_bytes(client.connack_properties().maximum_packet_size().map(NonZeroU32::get));
+        let count = bytes.div_ceil(u64::try_from(part_bytes)?.max(1));
+        ensure!(part_bytes > 0, "the broker takes no packet that holds a part of it; {}", offline(&self.file));
+        for number in 1..=count {
+            let mut part = Vec::new();
+            file.by_ref().take(u64::try_from(part_bytes)?).read_to_end(&mut part).with_context(cannot_read)?;
+            let place = if count > 1 { format!("part:{number}/{count} ") } else { String::new() };
+            let command = format!("-restoreBackup {place}zip64:{}", STANDARD.encode(part));
+            let reply =
+                exchange(client, &command, &random_text(12)?, Duration::from_secs_f64(self.timeout))?;
+            let reply = reply.with_context(|| format!("no reply within {} s", self.timeout))?;
+            let is_refused = !is_success(&reply);
+            if is_refused && number == 1 && count > 1 {
+                bail!("{}{}", render_reply(&reply), offline(&self.file));
+            }
+            if number == count || is_refused {
+                return Ok(reply);
+            }
+            output::progress(&format!("{number} of {count} parts"), number + 1 == count);
+        }
+        bail!("{} is empty", self.file.display())
+    }
+
     /// What would be replaced, and where.
     fn concern(&self, manifest: &Manifest) -> anyhow::Result<String> {
         let context = self.connect.login.context.as_ref();

@@ -218,6 +218,9 @@ pub(crate) const BACKUP_DOCUMENT_BYTES_MAX: u64 = 1 << 20;
 /// Bytes that a backup in a command may unpack to. One that fits a packet has 12 MiB, and stores shrink to a tenth.
 pub(crate) const RESTORE_UNPACKED_BYTES_MAX: u64 = 1 << 30;
 
+/// Time after which a backup is dropped of which no further part comes.
+pub(crate) const RESTORE_PART_PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
+
 /// Bytes of a store's file for each byte of its stream, at most.
 pub(crate) const RESTORE_DISK_FACTOR: u64 = 3;
 

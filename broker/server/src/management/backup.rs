@@ -12,6 +12,7 @@
 //! (`server`).
 
 mod archive;
+mod arriving;
 mod download;
 mod manifest;
 mod spool;
@@ -21,6 +22,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 pub use archive::{Archive, ArchiveError};
+pub(crate) use arriving::{ArrivingBackup, PartError, PartNumber};
 pub(crate) use archive::{Contents, WriteError, write};
 pub(crate) use download::{Download, DownloadError, chunk_bytes, send};
 pub use manifest::{Manifest, Member, Table};
@@ -72,13 +74,15 @@ pub(crate) struct Backups {
     /// Store that waits for the broker to stop.
     staged: Mutex<Option<Staged>>,
     asked: Notify,
+    /// Backup of which the last part has not come yet.
+    pub(crate) arriving: ArrivingBackup,
     /// Outcome of the restore by which this broker was started.
     pub(crate) report: Option<RestoreReport>,
 }
 
 impl Backups {
     pub(crate) fn new(report: Option<RestoreReport>) -> Self {
-        Self { turn: Mutex::new(()), staged: Mutex::new(None), asked: Notify::new(), report }
+        Self { turn: Mutex::new(()), staged: Mutex::new(None), asked: Notify::new(), arriving: ArrivingBackup::default(), report }
     }
 
     /// Permit for a backup or a restore; `None` while another one is under way.

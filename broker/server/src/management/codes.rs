@@ -370,6 +370,8 @@ codes! {
             "It does not begin like a backup of lotmq. Nothing was changed."
         BACKUP_NAME_INVALID "name of a backup is invalid"
             "The suggestion says what a name may have."
+        BACKUP_PART "a part of a backup is refused"
+            "Parts come in order, from one client, with less than two minutes between them. Begin with the first one; `lotmq restore` does so."
         BACKUP_TOO_LARGE "backup is too large"
             "It unpacks to more than a restore takes (docs/limits.md). Nothing was changed."
         BACKUP_TOO_NEW "backup is of a later version"

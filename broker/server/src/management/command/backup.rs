@@ -1,6 +1,6 @@
 //! `-backup`, `-restoreBackup`. Commands reference §12.3.
 
-use std::io::{self, BufWriter, Cursor, IntoInnerError, Read as _, Seek as _, SeekFrom};
+use std::io::{self, BufReader, BufWriter, Cursor, IntoInnerError, Read as _, Seek as _, SeekFrom};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -20,7 +20,8 @@ use crate::limits::{
     RESTORE_UNPACKED_BYTES_MAX,
 };
 use crate::management::backup::{
-    self, Archive, ArchiveError, Contents, DownloadError, Manifest, Part, Spool, WriteError,
+    self, Archive, ArchiveError, Contents, DownloadError, Manifest, Part, PartError, PartNumber, Spool,
+    WriteError,
 };
 use crate::management::broker::Broker;
 use crate::process::clock::utc_text;
@@ -42,12 +43,12 @@ pub(super) static BACKUP: Verb = Verb {
 
 pub(super) static RESTORE: Verb = Verb {
     name: "restoreBackup",
-    usage: "[zip64:<base64>]",
+    usage: "[part:<number>/<count>] [zip64:<base64>]",
     shown: Shown::All,
     permission: Permission::Root,
     effect: Effect::Reads,
     work: Work::Compiles,
-    summary: "Checks a backup, then restarts the broker on it. Without a backup it tells what the last restore came to.",
+    summary: "Checks a backup, then restarts the broker on it. One that no packet holds comes in parts, a command for each, in order. Without a backup it tells what the last restore came to.",
     example: "-restoreBackup",
     execute: restore,
 };
@@ -201,16 +202,51 @@ pub(super) fn receiver(call: &Call<'_>, (what, topic): (&str, &str)) -> Result<A
 }
 
 fn restore(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let arguments = call.arguments(&[], 1)?;
-    let Some(argument) = arguments.first() else { return Ok(last_restore(call)) };
+    let arguments = call.arguments(&[], 2)?;
+    match &arguments[..] {
+        [] => Ok(last_restore(call)),
+        [whole] => restore_from(call, Cursor::new(decoded(whole)?), RESTORE_UNPACKED_BYTES_MAX),
+        [part, bytes, ..] => take_part(call, part, &decoded(bytes)?),
+    }
+}
+
+/// Bytes of a backup, or of a part of one.
+fn decoded(argument: &str) -> Result<Vec<u8>, Refusal> {
     let base64 = argument
         .strip_prefix("zip64:")
         .ok_or_else(|| Refusal::new("ARGUMENT_INVALID", "The backup is given as zip64:<base64>."))?;
-    let bytes = STANDARD
+    STANDARD
         .decode(base64)
-        .map_err(|_| Refusal::new("BASE64_INVALID", "zip64 argument is not valid base64."))?;
+        .map_err(|_| Refusal::new("BASE64_INVALID", "zip64 argument is not valid base64."))
+}
+
+/// Keeps a part of a backup, and restores the backup with the last one.
+fn take_part(call: &mut Call<'_>, part: &str, bytes: &[u8]) -> Result<Done, Refusal> {
+    let part = part.strip_prefix("part:").and_then(PartNumber::read).ok_or_else(|| {
+        Refusal::new("ARGUMENT_INVALID", "A part is given as part:<number>/<count>, from 1.")
+    })?;
+    let config = &call.broker.config;
+    let place = if is_in_memory(config) { std::env::temp_dir() } else { config.data.path.clone() };
+    let (arriving, now) = (&call.broker.backups.arriving, call.broker.clock.now());
+    let taken = arriving.take((call.job.queue, &place), part, bytes, now).map_err(|error| match error {
+        PartError::Io(error) if error.kind() == io::ErrorKind::StorageFull => no_space(&place),
+        PartError::Io(_) | PartError::Order { .. } | PartError::Unknown => {
+            let message = format!("The part of the backup is refused: {error}. Begin with the first one.");
+            Refusal::new("BACKUP_PART", message)
+        }
+    })?;
+    let PartNumber { number, count } = part;
+    match taken {
+        // The space on the disk bounds what it unpacks to.
+        Some(whole) => restore_from(call, BufReader::new(whole), u64::MAX),
+        None => Ok(Done::new(format!("Part {number} of {count} of the backup is here."))
+            .with_data(json!({ "received": number, "total": count }))),
+    }
+}
+
+fn restore_from(call: &mut Call<'_>, zip: impl io::Read + io::Seek, bytes_max: u64) -> Result<Done, Refusal> {
     let _turn = call.broker.backups.begin().ok_or_else(busy)?;
-    let mut archive = Archive::open(Cursor::new(bytes), RESTORE_UNPACKED_BYTES_MAX).map_err(invalid)?;
+    let mut archive = Archive::open(zip, bytes_max).map_err(invalid)?;
     check_space(&call.broker.config, &archive.manifest)?;
     let staged = call.broker.store.stage(&mut archive.store().map_err(invalid)?).map_err(not_staged)?;
     let manifest = &archive.manifest;

@@ -274,8 +274,9 @@ fn cancel(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done::new(format!("Upload '{id}' is cancelled.")))
 }
 
-/// Ends the uploads of which nothing has come for too long.
+/// Ends the uploads of which nothing has come for too long, that of a backup among them.
 pub(crate) fn expire(broker: &Broker, turn: &mut Turn, now: Time) {
+    broker.backups.arriving.expire(now);
     for upload in broker.uploads.take_expired(now) {
         let message = format!("Upload '{}' is unknown or expired.", upload.id);
         ended(turn, &upload, Refusal::new("UPLOAD_EXPIRED", message));
