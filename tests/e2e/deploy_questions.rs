@@ -41,10 +41,8 @@ fn a_rule_with_the_same_text_becomes_one_of_the_project() {
     assert!(!is_open(&broker));
     let taken = deploy(&broker, &folder, &["--yes"]);
     assert!(taken.status.success(), "{taken:?}");
-    assert_eq!(
-        deploy(&broker, &folder, &[]).output(),
-        "project 'plant' is loaded as it was: nothing has changed"
-    );
+    let again = deploy(&broker, &folder, &[]).output().to_owned();
+    assert!(again.ends_with("project 'plant' is loaded as it was: nothing has changed"), "{again}");
     assert!(!is_open(&broker));
     // Only the same text is taken over.
     broker.command_ok(&format!("-addRule {OPENER}"));
@@ -394,7 +392,7 @@ fn a_rule_by_hand_stays_and_the_safe_way_is_told() {
     broker.command_ok(&format!("-addRule {DOOR}"));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("door.lot");
-    fs::write(&file, DOOR).unwrap();
+    fs::write(&file, DOOR.replace("100", "99")).unwrap();
     let refused = deploy(&broker, folder.path(), &["--name", "site", "--yes"]);
     assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
     let told = "give the rule of the project another name, deploy it, and remove 'Door' then";
@@ -462,5 +460,5 @@ fn the_explanation_of_a_command_is_told_once() {
     let help = Program::run(LOTMQ, &["cmd", "-p", &broker.port(), "-help", "removeProject"]).unwrap();
     let told = "Deletes a project that is not loaded";
     assert_eq!(help.stdout.matches(told).count(), 1, "{}", help.stdout);
-    assert!(help.stdout.contains("example: -removeProject plant"), "{}", help.stdout);
+    assert!(help.stdout.contains("example: lotmq cmd -removeProject plant"), "{}", help.stdout);
 }

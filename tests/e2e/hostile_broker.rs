@@ -1,4 +1,5 @@
-//! Our tools with a broker that means harm: orders to the terminal in every text, and answers without end.
+//! Our tools with a broker that means harm: orders to the terminal in every text, and answers
+//! without end.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,7 +15,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::LOTMQ;
 
-/// Orders to a terminal: the title, a cleared screen, C1, a mark of direction, and a line that looks like ours.
+/// Orders to a terminal: the title, a cleared screen, C1, a mark of direction, and a line that
+/// looks like ours.
 const EVIL: &str = "evil\u{1b}]0;x\u{7}\u{1b}[2J\u{9b}31m\u{202e}\u{7f}\r\nready";
 
 const OUTPUT: &str = "$SYS/Coreflux/Command/Output";
@@ -165,7 +167,12 @@ type Tool<'a> = (&'a [&'a str], &'a [&'a str]);
 
 fn run(address: SocketAddr, (before, behind): Tool<'_>) -> Finished {
     let port = address.port().to_string();
-    Program::run(LOTMQ, &[before, &["-p", &port], behind].concat()).unwrap()
+    let arguments = [before, &["-p", &port], behind].concat();
+    // It goes on until it is stopped.
+    if before[0] == "watch" {
+        return Program::run("timeout", &[&["-s", "INT", "2", LOTMQ][..], &arguments].concat()).unwrap();
+    }
+    Program::run(LOTMQ, &arguments).unwrap()
 }
 
 /// Asserts that nothing that was written is an order to a terminal.
@@ -207,7 +214,7 @@ fn with_each_tool(folder: &Path, saved: &str, check: impl Fn(Tool<'_>)) {
         (&["routes", "--json", "--timeout", "2"], &[]),
         (&["top", "--once", "--interval", "0.2"], &[]),
         (&["topics", "--for", "0.2"], &[]),
-        (&["watch", "-W", "1"], &[]),
+        (&["watch"], &[]),
         (&["deploy", &program, "--timeout", "2"], &[]),
         (&["deploy", &project, "--timeout", "2"], &[]),
         (&["undeploy", "plant", "--timeout", "2"], &[]),
@@ -290,7 +297,8 @@ fn json_of_a_reply_stays_json_without_orders_to_the_terminal() {
     assert_eq!(reply["message"], EVIL);
 }
 
-/// Sends messages to a topic until the client leaves; at most as many as fit this many bytes, which no tool may take.
+/// Sends messages to a topic until the client leaves; at most as many as fit this many bytes, which
+/// no tool may take.
 fn flood(peer: &mut Peer, bytes_max: usize, mut next: impl FnMut(u64) -> (String, Vec<u8>)) {
     let mut sent = 0;
     for number in 0.. {

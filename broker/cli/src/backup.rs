@@ -155,7 +155,8 @@ struct Coming {
 }
 
 impl Coming {
-    /// Bytes of the next chunk. `free_bytes` says what the disk has, which the announced backup has to fit.
+    /// Bytes of the next chunk. `free_bytes` says what the disk has, which the announced backup has
+    /// to fit.
     fn take(
         &mut self,
         chunk: &Chunk<'_>,

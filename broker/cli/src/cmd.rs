@@ -38,7 +38,8 @@ const REPLACING: [&str; 2] = ["-replace", "-replaceOwn"];
 /// Time after which it is said again.
 const PATIENCE_AGAIN: Duration = Duration::from_secs(10);
 
-/// Longest wait for the reply to a command about a module, however often the broker says that it is at it.
+/// Longest wait for the reply to a command about a module, however often the broker says that it is
+/// at it.
 const MODULE_REPLY_MAX: Duration = Duration::from_secs(3600);
 
 /// Send a command to the broker and show its reply.
@@ -365,10 +366,12 @@ fn before_text(words: &[String]) -> Result<Vec<String>, Misuse> {
     std::iter::once(Ok(verb.clone())).chain(behind.iter().map(option)).collect()
 }
 
-/// Largest packet that a broker may send to a tool that gives commands: a reply and a component in one message have at most 8 MiB, a part of a backup less.
+/// Largest packet that a broker may send to a tool that gives commands: a reply and a component in
+/// one message have at most 8 MiB, a part of a backup less.
 const REPLY_PACKET_BYTES_MAX: NonZeroU32 = NonZeroU32::new(16 << 20).expect("not zero");
 
-/// Connects as [`connect_as_root`] does to give commands. It waits for the connection, and for each acknowledgement, no longer than so many seconds, and takes no
+/// Connects as [`connect_as_root`] does to give commands. It waits for the connection, and for each
+/// acknowledgement, no longer than so many seconds, and takes no
 /// packet that is larger than an answer.
 ///
 /// # Errors

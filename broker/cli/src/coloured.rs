@@ -3,7 +3,8 @@
 use lotmq_terminal::text::escaped;
 use lotmq_terminal::{Colour, Paint};
 
-/// The text with what matters in it coloured: severities, what points at a place, helps, and that all is well. The text itself is [escaped].
+/// The text with what matters in it coloured: severities, what points at a place, helps, and that
+/// all is well. The text itself is [escaped].
 pub(crate) fn coloured(text: &str, paint: Paint) -> String {
     escaped(text).lines().map(|line| coloured_line(line, paint)).collect::<Vec<_>>().join("\n")
 }

@@ -160,7 +160,8 @@ fn placed(config: &Config, RefusedAtStart { key, reason }: &RefusedAtStart) -> S
     }
 }
 
-/// The outcome of a check as JSON: an object for each mistake and each warning, and one with the outcome.
+/// The outcome of a check as JSON: an object for each mistake and each warning, and one with the
+/// outcome.
 fn check_as_json(sources: &Sources) -> anyhow::Result<Exit> {
     let (mistakes, refused) = all_wrong(sources);
     let (config, file) = (

@@ -68,7 +68,8 @@ pub(crate) struct DeployArgs {
     /// Store the project, but do not load it
     #[arg(long)]
     no_load: bool,
-    /// Print JSON, one object each line: diagnostics as of `lotmq check --json`, replies of the broker, and with --dry-run the plan
+    /// Print JSON, one object each line: diagnostics as of `lotmq check --json`, replies of the
+    /// broker, and with --dry-run the plan
     #[arg(long)]
     json: bool,
     /// Seconds to wait for each reply
@@ -375,7 +376,8 @@ impl DeployArgs {
         Ok(if is_success(reply) { Exit::Success } else { Exit::Failure })
     }
 
-    /// Shows what would change. As JSON it is the answer to a dry run alone, with what would be asked about.
+    /// Shows what would change. As JSON it is the answer to a dry run alone, with what would be
+    /// asked about.
     fn show_plan(&self, plan: &Value) -> anyhow::Result<()> {
         if !self.json {
             return plan::show(plan, self.diff || self.dry_run);

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Parser as _;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::args::Cli;
 use crate::cmd::separate_command;
@@ -50,7 +50,8 @@ fn written(path: &Path) -> Vec<Written> {
     found
 }
 
-/// Words of the first command of a line, as a shell has them; `None` if a quotation mark stays open.
+/// Words of the first command of a line, as a shell has them; `None` if a quotation mark stays
+/// open.
 fn words(text: &str) -> Option<Vec<String>> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     for character in text.chars() {
@@ -71,19 +72,34 @@ fn words(text: &str) -> Option<Vec<String>> {
     quote.is_none().then_some(words)
 }
 
-/// Why a command is refused; a page may leave out arguments, and name files and contexts that are not there.
+/// Errors of commands that are shortened, or that ask for help.
+const HARMLESS: [ErrorKind; 6] = [
+    ErrorKind::MissingRequiredArgument,
+    ErrorKind::MissingSubcommand,
+    ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
+    ErrorKind::DisplayHelp,
+    ErrorKind::DisplayVersion,
+    ErrorKind::Io,
+];
+
+/// Commands that a page names because they are refused.
+const REFUSED: [&str; 1] = ["lotmq serve -p 1883"];
+
+/// Why a command is refused. A page may leave out arguments, name files that are not there, and write
+/// a word in capital letters for a value.
 fn refusal(text: &str) -> Option<String> {
     let words = words(text)?.into_iter().filter(|word| !word.contains('…')).map(OsString::from).collect();
     let error = Cli::try_parse_from(separate_command(words)).err()?;
-    let is_harmless = matches!(
-        error.kind(),
-        ErrorKind::MissingRequiredArgument
-            | ErrorKind::MissingSubcommand
-            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
-            | ErrorKind::DisplayHelp
-            | ErrorKind::DisplayVersion
-            | ErrorKind::Io
-    );
+    let value = |kind| match error.get(kind) {
+        Some(ContextValue::String(value)) => value.clone(),
+        Some(_) | None => String::new(),
+    };
+    let is_placeholder = |value: String| value.chars().all(|letter| letter.is_ascii_uppercase());
+    let kind = error.kind();
+    let is_value = [ErrorKind::InvalidValue, ErrorKind::ValueValidation].contains(&kind);
+    let is_harmless = HARMLESS.contains(&kind)
+        || (is_value && is_placeholder(value(ContextKind::InvalidValue)))
+        || (kind == ErrorKind::InvalidSubcommand && is_placeholder(value(ContextKind::InvalidSubcommand)));
     (!is_harmless).then(|| error.to_string())
 }
 
@@ -95,6 +111,7 @@ fn every_command_of_the_pages_is_one_that_is_taken() {
     assert!(commands.len() > 300, "the pages have commands: {}", commands.len());
     let refused: Vec<String> = commands
         .iter()
+        .filter(|written| !REFUSED.contains(&&*written.text))
         .filter_map(|Written { place, text }| Some(format!("{place}: `{text}`: {}", refusal(text)?)))
         .collect();
     assert!(refused.is_empty(), "{}", refused.join("\n"));

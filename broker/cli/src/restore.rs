@@ -35,7 +35,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// As in: lotmq restore monday.zip.
 ///
 /// The backup is checked first. What it replaces is told and asked about; where there is no terminal, --yes has to say so. Then the broker restarts on it and all its clients are disconnected; parts that are not in the backup stay as they
-/// are, and what was there before is kept beside it as lotmq.redb.before-restore. A backup that no packet holds goes in parts. Without -u it is done as root, with the password in LOTMQ_ROOT_PASSWORD or else the one of a new broker.
+/// are, and what was there before is kept beside it as lotmq.redb.before-restore. A backup that no
+/// packet holds goes in parts. Without -u it is done as root, with the password in
+/// LOTMQ_ROOT_PASSWORD or else the one of a new broker.
 ///
 /// Exit codes: 0 restored, 1 refused or failed, and nothing has changed, 2 wrong usage, 3 no broker.
 #[derive(Args, Debug)]
@@ -93,7 +95,8 @@ fn part_bytes(packet_bytes_max: Option<u32>) -> usize {
     (packet.saturating_sub(OVERHEAD_BYTES) / 4 * 3).min(PART_BYTES_MAX)
 }
 
-/// The commands that restore a backup which the broker does not take. The data directory must have no store, and keeps the key of the secrets.
+/// The commands that restore a backup which the broker does not take. The data directory must have
+/// no store, and keeps the key of the secrets.
 fn offline(file: &Path) -> String {
     let file = file.display();
     format!(
@@ -113,14 +116,20 @@ impl RestoreArgs {
         let bytes = file.metadata().with_context(cannot_read)?.len();
         let part_bytes = part_bytes(client.connack_properties().maximum_packet_size().map(NonZeroU32::get));
         let count = bytes.div_ceil(u64::try_from(part_bytes)?.max(1));
-        ensure!(part_bytes > 0, "the broker takes no packet that holds a part of it; {}", offline(&self.file));
+        ensure!(
+            part_bytes > 0,
+            "the broker takes no packet that holds a part of it; {}",
+            offline(&self.file)
+        );
         for number in 1..=count {
             let mut part = Vec::new();
-            file.by_ref().take(u64::try_from(part_bytes)?).read_to_end(&mut part).with_context(cannot_read)?;
+            file.by_ref()
+                .take(u64::try_from(part_bytes)?)
+                .read_to_end(&mut part)
+                .with_context(cannot_read)?;
             let place = if count > 1 { format!("part:{number}/{count} ") } else { String::new() };
             let command = format!("-restoreBackup {place}zip64:{}", STANDARD.encode(part));
-            let reply =
-                exchange(client, &command, &random_text(12)?, Duration::from_secs_f64(self.timeout))?;
+            let reply = exchange(client, &command, &random_text(12)?, Duration::from_secs_f64(self.timeout))?;
             let reply = reply.with_context(|| format!("no reply within {} s", self.timeout))?;
             let is_refused = !is_success(&reply);
             if is_refused && number == 1 && count > 1 {

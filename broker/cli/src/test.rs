@@ -13,8 +13,10 @@ use crate::run::NO_NETWORK;
 ///
 /// As in: lotmq test heater.test.toml, or of all below a folder: lotmq test plant.
 ///
-/// Cases stand in a file beside the program: heater.test.toml tests heater.lot or heater.lotnb. Each starts anew, in virtual time. They read nothing outside of the folder that is
-/// named, or of that of the file that is named. docs/lot/testing.md says what stands in such a file.
+/// Cases stand in a file beside the program: heater.test.toml tests heater.lot or heater.lotnb.
+/// Each starts anew, in virtual time. They read nothing outside of the folder that is
+/// named, or of that of the file that is named. docs/lot/testing.md says what stands in such a
+/// file.
 ///
 /// Exit codes: 0 every case passed, 1 one failed or a file could not be used, 2 wrong usage.
 #[derive(Args, Debug)]

@@ -298,7 +298,8 @@ impl Client {
             if let Some(message) = self.inbox.pop() {
                 return Ok(Some(message));
             }
-            // Packets that are no messages may come without pause. Without a time to wait, all that is there is handled.
+            // Packets that are no messages may come without pause. Without a time to wait, all that
+            // is there is handled.
             let packet = if timeout.is_zero() {
                 self.next_packet(deadline)?
             } else {
@@ -393,7 +394,8 @@ impl Client {
         }
     }
 
-    /// The next packet that was waited for before the deadline; `None` behind it, even where packets come without pause.
+    /// The next packet that was waited for before the deadline; `None` behind it, even where
+    /// packets come without pause.
     fn next_packet_before(&mut self, deadline: Instant) -> Result<Option<Packet>, ClientError> {
         if Instant::now() >= deadline { Ok(None) } else { self.next_packet(deadline) }
     }

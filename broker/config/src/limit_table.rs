@@ -38,8 +38,10 @@ macro_rules! limit_table {
                 /// Most bytes that wait for one session. Subscription Identifiers do not count here, but in `stored_queue_bytes`.
                 queue_bytes: u64 = $crate::limit_table::QUEUE_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes", json "QueueBytes"
                     => QueueBytes(QuotaExceeded, "queue of a session is full"): "a new message is dropped for this session or refused, as `on_full` says";
-                /// Connections at once: in `[limits]` of the whole broker, for a listener of that listener. The whole broker has fewer if the process may not open so many files.
-                /// Users and addresses have shares of them ("Shares of connections" in `docs/limits.md`).
+                /// Connections at once: in `[limits]` of the whole broker, for a listener of that
+                /// listener. The whole broker has fewer if the process may not open so many files.
+                /// Users and addresses have shares of them ("Shares of connections" in
+                /// `docs/limits.md`).
                 connections: u32 = $crate::limit_table::CONNECTIONS_MAX, range 1..=100_000_000, unit "connections"
                     => Connections(QuotaExceeded, "too many connections"): "a new connection is closed at once. Some from this machine get as far as their login, and are refused with 0x97 (before 5.0 return code 3) unless an administrator logs in";
                 /// New connections per second, a second's worth at once: in `[limits]` of the whole broker, for a listener of that listener. 0 for any number.

@@ -28,7 +28,8 @@ const OPTIONS: [&str; 20] = [
 pub(crate) const TOLD: &str =
     "this looks like mosquitto.conf; docs/configuration.md, \"From mosquitto\", has the keys for its options";
 
-/// Whether a text that is no TOML is one: at least one of its lines is an option of mosquitto with its value.
+/// Whether a text that is no TOML is one: at least one of its lines is an option of mosquitto with
+/// its value.
 pub(crate) fn is_mosquitto(text: &str) -> bool {
     let is_option = |line: &str| {
         let (name, value) = line.trim().split_once(' ').unwrap_or_default();

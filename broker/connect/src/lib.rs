@@ -38,7 +38,8 @@ pub struct ConnectArgs {
     pub transport: TransportArgs,
     /// Longest wait for the connection, and for each acknowledgement, where somebody waits for less than usual.
     pub patience: Option<Duration>,
-    /// Bytes of the largest packet that the broker may send; `None` for what the standard has. For who knows what is asked for.
+    /// Bytes of the largest packet that the broker may send; `None` for what the standard has. For
+    /// who knows what is asked for.
     pub packet_bytes_max: Option<NonZeroU32>,
     /// Context of which user, password or broker are, if one was used.
     pub used_context: Option<UsedContext>,

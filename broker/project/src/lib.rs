@@ -212,10 +212,12 @@ fn collect_below(folder: &Path, files: &mut Vec<PathBuf>, left: &mut usize) -> a
     Ok(())
 }
 
-/// Most bytes of a program, a notebook, a script or a file with cases. A broker takes packets of 16 MiB.
+/// Most bytes of a program, a notebook, a script or a file with cases. A broker takes packets of 16
+/// MiB.
 const SOURCE_BYTES_MAX: u64 = 32 << 20;
 
-/// Reads all of a file that has no more than so many bytes; what has no end, as a device, is an error, too.
+/// Reads all of a file that has no more than so many bytes; what has no end, as a device, is an
+/// error, too.
 ///
 /// # Errors
 /// When it cannot be read, or is longer.

@@ -28,7 +28,8 @@ const TIMERS_MAX: u64 = 86_400;
 /// How files with cases end.
 pub const SUFFIX: &str = ".test.toml";
 
-/// Runs the cases of a file whose names have the text `wanted` in them, and reports what came of each. They read nothing outside of `folder`.
+/// Runs the cases of a file whose names have the text `wanted` in them, and reports what came of
+/// each. They read nothing outside of `folder`.
 ///
 /// # Errors
 /// When the file or its program cannot be used, or standard output takes no more.

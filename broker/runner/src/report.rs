@@ -154,7 +154,8 @@ impl FileResults {
     }
 }
 
-/// Text of an element or an attribute. Characters that XML 1.0 §2.2 has not are escaped as for a terminal, or U+FFFD.
+/// Text of an element or an attribute. Characters that XML 1.0 §2.2 has not are escaped as for a
+/// terminal, or U+FFFD.
 fn in_xml(text: &str) -> String {
     let mut written = String::with_capacity(text.len());
     for character in escaped(text).chars() {

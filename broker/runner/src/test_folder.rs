@@ -1,12 +1,14 @@
 //! Folder that cases may read from and write to.
 //!
-//! Cases may come from anybody, as in a CI that tests a pull request. An error of the compiler quotes a line of what it has read.
+//! Cases may come from anybody, as in a CI that tests a pull request. An error of the compiler
+//! quotes a line of what it has read.
 
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
-/// Folder in which everything lies that cases read, and what they record: the one that was named for the test.
+/// Folder in which everything lies that cases read, and what they record: the one that was named
+/// for the test.
 #[derive(Clone, Debug)]
 pub struct TestFolder {
     /// Without symbolic links.
@@ -27,7 +29,8 @@ impl TestFolder {
         Ok(Self { root, shown })
     }
 
-    /// Checks that a path stays inside, whatever `..` and symbolic links are in it. A file that does not exist yet counts by its folder.
+    /// Checks that a path stays inside, whatever `..` and symbolic links are in it. A file that
+    /// does not exist yet counts by its folder.
     ///
     /// # Errors
     /// When it does not.
@@ -57,7 +60,8 @@ impl TestFolder {
     }
 }
 
-/// Place of a path of which nothing, or only the beginning, exists: the part that exists without symbolic links, the rest without `..`.
+/// Place of a path of which nothing, or only the beginning, exists: the part that exists without
+/// symbolic links, the rest without `..`.
 fn real_place(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let (mut real, mut exists) = (PathBuf::new(), true);

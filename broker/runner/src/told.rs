@@ -68,7 +68,8 @@ pub fn at_place(text: &str, span: Range<usize>, message: &str) -> String {
     format!("line {line}, column {column}: {message}\n{gutter} |\n{line} | {source}\n{gutter} | {marks}")
 }
 
-/// The message about an unknown key of a table, or an unknown word, with the nearest of those that it lists.
+/// The message about an unknown key of a table, or an unknown word, with the nearest of those that
+/// it lists.
 fn with_meant(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let is_unknown = message.starts_with("unknown field") || message.starts_with("unknown variant");

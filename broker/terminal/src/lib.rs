@@ -1,4 +1,5 @@
-//! What all subcommands share with one another: exit codes, standard output and standard error, colours, texts from elsewhere, values of options.
+//! What all subcommands share with one another: exit codes, standard output and standard error,
+//! colours, texts from elsewhere, values of options.
 //!
 //! Not here: what a subcommand does, and options about the connection to a broker (`lotmq-connect`).
 

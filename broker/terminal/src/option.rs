@@ -1,6 +1,7 @@
 //! Values of options that several subcommands have.
 
-/// Reads a span of time, from 0 to a day: seconds as `1.5`, or with a unit as `500ms`, `2s`, `5m` and `1h`.
+/// Reads a span of time, from 0 to a day: seconds as `1.5`, or with a unit as `500ms`, `2s`, `5m`
+/// and `1h`.
 ///
 /// # Errors
 /// A sentence for the user when the text is no span of time, or one outside of that range.

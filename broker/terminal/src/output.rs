@@ -1,6 +1,7 @@
 //! Standard output and standard error, with failures of the former as errors instead of panics.
 //!
-//! All texts of all tools go through here and are [escaped], since any of them may quote a broker, a backup, a file name or a certificate.
+//! All texts of all tools go through here and are [escaped], since any of them may quote a broker,
+//! a backup, a file name or a certificate.
 //! Only [`bytes`] writes what it gets. No other module writes to standard output or standard error.
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -24,7 +25,8 @@ pub fn line(text: &str) -> Result<(), StdoutError> {
     bytes(format!("{}\n", escaped(text)).as_bytes())
 }
 
-/// Writes a line with colours of [`Paint`](crate::Paint). What it quotes can at most choose one of these colours, unless the caller has
+/// Writes a line with colours of [`Paint`](crate::Paint). What it quotes can at most choose one of
+/// these colours, unless the caller has
 /// made it [`printable`](crate::text::printable).
 ///
 /// # Errors
@@ -61,7 +63,8 @@ fn unless_reader_has_gone(written: Result<(), StdoutError>) -> Result<(), Stdout
     written.or_else(|error| if error.0.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
 }
 
-/// Writes bytes to standard output as they are, and flushes them: for payloads and files that another program reads.
+/// Writes bytes to standard output as they are, and flushes them: for payloads and files that
+/// another program reads.
 ///
 /// # Errors
 /// When standard output takes no more.

@@ -1,11 +1,14 @@
-//! Texts from elsewhere, made safe for a terminal: replies of a broker, payloads, names of files and of certificates.
+//! Texts from elsewhere, made safe for a terminal: replies of a broker, payloads, names of files
+//! and of certificates.
 //!
-//! [`output`](crate::output) escapes everything that it writes. A caller needs [`printable`] for a cell of a table and for one line of a longer text.
+//! [`output`](crate::output) escapes everything that it writes. A caller needs [`printable`] for a
+//! cell of a table and for one line of a longer text.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Whether a terminal takes a character for an order: it moves the cursor, or turns the direction of the text around it.
+/// Whether a terminal takes a character for an order: it moves the cursor, or turns the direction
+/// of the text around it.
 ///
 /// True for C0, DEL, C1 (U+0080 to U+009F) and the marks of direction of Unicode (UAX #9 §2).
 #[must_use]
@@ -14,7 +17,8 @@ pub fn is_order(character: char) -> bool {
         || matches!(character, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The text in one line: a blank for each end of a line, and `?` for every other [order](is_order) to the terminal.
+/// The text in one line: a blank for each end of a line, and `?` for every other [order](is_order)
+/// to the terminal.
 #[must_use]
 pub fn printable(text: &str) -> String {
     let shown = |c: char| match c {
@@ -31,7 +35,8 @@ pub fn printable_lines(text: &str) -> impl Iterator<Item = String> {
     text.lines().map(move |line| line.chars().map(shown).collect())
 }
 
-/// The text with `\u001b` and the like for every [order](is_order) to the terminal except tabs and ends of lines. CR LF is one end of a line.
+/// The text with `\u001b` and the like for every [order](is_order) to the terminal except tabs and
+/// ends of lines. CR LF is one end of a line.
 ///
 /// JSON stays JSON: inside of its strings this is the escape of RFC 8259 §7.
 #[must_use]
@@ -49,7 +54,8 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
         if is_kept(character) {
             escaped.push(character);
         } else {
-            // All of them are in the Basic Multilingual Plane. A `String` takes what is written to it.
+            // All of them are in the Basic Multilingual Plane. A `String` takes what is written to
+            // it.
             let _ = write!(escaped, "\\u{:04x}", u32::from(character));
         }
     }

@@ -115,7 +115,8 @@ fn component(args: &DownloadArgs, client: &mut Client) -> anyhow::Result<Got> {
     }
 }
 
-/// What has come of a component: all of it in one message, or parts of equal lengths and a last one.
+/// What has come of a component: all of it in one message, or parts of equal lengths and a last
+/// one.
 #[derive(Default)]
 struct Coming {
     component: Vec<u8>,

@@ -48,7 +48,8 @@ pub(super) struct TestGuestArgs {
     /// Messages of a recording, as lotmq run --record makes one, each at its time, without waiting
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
-    /// Print JSON: one object for each case, or with --in and --replay for each published message, one line each
+    /// Print JSON: one object for each case, or with --in and --replay for each published message,
+    /// one line each
     #[arg(long)]
     json: bool,
     /// Write the results of cases to this file, too, in the XML of JUnit, which a CI shows

@@ -22,8 +22,8 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 pub use archive::{Archive, ArchiveError};
-pub(crate) use arriving::{ArrivingBackup, PartError, PartNumber};
 pub(crate) use archive::{Contents, WriteError, write};
+pub(crate) use arriving::{ArrivingBackup, PartError, PartNumber};
 pub(crate) use download::{Download, DownloadError, chunk_bytes, send};
 pub use manifest::{Manifest, Member, Table};
 pub(crate) use spool::Spool;
@@ -82,7 +82,13 @@ pub(crate) struct Backups {
 
 impl Backups {
     pub(crate) fn new(report: Option<RestoreReport>) -> Self {
-        Self { turn: Mutex::new(()), staged: Mutex::new(None), asked: Notify::new(), arriving: ArrivingBackup::default(), report }
+        Self {
+            turn: Mutex::new(()),
+            staged: Mutex::new(None),
+            asked: Notify::new(),
+            arriving: ArrivingBackup::default(),
+            report,
+        }
     }
 
     /// Permit for a backup or a restore; `None` while another one is under way.

@@ -10,7 +10,8 @@ pub(crate) fn memory() -> (u64, u64) {
     (kibibytes(&status, "VmRSS:"), kibibytes(&status, "VmHWM:"))
 }
 
-/// Resident memory that no other process can share, in bytes: heap, stacks, and what was written of mapped files. Zero where the system does not tell.
+/// Resident memory that no other process can share, in bytes: heap, stacks, and what was written of
+/// mapped files. Zero where the system does not tell.
 pub(crate) fn private_memory() -> u64 {
     kibibytes(&std::fs::read_to_string("/proc/self/status").unwrap_or_default(), "RssAnon:")
 }

@@ -26,7 +26,8 @@ pub struct RefusedAtStart {
 /// What is about a certificate that ends: all listeners have the same one.
 const CERTIFICATE: &str = "tls.certificate";
 
-/// All that is wrong with what `config` names: each file of certificates once, then each port that two listeners want.
+/// All that is wrong with what `config` names: each file of certificates once, then each port that
+/// two listeners want.
 #[must_use]
 pub fn refused(config: &Config) -> Vec<RefusedAtStart> {
     let mut refused: Vec<RefusedAtStart> = Vec::new();
@@ -46,7 +47,8 @@ pub fn refused(config: &Config) -> Vec<RefusedAtStart> {
     refused
 }
 
-/// What a start takes: a certificate that expires soon, a key that is open to others, folders for routes that are not there.
+/// What a start takes: a certificate that expires soon, a key that is open to others, folders for
+/// routes that are not there.
 #[must_use]
 pub fn warned(config: &Config) -> Vec<RefusedAtStart> {
     let end = certificate_near_end(config).filter(|(_, is_over)| !is_over).map(|(until, _)| {

@@ -49,12 +49,14 @@ pub(crate) fn started(hosting: &Hosting, audit: &Audit, facts: &[MetaRow]) {
     }
 }
 
-/// Values in force, defaults included. None holds a secret: those are in files and variables of their own.
+/// Values in force, defaults included. None holds a secret: those are in files and variables of
+/// their own.
 fn values(config: &Config) -> BTreeMap<String, Value> {
     config.entries().map(|(key, value, _)| (key.path.to_owned(), value)).collect()
 }
 
-/// Keys whose values have changed, each with the value in force before and now. A key that was not recorded had its default; the value of a key that this version does not have is
+/// Keys whose values have changed, each with the value in force before and now. A key that was not
+/// recorded had its default; the value of a key that this version does not have is
 /// `null`.
 fn changes(
     before: &BTreeMap<String, Value>,

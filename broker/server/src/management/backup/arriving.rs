@@ -1,6 +1,7 @@
 //! Backup that arrives in parts, each in a command of its own, until the last one has come.
 //!
-//! There is one at a time, in a file without a name beside the store. Only administrators send parts, so that nobody else takes room on the disk.
+//! There is one at a time, in a file without a name beside the store. Only administrators send
+//! parts, so that nobody else takes room on the disk.
 
 use std::io::{self, Seek as _, Write as _};
 use std::path::Path;
@@ -51,7 +52,8 @@ struct Arriving {
 }
 
 impl ArrivingBackup {
-    /// Keeps a part. The first one begins anew, whatever has come. Gives the backup with the last one.
+    /// Keeps a part. The first one begins anew, whatever has come. Gives the backup with the last
+    /// one.
     ///
     /// # Errors
     /// See [`PartError`].

@@ -73,7 +73,8 @@ pub(super) fn publish_reply(
     publish(turn, tenant, system_topics::OUTPUT_TOPIC, forms, (asker, hops));
 }
 
-/// Publishes a reply that nobody but the asker gets: who may not give commands fills no topic that others read.
+/// Publishes a reply that nobody but the asker gets: who may not give commands fills no topic that
+/// others read.
 pub(super) fn publish_reply_to_asker(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,

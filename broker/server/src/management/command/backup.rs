@@ -215,9 +215,7 @@ fn decoded(argument: &str) -> Result<Vec<u8>, Refusal> {
     let base64 = argument
         .strip_prefix("zip64:")
         .ok_or_else(|| Refusal::new("ARGUMENT_INVALID", "The backup is given as zip64:<base64>."))?;
-    STANDARD
-        .decode(base64)
-        .map_err(|_| Refusal::new("BASE64_INVALID", "zip64 argument is not valid base64."))
+    STANDARD.decode(base64).map_err(|_| Refusal::new("BASE64_INVALID", "zip64 argument is not valid base64."))
 }
 
 /// Keeps a part of a backup, and restores the backup with the last one.

@@ -14,7 +14,8 @@ use crate::guests::routes::asked_run::RunBounds;
 use crate::guests::witness::{Deed, Report, Witness as _};
 use crate::limits::ROUTE_RUN_TIME;
 
-/// Time of this machine that a guest has for its end after it was refused what it was not granted. Guests that give up then never come to rest.
+/// Time of this machine that a guest has for its end after it was refused what it was not granted.
+/// Guests that give up then never come to rest.
 const REFUSED_PATIENCE: Duration = Duration::from_secs(2);
 
 impl EmbeddedBroker {

@@ -354,7 +354,8 @@ impl Present {
         Some(Self { origin, source, owner: owner.filter(|owner| !owner.is_empty()) })
     }
 
-    /// Whether it has this text. Blank lines around a definition come and go with what stands beside it.
+    /// Whether it has this text. Blank lines around a definition come and go with what stands
+    /// beside it.
     pub(crate) fn has(&self, text: &str) -> bool {
         self.source.as_deref().map(str::trim) == Some(text.trim())
     }
