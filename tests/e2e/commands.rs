@@ -169,7 +169,7 @@ fn a_command_without_the_right_is_refused_to_who_asked_and_to_nobody_else() {
         let command = Publication::new(COMMAND, format!("{command} -requestId mine")).qos(qos);
         assert_eq!(ann.publish(&command).unwrap(), ReasonCode::Success, "3.1.1 is not told");
         let message = ann.receive(WAIT_MAX).unwrap().expect("a reply comes");
-        let reply: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
+        let reply: Value = serde_json::from_slice(&message.payload).unwrap();
         assert_eq!((&reply["requestId"], &reply["success"]), (&"mine".into(), &false.into()));
         assert_eq!(reply["errors"][0]["code"], "PERMISSION_DENIED");
         assert!(reply["message"].as_str().unwrap().contains(expected), "{reply}");

@@ -5,6 +5,7 @@
 use std::fmt::{self, Debug, Write as _};
 
 use jiff::Timestamp;
+use lotmq_terminal::text::escaped;
 use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -40,7 +41,7 @@ where
         if !read.fields.is_empty() {
             line["fields"] = Value::Object(read.fields);
         }
-        writeln!(writer, "{line}")
+        writeln!(writer, "{}", escaped(&line.to_string()))
     }
 }
 
