@@ -46,6 +46,7 @@ mod guest_templates;
 mod guest_tutorial;
 mod guests;
 mod hostile_broker;
+mod hidden_secrets;
 mod identifiers;
 mod idle;
 mod in_flight;

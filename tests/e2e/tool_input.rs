@@ -379,7 +379,7 @@ fn what_was_probably_meant_is_told() {
         (&["serve", "-c", "x.conf"], 2, "the configuration file is --config FILE"),
         (&["serve", "--listen", "21900"], 2, "0.0.0.0:21900 for all addresses"),
         (&["pub", "-h", "plant:1884", "-t", "a", "-m", "b"], 2, "the port is for -p, as in -h plant -p 1884"),
-        (&["sub", "-h", "mqtt://plant", "-t", "a"], 2, "a URL is for -L, as in -L mqtt://plant"),
+        (&["sub", "-h", "mqtt://plant", "-t", "a"], 2, "a URL is for -L, as in -L mqtt://host"),
         (&["cmd", "-addAction", &lot], 2, &format!("lotmq cmd -addAction --file {lot}")),
         (&["cmd", "-addRule", "-replace", "valves.lot"], 2, "would be sent as the text itself"),
         (&["restore", &lot], 1, "overheat.lot: this is no backup of lotmq: it is no zip archive"),

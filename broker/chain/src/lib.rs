@@ -7,6 +7,7 @@
 
 pub mod authorities;
 pub mod der;
+pub mod identity;
 pub mod limits;
 pub mod pem;
 pub mod stamp;

@@ -27,16 +27,85 @@ pub enum NotPem {
     EncryptedKey,
     /// Something that begins as PEM and is none.
     #[error("is damaged: {0}")]
-    Damaged(pem::Error),
+    Damaged(PemDamage),
 }
 
-/// What stands in a file instead: the first label of PEM.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PemLabel(Option<String>);
+/// Damage of a text in PEM. The library's error quotes the text, which may be a private key: only its kind is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PemDamage {
+    /// Further text in the line of BEGIN.
+    #[error("its line `-----BEGIN …-----` does not end there; write it with the line breaks of the file")]
+    LineBreaksLost,
+    /// No line of END.
+    #[error("its line `-----END …-----` is missing")]
+    NoEnd,
+    /// Other letters than base64 has.
+    #[error("between its lines `-----BEGIN …-----` and `-----END …-----` is no base64")]
+    NoBase64,
+    /// A section that is too large.
+    #[error("it is too large")]
+    TooLarge,
+}
+
+impl PemDamage {
+    /// Kind of the damage that the library found in `bytes`.
+    fn of(error: &pem::Error, bytes: &[u8]) -> Self {
+        if has_no_line_break(bytes) {
+            return Self::LineBreaksLost;
+        }
+        match error {
+            pem::Error::IllegalSectionStart { .. } => Self::LineBreaksLost,
+            pem::Error::Base64Decode(_) => Self::NoBase64,
+            pem::Error::SectionTooLarge => Self::TooLarge,
+            pem::Error::MissingSectionEnd { .. } | pem::Error::Io(_) | pem::Error::NoItemsFound => Self::NoEnd,
+            _ => Self::NoBase64,
+        }
+    }
+}
+
+/// Beginning of a section.
+const BEGIN: &[u8] = b"-----BEGIN ";
+
+/// Whether a line of BEGIN has text behind its dashes.
+fn has_no_line_break(bytes: &[u8]) -> bool {
+    bytes.split(|byte| *byte == b'\n').any(|line| {
+        let line = line.trim_ascii();
+        line.starts_with(BEGIN) && (!line.ends_with(b"-----") || count(line, b"-----") > 2)
+    })
+}
+
+fn count(bytes: &[u8], part: &[u8]) -> usize {
+    bytes.windows(part.len()).filter(|window| *window == part).count()
+}
+
+/// Whether a text is PEM, or a part of one, and not the path of a file.
+#[must_use]
+pub fn is_text_of_pem(text: &str) -> bool {
+    text.contains("-----BEGIN") || text.contains("-----END") || text.contains("PRIVATE KEY-")
+}
+
+/// Label of the first section of PEM in a file, which is shown if it is a usual one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PemLabel(Option<&'static str>);
+
+/// Labels that are shown. Others may be a part of a key whose line breaks were lost.
+const LABELS: [&str; 11] = [
+    "certificate request",
+    "certificate",
+    "encrypted private key",
+    "rsa private key",
+    "ec private key",
+    "openssh private key",
+    "private key",
+    "rsa public key",
+    "public key",
+    "ec parameters",
+    "x509 crl",
+];
 
 impl fmt::Display for PemLabel {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match self.0 {
             Some(label) => write!(formatter, ", but a {label}"),
             None => Ok(()),
         }
@@ -45,13 +114,10 @@ impl fmt::Display for PemLabel {
 
 impl PemLabel {
     fn in_bytes(bytes: &[u8]) -> Self {
-        const BEGIN: &[u8] = b"-----BEGIN ";
         let start = bytes.windows(BEGIN.len()).position(|window| window == BEGIN).map(|at| at + BEGIN.len());
         let label = start.and_then(|start| bytes.get(start..)?.split(|byte| *byte == b'-').next());
-        let is_label = |label: &&[u8]| {
-            label.len() <= 40 && label.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b' ')
-        };
-        Self(label.filter(is_label).map(|label| String::from_utf8_lossy(label).to_lowercase()))
+        let label = label.unwrap_or_default();
+        Self(LABELS.into_iter().find(|known| known.as_bytes().eq_ignore_ascii_case(label)))
     }
 }
 
@@ -62,7 +128,7 @@ impl PemLabel {
 pub fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, NotPem> {
     check_format(bytes)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
-    let found = found.map_err(NotPem::Damaged)?;
+    let found = found.map_err(|error| NotPem::Damaged(PemDamage::of(&error, bytes)))?;
     if found.is_empty() { Err(NotPem::NoCertificate(PemLabel::in_bytes(bytes))) } else { Ok(found) }
 }
 
@@ -76,8 +142,8 @@ pub fn key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, NotPem> {
         if is_encrypted(bytes) {
             return NotPem::EncryptedKey;
         }
-        if !matches!(reason, pem::Error::NoItemsFound) {
-            return NotPem::Damaged(reason);
+        if !matches!(reason, pem::Error::NoItemsFound) || has_no_line_break(bytes) {
+            return NotPem::Damaged(PemDamage::of(&reason, bytes));
         }
         NotPem::NoKey(PemLabel::in_bytes(bytes))
     })
@@ -146,6 +212,38 @@ mod tests {
         for pfx in [&[0x30, 0x80, 2, 1, 3][..], &[0x30, 0x82, 9, 9, 2, 1, 3]] {
             assert!(matches!(certificates(pfx), Err(NotPem::Pkcs12)), "{pfx:?}");
             assert!(matches!(key(pfx), Err(NotPem::Pkcs12)), "{pfx:?}");
+        }
+    }
+
+    /// A key and a certificate in the forms in which they come of environment variables and editors.
+    #[test]
+    fn damage_is_named_and_nothing_of_the_text_is_quoted() {
+        let made = rcgen::generate_simple_self_signed(["a".to_owned()]).unwrap();
+        let whole = made.signing_key.serialize_pem();
+        let body: String = whole.lines().filter(|line| !line.starts_with('-')).collect();
+        let (begin, end) = ("-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----");
+        use PemDamage::{LineBreaksLost, NoBase64, NoEnd};
+        for (text, expected) in [
+            (format!("{begin} {body} {end}"), LineBreaksLost),
+            (format!("{begin}{body}{end}"), LineBreaksLost),
+            (format!(r"{begin}\n{body}\n{end}\n"), LineBreaksLost),
+            (format!("{begin}{body}\n{end}\n"), LineBreaksLost),
+            (format!("{begin}\n{body}\n"), NoEnd),
+            (format!("{begin}\n{body} {end}"), NoEnd),
+            (format!("{begin}\n!{body}\n{end}\n"), NoBase64),
+            (format!("-----BEGIN {body}\n{end}\n"), LineBreaksLost),
+            (format!("{}\n{body}\n{end}\n", &begin[..begin.len() - 1]), LineBreaksLost),
+        ] {
+            let faults = [key(text.as_bytes()).unwrap_err(), certificates(text.as_bytes()).unwrap_err()];
+            assert!(matches!(faults[0], NotPem::Damaged(damage) if damage == expected), "{:?}", faults[0]);
+            for told in faults.iter().flat_map(|fault| [fault.to_string(), format!("{fault:?}")]) {
+                let quotes = |window: &[u8]| {
+                    let [text, numbers] =
+                        [String::from_utf8_lossy(window).into_owned(), format!("{window:?}")];
+                    told.contains(&text) || told.contains(numbers.trim_matches(['[', ']']))
+                };
+                assert!(!body.as_bytes().windows(8).any(quotes), "{told}");
+            }
         }
     }
 }

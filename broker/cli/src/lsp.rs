@@ -1,7 +1,7 @@
 //! `lotmq lsp`: the language server, as editors start it.
 
 use clap::Args;
-use lotmq_connect::Url;
+use lotmq_connect::{Unquoted, Url};
 use lotmq_terminal::Exit;
 
 /// Answer an editor about LoT programs: a language server on standard input and output.
@@ -15,7 +15,7 @@ use lotmq_terminal::Exit;
 #[derive(Args, Debug)]
 pub(crate) struct LspArgs {
     /// Show last values and propose topics of this broker: mqtt://[user[:password]@]host[:port][/filter]; without a filter of all topics
-    #[arg(long, value_name = "URL", value_parser = Url::parse)]
+    #[arg(long, value_name = "URL", value_parser = Unquoted(Url::parse))]
     broker: Option<Url>,
     /// The only way there is, and accepted because some editors name it
     #[arg(long)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use lot_to_wasm::Form;
-use lotmq_connect::Url;
+use lotmq_connect::{Unquoted, Url};
 use lotmq_project::Project;
 use lotmq_runner::{ClientIdentity, Embedding, NamedModule, Player, Program, Start, read_recording};
 use lotmq_server::runs_route_type;
@@ -62,7 +62,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE", requires = "broker", conflicts_with_all = ["messages", "stdin_line", "calls", "replay"])]
     record: Option<PathBuf>,
     /// The broker of --record, and what to subscribe to: mqtt://[user[:password]@]host[:port][/filter]; without a filter to everything
-    #[arg(long, value_name = "URL", requires = "record", value_parser = Url::parse)]
+    #[arg(long, value_name = "URL", requires = "record", value_parser = Unquoted(Url::parse))]
     broker: Option<Url>,
     /// End the recording after this many messages
     #[arg(short = 'C', long, requires = "record")]

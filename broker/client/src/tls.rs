@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lotmq_chain::ShortServerChains;
+use lotmq_chain::identity::{IdentityFault, shown_path};
 use lotmq_chain::pem::{self, NotPem};
 use lotmq_chain::told::{KEYS, Side, told};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -49,7 +50,7 @@ impl fmt::Debug for TlsContext {
 #[non_exhaustive]
 pub enum TlsError {
     /// A file could not be read.
-    #[error("cannot read {}: {reason}", path.display())]
+    #[error("cannot read {}: {reason}", shown_path(path))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -57,7 +58,7 @@ pub enum TlsError {
         reason: io::Error,
     },
     /// A file is not what is wanted.
-    #[error("{} {fault}", path.display())]
+    #[error("{} {fault}", shown_path(path))]
     NotPem {
         /// The file.
         path: PathBuf,
@@ -73,20 +74,18 @@ pub enum TlsError {
         key: PathBuf,
     },
     /// A key of a kind that is not known here.
-    #[error("the key in {} cannot be used: {reason}; {KEYS}", path.display())]
+    #[error("the key in {} cannot be used; {KEYS}", path.display())]
     BadKey {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
     },
-    /// A file holds nothing that can be used.
-    #[error("{}: {reason}", path.display())]
+    /// A certificate cannot be used.
+    #[error("{}: {fault}", path.display())]
     Unusable {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        reason: Error,
+        fault: IdentityFault,
     },
     /// There are no authorities that could be trusted.
     #[error("no certificates of authorities on this system; name a file of them")]
@@ -101,7 +100,6 @@ impl TlsContext {
     ///
     /// # Errors
     /// See [`TlsError`].
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the library's list grows")]
     pub fn new(options: &TlsOptions) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let (roots, named) = authorities(options)?;
@@ -122,13 +120,16 @@ impl TlsContext {
                 let chain = certificates(certificate)?;
                 let key_der =
                     pem::key(&read(key)?).map_err(|fault| TlsError::NotPem { path: key.clone(), fault })?;
-                builder.with_client_auth_cert(chain, key_der).map_err(|reason| match reason {
-                    Error::InconsistentKeys(_) => {
-                        TlsError::KeyMismatch { certificate: certificate.clone(), key: key.clone() }
+                builder.with_client_auth_cert(chain, key_der).map_err(|reason| {
+                    match IdentityFault::from(&reason) {
+                        IdentityFault::KeyMismatch => {
+                            TlsError::KeyMismatch { certificate: certificate.clone(), key: key.clone() }
+                        }
+                        IdentityFault::Key => TlsError::BadKey { path: key.clone() },
+                        fault @ (IdentityFault::OldVersion | IdentityFault::Certificate) => {
+                            TlsError::Unusable { path: certificate.clone(), fault }
+                        }
                     }
-                    // So the provider says that it does not know the kind of key.
-                    Error::General(reason) => TlsError::BadKey { path: key.clone(), reason },
-                    reason => TlsError::Unusable { path: certificate.clone(), reason },
                 })?
             }
             (None, None) => builder.with_no_client_auth(),
@@ -255,9 +256,10 @@ fn authorities(options: &TlsOptions) -> Result<(RootCertStore, Vec<CertificateDe
     if let Some(path) = &options.authorities {
         let named = certificates(path)?;
         for authority in &named {
-            roots
-                .add(authority.clone())
-                .map_err(|reason| TlsError::Unusable { path: path.clone(), reason })?;
+            roots.add(authority.clone()).map_err(|reason| TlsError::Unusable {
+                path: path.clone(),
+                fault: IdentityFault::from(&reason),
+            })?;
         }
         return Ok((roots, if options.ignores_name { Vec::new() } else { named }));
     }

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
+use super::mistakes::malformation;
 use super::mosquitto::{TOLD, is_mosquitto};
 use super::origin::Assignment;
+use super::setting::shown_value;
 use super::unknown::{elsewhere, is_section, unknown_key};
 use super::{ConfigError, Key, Surroundings, ValueError, ValueOrigin};
 
@@ -72,12 +74,13 @@ impl ConfigFile {
         let table: toml::Table = match toml::from_str(&self.text) {
             Ok(table) => table,
             Err(error) => {
-                let mut reason = error.to_string().trim_end().to_owned();
+                // The error's own text quotes the line, in which a password may stand.
+                let line = error.span().map(|span| line_at(&self.text, span.start));
+                let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+                let reason = malformation(&self.text, error.message(), error.span());
+                let mut reason = format!("{place}{reason}");
                 if is_mosquitto(&self.text) {
                     reason = format!("{reason}\n{TOLD}");
-                }
-                if let Some(hint) = error.span().and_then(|span| quotes_missing(&self.text, span.start)) {
-                    reason = format!("{reason}\n{hint}");
                 }
                 return vec![Err(ConfigError::FileMalformed { path: self.path.clone(), reason })];
             }
@@ -137,7 +140,7 @@ fn collect(
             }
             (None, value) if is_section(&path) => {
                 found.push(Err(ConfigError::SectionExpected {
-                    value: value.to_string(),
+                    value: shown_for_section(&value),
                     origin: origin(&path),
                     name: path,
                 }));
@@ -145,7 +148,7 @@ fn collect(
             (None, _) => found.push(Err(unknown_key(&path, &origin(&path)))),
             (Some(key), value) if is_nothing_of_json(&value) => {
                 let reason = ValueError::WrongType { expected: key.type_name };
-                let (value, origin) = (value.to_string(), origin(&path));
+                let (value, origin) = (shown_value(&to_json(value)), origin(&path));
                 found.push(Err(ConfigError::ValueInvalid { key: key.path, value, origin, reason }));
             }
             (Some(key), value) => {
@@ -163,6 +166,17 @@ fn collect_lines(lines: &mut BTreeMap<String, usize>, prefix: &str, table: &DeTa
             collect_lines(lines, &path, inner, text);
         }
         lines.insert(path, line_at(text, name.span().start));
+    }
+}
+
+/// Returns for a message the value that stands where a section belongs. Of a text only the kind is shown: it may be a password.
+fn shown_for_section(value: &toml::Value) -> String {
+    match value {
+        toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => value.to_string(),
+        toml::Value::String(_) => "a text".to_owned(),
+        toml::Value::Datetime(_) => "a time".to_owned(),
+        toml::Value::Array(_) => "a list".to_owned(),
+        toml::Value::Table(_) => "a table".to_owned(),
     }
 }
 
@@ -184,7 +198,10 @@ pub(super) fn quotes_missing(text: &str, offset: usize) -> Option<String> {
     let is_value = |value: &str| toml::from_str::<toml::Table>(&format!("x = {value}")).is_ok();
     let quoted = format!("\"{value}\"");
     let is_text = is_bare && !is_value(value) && is_value(&quoted);
-    is_text.then(|| format!("a text stands in quotation marks: write {key} = {quoted}"))
+    // The value of a key that is none may be a password.
+    let is_known = super::KEYS.iter().any(|known| known.path.rsplit('.').next() == Some(key));
+    let shown = if is_known { &quoted } else { "\"…\"" };
+    is_text.then(|| format!("a text stands in quotation marks: write {key} = {shown}"))
 }
 
 /// Line of a place in a text, from 1.

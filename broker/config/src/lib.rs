@@ -234,7 +234,7 @@ impl Config {
         let Assignment { key, value, origin } = assignment;
         let refused = |reason| ConfigError::ValueInvalid {
             key: key.path,
-            value: value.to_string(),
+            value: setting::shown_value(value),
             origin: origin.clone(),
             reason,
         };

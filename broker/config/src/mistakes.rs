@@ -96,11 +96,16 @@ fn malformed(file: &ConfigFile) -> Vec<Mistake> {
     malformed.collect()
 }
 
+/// Most characters of a key that a message names.
+const KEY_CHARS_MAX: usize = 64;
+
 /// Text of the parser with what is meant, or with the key that it does not name.
-fn malformation(text: &str, message: &str, span: Option<std::ops::Range<usize>>) -> String {
+pub(super) fn malformation(text: &str, message: &str, span: Option<std::ops::Range<usize>>) -> String {
     let start = span.map_or(0, |span| span.start);
     let written = text.get(start..).and_then(|rest| rest.lines().next());
     let word = written.unwrap_or_default().split(['#', '=', ' ']).next().unwrap_or_default();
+    let is_key = word.len() <= KEY_CHARS_MAX
+        && word.chars().all(|char| char.is_ascii_alphanumeric() || "._-".contains(char));
     let is_truth = ["yes", "no", "on", "off", "true", "false"].iter().any(|of| word.eq_ignore_ascii_case(of));
     if message == "duplicate key" {
         let line = text.lines().nth(line_at(text, start) - 1).unwrap_or_default().trim_start();
@@ -109,7 +114,8 @@ fn malformation(text: &str, message: &str, span: Option<std::ops::Range<usize>>)
                 "there is a table `[{}]` already: put the keys of both below one",
                 table.trim_start_matches('[')
             ),
-            None => format!("{message} `{word}`"),
+            None if is_key => format!("{message} `{word}`"),
+            None => message.to_owned(),
         }
     } else if is_truth {
         format!("{message}; `{word}` is none of its words: write true or false")

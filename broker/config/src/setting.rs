@@ -104,6 +104,7 @@ impl Setting for PathBuf {
 
     fn parse(value: &Value) -> Result<Self, ValueError> {
         match value.as_str() {
+            Some(text) if is_text_of_pem(text) => Err(ValueError::TextOfFile),
             Some(path) if !path.is_empty() => Ok(Self::from(path)),
             Some(_) | None => Err(ValueError::WrongType { expected: Self::TYPE }),
         }
@@ -112,6 +113,17 @@ impl Setting for PathBuf {
     fn show(&self) -> Value {
         Value::String(self.display().to_string())
     }
+}
+
+/// Whether it is the text of a certificate or a private key in PEM, and not a path. No message shows it.
+pub(crate) fn is_text_of_pem(text: &str) -> bool {
+    text.contains("-----BEGIN") || text.contains("-----END") || text.contains("PRIVATE KEY-")
+}
+
+/// Returns a value for a message, in JSON. The text of a private key is left out.
+pub(crate) fn shown_value(value: &Value) -> String {
+    let text = value.to_string();
+    if is_text_of_pem(&text) { "a text in PEM".to_owned() } else { text }
 }
 
 /// Permissions of a file.

@@ -26,6 +26,9 @@ pub enum ValueError {
         /// Largest allowed.
         high: u64,
     },
+    /// The text of a certificate or a key, where the path of its file is wanted.
+    #[error("expected the path of a file, and not its text")]
+    TextOfFile,
     /// A number outside the range of the key.
     #[error("allowed are {low} to {high}")]
     OutOfRange {

@@ -86,7 +86,10 @@ impl Contexts {
         }
         let mut text = String::new();
         file.read_to_string(&mut text).with_context(|| format!("cannot read {shown}"))?;
-        toml::from_str(&text).with_context(|| format!("{shown} is no file of contexts"))
+        toml::from_str(&text).map_err(|error| {
+            let place = place(&text, error.span().map_or(0, |span| span.start));
+            anyhow::anyhow!("{shown} is no file of contexts: {place} is not as `lotmq context add` writes it")
+        })
     }
 
     /// Writes the file anew, with mode 0600, and its folder where there is none.
@@ -125,6 +128,21 @@ impl Contexts {
             }
         })
     }
+}
+
+/// Most letters of a key that a message names.
+const KEY_LETTERS_MAX: usize = 16;
+
+/// Line of a fault in a file of contexts, with its key. The parser's own text quotes the line, in which a password may stand.
+fn place(text: &str, fault_at: usize) -> String {
+    let before = text.bytes().take(fault_at).filter(|byte| *byte == b'\n').count();
+    let line = text.lines().nth(before).unwrap_or_default();
+    let key = line.split_once('=').filter(|(_, value)| !value.trim().is_empty()).map(|(key, _)| key.trim());
+    let is_word = |key: &&str| {
+        key.len() <= KEY_LETTERS_MAX && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    let key = key.filter(is_word).map(|key| format!(" (`{key}`)")).unwrap_or_default();
+    format!("line {}{key}", before + 1)
 }
 
 impl ConnectArgs {
@@ -185,7 +203,8 @@ impl ConnectArgs {
             return Ok(());
         }
         if login.url.is_none() {
-            login.url = Some(Url::parse(&context.url).map_err(anyhow::Error::msg)?);
+            let url = Url::parse(&context.url).map_err(anyhow::Error::msg);
+            login.url = Some(url.context("`url` of the context")?);
         }
         if transport.cafile.is_none() && !transport.tls_use_os_certs {
             transport.cafile.clone_from(&context.cafile);

@@ -27,7 +27,7 @@ use lotmq_terminal::{
 pub use context::{Context, Contexts};
 pub use follow::{Following, follow};
 pub use properties::PropertyArgs;
-pub use url::Url;
+pub use url::{Unquoted, Url};
 
 /// Which broker, as whom, and through what: what the command line says, and its context for the rest.
 #[derive(Clone, Debug, Default)]
@@ -95,14 +95,14 @@ impl FromArgMatches for ConnectArgs {
 #[command(next_help_heading = "Connection")]
 pub struct LoginArgs {
     /// Name or address of the broker [default: 127.0.0.1]
-    #[arg(short = 'h', long, value_parser = host)]
+    #[arg(short = 'h', long, value_parser = Unquoted(host))]
     pub host: Option<String>,
     /// Port of the broker [default: 1883, with TLS 8883, with WebSocket 80 and 443]
     #[arg(short = 'p', long)]
     pub port: Option<u16>,
     /// Broker, user and topic in one: mqtt://[user[:password]@]host[:port][/topic]; mqtts:// for TLS, ws:// and wss:// for WebSocket, where a path
     /// stands for the topic
-    #[arg(short = 'L', long, value_parser = Url::parse)]
+    #[arg(short = 'L', long, value_parser = Unquoted(Url::parse))]
     pub url: Option<Url>,
     /// Context whose broker and login are used, made by `lotmq context add` [default: LOTMQ_CONTEXT, else that of `lotmq context use`, and
     /// none where -h, -p, -L or --unix names a broker]
@@ -262,7 +262,8 @@ pub struct Version(pub ProtocolVersion);
 /// A name or address alone: what else is written into it has an option of its own.
 fn host(text: &str) -> Result<String, String> {
     if text.contains("://") {
-        return Err(format!("a URL is for -L, as in -L {text}"));
+        // It may hold a password.
+        return Err("a URL is for -L, as in -L mqtt://host".to_owned());
     }
     let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     match text.split_once(':') {

@@ -1,5 +1,32 @@
 //! `mqtt://user:password@host:port/topic`, as `mosquitto_pub -L` takes it, and its relatives for TLS and WebSocket.
 
+use std::ffi::OsStr;
+
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, Command};
+
+/// Message for a port that is none. It does not quote the text, which may be a part of a password.
+const NO_PORT: &str =
+    "the port is no number from 1 to 65535; a password with `/` in it is given with --password-file";
+
+/// Parser of an option whose errors do not quote the value: a URL may hold a password.
+#[derive(Clone)]
+pub struct Unquoted<T>(pub fn(&str) -> Result<T, String>);
+
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for Unquoted<T> {
+    type Value = T;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
+        let parsed = value.to_str().ok_or_else(|| "it is not UTF-8".to_owned()).and_then(self.0);
+        parsed.map_err(|told| {
+            let option = arg.map_or_else(|| "URL".to_owned(), ToString::to_string);
+            let error = clap::Error::raw(ErrorKind::ValueValidation, format!("{option}: {told}\n"));
+            error.with_cmd(command)
+        })
+    }
+}
+
 /// A broker, a user, and what stands behind them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
@@ -102,7 +129,8 @@ fn host_and_port(place: &str) -> Result<(String, Option<u16>), String> {
     match port.parse() {
         Ok(port) if !host.is_empty() => Ok((host.to_owned(), Some(port))),
         Ok(_) => Err("the host is missing".to_owned()),
-        Err(_) => Err(format!("`{port}` is not a port")),
+        // A password with `/` in it stands there: `mqtt://user:pass/word@host`.
+        Err(_) => Err(NO_PORT.to_owned()),
     }
 }
 
@@ -124,7 +152,10 @@ mod tests {
             ("mqtt://[::1]:7", Ok(("[::1]".to_owned(), Some(7), None, None, None))),
             ("mqtt://[::1]", Ok(("[::1]".to_owned(), None, None, None, None))),
             ("mqtt://:1", Err("the host is missing".to_owned())),
-            ("mqtt://h:x", Err("`x` is not a port".to_owned())),
+            (
+                "mqtt://u:swordfish/1@h",
+                Err(NO_PORT.to_owned()),
+            ),
         ] {
             assert_eq!(parsed(text), expected, "{text}");
         }

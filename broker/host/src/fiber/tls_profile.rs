@@ -5,6 +5,7 @@
 use super::folder::open_beneath;
 use lotmq_chain::{
     ShortServerChains,
+    identity::{IdentityFault, NO_PATH},
     limits::CERTIFICATE_FILE_BYTES_MAX,
     pem::{self, NotPem},
     stamp::FileStamp,
@@ -102,6 +103,9 @@ impl fmt::Debug for TlsContents {
 impl fmt::Display for TlsSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.contents {
+            TlsContents::File { named, .. } if pem::is_text_of_pem(named) => {
+                write!(f, "{}: {NO_PATH}", self.setting)
+            }
             TlsContents::File { named, .. } => write!(f, "{}: '{named}'", self.setting),
             TlsContents::Text(_) => write!(f, "{}: its text", self.setting),
         }
@@ -143,8 +147,8 @@ pub enum TlsFault {
         key: String,
     },
     /// Certificate and key cannot be used.
-    #[error("{0} holds a certificate that cannot be used: {1}")]
-    Unusable(String, Error),
+    #[error("{0} cannot be used: {1}")]
+    Unusable(String, IdentityFault),
     /// The certificate's time is over, since so many milliseconds since 1970.
     #[error("{0} holds a certificate that expired at {end}", end = validity::text(.1 / 1000))]
     Expired(String, u64),
@@ -264,10 +268,12 @@ impl TlsIdentity {
     /// Why they cannot be used.
     pub(super) fn unusable(&self, reason: Error) -> TlsFault {
         let certificate = self.certificate.to_string();
-        if matches!(reason, Error::InconsistentKeys(_)) {
-            TlsFault::KeyMismatch { certificate, key: self.key.to_string() }
-        } else {
-            TlsFault::Unusable(certificate, reason)
+        match IdentityFault::from(&reason) {
+            IdentityFault::KeyMismatch => TlsFault::KeyMismatch { certificate, key: self.key.to_string() },
+            fault @ IdentityFault::Key => TlsFault::Unusable(self.key.to_string(), fault),
+            fault @ (IdentityFault::OldVersion | IdentityFault::Certificate) => {
+                TlsFault::Unusable(certificate, fault)
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lotmq_chain::ShortClientChains;
+use lotmq_chain::identity::{IdentityFault, shown_path};
 use lotmq_chain::limits::CERTIFICATE_FILE_BYTES_MAX;
 use lotmq_chain::pem::{self, NotPem};
 use lotmq_chain::stamp::FileStamp;
@@ -46,13 +47,13 @@ const READ_BY_ALL: u32 = 0o004;
 /// Reason why the files of a listener cannot be used. Each renders as one line that names the file.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CertificateError {
-    #[error("cannot read {}: {reason}", path.display())]
+    #[error("cannot read {}: {reason}", shown_path(path))]
     Unreadable { path: PathBuf, reason: io::Error },
     #[error("{} is larger than {CERTIFICATE_FILE_BYTES_MAX} bytes", path.display())]
     TooLarge { path: PathBuf },
     #[error("{path} is PKCS#12, which is not read; `openssl pkcs12 -in {path} -out lotmq.pem -nodes` converts it", path = path.display())]
     Pkcs12 { path: PathBuf },
-    #[error("{} {fault}", path.display())]
+    #[error("{} {fault}", shown_path(path))]
     NotPem { path: PathBuf, fault: NotPem },
     #[error("the authorities in {} cannot be used: {reason}", path.display())]
     BadAuthority { path: PathBuf, reason: String },
@@ -62,10 +63,12 @@ pub(crate) enum CertificateError {
     NoKey { certificate: PathBuf },
     #[error("{} holds a certificate of X.509 version 1, which names no hosts and is not taken; `openssl x509 -req … -extfile FILE` makes one of version 3", certificate.display())]
     OldVersion { certificate: PathBuf },
-    #[error("the key in {} cannot be used: {reason}; {KEYS}", key.display())]
-    BadKey { key: PathBuf, reason: String },
-    #[error("the certificate in {} with the key in {} cannot be used: {reason}", certificate.display(), key.display())]
-    Unusable { certificate: PathBuf, key: PathBuf, reason: rustls::Error },
+    #[error("the key in {} cannot be used; {KEYS}", key.display())]
+    BadKey { key: PathBuf },
+    #[error("the certificate in {} with the key in {} cannot be used: {fault}", certificate.display(), key.display())]
+    Unusable { certificate: PathBuf, key: PathBuf, fault: IdentityFault },
+    #[error("the system has no random numbers for the tickets of TLS sessions")]
+    NoTickets,
 }
 
 /// TLS files of one listener, with the present configuration.
@@ -263,15 +266,13 @@ impl Files {
         let asks_for_certificates = self.client_ca.is_some() && client_certificate != ClientCertificate::Off;
         let mut config = builder.with_single_cert(chain, key).map_err(|reason| {
             let (certificate, key) = (self.certificate.clone(), self.key.clone());
-            if matches!(reason, rustls::Error::InconsistentKeys(_)) {
-                CertificateError::KeyMismatch { certificate, key }
-            } else if is_old_version(&reason) {
-                CertificateError::OldVersion { certificate }
-            } else if let rustls::Error::General(reason) = reason {
-                // So the provider says that it does not know the kind of key.
-                CertificateError::BadKey { key, reason }
-            } else {
-                CertificateError::Unusable { certificate, key, reason }
+            match IdentityFault::from(&reason) {
+                IdentityFault::KeyMismatch => CertificateError::KeyMismatch { certificate, key },
+                IdentityFault::OldVersion => CertificateError::OldVersion { certificate },
+                IdentityFault::Key => CertificateError::BadKey { key },
+                fault @ IdentityFault::Certificate => {
+                    CertificateError::Unusable { certificate, key, fault }
+                }
             }
         })?;
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
@@ -284,20 +285,11 @@ impl Files {
         }
         // Tickets carry the session themselves: nothing is kept for a client that may never come back.
         config.ticketer =
-            rustls::crypto::ring::Ticketer::new().map_err(|reason| CertificateError::Unusable {
-                certificate: self.certificate.clone(),
-                key: self.key.clone(),
-                reason,
-            })?;
+            rustls::crypto::ring::Ticketer::new().map_err(|_| CertificateError::NoTickets)?;
         // A device resumes one session at a time, and every further ticket costs it some 250 bytes at each connection.
         config.send_tls13_tickets = 1;
         Ok(Loaded { config, ends_at_ms })
     }
-}
-
-/// Whether a certificate is of a version before 3. The library that reads it has no other word for that than its text.
-fn is_old_version(reason: &rustls::Error) -> bool {
-    reason.to_string().contains("UnsupportedCertVersion")
 }
 
 fn verifier(

@@ -192,6 +192,7 @@ fn key_of(config: &Config, error: &CertificateError) -> &'static str {
         CertificateError::NoKey { certificate }
         | CertificateError::OldVersion { certificate }
         | CertificateError::Unusable { certificate, .. } => of_path(certificate),
+        CertificateError::NoTickets => "tls.certificate",
     }
 }
 
