@@ -69,6 +69,46 @@ fn subscriptions_that_come_and_go() {
     assert!(left <= 1.0, "{left} subscriptions are left besides the probe's");
 }
 
+/// Memory that filters take, and what they are counted for, in a broker of their own.
+fn taken_and_counted(sessions: usize, filters: usize, filter: impl Fn(usize) -> String) -> (u64, u64) {
+    let broker = broker()
+        .variable("LOTMQ_LIMITS_SUBSCRIPTION_BYTES", "1000000000")
+        .variable("LOTMQ_LIMITS_TENANT_SESSION_BYTES", "4000000000")
+        .start();
+    let mut clients: Vec<Client> = (0..sessions).map(|number| broker.client(&format!("c{number}"))).collect();
+    let counted = || broker.metric("lotmq_session_bytes").unwrap() as u64;
+    let before = (broker.resident_bytes(), counted());
+    for (session, client) in clients.iter_mut().enumerate() {
+        for at in 0..filters {
+            let reason = client.subscribe_to(&filter(session * filters + at), QoS::AtMostOnce).unwrap();
+            assert!(!reason.is_failure(), "{reason}");
+        }
+    }
+    (broker.resident_bytes() - before.0, counted() - before.1)
+}
+
+/// Filters are counted for what they take, which is twice their text: the session has it, and the index.
+#[test]
+fn filters_take_what_they_are_counted_for() {
+    let long = "x".repeat(50_000);
+    let levels = (0..40).map(|_| "level-of-twenty-bytes").collect::<Vec<_>>().join("/");
+    let cases: [(&str, usize, usize, Box<dyn Fn(usize) -> String>); 4] = [
+        ("long", 8, 80, Box::new(|number| format!("{number}{long}"))),
+        ("long with a wildcard", 8, 80, Box::new(|number| format!("{number}{long}/#"))),
+        ("of many levels", 8, 2_000, Box::new(|number| format!("{number}/{levels}"))),
+        ("short", 8, 8_000, Box::new(|number| format!("plant/{number}/state"))),
+    ];
+    for (kind, sessions, filters, filter) in cases {
+        let (taken, counted) = taken_and_counted(sessions, filters, filter);
+        println!("{kind}: {taken} bytes taken, {counted} counted");
+        assert!(taken <= counted * 12 / 10, "{kind}: {taken} bytes taken, {counted} counted");
+        // Levels are counted for what they may take in the index, which only those of filters with wildcards do.
+        if kind.starts_with("long") {
+            assert!(taken >= counted * 8 / 10, "{kind}: {taken} bytes taken, {counted} counted");
+        }
+    }
+}
+
 /// Several connections take one session from each other, with messages waiting in it.
 #[test]
 fn fights_for_one_client_identifier() {

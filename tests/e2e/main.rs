@@ -82,6 +82,7 @@ mod nothing_to_do;
 mod out_of_memory;
 mod outbox;
 mod ownership;
+mod overhead;
 mod packages;
 mod panels;
 mod passwd;

@@ -72,8 +72,8 @@ fn sessions_that_outlive_their_connections_are_bounded() {
 #[test]
 fn filters_of_a_session_and_of_all_are_bounded_in_bytes() {
     let broker = options()
-        .variable("LOTMQ_LIMITS_SUBSCRIPTION_BYTES", "130000")
-        .variable("LOTMQ_LIMITS_TENANT_SESSION_BYTES", "400000")
+        .variable("LOTMQ_LIMITS_SUBSCRIPTION_BYTES", "260000")
+        .variable("LOTMQ_LIMITS_TENANT_SESSION_BYTES", "800000")
         .start();
     let filter = |number: usize| format!("{number}{}", "f".repeat(59_000));
     let mut client = broker.connect(&ConnectOptions::v5("client"));

@@ -142,6 +142,32 @@ fn what_is_compressed_does_not_become_just_anything() {
     }
 }
 
+/// Each connection may expand one packet beyond the ratio, and those of one address two together.
+#[test]
+fn connections_of_one_address_share_what_may_expand() {
+    let broker = with_websocket()
+        .variable("LOTMQ_LIMITS_MAX_PACKET_SIZE", "1000000")
+        .variable("LOTMQ_LISTENER_MQTT_ZSTD_CLIENTS", "10")
+        .start();
+    let framed = Endpoint::tcp("127.0.0.1", broker.port_of("ws")).compressed_websocket("/mqtt");
+    let publication = Publication::new("t", vec![b'x'; 900_000]).qos(QoS::AtLeastOnce);
+    let connected = (0..6).map(|number| {
+        let mut client = Client::connect_at(&framed, &ConnectOptions::v5(format!("c{number}"))).unwrap();
+        (client.publish(&publication).is_ok(), client)
+    });
+    let taken = connected.collect::<Vec<_>>();
+    assert_eq!(taken.iter().filter(|(is_taken, _)| *is_taken).count(), 2);
+    wait_until_reached(&broker, "inflate_ratio", "ws");
+    // A connection that is closed gives nothing back.
+    drop(taken);
+    let mut again = Client::connect_at(&framed, &ConnectOptions::v5("again")).unwrap();
+    assert!(is_quota(&again.publish(&publication).unwrap_err()));
+    // What does not expand is free.
+    let mut other = Client::connect_at(&framed, &ConnectOptions::v5("other")).unwrap();
+    let small = Publication::new("t", vec![b'x'; 1_000]).qos(QoS::AtLeastOnce);
+    assert!(!other.publish(&small).unwrap().is_failure());
+}
+
 #[test]
 fn rates_count_what_was_compressed_as_it_is() {
     let broker = with_websocket().variable("LOTMQ_LISTENER_WS_BYTES_PER_SEC", "100000").start();

@@ -9,6 +9,7 @@ pub(crate) mod connection;
 pub(crate) mod gate;
 pub(crate) mod half_open;
 mod inbox;
+pub(crate) mod inflated;
 pub(crate) mod layers;
 pub(crate) mod listener;
 pub(crate) mod listening_socket;
@@ -40,6 +41,7 @@ use self::accept::Listening;
 use self::certificates::Certificates;
 use self::gate::Gate;
 use self::half_open::HalfOpen;
+use self::inflated::Inflated;
 use self::not_opened::NotOpened;
 use self::shard::Shard;
 use crate::limits::{LOGINS_WAITING_PART, half_open_part};
@@ -70,6 +72,8 @@ pub(crate) struct Net {
     pub(crate) descriptors: OnceLock<Descriptors>,
     /// Unfinished input of all connections.
     pub(crate) partial_bytes: Unfinished,
+    /// Allowance for bytes that expand beyond `inflate_ratio`.
+    pub(crate) inflated: Inflated,
     /// How often connections kept too much of it: shards that see it change close some.
     pub(crate) overfull: AtomicU64,
 }
@@ -103,6 +107,7 @@ impl Net {
             certificates: Certificates::default(),
             descriptors: OnceLock::new(),
             partial_bytes: Unfinished::default(),
+            inflated: Inflated::default(),
             overfull: AtomicU64::new(0),
         }
     }

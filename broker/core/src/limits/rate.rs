@@ -6,6 +6,7 @@ use lotmq_config::ListenerLimits;
 use lotmq_session::Time;
 
 use super::Limit;
+use crate::limits::FRAME_BYTES_PER_PACKET;
 
 const NANOS_PER_SEC: u64 = 1_000_000_000;
 
@@ -63,6 +64,8 @@ pub(crate) struct ClientRate {
     bytes_per_sec: u32,
     messages: Bucket,
     bytes: Bucket,
+    /// Bytes of frames and records below MQTT for which no packet has come yet.
+    unpaid_overhead: u64,
     /// End of the present throttling.
     throttled_until: Option<Time>,
     /// Whole packets that have come wait for the end of the throttling.
@@ -75,12 +78,13 @@ impl ClientRate {
         let ListenerLimits { messages_per_sec, bytes_per_sec, .. } = *limits;
         let is_bounded = messages_per_sec > 0 || bytes_per_sec > 0;
         let (messages, bytes) = (Bucket::default(), Bucket::default());
-        let (throttled_until, has_waiting) = (None, false);
+        let (unpaid_overhead, throttled_until, has_waiting) = (0, None, false);
         is_bounded.then_some(Self {
             messages_per_sec,
             bytes_per_sec,
             messages,
             bytes,
+            unpaid_overhead,
             throttled_until,
             has_waiting,
         })
@@ -90,6 +94,22 @@ impl ClientRate {
     pub(crate) fn spend(&mut self, is_message: bool, bytes: usize, now: Time) {
         self.messages.spend(u64::from(is_message), self.messages_per_sec, now);
         self.bytes.spend(bytes as u64, self.bytes_per_sec, now);
+        self.unpaid_overhead = self.unpaid_overhead.saturating_sub(FRAME_BYTES_PER_PACKET);
+    }
+
+    /// Counts bytes of the layers below MQTT that came beside `len` bytes of MQTT, such as frames of WebSocket without payload.
+    pub(crate) fn spend_overhead(&mut self, overhead: usize, len: usize, now: Time) {
+        self.bytes.spend(overhead as u64, self.bytes_per_sec, now);
+        // A long packet comes in many frames and records.
+        let beyond = (overhead as u64).saturating_sub(len as u64 / FRAME_BYTES_PER_PACKET);
+        self.unpaid_overhead = self.unpaid_overhead.saturating_add(beyond);
+    }
+
+    /// Counts one message for each [`FRAME_BYTES_PER_PACKET`] bytes of frames that no packet came with.
+    pub(crate) fn pay_for_frames(&mut self, now: Time) {
+        let messages = self.unpaid_overhead / FRAME_BYTES_PER_PACKET;
+        self.unpaid_overhead %= FRAME_BYTES_PER_PACKET;
+        self.messages.spend(messages, self.messages_per_sec, now);
     }
 
     /// Whether more has come than is allowed.
@@ -159,6 +179,40 @@ mod tests {
         assert!((0..1000).all(|_| bucket.take(0, at(60_000))), "0 bounds nothing");
         let mut slow = Bucket::default();
         assert!(slow.take(1, at(0)) && !slow.take(1, at(999)) && slow.take(1, at(1000)));
+    }
+
+    #[test]
+    fn frames_without_packets_are_charged_as_messages_and_frames_of_packets_are_not() {
+        let mut config = Config::default();
+        config.limits.messages_per_sec = 10;
+        let rate = || ClientRate::of(&config.limits.for_all()).unwrap();
+        // Ten packets in ten frames of WebSocket, in ten records of TLS.
+        let mut usual = rate();
+        usual.spend_overhead(10 * (29 + 14), 10 * 50, at(0));
+        (0..10).for_each(|_| usual.spend(true, 50, at(0)));
+        usual.pay_for_frames(at(0));
+        assert!(!usual.is_in_debt(at(0)));
+        // A long packet, in 64 records.
+        let mut long = rate();
+        (0..16).for_each(|_| {
+            long.spend_overhead(4 * 29, 65_536, at(0));
+            long.pay_for_frames(at(0));
+        });
+        long.spend(true, 1 << 20, at(0));
+        assert!(!long.is_in_debt(at(0)));
+        // Pings.
+        let mut pings = rate();
+        pings.spend_overhead(6 * 100, 0, at(0));
+        pings.pay_for_frames(at(0));
+        assert!(!pings.is_in_debt(at(0)), "a second's worth at once");
+        pings.spend_overhead(6 * 100, 0, at(0));
+        pings.pay_for_frames(at(0));
+        assert!(matches!(pings.throttle(at(0)), Throttle::Begins { limit: Limit::MessagesPerSec, .. }));
+        // Bytes count whether a packet came with them or not.
+        config.limits.bytes_per_sec = 1_000;
+        let mut bytes = ClientRate::of(&config.limits.for_all()).unwrap();
+        bytes.spend_overhead(1_500, 100_000, at(0));
+        assert!(matches!(bytes.throttle(at(0)), Throttle::Begins { limit: Limit::BytesPerSec, .. }));
     }
 
     #[test]

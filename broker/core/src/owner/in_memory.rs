@@ -214,7 +214,7 @@ impl Source for InMemory {
             return Err(CloseReason::PeerClosed);
         }
         wire.arrived.read_exact(&mut target[..len]).expect("so many bytes have arrived");
-        Ok(Received { len, is_more: !wire.arrived.is_empty() })
+        Ok(Received { len, is_more: !wire.arrived.is_empty(), overhead: 0 })
     }
 
     fn has_more(&self) -> bool {

@@ -38,8 +38,10 @@ impl<T: Source> Driven<'_, T> {
             turn.flush();
         }
         let kept = turn.arena.carry(&input.partial);
-        let Received { len, is_more } = self.source.read(turn.arena.read_target())?;
+        let Received { len, is_more, overhead } = self.source.read(turn.arena.read_target())?;
+        self.pay_overhead(input, overhead, len, turn);
         if len == 0 {
+            pay_for_frames(input, turn);
             return Ok(is_more);
         }
         self.count_read(len, turn);
@@ -48,6 +50,16 @@ impl<T: Source> Driven<'_, T> {
         let all = if kept.is_empty() { fresh } else { kept.joined(fresh) };
         self.consume(input, turn, all)?;
         Ok(is_more)
+    }
+
+    /// Charges what the layers below MQTT took beyond the `len` bytes of MQTT. Nothing before CONNECT, whose time is bounded.
+    fn pay_overhead(&self, input: &mut Input, overhead: usize, len: usize, turn: &Turn) {
+        if overhead > 0
+            && let Phase::Open(open) = &mut input.phase
+            && let Some(rate) = open.rate_mut()
+        {
+            rate.spend_overhead(overhead, len, turn.now());
+        }
     }
 
     /// Counts bytes that were read.
@@ -69,11 +81,14 @@ impl<T: Source> Driven<'_, T> {
         let have = input.partial.len();
         let room = missing.min(READ_BYTES_MAX);
         input.partial.resize(have + room, 0);
-        let Received { len, is_more } = self.source.read(&mut input.partial[have..])?;
+        let Received { len, is_more, overhead } = self.source.read(&mut input.partial[have..])?;
+        self.pay_overhead(input, overhead, len, turn);
         self.count_read(len, turn);
         input.partial.truncate(have + len);
         if len == missing {
             self.consume_waiting(input, turn)?;
+        } else {
+            pay_for_frames(input, turn);
         }
         Ok(is_more)
     }
@@ -114,6 +129,9 @@ impl<T: Source> Driven<'_, T> {
             }
             turn.work.steps += 1;
             is_cut = input.has_unfinished() || (!rest.is_empty() && turn.must_packets_wait());
+        }
+        if !is_cut && !input.has_waiting() {
+            pay_for_frames(input, turn);
         }
         self.connection.is_cut.store(is_cut, Ordering::Relaxed);
         if is_cut {
@@ -186,6 +204,15 @@ impl<T: Source> Driven<'_, T> {
                 self.connection.listener.limits.max_packet_size
             }
         }
+    }
+}
+
+/// Charges frames that no packet came with as messages. Call when all whole packets have been handled.
+fn pay_for_frames(input: &mut Input, turn: &Turn) {
+    if let Phase::Open(open) = &mut input.phase
+        && let Some(rate) = open.rate_mut()
+    {
+        rate.pay_for_frames(turn.now());
     }
 }
 

@@ -79,7 +79,8 @@ pub(crate) fn filter_bytes(filter: &str) -> u64 {
         pluses += u64::from(level == "+");
     }
     let shared = if filter.starts_with(SHARED) { SHARED_SUBSCRIPTION_COST } else { 0 };
-    let bytes = filter.len() as u64 + SUBSCRIPTION_COST + shared + levels * FILTER_LEVEL_COST;
+    // The session has the text, and so has the index.
+    let bytes = 2 * filter.len() as u64 + SUBSCRIPTION_COST + shared + levels * FILTER_LEVEL_COST;
     if pluses < PLUSES_FREE {
         return bytes;
     }
@@ -215,7 +216,7 @@ mod tests {
             ("a+/+b/++/+/c", 5, 0),
             ("$share/group/a", 3, 2_048),
         ] {
-            assert_eq!(filter_bytes(filter), filter.len() as u64 + 128 + levels * 32 + more, "{filter}");
+            assert_eq!(filter_bytes(filter), 2 * filter.len() as u64 + 128 + levels * 32 + more, "{filter}");
         }
     }
 

@@ -152,6 +152,13 @@ impl Admission {
         }
     }
 
+    /// Number of the account that has logged in, as its share has it; `None` before, and for all without a user.
+    pub(crate) fn account(&self) -> Option<u64> {
+        let standing = self.standing.lock();
+        let share = standing.holder.as_ref()?;
+        share.tenant_of_anonymous().is_none().then(|| share.account())
+    }
+
     /// Half-open entry of the connection; `None` once CONNECT has come.
     pub(crate) fn waiting(&self) -> Option<Arc<Waiting>> {
         self.standing.lock().waiting.clone().filter(|_| self.is_half_open())

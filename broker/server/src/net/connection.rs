@@ -35,6 +35,7 @@ use lotmq_core::owner::input::Input;
 use lotmq_core::owner::source::{Received, Source};
 use lotmq_core::owner::step::drive;
 use lotmq_core::reason::close::CloseReason;
+use lotmq_core::shares::address_key;
 use lotmq_core::tenant::Tenant;
 
 /// Connection by a socket.
@@ -103,6 +104,21 @@ impl SocketSide {
             input: Mutex::default(),
         };
         Ok(Connection::new(number, home, terms, side))
+    }
+
+    /// Charges bytes that expanded beyond `inflate_ratio` to the address and the user of the connection.
+    ///
+    /// # Errors
+    /// [`Limit::InflateRatio`], when these have expanded too much over all their connections.
+    fn pay_inflated(&self, bytes: u64) -> Result<(), CloseReason> {
+        let address = match self.accepted_from {
+            Peer::Tcp(address) | Peer::Proxied(address) => address_key(address.ip()),
+            Peer::Unix => 0,
+        };
+        let (net, limits) = (&self.listener.net, &self.listener.limits);
+        let payers = (address, self.listener.account());
+        let is_paid = net.inflated.take(payers, bytes, limits.max_packet_size.into(), net.clock.now());
+        if is_paid { Ok(()) } else { Err(CloseReason::Limit(Limit::InflateRatio)) }
     }
 
     /// Layers between the socket and MQTT; `None` for plain TCP.
@@ -281,9 +297,18 @@ impl Source for SocketSide {
         match self.layers() {
             None => {
                 let len = self.stream.receive(target)?.unwrap_or(0);
-                Ok(Received { len, is_more: len == target.len() })
+                Ok(Received { len, is_more: len == target.len(), overhead: 0 })
             }
-            Some(layers) => layers.lock().read(&self.stream, &self.listener, target),
+            Some(layers) => {
+                let (received, inflated) = {
+                    let mut layers = layers.lock();
+                    (layers.read(&self.stream, &self.listener, target)?, layers.take_inflated())
+                };
+                if inflated > 0 {
+                    self.pay_inflated(inflated)?;
+                }
+                Ok(received)
+            }
         }
     }
 

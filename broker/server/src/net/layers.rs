@@ -61,6 +61,8 @@ pub(crate) struct Layers {
     frames: Vec<u8>,
     /// Bytes that these layers have taken, and the bytes that they became.
     unframed: Unframed,
+    /// Bytes of the socket that have become no bytes of MQTT.
+    overhead: Overhead,
     /// Framed bytes that the socket did not take; with TLS they wait there.
     output: Output,
     /// Whether the last read of WebSocket or zstd from below filled its buffer, so that TLS may have more.
@@ -75,19 +77,49 @@ pub(crate) struct Layers {
 struct Unframed {
     taken: u64,
     became: u64,
+    /// Bytes beyond the ratio that have been charged, or are in `unpaid`.
+    charged: u64,
+    /// Bytes beyond the ratio that nobody has been charged for yet.
+    unpaid: u64,
 }
 
 impl Unframed {
-    /// Counts bytes that were read. Fails when they expand by more than any reasonable compression.
+    /// Counts bytes that were read. Fails when they expand by more than any reasonable compression, and one packet.
     fn add(&mut self, taken: usize, became: usize, limits: &ListenerLimits) -> Result<(), CloseReason> {
         self.taken += taken as u64;
         self.became += became as u64;
         let ratio_max = limits.inflate_ratio;
-        let free = u64::from(limits.max_packet_size);
-        if ratio_max > 0 && self.became > self.taken.saturating_mul(ratio_max.into()).saturating_add(free) {
+        let beyond = self.became.saturating_sub(self.taken.saturating_mul(ratio_max.into()));
+        if ratio_max == 0 || beyond <= self.charged {
+            return Ok(());
+        }
+        if beyond > u64::from(limits.max_packet_size) {
             return Err(CloseReason::Limit(Limit::InflateRatio));
         }
+        self.unpaid += beyond - self.charged;
+        self.charged = beyond;
         Ok(())
+    }
+}
+
+/// Largest difference between what was read of a socket and what it has become, as long as layers may still have it: each of them keeps at most one read.
+const KEPT_BYTES_MAX: usize = 3 * READ_BYTES_MAX;
+
+/// Bytes of the socket that have become no bytes of MQTT, and are not kept by any layer: frames, records, input of a decompressor without output.
+#[derive(Default)]
+struct Overhead {
+    /// Bytes that came beyond those that they became, or are kept; at most [`KEPT_BYTES_MAX`].
+    balance: usize,
+    /// Bytes that came from the socket during this read.
+    came: usize,
+}
+
+impl Overhead {
+    /// Ends a read that gave `len` bytes of MQTT; returns the bytes that are certain to be overhead.
+    fn end_read(&mut self, len: usize) -> usize {
+        let balance = (self.balance + std::mem::take(&mut self.came)).saturating_sub(len);
+        self.balance = balance.min(KEPT_BYTES_MAX);
+        balance - self.balance
     }
 }
 
@@ -115,6 +147,7 @@ impl Layers {
             ahead: Vec::new(),
             frames: Vec::new(),
             unframed: Unframed::default(),
+            overhead: Overhead::default(),
             output: Output::default(),
             was_full: false,
             has_more: false,
@@ -225,6 +258,7 @@ impl Layers {
         } else {
             self.read_below(socket, listener, target)?
         };
+        let overhead = self.overhead.end_read(len);
         if len == 0 && self.is_ended() {
             return Err(CloseReason::PeerClosed);
         }
@@ -233,7 +267,12 @@ impl Layers {
             || !self.ahead.is_empty()
             || !self.frames.is_empty()
             || self.is_ended();
-        Ok(Received { len, is_more: self.has_more })
+        Ok(Received { len, is_more: self.has_more, overhead })
+    }
+
+    /// Takes the number of bytes that expanded beyond `inflate_ratio` since the last call.
+    pub(crate) fn take_inflated(&mut self) -> u64 {
+        std::mem::take(&mut self.unframed.unpaid)
     }
 
     /// Checks whether waiting input says that the peer has left; other bytes of MQTT go to `target`, of which the length is returned.
@@ -313,7 +352,9 @@ impl Layers {
         let ahead = std::mem::take(&mut self.ahead);
         let Some(tls) = &mut self.tls else {
             if ahead.is_empty() {
-                return Ok(socket.receive(target)?.unwrap_or(0));
+                let len = socket.receive(target)?.unwrap_or(0);
+                self.overhead.came += len;
+                return Ok(len);
             }
             let len = ahead.len().min(target.len());
             target[..len].copy_from_slice(&ahead[..len]);
@@ -328,6 +369,7 @@ impl Layers {
         }
         ENCRYPTED.with_borrow_mut(|buffer| {
             let len = socket.receive(buffer)?.unwrap_or(0);
+            self.overhead.came += len;
             let done = tls.decrypt(&buffer[..len], target, counters)?;
             self.ahead.extend_from_slice(&buffer[done.taken..len]);
             Ok(done.plain)
