@@ -191,6 +191,26 @@ fn clients_of_quic_show_certificates_where_they_are_asked_for() {
     broker.wait_for_metric("lotmq_tls_failures_total", 2.0);
 }
 
+#[test]
+fn connections_of_an_authority_that_was_taken_out_are_closed_over_quic() {
+    let [former, later] = [Authority::new(), Authority::new()];
+    let file = former.path("authorities.pem");
+    std::fs::copy(former.file(), &file).unwrap();
+    let broker = with_quic(&former.server("broker"))
+        .variable("LOTMQ_TLS_CLIENT_CA", file.to_str().unwrap())
+        .variable("LOTMQ_LISTENER_QUIC_CLIENT_CERTIFICATE", "required")
+        .start();
+    let certificate = Some(former.client("lost"));
+    let options = QuicOptions { certificate, ..QuicOptions::new(&former.file()) };
+    let tunnel = QuicTunnel::new(broker.port_of("quic"), &options);
+    let mut lost = connected(&tunnel, "lost");
+    std::fs::copy(later.file(), &file).unwrap();
+    broker.hang_up();
+    let closed = lost.receive(WAIT_MAX).unwrap_err();
+    assert!(closed.to_string().contains("authority of the client certificate is not trusted"), "{closed}");
+    connect(&tunnel, &ConnectOptions::v5("again")).unwrap_err();
+}
+
 /// Neither for who is connected by it, nor for who could resume a session of TLS that began before.
 #[test]
 fn a_certificate_that_has_ended_is_good_for_nothing_over_quic() {

@@ -316,6 +316,35 @@ fn a_certificate_that_has_ended_is_good_for_nothing() {
     }
 }
 
+/// A new file of authorities is the means against a lost key: whoever came by the former one does not stay.
+#[test]
+fn connections_of_an_authority_that_was_taken_out_are_closed() {
+    let [former, later] = [Authority::new(), Authority::new()];
+    let file = former.path("authorities.pem");
+    let both = [former.file(), later.file()].map(|path| std::fs::read_to_string(path).unwrap());
+    std::fs::write(&file, both.concat()).unwrap();
+    let broker = with_tls(&former.server("broker"))
+        .variable("LOTMQ_TLS_CLIENT_CA", file.to_str().unwrap())
+        .variable("LOTMQ_LISTENER_MQTTS_CLIENT_CERTIFICATE", "optional")
+        .start();
+    let context = |signed: Option<Signed>| {
+        let (certificate, key) = signed.map(|it| (it.certificate, it.key)).unzip();
+        TlsContext::new(&TlsOptions { certificate, key, ..former.trusted() }).unwrap()
+    };
+    let [lost, kept, none] =
+        [Some(former.client("lost")), Some(later.client("kept")), None].map(context);
+    let mut lost_client = connect(&broker, &lost, "lost").unwrap();
+    let mut others = [connect(&broker, &kept, "kept").unwrap(), connect(&broker, &none, "none").unwrap()];
+    std::fs::write(&file, &both[1]).unwrap();
+    broker.hang_up();
+    let closed = lost_client.receive(WAIT_MAX).unwrap_err();
+    assert!(closed.to_string().contains("authority of the client certificate is not trusted"), "{closed}");
+    broker.wait_for_metric("lotmq_disconnects_total{reason=\"certificate-untrusted\"}", 1.0);
+    broker.log().expect("the authority of its certificate is not trusted any more");
+    connect(&broker, &lost, "again").unwrap_err();
+    others.iter_mut().for_each(|client| client.ping().unwrap());
+}
+
 /// The same in version 1.2, by another implementation, and with what it could resume.
 #[test]
 fn a_certificate_that_has_ended_is_good_for_nothing_in_tls_1_2() {

@@ -37,6 +37,7 @@ pub fn before_client(
         | CloseReason::Administrative
         | CloseReason::PasswordChanged
         | CloseReason::CertificateExpired
+        | CloseReason::CertificateUntrusted
         | CloseReason::StoreFailed(_)
         | CloseReason::QueueFull
         | CloseReason::InternalError

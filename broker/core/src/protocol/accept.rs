@@ -73,6 +73,10 @@ fn attach_allowed(
             return Err(turn_away(connection, request, turn, reason, &words_of(refusal, connection)));
         }
     };
+    if !connection.transport.is_certificate_trusted() {
+        let reason = CloseReason::CertificateUntrusted;
+        return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &reason.words()));
+    }
     may_connect(connection, request, turn, &identity)?;
     if let Some(will) = &request.will
         && !will.is_allowed(&tenant, &identity, turn.wall_ms())
@@ -80,7 +84,10 @@ fn attach_allowed(
         let words = "no permission to publish to the will topic";
         return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &words));
     }
-    request.expiry = request.expiry.min(turn.core.settings.session_expiry_max_of(&identity));
+    let expiry = request.expiry.min(turn.core.settings.session_expiry_max_of(&identity));
+    // CONNACK names the value in force where it is not the one that was asked for (§3.2.2.3.2).
+    request.is_expiry_ours |= expiry != request.expiry;
+    request.expiry = expiry;
     if !keeps_place(connection, &tenant, &identity) {
         return Err(turn_away_for(connection, request, turn, Limit::Connections));
     }

@@ -37,6 +37,8 @@ pub enum CloseReason {
     PasswordChanged,
     /// The certificate that the Client showed has ended.
     CertificateExpired,
+    /// The authorities of the listener were replaced, and none of them has signed the certificate that the Client showed.
+    CertificateUntrusted,
     /// Something could not be made durable, and the Client's version has no way to say so.
     StoreFailed(StoreFailure),
     /// A session that must get the message has no room, and the Client's version has no way to say so \[3.1.1: MQTT-4.8.0-2\].
@@ -92,6 +94,7 @@ impl CloseReason {
             | Self::Administrative
             | Self::PasswordChanged
             | Self::CertificateExpired
+            | Self::CertificateUntrusted
             | Self::StoreFailed(_)
             | Self::QueueFull
             | Self::InternalError
@@ -107,7 +110,7 @@ impl CloseReason {
             Self::Protocol(violation) => Some(violation.reason_code()),
             Self::Limit(limit) => Some(limit.reason()),
             Self::Administrative | Self::PasswordChanged => Some(ReasonCode::AdministrativeAction),
-            Self::CertificateExpired => Some(ReasonCode::NotAuthorized),
+            Self::CertificateExpired | Self::CertificateUntrusted => Some(ReasonCode::NotAuthorized),
             Self::StoreFailed(failure) => Some(failure.reason_code()),
             Self::QueueFull => Some(ReasonCode::QuotaExceeded),
             Self::InternalError => Some(ReasonCode::UnspecifiedError),
@@ -138,6 +141,7 @@ impl CloseReason {
             | Self::Administrative
             | Self::PasswordChanged
             | Self::CertificateExpired
+            | Self::CertificateUntrusted
             | Self::StoreFailed(_)
             | Self::QueueFull
             | Self::InternalError
@@ -171,6 +175,7 @@ impl CloseReason {
             Self::Administrative => "closed by an administrator, or the user was removed",
             Self::PasswordChanged => "the user's password was changed; log in with the new one",
             Self::CertificateExpired => "the client certificate has expired",
+            Self::CertificateUntrusted => "the authority of the client certificate is not trusted any more",
             Self::QueueFull => "a session that must get the message has no room for it",
             Self::InternalError => "an error of the broker",
             Self::ServerShutdown => "the broker stops",
@@ -209,6 +214,7 @@ impl CloseReason {
             Self::Administrative => "administrative",
             Self::PasswordChanged => "password-changed",
             Self::CertificateExpired => "certificate-expired",
+            Self::CertificateUntrusted => "certificate-untrusted",
             Self::StoreFailed(_) => "store-failed",
             Self::QueueFull => "queue-full",
             Self::InternalError => "internal-error",
@@ -233,6 +239,7 @@ impl CloseReason {
             | Self::Administrative
             | Self::PasswordChanged
             | Self::CertificateExpired
+            | Self::CertificateUntrusted
             | Self::StoreFailed(_)
             | Self::QueueFull
             | Self::InternalError => false,

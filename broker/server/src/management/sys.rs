@@ -20,6 +20,7 @@ pub(crate) mod logins;
 mod monitor;
 mod rows;
 mod snapshot;
+mod untrusted;
 mod users;
 
 pub(crate) use bridges::note_state;

@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use lotmq_chain::ShortClientChains;
@@ -23,8 +23,9 @@ use lotmq_chain::told::KEYS;
 use lotmq_chain::validity;
 use lotmq_config::{ClientCertificate, Tls, TlsVersion};
 use parking_lot::{Mutex, RwLock};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest as _, Sha256};
 use tracing::{error, info, warn};
@@ -79,9 +80,27 @@ pub(crate) struct ListenerTls {
     min_version: TlsVersion,
     alpn: &'static [&'static [u8]],
     current: RwLock<Arc<ServerConfig>>,
+    authorities: RwLock<Authorities>,
+    /// How often the authorities were replaced. Written after they and the configuration are in force.
+    authorities_generation: AtomicU64,
     /// The files when they were last read, successfully or not.
     seen: Mutex<Seen>,
     end: Mutex<End>,
+}
+
+/// Certificate that a client has shown, then those of its issuers.
+pub(crate) struct ClientChain<'a> {
+    pub(crate) certificates: &'a [CertificateDer<'static>],
+    /// Generation of the authorities that have judged it.
+    pub(crate) generation: u64,
+}
+
+/// Authorities that sign certificates of clients.
+#[derive(Default)]
+struct Authorities {
+    certificates: Vec<CertificateDer<'static>>,
+    /// `None` where clients are not asked for certificates.
+    judge: Option<Arc<dyn ClientCertVerifier>>,
 }
 
 /// End of the certificate that is shown, and when somebody was told of it last.
@@ -95,6 +114,7 @@ struct End {
 struct Loaded {
     config: ServerConfig,
     ends_at_ms: u64,
+    authorities: Authorities,
 }
 
 /// Files as they were looked at.
@@ -131,15 +151,46 @@ impl ListenerTls {
             client_ca: tls.client_ca.clone(),
         };
         let seen = Mutex::new(Seen { stamps: files.stamps(), contents: files.contents() });
-        let Loaded { config, ends_at_ms } = files.read(client_certificate, tls.min_version, alpn)?;
-        let current = RwLock::new(Arc::new(config));
+        let Loaded { config, ends_at_ms, authorities } =
+            files.read(client_certificate, tls.min_version, alpn)?;
+        let (current, authorities) = (RwLock::new(Arc::new(config)), RwLock::new(authorities));
         let (min_version, end) = (tls.min_version, Mutex::new(End { at_ms: ends_at_ms, told: None }));
-        Ok(Self { listener, files, client_certificate, min_version, alpn, current, seen, end })
+        let authorities_generation = AtomicU64::new(0);
+        Ok(Self {
+            listener,
+            files,
+            client_certificate,
+            min_version,
+            alpn,
+            current,
+            authorities,
+            authorities_generation,
+            seen,
+            end,
+        })
     }
 
     /// Configuration for a handshake that begins now.
     pub(crate) fn current(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.current.read())
+    }
+
+    /// How often its authorities were replaced. Who reads it before [`ListenerTls::current`] gets at least the authorities of this generation.
+    pub(crate) fn authorities_generation(&self) -> u64 {
+        self.authorities_generation.load(Ordering::Acquire)
+    }
+
+    /// Whether the present authorities have signed the certificate of a client. Verified only if they were replaced since it was judged.
+    pub(crate) fn trusts(&self, chain: ClientChain<'_>) -> bool {
+        if chain.generation == self.authorities_generation() {
+            return true;
+        }
+        let judge = self.authorities.read().judge.clone();
+        let (Some(judge), Some((own, issuers))) = (judge, chain.certificates.split_first()) else {
+            return true;
+        };
+        let now = UnixTime::since_unix_epoch(Duration::from_millis(wall_ms()));
+        judge.verify_client_cert(own, issuers, now).is_ok()
     }
 
     /// Name of the listener.
@@ -178,8 +229,13 @@ impl ListenerTls {
             return false;
         }
         match self.files.read(self.client_certificate, self.min_version, self.alpn) {
-            Ok(Loaded { config, ends_at_ms }) => {
+            Ok(Loaded { config, ends_at_ms, authorities }) => {
                 *self.current.write() = Arc::new(config);
+                let are_others = self.authorities.read().certificates != authorities.certificates;
+                *self.authorities.write() = authorities;
+                if are_others {
+                    self.authorities_generation.fetch_add(1, Ordering::Release);
+                }
                 *self.end.lock() = End { at_ms: ends_at_ms, told: None };
                 counters.certificate_reloads.add(1);
                 info!(listener = self.listener, "certificate replaced");
@@ -254,16 +310,16 @@ impl Files {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(versions)
             .expect("the provider has cipher suites for both versions");
-        let builder = match (&self.client_ca, client_certificate) {
-            (None, _) | (_, ClientCertificate::Off) => builder.with_no_client_auth(),
-            (Some(path), ClientCertificate::Optional) => {
-                builder.with_client_cert_verifier(verifier(path, &provider, true)?)
-            }
-            (Some(path), ClientCertificate::Required) => {
-                builder.with_client_cert_verifier(verifier(path, &provider, false)?)
-            }
+        let authorities = match (&self.client_ca, client_certificate) {
+            (None, _) | (_, ClientCertificate::Off) => Authorities::default(),
+            (Some(path), ClientCertificate::Optional) => Authorities::read(path, &provider, true)?,
+            (Some(path), ClientCertificate::Required) => Authorities::read(path, &provider, false)?,
         };
-        let asks_for_certificates = self.client_ca.is_some() && client_certificate != ClientCertificate::Off;
+        let builder = match &authorities.judge {
+            None => builder.with_no_client_auth(),
+            Some(judge) => builder.with_client_cert_verifier(Arc::clone(judge)),
+        };
+        let asks_for_certificates = authorities.judge.is_some();
         let mut config = builder.with_single_cert(chain, key).map_err(|reason| {
             let (certificate, key) = (self.certificate.clone(), self.key.clone());
             match IdentityFault::from(&reason) {
@@ -281,31 +337,35 @@ impl Files {
             // one proves each time that it is his and still good.
             config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
-            return Ok(Loaded { config, ends_at_ms });
+            return Ok(Loaded { config, ends_at_ms, authorities });
         }
         // Tickets carry the session themselves: nothing is kept for a client that may never come back.
         config.ticketer =
             rustls::crypto::ring::Ticketer::new().map_err(|_| CertificateError::NoTickets)?;
         // A device resumes one session at a time, and every further ticket costs it some 250 bytes at each connection.
         config.send_tls13_tickets = 1;
-        Ok(Loaded { config, ends_at_ms })
+        Ok(Loaded { config, ends_at_ms, authorities })
     }
 }
 
-fn verifier(
-    path: &Path,
-    provider: &Arc<rustls::crypto::CryptoProvider>,
-    allows_none: bool,
-) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, CertificateError> {
-    let bad = |reason: String| CertificateError::BadAuthority { path: path.to_owned(), reason };
-    let mut roots = RootCertStore::empty();
-    for authority in read_certificates(path)? {
-        roots.add(authority).map_err(|reason| bad(reason.to_string()))?;
+impl Authorities {
+    /// Reads the authorities in a file.
+    fn read(
+        path: &Path,
+        provider: &Arc<rustls::crypto::CryptoProvider>,
+        allows_none: bool,
+    ) -> Result<Self, CertificateError> {
+        let bad = |reason: String| CertificateError::BadAuthority { path: path.to_owned(), reason };
+        let certificates = read_certificates(path)?;
+        let mut roots = RootCertStore::empty();
+        for authority in &certificates {
+            roots.add(authority.clone()).map_err(|reason| bad(reason.to_string()))?;
+        }
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+        let builder = if allows_none { builder.allow_unauthenticated() } else { builder };
+        let judge = builder.build().map_err(|reason| bad(reason.to_string()))?;
+        Ok(Self { certificates, judge: Some(Arc::new(ShortClientChains(judge))) })
     }
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-    let builder = if allows_none { builder.allow_unauthenticated() } else { builder };
-    let judge = builder.build().map_err(|reason| bad(reason.to_string()))?;
-    Ok(Arc::new(ShortClientChains(judge)))
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
@@ -355,6 +415,11 @@ impl Certificates {
     /// Makes the next [`Certificates::check`] look at the files, whatever the time.
     pub(crate) fn request_check(&self) {
         self.is_wanted.store(true, Ordering::Release);
+    }
+
+    /// How often authorities of any listener were replaced.
+    pub(crate) fn authorities_generation(&self) -> u64 {
+        self.listeners.lock().iter().map(|tls| tls.authorities_generation()).sum()
     }
 
     /// Reads changed files, if it is time for that.

@@ -166,6 +166,14 @@ impl Transport for SocketSide {
         }
     }
 
+    fn is_certificate_trusted(&self) -> bool {
+        let Some(tls) = &self.listener.tls else { return true };
+        match self.stream.relayed() {
+            Some(relayed) => relayed.client_chain().is_none_or(|chain| tls.trusts(chain)),
+            None => self.layers().is_none_or(|layers| layers.lock().is_certificate_trusted(tls)),
+        }
+    }
+
     fn look_for_end(&self, kept: &mut Vec<u8>) -> Result<(), CloseReason> {
         let Some(layers) = self.layers() else {
             return self.stream.waiting(&mut [0]).map(drop).ok_or(CloseReason::PeerClosed);

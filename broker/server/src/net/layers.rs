@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use tokio::io::Interest;
 
 use super::admission::Admission;
+use super::certificates::ListenerTls;
 use super::listener::Listener;
 use super::locality::Foreign;
 use super::socket::Socket;
@@ -133,7 +134,7 @@ impl Layers {
             return Ok(None);
         }
         let mut layers = Self::none(now);
-        layers.tls = listener.tls.as_ref().map(|tls| Tls::new(tls.current()).map(Box::new)).transpose()?;
+        layers.tls = listener.tls.as_ref().map(|tls| Tls::new(tls).map(Box::new)).transpose()?;
         layers.websocket = listener.is_websocket.then(|| Box::new(WebSocket::new()));
         Ok(Some(Box::new(Mutex::new(layers))))
     }
@@ -210,6 +211,12 @@ impl Layers {
     /// End of the client certificate's validity, in milliseconds since 1970; `None` where none was shown.
     pub(crate) fn certificate_ends_ms(&self) -> Option<u64> {
         Some(validity::ends_at_ms(self.tls.as_ref()?.certificate()?))
+    }
+
+    /// Whether the authorities that the listener trusts now have signed the client's certificate; true where none was shown.
+    pub(crate) fn is_certificate_trusted(&self, listener: &ListenerTls) -> bool {
+        let chain = self.tls.as_ref().and_then(|tls| tls.client_chain());
+        chain.is_none_or(|chain| listener.trusts(chain))
     }
 
     /// Reason why the peer does not count as a program of this machine, whatever its address.

@@ -119,7 +119,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
 async fn serve(quic: QuicListener, mut stop: watch::Receiver<()>) {
     let QuicListener { listener, tls, idle_timeout, socket } = quic;
     let mut configs = Configs::new(tls, idle_timeout);
-    let endpoint = match open(socket, &configs.current()) {
+    let endpoint = match open(socket, &configs.current().0) {
         Ok(endpoint) => endpoint,
         Err(error) => return warn!(listener = listener.name, %error, "listener not served"),
     };
@@ -174,7 +174,7 @@ fn admit(listener: &Arc<Listener>, incoming: Incoming) -> Option<(Admission, Inc
 }
 
 /// Serves one connection from its first packet to its last.
-async fn connection(own: Admission, incoming: Incoming, config: Arc<ServerConfig>) {
+async fn connection(own: Admission, incoming: Incoming, (config, generation): (Arc<ServerConfig>, u64)) {
     let started = Instant::now();
     let listener = Arc::clone(&own);
     let counters = &listener.net.counters;
@@ -196,7 +196,7 @@ async fn connection(own: Admission, incoming: Incoming, config: Arc<ServerConfig
             return listener.refused(&peer, ("tls-failed", &error));
         }
     };
-    let relayed = Arc::new(relayed(&listener, &connection));
+    let relayed = Arc::new(relayed(&listener, &connection, generation));
     let address = connection.remote_address();
     if let Err(limit) = own.count_address(address.ip(), listener.net.clock.now()) {
         listener.limit_reached(limit, &address);
@@ -210,16 +210,14 @@ async fn connection(own: Admission, incoming: Incoming, config: Arc<ServerConfig
 }
 
 /// Information about the client's certificate for its shard.
-fn relayed(listener: &Listener, connection: &Connection) -> Relayed {
+fn relayed(listener: &Listener, connection: &Connection, generation: u64) -> Relayed {
     let chain =
         connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
-    match chain.as_ref().and_then(|chain| chain.first()) {
-        Some(shown) => {
-            let certified = subject::read(listener.user_from_certificate, shown);
-            Relayed::new(certified, Some(validity::ends_at_ms(shown)))
-        }
-        None => Relayed::new(None, None),
-    }
+    let Some(chain) = chain else { return Relayed::new() };
+    let Some(shown) = chain.first() else { return Relayed::new() };
+    let certified = subject::read(listener.user_from_certificate, shown);
+    let ends_ms = validity::ends_at_ms(shown);
+    Relayed::with_certificate(certified, ends_ms, (*chain, generation))
 }
 
 /// Completes the handshake, and waits for the stream that the client opens.
@@ -266,13 +264,15 @@ impl Configs {
         Self { tls, transport, source, current }
     }
 
-    fn current(&mut self) -> Arc<ServerConfig> {
+    /// Configuration for a connection that begins now, and the generation of the authorities that it trusts at least.
+    fn current(&mut self) -> (Arc<ServerConfig>, u64) {
+        let generation = self.tls.authorities_generation();
         let source = self.tls.current();
         if !Arc::ptr_eq(&source, &self.source) {
             self.current = Self::make(&source, &self.transport);
             self.source = source;
         }
-        Arc::clone(&self.current)
+        (Arc::clone(&self.current), generation)
     }
 
     fn make(source: &Arc<rustls::ServerConfig>, transport: &Arc<TransportConfig>) -> Arc<ServerConfig> {

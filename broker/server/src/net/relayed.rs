@@ -1,5 +1,8 @@
 //! State shared by a shard and the thread that relays a connection to it. Only connections of QUIC are relayed.
 
+use rustls::pki_types::CertificateDer;
+
+use super::certificates::ClientChain;
 use lotmq_core::connection::peer::Certified;
 
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -13,15 +16,36 @@ pub(crate) struct Relayed {
     close_code: AtomicU8,
     certified: Option<Certified>,
     certificate_ends_ms: Option<u64>,
+    /// The client's certificate and those of its issuers, with the generation of the authorities that have judged them.
+    client_chain: Option<(Vec<CertificateDer<'static>>, u64)>,
     /// Told when the shard's side has ended.
     ended: Notify,
 }
 
 impl Relayed {
-    /// State of a connection whose client has shown a certificate that names `certified` and ends at this time.
+    /// State of a connection whose client has shown no certificate.
     #[cfg(feature = "quic")]
-    pub(crate) fn new(certified: Option<Certified>, certificate_ends_ms: Option<u64>) -> Self {
-        Self { close_code: AtomicU8::new(0), certified, certificate_ends_ms, ended: Notify::new() }
+    pub(crate) fn new() -> Self {
+        let (certified, certificate_ends_ms, client_chain) = (None, None, None);
+        let (close_code, ended) = (AtomicU8::new(0), Notify::new());
+        Self { close_code, certified, certificate_ends_ms, client_chain, ended }
+    }
+
+    /// State of a connection whose client has shown a certificate that names `certified` and ends at this time, with its issuers.
+    #[cfg(feature = "quic")]
+    pub(crate) fn with_certificate(
+        certified: Option<Certified>,
+        ends_ms: u64,
+        client_chain: (Vec<CertificateDer<'static>>, u64),
+    ) -> Self {
+        let client_chain = Some(client_chain);
+        Self { certified, certificate_ends_ms: Some(ends_ms), client_chain, ..Self::new() }
+    }
+
+    /// The client's certificate and those of its issuers; `None` where none was shown.
+    pub(crate) fn client_chain(&self) -> Option<ClientChain<'_>> {
+        let (certificates, generation) = self.client_chain.as_ref()?;
+        Some(ClientChain { certificates, generation: *generation })
     }
 
     /// User named by the client's certificate, where that is asked for and one was shown.

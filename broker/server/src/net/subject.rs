@@ -2,7 +2,7 @@
 //!
 //! Read only behind a handshake, from a certificate that an authority of ours has signed; yet its contents are foreign bytes.
 //!
-//! Invariants: what is not DER, or has characters that could end a name early, names nobody. Not here: whether the certificate is good (`certificates`), and
+//! Invariants: what is not DER, has characters that could end a name early, or has several common names, names nobody. Not here: whether the certificate is good (`certificates`), and
 //! who may log in by it (`lotmq_auth`).
 
 use std::fmt::Write as _;
@@ -98,9 +98,11 @@ fn text(tag: u8, value: &[u8]) -> Option<String> {
     (!text.chars().any(char::is_control)).then_some(text)
 }
 
-/// First common name of the subject.
+/// The common name of the subject. `None` with several, of which other programs may take another one.
 fn common_name(der: &[u8]) -> Option<String> {
-    attributes(der)?.into_iter().flatten().find(|(kind, _)| *kind == COMMON_NAME).map(|(_, text)| text)
+    let mut names = attributes(der)?.into_iter().flatten().filter(|(kind, _)| *kind == COMMON_NAME);
+    let (_, name) = names.next()?;
+    names.next().is_none().then_some(name)
 }
 
 /// Whole subject as in RFC 4514, the last attribute first: `CN=device-1,OU=plant,O=Example`. `None` with an attribute whose type has no short name.
@@ -174,6 +176,14 @@ mod tests {
             (vec![(DnType::OrganizationName, utf8("o"))], None, Some("O=o")),
             (vec![(DnType::CommonName, utf8("root\0.example"))], None, None),
             (vec![(DnType::CommonName, utf8(""))], None, Some("CN=")),
+            (
+                vec![
+                    (DnType::CommonName, utf8("device-1")),
+                    (DnType::CustomDnType(vec![2, 5, 4, 3]), utf8("root")),
+                ],
+                None,
+                Some("CN=root,CN=device-1"),
+            ),
             (vec![], None, None),
         ] {
             let der = certificate(&attributes);

@@ -10,12 +10,15 @@ use rustls::{HandshakeKind, InvalidMessage, ServerConfig, ServerConnection};
 use tracing::debug;
 
 use lotmq_chain::told::{Side, told};
+use super::certificates::{ClientChain, ListenerTls};
 use lotmq_core::counters::Counters;
 use lotmq_core::reason::close::{CloseReason, TransportFailure};
 
 /// Server side of TLS.
 pub(crate) struct Tls {
     connection: ServerConnection,
+    /// Generation of the listener's authorities when the handshake began.
+    generation: u64,
     is_open: bool,
     /// Reason why it failed.
     failure: Option<rustls::Error>,
@@ -34,14 +37,24 @@ pub(crate) struct Decrypted {
 }
 
 impl Tls {
-    pub(crate) fn new(config: Arc<ServerConfig>) -> Result<Self, CloseReason> {
+    /// Begins a handshake at a listener.
+    ///
+    /// # Errors
+    /// When the library has no connection for it.
+    pub(crate) fn new(listener: &ListenerTls) -> Result<Self, CloseReason> {
+        // First, so that a certificate which was judged by former authorities is never taken for one that later ones have signed.
+        let generation = listener.authorities_generation();
+        Self::with_config(listener.current(), generation)
+    }
+
+    fn with_config(config: Arc<ServerConfig>, generation: u64) -> Result<Self, CloseReason> {
         let mut connection = ServerConnection::new(config).map_err(|error| {
             debug!(%error, "tls not started");
             CloseReason::Transport(TransportFailure::Tls)
         })?;
         // The caller bounds what it gives; a limit here would make it keep parts.
         connection.set_buffer_limit(None);
-        Ok(Self { connection, is_open: false, failure: None, handshake_bytes: 0, is_ended: false })
+        Ok(Self { connection, generation, is_open: false, failure: None, handshake_bytes: 0, is_ended: false })
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
@@ -61,6 +74,12 @@ impl Tls {
     /// The certificate that the client has shown.
     pub(crate) fn certificate(&self) -> Option<&[u8]> {
         self.connection.peer_certificates()?.first().map(|certificate| &**certificate)
+    }
+
+    /// The client's certificate and those of its issuers, with the generation of the authorities that have judged them.
+    pub(crate) fn client_chain(&self) -> Option<ClientChain<'_>> {
+        let certificates = self.connection.peer_certificates()?;
+        Some(ClientChain { certificates, generation: self.generation })
     }
 
     /// Explanation of why the connection failed, for people.
@@ -189,7 +208,7 @@ mod tests {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let mut tls = Tls::new(Arc::new(server)).unwrap();
+        let mut tls = Tls::with_config(Arc::new(server), 0).unwrap();
         let mut client = ClientConnection::new(Arc::new(client), "localhost".try_into().unwrap()).unwrap();
         while tls.is_handshaking() {
             let mut bytes = Vec::new();

@@ -239,6 +239,7 @@ fn close_code(reason: &CloseReason) -> u16 {
         | CloseReason::Limit(_)
         | CloseReason::Administrative
         | CloseReason::PasswordChanged
-        | CloseReason::CertificateExpired => 1008,
+        | CloseReason::CertificateExpired
+        | CloseReason::CertificateUntrusted => 1008,
     }
 }

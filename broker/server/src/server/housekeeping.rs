@@ -102,7 +102,12 @@ impl<'a> Housekeeper<'a> {
     fn round(&mut self, turn: &mut Turn) -> Duration {
         let broker = self.broker;
         broker.net.look_after_shards(Instant::now());
+        let generation = broker.net.certificates.authorities_generation();
         broker.net.certificates.check(&broker.counters);
+        if broker.net.certificates.authorities_generation() != generation {
+            // That thread closes the connections which the authorities do not let in any more.
+            broker.sys.call();
+        }
         self.storage_watch.look(broker);
         self.heap.look();
         let is_started = self.left_runs.work(turn);

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::documents::{CLUSTER, Document, PERIODIC};
 use super::figures::Figures;
+use super::untrusted::AuthorityWatch;
 use super::{full_queues, listing, monitor, publish};
 use crate::guests::asset_names;
 use crate::limits::{RESTING_PERIOD, ROUND_SILENCE_MAX};
@@ -88,6 +89,7 @@ struct Clockwork {
     expire_uploads: ExpireUploads,
     /// Generation of the accounts when all sessions were last found to be of living users.
     users_seen: u64,
+    authorities: AuthorityWatch,
     warned_at: Option<Instant>,
     still_threads: StillThreads,
     /// Time at which the rates were taken.
@@ -112,6 +114,7 @@ impl Clockwork {
         Self {
             expire_uploads,
             users_seen: 0,
+            authorities: AuthorityWatch::default(),
             warned_at: None,
             sampled_at: now,
             still_threads: StillThreads::default(),
@@ -130,6 +133,7 @@ impl Clockwork {
 
     fn round(&mut self, wants_refresh: bool) {
         self.end_stale_sessions();
+        self.authorities.look(&self.broker);
         self.warn_of_exposure();
         let now = Instant::now();
         self.still_threads.tell(now, &self.broker.watchdog.pulses.silent(now));
