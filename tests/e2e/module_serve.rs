@@ -101,6 +101,38 @@ fn a_route_serves_http_between_messages() {
     });
 }
 
+/// What a proxy in front may read otherwise is refused, also behind a request that is not.
+#[test]
+fn requests_that_can_be_read_in_two_ways_are_refused() {
+    let address = free_address();
+    let _broker = serving(address, "");
+    let statuses = |requests: &str| -> Vec<String> {
+        let mut stream = connected(address);
+        stream.write_all(requests.as_bytes()).unwrap();
+        let mut answers = Vec::new();
+        // A reset is an end, too: what stands behind the refusal was not read.
+        let _ = stream.read_to_end(&mut answers);
+        let answers = String::from_utf8_lossy(&answers).into_owned();
+        let status = |rest: &str| rest.get(..3).unwrap_or_default().to_owned();
+        answers.split("HTTP/1.1 ").skip(1).map(status).collect()
+    };
+    let put = |fields: &str, body: &str| format!("PUT /echo HTTP/1.1\r\nhost: x\r\n{fields}\r\n{body}");
+    let good = put("content-length: 2\r\n", "\n\n");
+    let closing = put("connection: close\r\ntransfer-encoding: chunked\r\n", "2\r\nab\r\n0\r\n\r\n");
+    assert_eq!(statuses(&closing), ["200"]);
+    assert_eq!(statuses(&format!("{good}{closing}")), ["200", "200"]);
+    for refused in [
+        put("content-length: 5\r\ntransfer-encoding: chunked\r\n", "0\r\n\r\n"),
+        put("transfer-encoding: chunked\r\ncontent-length: 5\r\n", "0\r\n\r\n"),
+        put("", "").replace("\r\n", "\n"),
+        put("x: y\n", ""),
+        put("transfer-encoding: chunked\r\n", "2\nab\r\n0\r\n\r\n"),
+    ] {
+        assert_eq!(statuses(&refused), ["400"], "{refused:?}");
+        assert_eq!(statuses(&format!("{good}{refused}")), ["200", "400"], "{refused:?}");
+    }
+}
+
 #[test]
 fn a_route_serves_where_it_was_granted_and_the_operator_allows() {
     let address = free_address();

@@ -11,6 +11,7 @@ mod exchange;
 mod pool;
 mod request;
 mod stream;
+mod strict;
 
 use super::{
     bindings::lotmq::guest::http::{self, HostExchange, HttpError, ResponseHead},

@@ -1,6 +1,7 @@
 //! A guest's connection as `hyper` reads and writes it.
 
 use super::super::tcp::Tcp;
+use super::strict::StrictRequests;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use std::{
     io::{self, IoSlice},
@@ -24,16 +25,32 @@ pub(in super::super) struct HttpStream {
     send_time: Option<Duration>,
     /// Running out while it does.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Requests that come, where they are served.
+    requests: Option<StrictRequests>,
+    /// Whether one was refused, behind which nothing is read.
+    is_refused: bool,
 }
 
 impl HttpStream {
     pub(in super::super) fn new(tcp: Tcp) -> Self {
-        HttpStream { tcp, read: vec![0; READ_BYTES].into(), send_time: None, stalled: None }
+        HttpStream {
+            tcp,
+            read: vec![0; READ_BYTES].into(),
+            send_time: None,
+            stalled: None,
+            requests: None,
+            is_refused: false,
+        }
     }
 
     /// The same, with so much time for the other side to take something.
     pub(in super::super) fn sending_within(self, time: Duration) -> Self {
         HttpStream { send_time: Some(time), ..self }
+    }
+
+    /// The same, for requests, which have to be [strict](StrictRequests).
+    pub(in super::super) fn of_requests(self) -> Self {
+        HttpStream { requests: Some(StrictRequests::default()), ..self }
     }
 
     /// What came of sending; an error when nothing was taken for too long.
@@ -58,7 +75,10 @@ impl Read for HttpStream {
         context: &mut Context<'_>,
         mut bytes: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let HttpStream { tcp, read, .. } = self.get_mut();
+        let HttpStream { tcp, read, requests, is_refused, .. } = self.get_mut();
+        if *is_refused {
+            return Poll::Ready(Ok(()));
+        }
         // Who sends for ever gives the other routes their turn.
         let turn = ready!(coop::poll_proceed(context));
         let most = bytes.remaining().min(read.len());
@@ -67,7 +87,18 @@ impl Read for HttpStream {
             match tcp.try_read(part) {
                 Ok(count) => {
                     turn.made_progress();
-                    bytes.put_slice(&part[..count]);
+                    let came = &mut part[..count];
+                    let refused_at = requests.as_mut().and_then(|requests| requests.refused_at(came));
+                    let taken = match refused_at {
+                        // The parser takes no NUL anywhere in a head, and answers with 400.
+                        Some(at) => {
+                            *is_refused = true;
+                            came[at] = 0;
+                            &came[..=at]
+                        }
+                        None => came,
+                    };
+                    bytes.put_slice(taken);
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(tcp.poll_readable(context)),

@@ -119,7 +119,7 @@ impl Client {
             let client = Arc::clone(&client);
             async move { Ok::<_, Infallible>(client.answered(request).await) }
         });
-        let stream = HttpStream::new(tcp).sending_within(HTTP_SERVER_SEND_TIME);
+        let stream = HttpStream::new(tcp).of_requests().sending_within(HTTP_SERVER_SEND_TIME);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HTTP_SERVER_HEAD_TIME)
