@@ -34,6 +34,7 @@ mod error_places;
 mod examples;
 mod first_steps;
 mod flood;
+mod foreign_assets;
 mod foreign_broker;
 mod full_disk;
 mod full_queue;

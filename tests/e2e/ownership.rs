@@ -68,16 +68,16 @@ fn kinds() -> Vec<Kind> {
     ]
 }
 
-fn ask(broker: &Broker, user: &str, command: &str) -> Reply {
+pub(crate) fn ask(broker: &Broker, user: &str, command: &str) -> Reply {
     broker.command_as((user, "password"), command)
 }
 
-fn done(broker: &Broker, user: &str, command: &str) {
+pub(crate) fn done(broker: &Broker, user: &str, command: &str) {
     let reply = ask(broker, user, command);
     assert!(reply.success(), "{user}: {command}: {reply:?}");
 }
 
-fn with_users() -> (Broker, TempDir) {
+pub(crate) fn with_users() -> (Broker, TempDir) {
     let (broker, data) = python::broker();
     for user in ["ann", "bob"] {
         broker.command_ok(&format!("-addUser {user} password"));
@@ -243,16 +243,21 @@ fn code_that_runs_for_others_comes_from_administrators() {
     done(&broker, "eve", &module("hers", ""));
     done(&broker, "eve", "-install hers -name her-asset");
     done(&broker, "eve", &module("hers", "-replace -version 2"));
-    // What another one runs of it is not, whoever owns the module.
     done(&broker, "ann", "-install hers -name his-asset");
     let refused = |user: &str, command: &str, message: &str| {
         let reply = ask(&broker, user, command);
         assert_eq!((reply.code(), reply.message()), ("RUNS_FOR_OTHERS", message), "{command:.60}");
     };
-    let by_ann =
-        "Asset 'his-asset' runs module 'hers' with the rights of 'ann', so an administrator puts code there.";
-    refused("eve", &module("hers", "-replace -version 3"), by_ann);
-    refused("eve", "-rollbackModule hers", by_ann);
+    // Another deployer does not put code there.
+    broker.command_ok("-addUser dan password");
+    for scope in ["CommandCall", "ModuleManagementCreation"] {
+        broker.command_ok(&format!(
+            "-addRule DEFINE RULE Dan{scope} WITH PRIORITY 5 FOR {scope}\n    IF USER IS \"dan\" THEN\n        ALLOW\n"
+        ));
+    }
+    let by_others =
+        "Asset 'her-asset' and 1 more runs module 'hers' with the rights of 'eve', so an administrator puts code there.";
+    refused("dan", &module("hers", "-replace -force -version 3"), by_others);
     // An administrator says that he knows whose it is, however it comes.
     let in_parts =
         format!("-addModule hers -world action -on in -replace -size 9 -sha256 {}", "0".repeat(64));

@@ -93,6 +93,7 @@ pub(crate) use hosting::Hosting;
 pub(crate) use install::{install, install_script, row};
 pub(crate) use noted::hand_to_route;
 pub(crate) use programs::{HasPrograms, Programs};
+pub(crate) use records::note_not_followed;
 pub(crate) use restore::{
     KEPT_PER_GROUP, definitions, hand_over_kept, install_stored, run_starts, save_all_kept, save_kept,
 };

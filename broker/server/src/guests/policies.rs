@@ -9,6 +9,9 @@ use lot_facts::{Facts, Trigger};
 use lotmq_host::{Grants, GuestLimits, TopicGrant, TrapKind};
 use serde::{Deserialize, Serialize};
 
+pub(crate) mod bound;
+
+use self::bound::Bounds;
 use super::in_common::{both_topics, reaches};
 use super::policed::PolicedTopics;
 
@@ -31,19 +34,22 @@ pub(crate) struct Policies {
     /// Topic Filters of what it may read and write.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) topics: Option<Vec<Box<str>>>,
+    /// Bounds that an administrator has set; each policy is within them.
+    #[serde(rename = "setByAdministrator", skip_serializing_if = "Bounds::are_none")]
+    pub(crate) bounds: Bounds,
 }
 
 /// When an asset that has ended begins again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Restart {
-    /// Whatever ended it, also what its guest says that only people can correct.
-    Always,
+    /// When somebody starts it.
+    Never,
     /// After traps and lost connections.
     #[default]
     OnFailure,
-    /// When somebody starts it.
-    Never,
+    /// Whatever ended it, also what its guest says that only people can correct.
+    Always,
 }
 
 /// Whether an asset that was running begins with the broker.
@@ -58,6 +64,20 @@ impl Default for Autostart {
 }
 
 impl Policies {
+    /// What stays of these at the name of an asset that goes: bounds of an administrator; `None` where there are none.
+    pub(crate) fn kept(&self) -> Option<Self> {
+        let mut kept = Self { bounds: self.bounds.clone(), ..Self::default() };
+        kept.bounds.clone().narrow(&mut kept);
+        (!kept.bounds.are_none()).then_some(kept)
+    }
+
+    /// These within the bounds that were kept at the name which the asset gets.
+    pub(crate) fn within(mut self, kept: &Self) -> Self {
+        self.bounds = self.bounds.or(kept.bounds.clone());
+        self.bounds.clone().narrow(&mut self);
+        self
+    }
+
     /// The reason why a guest has ended, with the policy of the route or module of this name because of which it has less than it needs.
     pub(crate) fn told_in(&self, reason: String, name: &str) -> String {
         // As wasmtime says that a module needs more from its first moment on.

@@ -15,6 +15,7 @@ use serde_json::json;
 use tracing::{enabled, event};
 
 use super::asset_names;
+use super::hosting::Hosting;
 use super::run::Run;
 use super::witness::{Deed, Report};
 use crate::guests::HasPrograms as _;
@@ -38,6 +39,9 @@ pub(super) const STOPPED: &str = "STOPPED";
 
 /// Code of a message that is for too much of a route.
 pub(super) const TOO_MANY_TAKERS: &str = "ROUTE_TAKERS";
+
+/// Code of an asset that does not run the present version of its module.
+const NOT_FOLLOWED: &str = "INSTANCE_NOT_FOLLOWED";
 
 /// Code of an `ON START` that held the listeners for as long as it may.
 pub(super) const START_SLOW: &str = "START_SLOW";
@@ -74,6 +78,17 @@ pub(super) fn record_at(
     } else if changed.len() < CHANGED_MAX {
         changed.push((Arc::clone(definition), hops));
     }
+}
+
+/// Notes for the owner of an asset that it was stopped, because the module which it runs was replaced by that one's owner.
+pub(crate) fn note_not_followed(
+    hosting: &Hosting,
+    tenant: &Tenant,
+    definition: &Arc<Definition>,
+    message: &str,
+) {
+    let error = RunError { code: NOT_FOLLOWED, message, ..RunError::default() };
+    record_at(hosting, tenant, definition, &error, (hosting.definitions_now().wall, 0));
 }
 
 /// Characters of an error's text that the log shows.

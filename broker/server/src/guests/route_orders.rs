@@ -55,8 +55,17 @@ impl RouteOrders {
         self.0.write().insert(route.into(), Arc::new(order));
     }
 
-    /// Forgets the order for a route that is gone, and adds that to `batch`.
+    /// Forgets the order for a route that is gone, and adds that to `batch`. Bounds of an administrator stay for the next route of this name.
     pub(super) fn forget(&self, tenant: TenantId, route: &str, batch: &mut Batch) {
+        if let Some(policies) = self.get(route).policies.kept() {
+            self.put(tenant, route, RouteOrder { policies, ..RouteOrder::default() }, batch);
+        } else {
+            self.delete(tenant, route, batch);
+        }
+    }
+
+    /// Forgets the order for a route with all its bounds, and adds that to `batch`.
+    pub(crate) fn delete(&self, tenant: TenantId, route: &str, batch: &mut Batch) {
         if self.0.write().remove(route).is_some() {
             batch.push(Op::DeleteSetting { tenant, name: &format!("{SETTING}{route}") });
         }

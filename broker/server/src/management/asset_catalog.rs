@@ -124,8 +124,16 @@ impl Assets {
         self.records.write().insert(name.into(), Arc::new(record));
     }
 
-    /// Removes a record, and adds that to `batch`.
+    /// Removes a record, and adds that to `batch`. Bounds of an administrator stay for the next asset of this name.
     pub(crate) fn remove(&self, tenant: TenantId, name: &str, batch: &mut Batch) {
+        match self.policies(name).kept() {
+            Some(policies) => self.put(tenant, name, AssetRecord { policies, instance: None }, batch),
+            None => self.delete(tenant, name, batch),
+        }
+    }
+
+    /// Removes a record with all its bounds, and adds that to `batch`.
+    pub(crate) fn delete(&self, tenant: TenantId, name: &str, batch: &mut Batch) {
         if self.records.write().remove(name).is_some() {
             batch.push(Op::DeleteSetting { tenant, name: &format!("{SETTING}{name}") });
         }

@@ -121,7 +121,9 @@ fn install(call: &mut Call<'_>, has_token: bool) -> Result<Done, Refusal> {
         owner: call.owner(),
         installed_at_ms: call.broker.clock.wall_ms(),
     };
-    let record = AssetRecord { instance: Some(instance), ..AssetRecord::default() };
+    // Bounds that an administrator has set for an asset of this name.
+    let policies = call.tenant.managed().assets.policies(&name);
+    let record = AssetRecord { instance: Some(instance), policies };
     put(call, &name, record, None)?;
     let done = tell(call, &name, &format!("Asset '{name}' installed successfully!"))?;
     Ok(if has_token { ignored_token(done) } else { done })

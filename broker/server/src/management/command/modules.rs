@@ -28,6 +28,7 @@ use crate::management::module_catalog::grants::{self, GrantSet};
 use crate::management::module_catalog::{Module, ModuleOptions, Said};
 use crate::management::modules::{self, CompiledModule, InstalledModule, signature};
 use compiling::ComponentPlace;
+use foreign_assets::Stopped;
 use options::{
     MODULE_NAME_RULE, ModuleRequest, Replacing, component, granted, is_module_name, may_install, own_tenant,
     read_options, shown, world_of,
@@ -36,6 +37,7 @@ use options::{
 pub(super) mod authority;
 pub(super) mod compiling;
 pub(super) mod download;
+mod foreign_assets;
 pub(super) mod granting;
 pub(super) mod instances;
 pub(crate) mod local;
@@ -260,7 +262,7 @@ fn install_and_tell(
     what: Option<&str>,
 ) -> Result<Done, Refusal> {
     let (name, world) = (Arc::clone(&compiled.module.name), compiled.module.world);
-    let (installed, former) = install(call, (compiled, rolled_back), replacing)?;
+    let (installed, former, stopped) = install(call, (compiled, rolled_back), replacing)?;
     let what = what.unwrap_or(if former.is_some() { "replaced" } else { "added" });
     let mut done = tell(call, &name, what)?;
     if let Some(former) = former {
@@ -292,6 +294,7 @@ fn install_and_tell(
         let warning = format!("Asset '{instance}' runs the version before: {reason}");
         done = done.with_warning("INSTANCE_NOT_FOLLOWED", &warning);
     }
+    done = stopped.tell(call, &name, done);
     for export in installed.further_exports {
         let warning = format!("Export '{export}' is not part of world '{}' and is ignored.", world.name());
         done = done.with_warning("EXPORT_IGNORED", &warning);
@@ -326,7 +329,7 @@ fn install(
     call: &mut Call<'_>,
     (compiled, rolled_back): (CompiledModule, Option<&Arc<Module>>),
     replacing: Replacing,
-) -> Result<(InstalledModule, Option<Arc<Module>>), Refusal> {
+) -> Result<(InstalledModule, Option<Arc<Module>>, Stopped), Refusal> {
     let name = Arc::clone(&compiled.module.name);
     let _changes = call.broker.commands.changes.lock();
     call.check_current()?;
@@ -341,13 +344,19 @@ fn install(
         return Err(parts::cancelled(call));
     }
     let mut batch = Batch::new();
-    let installed =
-        modules::install(call.tenant, &call.broker.hosting, compiled, &mut batch).map_err(refused)?;
+    let stopped = foreign_assets::stop(call, &name, &mut batch);
+    let installed = match modules::install(call.tenant, &call.broker.hosting, compiled, &mut batch) {
+        Ok(installed) => installed,
+        Err(error) => {
+            stopped.undo(call);
+            return Err(refused(error));
+        }
+    };
     if installed.installed.replaced.as_deref().is_some_and(has_error) {
         call.changed(format!("{}/Error", topic(&name)), Vec::new());
     }
     call.commit(batch)?;
-    Ok((installed, known))
+    Ok((installed, known, stopped))
 }
 
 /// Checks that a module may be put in its place; gives the one that is there. What is checked without the lock of changes is checked again with it.

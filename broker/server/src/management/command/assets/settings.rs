@@ -20,6 +20,7 @@ use super::super::verb::{Call, Effect, Permission, Verb, Work};
 use super::running::give_order;
 use super::{changed_meanwhile, check_unused, find, not_found, package, put, tell, without_module};
 use crate::guests::HasPrograms as _;
+use crate::guests::asset_names::OF_ROUTE;
 use crate::guests::policies::{Autostart, Policies, Restart};
 use crate::guests::route_drivers;
 use crate::guests::route_drivers::asset_configuration;
@@ -230,8 +231,12 @@ fn policy_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let asked = Removal::read(call, &["asset", "policy", "value"])?;
     let [name, policy, value] = &asked.arguments[..] else { return Err(call.too_many_arguments()) };
     call.about(EntityType::Asset, name);
-    let asset = find(call, name)?;
+    let asset = match find(call, name) {
+        Ok(asset) => asset,
+        Err(refusal) => return take_back_kept(call, (name, policy, value), refusal),
+    };
     asked.check_definitions(call, asset.definition_kind(), [&*asset.definition])?;
+    let setter = Setter::of(call, asset.owner(call.tenant).as_ref());
     // What narrows the rights that it runs with.
     let policy_of_rights = format!("policy '{policy}'");
     let sets = matches!(policy.as_str(), "net" | "topics").then_some(&*policy_of_rights);
@@ -245,7 +250,7 @@ fn policy_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
             }
             let orders = &call.tenant.programs().guests.route_orders;
             let before = orders.get(&asset.definition);
-            let policies = changed(before.policies.clone(), policy, value)?;
+            let policies = setter.changed(before.policies.clone(), policy, value)?;
             let order = RouteOrder { policies: policies.clone(), is_stopped: before.is_stopped };
             give_order(call, &asset, order, &mut batch);
             call.commit(batch)?;
@@ -255,7 +260,7 @@ fn policy_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
             let module = module_of(call, &asset)?;
             may_install(call, module.world)?;
             let policies = apply(call, &asset, sets, |record, _| {
-                record.policies = changed(std::mem::take(&mut record.policies), policy, value)?;
+                record.policies = setter.changed(std::mem::take(&mut record.policies), policy, value)?;
                 Ok(())
             })?;
             (policies, modules::limits(&module))
@@ -271,6 +276,81 @@ fn policy_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
         done = done.with_warning("POLICY_WITHOUT_EFFECT", warning);
     }
     Ok(done)
+}
+
+/// Who sets a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Setter {
+    /// An administrator, for the asset of somebody else: it is a bound.
+    Bounds,
+    /// An administrator, for an asset of their own, which no bound holds.
+    Frees,
+    /// Anybody else, within the bounds.
+    Narrows,
+}
+
+impl Setter {
+    fn of(call: &Call<'_>, owner: Option<&Owner>) -> Self {
+        let is_own = owner.is_some() && owner == call.owner().as_ref();
+        match (authority::is_admin(call), is_own) {
+            (true, false) => Self::Bounds,
+            (true, true) => Self::Frees,
+            (false, _) => Self::Narrows,
+        }
+    }
+
+    /// Policies with one changed.
+    fn changed(self, before: Policies, policy: &str, value: &str) -> Result<Policies, Refusal> {
+        let mut after = changed(before, policy, value)?;
+        let asked = after.clone();
+        match self {
+            Self::Bounds => after.bounds.take(policy, &asked),
+            Self::Frees => after.bounds.take(policy, &Policies::default()),
+            Self::Narrows => {
+                let is_beyond = after.bounds.clone().narrow(&mut after);
+                if is_beyond && value != DEFAULT {
+                    let message = format!(
+                        "An administrator has set policy '{policy}' of this asset. Its owner narrows it and does not widen it."
+                    );
+                    return Err(Refusal::new("POLICY_OF_ADMINISTRATOR", message));
+                }
+            }
+        }
+        Ok(after)
+    }
+}
+
+/// Takes back a bound that stays at the name of an asset that is gone; administrators only.
+fn take_back_kept(
+    call: &mut Call<'_>,
+    (name, policy, value): (&str, &str, &str),
+    not_found: Refusal,
+) -> Result<Done, Refusal> {
+    if value != DEFAULT || !authority::is_admin(call) {
+        return Err(not_found);
+    }
+    let mut batch = Batch::new();
+    let _changes = call.broker.commands.changes.lock();
+    let (tenant, assets) = (call.tenant.id, &call.tenant.managed().assets);
+    let orders = &call.tenant.programs().guests.route_orders;
+    let route = name.strip_prefix(OF_ROUTE).unwrap_or(name);
+    let of_asset = assets.get(name).map(|record| record.policies.clone());
+    let of_route = orders.get(route).policies.clone();
+    let before = of_asset.clone().unwrap_or(of_route);
+    if before.kept().is_none() {
+        return Err(not_found);
+    }
+    let policies = Setter::Frees.changed(before, policy, value)?;
+    match (policies.kept(), of_asset.is_some()) {
+        (Some(policies), true) => assets.put(tenant, name, AssetRecord { policies, instance: None }, &mut batch),
+        (None, true) => assets.delete(tenant, name, &mut batch),
+        (Some(policies), false) => {
+            orders.put(tenant, route, RouteOrder { policies, is_stopped: false }, &mut batch);
+        }
+        (None, false) => orders.delete(tenant, route, &mut batch),
+    }
+    call.commit(batch)?;
+    Ok(Done::new(format!("Policy '{policy}' is not kept any more for asset '{name}', which is gone.")))
 }
 
 /// Word that takes a policy back.
@@ -375,6 +455,9 @@ fn name_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     asked.check_definitions(call, asset.definition_kind(), [&*asset.definition])?;
     check_unused(call, name, asked.is_forced)?;
     let before = call.tenant.managed().assets.get(name).ok_or_else(|| not_found(call, name))?;
-    put(call, new_name, (*before).clone(), Some((name, &before)))?;
+    let kept = call.tenant.managed().assets.policies(new_name);
+    let mut record = (*before).clone();
+    record.policies = record.policies.within(&kept);
+    put(call, new_name, record, Some((name, &before)))?;
     tell(call, new_name, &format!("Asset '{name}' is called '{new_name}' now."))
 }

@@ -2,29 +2,66 @@
 //! rules their code is asked before (`may_install`).
 
 use std::iter;
+use std::sync::Arc;
 
 use lotmq_auth::ROOT;
 use lotmq_definitions::{DefinitionKind, Owner};
 
 use crate::guests::HasPrograms as _;
+use crate::management::assets::AssetKind;
 use crate::management::command::reply::Refusal;
 use crate::management::command::verb::Call;
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::Module;
 
-/// Checks that nothing of another user begins to run what the caller brings as a module. Called under the lock of changes.
+/// Checks that nothing of another user begins to run what the caller brings as a module. The owner of a module is not refused: assets of others are
+/// [stopped](super::foreign_assets) instead, so that nobody keeps a version in use by installing it. Called under the lock of changes.
 ///
 /// # Errors
 /// RUNS_FOR_OTHERS, with the first that does.
 pub(in crate::management::command) fn check(call: &Call<'_>, module: &str) -> Result<(), Refusal> {
+    if is_owner(call, module) {
+        return Ok(());
+    }
     let instances = call.tenant.managed().assets.of_package(module).into_iter();
     let instances = instances.filter_map(|name| {
         let owner = call.tenant.managed().assets.instance(&name)?.owner;
         Some((format!("Asset '{name}'"), owner))
     });
-    check_users(call, instances.chain(routes(call, module)), |users, whose, who| {
+    let users = instances.chain(all_routes(call, module).map(|(name, owner)| (of_route(&name), owner)));
+    check_users(call, users, |users, whose, who| {
         format!("{users} runs module '{module}' with the rights of {whose}, so {who} puts code there.")
     })
+}
+
+/// Whether there is a module of this name, which is the caller's own.
+fn is_owner(call: &Call<'_>, module: &str) -> bool {
+    let known = call.tenant.managed().modules.get(module);
+    known.is_some_and(|known| known.owner.is_some() && known.owner == call.owner())
+}
+
+/// Checks that the caller grants a module something: its owner does, and who may put code there.
+///
+/// # Errors
+/// RUNS_FOR_OTHERS, with the first that runs it.
+pub(super) fn check_grants(call: &Call<'_>, (name, module): (&str, &Module)) -> Result<(), Refusal> {
+    if is_owner(call, name) {
+        return Ok(());
+    }
+    check(call, name)?;
+    check_settings(call, (name, Some(name)), module.owner.as_ref(), "grants")
+}
+
+/// Assets of users for whom the caller does not decide that run a module: instances, and routes that name it or an instance of it.
+pub(super) fn foreign(call: &Call<'_>, module: &str) -> Vec<(AssetKind, Arc<str>, Option<Owner>)> {
+    let assets = &call.tenant.managed().assets;
+    let instances = assets.of_package(module).into_iter().filter_map(|name| {
+        let owner = assets.instance(&name)?.owner;
+        Some((AssetKind::Instance, name, owner))
+    });
+    let routes = all_routes(call, module).map(|(name, owner)| (AssetKind::Route, name, owner));
+    let users = instances.chain(routes);
+    users.filter(|(_, _, owner)| !may_decide(call, owner.as_ref())).collect()
 }
 
 /// Checks that the caller decides what an asset of `owner` does with his rights, and with those of the owners of routes that run it as a `module`: by `sets`, of which
@@ -39,7 +76,8 @@ pub(in crate::management::command) fn check_settings(
     sets: &str,
 ) -> Result<(), Refusal> {
     let itself = (format!("Asset '{asset}'"), owner.cloned());
-    let users = iter::once(itself).chain(module.into_iter().flat_map(|module| routes(call, module)));
+    let routes = module.into_iter().flat_map(|module| routes(call, module));
+    let users = iter::once(itself).chain(routes.map(|(name, owner)| (of_route(&name), owner)));
     check_users(call, users, |users, whose, who| {
         format!("{users} runs with the rights of {whose}, so {who} sets the {sets} of asset '{asset}'.")
     })
@@ -77,16 +115,28 @@ pub(super) fn is_own(call: &Call<'_>, module: &Module) -> bool {
     call.identity.is_root() || (module.owner.is_some() && module.owner == call.owner())
 }
 
-fn is_admin(call: &Call<'_>) -> bool {
+/// Whether the caller is an administrator by their account.
+pub(in crate::management::command) fn is_admin(call: &Call<'_>) -> bool {
     let account = call.identity.user.as_ref().and_then(|user| call.tenant.users.account(user));
     account.is_some_and(|account| account.is_admin())
 }
 
-/// Routes that run a module, for people, with their owners. What an Action calls runs in the name of its own.
-fn routes(call: &Call<'_>, module: &str) -> impl Iterator<Item = (String, Option<Owner>)> {
+/// A route in a message.
+fn of_route(name: &str) -> String {
+    format!("Route '{name}'")
+}
+
+/// Routes that run a module or an instance of it, with their owners.
+fn all_routes(call: &Call<'_>, module: &str) -> impl Iterator<Item = (Arc<str>, Option<Owner>)> {
+    let instances = call.tenant.managed().assets.of_package(module);
+    routes(call, module).chain(instances.into_iter().flat_map(|name| routes(call, &name)))
+}
+
+/// Routes that run a module of this name, with their owners. What an Action calls runs in the name of its own.
+fn routes(call: &Call<'_>, module: &str) -> impl Iterator<Item = (Arc<str>, Option<Owner>)> + use<> {
     let users = call.tenant.programs().guests.users_of_module(module);
     users.into_iter().filter_map(|user| match user.kind() {
-        DefinitionKind::Route => Some((format!("Route '{}'", user.name()), user.owner().cloned())),
+        DefinitionKind::Route => Some((Arc::clone(user.name()), user.owner().cloned())),
         DefinitionKind::Action
         | DefinitionKind::Rule
         | DefinitionKind::Model

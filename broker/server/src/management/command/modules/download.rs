@@ -9,7 +9,7 @@ use bytes::Bytes;
 use lotmq_auth::Scope;
 use serde_json::json;
 
-use super::not_found;
+use super::{authority, not_found};
 use crate::limits::{MODULE_BYTES_MAX, MODULE_PART_BYTES, MODULE_PART_OVERHEAD_BYTES};
 use crate::management::backup::Download;
 use crate::management::command::backup::receiver;
@@ -28,7 +28,7 @@ pub(in crate::management::command) static GET: Verb = Verb {
     effect: Effect::Reads,
     work: Work::Waits,
     summary: "Sends the bytes of a module to $SYS/Coreflux/Modules/<name>/download, or in pieces to topics below it, to the client that asks and is \
-              subscribed to them.",
+              subscribed to them: its owner or an administrator.",
     example: "-getModule scale",
     execute: get,
 };
@@ -37,6 +37,10 @@ fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = call.argument("name")?;
     call.about(EntityType::Module, &name);
     let module = call.tenant.managed().modules.get(&name).ok_or_else(|| not_found(&name))?;
+    if !authority::is_admin(call) && !authority::is_own(call, &module) {
+        let message = format!("Module '{name}' is sent to its owner and to administrators.");
+        return Err(Refusal::new("PERMISSION_DENIED", message));
+    }
     let topic = format!("$SYS/Coreflux/Modules/{name}/download");
     let client = receiver(call, ("module", &topic))?;
     let packet = client.wire().packet_bytes_max as usize;

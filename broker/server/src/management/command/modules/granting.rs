@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::compiling::ComponentPlace;
 use super::options::{listed, may_install, named_grant};
-use super::{authority, compiling, instances, not_found, stored_signed_by, tell};
+use super::{authority, compiling, foreign_assets, instances, not_found, stored_signed_by, tell};
 use crate::guests::{HasPrograms as _, granting, named_modules, route_drivers, route_modules};
 use crate::limits::MODULE_GRANTS_MAX;
 use crate::management::command::add_entity::refused;
@@ -48,7 +48,7 @@ fn grant(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let present = call.tenant.managed().modules.get(name).ok_or_else(|| not_found(name))?;
     asked.check_definitions(call, DefinitionKind::Module, [&**name])?;
     may_install(call, present.world)?;
-    check(call, name, &present)?;
+    authority::check_grants(call, (name, &present))?;
     if let Some(grant) = named.iter().find(|grant| !grants::is_available(present.world, grant)) {
         let message = format!("'{grant}' means nothing for a module of world '{}'.", present.world.name());
         return Err(Refusal::new("GRANT_INVALID", message));
@@ -71,20 +71,25 @@ fn grant(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let module = Module { options, ..(*present).clone() };
     let policies = call.tenant.managed().assets.policies(name);
     let compiled = compiling::compile(call, (module, ComponentPlace::Stored), policies)?;
-    {
+    let stopped = {
         let _changes = call.broker.commands.changes.lock();
         call.check_current()?;
         asked.check_definitions(call, DefinitionKind::Module, [&**name])?;
-        check(call, name, &present)?;
+        authority::check_grants(call, (name, &present))?;
         let is_same = |now: Arc<Module>| Arc::ptr_eq(&now, &present);
         if !call.tenant.managed().modules.get(name).is_some_and(is_same) {
             let message = format!("Module '{name}' has changed meanwhile. Grant it again.");
             return Err(Refusal::new("BUSY", message));
         }
         let mut batch = Batch::new();
-        modules::reconfigure(call.tenant, &call.broker.hosting, compiled, &mut batch).map_err(refused)?;
+        let stopped = foreign_assets::stop(call, name, &mut batch);
+        if let Err(error) = modules::reconfigure(call.tenant, &call.broker.hosting, compiled, &mut batch) {
+            stopped.undo(call);
+            return Err(refused(error));
+        }
         call.commit(batch)?;
-    }
+        stopped
+    };
     let mut done = tell(call, name, "granted more")?.with_member("added", json!(added));
     if let Some(list) = not_asked {
         let warning = format!("The module does not ask for {list}; it was granted all the same.");
@@ -94,13 +99,7 @@ fn grant(call: &mut Call<'_>) -> Result<Done, Refusal> {
         let warning = format!("Asset '{instance}' runs with what was granted before: {reason}");
         done = done.with_warning("INSTANCE_NOT_FOLLOWED", &warning);
     }
-    Ok(done)
-}
-
-/// Checks that the caller decides what the module and its instances may do.
-fn check(call: &Call<'_>, name: &str, present: &Module) -> Result<(), Refusal> {
-    authority::check(call, name)?;
-    authority::check_settings(call, (name, Some(name)), present.owner.as_ref(), "grants")
+    Ok(stopped.tell(call, name, done))
 }
 
 /// What `-grant` names, and the other arguments.

@@ -1,0 +1,163 @@
+//! Assets of several users: the owner of a module goes on with it, its code is theirs, and policies of administrators are bounds.
+
+use lotmq_client::QoS;
+use lotmq_test_support::{Broker, WAIT_MAX};
+use tempfile::TempDir;
+
+use crate::modules;
+use crate::ownership::{ask, done, with_users};
+
+/// A broker with two administrators, `ann` and `bob`, and with `eve`, who deploys and is none.
+fn with_deployer() -> (Broker, TempDir) {
+    let (broker, data) = with_users();
+    broker.command_ok("-addUser eve password");
+    for scope in SCOPES {
+        broker.command_ok(&format!(
+            "-addRule DEFINE RULE Eve{scope} WITH PRIORITY 5 FOR {scope}\n    IF USER IS \"eve\" THEN\n        ALLOW\n"
+        ));
+    }
+    (broker, data)
+}
+
+const SCOPES: [&str; 8] = [
+    "CommandCall",
+    "ModuleManagementCreation",
+    "ModuleManagementRemove",
+    "RouteManagementCreation",
+    "RouteManagementRemove",
+    "AssetManagementCreation",
+    "AssetManagementUpdate",
+    "AssetManagementRemove",
+];
+
+/// Nobody keeps a version in use by installing it: the owner replaces it, and what others run of it waits until they start it.
+#[test]
+fn the_owner_of_a_module_replaces_it_though_others_run_it() {
+    let (mut broker, _data) = with_deployer();
+    let module = |more: &str| {
+        format!("-addModule hers -world action -on in {more} -grant read:in wasm64:{}", modules::scale())
+    };
+    done(&broker, "eve", &module("-version 1"));
+    let state = |broker: &Broker, name: &str| {
+        let listed = broker.command_ok("-list");
+        let assets = listed.data().as_array().unwrap().clone();
+        let asset = assets.into_iter().find(|asset| asset["name"] == name).unwrap();
+        (asset["state"].as_str().unwrap().to_owned(), asset["version"].as_str().unwrap().to_owned())
+    };
+    let of = |state: &str, version: &str| (state.to_owned(), version.to_owned());
+    for (owner, name) in [("ann", "anns"), ("root", "roots"), ("eve", "own")] {
+        let ask = |command: &str| match owner {
+            "root" => broker.command(command),
+            user => ask(&broker, user, command),
+        };
+        assert!(ask(&format!("-install hers -name {name}")).success(), "{name}");
+    }
+    for name in ["anns", "roots", "own"] {
+        broker.command_ok(&format!("-run {name} -force"));
+    }
+    let mut errors = broker.root("errors");
+    errors.subscribe_to("$SYS/Coreflux/Modules/anns/Error", QoS::AtMostOnce).unwrap();
+    for (command, version) in [
+        (module("-replace -version 2"), "2"),
+        ("-rollbackModule hers".to_owned(), "1"),
+        ("-grantModule hers -grant write:out".to_owned(), "1"),
+    ] {
+        let reply = ask(&broker, "eve", &command);
+        let warnings = reply.0["warnings"].to_string();
+        assert!(reply.success(), "{reply:?}");
+        for name in ["anns", "roots"] {
+            assert!(warnings.contains(&format!("Asset '{name}' of another user was stopped")), "{warnings}");
+            assert_eq!(state(&broker, name), of("stopped", version), "{command:.40}");
+        }
+        assert_eq!(state(&broker, "own"), of("running", version), "{command:.40}");
+        let told = errors.receive(WAIT_MAX).unwrap().expect("the owner is told").text();
+        assert!(told.contains("INSTANCE_NOT_FOLLOWED") && told.contains("-run anns"), "{told}");
+        broker.stop();
+        broker.start_again();
+        assert_eq!(state(&broker, "anns"), of("stopped", version), "over a restart");
+        for name in ["anns", "roots"] {
+            broker.command_ok(&format!("-run {name} -force"));
+            assert_eq!(state(&broker, name), of("running", version));
+        }
+        errors = broker.root("errors");
+        errors.subscribe_to("$SYS/Coreflux/Modules/anns/Error", QoS::AtMostOnce).unwrap();
+        // What was told before is retained.
+        errors.receive(WAIT_MAX).unwrap().expect("a record");
+    }
+}
+
+/// The component of a module is for its owner and administrators; its configuration is masked for others already.
+#[test]
+fn who_may_add_modules_does_not_get_the_code_of_others() {
+    let (broker, _data) = with_deployer();
+    done(&broker, "ann", &format!("-addModule m -world action -on in wasm64:{}", modules::scale()));
+    let reply = ask(&broker, "eve", "-getModule m");
+    assert_eq!(reply.code(), "PERMISSION_DENIED");
+    assert_eq!(reply.message(), "Module 'm' is sent to its owner and to administrators.");
+    // Those are only refused because they are not subscribed.
+    for user in ["ann", "bob"] {
+        assert_ne!(ask(&broker, user, "-getModule m").code(), "PERMISSION_DENIED", "{user}");
+    }
+}
+
+/// A policy that an administrator sets for another user's asset is a bound, also over removing and adding it.
+#[test]
+fn the_owner_of_an_asset_does_not_take_back_what_an_administrator_has_bounded() {
+    let (mut broker, _data) = with_deployer();
+    let module = format!("-addModule m -world action -on in -grantAll wasm64:{}", modules::scale());
+    done(&broker, "eve", &module);
+    let route = "-addRoute DEFINE ROUTE R WITH TYPE LOOPBACK\n    ADD LOOPBACK_CONFIG\n    ADD EVENT E\n        WITH SOURCE_TOPIC \"a/b\"\n";
+    done(&broker, "eve", route);
+    done(&broker, "eve", "-install m -name i");
+    let policies = |broker: &Broker, name: &str| {
+        let listed = broker.command_ok("-list");
+        let assets = listed.data().as_array().unwrap().clone();
+        assets.into_iter().find(|asset| asset["name"] == name).unwrap()["policies"].clone()
+    };
+    for name in ["m", "R", "i"] {
+        // Without a bound it is the owner's own business.
+        done(&broker, "eve", &format!("-assetPolicySet {name} topics a/#"));
+        done(&broker, "eve", &format!("-assetPolicySet {name} topics default"));
+        done(&broker, "bob", &format!("-assetPolicySet {name} topics a/#,b -force"));
+        done(&broker, "bob", &format!("-assetPolicySet {name} memory 8 -force"));
+        for (value, is_taken) in
+            [("#", false), ("a/#,c", false), ("a/x", true), ("none", true), ("a/#,b", true), ("default", true)]
+        {
+            let reply = ask(&broker, "eve", &format!("-assetPolicySet {name} topics {value}"));
+            let code = if is_taken { "" } else { "POLICY_OF_ADMINISTRATOR" };
+            assert_eq!(reply.code(), code, "{name} {value}");
+        }
+        assert_eq!(policies(&broker, name)["topics"], serde_json::json!(["a/#", "b"]), "{name}");
+        assert_eq!(policies(&broker, name)["setByAdministrator"]["memory"], 8, "{name}");
+        done(&broker, "eve", &format!("-assetPolicySet {name} memory 4"));
+        assert_eq!(ask(&broker, "eve", &format!("-assetPolicySet {name} memory 9")).success(), false);
+    }
+    // Removing and adding it does not help, nor does a restart.
+    done(&broker, "eve", "-uninstall i -force");
+    done(&broker, "eve", "-removeModule m -force");
+    done(&broker, "eve", "-removeRoute R");
+    broker.stop();
+    broker.start_again();
+    done(&broker, "eve", &module);
+    done(&broker, "eve", route);
+    done(&broker, "eve", "-install m -name free");
+    done(&broker, "eve", "-asset-name-set free i");
+    for name in ["m", "R", "i"] {
+        let now = policies(&broker, name);
+        assert_eq!((&now["memory"], &now["topics"]), (&8.into(), &serde_json::json!(["a/#", "b"])), "{name}");
+    }
+    // Administrators take it back, there or gone.
+    done(&broker, "bob", "-assetPolicySet m topics default -force");
+    done(&broker, "eve", "-assetPolicySet m topics #");
+    done(&broker, "eve", "-uninstall i -force");
+    done(&broker, "eve", "-removeRoute R");
+    for name in ["i", "R"] {
+        assert_eq!(ask(&broker, "eve", &format!("-assetPolicySet {name} memory default")).code(), "NOT_FOUND");
+        for policy in ["memory", "topics"] {
+            done(&broker, "bob", &format!("-assetPolicySet {name} {policy} default"));
+        }
+        assert_eq!(ask(&broker, "bob", &format!("-assetPolicySet {name} memory default")).code(), "NOT_FOUND");
+    }
+    done(&broker, "eve", route);
+    assert_eq!(policies(&broker, "R")["memory"], serde_json::Value::Null);
+}
