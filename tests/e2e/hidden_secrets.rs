@@ -187,15 +187,15 @@ fn a_broken_key_of_the_store_is_not_printed() {
     }
 }
 
-/// A route that serves with a key of a secret, and one whose connection string is a secret.
-fn routes(port: u16, string: &str) -> String {
+/// A route that serves with a key of a secret, which is its text or taken for its path, and one whose connection string is a secret.
+fn routes(port: u16, key: &str, string: &str) -> String {
     format!(
         "DEFINE ROUTE Hook WITH TYPE REST_API
     ADD REST_API_CONFIG
         WITH SERVER_PORT {port}
         WITH SERVER_BIND \"127.0.0.1\"
         WITH SERVER_CERT_PATH \"certs/a.pem\"
-        WITH SERVER_KEY GET SECRET \"K\"
+        WITH {key} GET SECRET \"K\"
     ADD EVENT Hook
         WITH METHOD \"POST\"
         WITH ENDPOINT \"/hook\"
@@ -224,9 +224,12 @@ fn a_broken_secret_of_a_route_is_not_printed() {
     let string = "POSTGRESQL\n    ADD SQL_CONFIG\n        WITH CONNECTION_STRING GET SECRET \"S\"";
     let (port, secret) = (free_port(), "swordfish-and-chips");
     broker.command_ok(&format!("-setSecret S=postgres://app:{secret}/1@127.0.0.1:x/plant"));
-    for (form, key) in broken_keys() {
+    let keys = broken_keys().into_iter().flat_map(|(form, key)| {
+        ["SERVER_KEY", "SERVER_KEY_PATH"].map(|setting| (form, setting, key.clone()))
+    });
+    for (form, setting, key) in keys {
         broker.command_ok(&format!("-setSecret K={key}"));
-        let added = broker.command(&format!("-addRoute -replace {}", routes(port, string)));
+        let added = broker.command(&format!("-addRoute {}", routes(port, setting, string)));
         write!(told, "{form}: {} ", added.0).unwrap();
         eventually(form, || {
             let listed = broker.command("-listRoutes").0.to_string();

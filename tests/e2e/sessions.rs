@@ -69,6 +69,34 @@ fn sessions_that_outlive_their_connections_are_bounded() {
     assert!(refusal(&broker, &lasting("a4")).unwrap().1.ends_with("(limit sessions_per_address)"));
 }
 
+/// CONNACK names the value in force exactly when it is another than the one that was asked for (MQTT 5.0, 3.2.2.3.2).
+#[test]
+fn connack_names_the_session_expiry_that_is_in_force() {
+    let broker = options()
+        .variable("LOTMQ_LIMITS_SESSION_EXPIRY_MAX", "1000s")
+        .variable("LOTMQ_LIMITS_ANONYMOUS_SESSION_EXPIRY_MAX", "100s")
+        .start();
+    broker.command_ok("-addUser ann \"a long password\"");
+    for (asked, anonymous, user) in [
+        (0, None, None),
+        (99, None, None),
+        (100, None, None),
+        (101, Some(100), None),
+        (999, Some(100), None),
+        (1_000, Some(100), None),
+        (1_001, Some(100), Some(1_000)),
+        (u32::MAX, Some(100), Some(1_000)),
+    ] {
+        for (is_user, announced) in [(false, anonymous), (true, user)] {
+            let options = ConnectOptions::v5(format!("c{asked}{is_user}")).session_expiry(asked);
+            let options = if is_user { options.user("ann", "a long password") } else { options };
+            let client = broker.connect(&options);
+            let told = client.connack_properties().session_expiry_interval();
+            assert_eq!(told, announced, "{asked} {is_user}");
+        }
+    }
+}
+
 #[test]
 fn filters_of_a_session_and_of_all_are_bounded_in_bytes() {
     let broker = options()

@@ -94,7 +94,10 @@ pub enum TlsContents {
 impl fmt::Debug for TlsContents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TlsContents::File { named, .. } => f.debug_tuple("File").field(named).finish(),
+            TlsContents::File { named, .. } => {
+                let named = if pem::is_text_of_pem(named) { NO_PATH } else { named };
+                f.debug_tuple("File").field(&named).finish()
+            }
             TlsContents::Text(_) => f.write_str("Text"),
         }
     }

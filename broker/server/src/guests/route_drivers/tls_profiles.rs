@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue, TemplatePart};
 use lotmq_chain::authorities;
+use lotmq_chain::pem::is_text_of_pem;
 use lotmq_host::fiber::{
     ClientTls, EndpointTls, ServerTls, ServerTrust, TlsContents, TlsFault, TlsIdentity, TlsProfile, TlsSource,
 };
@@ -58,6 +59,8 @@ pub(crate) enum NoTls {
     Template { section: String, key: &'static str },
     #[error("{section}: {first} and {second} say the same; one of them is enough")]
     Both { section: String, first: &'static str, second: &'static str },
+    #[error("{section}: {key} has a text in PEM, and is for the path of a file; {text} takes the text")]
+    TextForPath { section: String, key: &'static str, text: &'static str },
     #[error("{section}: {key} is set, and neither {} nor {}", certificate[0], certificate[1])]
     KeyAlone { section: String, key: &'static str, certificate: Pair },
     #[error("{section}: it serves with TLS, and neither SERVER_CERT_PATH nor SERVER_CERT is set")]
@@ -290,6 +293,10 @@ impl<N: Names> Section<'_, N> {
     fn named(&self, [path, text]: Pair) -> Result<Option<Named>, NoTls> {
         match (self.text(path)?, self.text(text)?) {
             (None, None) => Ok(None),
+            // No message shows it, as it would show a path.
+            (Some(value), None) if is_text_of_pem(&value) => {
+                Err(NoTls::TextForPath { section: self.name(), key: path, text })
+            }
             (Some(value), None) => Ok(Some(Named { setting: path, is_path: true, value })),
             (None, Some(value)) => Ok(Some(Named { setting: text, is_path: false, value })),
             (Some(_), Some(_)) => Err(NoTls::Both { section: self.name(), first: path, second: text }),
