@@ -87,7 +87,8 @@ fn taken_and_counted(sessions: usize, filters: usize, filter: impl Fn(usize) -> 
     (broker.resident_bytes() - before.0, counted() - before.1)
 }
 
-/// Filters are counted for what they take, which is twice their text: the session has it, and the index.
+/// Filters are counted for what they take, which is twice their text: the session has it, and the
+/// index.
 #[test]
 fn filters_take_what_they_are_counted_for() {
     let long = "x".repeat(50_000);
@@ -102,7 +103,8 @@ fn filters_take_what_they_are_counted_for() {
         let (taken, counted) = taken_and_counted(sessions, filters, filter);
         println!("{kind}: {taken} bytes taken, {counted} counted");
         assert!(taken <= counted * 12 / 10, "{kind}: {taken} bytes taken, {counted} counted");
-        // Levels are counted for what they may take in the index, which only those of filters with wildcards do.
+        // Levels are counted for what they may take in the index, which only those of filters with
+        // wildcards do.
         if kind.starts_with("long") {
             assert!(taken >= counted * 8 / 10, "{kind}: {taken} bytes taken, {counted} counted");
         }

@@ -1,4 +1,5 @@
-//! Rates count what carries no packet: frames of WebSocket, frames and blocks of zstd. A client that sends them is not read from beyond its rate.
+//! Rates count what carries no packet: frames of WebSocket, frames and blocks of zstd. A client
+//! that sends them is not read from beyond its rate.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -255,8 +255,7 @@ fn code_that_runs_for_others_comes_from_administrators() {
             "-addRule DEFINE RULE Dan{scope} WITH PRIORITY 5 FOR {scope}\n    IF USER IS \"dan\" THEN\n        ALLOW\n"
         ));
     }
-    let by_others =
-        "Asset 'her-asset' and 1 more runs module 'hers' with the rights of 'eve', so an administrator puts code there.";
+    let by_others = "Asset 'her-asset' and 1 more runs module 'hers' with the rights of 'eve', so an administrator puts code there.";
     refused("dan", &module("hers", "-replace -force -version 3"), by_others);
     // An administrator says that he knows whose it is, however it comes.
     let in_parts =
@@ -271,7 +270,7 @@ fn code_that_runs_for_others_comes_from_administrators() {
     broker.command_ok("-install hers -name roots-asset");
     let by_root =
         "Asset 'roots-asset' runs module 'hers' with the rights of 'root', so root alone puts code there.";
-    refused("bob", &module("hers", "-replace -version 4"), by_root);
+    refused("ann", &module("hers", "-replace -version 4"), by_root);
     broker.command_ok(&module("hers", "-replace -force -version 4"));
     // Nor is what a route waits for.
     done(

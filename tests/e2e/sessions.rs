@@ -69,7 +69,8 @@ fn sessions_that_outlive_their_connections_are_bounded() {
     assert!(refusal(&broker, &lasting("a4")).unwrap().1.ends_with("(limit sessions_per_address)"));
 }
 
-/// CONNACK names the value in force exactly when it is another than the one that was asked for (MQTT 5.0, 3.2.2.3.2).
+/// CONNACK names the value in force exactly when it is another than the one that was asked for
+/// (MQTT 5.0, 3.2.2.3.2).
 #[test]
 fn connack_names_the_session_expiry_that_is_in_force() {
     let broker = options()

@@ -316,7 +316,8 @@ fn a_certificate_that_has_ended_is_good_for_nothing() {
     }
 }
 
-/// A new file of authorities is the means against a lost key: whoever came by the former one does not stay.
+/// A new file of authorities is the means against a lost key: whoever came by the former one does
+/// not stay.
 #[test]
 fn connections_of_an_authority_that_was_taken_out_are_closed() {
     let [former, later] = [Authority::new(), Authority::new()];
@@ -331,8 +332,7 @@ fn connections_of_an_authority_that_was_taken_out_are_closed() {
         let (certificate, key) = signed.map(|it| (it.certificate, it.key)).unzip();
         TlsContext::new(&TlsOptions { certificate, key, ..former.trusted() }).unwrap()
     };
-    let [lost, kept, none] =
-        [Some(former.client("lost")), Some(later.client("kept")), None].map(context);
+    let [lost, kept, none] = [Some(former.client("lost")), Some(later.client("kept")), None].map(context);
     let mut lost_client = connect(&broker, &lost, "lost").unwrap();
     let mut others = [connect(&broker, &kept, "kept").unwrap(), connect(&broker, &none, "none").unwrap()];
     std::fs::write(&file, &both[1]).unwrap();

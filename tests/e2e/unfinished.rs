@@ -150,7 +150,7 @@ fn connections_of_one_address_share_what_may_expand() {
         .variable("LOTMQ_LISTENER_MQTT_ZSTD_CLIENTS", "10")
         .start();
     let framed = Endpoint::tcp("127.0.0.1", broker.port_of("ws")).compressed_websocket("/mqtt");
-    let publication = Publication::new("t", vec![b'x'; 900_000]).qos(QoS::AtLeastOnce);
+    let publication = Publication::new("t", vec![b'x'; 990_000]).qos(QoS::AtLeastOnce);
     let connected = (0..6).map(|number| {
         let mut client = Client::connect_at(&framed, &ConnectOptions::v5(format!("c{number}"))).unwrap();
         (client.publish(&publication).is_ok(), client)

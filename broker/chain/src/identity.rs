@@ -1,7 +1,8 @@
-//! Faults of a certificate with its private key, and paths of the files that they come from, for messages.
+//! Faults of a certificate with its private key, and paths of the files that they come from, for
+//! messages.
 //!
-//! Invariant: nothing of the input is part of a message. A library that was given a private key is asked for the kind of its
-//! error, never for its text.
+//! Invariant: nothing of the input is part of a message. A library that was given a private key is
+//! asked for the kind of its error, never for its text.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -43,7 +44,8 @@ impl From<&Error> for IdentityFault {
     }
 }
 
-/// Returns the path for a message. A setting may hold the text of a key where a path is expected; that text is not shown.
+/// Returns the path for a message. A setting may hold the text of a key where a path is expected;
+/// that text is not shown.
 #[must_use]
 pub fn shown_path(path: &Path) -> Cow<'_, str> {
     let text = path.to_string_lossy();

@@ -30,7 +30,8 @@ pub enum NotPem {
     Damaged(PemDamage),
 }
 
-/// Damage of a text in PEM. The library's error quotes the text, which may be a private key: only its kind is used.
+/// Damage of a text in PEM. The library's error quotes the text, which may be a private key: only
+/// its kind is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PemDamage {
     /// Further text in the line of BEGIN.
@@ -57,7 +58,9 @@ impl PemDamage {
             pem::Error::IllegalSectionStart { .. } => Self::LineBreaksLost,
             pem::Error::Base64Decode(_) => Self::NoBase64,
             pem::Error::SectionTooLarge => Self::TooLarge,
-            pem::Error::MissingSectionEnd { .. } | pem::Error::Io(_) | pem::Error::NoItemsFound => Self::NoEnd,
+            pem::Error::MissingSectionEnd { .. } | pem::Error::Io(_) | pem::Error::NoItemsFound => {
+                Self::NoEnd
+            }
             _ => Self::NoBase64,
         }
     }
@@ -215,7 +218,8 @@ mod tests {
         }
     }
 
-    /// A key and a certificate in the forms in which they come of environment variables and editors.
+    /// A key and a certificate in the forms in which they come of environment variables and
+    /// editors.
     #[test]
     fn damage_is_named_and_nothing_of_the_text_is_quoted() {
         let made = rcgen::generate_simple_self_signed(["a".to_owned()]).unwrap();

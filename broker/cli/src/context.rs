@@ -80,7 +80,7 @@ struct AddArgs {
     #[arg(long, value_name = "FILE", requires = "key")]
     cert: Option<PathBuf>,
     /// PEM file with the key of that certificate, not encrypted
-    #[arg(long, value_name = "FILE", requires = "cert")]
+    #[arg(long, value_name = "FILE", requires = "cert", allow_hyphen_values = true)]
     key: Option<PathBuf>,
     /// Take the place of a context of this name
     #[arg(long)]

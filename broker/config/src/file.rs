@@ -169,7 +169,8 @@ fn collect_lines(lines: &mut BTreeMap<String, usize>, prefix: &str, table: &DeTa
     }
 }
 
-/// Returns for a message the value that stands where a section belongs. Of a text only the kind is shown: it may be a password.
+/// Returns for a message the value that stands where a section belongs. Of a text only the kind is
+/// shown: it may be a password.
 fn shown_for_section(value: &toml::Value) -> String {
     match value {
         toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => value.to_string(),

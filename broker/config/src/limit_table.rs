@@ -47,15 +47,21 @@ macro_rules! limit_table {
                 /// New connections per second, a second's worth at once: in `[limits]` of the whole broker, for a listener of that listener. 0 for any number.
                 connections_per_sec: u32 = 0, range 0..=10_000_000, unit "1/s"
                     => ConnectionsPerSec(ConnectionRateExceeded, "too many new connections"): "a new connection is closed at once";
-                /// Messages per second that each connection may send, a second's worth at once. 64 bytes of frames that carry no packet, as pings of WebSocket, count as one message. 0 for any number.
+                /// Messages per second that each connection may send, a second's worth at once. 64
+                /// bytes of frames that carry no packet, as pings of WebSocket, count as one
+                /// message. 0 for any number.
                 messages_per_sec: u32 = 0, range 0..=10_000_000, unit "1/s"
                     => MessagesPerSec(MessageRateTooHigh, "too many messages per second"): "what the client has sent waits, and it is not read from, until the rate is kept again";
-                /// Bytes per second that each connection may send, a second's worth at once: packets of all types as they are when they are decompressed, and what TLS, WebSocket and
-                /// zstd add, pings of WebSocket and empty frames too. A packet that is longer is handled, and paid for before the next one. 0 for any number.
+                /// Bytes per second that each connection may send, a second's worth at once:
+                /// packets of all types as they are when they are decompressed, and what TLS,
+                /// WebSocket and zstd add, pings of WebSocket and empty frames too. A packet that
+                /// is longer is handled, and paid for before the next one. 0 for any number.
                 bytes_per_sec: u32 = 0, range 0..=4_000_000_000, unit "bytes/s"
                     => BytesPerSec(MessageRateTooHigh, "too many bytes per second"): "what the client has sent waits, and it is not read from, until the rate is kept again";
-                /// Bytes of MQTT that one byte of compressed WebSocket messages or of the zstd stream may become, on average over a connection. As much as one packet may have is free, within a
-                /// minute as much as two for the connections of one address or user, and as eight for all. 0 for any number.
+                /// Bytes of MQTT that one byte of compressed WebSocket messages or of the zstd
+                /// stream may become, on average over a connection. As much as one packet may have
+                /// is free, within a minute as much as two for the connections of one address or
+                /// user, and as eight for all. 0 for any number.
                 inflate_ratio: u32 = $crate::limit_table::INFLATE_RATIO_MAX, range 0..=1_000_000, unit "bytes"
                     => InflateRatio(QuotaExceeded, "what was compressed becomes too much"): "the connection ends with 0x97";
                 /// Longest Topic Name or Topic Filter in bytes; that of a Will too.
@@ -91,7 +97,9 @@ macro_rules! limit_table {
                 /// Most filters of a SUBSCRIBE or UNSUBSCRIBE.
                 filters_per_packet: u32 = $crate::limit_table::FILTERS_PER_PACKET_MAX, range 1..=10_000_000, unit "filters"
                     => FiltersPerPacket(QuotaExceeded, "packet has too many topic filters"): "the connection ends with 0x97";
-                /// Bytes of the Topic Filters of one session, whose texts count twice because the index has them too, with 128 for each of them and 32 for each of its levels. Filters with several `+` take the time
+                /// Bytes of the Topic Filters of one session, whose texts count twice because the
+                /// index has them too, with 128 for each of them and 32 for each of its levels.
+                /// Filters with several `+` take the time
                 /// of messages that match, and count for more: 1,024 for each `+` behind the second one, 4,096 for each level behind the tenth. So do shared subscriptions, for 2,048 more.
                 subscription_bytes: u64 = $crate::limit_table::SUBSCRIPTION_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
                     => SubscriptionBytes(QuotaExceeded, "subscriptions of the session take too much room"): "as for `subscriptions`";

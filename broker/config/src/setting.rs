@@ -115,7 +115,8 @@ impl Setting for PathBuf {
     }
 }
 
-/// Whether it is the text of a certificate or a private key in PEM, and not a path. No message shows it.
+/// Whether it is the text of a certificate or a private key in PEM, and not a path. No message
+/// shows it.
 pub(crate) fn is_text_of_pem(text: &str) -> bool {
     text.contains("-----BEGIN") || text.contains("-----END") || text.contains("PRIVATE KEY-")
 }

@@ -133,7 +133,8 @@ impl Contexts {
 /// Most letters of a key that a message names.
 const KEY_LETTERS_MAX: usize = 16;
 
-/// Line of a fault in a file of contexts, with its key. The parser's own text quotes the line, in which a password may stand.
+/// Line of a fault in a file of contexts, with its key. The parser's own text quotes the line, in
+/// which a password may stand.
 fn place(text: &str, fault_at: usize) -> String {
     let before = text.bytes().take(fault_at).filter(|byte| *byte == b'\n').count();
     let line = text.lines().nth(before).unwrap_or_default();

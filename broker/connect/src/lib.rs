@@ -151,7 +151,8 @@ pub struct TransportArgs {
     #[arg(long, value_name = "FILE", requires = "key")]
     pub cert: Option<PathBuf>,
     /// PEM file with the key of that certificate, not encrypted
-    #[arg(long, value_name = "FILE", requires = "cert")]
+    // A text in PEM begins with dashes: so it is taken for a wrong path, which is not shown.
+    #[arg(long, value_name = "FILE", requires = "cert", allow_hyphen_values = true)]
     pub key: Option<PathBuf>,
     /// Do not check that the broker's certificate is for its name; who signed it is checked all the same
     #[arg(long)]

@@ -152,10 +152,7 @@ mod tests {
             ("mqtt://[::1]:7", Ok(("[::1]".to_owned(), Some(7), None, None, None))),
             ("mqtt://[::1]", Ok(("[::1]".to_owned(), None, None, None, None))),
             ("mqtt://:1", Err("the host is missing".to_owned())),
-            (
-                "mqtt://u:swordfish/1@h",
-                Err(NO_PORT.to_owned()),
-            ),
+            ("mqtt://u:swordfish/1@h", Err(NO_PORT.to_owned())),
         ] {
             assert_eq!(parsed(text), expected, "{text}");
         }

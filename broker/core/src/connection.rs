@@ -147,8 +147,9 @@ pub trait Transport: Any + Send + Sync {
     /// End of the client certificate's validity, in milliseconds since 1970; `None` where none was shown.
     fn certificate_ends_ms(&self) -> Option<u64>;
 
-    /// Whether the authorities that the listener trusts now have signed the client's certificate; true where none was shown. Cost: verification of a chain, after the
-    /// authorities were replaced.
+    /// Whether the authorities that the listener trusts now have signed the client's certificate;
+    /// true where none was shown. Cost: verification of a chain, after the authorities were
+    /// replaced.
     fn is_certificate_trusted(&self) -> bool {
         true
     }

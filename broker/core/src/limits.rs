@@ -31,8 +31,9 @@ pub(crate) const BATCH_WAITING_BYTES_MAX: usize = 16 << 20;
 /// Longest topic in bytes that is remembered as one that a connection may publish to. Others are asked about with each message.
 pub(crate) const ALLOWED_TOPIC_BYTES_MAX: usize = 1 << 10;
 
-/// Bytes of frames and records below MQTT that may come with one packet, and with each 4 KiB of packets.
-/// A record of TLS takes 29, a frame of WebSocket up to 14. Each so many bytes beyond count as one message.
+/// Bytes of frames and records below MQTT that may come with one packet, and with each 4 KiB of
+/// packets. A record of TLS takes 29, a frame of WebSocket up to 14. Each so many bytes beyond
+/// count as one message.
 pub(crate) const FRAME_BYTES_PER_PACKET: u64 = 64;
 
 /// What a subscription takes besides its filter, in bytes: in the session, in the index of subscriptions, and in the store.

@@ -97,7 +97,8 @@ impl ClientRate {
         self.unpaid_overhead = self.unpaid_overhead.saturating_sub(FRAME_BYTES_PER_PACKET);
     }
 
-    /// Counts bytes of the layers below MQTT that came beside `len` bytes of MQTT, such as frames of WebSocket without payload.
+    /// Counts bytes of the layers below MQTT that came beside `len` bytes of MQTT, such as frames
+    /// of WebSocket without payload.
     pub(crate) fn spend_overhead(&mut self, overhead: usize, len: usize, now: Time) {
         self.bytes.spend(overhead as u64, self.bytes_per_sec, now);
         // A long packet comes in many frames and records.
@@ -105,7 +106,8 @@ impl ClientRate {
         self.unpaid_overhead = self.unpaid_overhead.saturating_add(beyond);
     }
 
-    /// Counts one message for each [`FRAME_BYTES_PER_PACKET`] bytes of frames that no packet came with.
+    /// Counts one message for each [`FRAME_BYTES_PER_PACKET`] bytes of frames that no packet came
+    /// with.
     pub(crate) fn pay_for_frames(&mut self, now: Time) {
         let messages = self.unpaid_overhead / FRAME_BYTES_PER_PACKET;
         self.unpaid_overhead %= FRAME_BYTES_PER_PACKET;

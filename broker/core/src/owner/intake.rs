@@ -52,7 +52,8 @@ impl<T: Source> Driven<'_, T> {
         Ok(is_more)
     }
 
-    /// Charges what the layers below MQTT took beyond the `len` bytes of MQTT. Nothing before CONNECT, whose time is bounded.
+    /// Charges what the layers below MQTT took beyond the `len` bytes of MQTT. Nothing before
+    /// CONNECT, whose time is bounded.
     fn pay_overhead(&self, input: &mut Input, overhead: usize, len: usize, turn: &Turn) {
         if overhead > 0
             && let Phase::Open(open) = &mut input.phase
@@ -207,7 +208,8 @@ impl<T: Source> Driven<'_, T> {
     }
 }
 
-/// Charges frames that no packet came with as messages. Call when all whole packets have been handled.
+/// Charges frames that no packet came with as messages. Call when all whole packets have been
+/// handled.
 fn pay_for_frames(input: &mut Input, turn: &Turn) {
     if let Phase::Open(open) = &mut input.phase
         && let Some(rate) = open.rate_mut()

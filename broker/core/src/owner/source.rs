@@ -21,7 +21,8 @@ pub struct Received {
     pub len: usize,
     /// Whether more is likely to be there.
     pub is_more: bool,
-    /// Bytes that the layers below MQTT have taken beyond those that they became: frames, records, input without output.
+    /// Bytes that the layers below MQTT have taken beyond those that they became: frames, records,
+    /// input without output.
     pub overhead: usize,
 }
 

@@ -37,7 +37,8 @@ pub enum CloseReason {
     PasswordChanged,
     /// The certificate that the Client showed has ended.
     CertificateExpired,
-    /// The authorities of the listener were replaced, and none of them has signed the certificate that the Client showed.
+    /// The authorities of the listener were replaced, and none of them has signed the certificate
+    /// that the Client showed.
     CertificateUntrusted,
     /// Something could not be made durable, and the Client's version has no way to say so.
     StoreFailed(StoreFailure),

@@ -64,7 +64,8 @@ impl Default for Autostart {
 }
 
 impl Policies {
-    /// What stays of these at the name of an asset that goes: bounds of an administrator; `None` where there are none.
+    /// What stays of these at the name of an asset that goes: bounds of an administrator; `None`
+    /// where there are none.
     pub(crate) fn kept(&self) -> Option<Self> {
         let mut kept = Self { bounds: self.bounds.clone(), ..Self::default() };
         kept.bounds.clone().narrow(&mut kept);

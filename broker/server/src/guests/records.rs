@@ -80,7 +80,8 @@ pub(super) fn record_at(
     }
 }
 
-/// Notes for the owner of an asset that it was stopped, because the module which it runs was replaced by that one's owner.
+/// Notes for the owner of an asset that it was stopped, because the module which it runs was
+/// replaced by that one's owner.
 pub(crate) fn note_not_followed(
     hosting: &Hosting,
     tenant: &Tenant,

@@ -55,7 +55,8 @@ impl RouteOrders {
         self.0.write().insert(route.into(), Arc::new(order));
     }
 
-    /// Forgets the order for a route that is gone, and adds that to `batch`. Bounds of an administrator stay for the next route of this name.
+    /// Forgets the order for a route that is gone, and adds that to `batch`. Bounds of an
+    /// administrator stay for the next route of this name.
     pub(super) fn forget(&self, tenant: TenantId, route: &str, batch: &mut Batch) {
         if let Some(policies) = self.get(route).policies.kept() {
             self.put(tenant, route, RouteOrder { policies, ..RouteOrder::default() }, batch);

@@ -124,7 +124,8 @@ impl Assets {
         self.records.write().insert(name.into(), Arc::new(record));
     }
 
-    /// Removes a record, and adds that to `batch`. Bounds of an administrator stay for the next asset of this name.
+    /// Removes a record, and adds that to `batch`. Bounds of an administrator stay for the next
+    /// asset of this name.
     pub(crate) fn remove(&self, tenant: TenantId, name: &str, batch: &mut Batch) {
         match self.policies(name).kept() {
             Some(policies) => self.put(tenant, name, AssetRecord { policies, instance: None }, batch),

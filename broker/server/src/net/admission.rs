@@ -152,7 +152,8 @@ impl Admission {
         }
     }
 
-    /// Number of the account that has logged in, as its share has it; `None` before, and for all without a user.
+    /// Number of the account that has logged in, as its share has it; `None` before, and for all
+    /// without a user.
     pub(crate) fn account(&self) -> Option<u64> {
         let standing = self.standing.lock();
         let share = standing.holder.as_ref()?;

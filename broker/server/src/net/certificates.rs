@@ -81,7 +81,8 @@ pub(crate) struct ListenerTls {
     alpn: &'static [&'static [u8]],
     current: RwLock<Arc<ServerConfig>>,
     authorities: RwLock<Authorities>,
-    /// How often the authorities were replaced. Written after they and the configuration are in force.
+    /// How often the authorities were replaced. Written after they and the configuration are in
+    /// force.
     authorities_generation: AtomicU64,
     /// The files when they were last read, successfully or not.
     seen: Mutex<Seen>,
@@ -175,12 +176,14 @@ impl ListenerTls {
         Arc::clone(&self.current.read())
     }
 
-    /// How often its authorities were replaced. Who reads it before [`ListenerTls::current`] gets at least the authorities of this generation.
+    /// How often its authorities were replaced. Who reads it before [`ListenerTls::current`] gets
+    /// at least the authorities of this generation.
     pub(crate) fn authorities_generation(&self) -> u64 {
         self.authorities_generation.load(Ordering::Acquire)
     }
 
-    /// Whether the present authorities have signed the certificate of a client. Verified only if they were replaced since it was judged.
+    /// Whether the present authorities have signed the certificate of a client. Verified only if
+    /// they were replaced since it was judged.
     pub(crate) fn trusts(&self, chain: ClientChain<'_>) -> bool {
         if chain.generation == self.authorities_generation() {
             return true;
@@ -326,9 +329,7 @@ impl Files {
                 IdentityFault::KeyMismatch => CertificateError::KeyMismatch { certificate, key },
                 IdentityFault::OldVersion => CertificateError::OldVersion { certificate },
                 IdentityFault::Key => CertificateError::BadKey { key },
-                fault @ IdentityFault::Certificate => {
-                    CertificateError::Unusable { certificate, key, fault }
-                }
+                fault @ IdentityFault::Certificate => CertificateError::Unusable { certificate, key, fault },
             }
         })?;
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
@@ -340,8 +341,7 @@ impl Files {
             return Ok(Loaded { config, ends_at_ms, authorities });
         }
         // Tickets carry the session themselves: nothing is kept for a client that may never come back.
-        config.ticketer =
-            rustls::crypto::ring::Ticketer::new().map_err(|_| CertificateError::NoTickets)?;
+        config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(|_| CertificateError::NoTickets)?;
         // A device resumes one session at a time, and every further ticket costs it some 250 bytes at each connection.
         config.send_tls13_tickets = 1;
         Ok(Loaded { config, ends_at_ms, authorities })

@@ -106,7 +106,8 @@ impl SocketSide {
         Ok(Connection::new(number, home, terms, side))
     }
 
-    /// Charges bytes that expanded beyond `inflate_ratio` to the address and the user of the connection.
+    /// Charges bytes that expanded beyond `inflate_ratio` to the address and the user of the
+    /// connection.
     ///
     /// # Errors
     /// [`Limit::InflateRatio`], when these have expanded too much over all their connections.
@@ -167,11 +168,11 @@ impl Transport for SocketSide {
     }
 
     fn is_certificate_trusted(&self) -> bool {
-        let Some(tls) = &self.listener.tls else { return true };
-        match self.stream.relayed() {
-            Some(relayed) => relayed.client_chain().is_none_or(|chain| tls.trusts(chain)),
-            None => self.layers().is_none_or(|layers| layers.lock().is_certificate_trusted(tls)),
+        if let Some(relayed) = self.stream.relayed() {
+            return relayed.is_certificate_trusted();
         }
+        let Some((layers, tls)) = self.layers().zip(self.listener.tls.as_ref()) else { return true };
+        layers.lock().is_certificate_trusted(tls)
     }
 
     fn look_for_end(&self, kept: &mut Vec<u8>) -> Result<(), CloseReason> {

@@ -1,8 +1,10 @@
-//! Allowance for bytes that expand beyond `inflate_ratio`, over all connections: by address, by user, and in all.
+//! Allowance for bytes that expand beyond `inflate_ratio`, over all connections: by address, by
+//! user, and in all.
 //!
-//! A connection may expand as much as one packet beyond the ratio. Without this allowance each further connection, and each
-//! new one in place of a closed one, got a packet free. Invariants: the table has at most [`PAYERS_MAX`] rows; the lock is
-//! the innermost. Not here: how much a connection expands (`layers`).
+//! A connection may expand as much as one packet beyond the ratio. Without this allowance each
+//! further connection, and each new one in place of a closed one, got a packet free. Invariants:
+//! the table has at most [`PAYERS_MAX`] rows; the lock is the innermost. Not here: how much a
+//! connection expands (`layers`).
 
 use std::time::Duration;
 
@@ -58,8 +60,9 @@ impl Level {
 }
 
 impl Inflated {
-    /// Takes bytes for a connection from this address and, once somebody has logged in, of this account; `packet_max` is the largest packet. False when that is more than the
-    /// address, the account or all may have now; then nothing is taken.
+    /// Takes bytes for a connection from this address and, once somebody has logged in, of this
+    /// account; `packet_max` is the largest packet. False when that is more than the address, the
+    /// account or all may have now; then nothing is taken.
     pub(crate) fn take(
         &self,
         (address, account): (u64, Option<u64>),
@@ -89,7 +92,8 @@ impl Inflated {
 }
 
 impl Table {
-    /// The row of a payer. O(rows) when the table is full, as those that are empty are removed then.
+    /// The row of a payer. O(rows) when the table is full, as those that are empty are removed
+    /// then.
     fn row(&mut self, payer: Payer, max: u64, now: Time) -> Payer {
         if self.of.len() < PAYERS_MAX || self.of.contains_key(&payer) {
             return payer;

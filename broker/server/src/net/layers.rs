@@ -85,7 +85,8 @@ struct Unframed {
 }
 
 impl Unframed {
-    /// Counts bytes that were read. Fails when they expand by more than any reasonable compression, and one packet.
+    /// Counts bytes that were read. Fails when they expand by more than any reasonable compression,
+    /// and one packet.
     fn add(&mut self, taken: usize, became: usize, limits: &ListenerLimits) -> Result<(), CloseReason> {
         self.taken += taken as u64;
         self.became += became as u64;
@@ -103,10 +104,12 @@ impl Unframed {
     }
 }
 
-/// Largest difference between what was read of a socket and what it has become, as long as layers may still have it: each of them keeps at most one read.
+/// Largest difference between what was read of a socket and what it has become, as long as layers
+/// may still have it: each of them keeps at most one read.
 const KEPT_BYTES_MAX: usize = 3 * READ_BYTES_MAX;
 
-/// Bytes of the socket that have become no bytes of MQTT, and are not kept by any layer: frames, records, input of a decompressor without output.
+/// Bytes of the socket that have become no bytes of MQTT, and are not kept by any layer: frames,
+/// records, input of a decompressor without output.
 #[derive(Default)]
 struct Overhead {
     /// Bytes that came beyond those that they became, or are kept; at most [`KEPT_BYTES_MAX`].
@@ -116,7 +119,8 @@ struct Overhead {
 }
 
 impl Overhead {
-    /// Ends a read that gave `len` bytes of MQTT; returns the bytes that are certain to be overhead.
+    /// Ends a read that gave `len` bytes of MQTT; returns the bytes that are certain to be
+    /// overhead.
     fn end_read(&mut self, len: usize) -> usize {
         let balance = (self.balance + std::mem::take(&mut self.came)).saturating_sub(len);
         self.balance = balance.min(KEPT_BYTES_MAX);
@@ -213,7 +217,8 @@ impl Layers {
         Some(validity::ends_at_ms(self.tls.as_ref()?.certificate()?))
     }
 
-    /// Whether the authorities that the listener trusts now have signed the client's certificate; true where none was shown.
+    /// Whether the authorities that the listener trusts now have signed the client's certificate;
+    /// true where none was shown.
     pub(crate) fn is_certificate_trusted(&self, listener: &ListenerTls) -> bool {
         let chain = self.tls.as_ref().and_then(|tls| tls.client_chain());
         chain.is_none_or(|chain| listener.trusts(chain))

@@ -35,7 +35,7 @@ use super::admission::Admission;
 use super::certificates::ListenerTls;
 use super::connection::Accepted;
 use super::listener::Listener;
-use super::relayed::Relayed;
+use super::relayed::{JudgedChain, Relayed};
 use super::shard::{Arrival, place};
 use super::socket::SocketKind;
 use super::subject;
@@ -119,7 +119,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
 async fn serve(quic: QuicListener, mut stop: watch::Receiver<()>) {
     let QuicListener { listener, tls, idle_timeout, socket } = quic;
     let mut configs = Configs::new(tls, idle_timeout);
-    let endpoint = match open(socket, &configs.current().0) {
+    let endpoint = match open(socket, &configs.current().config) {
         Ok(endpoint) => endpoint,
         Err(error) => return warn!(listener = listener.name, %error, "listener not served"),
     };
@@ -174,12 +174,13 @@ fn admit(listener: &Arc<Listener>, incoming: Incoming) -> Option<(Admission, Inc
 }
 
 /// Serves one connection from its first packet to its last.
-async fn connection(own: Admission, incoming: Incoming, (config, generation): (Arc<ServerConfig>, u64)) {
+async fn connection(own: Admission, incoming: Incoming, begun: Begun) {
     let started = Instant::now();
     let listener = Arc::clone(&own);
     let counters = &listener.net.counters;
     let peer = incoming.remote_address();
-    let opened = timeout(listener.handshake_patience(), open_stream(incoming, config, counters));
+    let opened =
+        timeout(listener.handshake_patience(), open_stream(incoming, Arc::clone(&begun.config), counters));
     let opened = tokio::select! {
         opened = opened => opened,
         () = own.gave_way() => return listener.limit_reached(Limit::HalfOpen, &peer),
@@ -196,7 +197,7 @@ async fn connection(own: Admission, incoming: Incoming, (config, generation): (A
             return listener.refused(&peer, ("tls-failed", &error));
         }
     };
-    let relayed = Arc::new(relayed(&listener, &connection, generation));
+    let relayed = Arc::new(relayed(&listener, &connection, &begun));
     let address = connection.remote_address();
     if let Err(limit) = own.count_address(address.ip(), listener.net.clock.now()) {
         listener.limit_reached(limit, &address);
@@ -210,14 +211,15 @@ async fn connection(own: Admission, incoming: Incoming, (config, generation): (A
 }
 
 /// Information about the client's certificate for its shard.
-fn relayed(listener: &Listener, connection: &Connection, generation: u64) -> Relayed {
+fn relayed(listener: &Listener, connection: &Connection, begun: &Begun) -> Relayed {
     let chain =
         connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
     let Some(chain) = chain else { return Relayed::new() };
     let Some(shown) = chain.first() else { return Relayed::new() };
     let certified = subject::read(listener.user_from_certificate, shown);
     let ends_ms = validity::ends_at_ms(shown);
-    Relayed::with_certificate(certified, ends_ms, (*chain, generation))
+    let (tls, generation) = (Arc::clone(&begun.tls), begun.generation);
+    Relayed::with_certificate(certified, ends_ms, JudgedChain { certificates: *chain, tls, generation })
 }
 
 /// Completes the handshake, and waits for the stream that the client opens.
@@ -247,6 +249,14 @@ fn hand_over(accepted: Accepted, relayed: Arc<Relayed>, started: Instant) -> io:
     Ok(socket)
 }
 
+/// Terms with which a connection begins.
+struct Begun {
+    config: Arc<ServerConfig>,
+    tls: Arc<ListenerTls>,
+    /// Generation of the authorities that its handshake trusts at least.
+    generation: u64,
+}
+
 /// Configuration of new connections, made anew when the certificate has been replaced.
 struct Configs {
     tls: Arc<ListenerTls>,
@@ -264,15 +274,15 @@ impl Configs {
         Self { tls, transport, source, current }
     }
 
-    /// Configuration for a connection that begins now, and the generation of the authorities that it trusts at least.
-    fn current(&mut self) -> (Arc<ServerConfig>, u64) {
+    /// Terms of a connection that begins now.
+    fn current(&mut self) -> Begun {
         let generation = self.tls.authorities_generation();
         let source = self.tls.current();
         if !Arc::ptr_eq(&source, &self.source) {
             self.current = Self::make(&source, &self.transport);
             self.source = source;
         }
-        (Arc::clone(&self.current), generation)
+        Begun { config: Arc::clone(&self.current), tls: Arc::clone(&self.tls), generation }
     }
 
     fn make(source: &Arc<rustls::ServerConfig>, transport: &Arc<TransportConfig>) -> Arc<ServerConfig> {

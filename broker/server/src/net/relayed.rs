@@ -2,12 +2,28 @@
 
 use rustls::pki_types::CertificateDer;
 
-use super::certificates::ClientChain;
+use super::certificates::{ClientChain, ListenerTls};
 use lotmq_core::connection::peer::Certified;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::Notify;
+
+/// Certificates that a client has shown, with the listener's authorities.
+#[cfg_attr(not(feature = "quic"), allow(dead_code, reason = "nothing is relayed then"))]
+pub(crate) struct JudgedChain {
+    pub(crate) certificates: Vec<CertificateDer<'static>>,
+    pub(crate) tls: Arc<ListenerTls>,
+    /// Generation of the authorities that have judged them.
+    pub(crate) generation: u64,
+}
+
+impl std::fmt::Debug for JudgedChain {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("JudgedChain").field("generation", &self.generation).finish_non_exhaustive()
+    }
+}
 
 /// State of a relayed connection.
 #[derive(Debug)]
@@ -16,8 +32,8 @@ pub(crate) struct Relayed {
     close_code: AtomicU8,
     certified: Option<Certified>,
     certificate_ends_ms: Option<u64>,
-    /// The client's certificate and those of its issuers, with the generation of the authorities that have judged them.
-    client_chain: Option<(Vec<CertificateDer<'static>>, u64)>,
+    /// The client's certificate and those of its issuers.
+    client_chain: Option<JudgedChain>,
     /// Told when the shard's side has ended.
     ended: Notify,
 }
@@ -31,21 +47,23 @@ impl Relayed {
         Self { close_code, certified, certificate_ends_ms, client_chain, ended }
     }
 
-    /// State of a connection whose client has shown a certificate that names `certified` and ends at this time, with its issuers.
+    /// State of a connection whose client has shown a certificate that names `certified` and ends
+    /// at this time, with its issuers.
     #[cfg(feature = "quic")]
     pub(crate) fn with_certificate(
         certified: Option<Certified>,
         ends_ms: u64,
-        client_chain: (Vec<CertificateDer<'static>>, u64),
+        client_chain: JudgedChain,
     ) -> Self {
         let client_chain = Some(client_chain);
         Self { certified, certificate_ends_ms: Some(ends_ms), client_chain, ..Self::new() }
     }
 
-    /// The client's certificate and those of its issuers; `None` where none was shown.
-    pub(crate) fn client_chain(&self) -> Option<ClientChain<'_>> {
-        let (certificates, generation) = self.client_chain.as_ref()?;
-        Some(ClientChain { certificates, generation: *generation })
+    /// Whether the authorities that the listener trusts now have signed the client's certificate;
+    /// true where none was shown.
+    pub(crate) fn is_certificate_trusted(&self) -> bool {
+        let Some(JudgedChain { certificates, tls, generation }) = &self.client_chain else { return true };
+        tls.trusts(ClientChain { certificates, generation: *generation })
     }
 
     /// User named by the client's certificate, where that is asked for and one was shown.

@@ -2,7 +2,8 @@
 //!
 //! Read only behind a handshake, from a certificate that an authority of ours has signed; yet its contents are foreign bytes.
 //!
-//! Invariants: what is not DER, has characters that could end a name early, or has several common names, names nobody. Not here: whether the certificate is good (`certificates`), and
+//! Invariants: what is not DER, has characters that could end a name early, or has several common
+//! names, names nobody. Not here: whether the certificate is good (`certificates`), and
 //! who may log in by it (`lotmq_auth`).
 
 use std::fmt::Write as _;
@@ -98,7 +99,8 @@ fn text(tag: u8, value: &[u8]) -> Option<String> {
     (!text.chars().any(char::is_control)).then_some(text)
 }
 
-/// The common name of the subject. `None` with several, of which other programs may take another one.
+/// The common name of the subject. `None` with several, of which other programs may take another
+/// one.
 fn common_name(der: &[u8]) -> Option<String> {
     let mut names = attributes(der)?.into_iter().flatten().filter(|(kind, _)| *kind == COMMON_NAME);
     let (_, name) = names.next()?;

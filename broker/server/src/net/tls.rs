@@ -9,8 +9,8 @@ use std::sync::Arc;
 use rustls::{HandshakeKind, InvalidMessage, ServerConfig, ServerConnection};
 use tracing::debug;
 
-use lotmq_chain::told::{Side, told};
 use super::certificates::{ClientChain, ListenerTls};
+use lotmq_chain::told::{Side, told};
 use lotmq_core::counters::Counters;
 use lotmq_core::reason::close::{CloseReason, TransportFailure};
 
@@ -42,7 +42,8 @@ impl Tls {
     /// # Errors
     /// When the library has no connection for it.
     pub(crate) fn new(listener: &ListenerTls) -> Result<Self, CloseReason> {
-        // First, so that a certificate which was judged by former authorities is never taken for one that later ones have signed.
+        // First, so that a certificate which was judged by former authorities is never taken for
+        // one that later ones have signed.
         let generation = listener.authorities_generation();
         Self::with_config(listener.current(), generation)
     }
@@ -54,7 +55,14 @@ impl Tls {
         })?;
         // The caller bounds what it gives; a limit here would make it keep parts.
         connection.set_buffer_limit(None);
-        Ok(Self { connection, generation, is_open: false, failure: None, handshake_bytes: 0, is_ended: false })
+        Ok(Self {
+            connection,
+            generation,
+            is_open: false,
+            failure: None,
+            handshake_bytes: 0,
+            is_ended: false,
+        })
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
@@ -76,7 +84,8 @@ impl Tls {
         self.connection.peer_certificates()?.first().map(|certificate| &**certificate)
     }
 
-    /// The client's certificate and those of its issuers, with the generation of the authorities that have judged them.
+    /// The client's certificate and those of its issuers, with the generation of the authorities
+    /// that have judged them.
     pub(crate) fn client_chain(&self) -> Option<ClientChain<'_>> {
         let certificates = self.connection.peer_certificates()?;
         Some(ClientChain { certificates, generation: self.generation })

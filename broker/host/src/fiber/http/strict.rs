@@ -1,7 +1,9 @@
-//! What a served request may not have, though the parser takes it: a line that ends with LF alone, and `Content-Length` beside `Transfer-Encoding`.
+//! What a served request may not have, though the parser takes it: a line that ends with LF alone,
+//! and `Content-Length` beside `Transfer-Encoding`.
 //!
-//! A proxy in front may read both otherwise and so see other requests (RFC 9112, §2.2 and §6.3). Bytes are followed from request to request, as far as
-//! that takes: lines of the head, and the length of the body. Everything else is the parser's.
+//! A proxy in front may read both otherwise and so see other requests (RFC 9112, §2.2 and §6.3).
+//! Bytes are followed from request to request, as far as that takes: lines of the head, and the
+//! length of the body. Everything else is the parser's.
 
 /// Bytes of a line that are looked at; fields with a meaning here are shorter.
 const LINE_BYTES_MAX: usize = 128;
@@ -25,7 +27,8 @@ enum Place {
     /// A line of the head.
     #[default]
     Head,
-    /// A body, or a chunk with the line break behind it, of which so many bytes are left; whether it is a chunk.
+    /// A body, or a chunk with the line break behind it, of which so many bytes are left; whether
+    /// it is a chunk.
     Body(u64, bool),
     /// The line with the size of a chunk.
     ChunkSize,
@@ -87,7 +90,8 @@ impl StrictRequests {
         true
     }
 
-    /// Notes a field that says how long the body is; false for one that is too long to be looked at whole.
+    /// Notes a field that says how long the body is; false for one that is too long to be looked at
+    /// whole.
     fn takes_field(&mut self, line: &[u8]) -> bool {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { return true };
         let (name, value) = line.split_at(colon);

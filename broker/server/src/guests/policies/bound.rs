@@ -1,6 +1,7 @@
 //! Bounds that an administrator has set for the asset of another user, by the policy.
 //!
-//! Invariants: each policy of an asset is within its bound; a bound goes by an administrator's command alone, and stays at the asset's name when the asset goes.
+//! Invariants: each policy of an asset is within its bound; a bound goes by an administrator's
+//! command alone, and stays at the asset's name when the asset goes.
 
 use lotmq_host::TopicGrant;
 use serde::{Deserialize, Serialize};
@@ -128,7 +129,8 @@ mod tests {
             (&["10.0.0.1:502"], &["#"], false),
             (&["10.0.0.1:502"], &["a/b", "c"], false),
         ] {
-            let mut asked = Policies { net: names(net), topics: names(topics), memory: Some(5), ..none.clone() };
+            let mut asked =
+                Policies { net: names(net), topics: names(topics), memory: Some(5), ..none.clone() };
             assert_eq!(!bounds.narrow(&mut asked), is_within, "{net:?} {topics:?}");
             assert_eq!(asked.memory, Some(5));
         }

@@ -1,7 +1,8 @@
 //! End of connections whose client certificates no authority of their listener has signed any more.
 //!
-//! Runs on the thread of `$SYS` figures, after a file of authorities was replaced. Not here: the authorities (`net/certificates`), and logins, which are
-//! refused for the same reason (`lotmq_core`).
+//! Runs on the thread of `$SYS` figures, after a file of authorities was replaced. Not here: the
+//! authorities (`net/certificates`), and logins, which are refused for the same reason
+//! (`lotmq_core`).
 
 use std::sync::Arc;
 
@@ -14,12 +15,14 @@ use crate::management::broker::Broker;
 /// Watch over the authorities of all listeners.
 #[derive(Debug, Default)]
 pub(super) struct AuthorityWatch {
-    /// Twice the generation of the authorities for which all connections were looked at, less one when they were looked at once.
+    /// Twice the generation of the authorities for which all connections were looked at, less one
+    /// when they were looked at once.
     seen: u64,
 }
 
 impl AuthorityWatch {
-    /// Closes connections after authorities were replaced. Looks twice, because a login that was under way may attach a moment later.
+    /// Closes connections after authorities were replaced. Looks twice, because a login that was
+    /// under way may attach a moment later.
     pub(super) fn look(&mut self, broker: &Broker) {
         let generation = broker.net.certificates.authorities_generation() * 2;
         if self.seen >= generation {

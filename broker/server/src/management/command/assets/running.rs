@@ -89,7 +89,12 @@ fn order_route(call: &Call<'_>, asset: &Asset, is_stopped: bool, batch: &mut Bat
 }
 
 /// Gives a route an order, which it follows at once.
-pub(in crate::management::command) fn give_order(call: &Call<'_>, asset: &Asset, order: RouteOrder, batch: &mut Batch) {
+pub(in crate::management::command) fn give_order(
+    call: &Call<'_>,
+    asset: &Asset,
+    order: RouteOrder,
+    batch: &mut Batch,
+) {
     let guests = &call.tenant.programs().guests;
     guests.route_orders.put(call.tenant.id, &asset.definition, order.clone(), batch);
     // Also one that is disabled, so that it is as ordered when it is enabled.

@@ -342,7 +342,9 @@ fn take_back_kept(
     }
     let policies = Setter::Frees.changed(before, policy, value)?;
     match (policies.kept(), of_asset.is_some()) {
-        (Some(policies), true) => assets.put(tenant, name, AssetRecord { policies, instance: None }, &mut batch),
+        (Some(policies), true) => {
+            assets.put(tenant, name, AssetRecord { policies, instance: None }, &mut batch)
+        }
         (None, true) => assets.delete(tenant, name, &mut batch),
         (Some(policies), false) => {
             orders.put(tenant, route, RouteOrder { policies, is_stopped: false }, &mut batch);

@@ -14,8 +14,9 @@ use crate::management::command::verb::Call;
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::Module;
 
-/// Checks that nothing of another user begins to run what the caller brings as a module. The owner of a module is not refused: assets of others are
-/// [stopped](super::foreign_assets) instead, so that nobody keeps a version in use by installing it. Called under the lock of changes.
+/// Checks that nothing of another user begins to run what the caller brings as a module. The owner
+/// of a module is not refused: assets of others are [stopped](super::foreign_assets) instead, so
+/// that nobody keeps a version in use by installing it. Called under the lock of changes.
 ///
 /// # Errors
 /// RUNS_FOR_OTHERS, with the first that does.
@@ -52,7 +53,8 @@ pub(super) fn check_grants(call: &Call<'_>, (name, module): (&str, &Module)) -> 
     check_settings(call, (name, Some(name)), module.owner.as_ref(), "grants")
 }
 
-/// Assets of users for whom the caller does not decide that run a module: instances, and routes that name it or an instance of it.
+/// Assets of users for whom the caller does not decide that run a module: instances, and routes
+/// that name it or an instance of it.
 pub(super) fn foreign(call: &Call<'_>, module: &str) -> Vec<(AssetKind, Arc<str>, Option<Owner>)> {
     let assets = &call.tenant.managed().assets;
     let instances = assets.of_package(module).into_iter().filter_map(|name| {
@@ -132,7 +134,8 @@ fn all_routes(call: &Call<'_>, module: &str) -> impl Iterator<Item = (Arc<str>, 
     routes(call, module).chain(instances.into_iter().flat_map(|name| routes(call, &name)))
 }
 
-/// Routes that run a module of this name, with their owners. What an Action calls runs in the name of its own.
+/// Routes that run a module of this name, with their owners. What an Action calls runs in the name
+/// of its own.
 fn routes(call: &Call<'_>, module: &str) -> impl Iterator<Item = (Arc<str>, Option<Owner>)> + use<> {
     let users = call.tenant.programs().guests.users_of_module(module);
     users.into_iter().filter_map(|user| match user.kind() {

@@ -1,16 +1,18 @@
-//! Assets of other users that run a module which its owner replaces: they stop, and their owners start them with the new version.
+//! Assets of other users that run a module which its owner replaces: they stop, and their owners
+//! start them with the new version.
 //!
-//! Code runs with the rights of the asset's owner, so new code begins there when they say so. Refusing the owner of the module instead would let anybody
-//! keep a version with a flaw in use, by one `-install`. Not here: who may put code where (`authority`).
+//! Code runs with the rights of the asset's owner, so new code begins there when they say so.
+//! Refusing the owner of the module instead would let anybody keep a version with a flaw in use, by
+//! one `-install`. Not here: who may put code where (`authority`).
 
 use std::sync::Arc;
 
 use lotmq_store::Batch;
 
 use super::authority;
+use crate::guests;
 use crate::guests::HasPrograms as _;
 use crate::guests::asset_names;
-use crate::guests;
 use crate::guests::route_orders::RouteOrder;
 use crate::management::asset_catalog::{AssetRecord, InstanceRecord};
 use crate::management::assets::{Asset, AssetKind};
@@ -29,7 +31,8 @@ enum Before {
     Instance(Arc<AssetRecord>),
 }
 
-/// Stops the assets of others that run a module, before it is replaced, and adds that to `batch`. Called under the lock of changes.
+/// Stops the assets of others that run a module, before it is replaced, and adds that to `batch`.
+/// Called under the lock of changes.
 pub(super) fn stop(call: &Call<'_>, module: &str, batch: &mut Batch) -> Stopped {
     let mut stopped = Stopped::default();
     for (kind, name, _) in authority::foreign(call, module) {
@@ -40,7 +43,8 @@ pub(super) fn stop(call: &Call<'_>, module: &str, batch: &mut Batch) -> Stopped 
             }
             AssetKind::Module | AssetKind::Instance => {
                 let before = call.tenant.managed().assets.get(&name);
-                let runs = |record: &Arc<AssetRecord>| record.instance.as_ref().is_some_and(|it| !it.is_stopped);
+                let runs =
+                    |record: &Arc<AssetRecord>| record.instance.as_ref().is_some_and(|it| !it.is_stopped);
                 before.filter(runs).map(Before::Instance)
             }
         };
@@ -73,7 +77,8 @@ fn order(call: &Call<'_>, asset: &Asset, before: &Before, is_stopped: bool, batc
 }
 
 impl Stopped {
-    /// Has them run again, because the module was not replaced; what was to be stored is dropped with its batch.
+    /// Has them run again, because the module was not replaced; what was to be stored is dropped
+    /// with its batch.
     pub(super) fn undo(self, call: &Call<'_>) {
         for (asset, before) in self.0 {
             order(call, &asset, &before, false, &mut Batch::new());
