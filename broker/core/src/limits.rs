@@ -163,6 +163,11 @@ pub(crate) const SURPRISE_MAX: std::time::Duration = std::time::Duration::from_m
 pub(crate) const SHORT_TIME: std::time::Duration =
     std::time::Duration::from_micros(if cfg!(debug_assertions) { 500 } else { 100 });
 
+/// Turns for which a connection that waits may be passed over by connections that have waited for
+/// less. After that, those that have waited longest go on first, in half of the time: some 0.4 s in
+/// turns of full length.
+pub(crate) const PASSED_OVER_TURNS_MAX: u32 = 24;
+
 /// What a connection that waits is expected to take at least, so that one turn calls at most 1,000 of them.
 pub(crate) const SHARE_COST_MIN: std::time::Duration = std::time::Duration::from_micros(8);
 

@@ -6,9 +6,17 @@
 //! time of their own in each turn, and of each go on first who would be done first if all worked at once (fair queuing): every connection has a virtual
 //! time up to which it has had its share. So Clients that flood delay each other, and one that does little waits for what is left of a turn.
 //!
+//! Fair queuing alone does not bound a wait: new connections keep coming, and each of them is owed
+//! its share. So age promotes. A connection that has waited for [`PASSED_OVER_TURNS_MAX`] turns
+//! goes on before all that have waited for less. The connections promoted in this way have half of
+//! the time, and one of them always goes on. Virtual time advances with the work of each turn. A
+//! new connection begins at the present virtual time.
+//!
 //! The clock is read once when a connection is looked at, which ends the time of the one before it as well; and at the end of a turn, until the connection
 //! that was looked at last is known for doing little: what it took was at most the rest of the turn. While somebody waits the processor's clock, a system
-//! call, is read too: time in which the thread did not run is nobody's.
+//! call, is read too: time in which the thread did not run is nobody's. Nor does a turn end for
+//! such time: before a connection has to wait because the turn has taken long, the processor's
+//! clock decides, if the turn began with connections that had waited.
 //!
 //! To write large messages takes long, and to route them does not: so the connections that have brought them are charged for that time at the end of the turn,
 //! and a turn that has enough to write takes in those with short work only, for little each ([`Owed`]).
@@ -18,35 +26,36 @@
 //!
 //! Invariant: whoever waits here is called, and the shard's turns go on until nobody waits.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+mod line;
+
 use std::task::Waker;
 use std::time::Duration;
 
 use crate::clock::{Clock, Stretch};
 use crate::limits::{
-    LONG_WORK_TIME_MAX, READS_TIME_MAX, SHARE_COST_MIN, SHARE_TIME, SHORT_TIME, SURPRISE_MAX,
-    TURNS_PER_MEASURED,
+    LONG_WORK_TIME_MAX, PASSED_OVER_TURNS_MAX, READS_TIME_MAX, SHARE_COST_MIN, SHARE_TIME, SHORT_TIME,
+    SURPRISE_MAX, TURNS_PER_MEASURED,
 };
 use crate::turn::events::Events;
 use crate::turn::owed::Owed;
+use line::{Line, Waiting};
 
 /// Length of work below which its time is not measured at the end of turns: to read the clock costs a thousandth of it.
 const WELL_KNOWN: Duration = Duration::from_micros(25);
 
 /// Time shares of one shard. Connections are known by their places.
-#[derive(Default)]
 pub struct TimeShares {
     accounts: Vec<Account>,
     /// Places of those that have to wait since this turn began.
     waiting: Vec<u32>,
     /// Places of those that wait for the next tick.
     until_tick: Vec<u32>,
-    /// Connections with short work that wait for longer, by the time at which they would be done.
-    short: BinaryHeap<Reverse<Waiting>>,
+    /// Connections with short work that wait for longer.
+    short: Line,
     /// Other connections that wait.
-    long: BinaryHeap<Reverse<Waiting>>,
-    /// Virtual time at which the connection that was called last begins.
+    long: Line,
+    /// Virtual time: that at which the connection that was called last begins, or more where new
+    /// connections come before the others.
     virtual_time: Duration,
     /// Latest virtual time of any connection.
     latest: Duration,
@@ -64,8 +73,14 @@ pub struct TimeShares {
     owed: Owed,
     /// Socket events.
     events: Events,
-    /// Number of this turn.
-    turn: u32,
+    /// Number of this turn. Accounts have its low half.
+    turn: u64,
+    /// Processor time at the end of the turn before, if connections waited then.
+    cpu_before: Option<Duration>,
+    /// Processor time that this turn has taken, as far as that was looked at.
+    used: Duration,
+    /// Time of this turn in which the thread did not run, as far as that is known.
+    set_aside: Duration,
     /// Number of waits so far.
     waits: u64,
     /// Memory for the places of those that go on next, empty between turns.
@@ -81,20 +96,78 @@ struct Account {
     took_ns: u32,
     /// Turn in which it may go on.
     granted: u32,
-    /// Turn in which it was last admitted.
-    admitted: u32,
-    is_waiting: bool,
+    /// Turn in which it began to wait.
+    since: u32,
+    /// Whether it has gone on since it was called.
+    has_gone_on: bool,
+    wait: Wait,
     waits_for_tick: bool,
     /// Whether its next work may be a handshake.
     is_handshaking: bool,
 }
 
+/// Where a connection waits for time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Wait {
+    /// Nowhere.
+    #[default]
+    No,
+    /// Among those that have to wait since this turn began.
+    Fresh,
+    /// In the line for short work.
+    Short,
+    /// In the line for other work.
+    Long,
+}
+
+impl Default for TimeShares {
+    fn default() -> Self {
+        Self {
+            accounts: Vec::new(),
+            waiting: Vec::new(),
+            until_tick: Vec::new(),
+            short: Line::new(Wait::Short),
+            long: Line::new(Wait::Long),
+            virtual_time: Duration::ZERO,
+            latest: Duration::ZERO,
+            began: None,
+            working: None,
+            cpu: None,
+            handshake: Duration::ZERO,
+            spent: Duration::ZERO,
+            owed: Owed::default(),
+            events: Events::default(),
+            turn: 0,
+            cpu_before: None,
+            used: Duration::ZERO,
+            set_aside: Duration::ZERO,
+            waits: 0,
+            next: Vec::new(),
+        }
+    }
+}
+
 impl Account {
-    /// Account of an unknown connection.
-    fn new() -> Self {
-        let mut account = Self::default();
+    /// Account of an unknown connection, which has had no share and is owed none.
+    fn new(virtual_time: Duration) -> Self {
+        let mut account = Self { has_gone_on: true, ..Self::default() };
         account.expect(2 * SHORT_TIME);
+        account.goes_until(virtual_time);
         account
+    }
+
+    /// Whether it was called for this turn, and has not gone on yet.
+    fn is_next(&self, turn: u64) -> bool {
+        self.is_granted(turn) && !self.has_gone_on
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.wait != Wait::No
+    }
+
+    /// Whether it was called for this turn.
+    fn is_granted(&self, turn: u64) -> bool {
+        self.granted == low(turn)
     }
 
     fn until(&self) -> Duration {
@@ -135,13 +208,9 @@ impl Account {
     }
 }
 
-/// Waiting connection, ordered by whose turn it is.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Waiting {
-    done_by: Duration,
-    /// Number of the wait: of connections with equal times the one that waits for longer goes first.
-    number: u64,
-    place: u32,
+/// Low half of a turn's number.
+fn low(turn: u64) -> u32 {
+    u32::try_from(turn & u64::from(u32::MAX)).unwrap_or_default()
 }
 
 /// Share of time for the work of one connection at the end of a turn.
@@ -161,7 +230,10 @@ impl TimeShares {
             }
             self.accounts.resize(place + 1, Account::default());
         }
-        self.accounts[place] = Account::new();
+        // A wait of the connection that was there before is in a line, and ends when it is called.
+        let Account { wait, since, waits_for_tick, .. } = self.accounts[place];
+        let fresh = Account::new(self.virtual_time);
+        self.accounts[place] = Account { wait, since, waits_for_tick, ..fresh };
         self.owed.forget(u32::try_from(place).unwrap_or(u32::MAX));
     }
 
@@ -180,7 +252,7 @@ impl TimeShares {
     /// Notes that the thread has had nothing to do, and has looked at its sockets. Call before [`TimeShares::admit`].
     pub fn thread_idled(&mut self) {
         self.others_work();
-        self.began = None;
+        (self.began, self.cpu_before) = (None, None);
         self.events.have_come();
     }
 
@@ -191,30 +263,31 @@ impl TimeShares {
             return None;
         }
         let now = clock.elapsed();
-        let time = self.admits(place, now)?;
+        let time = self.admits(place, now, || clock.thread_cpu())?;
         self.cpu = self.is_behind().then(|| clock.thread_cpu());
         Some(Stretch::until(now + time))
     }
 
     /// Time that a connection may work now. Of one whose work is taken for short no more is waited for, when somebody waits, than can be told of it: so
     /// those that did little before, and flood all at once, do not keep the one from going on that still does little.
-    fn admits(&mut self, place: u32, now: Duration) -> Option<Duration> {
+    fn admits(&mut self, place: u32, now: Duration, cpu: impl FnOnce() -> Duration) -> Option<Duration> {
         self.settle(now);
-        let passed = now.saturating_sub(*self.began.get_or_insert(now));
+        let began = *self.began.get_or_insert(now);
         let account = &self.accounts[place as usize];
         let (is_short, likely) = (account.is_short(), 4 * account.took() + SURPRISE_MAX);
-        let is_next = account.granted == self.turn && account.admitted != self.turn;
+        let is_next = account.is_next(self.turn);
         let is_ahead = !is_next && self.is_ahead(place);
         // What is left is for the long work that was called as well.
         let time = if is_ahead || (is_next && is_short) { READS_TIME_MAX } else { 2 * READS_TIME_MAX };
         let has_little = is_short && !is_ahead;
-        if passed >= time || (is_ahead && self.is_behind()) || !self.owed.admits(has_little) {
+        let may_go_on = !(is_ahead && self.is_behind()) && self.owed.admits(has_little);
+        if !may_go_on || self.has_taken(time, now.saturating_sub(began), cpu) {
             self.wait(place);
             return None;
         }
         self.owed.begin(place);
         let account = &mut self.accounts[place as usize];
-        account.admitted = self.turn;
+        account.has_gone_on = true;
         if !is_next {
             account.goes_until(account.begins(self.virtual_time));
         }
@@ -222,10 +295,24 @@ impl TimeShares {
         Some(if is_short && self.is_behind() { likely.min(SHARE_TIME) } else { SHARE_TIME })
     }
 
+    /// Whether this turn has taken so much time, of the time that has passed since it began. The
+    /// processor's clock is read only if that matters.
+    fn has_taken(&mut self, time: Duration, passed: Duration, cpu: impl FnOnce() -> Duration) -> bool {
+        if passed.saturating_sub(self.set_aside) < time {
+            return false;
+        }
+        let Some(before) = self.cpu_before else { return true };
+        if self.used < time {
+            self.used = cpu().saturating_sub(before);
+            self.set_aside = passed.saturating_sub(self.used);
+        }
+        self.used >= time
+    }
+
     /// Whether a connection should let others go first, when there is not time for all.
     fn is_ahead(&self, place: u32) -> bool {
         let account = &self.accounts[place as usize];
-        account.is_waiting || !account.is_short()
+        account.is_waiting() || !account.is_short()
     }
 
     /// Notes that the end of this turn writes messages of so many bytes: of the connection that works, or of nobody's.
@@ -252,7 +339,7 @@ impl TimeShares {
     /// what clients do by turns.
     pub(crate) fn measured_since(&self) -> Option<Duration> {
         const GOLDEN: u32 = 0x9E37_79B1;
-        let is_measured = self.turn.wrapping_mul(GOLDEN) < u32::MAX / TURNS_PER_MEASURED;
+        let is_measured = low(self.turn).wrapping_mul(GOLDEN) < u32::MAX / TURNS_PER_MEASURED;
         self.began.filter(|_| is_measured)
     }
 
@@ -310,6 +397,13 @@ impl TimeShares {
         self.cpu = None;
     }
 
+    /// Notes that something else than a connection begins to work, such as accepting. It counts in
+    /// this turn.
+    pub fn begin_other_work(&mut self, clock: &dyn Clock) {
+        self.others_work();
+        self.began.get_or_insert_with(|| clock.elapsed());
+    }
+
     /// Notes that the work of a connection has ended.
     pub fn others_work(&mut self) {
         (self.working, self.cpu) = (None, None);
@@ -317,12 +411,12 @@ impl TimeShares {
 
     /// Takes a share of time for a connection's work at the end of a turn. Without any it waits, and its owner is called when it has some.
     pub fn take(&mut self, place: u32, clock: &dyn Clock) -> Option<Share> {
-        let is_next = self.accounts[place as usize].granted == self.turn;
-        if self.spent >= LONG_WORK_TIME_MAX || (!is_next && self.is_ahead(place) && self.is_behind()) {
-            self.wait(place);
+        let is_granted = self.accounts[place as usize].is_granted(self.turn);
+        if self.spent >= LONG_WORK_TIME_MAX || (!is_granted && self.is_ahead(place) && self.is_behind()) {
+            self.wait_since(place, is_granted);
             return None;
         }
-        if !is_next {
+        if !is_granted {
             let account = &mut self.accounts[place as usize];
             account.goes_until(account.begins(self.virtual_time));
         }
@@ -339,10 +433,22 @@ impl TimeShares {
 
     /// Lets a connection wait for a later turn, unless it does already.
     pub fn wait(&mut self, place: u32) {
+        let is_next = self.accounts[place as usize].is_next(self.turn);
+        self.wait_since(place, is_next);
+    }
+
+    /// The same. `goes_on`: it was called in vain, and so waits since the time from which on it did
+    /// before.
+    fn wait_since(&mut self, place: u32, goes_on: bool) {
         let account = &mut self.accounts[place as usize];
-        if !std::mem::replace(&mut account.is_waiting, true) {
-            self.waiting.push(place);
+        if account.is_waiting() {
+            return;
         }
+        account.wait = Wait::Fresh;
+        if !goes_on {
+            account.since = low(self.turn);
+        }
+        self.waiting.push(place);
     }
 
     /// Lets a connection wait for the next tick, with work for which there is time but no memory.
@@ -377,52 +483,97 @@ impl TimeShares {
         }
         self.others_work();
         self.calls_next(next);
+        let are_waiting = !next.is_empty() || self.is_behind();
+        self.cpu_before = are_waiting.then(|| clock.thread_cpu());
         self.events.turn_ended(now)
     }
 
     fn calls_next(&mut self, next: &mut Vec<u32>) {
-        self.turn = self.turn.wrapping_add(1);
+        self.turn += 1;
         (self.began, self.spent) = (None, Duration::ZERO);
-        for place in self.waiting.drain(..) {
-            let account = &self.accounts[place as usize];
-            self.waits += 1;
-            let done_by = account.done_by(self.virtual_time);
-            let queue = if account.is_short() { &mut self.short } else { &mut self.long };
-            queue.push(Reverse(Waiting { done_by, number: self.waits, place }));
-        }
-        if !self.is_behind() {
+        (self.used, self.set_aside) = (Duration::ZERO, Duration::ZERO);
+        self.stand_in_line();
+        let waiting = u32::try_from(self.short.len() + self.long.len()).unwrap_or(u32::MAX);
+        if waiting == 0 {
             // Everybody had what he wanted.
             self.virtual_time = self.virtual_time.max(self.latest);
             return;
         }
         // Short ones first. They cannot keep the others from going on, whatever they take in truth: those have the rest of the turn.
-        let Self { short, long, accounts, turn, virtual_time, handshake, .. } = self;
-        let for_long = if short.is_empty() { READS_TIME_MAX } else { READS_TIME_MAX / 2 };
-        for (queue, time) in [(short, READS_TIME_MAX), (long, for_long)] {
-            let mut expected = Duration::ZERO;
-            while expected < time
-                && let Some(Reverse(first)) = queue.pop()
+        let for_long = if self.short.is_empty() { READS_TIME_MAX } else { READS_TIME_MAX / 2 };
+        let passed = self.virtual_time;
+        let mut expected = Duration::ZERO;
+        for (is_short, time) in [(true, READS_TIME_MAX), (false, for_long)] {
+            let mut of_line = Duration::ZERO;
+            while of_line < time
+                && let Some(place) = self.take_next(is_short, of_line < time / 2)
             {
-                let account = &mut accounts[first.place as usize];
-                account.goes_until(first.done_by.saturating_sub(account.took()));
-                if account.is_handshaking {
-                    // It may have begun to wait before it was known what others take.
-                    account.expect(account.took().max(*handshake));
-                }
-                (account.is_waiting, account.granted) = (false, *turn);
-                expected += account.took().max(SHARE_COST_MIN);
-                *virtual_time = account.until().max(*virtual_time);
-                next.push(first.place);
+                of_line += self.call(place);
+                next.push(place);
             }
+            expected += of_line;
         }
+        // As if all had worked at once. Else it would stand still while new connections come, which
+        // begin at this time.
+        self.virtual_time = self.virtual_time.max(passed + expected / waiting);
+    }
+
+    /// Puts those that wait since the last turn into their lines.
+    fn stand_in_line(&mut self) {
+        for place in self.waiting.drain(..) {
+            let account = &self.accounts[place as usize];
+            self.waits += 1;
+            let since = self.turn - u64::from(low(self.turn).wrapping_sub(account.since));
+            let done_by = account.done_by(self.virtual_time);
+            let line = if account.is_short() { &mut self.short } else { &mut self.long };
+            line.push(Waiting { done_by, number: self.waits, since, place }, &mut self.accounts);
+        }
+    }
+
+    /// Takes the next connection of a line: one that has been passed over for too long, or the one
+    /// that comes first in fair order.
+    fn take_next(&mut self, is_short: bool, may_be_old: bool) -> Option<u32> {
+        let Self { short, long, accounts, turn, virtual_time, .. } = self;
+        let line = if is_short { short } else { long };
+        let oldest = may_be_old.then(|| {
+            let since_max = turn.checked_sub(PASSED_OVER_TURNS_MAX.into())?;
+            line.take_oldest(since_max, accounts)
+        });
+        if let Some(place) = oldest.flatten() {
+            let account = &mut accounts[place as usize];
+            account.goes_until(account.begins(*virtual_time));
+            return Some(place);
+        }
+        let (place, done_by) = line.take_next(accounts)?;
+        let account = &mut accounts[place as usize];
+        account.goes_until(done_by.saturating_sub(account.took()));
+        *virtual_time = account.until().max(*virtual_time);
+        Some(place)
+    }
+
+    /// Lets a connection go on in this turn; returns the time that it is expected to take.
+    fn call(&mut self, place: u32) -> Duration {
+        let account = &mut self.accounts[place as usize];
+        if account.is_handshaking {
+            // It may have begun to wait before it was known what others take.
+            account.expect(account.took().max(self.handshake));
+        }
+        (account.has_gone_on, account.granted) = (false, low(self.turn));
+        account.took().max(SHARE_COST_MIN)
     }
 
     /// Ends the time of the connection that was looked at last. The thread may have been kept from running meanwhile: what is much more than it took
     /// before counts in part.
     fn settle(&mut self, now: Duration) {
-        if let Some((place, began)) = self.working.take() {
-            let likely = 2 * self.accounts[place as usize].took() + SURPRISE_MAX;
-            self.charge(place, now.saturating_sub(began).min(likely));
+        let Some((place, began)) = self.working.take() else { return };
+        let account = self.accounts[place as usize];
+        let passed = now.saturating_sub(began);
+        let likely = 2 * account.took() + SURPRISE_MAX;
+        self.charge(place, passed.min(likely));
+        if passed > likely && account.is_short() {
+            // The thread may have been set aside. Work counts as long once its processor time is known.
+            let account = &mut self.accounts[place as usize];
+            account.expect(account.took().min(SHORT_TIME));
         }
     }
 
@@ -437,283 +588,6 @@ impl TimeShares {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::limits::OWED_BYTES_MAX;
-
-    /// Lets each connection of a shard work as long as it wants whenever it is admitted; how many turns it took until each was admitted, and the longest turn.
-    struct Shard {
-        shares: TimeShares,
-        now: Duration,
-        called: Vec<u32>,
-        /// Whether work ends when its time is over, to go on later.
-        is_cut: bool,
-        /// Bytes that the end of the turn writes.
-        written: usize,
-    }
-
-    impl Shard {
-        fn new(connections: u32) -> Self {
-            let mut shares = TimeShares::default();
-            (0..connections).for_each(|place| shares.enter(place));
-            Self { shares, now: Duration::from_secs(1), called: Vec::new(), is_cut: true, written: 0 }
-        }
-
-        /// One turn in which these are ready in this order, behind those that were called; who worked, and how long it took.
-        fn turn(
-            &mut self,
-            ready: impl Iterator<Item = u32>,
-            work: impl Fn(u32) -> Duration,
-        ) -> (Vec<u32>, Duration) {
-            self.turn_that_writes(ready, work, |_| 0)
-        }
-
-        /// One in which connections bring bytes to write, besides.
-        fn turn_that_writes(
-            &mut self,
-            ready: impl Iterator<Item = u32>,
-            work: impl Fn(u32) -> Duration,
-            owes: impl Fn(u32) -> usize,
-        ) -> (Vec<u32>, Duration) {
-            let began = self.now;
-            let mut worked = Vec::new();
-            for place in std::mem::take(&mut self.called).into_iter().chain(ready) {
-                self.now += Duration::from_nanos(200);
-                if let Some(time) = self.shares.admits(place, self.now) {
-                    let (wanted, began) = (work(place), self.now);
-                    self.now += if self.is_cut { wanted.min(time) } else { wanted };
-                    if self.shares.is_behind() {
-                        self.shares.charge(place, self.now - began);
-                        self.shares.others_work();
-                    }
-                    let owed = owes(place);
-                    let brings = owed > 0 && self.shares.may_owe(owed);
-                    if brings {
-                        self.shares.owe(owed);
-                        self.written += owed;
-                    }
-                    self.shares.owed.end();
-                    if (self.is_cut && wanted > time) || owed > 0 {
-                        self.shares.wait(place);
-                    }
-                    worked.push(place);
-                }
-            }
-            let writing = NS_PER_BYTE * u32::try_from(std::mem::take(&mut self.written)).unwrap();
-            self.now += FLUSH + writing;
-            self.shares.charge_writing(writing);
-            self.shares.written();
-            self.shares.worked_until(self.now);
-            self.shares.calls_next(&mut self.called);
-            (worked, self.now - began)
-        }
-    }
-
-    const MS: Duration = Duration::from_millis(1);
-
-    /// What the end of a turn takes.
-    const FLUSH: Duration = Duration::from_micros(5);
-
-    /// What writing a byte takes: 4 MiB take 21 ms.
-    const NS_PER_BYTE: Duration = Duration::from_nanos(5);
-
-    /// Each place of a shard has one, open or idle.
-    #[test]
-    fn an_account_is_small() {
-        assert!(size_of::<Account>() <= 24, "{} bytes", size_of::<Account>());
-    }
-
-    #[test]
-    fn nobody_waits_while_there_is_time() {
-        let mut shard = Shard::new(100);
-        for _ in 0..10 {
-            let (worked, _) = shard.turn(0..100, |_| MS / 20);
-            assert_eq!(worked.len(), 100);
-            assert!(shard.called.is_empty() && !shard.shares.is_behind());
-        }
-    }
-
-    #[test]
-    fn who_does_little_is_served_in_the_turn_that_follows() {
-        const FLOODING: u32 = 500;
-        let quiet = FLOODING;
-        let mut shard = Shard::new(FLOODING + 1);
-        let work = |place| if place == quiet { MS / 100 } else { MS * 7 / 10 };
-        let mut waited = 0;
-        // Nobody knows at first who will flood.
-        (0..20).for_each(|_| drop(shard.turn(quiet..=quiet, work)));
-        (0..30).for_each(|_| drop(shard.turn(0..FLOODING, work)));
-        for number in 0..1_000 {
-            // All that flood are always ready, and before the quiet one, which has something to say every third turn.
-            let asks = (number % 3 == 0).then_some(quiet);
-            let (worked, took) = shard.turn((0..FLOODING).chain(asks), work);
-            assert!(took < 2 * READS_TIME_MAX + 2 * MS, "turn {number} took {took:?}");
-            assert!(!worked.is_empty(), "turn {number} is for somebody");
-            let is_served = worked.contains(&quiet);
-            waited = if asks.is_some() && !is_served {
-                waited + 1
-            } else if is_served {
-                0
-            } else {
-                waited
-            };
-            assert!(waited <= 1, "turn {number}");
-        }
-    }
-
-    #[test]
-    fn who_does_little_waits_little_when_hundreds_begin_to_flood_at_once() {
-        const FLOODING: u32 = 500;
-        let quiet = FLOODING;
-        // New ones, and such as have done as little as the quiet one.
-        for turns_before in [1, 100] {
-            let mut shard = Shard::new(FLOODING + 1);
-            for _ in 0..turns_before {
-                (0..FLOODING).for_each(|place| drop(shard.turn(place..=place, |_| MS / 200)));
-            }
-            // Each time alone in its turn, as somebody is who has said nothing for long.
-            (0..20).for_each(|_| drop(shard.turn(quiet..=quiet, |_| MS / 200)));
-            let work = |place| if place == quiet { MS / 200 } else { 2 * MS };
-            let began = shard.now;
-            let (worked, _) = shard.turn(0..=quiet, work);
-            let mut is_served = worked.contains(&quiet);
-            while !is_served {
-                is_served = shard.turn(0..FLOODING, work).0.contains(&quiet);
-            }
-            let waited = shard.now - began;
-            assert!(waited < 50 * MS, "{waited:?} with {turns_before} turns before");
-        }
-    }
-
-    #[test]
-    fn handshakes_whose_bytes_came_one_by_one_let_others_go_first() {
-        const PEERS: u32 = 500;
-        let quiet = PEERS;
-        let mut shard = Shard::new(PEERS + 1);
-        for _ in 0..100 {
-            (0..PEERS).for_each(|place| {
-                shard.shares.expect_handshake(place);
-                shard.turn(place..=place, |_| MS / 200);
-            });
-        }
-        (0..20).for_each(|_| drop(shard.turn(quiet..=quiet, |_| MS / 200)));
-        let work = |place| if place == quiet { MS / 200 } else { 4 * MS };
-        shard.is_cut = false;
-        let mut asked = None;
-        for number in 0..100 {
-            (0..PEERS).for_each(|place| shard.shares.expect_handshake(place));
-            // It asks now and then, behind all others.
-            let asks = (number % 5 == 0).then_some(quiet);
-            asked = asked.or(asks.map(|_| shard.now));
-            let (worked, took) = shard.turn((0..PEERS).chain(asks), work);
-            // What the first ones take is a surprise, and is believed in part.
-            assert!(took < if number < 2 { 21 * MS } else { 13 * MS }, "turn {number} took {took:?}");
-            asked = asked.filter(|_| !worked.contains(&quiet));
-            let waited = asked.map(|asked| shard.now - asked);
-            assert!(waited.is_none_or(|waited| waited < 40 * MS), "turn {number}: {waited:?}");
-        }
-    }
-
-    #[test]
-    fn those_that_flood_alike_have_equal_time() {
-        const FLOODING: u32 = 40;
-        let mut shard = Shard::new(FLOODING);
-        let work = |place: u32| if place.is_multiple_of(2) { 2 * MS } else { MS / 5 };
-        let mut time = vec![Duration::ZERO; FLOODING as usize];
-        for _ in 0..2_000 {
-            let (worked, _) = shard.turn(0..FLOODING, work);
-            worked.iter().for_each(|place| time[*place as usize] += work(*place));
-        }
-        for kind in [0, 1] {
-            let of_kind = || time.iter().skip(kind).step_by(2);
-            let (least, most) = (of_kind().min().unwrap(), of_kind().max().unwrap());
-            assert!(!least.is_zero() && *most <= *least + *least / 10, "{least:?} to {most:?}");
-        }
-    }
-
-    #[test]
-    fn who_does_little_is_served_beside_those_whose_messages_take_long_to_write() {
-        const PUBLISHING: u32 = 10;
-        let quiet = PUBLISHING;
-        for publishers_before in [1, 100] {
-            let mut shard = Shard::new(PUBLISHING + 1);
-            for _ in 0..publishers_before {
-                (0..PUBLISHING).for_each(|place| drop(shard.turn(place..=place, |_| MS / 50)));
-            }
-            // It has had as much as anybody, and is owed nothing.
-            (0..1_000).for_each(|_| drop(shard.turn(quiet..=quiet, |_| MS / 100)));
-            let owes = |place| if place == quiet { 0 } else { OWED_BYTES_MAX };
-            let mut publishing = 0..PUBLISHING;
-            let mut waited = Duration::ZERO;
-            for number in 0..1_000 {
-                // It comes behind those that are ready or called.
-                let ready: Vec<u32> = publishing.by_ref().chain([quiet]).collect();
-                let (worked, took) = shard.turn_that_writes(ready.into_iter(), |_| MS / 50, owes);
-                waited = if worked.contains(&quiet) { took } else { waited + took };
-                assert!(waited < 30 * MS, "{waited:?} in turn {number}");
-            }
-        }
-    }
-
-    #[test]
-    fn those_whose_messages_take_long_to_write_have_equal_time() {
-        const PUBLISHING: u32 = 10;
-        let mut shard = Shard::new(PUBLISHING);
-        let owes = |place: u32| if place.is_multiple_of(2) { OWED_BYTES_MAX } else { OWED_BYTES_MAX / 4 };
-        let mut written = vec![0; PUBLISHING as usize];
-        let mut ready = 0..PUBLISHING;
-        for _ in 0..2_000 {
-            let (worked, _) = shard.turn_that_writes(ready.by_ref(), |_| MS / 50, owes);
-            worked.iter().for_each(|place| written[*place as usize] += owes(*place));
-        }
-        let (least, most) = (written.iter().min().unwrap(), written.iter().max().unwrap());
-        assert!(*least > 0 && *most <= *least + *least / 10, "{least} to {most} of {written:?}");
-    }
-
-    #[test]
-    fn a_turn_is_bounded_when_all_who_did_little_have_much_to_write_at_once() {
-        const PUBLISHING: u32 = 2_000;
-        let mut shard = Shard::new(PUBLISHING);
-        (0..20).for_each(|_| drop(shard.turn(0..PUBLISHING, |_| MS / 200)));
-        let mut ready = 0..PUBLISHING;
-        for number in 0..100 {
-            let (_, took) = shard.turn_that_writes(ready.by_ref(), |_| MS / 200, |_| OWED_BYTES_MAX);
-            assert!(took < 40 * MS, "turn {number} took {took:?}");
-        }
-    }
-
-    #[test]
-    fn what_was_taken_for_short_keeps_nobody_from_going_on() {
-        const FLOODING: u32 = 100;
-        let mut shard = Shard::new(FLOODING + 1);
-        (0..60).for_each(|_| drop(shard.turn(0..FLOODING, |_| MS / 50)));
-        let mut long = 0;
-        for _ in 0..100 {
-            let (worked, took) = shard.turn(0..=FLOODING, |_| MS);
-            long += usize::from(worked.contains(&FLOODING));
-            assert!(took < 2 * READS_TIME_MAX + 2 * MS, "{took:?}");
-        }
-        assert!(long > 2, "{long}");
-    }
-
-    #[test]
-    fn all_that_wait_are_called() {
-        let mut shard = Shard::new(300);
-        let mut missing: Vec<u32> = (0..300).collect();
-        let mut ready = 0..300;
-        for _ in 0..300 {
-            let (worked, _) = shard.turn(ready.by_ref(), |_| MS);
-            missing.retain(|place| !worked.contains(place));
-        }
-        assert!(missing.is_empty() && !shard.shares.is_behind(), "{missing:?}");
-    }
-
-    #[test]
-    fn a_new_connection_has_nothing_of_the_one_before_it() {
-        let mut shard = Shard::new(2);
-        shard.turn(0..2, |_| 20 * MS);
-        shard.shares.enter(0);
-        let fresh = shard.shares.accounts[0];
-        assert_eq!((fresh.until(), fresh.is_waiting), (Duration::ZERO, false));
-    }
-}
+mod starvation_tests;
+#[cfg(test)]
+mod tests;
