@@ -18,6 +18,7 @@ mod command_line;
 mod command_shares;
 mod command_table;
 mod commands;
+mod connect_flood;
 mod contexts;
 mod damage;
 mod dead_letters;

@@ -27,6 +27,9 @@ counters! {
     connections_opened;
     /// Connections that ended.
     connections_closed;
+    /// Connections that their peers had closed before they were accepted. They are in no other
+    /// figure.
+    connections_abandoned;
     /// Connections closed because the peer broke a rule of the standard.
     protocol_errors;
     /// Connections closed because no CONNECT came in time.

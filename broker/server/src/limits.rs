@@ -82,6 +82,11 @@ pub(crate) const GUEST_EVENTS_PER_TURN: usize = 4096;
 /// read adds to it in the smallest packets, so only guests that start many others come here.
 pub(crate) const GUEST_EVENTS_LEFT_MAX: usize = 16_384;
 
+/// Definitions of its publisher that one message starts in turns of the publisher's thread. More of
+/// them are started by executors, where owners take turns: one message would fill a thread for a
+/// tenth of a second.
+pub(crate) const OWN_EVENTS_PER_MESSAGE_MAX: usize = 256;
+
 /// Processor time from which on a turn of a shard is counted as a long one.
 pub(crate) const TURN_TIME_LONG: std::time::Duration = std::time::Duration::from_millis(50);
 
@@ -118,6 +123,10 @@ pub(crate) const QUIC_INCOMING_MAX: usize = 1 << 10;
 /// Bytes of all of these, and of what comes behind them.
 pub(crate) const QUIC_INCOMING_BYTES_MAX: u64 = 4 << 20;
 
+/// Connections that the first shard accepts at one socket before its other tasks have their turn:
+/// some 1 ms, with what begins each of them.
+pub(crate) const ACCEPTED_AT_ONCE_MAX: u32 = 32;
+
 /// Connections that a shard accepts at one listener and tick in place of a lower-numbered one that stands still: 1,000 in a second.
 pub(crate) const ACCEPTED_IN_PLACE_MAX: usize = 256;
 
@@ -126,6 +135,9 @@ pub(crate) const SHARD_SILENCE_MAX: std::time::Duration = std::time::Duration::f
 
 /// A shard that works more than this many thousandths of the time gets no new connections while another one works less.
 pub(crate) const SHARD_BUSY_PERMILLE: u32 = 700;
+
+/// Ticks between two looks at the time for which a shard was kept from running: a second.
+pub(crate) const RUN_QUEUE_TICKS: u32 = 4;
 
 /// A shard that works fewer thousandths of the time than this, and to which nothing comes, has nothing to do.
 pub(crate) const QUIET_PERMILLE: u32 = 50;

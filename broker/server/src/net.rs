@@ -21,6 +21,7 @@ pub(crate) mod proxy;
 pub(crate) mod quic;
 pub(crate) mod relayed;
 mod rest;
+mod run_queue;
 pub(crate) mod shard;
 pub(crate) mod socket;
 pub(crate) mod spare;

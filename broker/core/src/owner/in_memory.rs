@@ -222,6 +222,11 @@ impl Source for InMemory {
         !wire.arrived.is_empty() || wire.is_ended
     }
 
+    fn is_gone(&self) -> bool {
+        let wire = self.wire.lock();
+        wire.arrived.is_empty() && wire.is_ended
+    }
+
     fn hold(&self, _: usize) -> Result<(), Limit> {
         Ok(())
     }

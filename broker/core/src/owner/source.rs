@@ -49,6 +49,9 @@ pub trait Source: Transport {
     /// Whether something lies there to be read, also where the owner has not been told yet.
     fn has_more(&self) -> bool;
 
+    /// Whether the peer has ended the connection, and nothing lies there to be read.
+    fn is_gone(&self) -> bool;
+
     /// Counts unhandled input that is kept: these bytes above the transport, and those that it keeps itself.
     ///
     /// # Errors

@@ -65,7 +65,7 @@ impl<T: Source> Driven<'_, T> {
         let Some(stretch) = turn.time_shares.admit(self.connection.place, &*turn.core.clock) else {
             self.connection.has_to_wait.store(true, Ordering::Relaxed);
             turn.call_flusher();
-            return Ok(());
+            return self.end_before_its_time(input);
         };
         self.connection.has_to_wait.store(false, Ordering::Relaxed);
         turn.work.stretch = stretch;
@@ -99,6 +99,21 @@ impl<T: Source> Driven<'_, T> {
             self.connection.heard_out(|| self.source.has_more());
         }
         Ok(())
+    }
+
+    /// Ends a connection that has to wait, if nothing has come on it and nothing can come any more:
+    /// its place is for others.
+    ///
+    /// # Errors The end of the connection.
+    fn end_before_its_time(&self, input: &Input) -> Result<(), CloseReason> {
+        if !matches!(input.phase, Phase::New) {
+            return Ok(());
+        }
+        match self.connection.take_close() {
+            Some(reason) => Err(reason),
+            None if input.partial.is_empty() && self.source.is_gone() => Err(CloseReason::PeerClosed),
+            None => Ok(()),
+        }
     }
 
     /// Writes output of the layers below MQTT, as in a handshake.

@@ -1,6 +1,11 @@
 //! Accepting: new connections of listening sockets are admitted and given to shards.
 //!
 //! The first shard serves all sockets ([`serve`]); where it stands still, others accept in its place ([`Listening`]).
+//!
+//! A flood of connections delays nobody for long. At each socket the shard accepts
+//! [`ACCEPTED_AT_ONCE_MAX`] connections between two rounds of its other tasks, and this time counts
+//! in its turn. The kernel keeps the rest in its backlog. A connection that its peer has closed by
+//! then takes no place.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,8 +22,9 @@ use super::connection::Accepted;
 use super::listener::Listener;
 use super::listening_socket::ListeningSocket;
 use super::shard::{Arrival, place, take_none};
-use super::socket::SocketKind;
-use crate::limits::{ACCEPT_LOG_SECONDS, ACCEPTED_IN_PLACE_MAX};
+use super::socket::{self, SocketKind};
+use crate::limits::{ACCEPT_LOG_SECONDS, ACCEPTED_AT_ONCE_MAX, ACCEPTED_IN_PLACE_MAX};
+use crate::process::this_turn;
 use lotmq_core::connection::peer::Peer;
 
 /// Pause after a failed accept; a broker without free descriptors must not spin.
@@ -76,19 +82,34 @@ pub(crate) async fn serve(served: Arc<Served>) -> io::Result<()> {
     )]
     let socket = AsyncFd::new(served)?;
     let mut failures = AcceptFailures::default();
+    let mut at_once = 0;
     loop {
+        if at_once == ACCEPTED_AT_ONCE_MAX {
+            at_once = 0;
+            tokio::task::yield_now().await;
+        }
         let mut ready = socket.readable().await?;
         while take_none(&listener.net.shards, Instant::now()) {
             // They wait in the system's queue, which is bounded.
             tokio::time::sleep(ACCEPT_PAUSE).await;
         }
         match ready.try_io(|served| accept(&served.get_ref().socket)) {
-            Ok(Ok((stream, peer))) => hand_over(&listener, stream, peer),
+            Ok(Ok((stream, peer))) => {
+                if at_once == 0 {
+                    this_turn::with(|turn| turn.time_shares.begin_other_work(&*turn.core.clock));
+                }
+                at_once += 1;
+                hand_over(&listener, stream, peer);
+                if listener.net.gate.open() >= listener.net.connections_max() {
+                    // Connections that have given way keep their places until their tasks have run.
+                    at_once = ACCEPTED_AT_ONCE_MAX;
+                }
+            }
             Ok(Err(error)) => {
                 failures.note(&listener, &error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
-            Err(_would_block) => {}
+            Err(_would_block) => at_once = 0,
         }
     }
 }
@@ -128,6 +149,10 @@ fn accept(socket: &ListeningSocket) -> io::Result<(OwnedFd, Peer)> {
 
 fn hand_over(listener: &Arc<Listener>, stream: OwnedFd, peer: Peer) {
     let net = &listener.net;
+    if socket::waiting(&stream, &mut [0]).is_none() {
+        net.counters.connections_abandoned.add(1);
+        return;
+    }
     let source = match peer {
         Peer::Tcp(address) | Peer::Proxied(address) => Some(address.ip()),
         Peer::Unix => None,

@@ -326,6 +326,11 @@ impl Source for SocketSide {
             || self.layers().is_some_and(|layers| layers.lock().has_more())
     }
 
+    fn is_gone(&self) -> bool {
+        self.stream.waiting(&mut [0]).is_none()
+            && !self.layers().is_some_and(|layers| layers.lock().has_more())
+    }
+
     fn hold(&self, bytes: usize) -> Result<(), Limit> {
         let below = self.layers().map_or(0, |layers| layers.lock().held_bytes());
         self.listener.hold(bytes + below)

@@ -2,6 +2,10 @@
 //! a newcomer that has fewer: its oldest connection is closed. Where all have the same, and for more of the address that has most, the newcomer is
 //! closed instead, so that devices of one address which come back all at once do not end each other's handshakes.
 //!
+//! In the table of all listeners, an address counts at each of them for itself. If no address gives
+//! way there, the listener with most connections does. So a flood at one listener keeps nobody from
+//! logging in at another one, not even from the same address.
+//!
 //! Programs of this machine have some more places, for the case that strangers of very many addresses hold all others; where those are taken, too, the oldest of the newcomer's
 //! address gives way, or of the address with most, so that an administrator is let in whoever else is silent.
 //!
@@ -26,18 +30,30 @@ use lotmq_core::reason::close::CloseReason;
 #[derive(Debug, Default)]
 pub(crate) struct HalfOpen(Mutex<Table>);
 
+/// Source of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Source {
+    /// Number of the listener.
+    pub(crate) listener: u8,
+    /// Key of the address; 0 if that is not known.
+    pub(crate) address: u64,
+}
+
 #[derive(Debug, Default)]
 struct Table {
     next: u64,
     count: u32,
-    /// Connections by address, the oldest first.
-    rows: HashMap<u64, BTreeMap<u64, Arc<Waiting>>>,
-    /// Ranks of the addresses, when there are many connections; the one with most of them last, of several such the one whose oldest has waited longest.
-    ranks: Option<BTreeSet<Rank>>,
+    /// Connections by source, the oldest first.
+    rows: HashMap<Source, BTreeMap<u64, Arc<Waiting>>>,
+    /// Number of connections by listener.
+    listeners: BTreeMap<u8, u32>,
+    /// Ranks of the sources of each listener, when there are many connections; the source with most
+    /// of them last, of several such the one whose oldest connection has waited longest.
+    ranks: Option<BTreeMap<u8, BTreeSet<Rank>>>,
 }
 
-/// Rank of an address: the number of its connections, the number of its oldest, and the address.
-type Rank = (usize, Reverse<u64>, u64);
+/// Rank of a source: the number of its connections, the number of the oldest, and the source.
+type Rank = (usize, Reverse<u64>, Source);
 
 /// Half-open connection as others see it.
 #[derive(Default)]
@@ -49,7 +65,7 @@ pub(crate) struct Waiting {
 
 #[derive(Default)]
 struct State {
-    address: u64,
+    source: Source,
     /// Whether CONNECT has come, or the end.
     is_over: bool,
     gives_way: bool,
@@ -71,17 +87,17 @@ pub(crate) struct Entered {
 }
 
 impl HalfOpen {
-    /// Admits one more connection from `address`, of `most` and `spare` further ones.
+    /// Admits one more connection from `source`, of `most` and `spare` further ones.
     ///
     /// # Errors
     /// [`Limit::HalfOpen`] when nobody gives way to it.
-    pub(crate) fn enter(&self, address: u64, most: u32, spare: u32) -> Result<Entered, Limit> {
+    pub(crate) fn enter(&self, source: Source, most: u32, spare: u32) -> Result<Entered, Limit> {
         let mut table = self.0.lock();
         let number = table.next;
         table.next += 1;
-        let state = Mutex::new(State { address, ..State::default() });
+        let state = Mutex::new(State { source, ..State::default() });
         let waiting = Arc::new(Waiting { number, state, gave_way: Notify::new() });
-        let is_spare = Self::admit(table, &waiting, address, (most, spare, spare > 0))?;
+        let is_spare = Self::admit(table, &waiting, source, (most, spare, spare > 0))?;
         Ok(Entered { waiting, is_spare })
     }
 
@@ -95,27 +111,27 @@ impl HalfOpen {
         (most, spare, is_sure): (u32, u32, bool),
     ) -> Result<bool, Limit> {
         let table = self.0.lock();
-        let address = waiting.state.lock().address;
-        Self::admit(table, waiting, address, (most, spare, is_sure))
+        let source = waiting.state.lock().source;
+        Self::admit(table, waiting, source, (most, spare, is_sure))
     }
 
     fn admit(
         mut table: MutexGuard<'_, Table>,
         waiting: &Arc<Waiting>,
-        address: u64,
+        source: Source,
         (most, spare, is_sure): (u32, u32, bool),
     ) -> Result<bool, Limit> {
         table.keep_ranks(most);
         let is_full = table.count >= most;
-        let mut giver = if is_full { table.take_from_busiest(address) } else { None };
+        let mut giver = if is_full { table.take_from_busiest(source) } else { None };
         let is_spare = is_full && giver.is_none();
         if is_spare && table.count >= most.saturating_add(spare) {
-            giver = is_sure.then(|| table.take_oldest(address)).flatten();
+            giver = is_sure.then(|| table.take_oldest(source)).flatten();
             if giver.is_none() {
                 return Err(Limit::HalfOpen);
             }
         }
-        table.insert(address, Arc::clone(waiting));
+        table.insert(source, Arc::clone(waiting));
         drop(table);
         if let Some(giver) = giver {
             giver.give_way();
@@ -126,24 +142,29 @@ impl HalfOpen {
     /// Removes a connection on which CONNECT has come, or which has ended.
     pub(crate) fn leave(&self, waiting: &Waiting) {
         let mut table = self.0.lock();
-        let address = {
+        let source = {
             let mut state = waiting.state.lock();
             state.is_over = true;
-            state.address
+            state.source
         };
-        table.remove(address, waiting.number);
+        table.remove(source, waiting.number);
     }
 
     /// Counts a connection for the address that a proxy has told, here and in the table of `others`.
     pub(crate) fn comes_from(&self, others: &Self, waiting: &Waiting, address: u64) {
         let mut tables = (self.0.lock(), others.0.lock());
-        let before = std::mem::replace(&mut waiting.state.lock().address, address);
-        if before == address {
+        let (before, source) = {
+            let source = &mut waiting.state.lock().source;
+            let before = *source;
+            source.address = address;
+            (before, *source)
+        };
+        if before == source {
             return;
         }
         for table in [&mut tables.0, &mut tables.1] {
             if let Some(waiting) = table.remove(before, waiting.number) {
-                table.insert(address, waiting);
+                table.insert(source, waiting);
             }
         }
     }
@@ -161,44 +182,70 @@ impl Table {
         if self.count < most / 4 {
             self.ranks = None;
         } else if self.ranks.is_none() && self.count >= most / 2 {
-            self.ranks = Some(self.rows.iter().filter_map(|(address, row)| rank(*address, row)).collect());
+            let mut ranks = BTreeMap::<u8, BTreeSet<Rank>>::new();
+            for (source, row) in &self.rows {
+                ranks.entry(source.listener).or_default().extend(rank(*source, row));
+            }
+            self.ranks = Some(ranks);
         }
     }
 
-    /// The oldest connection of the address with most of them, if these are more than `newcomer` would have.
-    fn take_from_busiest(&mut self, newcomer: u64) -> Option<Arc<Waiting>> {
+    /// The oldest connection of the source with most of them, if these are more than `newcomer`
+    /// would have; else one of the listener with most of them, if these are more than the
+    /// newcomer's would have.
+    fn take_from_busiest(&mut self, newcomer: Source) -> Option<Arc<Waiting>> {
         let own = self.rows.get(&newcomer).map_or(0, BTreeMap::len);
-        let (most, Reverse(oldest), busiest) = *self.ranks.as_ref()?.last()?;
-        (most > own + 1).then(|| self.remove(busiest, oldest)).flatten()
+        let (most, Reverse(oldest), busiest) = self.highest()?;
+        if most > own + 1 {
+            return self.remove(busiest, oldest);
+        }
+        let of_own = self.listeners.get(&newcomer.listener).copied().unwrap_or_default();
+        let (listener, most) = self.listeners.iter().max_by_key(|(_, count)| **count)?;
+        if *most <= of_own + 1 {
+            return None;
+        }
+        let (_, Reverse(oldest), busiest) = *self.ranks.as_ref()?.get(listener)?.last()?;
+        self.remove(busiest, oldest)
     }
 
-    /// The oldest connection of the newcomer's own address; where that has none, of the one with most.
-    fn take_oldest(&mut self, newcomer: u64) -> Option<Arc<Waiting>> {
+    /// Highest rank of all listeners.
+    fn highest(&self) -> Option<Rank> {
+        self.ranks.as_ref()?.values().filter_map(BTreeSet::last).max().copied()
+    }
+
+    /// The oldest connection of the newcomer's own source; where that has none, of the one with
+    /// most.
+    fn take_oldest(&mut self, newcomer: Source) -> Option<Arc<Waiting>> {
         let own = self.rows.get(&newcomer).and_then(|row| rank(newcomer, row));
-        let (_, Reverse(oldest), address) = own.or_else(|| self.ranks.as_ref()?.last().copied())?;
-        self.remove(address, oldest)
+        let (_, Reverse(oldest), source) = own.or_else(|| self.highest())?;
+        self.remove(source, oldest)
     }
 
-    fn insert(&mut self, address: u64, waiting: Arc<Waiting>) {
-        self.change(address, |row| row.insert(waiting.number, waiting));
+    fn insert(&mut self, source: Source, waiting: Arc<Waiting>) {
+        self.change(source, |row| row.insert(waiting.number, waiting));
         self.count += 1;
+        *self.listeners.entry(source.listener).or_default() += 1;
     }
 
-    fn remove(&mut self, address: u64, number: u64) -> Option<Arc<Waiting>> {
-        let removed = self.change(address, |row| row.remove(&number));
-        self.count -= u32::from(removed.is_some());
-        removed
+    fn remove(&mut self, source: Source, number: u64) -> Option<Arc<Waiting>> {
+        let removed = self.change(source, |row| row.remove(&number))?;
+        self.count -= 1;
+        if let Some(count) = self.listeners.get_mut(&source.listener) {
+            *count -= 1;
+        }
+        Some(removed)
     }
 
-    fn change<R>(&mut self, address: u64, change: impl FnOnce(&mut BTreeMap<u64, Arc<Waiting>>) -> R) -> R {
-        let row = self.rows.entry(address).or_default();
-        let before = rank(address, row);
+    fn change<R>(&mut self, source: Source, change: impl FnOnce(&mut BTreeMap<u64, Arc<Waiting>>) -> R) -> R {
+        let row = self.rows.entry(source).or_default();
+        let before = rank(source, row);
         let changed = change(row);
-        let after = rank(address, row);
+        let after = rank(source, row);
         if after.is_none() {
-            self.rows.remove(&address);
+            self.rows.remove(&source);
         }
         if let Some(ranks) = &mut self.ranks {
+            let ranks = ranks.entry(source.listener).or_default();
             if let Some(before) = before {
                 ranks.remove(&before);
             }
@@ -208,8 +255,8 @@ impl Table {
     }
 }
 
-fn rank(address: u64, row: &BTreeMap<u64, Arc<Waiting>>) -> Option<Rank> {
-    row.first_key_value().map(|(oldest, _)| (row.len(), Reverse(*oldest), address))
+fn rank(source: Source, row: &BTreeMap<u64, Arc<Waiting>>) -> Option<Rank> {
+    row.first_key_value().map(|(oldest, _)| (row.len(), Reverse(*oldest), source))
 }
 
 impl Waiting {
@@ -268,6 +315,10 @@ mod tests {
 
     const CROWD: u64 = 1;
 
+    fn at(listener: u8, address: u64) -> Source {
+        Source { listener, address }
+    }
+
     fn gave_way(entered: &Entered) -> bool {
         entered.waiting.state.lock().gives_way
     }
@@ -275,7 +326,7 @@ mod tests {
     #[test]
     fn the_oldest_of_the_address_with_most_gives_way_to_who_has_fewer() {
         let half_open = HalfOpen::default();
-        let enter = |address| half_open.enter(address, 4, 0);
+        let enter = |address| half_open.enter(at(0, address), 4, 0);
         let crowd: Vec<Entered> = (0..4).map(|_| enter(CROWD).unwrap()).collect();
         assert_eq!(enter(CROWD).unwrap_err(), Limit::HalfOpen, "its own do not give way to it");
         let second = enter(2).unwrap();
@@ -299,15 +350,16 @@ mod tests {
     #[test]
     fn this_machine_has_places_when_strangers_have_all_others() {
         let half_open = HalfOpen::default();
-        let strangers: Vec<_> = (10..14).map(|address| half_open.enter(address, 4, 0).unwrap()).collect();
+        let strangers: Vec<_> =
+            (10..14).map(|address| half_open.enter(at(0, address), 4, 0).unwrap()).collect();
         assert!(strangers.iter().all(|entered| !entered.is_spare));
-        let local = half_open.enter(CROWD, 4, 1).unwrap();
+        let local = half_open.enter(at(0, CROWD), 4, 1).unwrap();
         assert!(local.is_spare);
         let listener = HalfOpen::default();
         assert_eq!(listener.join(&local.waiting, (0, 0, false)), Err(Limit::HalfOpen));
-        let second = half_open.enter(CROWD, 4, 1).unwrap();
+        let second = half_open.enter(at(0, CROWD), 4, 1).unwrap();
         assert!(second.is_spare && gave_way(&local), "its own give way");
-        assert!(half_open.enter(2, 4, 1).unwrap().is_spare);
+        assert!(half_open.enter(at(0, 2), 4, 1).unwrap().is_spare);
         assert!(gave_way(&strangers[0]) && !gave_way(&second), "the oldest does to one without");
         assert_eq!(half_open.count(), 5);
     }
@@ -316,12 +368,12 @@ mod tests {
     fn behind_a_proxy_the_told_address_counts() {
         let (half_open, listener) = (HalfOpen::default(), HalfOpen::default());
         let proxy = 9;
-        let told: Vec<Entered> = (0..3).map(|_| half_open.enter(proxy, 3, 0).unwrap()).collect();
+        let told: Vec<Entered> = (0..3).map(|_| half_open.enter(at(0, proxy), 3, 0).unwrap()).collect();
         for entered in &told {
             assert_eq!(listener.join(&entered.waiting, (3, 0, false)), Ok(false));
             half_open.comes_from(&listener, &entered.waiting, CROWD);
         }
-        let newcomer = half_open.enter(proxy, 3, 0).unwrap();
+        let newcomer = half_open.enter(at(0, proxy), 3, 0).unwrap();
         assert!(gave_way(&told[0]) && half_open.count() == 3);
         assert_eq!(listener.join(&newcomer.waiting, (3, 0, false)), Ok(false));
         assert!(!gave_way(&told[1]) && listener.count() == 3, "one gives way to one");
@@ -329,7 +381,39 @@ mod tests {
         let counts = (half_open.count(), listener.count());
         assert_eq!(counts, (3, 3), "what has given way is not counted again");
         let table = half_open.0.lock();
-        assert_eq!((table.rows.len(), table.ranks.as_ref().map(BTreeSet::len)), (2, Some(2)));
+        let ranks = table.ranks.as_ref().map(|ranks| ranks.values().map(BTreeSet::len).sum::<usize>());
+        assert_eq!((table.rows.len(), ranks), (2, Some(2)));
+    }
+
+    #[test]
+    fn flood_at_one_listener_keeps_nobody_out_of_another() {
+        let half_open = HalfOpen::default();
+        let (flooded, other) = (1, 2);
+        let flood: Vec<_> = (0..8).map(|_| half_open.enter(at(flooded, CROWD), 8, 0).unwrap()).collect();
+        // The same address, as behind a translation of addresses, or on this machine.
+        let login = half_open.enter(at(other, CROWD), 8, 0).unwrap();
+        assert!(gave_way(&flood[0]) && !gave_way(&flood[1]));
+        assert_eq!(half_open.enter(at(flooded, CROWD), 8, 0).unwrap_err(), Limit::HalfOpen);
+        assert!(!gave_way(&login));
+    }
+
+    #[test]
+    fn flood_of_many_addresses_at_one_listener_keeps_nobody_out_of_another() {
+        let half_open = HalfOpen::default();
+        let (flooded, other) = (1, 2);
+        let flood: Vec<_> =
+            (0..8).map(|address| half_open.enter(at(flooded, address), 8, 0).unwrap()).collect();
+        let logins: Vec<_> =
+            (10..14).map(|address| half_open.enter(at(other, address), 8, 0).unwrap()).collect();
+        assert_eq!(flood.iter().filter(|entered| gave_way(entered)).count(), 4);
+        assert!(!logins.iter().any(gave_way));
+        assert_eq!(half_open.enter(at(other, 14), 8, 0).unwrap_err(), Limit::HalfOpen, "it has half of all");
+        assert_eq!(half_open.enter(at(flooded, 14), 8, 0).unwrap_err(), Limit::HalfOpen);
+        for entered in logins.iter().chain(&flood) {
+            half_open.leave(&entered.waiting);
+        }
+        assert_eq!(half_open.count(), 0);
+        assert!(half_open.0.lock().listeners.values().all(|count| *count == 0));
     }
 
     proptest::proptest! {
@@ -347,7 +431,7 @@ mod tests {
                     continue;
                 }
                 let most = there.iter().map(|(address, _)| of(&there, *address)).max().unwrap_or(0);
-                match half_open.enter(address, MOST, 0) {
+                match half_open.enter(at(0, address), MOST, 0) {
                     Ok(entered) => {
                         if there.len() == MOST as usize {
                             let given = there.iter().position(|(_, waiting)| waiting.state.lock().gives_way);

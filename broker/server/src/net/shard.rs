@@ -6,7 +6,9 @@
 //! A shard that had nothing to do for a while rests (`rest`): its ticks come when a timer is due.
 //!
 //! New connections go to the least-numbered shard that is not busy: spreading them makes batches smaller, and small batches are what costs. One
-//! whose timers stand still gets none, because nobody would answer them. The first shard accepts the connections of all listeners; where it stands
+//! whose timers stand still gets none, because nobody would answer them. A shard that other threads
+//! keep from the processor counts as busy. The first shard accepts the connections of all
+//! listeners; where it stands
 //! still, the next one that lives does so with each of its ticks.
 
 use std::future::poll_fn;
@@ -33,9 +35,10 @@ use super::inbox::{Inbox, Refused};
 use super::look::{thread_idles, wake_behind_look};
 use super::proxy;
 use super::rest::{self, Quiet, Rest};
+use super::run_queue::RunQueue;
 use super::socket::{Socket, SocketKind};
 use super::turn_time::turn_ended;
-use crate::limits::{SHARD_BUSY_PERMILLE, SHARD_SILENCE_MAX, SILENCE_MAX};
+use crate::limits::{RUN_QUEUE_TICKS, SHARD_BUSY_PERMILLE, SHARD_SILENCE_MAX, SILENCE_MAX};
 use crate::process::clock::thread_cpu;
 use crate::process::this_turn;
 use crate::process::watchdog::Watched;
@@ -62,6 +65,8 @@ pub(crate) struct Shard {
     inbox: Inbox<Order>,
     /// Thousandths of the last second that the thread spent working.
     busy_permille: AtomicU32,
+    /// Thousandths of the last second that the thread was ready to run, and another one ran.
+    kept_permille: AtomicU32,
     /// Sign of life, given when its timers run.
     pulse: Arc<Pulse>,
     pub(super) rest: Arc<Rest>,
@@ -143,8 +148,10 @@ impl Shard {
         self.busy_permille.load(Ordering::Relaxed)
     }
 
+    /// Whether the thread has little time left, because it works, or because it does not get the
+    /// processor.
     pub(crate) fn is_busy(&self) -> bool {
-        self.busy_permille.load(Ordering::Relaxed) > SHARD_BUSY_PERMILLE
+        self.busy_permille() + self.kept_permille.load(Ordering::Relaxed) > SHARD_BUSY_PERMILLE
     }
 
     /// Carries out what others have asked of a shard that has no thread, but for connections. Whether that was anything.
@@ -200,6 +207,7 @@ pub(crate) fn prepare(count: usize, pulses: &Pulses) -> (Vec<Arc<Shard>>, Seats)
                 home: Arc::new(Home::new(number)),
                 inbox: Inbox::default(),
                 busy_permille: AtomicU32::new(0),
+                kept_permille: AtomicU32::new(0),
                 rest: Arc::new(Rest::new(&pulse)),
                 pulse,
                 committed: Notify::new(),
@@ -312,7 +320,10 @@ async fn receive(local: Arc<Local>) {
 fn carry_out(local: &Arc<Local>, order: Order) {
     this_turn::with(rest::work_comes);
     match order {
-        Order::Serve(arrival) => serve(local, arrival),
+        Order::Serve(arrival) => {
+            this_turn::with(|turn| turn.time_shares.begin_other_work(&*turn.core.clock));
+            serve(local, arrival);
+        }
         Order::Listen(acceptor) => {
             tokio::spawn(acceptor);
         }
@@ -452,17 +463,23 @@ async fn tick(local: Arc<Local>) {
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let (mut load, mut quiet) = (Load::start(), Quiet::default());
+    let mut kept = Kept::start();
     let mut overfull = 0;
     loop {
         interval.tick().await;
         time_passed(&local, &mut overfull);
         let busy_permille = load.permille();
         local.shard.busy_permille.store(busy_permille, Ordering::Relaxed);
+        if let Some(kept_permille) = kept.ticked() {
+            local.shard.kept_permille.store(kept_permille, Ordering::Relaxed);
+        }
         quiet.ticked(busy_permille);
         if quiet.is_long() && !time_to_rest(&local).is_zero() {
             rest(&local, &mut overfull).await;
             interval.reset();
             (load, quiet) = (Load::start(), Quiet::default());
+            kept = Kept::start();
+            local.shard.kept_permille.store(0, Ordering::Relaxed);
         }
     }
 }
@@ -550,10 +567,40 @@ impl Load {
 
     fn permille(&mut self) -> u32 {
         let (cpu, wall) = (thread_cpu(), Instant::now());
-        let worked = cpu.saturating_sub(self.cpu).as_micros();
-        let passed = wall.duration_since(self.wall).as_micros().max(1);
+        let worked = cpu.saturating_sub(self.cpu);
+        let passed = wall.duration_since(self.wall);
         (self.cpu, self.wall) = (cpu, wall);
-        u32::try_from(worked * 1000 / passed).unwrap_or(u32::MAX)
+        permille(worked, passed)
+    }
+}
+
+/// Thousandths of a time, at most all of it.
+fn permille(part: Duration, of: Duration) -> u32 {
+    let permille = part.as_micros() * 1000 / of.as_micros().max(1);
+    u32::try_from(permille.min(1000)).unwrap_or(1000)
+}
+
+/// Time for which the thread was kept from running, looked at once in [`RUN_QUEUE_TICKS`] ticks.
+struct Kept {
+    run_queue: RunQueue,
+    looked: Instant,
+    ticks: u32,
+}
+
+impl Kept {
+    fn start() -> Self {
+        Self { run_queue: RunQueue::of_this_thread(), looked: Instant::now(), ticks: 0 }
+    }
+
+    /// Notes a tick; returns thousandths of the time since the last look, if it is time for one.
+    fn ticked(&mut self) -> Option<u32> {
+        self.ticks += 1;
+        if !self.ticks.is_multiple_of(RUN_QUEUE_TICKS) {
+            return None;
+        }
+        let now = Instant::now();
+        let passed = now.duration_since(std::mem::replace(&mut self.looked, now));
+        Some(permille(self.run_queue.look(), passed))
     }
 }
 
@@ -591,6 +638,21 @@ mod tests {
         drop(clients);
         go.send(()).unwrap();
         running.server.stop();
+    }
+
+    #[test]
+    fn new_connections_go_to_shards_that_get_the_processor() {
+        let (shards, _seats) = prepare(2, &Pulses::default());
+        let now = Instant::now();
+        let number = |shards: &[Arc<Shard>]| place(shards, Placement::Pack, now).home.number;
+        shards.iter().for_each(|shard| shard.pulse.begins(now));
+        assert_eq!(number(&shards), 0);
+        // It works little, because another thread has its processor.
+        shards[0].busy_permille.store(300, Ordering::Relaxed);
+        shards[0].kept_permille.store(600, Ordering::Relaxed);
+        assert_eq!(number(&shards), 1);
+        shards[0].kept_permille.store(100, Ordering::Relaxed);
+        assert_eq!(number(&shards), 0);
     }
 
     #[test]

@@ -95,12 +95,7 @@ impl Socket {
 
     /// Peeks at bytes that wait to be read, as many as `room` holds at most; `None` when the peer has ended the connection, or it broke, and nothing is left.
     pub(crate) fn waiting(&self, room: &mut [u8]) -> Option<usize> {
-        let flags = rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT;
-        match rustix::net::recv(self, room, flags) {
-            Ok((len, _)) => (len > 0).then_some(len),
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Some(0),
-            Err(_) => None,
-        }
+        waiting(self, room)
     }
 
     /// Calls `recv` once. `None` when there was nothing to read.
@@ -123,6 +118,16 @@ impl Socket {
             (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             (None, _) => Err(CloseReason::NetworkError),
         }
+    }
+}
+
+/// Peeks at bytes that wait at a connected socket, as [`Socket::waiting`] does.
+pub(super) fn waiting(socket: impl AsFd, room: &mut [u8]) -> Option<usize> {
+    let flags = rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT;
+    match rustix::net::recv(socket, room, flags) {
+        Ok((len, _)) => (len > 0).then_some(len),
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Some(0),
+        Err(_) => None,
     }
 }
 
