@@ -14,6 +14,7 @@ pub(crate) mod compile;
 pub(crate) mod compile_permits;
 pub(crate) mod dead_letter_queue;
 mod effects;
+mod event_queue;
 mod events;
 mod fibers;
 mod firing;

@@ -6,7 +6,11 @@ use std::collections::VecDeque;
 ///
 /// Invariant: no line is empty between two calls, as far as [`WaitingLine::is_empty`] tells.
 #[derive(Debug)]
-pub struct FairTurns<K, L>(VecDeque<(K, L)>);
+pub struct FairTurns<K, L> {
+    lines: VecDeque<(K, L)>,
+    /// Line that has become empty, kept for its memory.
+    spare: Option<L>,
+}
 
 /// Things that wait in order.
 pub trait WaitingLine: Default {
@@ -22,13 +26,13 @@ impl<T> WaitingLine for VecDeque<T> {
 
 impl<K, L> WaitingLine for FairTurns<K, L> {
     fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.lines.is_empty()
     }
 }
 
 impl<K, L> Default for FairTurns<K, L> {
     fn default() -> Self {
-        Self(VecDeque::new())
+        Self { lines: VecDeque::new(), spare: None }
     }
 }
 
@@ -38,19 +42,40 @@ impl<K: Eq, L: WaitingLine> FairTurns<K, L> {
     where
         K: Clone,
     {
-        let at = self.0.iter().position(|(known, _)| known == key).unwrap_or_else(|| {
-            self.0.push_back((key.clone(), L::default()));
-            self.0.len() - 1
+        let Self { lines, spare } = self;
+        let at = lines.iter().position(|(known, _)| known == key).unwrap_or_else(|| {
+            lines.push_back((key.clone(), spare.take().unwrap_or_default()));
+            lines.len() - 1
         });
-        &mut self.0[at].1
+        &mut lines[at].1
+    }
+
+    /// Line of a key, if anything waits there. O(keys).
+    pub fn get(&self, key: &K) -> Option<&L> {
+        self.lines.iter().find(|(known, _)| known == key).map(|(_, line)| line)
+    }
+
+    /// The lines with their keys, in the order of turns.
+    pub fn lines(&self) -> impl Iterator<Item = &(K, L)> {
+        self.lines.iter()
+    }
+
+    /// The same, as a whole.
+    pub fn into_lines(self) -> impl Iterator<Item = (K, L)> {
+        self.lines.into_iter()
     }
 
     /// Takes something out of the first line, in the order of turns, that has anything which may be taken; then the turns of all others come before its next.
     pub fn take<T>(&mut self, mut take: impl FnMut(&K, &mut L) -> Option<T>) -> Option<T> {
+        let Self { lines, spare } = self;
         let (at, taken) =
-            self.0.iter_mut().enumerate().find_map(|(at, (key, line))| Some((at, take(key, line)?)))?;
-        let whose = self.0.remove(at);
-        self.0.extend(whose.filter(|(_, line)| !line.is_empty()));
+            lines.iter_mut().enumerate().find_map(|(at, (key, line))| Some((at, take(key, line)?)))?;
+        let (key, line) = lines.remove(at)?;
+        if line.is_empty() {
+            *spare = Some(line);
+        } else {
+            lines.push_back((key, line));
+        }
         Some(taken)
     }
 }

@@ -24,6 +24,7 @@ use lotmq_host::{
 };
 
 use super::effects;
+use super::event_queue::EventLine;
 use super::firing::{Cause, Fires, fires};
 use super::message_qos::qos;
 use super::noted::{self, GuestEvent, GuestEvents, Noting, look, noted};
@@ -37,7 +38,7 @@ use super::routes::keeping::RoomQuery;
 use super::run::{Run, Started};
 use super::{Programs, Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
-use crate::limits::{GUEST_EVENTS_LEFT_MAX, STEPS_PER_INLINE_RUN};
+use crate::limits::{GUEST_EVENTS_LEFT_MAX, OWN_EVENTS_PER_MESSAGE_MAX, STEPS_PER_INLINE_RUN};
 use crate::process::clock::timestamp;
 use lotmq_core::connection::Connection;
 use lotmq_core::message::{Message, MessageParts};
@@ -155,7 +156,8 @@ impl Triggers for TopicTriggers {
         let (now_ms, serves_clients) = (notes.wall_ms, notes.serves_clients);
         let noted = noted(notes.guests);
         let mut fates = fates.into_iter();
-        let noting = Noting { message, received_ms: now_ms, promise: promise.as_ref() };
+        let line = EventLine::of_publication(starting.tenant, starting.publication);
+        let noting = Noting { line, message, received_ms: now_ms, promise: promise.as_ref() };
         for trigger in &self.triggers {
             match fates.next() {
                 None => note(noted, GuestEvents::event(trigger, starting, noting)),
@@ -172,9 +174,12 @@ impl Triggers for TopicTriggers {
         }
         let guests_pay = !serves_clients || noted.guests_pay;
         for group in &self.groups {
-            if group.is_of(starting.publication, guests_pay) {
+            let noting = Noting { line: group.relay.line(), ..noting };
+            // Many are for the executors: there is one step for all of them here.
+            let are_few = group.triggers.len() <= OWN_EVENTS_PER_MESSAGE_MAX;
+            if are_few && group.is_of(starting.publication, guests_pay) {
                 let events = group.triggers.iter().map(|it| GuestEvents::event(it, starting, noting));
-                noted.events.extend(events);
+                events.for_each(|event| noted.events.push(event));
             } else {
                 noted.push_group(group, starting, noting);
             }
@@ -190,21 +195,24 @@ impl Triggers for TopicTriggers {
     ) {
         notes.guests.have_events = true;
         let message = &notes.message(starting.message);
-        let noting = Noting { message, received_ms: notes.wall_ms, promise: None };
+        let line = EventLine::of_publication(starting.tenant, starting.publication);
+        let noting = Noting { line, message, received_ms: notes.wall_ms, promise: None };
         let noted = noted(notes.guests);
-        self.triggers
-            .iter()
-            .chain(self.groups.iter().flat_map(|group| group.triggers.iter()))
-            .filter(|trigger| owns(&trigger.definition))
-            .for_each(|trigger| note(noted, GuestEvents::event(trigger, starting, noting)));
+        let alone = self.triggers.iter().map(|trigger| (trigger, line));
+        let of_group = |group: &Arc<OwnerGroup>| (Arc::clone(group), group.relay.line());
+        let groups: Vec<_> = self.groups.iter().map(of_group).collect();
+        let grouped = groups.iter().flat_map(|(group, line)| group.triggers.iter().map(|it| (it, *line)));
+        alone.chain(grouped).filter(|(trigger, _)| owns(&trigger.definition)).for_each(|(trigger, line)| {
+            note(noted, GuestEvents::event(trigger, starting, Noting { line, ..noting }));
+        });
     }
 }
 
 /// Notes an event. What a route takes is only handed over, so it waits for nothing of the turn but that the message is delivered.
 fn note(noted: &mut GuestEvents, event: GuestEvent) {
     match event.trigger.starts {
-        Starts::Guest(_) => noted.events.push_back(event),
-        Starts::Route(_) => noted.posts.extend(fired(event)),
+        Starts::Guest(_) => noted.events.push(event),
+        Starts::Route(_) => fired(event).into_iter().for_each(|event| noted.hand_over(event)),
     }
 }
 
@@ -348,26 +356,27 @@ fn is_spent(turn: &Turn) -> bool {
 fn start_guests(turn: &mut Turn) {
     // What they trigger comes behind them.
     let mut events = std::mem::take(&mut noted(&mut turn.guests).events);
-    while !is_spent(turn)
-        && let Some(event) = events.pop_front()
-    {
-        if event.is_behind_relay() {
-            relay(turn, &event, false);
-        } else if let Some(event) = fired(event) {
-            start_some(turn, event, &mut events);
-        }
-    }
-    events.append(&mut noted(&mut turn.guests).events);
+    while !is_spent(turn) && events.take_turn(|event, line| start_next(turn, event, line)) {}
+    events.append(std::mem::take(&mut noted(&mut turn.guests).events));
     // A thread without Clients has nobody to hold back, and no next turn unless something else happens.
     let left_max = if turn.serves_clients() { GUEST_EVENTS_LEFT_MAX } else { 0 };
     while is_spent(turn) && events.len() > left_max {
         // The oldest go to their mailboxes, so that those that are left find them busy and come behind.
-        if let Some(event) = events.pop_front().and_then(fired) {
+        if let Some(event) = events.take_from_longest().and_then(fired) {
             hand_over(turn, event);
         }
     }
     noted(&mut turn.guests).events = events;
     start_others(turn);
+}
+
+/// Starts the next event of a line, perhaps with some that are behind it.
+fn start_next(turn: &mut Turn, event: GuestEvent, line: &mut VecDeque<GuestEvent>) {
+    if event.is_behind_relay() {
+        relay(turn, &event, false);
+    } else if let Some(event) = fired(event) {
+        start_some(turn, event, line);
+    }
 }
 
 /// Starts definitions whose owners the publishers do not wait for, as far as the thread has time for them; the rest goes to the relays of their owners.
@@ -402,9 +411,7 @@ fn start_guest(turn: &mut Turn, event: GuestEvent) {
 }
 
 fn may_run_at_once(turn: &Turn, event: &GuestEvent) -> bool {
-    event.trigger.is_bounded
-        && !look(turn).posted.contains(&event.trigger.definition.id)
-        && !event.is_behind_relay()
+    event.trigger.is_bounded && !look(turn).is_posted(event.trigger.definition.id) && !event.is_behind_relay()
 }
 
 /// Starts an event, together with those behind it that its guest can handle in the same call.
@@ -469,8 +476,7 @@ fn hand_over(turn: &mut Turn, event: GuestEvent) {
     if event.is_behind_relay() {
         return relay(turn, &event, true);
     }
-    noted(&mut turn.guests).posted.insert(event.trigger.definition.id);
-    noted(&mut turn.guests).posts.push_back(event);
+    noted(&mut turn.guests).hand_over(event);
 }
 
 /// Hands an event to the relay of its owner; whether it is known by then that its message starts the definition.
@@ -488,10 +494,7 @@ fn post_guests(turn: &mut Turn) {
     if turn.asked.is_empty() {
         noted(&mut turn.guests).asking.clear();
     }
-    // Else what is posted could start a definition down the chain before what is left here for it.
-    if look(turn).events.is_empty() {
-        post_all(turn);
-    }
+    post_all(turn);
     while let Some((tenant, for_route)) = noted(&mut turn.guests).for_routes.pop_front() {
         let Err(not_posted) = for_route.post(turn, &tenant) else { continue };
         let NotPosted { definition, error, payload } = not_posted;
@@ -500,27 +503,27 @@ fn post_guests(turn: &mut Turn) {
 }
 
 /// Posts what this thread has handed over. None of it runs before all are in their mailboxes, and so in front of what any of them publishes.
+/// Events of publishers for whom something is left here stay: what is posted could start a
+/// definition down the chain before what is left for it.
 fn post_all(turn: &mut Turn) {
     let mut starts = RunnerStarts::default();
-    let mut waiting = VecDeque::new();
+    let mut waiting = Vec::new();
     // One by one: what is published about one that is not taken may end a turn of its own, with all that are left.
-    while let Some(event) = noted(&mut turn.guests).posts.pop_front() {
+    while let Some(event) = noted(&mut turn.guests).take_post() {
         if look(turn).asking.contains(&event.trigger.definition.id) {
-            waiting.push_back(event);
+            waiting.push(event);
         } else {
             post(turn, &event, &mut starts);
         }
     }
-    let GuestEvents { posts, posted, .. } = noted(&mut turn.guests);
-    waiting.append(posts);
-    posted.clear();
-    posted.extend(waiting.iter().map(|event| event.trigger.definition.id));
-    *posts = waiting;
+    if !waiting.is_empty() {
+        noted(&mut turn.guests).hand_over_again(waiting);
+    }
     // Behind those that went to mailboxes from here.
-    while look(turn).asking.is_empty()
-        && let Some((relay, relayed)) = noted(&mut turn.guests).relayed.pop_front()
-    {
-        relay.put(relayed);
+    if look(turn).asking.is_empty() {
+        for (relay, relayed) in noted(&mut turn.guests).take_relayed() {
+            relay.put(relayed);
+        }
     }
 }
 

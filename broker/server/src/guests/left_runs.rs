@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 
 use lotmq_host::RunnerStarts;
 
+use super::event_queue::EventLine;
 use super::events::{fired, permitted_triggers, post};
 use super::noted::GuestEvent;
 use super::promised::{Promise, PromisedMessage};
@@ -265,6 +266,7 @@ impl Unfinished {
             Starts::Guest(_) => true,
         };
         triggers.iter().filter(is_promised).map(move |trigger| GuestEvent {
+            line: EventLine::of_payer(&self.tenant, 0),
             tenant: Arc::clone(&self.tenant),
             trigger: Arc::clone(trigger),
             message: Arc::clone(&message),

@@ -14,6 +14,7 @@ use lotmq_host::{InlineRuns, Lease, MessageBatch, MessageExtras, OwnedMessage, P
 use lotmq_session::Time;
 
 use super::TriggeredDefinition;
+use super::event_queue::{EventLine, EventQueue};
 use super::message_qos::qos;
 use super::others_time::OthersTime;
 use super::outbox_entry::OutboxEntry;
@@ -24,7 +25,7 @@ use super::routes::keeping::RoomQuery;
 use super::routes::kept_place::KeptPlace;
 use super::routes::{ForRoute, RouteRunner};
 use crate::guests::HasPrograms as _;
-use crate::limits::{GUEST_EVENTS_PER_TURN, INLINE_RUNS_PER_CLOCK, INLINE_TIME_MAX};
+use crate::limits::{GUEST_EVENTS_LEFT_MAX, GUEST_EVENTS_PER_TURN, INLINE_RUNS_PER_CLOCK, INLINE_TIME_MAX};
 use lotmq_core::clock::Clock;
 use lotmq_core::connection::Connection;
 use lotmq_core::message::Message;
@@ -36,8 +37,8 @@ use lotmq_core::turn::Turn;
 /// Guest events that a thread has noted.
 #[derive(Default)]
 pub(super) struct GuestEvents {
-    /// Events of definitions that publishers may have to wait for, in the order in which they are started.
-    pub(super) events: VecDeque<GuestEvent>,
+    /// Events of definitions that publishers may have to wait for.
+    pub(super) events: EventQueue,
     /// Events of the others, by owner.
     pub(super) others: VecDeque<GroupEvent>,
     /// Time for these.
@@ -47,9 +48,10 @@ pub(super) struct GuestEvents {
     /// Whether a run is under way for which its publisher may have to wait, so that he may for what follows from it.
     pub(super) guests_pay: bool,
     /// Events for mailboxes, until the turn's messages have been delivered.
-    pub(super) posts: VecDeque<GuestEvent>,
-    /// Definitions with an event among these: further events for them come behind it.
-    pub(super) posted: HashSet<DefinitionId>,
+    pub(super) posts: EventQueue,
+    /// Definitions with events among these, and how many: further events for them come behind
+    /// these.
+    posted: HashMap<DefinitionId, u32>,
     /// Messages that runs and Clients handed to routes, until then as well.
     pub(super) for_routes: VecDeque<(Arc<Tenant>, ForRoute)>,
     /// Output buffer, kept for its memory.
@@ -64,8 +66,10 @@ pub(super) struct GuestEvents {
     pub(super) asking: HashSet<DefinitionId>,
     /// Whether events were left when the last turn ended.
     pub(super) is_behind: bool,
-    /// Connections that are not read from until no event is left.
-    pub(super) waiting: Vec<Arc<Connection>>,
+    /// Line of the Client whose packets are being handled, if they start anything.
+    reading: Option<EventLine>,
+    /// Connections that are not read from until no event is left in the line of their Client.
+    waiting: Vec<(EventLine, Arc<Connection>)>,
     /// Definitions whose mailboxes have little room, by the [slot](Client::slot) of the Client whose messages fill them.
     pub(super) congested: HashMap<u32, Weak<lotmq_host::Runner>>,
     /// Routes that are full, by the slot of the Client that has a message for them.
@@ -86,6 +90,8 @@ struct HeldBack {
 
 #[derive(Clone)]
 pub(super) struct GuestEvent {
+    /// Line in which it waits.
+    pub(super) line: EventLine,
     pub(super) tenant: Arc<Tenant>,
     pub(super) trigger: Arc<TriggeredDefinition>,
     pub(super) message: Arc<Message>,
@@ -225,6 +231,8 @@ pub(super) fn noted(guests: &mut TurnGuests) -> &mut GuestEvents {
 /// What all events of one message have.
 #[derive(Clone, Copy)]
 pub(super) struct Noting<'a> {
+    /// Line in which they wait.
+    pub(super) line: EventLine,
     pub(super) message: &'a Arc<Message>,
     /// When it was received, in milliseconds since 1970.
     pub(super) received_ms: u64,
@@ -249,10 +257,11 @@ impl GuestEvents {
     pub(super) fn event(
         trigger: &Arc<TriggeredDefinition>,
         starting: &Starting<'_>,
-        Noting { message, received_ms, promise }: Noting<'_>,
+        Noting { line, message, received_ms, promise }: Noting<'_>,
     ) -> GuestEvent {
         let Starting { tenant, publication, .. } = starting;
         GuestEvent {
+            line,
             tenant: Arc::clone(tenant),
             trigger: Arc::clone(trigger),
             message: Arc::clone(message),
@@ -281,20 +290,85 @@ impl GuestEvents {
         held_back.is_some_and(|held_back| held_back.session == client.session_id)
     }
 
-    /// Whether a turn has collected as many events as it may.
+    /// Whether a turn has collected as many events as it may of the Client whose packets are being
+    /// handled.
     pub(super) fn is_full(&self) -> bool {
-        self.events.len() + self.others.len() + self.posts.len() >= GUEST_EVENTS_PER_TURN
+        let of_owners = self.others.len() + self.relayed.len();
+        let of_all = self.events.len() + self.posts.len() + of_owners;
+        let is_full_for = |line| self.events.len_of(line) + self.posts.len_of(line) >= GUEST_EVENTS_PER_TURN;
+        of_all >= GUEST_EVENTS_LEFT_MAX
+            || of_owners >= GUEST_EVENTS_PER_TURN
+            || self.reading.is_some_and(is_full_for)
+    }
+
+    /// Whether events are left in a line.
+    fn is_left_in(&self, line: EventLine) -> bool {
+        self.events.len_of(line) + self.posts.len_of(line) > 0
+    }
+
+    /// Puts an event among those for mailboxes.
+    pub(super) fn hand_over(&mut self, event: GuestEvent) {
+        *self.posted.entry(event.trigger.definition.id).or_default() += 1;
+        self.posts.push(event);
+    }
+
+    /// Whether an event of a definition is among those for mailboxes.
+    pub(super) fn is_posted(&self, definition: DefinitionId) -> bool {
+        self.posted.contains_key(&definition)
+    }
+
+    /// Takes the next event for a mailbox that overtakes nothing: of its publisher and of the owner
+    /// of its definition no event is left to run here.
+    pub(super) fn take_post(&mut self) -> Option<GuestEvent> {
+        let Self { events, posts, posted, .. } = self;
+        let is_done = |line| events.is_empty() || events.len_of(line) == 0;
+        let may = |event: &GuestEvent| {
+            let of_owner = EventLine::of_payer(&event.tenant, event.trigger.definition.payer());
+            is_done(event.line) && is_done(of_owner)
+        };
+        let event = posts.take_if(may)?;
+        let id = event.trigger.definition.id;
+        let is_last = posted.get_mut(&id).is_none_or(|count| {
+            *count -= 1;
+            *count == 0
+        });
+        if is_last {
+            posted.remove(&id);
+        }
+        Some(event)
+    }
+
+    /// Puts events that were taken back before all others of their lines.
+    pub(super) fn hand_over_again(&mut self, events: Vec<GuestEvent>) {
+        let later = std::mem::take(&mut self.posts);
+        events.into_iter().for_each(|event| self.hand_over(event));
+        self.posts.append(later);
+    }
+
+    /// Takes the messages for relays that overtake nothing of the same owner.
+    pub(super) fn take_relayed(&mut self) -> VecDeque<(Arc<OwnerRelay>, RelayedMessage)> {
+        if self.events.is_empty() && self.posts.is_empty() {
+            return std::mem::take(&mut self.relayed);
+        }
+        let all = std::mem::take(&mut self.relayed);
+        let (ready, left) = all.into_iter().partition(|(relay, _)| !self.is_left_in(relay.line()));
+        self.relayed = left;
+        ready
     }
 
     /// Begins a new turn; whether events were left when the last one ended.
     pub(super) fn turn_ended(&mut self) -> bool {
         self.budget = TurnBudget::default();
         self.is_behind = !self.events.is_empty() || !self.posts.is_empty() || !self.relayed.is_empty();
-        if !self.is_behind {
-            for connection in self.waiting.drain(..) {
-                connection.is_paused.store(false, Ordering::Relaxed);
-                connection.call_owner();
-            }
+        self.reading = None;
+        let is_full = self.is_full();
+        let waiting = std::mem::take(&mut self.waiting);
+        let waits = |(line, _): &(EventLine, _)| self.is_behind && (is_full || self.is_left_in(*line));
+        let (left, ready): (Vec<_>, Vec<_>) = waiting.into_iter().partition(waits);
+        self.waiting = left;
+        for (_, connection) in ready {
+            connection.is_paused.store(false, Ordering::Relaxed);
+            connection.call_owner();
         }
         self.is_behind
     }
@@ -314,9 +388,11 @@ impl GuestEvents {
             }
             self.congested.remove(&client.slot);
         }
-        let is_full = self.is_behind || self.is_full();
+        let line = EventLine::of_client(client);
+        self.reading = Some(line);
+        let is_full = (self.is_behind && self.is_left_in(line)) || self.is_full();
         if is_full && !connection.is_paused.swap(true, Ordering::Relaxed) {
-            self.waiting.push(Arc::clone(connection));
+            self.waiting.push((line, Arc::clone(connection)));
         }
         is_full
     }

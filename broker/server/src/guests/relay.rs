@@ -17,6 +17,7 @@ use lotmq_host::limits::{MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX};
 use lotmq_host::{Errand, MailboxRoom, OwnedMessage, Runner};
 use parking_lot::Mutex;
 
+use super::event_queue::EventLine;
 use super::{Starts, TriggeredDefinition};
 use crate::limits::RELAY_SHED_LISTS_MAX;
 
@@ -106,6 +107,12 @@ impl OwnerRelay {
             shed: Vec::new(),
         };
         Arc::new(Self { owner, ahead: Arc::default(), inbox: Mutex::new(inbox) })
+    }
+
+    /// Line in which events of the owner's definitions wait that he has caused.
+    pub(super) fn line(&self) -> EventLine {
+        let (tenant, payer) = self.owner;
+        EventLine { tenant, payer }
     }
 
     /// Payer of the owner.

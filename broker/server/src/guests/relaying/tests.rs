@@ -12,6 +12,7 @@ use crate::guests::authority::tests::{eventually, ok, user};
 use crate::guests::effects::{GuestMessage, Sender};
 use crate::guests::noted::{look, noted};
 use crate::guests::others_time::OthersTime;
+use crate::limits::OWN_EVENTS_PER_MESSAGE_MAX;
 use crate::process::this_turn;
 use crate::testing::{Running, receive};
 
@@ -65,6 +66,65 @@ fn what_definitions_of_an_owner_cost_others_does_not_grow_with_their_number() {
     eventually("each has run for each message", || {
         guests.run_figures().iter().all(|(_, figures)| figures.runs == 3)
     });
+    running.server.stop();
+}
+
+/// Text of a message for `out`, of the action that published it.
+fn published_to_out(running: &Running, publish: impl FnOnce(&mut Turn)) -> impl Iterator<Item = String> {
+    let mut watcher = running.client("watcher");
+    watcher.subscribe_to("out", QoS::AtMostOnce).unwrap();
+    this_turn::install(Arc::clone(&running.server.broker.context), None);
+    this_turn::with(|turn| {
+        turn.tick();
+        publish(turn);
+        turn.flush();
+    });
+    this_turn::uninstall();
+    std::iter::repeat_with(move || receive(&mut watcher).1)
+}
+
+#[test]
+fn runs_of_two_publishers_take_turns() {
+    const ACTIONS: usize = 200;
+    let (running, mut ann) = broker_of_ann();
+    ok(
+        &mut ann,
+        &format!("-addAction {}", actions(0..ACTIONS, "in", "    PUBLISH TOPIC \"out\" WITH \"ann\"\n")),
+    );
+    let mut root = user(&running, "root", "coreflux");
+    ok(
+        &mut root,
+        "-addAction DEFINE ACTION Root\nON TOPIC \"other\" DO\n    PUBLISH TOPIC \"out\" WITH \"root\"\n",
+    );
+    let tenant = running.server.broker.tenants.default_tenant();
+    let [of_ann, of_root] = ["ann", "root"].map(|name| owner_named(&tenant.users, name));
+    let published = published_to_out(&running, |turn| {
+        for (topic, owner) in [("in", &of_ann), ("other", &of_root)] {
+            let sender = Sender { owner: owner.as_ref(), origin: None, hops: 0 };
+            GuestMessage::new(topic, b"1").publish(turn, &tenant, sender);
+        }
+    });
+    let published: Vec<String> = published.take(ACTIONS + 1).collect();
+    let at = published.iter().position(|text| text == "root");
+    assert_eq!(at, Some(1), "behind one of the other publisher's, of {ACTIONS}");
+    running.server.stop();
+}
+
+#[test]
+fn message_for_many_definitions_of_its_publisher_costs_the_thread_one_event() {
+    let actions_count = OWN_EVENTS_PER_MESSAGE_MAX + 1;
+    let (running, mut ann) = broker_of_ann();
+    let body = "    PUBLISH TOPIC \"out\" WITH \"ann\"\n";
+    ok(&mut ann, &format!("-addAction {}", actions(0..actions_count, "in", body)));
+    let tenant = running.server.broker.tenants.default_tenant();
+    let owner = owner_named(&tenant.users, "ann");
+    let published = published_to_out(&running, |turn| {
+        let sender = Sender { owner: owner.as_ref(), origin: None, hops: 0 };
+        GuestMessage::new("in", b"1").publish(turn, &tenant, sender);
+        let events = look(turn);
+        assert_eq!((events.events.len(), events.others.len()), (0, 1));
+    });
+    assert_eq!(published.take(actions_count).filter(|text| text == "ann").count(), actions_count);
     running.server.stop();
 }
 

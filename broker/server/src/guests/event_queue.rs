@@ -1,0 +1,111 @@
+//! Queue of the events that a thread has noted for guests: a line for each publisher, and the lines
+//! take turns.
+//!
+//! Messages of one publisher may start thousands of runs. So the events of each publisher wait in a
+//! line of their own, and nobody's events wait behind all those of somebody else.
+//!
+//! Invariant: the events of one line leave in the order in which they came.
+
+use std::collections::VecDeque;
+
+use lotmq_definitions::Owner;
+use lotmq_shares::FairTurns;
+
+use super::noted::GuestEvent;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::client::Client;
+use lotmq_core::tenant::publication::Publication;
+
+/// Line of a queue: number of the tenant, and payer of whoever publishes. Those without a user
+/// share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct EventLine {
+    pub(super) tenant: u32,
+    pub(super) payer: u64,
+}
+
+impl EventLine {
+    /// Line for what a Client publishes.
+    pub(super) fn of_client(client: &Client) -> Self {
+        Self { tenant: client.tenant.number, payer: client.payer() }
+    }
+
+    /// Line for this payer.
+    pub(super) fn of_payer(tenant: &Tenant, payer: u64) -> Self {
+        Self { tenant: tenant.number, payer }
+    }
+
+    /// Line for a message, by its publisher: a Client, or the owner of the definition that
+    /// publishes it.
+    pub(super) fn of_publication(tenant: &Tenant, publication: &Publication<'_>) -> Self {
+        let of_owner = || Self::of_payer(tenant, publication.owner.map_or(0, Owner::payer));
+        publication.source.map_or_else(of_owner, |client| Self::of_client(client))
+    }
+}
+
+/// Events in lines that take turns.
+#[derive(Default)]
+pub(super) struct EventQueue {
+    lines: FairTurns<EventLine, VecDeque<GuestEvent>>,
+    len: usize,
+}
+
+impl EventQueue {
+    /// Number of events in all lines.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Number of events in a line.
+    pub(super) fn len_of(&self, line: EventLine) -> usize {
+        self.lines.get(&line).map_or(0, VecDeque::len)
+    }
+
+    /// Puts an event behind all others of its line.
+    pub(super) fn push(&mut self, event: GuestEvent) {
+        self.len += 1;
+        self.lines.line(&event.line).push_back(event);
+    }
+
+    /// Puts the events of another queue behind those of this one.
+    pub(super) fn append(&mut self, other: Self) {
+        self.len += other.len;
+        for (line, mut events) in other.lines.into_lines() {
+            self.lines.line(&line).append(&mut events);
+        }
+    }
+
+    /// Takes the next event of the line whose turn it is. `run` may take further ones of the same
+    /// line. False if there is none.
+    pub(super) fn take_turn(&mut self, run: impl FnOnce(GuestEvent, &mut VecDeque<GuestEvent>)) -> bool {
+        let (mut run, len) = (Some(run), &mut self.len);
+        let taken = self.lines.take(|_, events| {
+            let before = events.len();
+            let event = events.pop_front()?;
+            run.take()?(event, events);
+            *len -= before - events.len();
+            Some(())
+        });
+        taken.is_some()
+    }
+
+    /// Takes the next event of a line from which one may be taken now.
+    pub(super) fn take_if(&mut self, may: impl Fn(&GuestEvent) -> bool) -> Option<GuestEvent> {
+        let taken = self.lines.take(|_, events| events.pop_front_if(|event| may(event)))?;
+        self.len -= 1;
+        Some(taken)
+    }
+
+    /// Takes the oldest event of the longest line.
+    pub(super) fn take_from_longest(&mut self) -> Option<GuestEvent> {
+        let (longest, _) = self.lines.lines().max_by_key(|(_, events)| events.len())?;
+        let longest = *longest;
+        let taken = self.lines.take(|line, events| (*line == longest).then(|| events.pop_front())?)?;
+        self.len -= 1;
+        Some(taken)
+    }
+}
