@@ -8,7 +8,7 @@
 //! Not here: the directory and who waits for it (`files`), and which components may be loaded at all (`validate`).
 
 mod files;
-mod native;
+pub(crate) mod native;
 
 use files::Files;
 use ring::{
@@ -74,12 +74,17 @@ impl CodeCache {
 
     /// Compiled code of a component, if it is there and ours.
     pub(crate) fn component(&self, engine: &wasmtime::Engine, wasm: &[u8]) -> Option<Component> {
-        self.count(self.read(wasm).and_then(|native| native::component(engine, &native)))
+        self.count(self.read(wasm).and_then(|native| native::component(engine, (&native).into()).ok()))
     }
 
     /// Compiled code of a core module, if it is there and ours.
     pub(crate) fn module(&self, engine: &wasmtime::Engine, wasm: &[u8]) -> Option<Module> {
-        self.count(self.read(wasm).and_then(|native| native::module(engine, &native)))
+        self.count(self.read(wasm).and_then(|native| native::module(engine, (&native).into()).ok()))
+    }
+
+    /// Whether there is a file for the code of a binary.
+    pub(crate) fn has(&self, wasm: &[u8]) -> bool {
+        self.files.has(&self.name(wasm))
     }
 
     /// Keeps compiled code. A cache that cannot be written costs time later, nothing else.

@@ -4,26 +4,29 @@
 //! a call); native code comes from this machine's compiler or its authenticated cache, never from an upload.
 //! Not here: what a component must look like (`validate`), and running one (`instance`).
 
+mod native_code;
 mod pool;
 
 pub(crate) use crate::ticker::Ticker;
+pub(crate) use native_code::{compiling_engine, precompile};
+pub(crate) use pool::MemoryLayout;
 pub use pool::{Pool, PoolKind};
 
 use crate::{
     LoadError, MailboxRoom, World,
     cache::{CodeCache, made_for_us_alone},
-    functions, heap, inert, limits,
+    functions, heap, limits,
     memory::{SocketSums, shares},
     patterns::PatternCache,
     state::RunState,
-    validate::{self, ComponentSource, Summary},
 };
 use lotmq_pulse::Pulses;
 use lotmq_shares::AccountShares;
+use native_code::{BaselineEngine, compile_failed, found_or_made};
 use std::{borrow::Cow, fmt, path::PathBuf, sync::Arc};
 use wasmtime::{
     Config, InstanceAllocationStrategy, Module,
-    component::{Component, InstancePre, Linker},
+    component::{Component, Linker},
 };
 
 /// Import of the shell that the core module of a definition takes.
@@ -123,6 +126,7 @@ struct Shared {
     linker: Linker<RunState>,
     shells: Vec<(World, Component)>,
     ticker: Ticker,
+    baseline: BaselineEngine,
     cache: Option<CodeCache>,
     shared_cache_dir: Option<PathBuf>,
     pool: Pool,
@@ -163,7 +167,7 @@ impl Engine {
         let mut linker = Linker::new(&engine);
         functions::link(&mut linker).map_err(|error| EngineError::Engine(format!("{error:#}")))?;
         for (name, bytes) in &options.core_modules {
-            let module = core_module(&engine, of_parts, bytes)
+            let module = found_or_made::<Module>(&engine, of_parts, bytes)
                 .and_then(|module| linker.root().module(name, &module))
                 .map_err(|error| EngineError::CoreModule {
                     name: name.clone(),
@@ -172,7 +176,7 @@ impl Engine {
             module?;
         }
         let compiled = options.shells.iter().map(|(world, bytes)| {
-            let shell = component(&engine, of_parts, bytes);
+            let shell = found_or_made::<Component>(&engine, of_parts, bytes);
             Ok((*world, shell.map_err(|error| EngineError::Shell(format!("{error:#}")))?))
         });
         let shells = compiled.collect::<Result<_, EngineError>>()?;
@@ -194,6 +198,7 @@ impl Engine {
             linker,
             shells,
             ticker,
+            baseline: BaselineEngine::default(),
             cache,
             shared_cache_dir: options.shared_cache_dir.clone(),
             pool,
@@ -205,28 +210,6 @@ impl Engine {
             patterns,
             patterns_of_rules,
         })))
-    }
-
-    /// The native code of a component, or of a core module in its shell, with everything linked that it imports.
-    pub(crate) fn prepare(
-        &self,
-        binary: &[u8],
-        world: World,
-        source: ComponentSource,
-    ) -> Result<(InstancePre<RunState>, Summary), LoadError> {
-        let summary = validate::check(binary, world, source)?;
-        let mismatch = |error: wasmtime::Error| LoadError::world_mismatch(world, &error);
-        let shell = self.0.shells.iter().find(|(of, _)| *of == world);
-        if let (true, Some((_, shell))) = (summary.is_linked, shell) {
-            let module =
-                core_module(&self.0.engine, self.0.cache.as_ref(), binary).map_err(compile_failed)?;
-            let mut linker = self.0.linker.clone();
-            linker.root().module(MAIN_MODULE, &module).map_err(mismatch)?;
-            return Ok((linker.instantiate_pre(shell).map_err(mismatch)?, summary));
-        }
-        let component = self.native(binary)?;
-        let linker = inert::link(&self.0.linker, &component, &summary.imports).map_err(mismatch)?;
-        Ok((linker.instantiate_pre(&component).map_err(mismatch)?, summary))
     }
 
     /// What was reserved for instances.
@@ -304,6 +287,11 @@ impl Engine {
         &self.0.memory_of_rules
     }
 
+    /// Whether the code cache has optimised code of a binary. It may be gone when somebody needs it.
+    pub fn is_cached(&self, binary: &[u8]) -> bool {
+        self.0.cache.as_ref().is_some_and(|cache| cache.has(binary))
+    }
+
     /// How often compiled code was found in the cache, and how often not, since the start.
     pub fn cache_counts(&self) -> (u64, u64) {
         self.0.cache.as_ref().map_or((0, 0), CodeCache::counts)
@@ -315,10 +303,6 @@ impl Engine {
 
     pub(crate) fn ticker(&self) -> &Ticker {
         &self.0.ticker
-    }
-
-    pub(crate) fn native(&self, binary: &[u8]) -> Result<Component, LoadError> {
-        component(&self.0.engine, self.0.cache.as_ref(), binary).map_err(compile_failed)
     }
 
     /// The native code of a component that is kept packed. It is unpacked only when the cache, which knows it by its packed form, has no
@@ -344,48 +328,6 @@ impl Engine {
         }
         Ok(compiled)
     }
-}
-
-fn compile_failed(error: wasmtime::Error) -> LoadError {
-    let told = format!("{error:#}");
-    match told.contains("memory does not fit in pooling allocator") {
-        true => LoadError::compile_failed(&format!(
-            "A memory of the component begins larger than that of a module may be, whatever -memory says: {told}"
-        )),
-        false => LoadError::compile_failed(&told),
-    }
-}
-
-fn component(
-    engine: &wasmtime::Engine,
-    cache: Option<&CodeCache>,
-    bytes: &[u8],
-) -> wasmtime::Result<Component> {
-    if let Some(found) = cache.and_then(|cache| cache.component(engine, bytes)) {
-        return Ok(found);
-    }
-    let compiled = Component::from_binary(engine, bytes)?;
-    if let Some(cache) = cache {
-        cache.store(bytes, &compiled.serialize()?);
-    }
-    heap::settle_compiled(bytes.len());
-    Ok(compiled)
-}
-
-fn core_module(
-    engine: &wasmtime::Engine,
-    cache: Option<&CodeCache>,
-    bytes: &[u8],
-) -> wasmtime::Result<Module> {
-    if let Some(found) = cache.and_then(|cache| cache.module(engine, bytes)) {
-        return Ok(found);
-    }
-    let module = Module::from_binary(engine, bytes)?;
-    if let Some(cache) = cache {
-        cache.store(bytes, &module.serialize()?);
-    }
-    heap::settle_compiled(bytes.len());
-    Ok(module)
 }
 
 /// Everything but the pool.

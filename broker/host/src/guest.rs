@@ -3,6 +3,7 @@
 use crate::{
     World,
     bindings::{ActionExportsIndices, model::ModelExportsPre},
+    compiler::Compiler,
     engine::Engine,
     state::RunState,
     validate::{ComponentSource, LoadError, Summary, is_ours},
@@ -59,8 +60,18 @@ impl Engine {
     /// Checks and compiles a component, or a core module of our own compiler. Takes 1 to 4 ms for a usual Action, seconds for megabytes
     /// of code: never call it on a thread that serves clients. With a cache, code that was compiled before takes some 0.1 ms.
     pub fn compile(&self, binary: &[u8], world: World, source: ComponentSource) -> Result<Guest, LoadError> {
+        Compiler::from(self).compile(binary, world, source)
+    }
+}
+
+impl Compiler<'_> {
+    /// As [`Engine::compile`], at this tier and where this compiler has it made.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn compile(self, binary: &[u8], world: World, source: ComponentSource) -> Result<Guest, LoadError> {
         let (pre, summary) = self.prepare(binary, world, source)?;
-        Guest::new(self, pre, world, summary)
+        Guest::new(self.engine, pre, world, summary)
     }
 }
 

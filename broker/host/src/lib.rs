@@ -20,6 +20,7 @@ mod batch;
 mod bindings;
 mod bounds;
 mod cache;
+mod compiler;
 mod complexity;
 mod deadline;
 mod engine;
@@ -59,6 +60,10 @@ pub use ambient::{Ambient, Machine};
 pub use batch::MessageBatch;
 pub use bounds::MessageBounds;
 pub use cache::CACHE_KEY_FILE;
+pub use compiler::{
+    Artifact, BinaryKind, CompileBudget, CompileElsewhere, CompileJob, Compiler, Tier, WORKER_COMMAND,
+    compile_in_worker, worker_main,
+};
 pub use complexity::TooComplex;
 pub use engine::{Engine, EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind};
 pub use executor::{

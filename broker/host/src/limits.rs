@@ -288,6 +288,21 @@ pub const MODULE_COMPLEXITY_MAX: u64 = 64_000_000;
 /// What the control flow of all functions of an upload may cost to compile, in blocks squared, where a loop counts for fifty: some 10 s.
 pub const MODULE_FLOW_MAX: u64 = 4_000_000_000;
 
+/// Bytes of native code that a compile worker may hand over. Code has up to ten times the bytes of its component.
+pub const WORKER_ARTIFACT_BYTES_MAX: usize = 1024 * 1024 * 1024;
+
+/// Bytes of a text by which a compile worker refuses a binary, or of its last words.
+pub const WORKER_ERROR_BYTES_MAX: usize = 4096;
+
+/// Nice value that a compile worker adds to the broker's: clients come first.
+pub const WORKER_NICE: i32 = 10;
+
+/// Files that a compile worker may have open: its three pipes, and what the standard library reads.
+pub const WORKER_OPEN_FILES_MAX: u64 = 16;
+
+/// Period at which the broker checks whether a compile worker is still wanted, and its processor time.
+pub const WORKER_LOOK_PAUSE: Duration = Duration::from_millis(50);
+
 /// Bytes that the directory of compiled components may hold; the ones used longest ago go first.
 pub const CACHE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 

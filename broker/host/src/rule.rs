@@ -7,8 +7,8 @@
 //! processor time. Not here: which rules are asked in what order, and what is remembered (`auth`); what denies when a rule fails (`auth`).
 
 use crate::{
-    BorrowedMessage, ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, RunContext, RunError,
-    RunOutput, Services, TopicGrant, Trap, World,
+    BorrowedMessage, Compiler, ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, RunContext,
+    RunError, RunOutput, Services, TopicGrant, Trap, World,
     bindings::rule::{RuleExports, RuleExportsPre},
     deadline::Deadline,
     instance::{new_store, start_failed},
@@ -67,8 +67,13 @@ impl RuleGuest {
     ///
     /// # Errors
     /// When it is not one, or does not fit the world.
-    pub fn compile(engine: &Engine, binary: &[u8], source: ComponentSource) -> Result<RuleGuest, LoadError> {
-        let (pre, summary) = engine.prepare(binary, World::Rule, source)?;
+    pub fn compile<'a>(
+        compiler: impl Into<Compiler<'a>>,
+        binary: &[u8],
+        source: ComponentSource,
+    ) -> Result<RuleGuest, LoadError> {
+        let compiler = compiler.into();
+        let (pre, summary) = compiler.prepare(binary, World::Rule, source)?;
         let imports = |interface| summary.imports.iter().any(|import| is_ours(import, &[interface]));
         let asks_modules = imports(RULE_MODULES);
         // A module may ask for it.
@@ -76,7 +81,7 @@ impl RuleGuest {
         let pre = RuleExportsPre::new(pre).map_err(|error| LoadError::world_mismatch(World::Rule, &error))?;
         let (imports, further_exports) = (summary.imports.into(), summary.further_exports.into());
         Ok(RuleGuest {
-            engine: engine.clone(),
+            engine: compiler.engine.clone(),
             pre,
             asks_for_message,
             asks_modules,

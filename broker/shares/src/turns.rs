@@ -78,6 +78,11 @@ impl<K: Eq, L: WaitingLine> FairTurns<K, L> {
         }
         Some(taken)
     }
+
+    /// Removes empty lines, after something was taken out of one.
+    fn remove_empty(&mut self) {
+        self.lines.retain(|(_, line)| !line.is_empty());
+    }
 }
 
 /// Lines of things of owners, which take turns: tenants do, accounts within a tenant, and the things of an account, in the order in which they came.
@@ -103,6 +108,25 @@ impl<T> OwnerTurns<T> {
         })
     }
 
+    /// Takes the next thing for which `may` returns something: it is asked about the first thing of each account, in the order of turns.
+    pub fn take_if<R>(&mut self, may: impl Fn(u32, u64, &T) -> Option<R>) -> Option<R> {
+        self.0.take(|tenant, accounts| {
+            accounts.take(|account, line| {
+                let taken = may(*tenant, *account, line.front()?)?;
+                line.pop_front();
+                Some(taken)
+            })
+        })
+    }
+
+    /// Keeps those things of an account that still wait. O(tenants + accounts + things of the account).
+    pub fn retain(&mut self, (tenant, account): (u32, u64), keep: impl Fn(&T) -> bool) {
+        let accounts = self.0.line(&tenant);
+        accounts.line(&account).retain(keep);
+        accounts.remove_empty();
+        self.0.remove_empty();
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -125,6 +149,23 @@ mod tests {
         let order: Vec<u32> = std::iter::from_fn(|| queue.take(|_, _| true)).collect();
         assert_eq!(order[..7], [0, 2_000, 1_000, 1, 1_001, 2, 3]);
         assert_eq!(order.len(), 103);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn first_thing_of_each_account_is_asked_about_and_given_up_things_leave_no_line() {
+        let mut queue = OwnerTurns::default();
+        for (account, number) in [(1, 10), (1, 11), (2, 20)] {
+            queue.push((1, account), number);
+        }
+        assert_eq!(queue.take_if(|_, account, number| (account == 2).then_some(*number)), Some(20));
+        assert_eq!(queue.take_if(|_, _, number| (*number > 10).then_some(*number)), None, "11 is no first");
+        queue.retain((1, 1), |number| *number != 10);
+        queue.retain((7, 7), |_| true);
+        assert_eq!(queue.take_if(|_, _, number| Some(*number)), Some(11));
+        assert!(queue.is_empty());
+        queue.push((3, 3), 1);
+        queue.retain((3, 3), |_| false);
         assert!(queue.is_empty());
     }
 

@@ -10,7 +10,7 @@ use super::{
     host::AuthState,
 };
 use crate::{
-    ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, Trap, World,
+    Compiler, ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, Trap, World,
     fiber::{self, CallResult, Endpoint, Fiber, FiberState, HostWork, Places},
     inert,
     memory::Memory,
@@ -52,13 +52,15 @@ impl fmt::Debug for AuthGuest {
 
 impl AuthGuest {
     /// Checks and compiles a component; see [`Engine::compile`].
-    pub fn compile(
-        engine: &Engine,
+    pub fn compile<'a>(
+        compiler: impl Into<Compiler<'a>>,
         component: &[u8],
         source: ComponentSource,
     ) -> Result<AuthGuest, LoadError> {
         let summary = validate::check(component, World::Auth, source)?;
-        let compiled = engine.native(component)?;
+        let compiler = compiler.into();
+        let engine = compiler.engine;
+        let compiled = compiler.component(component, source)?;
         let pre = linker(engine)
             .and_then(|linker| inert::link(&linker, &compiled, &summary.imports))
             .and_then(|linker| linker.instantiate_pre(&compiled))

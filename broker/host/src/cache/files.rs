@@ -72,6 +72,12 @@ impl Files {
         self.ask(move |directory| directory.read(&name)).ok()?.ok()
     }
 
+    /// Whether there is a file; false when the disk does not say so in time.
+    pub(super) fn has(&self, name: &Name) -> bool {
+        let path = self.directory.path(name);
+        self.ask(move |_| path.exists()).unwrap_or_default()
+    }
+
     /// Writes a file, whole or not at all.
     ///
     /// # Errors

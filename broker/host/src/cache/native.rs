@@ -1,10 +1,16 @@
-//! From authenticated bytes to code that runs: the one place that trusts bytes.
+//! From trusted bytes to code that runs: the one place that trusts bytes.
+//!
+//! Two kinds of bytes are trusted. Files of the code cache are [authentic](Authentic): nobody without the key of this machine has written them. An [`Artifact`] was made
+//! by the compiler in this process, or in a worker process that is our own program and wrote it to a pipe that nobody else has. A worker runs with our rights and compiles one
+//! binary. So hostile WebAssembly reaches this place only if it exploits the compiler itself, and the same bug would have had it in this process before.
 #![allow(
     unsafe_code,
     reason = "native code cannot be checked, only authenticated; compiling each time costs 400 times as much"
 )]
 
 use wasmtime::{Engine, Module, component::Component};
+
+use crate::compiler::Artifact;
 
 /// Bytes that this machine's own compiler wrote: their authentication code was checked.
 pub(super) struct Authentic(Vec<u8>);
@@ -16,15 +22,36 @@ impl Authentic {
     }
 }
 
-/// Loads a component; `None` when the engine says that it was made by another one.
-pub(super) fn component(engine: &Engine, native: &Authentic) -> Option<Component> {
-    // SAFETY: the bytes were made by `Component::serialize` of this engine's version and configuration, because only this process and its
-    // predecessors know the key of the authentication code that covers them and the engine's fingerprint.
-    unsafe { Component::deserialize(engine, &native.0) }.ok()
+/// Native code that may be loaded.
+pub(crate) struct Native<'a>(&'a [u8]);
+
+impl<'a> From<&'a Authentic> for Native<'a> {
+    fn from(authentic: &'a Authentic) -> Self {
+        Native(&authentic.0)
+    }
 }
 
-/// Loads a core module; `None` when the engine says that it was made by another one.
-pub(super) fn module(engine: &Engine, native: &Authentic) -> Option<Module> {
-    // SAFETY: as in `component`, with `Module::serialize`.
-    unsafe { Module::deserialize(engine, &native.0) }.ok()
+impl<'a> From<&'a Artifact> for Native<'a> {
+    fn from(artifact: &'a Artifact) -> Self {
+        Native(artifact.bytes())
+    }
+}
+
+/// Loads a component.
+///
+/// # Errors
+/// When it was made by an engine of another version or configuration, or its memories do not fit the pool.
+pub(crate) fn component(engine: &Engine, native: Native<'_>) -> wasmtime::Result<Component> {
+    // SAFETY: the bytes were made by `Component::serialize` or `Engine::precompile_component`. Of a file only this process and its predecessors
+    // know the key of the authentication code, which covers version and configuration of the engine. An artifact has never left our processes.
+    unsafe { Component::deserialize(engine, native.0) }
+}
+
+/// Loads a core module.
+///
+/// # Errors
+/// As [`component`].
+pub(crate) fn module(engine: &Engine, native: Native<'_>) -> wasmtime::Result<Module> {
+    // SAFETY: as in `component`, with `Module::serialize` and `Engine::precompile_module`.
+    unsafe { Module::deserialize(engine, native.0) }
 }

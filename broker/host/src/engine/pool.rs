@@ -84,10 +84,29 @@ impl Pool {
             .max_tables_per_component(16)
             .max_memory_size(self.memory_bytes_max);
         let mut config = make(InstanceAllocationStrategy::Pooling(pool));
+        self.layout().apply(&mut config);
+        config
+    }
+
+    /// How code for this pool addresses memories.
+    pub(crate) fn layout(&self) -> MemoryLayout {
+        MemoryLayout { kind: self.kind, memory_bytes_max: self.memory_bytes_max }
+    }
+}
+
+/// Layout of linear memories, as far as compiled code depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MemoryLayout {
+    pub(crate) kind: PoolKind,
+    /// Largest linear memory in bytes.
+    pub(crate) memory_bytes_max: usize,
+}
+
+impl MemoryLayout {
+    pub(super) fn apply(self, config: &mut Config) {
         if self.kind == PoolKind::Dense {
             config.memory_reservation(self.memory_bytes_max as u64).memory_guard_size(DENSE_GUARD_BYTES);
         }
-        config
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     host::RouteState,
 };
 use crate::{
-    ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, Trap, World,
+    Compiler, ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, Trap, World,
     fiber::{self, CallResult, Endpoint, Fiber, FiberState, HostWork, Places, RouteFolder, SerialLine},
     inert,
     memory::Memory,
@@ -62,13 +62,15 @@ impl fmt::Debug for RouteGuest {
 
 impl RouteGuest {
     /// Checks and compiles a component, see [`Engine::compile`], and asks it what it is.
-    pub fn compile(
-        engine: &Engine,
+    pub fn compile<'a>(
+        compiler: impl Into<Compiler<'a>>,
         component: &[u8],
         source: ComponentSource,
     ) -> Result<RouteGuest, LoadError> {
         let summary = validate::check(component, World::Route, source)?;
-        let compiled = engine.native(component)?;
+        let compiler = compiler.into();
+        let engine = compiler.engine;
+        let compiled = compiler.component(component, source)?;
         let mismatch = |error: wasmtime::Error| LoadError::world_mismatch(World::Route, &error);
         let pre = linker(engine)
             .and_then(|linker| inert::link(&linker, &compiled, &summary.imports))

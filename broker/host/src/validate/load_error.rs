@@ -68,6 +68,23 @@ pub enum LoadError {
         /// The compiler's text, at most 1 KiB.
         message: String,
     },
+    /// Compiling it took longer than it may.
+    #[error("{message}")]
+    CompileTimeout {
+        /// The bound, and what helps.
+        message: String,
+    },
+    /// Compiling it took more memory than it may.
+    #[error(
+        "Compilation needs more than {mebibytes} MiB of memory. Make the component smaller, or divide its largest functions."
+    )]
+    CompileMemory {
+        /// The bound in MiB.
+        mebibytes: u64,
+    },
+    /// Nobody waits for the result any more: its user was removed, the upload was cancelled, or the broker stops.
+    #[error("Compilation was given up: nobody waits for the module any more.")]
+    CompileGivenUp,
     /// It was stopped while it was instantiated for the first time.
     #[error("The module does not start: {0}.")]
     StartFailed(Trap),
@@ -113,7 +130,10 @@ impl LoadError {
             LoadError::ImportForbidden { .. } => "IMPORT_FORBIDDEN",
             LoadError::OtherContract { .. } => "CONTRACT_VERSION",
             LoadError::Linked { .. } => "LINKED_COMPONENT",
+            LoadError::CompileTimeout { .. } => "COMPILE_TIMEOUT",
+            LoadError::CompileMemory { .. } => "COMPILE_MEMORY",
             LoadError::CompileFailed { .. }
+            | LoadError::CompileGivenUp
             | LoadError::StartFailed(_)
             | LoadError::DescribeFailed(_)
             | LoadError::SettingsSchema { .. } => "COMPILE_FAILED",

@@ -4,8 +4,9 @@ use crate::support::{
     Broker, PUBLISH_PAYLOAD, Text, engine, executor, message, owned, published, spec, wrapped,
 };
 use lotmq_host::{
-    Argument, ComponentSource, Effect, Engine, EngineOptions, Event, Grants, GuestId, GuestLimits, Inline,
-    InlineRuns, LogLevel, MetricChange, PoolKind, RunContext, RunOutcome, RunOutput, Value, World,
+    Argument, Compiler, ComponentSource, Effect, Engine, EngineOptions, Event, Grants, Guest, GuestId,
+    GuestLimits, Inline, InlineRuns, LogLevel, MetricChange, PoolKind, RunContext, RunOutcome, RunOutput,
+    Tier, Value, World,
 };
 use std::{
     borrow::Cow,
@@ -61,6 +62,25 @@ fn compiled_code_is_found_again_and_never_trusted_when_changed() {
     assert_eq!(fourth.cache_counts(), (0, 1), "code of another machine must be compiled anew");
 }
 
+/// Baseline code runs in the same engine, stays out of the cache, and makes way for optimised code.
+#[test]
+fn baseline_code_runs_and_only_optimised_code_is_cached() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = small(EngineOptions { cache_dir: Some(dir.path().to_owned()), ..EngineOptions::default() });
+    let good = GOOD.component();
+    let compile = |tier| {
+        let compiler = Compiler { tier, ..Compiler::from(&engine) };
+        compiler.compile(&good, World::Action, ComponentSource::Upload).unwrap()
+    };
+    let baseline = compile(Tier::Baseline);
+    runs(&baseline);
+    assert!(!engine.is_cached(&good));
+    compile(Tier::Optimised);
+    assert!(engine.is_cached(&good));
+    runs(&compile(Tier::Baseline));
+    assert_eq!(engine.cache_counts(), (1, 2), "the cache has better code than was asked for");
+}
+
 #[test]
 fn the_key_of_the_cache_is_for_its_owner_only() {
     use std::os::unix::fs::PermissionsExt;
@@ -72,7 +92,10 @@ fn the_key_of_the_cache_is_for_its_owner_only() {
 
 /// Runs one message through an engine of its own.
 fn works(engine: &Engine) {
-    let guest = engine.compile(&GOOD.component(), World::Action, ComponentSource::Upload).unwrap();
+    runs(&engine.compile(&GOOD.component(), World::Action, ComponentSource::Upload).unwrap());
+}
+
+fn runs(guest: &Guest) {
     let services = Arc::new(Broker::default());
     let mut instance = guest.instance(services, Arc::new(Grants::action()), GuestLimits::default()).unwrap();
     let mut output = RunOutput::new();
