@@ -19,6 +19,7 @@ mod command_shares;
 mod command_table;
 mod commands;
 mod connect_flood;
+mod compile_workers;
 mod contexts;
 mod damage;
 mod dead_letters;

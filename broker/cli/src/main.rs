@@ -73,6 +73,10 @@ fn main() -> ExitCode {
             print(panic);
         }
     }));
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == lotmq_host::WORKER_COMMAND) {
+        return lotmq_host::worker_main(arguments);
+    }
     let cli = match Cli::try_parse_from(cmd::separate_command(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(error) => return refused(error),

@@ -145,6 +145,8 @@ impl ServeArgs {
             config.health_fallback = Some(self.place.read(Vec::new())?.listener.mqtt.bind);
         }
         config.replaces_default_password = self.secure;
+        // The file that runs, also when an upgrade has put another one in its place.
+        config.compile_worker = Some("/proc/self/exe".into());
         Ok(config)
     }
 }

@@ -147,6 +147,8 @@ pub struct Config {
     pub replaces_default_password: bool,
     /// Addresses of the health port while `admin.bind` is not set; `None` for those of the MQTT listener.
     pub health_fallback: Option<BindAddresses>,
+    /// Program whose subcommand `compile-worker` compiles in a process of its own. `None` compiles in the broker's process, as where that is not the binary `lotmq`.
+    pub compile_worker: Option<PathBuf>,
     assignments: Vec<Assignment>,
     origins: BTreeMap<&'static str, ValueOrigin>,
 }
@@ -214,6 +216,7 @@ impl Config {
             initial_root_password: self.initial_root_password.clone(),
             replaces_default_password: self.replaces_default_password,
             health_fallback: self.health_fallback.clone(),
+            compile_worker: self.compile_worker.clone(),
             ..Self::default()
         };
         start.resolve(assignments)

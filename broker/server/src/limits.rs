@@ -245,6 +245,9 @@ pub(crate) const COMMAND_THREADS: usize = 12;
 /// Threads of those on which commands compile at once; the others answer everything else, however much is compiled.
 pub(crate) const COMMAND_THREADS_COMPILING_MAX: usize = 6;
 
+/// Threads of those on which commands compile modules at once: an administrator has one more. One user has one of them.
+pub(crate) const COMMAND_THREADS_MODULES_MAX: usize = 3;
+
 /// Threads of those on which commands wait at once: for a far side, a run, a receiver, a long read of the store. Some neither compile nor wait.
 pub(crate) const COMMAND_THREADS_WAITING_MAX: usize = 4;
 
@@ -278,12 +281,20 @@ pub(crate) const LARGE_UPLOADS_MAX: usize = 3;
 /// Bytes of a command from which on it is a large upload. Smaller programs are compiled in a tenth of a second.
 pub(crate) const LARGE_UPLOAD_BYTES: usize = 16 << 10;
 
-/// Bytes of a compiled program, or of a module, from which on its native code is made with at most [`LARGE_COMPILES_MAX`] others: it may take
-/// more than 25 MiB.
-pub(crate) const LARGE_COMPONENT_BYTES: usize = 32 << 10;
+/// Bytes of a compiled LoT program from which on a worker process makes its native code. Smaller ones are compiled in the broker's process, in at most 200 ms.
+pub(crate) const WORKER_PROGRAM_BYTES: usize = 32 << 10;
 
-/// Programs of [`LARGE_COMPONENT_BYTES`] or more of which native code is made at once.
-pub(crate) const LARGE_COMPILES_MAX: usize = 2;
+/// Worker processes that compile modules at once. The last one is kept for administrators, and each user has at most one.
+pub(crate) const MODULE_WORKERS_MAX: usize = 3;
+
+/// Worker processes that compile large LoT programs at once, counted likewise.
+pub(crate) const PROGRAM_WORKERS_MAX: usize = 3;
+
+/// Memory of a worker process where nothing is configured: one part in so many of the machine's.
+pub(crate) const WORKER_MEMORY_PART: u64 = 8;
+
+/// The least and the most that this gives, in bytes. The interpreters of Python and JavaScript take some 400 MiB.
+pub(crate) const WORKER_MEMORY_RANGE: std::ops::RangeInclusive<u64> = 512 << 20..=2 << 30;
 
 /// Commands of one Client that wait or run.
 pub(crate) const COMMANDS_WAITING_PER_CLIENT_MAX: usize = 256;
@@ -475,22 +486,19 @@ pub(crate) const MODULE_UPLOAD_PATIENCE: std::time::Duration = std::time::Durati
 /// Time between two messages about the progress of an upload. Commands reference §14.3.
 pub(crate) const MODULE_UPLOADS_TOLD_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
 
-/// Processor time that native code of a module may take; time on the clock where the system does not tell it. Commands reference §14.4.
-pub(crate) const MODULE_COMPILE_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(300);
-
-/// How long native code of a module is waited for, by the clock: on a machine that has much else to do, or behind other modules.
-pub(crate) const MODULE_COMPILE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1_800);
+/// Time by the clock that a compilation may wait for its place, and then again take: on a machine that has much else to do.
+pub(crate) const COMPILE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1_800);
 
 /// Time between two messages which say that a module is being compiled.
 pub(crate) const MODULE_COMPILE_TOLD_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Modules of which native code is made at once, those included that nobody waits for any more.
-pub(crate) const MODULE_COMPILES_MAX: usize = 8;
+/// Threads that compile modules, or wait for a worker that does. Commands wait for them on few threads, so more than those are about to end.
+pub(crate) const MODULE_COMPILES_MAX: usize = 64;
 
-/// The same of one tenant. What its users have given up takes places of its own, and leaves some to others.
-pub(crate) const MODULE_COMPILES_PER_TENANT_MAX: usize = 6;
+/// The same of one tenant.
+pub(crate) const MODULE_COMPILES_PER_TENANT_MAX: usize = 48;
 
-/// The same of one user: as many as wait for them on threads of commands.
+/// The same of one user.
 pub(crate) const MODULE_COMPILES_PER_USER_MAX: usize = COMMAND_THREADS_COMPILING_MAX / 2;
 
 /// Bytes of the manifest of a module: room for all that it may ask for, at some 256 bytes each.

@@ -38,7 +38,7 @@ use self::admin::Admin;
 use self::restart::Former;
 use self::signals::{Awaited, Signals};
 use crate::guests::HasPrograms as _;
-use crate::guests::compile_permits::CompilePermits;
+use crate::guests::compile_workers::CompileWorkers;
 use crate::guests::left_runs::{self, LeftRuns};
 use crate::guests::outboxes;
 use crate::guests::route_drivers;
@@ -539,6 +539,7 @@ impl Server {
     /// Closes all connections, lets runs under way end, writes what is waiting and closes the store.
     pub fn stop(self) {
         info!("stopping");
+        self.broker.compile_workers.stop();
         self.broker.ended_runs.stop();
         if let Some(admin) = self.admin {
             admin.stop();
@@ -712,7 +713,7 @@ pub(crate) fn assemble(
         watchdog: Arc::clone(&watchdog),
         housekeeping: Arc::clone(&housekeeping),
         engine,
-        compile_permits: CompilePermits::default(),
+        compile_workers: CompileWorkers::new(config),
         python,
         ambient,
         zone,

@@ -18,11 +18,13 @@ use lotmq_definitions::{DefinitionKind, InstallError, NewDefinition, OnExisting}
 use lotmq_host::auth::AuthGuest;
 use lotmq_host::route::RouteGuest;
 use lotmq_host::rule::RuleGuest;
-use lotmq_host::{ComponentSource, Engine, Grants, Guest, GuestLimits, LoadError, World};
+use lotmq_host::{
+    CompileElsewhere, Compiler, ComponentSource, Engine, Grants, Guest, GuestLimits, LoadError, Tier, World,
+};
 
 use super::Guests;
 use super::auth_modules::AuthModuleCode;
-use super::compile_permits::{CompilePermits, Permit};
+use super::compile_workers::CompileFor;
 use super::hosting::Hosting;
 use super::policed::PolicedTopics;
 use super::refused_routes;
@@ -37,8 +39,10 @@ use super::scripts::{self, CompiledScript, ScriptError};
 #[derive(Clone, Copy)]
 pub(crate) struct Loader<'a> {
     pub(crate) engine: &'a Engine,
-    /// What bounds how much is compiled at once; `None` where whoever loads has a permit.
-    pub(crate) permits: Option<&'a CompilePermits>,
+    /// How much is optimised. The code cache may have better code.
+    pub(crate) tier: Tier,
+    /// For whom worker processes compile; `None` compiles in this process.
+    pub(crate) compile_for: Option<CompileFor<'a>>,
     pub(crate) route_types: &'a RouteTypes,
     /// Whether each module is started once: it is new, and nothing depends on it yet.
     pub(crate) has_first_look: bool,
@@ -224,20 +228,26 @@ impl CompiledDefinition {
 }
 
 impl Hosting {
-    /// Loader of definitions.
+    /// Loader of what the broker has stored. Commands have a loader of their own, [`Call::loader`](crate::management::command::verb::Call::loader).
     pub(crate) fn loader(&self) -> Loader<'_> {
-        Loader {
-            engine: &self.engine,
-            permits: Some(&self.compile_permits),
-            route_types: &self.route_types,
-            has_first_look: false,
-        }
+        self.loader_for(CompileFor::broker(&self.compile_workers))
+    }
+
+    /// Loader for an owner.
+    pub(crate) fn loader_for<'a>(&'a self, compile_for: CompileFor<'a>) -> Loader<'a> {
+        Loader { compile_for: Some(compile_for), ..Loader::in_process(&self.engine, &self.route_types) }
     }
 }
 
 impl<'a> Loader<'a> {
-    fn permit(self, component: &[u8]) -> Option<Permit<'a>> {
-        self.permits?.permit(component.len())
+    /// Loader that compiles in this process, optimised.
+    pub(crate) fn in_process(engine: &'a Engine, route_types: &'a RouteTypes) -> Self {
+        Self { engine, tier: Tier::Optimised, compile_for: None, route_types, has_first_look: false }
+    }
+
+    fn compiler(&self) -> Compiler<'_> {
+        let elsewhere = self.compile_for.as_ref().map(|elsewhere| elsewhere as &dyn CompileElsewhere);
+        Compiler { engine: self.engine, tier: self.tier, elsewhere }
     }
 
     /// Compiles a component that somebody has uploaded.
@@ -250,8 +260,7 @@ impl<'a> Loader<'a> {
         grants: &Grants,
         limits: GuestLimits,
     ) -> Result<Guest, LoadError> {
-        let _permit = self.permit(component);
-        let guest = self.engine.compile(component, World::Action, ComponentSource::Upload)?;
+        let guest = self.compiler().compile(component, World::Action, ComponentSource::Upload)?;
         if self.has_first_look {
             guest.first_look(grants.clone(), limits)?;
         }
@@ -268,8 +277,7 @@ impl<'a> Loader<'a> {
         grants: &Grants,
         limits: GuestLimits,
     ) -> Result<RouteGuest, LoadError> {
-        let _permit = self.permit(component);
-        let guest = RouteGuest::compile(self.engine, component, ComponentSource::Upload)?;
+        let guest = RouteGuest::compile(self.compiler(), component, ComponentSource::Upload)?;
         if self.has_first_look {
             let described = guest.first_look(grants.clone(), limits)?;
             route_drivers::check_schema(&described)
@@ -288,8 +296,7 @@ impl<'a> Loader<'a> {
         grants: &Grants,
         limits: GuestLimits,
     ) -> Result<RuleGuest, LoadError> {
-        let _permit = self.permit(component);
-        let guest = RuleGuest::compile(self.engine, component, ComponentSource::Upload)?;
+        let guest = RuleGuest::compile(self.compiler(), component, ComponentSource::Upload)?;
         if self.has_first_look {
             guest.first_look(grants.clone(), limits)?;
         }
@@ -306,8 +313,7 @@ impl<'a> Loader<'a> {
         grants: &Grants,
         limits: GuestLimits,
     ) -> Result<AuthGuest, LoadError> {
-        let _permit = self.permit(component);
-        let guest = AuthGuest::compile(self.engine, component, ComponentSource::Upload)?;
+        let guest = AuthGuest::compile(self.compiler(), component, ComponentSource::Upload)?;
         if self.has_first_look {
             guest.first_look(grants.clone(), limits)?;
         }
@@ -315,8 +321,7 @@ impl<'a> Loader<'a> {
     }
 
     fn of_lot(self, component: &[u8], world: World, grants: Grants) -> Result<Code, DeployError> {
-        let _permit = self.permit(component);
-        let guest = self.engine.compile(component, world, ComponentSource::Compiler)?;
+        let guest = self.compiler().compile(component, world, ComponentSource::Compiler)?;
         Ok(Code::Executor(Box::new(ExecutorCode {
             guest,
             grants,
@@ -341,8 +346,7 @@ impl<'a> Loader<'a> {
         if !is_known {
             return Err(DeployError::NoScope);
         }
-        let _permit = self.permit(component);
-        Ok(Code::Rule(RuleGuest::compile(self.engine, component, ComponentSource::Compiler)?))
+        Ok(Code::Rule(RuleGuest::compile(self.compiler(), component, ComponentSource::Compiler)?))
     }
 }
 

@@ -12,7 +12,7 @@ use lotmq_host::{Ambient, Engine, Executor, MessageBounds};
 use lotmq_store::Store;
 use parking_lot::Mutex;
 
-use super::compile_permits::CompilePermits;
+use super::compile_workers::CompileWorkers;
 use super::route_types::RouteTypes;
 use super::routes::Routes;
 use crate::process::alarm::Alarm;
@@ -38,7 +38,7 @@ pub(crate) struct Hosting {
     /// Alarm of the housekeeper, which runs timers.
     pub(crate) housekeeping: Arc<Alarm>,
     pub(crate) engine: Engine,
-    pub(crate) compile_permits: CompilePermits,
+    pub(crate) compile_workers: CompileWorkers,
     pub(crate) python: Python,
     /// Clocks and chance of guests.
     pub(crate) ambient: Arc<dyn Ambient>,

@@ -15,6 +15,7 @@ use tracing::warn;
 
 use super::Guests;
 use super::compile::CompiledDefinition;
+use super::compile_workers::CompileFor;
 use super::install::install_alone;
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
@@ -136,9 +137,9 @@ fn rebuild(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, user: &Definition) -> R
     let first = entity.diagnostics.first().map(|found| found.message.clone()).unwrap_or_default();
     let output = entity.output.ok_or(first)?;
     let (facts, owner) = (Arc::new(output.facts), user.owner().cloned());
+    let loader = hosting.loader_for(CompileFor::owner(&hosting.compile_workers, tenant, owner.as_ref()));
     let new = NewDefinition { facts, owner, ..deployed.clone() };
-    let compiled =
-        CompiledDefinition::of_entity(hosting.loader(), &output.component, new, OnExisting::Replace);
+    let compiled = CompiledDefinition::of_entity(loader, &output.component, new, OnExisting::Replace);
     // Its source is stored already: what installing would write is dropped.
     let result = compiled.and_then(|compiled| install_alone(tenant, hosting, compiled, &mut Batch::new()));
     result.map(|_| ()).map_err(|refusal| refusal.to_string())

@@ -167,7 +167,9 @@ impl Commands {
     /// # Errors
     /// [`Busy`]; the command is not executed.
     pub(crate) fn submit(&self, job: Job) -> Result<(), Busy> {
-        let (key, load) = (job.queue, job.load);
+        let is_of_admin = job.identity.user.as_ref().and_then(|user| job.tenant.users.account(user));
+        let is_of_admin = is_of_admin.is_some_and(|account| account.is_admin());
+        let (key, load) = (job.queue, Load { is_of_admin, ..job.load });
         let room = CommandRoom { bytes: job.payload.len(), is_own_password: job.is_own_password };
         let payer = Payer::of(&job.tenant, &job.identity);
         let mut state = self.state.lock();

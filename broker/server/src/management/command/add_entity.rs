@@ -242,7 +242,7 @@ fn deploy(
         order: None,
     };
     let broker = call.broker;
-    let compiled = CompiledDefinition::of_entity(broker.loader(), &output.component, new, existing);
+    let compiled = CompiledDefinition::of_entity(call.loader(), &output.component, new, existing);
     let compiled = compiled.map_err(refused)?;
     compiled.check_settings(&call.tenant.programs().guests).map_err(refused)?;
     let mut batch = Batch::new();

@@ -51,7 +51,7 @@ pub(super) static ADD: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
-    work: Work::Compiles,
+    work: Work::CompilesModule,
     summary: "Installs a WebAssembly component. -on names the topics that start it, -topics those that it may touch, -grant what else it \
               may do, -grantAll all that it asks for. -replace puts it in the place of the one of that name, of another user with -force only. With -size and -sha256 in place of wasm64: the component \
               comes in parts.",
@@ -101,7 +101,7 @@ pub(super) static ENABLE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
-    work: Work::Compiles,
+    work: Work::CompilesModule,
     summary: "Lets a module run, and one that pauses after traps at once; one of another user with -force only.",
     example: "-enableModule scale",
     execute: |call| switch(call, false),
@@ -113,7 +113,7 @@ pub(super) static ROLLBACK: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
-    work: Work::Compiles,
+    work: Work::CompilesModule,
     summary: "Puts the version before in the place of a module, which is the version before then; one of another user with -force only.",
     example: "-rollbackModule scale",
     execute: rollback,
@@ -248,7 +248,7 @@ fn stored_signed_by(call: &Call<'_>, module: &Module) -> Result<Option<String>, 
         return signed_by(call, &[], None);
     }
     // One of the few that may be in memory at once.
-    let _permit = call.broker.hosting.compile_permits.permit(module.component_bytes);
+    let _place = call.compile_for().module_place().map_err(|error| refused(error.into()))?;
     let (broker, tenant, module) = (Arc::clone(call.broker), call.tenant.id, module.clone());
     let component = call.aside(move || components::read(&broker.store, tenant, &module))??;
     signed_by(call, &component, signature)

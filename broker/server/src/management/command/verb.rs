@@ -12,6 +12,8 @@ use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
 use crate::guests::HasPrograms as _;
 use crate::guests::authority;
+use crate::guests::compile::Loader;
+use crate::guests::compile_workers::CompileFor;
 use crate::management::broker::Broker;
 use crate::management::command_queue::Job;
 pub(crate) use crate::management::command_queue::work::Work;
@@ -123,6 +125,16 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// Compilation for whoever gave the command. It ends when their account is removed.
+    pub(crate) fn compile_for(&self) -> CompileFor<'_> {
+        CompileFor::user(&self.broker.hosting.compile_workers, self.tenant, self.identity)
+    }
+
+    /// Loader of what the command brings.
+    pub(crate) fn loader(&self) -> Loader<'_> {
+        self.broker.hosting.loader_for(self.compile_for())
+    }
+
     /// Does work that waits for the disk on a thread of its own, as long as it goes on.
     ///
     /// # Errors

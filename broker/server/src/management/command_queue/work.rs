@@ -3,15 +3,17 @@
 //! Invariant: at least one thread neither compiles nor waits, so that what is quickly answered is, whatever else was given.
 
 use crate::limits::{
-    COMMAND_THREADS, COMMAND_THREADS_COMPILING_MAX, COMMAND_THREADS_WAITING_MAX, LARGE_UPLOAD_BYTES,
-    LARGE_UPLOADS_MAX,
+    COMMAND_THREADS, COMMAND_THREADS_COMPILING_MAX, COMMAND_THREADS_MODULES_MAX, COMMAND_THREADS_WAITING_MAX,
+    LARGE_UPLOAD_BYTES, LARGE_UPLOADS_MAX,
 };
 
 /// Kind of work by which a verb occupies its command's thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// It compiles LoT, Python or native code, of its text or of what is stored.
+    /// It compiles LoT or Python, of its text or of what is stored.
     Compiles,
+    /// It compiles a module, which may take minutes. So it takes none of the threads on which large texts are compiled.
+    CompilesModule,
     /// It waits for a far side, a run, a receiver, or a long read of the store.
     Waits,
     /// It does neither: it is answered as soon as what it changes is stored.
@@ -24,12 +26,14 @@ pub(crate) struct Load {
     pub(crate) work: Work,
     /// Whether it compiles [`LARGE_UPLOAD_BYTES`] or more.
     pub(crate) is_large: bool,
+    /// Whether an administrator gave it, who always finds a thread for a module.
+    pub(crate) is_of_admin: bool,
 }
 
 impl Load {
     /// Load of a command with so many bytes.
     pub(crate) fn new(work: Work, bytes: usize) -> Self {
-        Self { work, is_large: work == Work::Compiles && bytes >= LARGE_UPLOAD_BYTES }
+        Self { work, is_large: work == Work::Compiles && bytes >= LARGE_UPLOAD_BYTES, is_of_admin: false }
     }
 }
 
@@ -40,6 +44,8 @@ pub(super) struct Threads {
     compiling: usize,
     /// Those of the compiling ones that compile much.
     large: usize,
+    /// Those of the compiling ones that compile modules.
+    modules: usize,
     waiting: usize,
 }
 
@@ -48,6 +54,7 @@ pub(super) const OF_ALL: Threads = Threads {
     all: COMMAND_THREADS,
     compiling: COMMAND_THREADS_COMPILING_MAX,
     large: LARGE_UPLOADS_MAX,
+    modules: COMMAND_THREADS_MODULES_MAX,
     waiting: COMMAND_THREADS_WAITING_MAX,
 };
 
@@ -56,6 +63,7 @@ pub(super) const OF_TENANT: Threads = Threads {
     all: OF_ALL.all - 1,
     compiling: OF_ALL.compiling - 1,
     large: OF_ALL.large - 1,
+    modules: OF_ALL.modules - 1,
     waiting: OF_ALL.waiting - 1,
 };
 
@@ -64,11 +72,14 @@ pub(super) const OF_USER: Threads = Threads {
     all: OF_ALL.all / 2,
     compiling: OF_ALL.compiling / 2,
     large: OF_ALL.large / 2,
+    modules: OF_ALL.modules / 2,
     waiting: OF_ALL.waiting / 2,
 };
 
 const _: () = assert!(OF_ALL.compiling + OF_ALL.waiting < OF_ALL.all);
-const _: () = assert!(OF_USER.large > 0 && OF_USER.compiling > 0 && OF_USER.waiting > 0);
+const _: () = assert!(OF_ALL.modules + 1 + OF_ALL.large / 2 < OF_ALL.compiling);
+const _: () =
+    assert!(OF_USER.modules > 0 && OF_USER.large > 0 && OF_USER.compiling > 0 && OF_USER.waiting > 0);
 
 impl Threads {
     /// Whether one more command may begin where these are occupied.
@@ -76,6 +87,10 @@ impl Threads {
         let has_kind = match load.work {
             Work::Answers => true,
             Work::Waits => self.waiting < max.waiting,
+            Work::CompilesModule => {
+                let modules = max.modules + usize::from(load.is_of_admin);
+                self.compiling < max.compiling && self.modules < modules
+            }
             Work::Compiles => self.compiling < max.compiling && (!load.is_large || self.large < max.large),
         };
         has_kind && self.all < max.all
@@ -83,15 +98,19 @@ impl Threads {
 
     pub(super) fn begins(&mut self, load: Load) {
         self.all += 1;
-        self.compiling += usize::from(load.work == Work::Compiles);
+        let is_module = load.work == Work::CompilesModule;
+        self.compiling += usize::from(is_module || load.work == Work::Compiles);
         self.large += usize::from(load.is_large);
+        self.modules += usize::from(is_module);
         self.waiting += usize::from(load.work == Work::Waits);
     }
 
     pub(super) fn ends(&mut self, load: Load) {
         self.all -= 1;
-        self.compiling -= usize::from(load.work == Work::Compiles);
+        let is_module = load.work == Work::CompilesModule;
+        self.compiling -= usize::from(is_module || load.work == Work::Compiles);
         self.large -= usize::from(load.is_large);
+        self.modules -= usize::from(is_module);
         self.waiting -= usize::from(load.work == Work::Waits);
     }
 }
@@ -100,10 +119,32 @@ impl Threads {
 mod tests {
     use super::*;
 
-    const SMALL: Load = Load { work: Work::Compiles, is_large: false };
-    const LARGE: Load = Load { work: Work::Compiles, is_large: true };
-    const WAITS: Load = Load { work: Work::Waits, is_large: false };
-    const ANSWERS: Load = Load { work: Work::Answers, is_large: false };
+    const SMALL: Load = Load { work: Work::Compiles, is_large: false, is_of_admin: false };
+    const LARGE: Load = Load { work: Work::Compiles, is_large: true, is_of_admin: false };
+    const MODULE: Load = Load { work: Work::CompilesModule, is_large: false, is_of_admin: false };
+    const WAITS: Load = Load { work: Work::Waits, is_large: false, is_of_admin: false };
+    const ANSWERS: Load = Load { work: Work::Answers, is_large: false, is_of_admin: false };
+
+    /// Modules occupy neither the threads of large texts nor, whatever users do, the last one, which is for administrators.
+    #[test]
+    fn modules_leave_threads_to_texts_and_to_administrators() {
+        for max in [OF_ALL, OF_TENANT, OF_USER] {
+            let mut threads = Threads::default();
+            for _ in 0..max.modules {
+                assert!(threads.admit(MODULE, &max));
+                threads.begins(MODULE);
+            }
+            assert!(!threads.admit(MODULE, &max));
+            let of_admin = Load { is_of_admin: true, ..MODULE };
+            assert!(threads.admit(of_admin, &max), "{max:?}");
+            assert!(threads.admit(LARGE, &max) && threads.admit(SMALL, &max));
+            threads.begins(of_admin);
+            assert!(!threads.admit(of_admin, &max));
+            (0..max.modules).for_each(|_| threads.ends(MODULE));
+            threads.ends(of_admin);
+            assert_eq!(threads, Threads::default());
+        }
+    }
 
     #[test]
     fn each_kind_leaves_threads_to_the_others() {

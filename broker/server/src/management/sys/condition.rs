@@ -9,10 +9,12 @@ use lotmq_auth::LoginWait;
 use lotmq_core::limits::Limit;
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::{Definition, DefinitionKind, ErrorRecord, WarningAt};
+use lotmq_shares::payer;
 use serde_json::{Value, json};
 
 use super::documents::store_bytes;
 use super::figures::Figures;
+use crate::guests::compile_places::{Asker, Rank};
 use crate::guests::{HasPrograms as _, unheard};
 use crate::limits::LISTING_ROWS_MAX;
 use crate::management::broker::Broker;
@@ -85,6 +87,7 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
             "privateBytes": usage::private_memory(),
             "cpuPercent": broker.sys.cpu_percent(),
         },
+        "compiling": compiling(broker, tenant),
         "listenersNotOpened": not_opened,
         "limitsNear": near(&limits(broker, tenant)),
         "certificatesNear": certificates_near(&broker.net.certificates.ends(), broker.clock.wall_ms()),
@@ -95,6 +98,23 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
         "errors": errors(tenant),
         "warnings": told,
     })
+}
+
+/// Worker processes that compile for users of a tenant, or for the broker, the oldest first.
+fn compiling(broker: &Broker, tenant: &Tenant) -> Vec<Value> {
+    let mut taken = broker.hosting.compile_workers.taken();
+    taken.sort_by_key(|place| place.since);
+    let owner = |asker: Asker| {
+        let accounts = tenant.users.accounts();
+        let owner = accounts.iter().find(|account| payer(account.number) == asker.payer);
+        owner.map(|account| Arc::clone(&account.name))
+    };
+    let seen = taken.iter().filter(|it| it.asker.rank == Rank::Broker || it.asker.tenant == tenant.number);
+    seen.map(|it| {
+        let (owner, seconds) = (owner(it.asker), it.since.elapsed().as_secs());
+        json!({ "owner": owner.as_deref(), "seconds": seconds })
+    })
+    .collect()
 }
 
 /// Logins that have to wait after wrong passwords, those that wait longest first, at most so many as a listing has.

@@ -12,7 +12,6 @@ use super::error::refused;
 use super::module::{self, outline};
 use super::{ComponentOutline, EmbeddedError, EmbeddedModule, EmbeddedProgram};
 use crate::guests::compile::Loader;
-use crate::guests::compile_permits::CompilePermits;
 use crate::guests::route_drivers::asset_configuration;
 use crate::guests::route_types::RouteTypes;
 use crate::guests::{CompiledDefinition, seeds};
@@ -40,13 +39,8 @@ impl Embedding {
     pub fn new() -> Result<Self, EmbeddedError> {
         let options = EngineOptions { instances_max: INSTANCES_MAX, ..lot_engine() };
         let engine = Engine::of_user(Surroundings::of_process().user_cache(), &options)?;
-        let (permits, route_types) = (CompilePermits::default(), RouteTypes::default());
-        let loader = Loader {
-            engine: &engine,
-            permits: Some(&permits),
-            route_types: &route_types,
-            has_first_look: false,
-        };
+        let route_types = RouteTypes::default();
+        let loader = Loader::in_process(&engine, &route_types);
         let rules = seeds::compiled(loader, Timestamp::UNIX_EPOCH, OnExisting::Replace);
         let rules = rules.map(|(name, rule)| rule.map_err(|error| refused(name, &error)));
         let rules = rules.collect::<Result<_, _>>()?;

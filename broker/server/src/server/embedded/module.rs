@@ -10,7 +10,6 @@ use serde_json::Value;
 use super::error::refused;
 use super::{EmbeddedError, EmbeddedProgram};
 use crate::guests::compile::Loader;
-use crate::guests::compile_permits::CompilePermits;
 use crate::guests::policies::Policies;
 use crate::guests::route_drivers::{self, asset_configuration};
 use crate::guests::route_types::RouteTypes;
@@ -102,8 +101,8 @@ pub struct ComponentOutline {
 /// [`EmbeddedError::Component`] and [`EmbeddedError::Manifest`].
 pub(super) fn outline(engine: &Engine, component: &[u8]) -> Result<ComponentOutline, EmbeddedError> {
     let (request, world) = ComponentRequest::read(component)?;
-    let (permits, route_types) = (CompilePermits::default(), RouteTypes::default());
-    let loader = Loader { engine, permits: Some(&permits), route_types: &route_types, has_first_look: true };
+    let route_types = RouteTypes::default();
+    let loader = Loader { has_first_look: true, ..Loader::in_process(engine, &route_types) };
     let (grants, limits) = (Grants::default(), GuestLimits::default());
     let (imports, further_exports) = match world {
         World::Rule => {
@@ -179,9 +178,8 @@ impl EmbeddedProgram {
         let EmbeddedModule { name, component, .. } = module;
         let made = local_modules::module(&name, &component, arguments);
         let (module, mut warnings) = made.map_err(|refusal| refused(&name, &refusal.message))?;
-        let (permits, route_types) = (CompilePermits::default(), RouteTypes::default());
-        let loader =
-            Loader { engine, permits: Some(&permits), route_types: &route_types, has_first_look: false };
+        let route_types = RouteTypes::default();
+        let loader = Loader::in_process(engine, &route_types);
         let world = module.world;
         let compiled = modules::compile(loader, module, &component, &Policies::default())
             .map_err(|error| refused(&name, &error))?;

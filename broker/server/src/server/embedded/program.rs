@@ -8,7 +8,6 @@ use lotmq_host::python::Python;
 
 use super::EmbeddedError;
 use crate::guests::compile::Loader;
-use crate::guests::compile_permits::CompilePermits;
 use crate::guests::route_types::RouteTypes;
 use crate::guests::{CompiledDefinition, DeployError};
 
@@ -38,9 +37,8 @@ impl EmbeddedProgram {
         sources: impl IntoIterator<Item = (String, Vec<Entity>)>,
         (scripts, python): (Vec<(String, String)>, Option<Python>),
     ) -> Result<Self, EmbeddedError> {
-        let (permits, route_types) = (CompilePermits::default(), RouteTypes::default());
-        let loader =
-            Loader { engine, permits: Some(&permits), route_types: &route_types, has_first_look: false };
+        let route_types = RouteTypes::default();
+        let loader = Loader::in_process(engine, &route_types);
         let mut compiled = Vec::new();
         for (source, entities) in sources {
             for entity in entities {

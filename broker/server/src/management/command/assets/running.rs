@@ -22,7 +22,7 @@ pub(in crate::management::command) static RUN: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::AssetManagementStart),
     effect: Effect::Stores,
-    work: Work::Compiles,
+    work: Work::CompilesModule,
     summary: "Starts an asset, also one that has failed or makes a pause; one that runs is left as it is. One of another user with -force only. Short form: -R.",
     example: "-run Up",
     execute: |call| order(call, false),

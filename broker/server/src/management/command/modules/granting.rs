@@ -30,7 +30,7 @@ pub(in crate::management::command) static GRANT: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
-    work: Work::Compiles,
+    work: Work::CompilesModule,
     summary: "Grants a module more, beside what it has; it begins anew with that. One of another user with -force only. To take a grant back, add the module again with -replace.",
     example: "-grantModule scale -grant write:scaled/#",
     execute: grant,

@@ -211,7 +211,7 @@ fn complete(broker: &Broker, turn: &mut Turn, origin: UploadOrigin, received: Re
         identity: Arc::clone(&origin.identity),
         queue: broker.commands.upload_queue(),
         definition: None,
-        load: Load::new(Work::Compiles, received.bytes.len()),
+        load: Load::new(Work::CompilesModule, received.bytes.len()),
         is_own_password: false,
         payload: Zeroizing::new(origin.command.to_vec()),
         hops: 0,

@@ -247,7 +247,7 @@ impl CompiledProject {
                     installed_at: call.broker.definitions_now().wall,
                     order: None,
                 };
-                let loader = call.broker.loader();
+                let loader = call.loader();
                 CompiledDefinition::of_entity(loader, &component, new, OnExisting::Replace)
                     .and_then(|definition| {
                         definition.check_settings(&call.tenant.programs().guests)?;
