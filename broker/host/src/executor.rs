@@ -16,6 +16,7 @@ mod poison;
 mod queue;
 mod runner;
 mod spare;
+mod spec;
 mod stand_in;
 mod starts;
 mod worker;
@@ -26,11 +27,12 @@ pub use mailbox::{MailboxOptions, PostError, Posted, WhenFull};
 pub(crate) use owner::RunOwner;
 pub use poison::MESSAGE_PAUSED;
 pub use queue::RunWait;
-pub use runner::{Runner, RunnerMetrics, RunnerSpec, RunnerState};
+pub use runner::Runner;
+pub use spec::{COMPILING, CompilingSpec, RunnerMetrics, RunnerSpec, RunnerState};
 pub use stand_in::away;
 pub use starts::RunnerStarts;
 
-use crate::{OwnedEvent, RunOutcome, RunOutput, Trap, heap, limits};
+use crate::{Engine, OwnedEvent, RunOutcome, RunOutput, Trap, heap, limits};
 use lotmq_pulse::{Pulse, Pulses};
 use parking_lot::Mutex;
 use queue::RunQueue;
@@ -172,6 +174,11 @@ impl Executor {
     /// Makes a runner for a definition. It runs when something is posted to it, until it is [closed](Runner::close).
     pub fn add(&self, spec: RunnerSpec) -> Arc<Runner> {
         Runner::new(spec, self.shared.clone())
+    }
+
+    /// Makes a runner for a definition whose code is still being compiled: what is posted to it waits for [`Runner::replace`].
+    pub fn add_compiling(&self, spec: CompilingSpec, engine: &Engine) -> Arc<Runner> {
+        Runner::compiling(spec, engine.clone(), self.shared.clone())
     }
 
     /// Whether no definition runs or has anything to do.

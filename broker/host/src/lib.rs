@@ -67,7 +67,7 @@ pub use compiler::{
 pub use complexity::TooComplex;
 pub use engine::{Engine, EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind};
 pub use executor::{
-    BatchRuns, Errand, Executor, ExecutorOptions, FinishedRun, Inline, InlineRuns, MESSAGE_PAUSED,
+    BatchRuns, COMPILING, CompilingSpec, Errand, Executor, ExecutorOptions, FinishedRun, Inline, InlineRuns, MESSAGE_PAUSED,
     MailboxOptions, PostError, Posted, RunWait, Runner, RunnerMetrics, RunnerSpec, RunnerStarts, RunnerState,
     Sink, WhenFull, away,
 };
@@ -93,4 +93,4 @@ pub use types::{
     Argument, BorrowedMessage, Client, Departure, Event, Lease, MessageExtras, OwnedClient, OwnedEvent,
     OwnedMessage, Qos, RunError, Subscription, Value,
 };
-pub use validate::{ComponentSource, LoadError, World, check_upload, world_by_exports};
+pub use validate::{ComponentSource, LoadError, World, check_upload, imports_of_upload, world_by_exports};

@@ -41,6 +41,7 @@ pub const RUN_CODES: &[&str] = &[
     "AUTH_RUN",
     "CALL_DEPTH",
     "CALL_NOT_ALLOWED",
+    crate::executor::COMPILING,
     "FUNCTION_INVALID",
     GRANT_MISSING,
     "HOP_LIMIT",

@@ -207,6 +207,14 @@ pub fn check_upload(component: &[u8], world: World) -> Result<(), LoadError> {
     check(component, world, ComponentSource::Upload).map(drop)
 }
 
+/// Names of the interfaces that an uploaded component imports, with versions; checks it as [`check_upload`] does.
+///
+/// # Errors
+/// [`LoadError`].
+pub fn imports_of_upload(component: &[u8], world: World) -> Result<Vec<String>, LoadError> {
+    Ok(check(component, world, ComponentSource::Upload)?.imports)
+}
+
 /// World of which an uploaded component exports the handler; `None` of what exports none, or is no component.
 #[must_use]
 pub fn world_by_exports(component: &[u8]) -> Option<World> {

@@ -106,6 +106,8 @@ pub(crate) struct Job {
 /// What a definition is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Activity {
+    /// Waiting for its code, which is still being compiled.
+    Compiling,
     /// Nothing; nothing waits.
     Idle,
     /// Waiting in the run queue.
@@ -231,9 +233,9 @@ impl Mailbox {
         }
     }
 
-    /// Whether it runs or is about to.
+    /// Whether it runs or is about to: also when its code is there, so that senders wait for that.
     pub(crate) fn is_busy(&self) -> bool {
-        matches!(self.activity, Activity::Ready | Activity::Running)
+        matches!(self.activity, Activity::Compiling | Activity::Ready | Activity::Running)
     }
 
     pub(crate) fn pop(&mut self) -> Option<Job> {

@@ -9,10 +9,11 @@ use super::{
     mailbox::{Activity, Job, Mailbox, MailboxOptions, PostError, Posted, TrappedRun},
     poison::{self, Poison},
     spare::{Spares, Taken},
+    spec::{COMPILING, CompilingSpec, RunnerMetrics, RunnerSpec, RunnerState},
     starts::RunnerStarts,
 };
 use crate::{
-    ActionInstance, Argument, Event, Grants, Guest, GuestId, GuestLimits, MailboxRoom, NestedCall,
+    ActionInstance, Argument, Engine, Event, Grants, Guest, GuestId, GuestLimits, MailboxRoom, NestedCall,
     OwnedEvent, RunContext, RunError, RunOutcome, Services, Trap, TrapKind, Value,
     limits::{
         BATCH_PAUSE, BATCH_TIME, FAILED_AFTER_TRAPS, HELD_BACK_FACTOR, HOPS_MAX, RUN_BOUNDS, RUN_BUCKETS,
@@ -32,69 +33,6 @@ use std::{
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
-
-/// Specification of a runner: what an executor needs to know of a definition.
-#[derive(Clone)]
-pub struct RunnerSpec {
-    /// Names it to the server.
-    pub id: GuestId,
-    /// Names it to people.
-    pub name: Arc<str>,
-    /// Tenants take turns on the executor.
-    pub tenant: u32,
-    /// Its code.
-    pub guest: Guest,
-    /// What the broker does for it.
-    pub services: Arc<dyn Services>,
-    /// What it may do.
-    pub grants: Arc<Grants>,
-    /// What a run may use.
-    pub limits: GuestLimits,
-    /// Bounds of its mailbox.
-    pub mailbox: MailboxOptions,
-    /// Whether a run depends on its event alone: the code keeps nothing between runs and reads nothing that runs change. Inline runs of
-    /// different threads may overlap then.
-    pub is_pure: bool,
-}
-
-/// State of a runner, for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunnerState {
-    /// Ready for events, or running.
-    Enabled,
-    /// Pausing after a trap, for so long.
-    Pausing(Duration),
-    /// Trapping on everything: five times within a minute, and no run has ended otherwise since then. It is tried again and again, after pauses up to a minute;
-    /// so long it still pauses.
-    Failed(Duration),
-    /// Removed.
-    Closed,
-}
-
-/// Figures of a runner since it was added.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct RunnerMetrics {
-    /// Runs, nested ones included.
-    pub runs: u64,
-    /// Runs that ended with an error of the guest's own.
-    pub errors: u64,
-    /// Runs that were stopped by force.
-    pub traps: u64,
-    /// Inline runs that took longer than their slice and were posted instead.
-    pub slices_expired: u64,
-    /// Events that were refused or dropped because the mailbox was full, with the mailbox, or because their message pauses.
-    pub dropped: u64,
-    /// Events that wait, without those that an executor has taken out for the turn under way.
-    pub waiting: usize,
-    /// Mean time of the runs that were measured; one in eight is. `None` before the first.
-    pub mean_run_time: Option<Duration>,
-    /// Times of those, by [`RUN_BOUNDS`].
-    pub run_times: DurationCounts<RUN_BUCKETS>,
-    /// Time of all runs: of each that was stopped, and for the others the mean of those that were measured.
-    pub time: Duration,
-    /// How long the turn of a worker lasts by now that is under way; turns of runs that end are short.
-    pub turn: Duration,
-}
 
 /// Pause of a runner that does not begin again by itself: longer than any broker runs. It is in no queue meanwhile.
 const DOWN: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
@@ -188,7 +126,9 @@ pub struct Runner {
     tenant: u32,
     /// Account of its owner; 0 for nobody.
     account: AtomicU64,
-    code: Mutex<Code>,
+    engine: Engine,
+    /// `None` while it is still being compiled.
+    code: Mutex<Option<Code>>,
     mailbox_options: MailboxOptions,
     pub(super) mailbox: Mutex<Mailbox>,
     /// Instances for nested calls and runs beside others; they know [`Mailbox::version`] without its lock.
@@ -252,21 +192,37 @@ impl fmt::Debug for Runner {
 
 impl Runner {
     pub(super) fn new(spec: RunnerSpec, executor: Arc<Shared>) -> Arc<Runner> {
-        let account = spec.grants.acting.now().account;
-        let room = MailboxRoom::new(account, spec.guest.engine().mailboxes());
+        let RunnerSpec { id, name, tenant, guest, services, grants, limits, mailbox, is_pure } = spec;
+        let account = grants.acting.now().account;
+        let engine = guest.engine().clone();
+        let code = Code { guest, services, grants, limits };
+        let identity = CompilingSpec { id, name, tenant, account, mailbox };
+        Self::with_code(identity, engine, (Some(code), is_pure), executor)
+    }
+
+    /// Makes a runner that waits for its code.
+    pub(super) fn compiling(spec: CompilingSpec, engine: Engine, executor: Arc<Shared>) -> Arc<Runner> {
+        let runner = Self::with_code(spec, engine, (None, false), executor);
+        runner.mailbox.lock().activity = Activity::Compiling;
+        runner
+    }
+
+    fn with_code(
+        spec: CompilingSpec,
+        engine: Engine,
+        (code, is_pure): (Option<Code>, bool),
+        executor: Arc<Shared>,
+    ) -> Arc<Runner> {
+        let room = engine.mailbox_room(spec.account);
         Arc::new_cyclic(|me| Runner {
             id: spec.id,
             name: spec.name,
             tenant: spec.tenant,
-            account: AtomicU64::new(account),
-            code: Mutex::new(Code {
-                guest: spec.guest,
-                services: spec.services,
-                grants: spec.grants,
-                limits: spec.limits,
-            }),
+            account: AtomicU64::new(spec.account),
+            engine,
+            code: Mutex::new(code),
             mailbox_options: spec.mailbox,
-            mailbox: Mutex::new(Mailbox::new(spec.is_pure, room)),
+            mailbox: Mutex::new(Mailbox::new(is_pure, room)),
             spares: Spares::default(),
             executor,
             figures: Figures::default(),
@@ -351,7 +307,7 @@ impl Runner {
 
     /// Room for events that the server keeps for its owner.
     pub fn mailbox_room(&self) -> MailboxRoom {
-        self.code.lock().guest.engine().mailbox_room(self.account.load(Ordering::Relaxed))
+        self.engine.mailbox_room(self.account.load(Ordering::Relaxed))
     }
 
     /// Ready when less than a quarter of the mailbox is taken, or when the definition does not run, so that nobody is held up by one that
@@ -373,7 +329,7 @@ impl Runner {
                 format!("'{}' has failed: it trapped {FAILED_AFTER_TRAPS} times, and pauses", self.name);
             return Err(RunError::new("MODULE_FAILED", message));
         }
-        let mut taken = Taken::new(self).map_err(RunError::from)?;
+        let mut taken = Taken::new(self).map_err(|trap| self.not_called(trap))?;
         let instance = taken.instance.as_mut().expect("one is taken or made");
         self.idle_sweeps.store(0, Ordering::Relaxed);
         // Reads no clock unless the caller has run for long.
@@ -396,9 +352,22 @@ impl Runner {
         outcome
     }
 
+    /// Error of a call for which no instance was to be had.
+    fn not_called(&self, trap: Trap) -> RunError {
+        if self.is_compiling() {
+            return RunError::new(COMPILING, format!("'{}' is still being compiled", self.name));
+        }
+        trap.into()
+    }
+
+    /// Whether its code is still being compiled.
+    pub fn is_compiling(&self) -> bool {
+        self.mailbox.lock().activity == Activity::Compiling
+    }
+
     /// Notes a trap in a call, for which the caller had so much time left.
     fn trapped_in_call(&self, error: Option<&RunError>, had: Duration) {
-        let GuestLimits { time, restarts, .. } = self.code.lock().limits;
+        let GuestLimits { time, restarts, .. } = self.limits();
         if restarts && CalledTraps::is_its_own(error, had, time) {
             self.called.trapped();
         }
@@ -409,7 +378,13 @@ impl Runner {
         self.stays_down() || self.mailbox.lock().has_failed(self.ended_otherwise())
     }
 
-    /// Puts other code in its place, with these limits, between two events; what waits stays. Clears its pauses.
+    /// Limits of a run; the usual ones while there is no code.
+    fn limits(&self) -> GuestLimits {
+        self.code.lock().as_ref().map_or_else(GuestLimits::default, |code| code.limits)
+    }
+
+    /// Puts other code in its place, with these limits, between two events; what waits stays. Clears its pauses, and begins to run one that was
+    /// still being compiled.
     pub fn replace(
         &self,
         guest: Guest,
@@ -419,7 +394,7 @@ impl Runner {
         is_pure: bool,
     ) {
         let account = grants.acting.now().account;
-        *self.code.lock() = Code { guest, services, grants, limits };
+        *self.code.lock() = Some(Code { guest, services, grants, limits });
         let mut mailbox = self.mailbox.lock();
         mailbox.acts_for(account);
         self.account.store(account, Ordering::Relaxed);
@@ -431,7 +406,14 @@ impl Runner {
         self.has_poisons.store(false, Ordering::Relaxed);
         self.stays_down.store(false, Ordering::Relaxed);
         self.called.forget();
-        self.wake(mailbox);
+        match mailbox.activity {
+            Activity::Compiling => self.get_going(mailbox),
+            Activity::Idle
+            | Activity::Ready
+            | Activity::Running
+            | Activity::Pausing(_)
+            | Activity::Closed => self.wake(mailbox),
+        }
     }
 
     /// Lets it run again at once while it pauses, as if it had never trapped.
@@ -461,10 +443,15 @@ impl Runner {
         let mailbox = self.mailbox.lock();
         let pause = match mailbox.activity {
             Activity::Pausing(until) => until.saturating_duration_since(Instant::now()),
-            Activity::Idle | Activity::Ready | Activity::Running | Activity::Closed => Duration::ZERO,
+            Activity::Compiling
+            | Activity::Idle
+            | Activity::Ready
+            | Activity::Running
+            | Activity::Closed => Duration::ZERO,
         };
         match mailbox.activity {
             Activity::Closed => RunnerState::Closed,
+            Activity::Compiling => RunnerState::Compiling,
             _ if self.stays_down() => RunnerState::Failed(DOWN),
             _ if mailbox.has_failed(self.ended_otherwise()) => RunnerState::Failed(pause),
             _ if let Some(pause) = self.called.pause() => RunnerState::Failed(pause),
@@ -603,7 +590,7 @@ impl Runner {
 
     /// Notes a trap, where it does not begin again after one: it pauses until somebody enables it. What waits stays.
     fn go_down(&self) {
-        if self.code.lock().limits.restarts {
+        if self.limits().restarts {
             return;
         }
         self.stays_down.store(true, Ordering::Relaxed);
@@ -686,6 +673,10 @@ impl Runner {
     pub(super) fn instance(&self) -> Result<Box<ActionInstance>, Trap> {
         let (guest, services, grants, limits) = {
             let code = self.code.lock();
+            let Some(code) = &*code else {
+                let message = "its code is still being compiled".to_owned();
+                return Err(Trap { kind: TrapKind::Start, message, function: None });
+            };
             (code.guest.clone(), code.services.clone(), code.grants.clone(), code.limits)
         };
         self.executor.warmed(self.me.clone());
@@ -772,10 +763,14 @@ impl Runner {
     }
 
     /// Ends a pause.
-    fn wake(&self, mut mailbox: MutexGuard<'_, Mailbox>) {
-        if !matches!(mailbox.activity, Activity::Pausing(_)) {
-            return;
+    fn wake(&self, mailbox: MutexGuard<'_, Mailbox>) {
+        if matches!(mailbox.activity, Activity::Pausing(_)) {
+            self.get_going(mailbox);
         }
+    }
+
+    /// Has what waits run, if anything does.
+    fn get_going(&self, mut mailbox: MutexGuard<'_, Mailbox>) {
         let has_mail = mailbox.len() > 0;
         mailbox.activity = if has_mail { Activity::Ready } else { Activity::Idle };
         drop(mailbox);

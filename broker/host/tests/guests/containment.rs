@@ -1,11 +1,12 @@
 //! What a guest does wrong costs nobody else anything.
 
 use crate::support::{
-    Broker, PUBLISH_PAYLOAD, Seen, Text, executor, executor_with, message, owned, published, run_once, spec,
+    Broker, PUBLISH_PAYLOAD, Seen, Text, engine, executor, executor_with, message, owned, published, run_once, spec,
     until_all_have_woken,
 };
 use lotmq_host::{
-    Acting, Executor, ExecutorOptions, FinishedRun, Grants, GuestLimits, MESSAGE_PAUSED, MailboxOptions,
+    Acting, CompilingSpec, Executor, ExecutorOptions, FinishedRun, Grants, GuestId, GuestLimits, Inline,
+    InlineRuns, MESSAGE_PAUSED, MailboxOptions,
     PostError, Posted, RunOutcome, RunOutput, Runner, RunnerSpec, RunnerStarts, RunnerState, Sink, Trap,
     TrapKind,
     limits::{CALL_BYTES_MAX, CALL_DEPTH_MAX, EXECUTOR_SILENCE_MAX, HOPS_MAX, WRITES_PER_RUN_MAX},
@@ -426,6 +427,37 @@ impl Wake for Called {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+#[test]
+fn events_wait_in_order_for_code_that_is_still_being_compiled() {
+    let (executor, seen) = executor(1);
+    let guest = GOOD.guest();
+    let mailbox = MailboxOptions { messages_max: 8, ..MailboxOptions::default() };
+    let spec = CompilingSpec { id: GuestId(1), name: "late".into(), tenant: 0, account: 0, mailbox };
+    let runner = executor.add_compiling(spec, engine());
+    assert_eq!(runner.state(), RunnerState::Compiling);
+    let mut inline = InlineRuns::default();
+    let run = inline.run(&runner, &message("in", b"x"), 0, &mut RunOutput::new());
+    assert_eq!(run, Inline::Post, "nothing runs in a turn");
+    let called = Arc::new(Called::default());
+    let waker = Waker::from(called.clone());
+    let room = || runner.poll_room(&Context::from_waker(&waker));
+    for tag in 0..8 {
+        runner.post_held_back(owned("in", b"x"), 0, &mut RunnerStarts::default()).unwrap();
+        assert_eq!(room().is_pending(), tag >= 2, "senders wait as for a busy one: {tag}");
+    }
+    runner.enable();
+    assert_eq!((runner.state(), runner.metrics().waiting), (RunnerState::Compiling, 8));
+    assert!(executor.is_at_rest());
+    let (services, grants) = (Arc::new(Broker::default()), Arc::new(Grants::action()));
+    runner.replace(guest, services, grants, GuestLimits::default(), false);
+    (0..8).for_each(|_| drop(seen.recv_timeout(Duration::from_secs(30)).unwrap()));
+    while called.0.load(Ordering::Relaxed) == 0 {
+        std::thread::yield_now();
+    }
+    assert!(executor.wait_for_rest(Duration::from_secs(30)));
+    assert_eq!((runner.state(), runner.metrics().runs), (RunnerState::Enabled, 8));
 }
 
 #[test]
