@@ -1,7 +1,7 @@
 //! The registry: all definitions of a tenant, their life cycle, and everything that is derived from them.
 //!
 //! Changed by commands, one at a time; asked by every thread. Derived are the trigger index, the hooks, the timers, and
-//! which topics are cached. Invariants: a definition is armed exactly when it is [`State::Running`]; a replacement
+//! which topics are cached. Invariants: a definition is armed exactly when its state [is](State::is_armed); a replacement
 //! takes effect in one call, so that no message sees both versions or neither; a refused change changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -110,7 +110,19 @@ pub(crate) struct Entry {
     pub(crate) hold: Option<Hold>,
     pub(crate) missing: Vec<Need>,
     pub(crate) warnings: Vec<Warning>,
+    pub(crate) code: CodeState,
     is_armed: bool,
+}
+
+/// Native code of a definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CodeState {
+    /// It is there, or the definition needs none.
+    There,
+    /// It is still being compiled.
+    Compiling,
+    /// It could not be compiled, for this reason.
+    Missing(String),
 }
 
 /// Why a definition is not armed though nothing is missing.
@@ -122,11 +134,12 @@ pub(crate) enum Hold {
 
 impl Entry {
     pub(crate) fn state(&self) -> State {
-        match (&self.hold, self.missing.is_empty()) {
-            (Some(Hold::Failed(_)), _) => State::Error,
-            (Some(Hold::Disabled), _) => State::Disabled,
-            (None, false) => State::Pending,
-            (None, true) => State::Running,
+        match (&self.hold, self.missing.is_empty(), &self.code) {
+            (Some(Hold::Failed(_)), _, _) | (_, _, CodeState::Missing(_)) => State::Error,
+            (Some(Hold::Disabled), _, _) => State::Disabled,
+            (None, false, _) => State::Pending,
+            (None, true, CodeState::Compiling) => State::Compiling,
+            (None, true, CodeState::There) => State::Running,
         }
     }
 }
@@ -275,6 +288,56 @@ impl Registry {
     /// meanwhile, are ignored.
     pub fn set_failed(&mut self, id: DefinitionId, reason: &str, now: Now) -> Changed {
         self.set_hold(id, Some(Hold::Failed(reason.to_owned())), now)
+    }
+
+    /// Notes that the native code of a definition is still being compiled. It stays armed.
+    pub fn set_compiling(&mut self, id: DefinitionId) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.code = CodeState::Compiling;
+            self.generation += 1;
+        }
+    }
+
+    /// Notes that the native code of this version is there. False where it is not waited for: the definition was removed or replaced.
+    pub fn set_compiled(&mut self, id: DefinitionId, version: u64) -> bool {
+        let is_waited_for = self.is_compiling(id, version);
+        if let Some(entry) = self.entries.get_mut(&id).filter(|_| is_waited_for) {
+            entry.code = CodeState::There;
+            self.generation += 1;
+        }
+        is_waited_for
+    }
+
+    /// Notes that the native code of this version cannot be compiled: it is disarmed with [`State::Error`] until it is replaced. `None` where the
+    /// code is not waited for.
+    pub fn set_not_compiled(
+        &mut self,
+        (id, version): (DefinitionId, u64),
+        reason: &str,
+        now: Now,
+    ) -> Option<Changed> {
+        if !self.is_compiling(id, version) {
+            return None;
+        }
+        let mut changed = Changed::default();
+        let entry = self.entries.get_mut(&id)?;
+        entry.code = CodeState::Missing(reason.to_owned());
+        self.settle(id, now, &mut changed);
+        self.generation += 1;
+        Some(changed)
+    }
+
+    /// Whether the native code of this version is still being compiled.
+    pub fn is_compiling(&self, id: DefinitionId, version: u64) -> bool {
+        self.entries.get(&id).is_some_and(|entry| {
+            entry.definition.version == version && entry.code == CodeState::Compiling
+        })
+    }
+
+    /// Definitions whose native code is still being compiled, in the order of deployment.
+    pub fn compiling(&self) -> impl Iterator<Item = &Arc<Definition>> {
+        let compiling = self.entries.values().filter(|entry| entry.code == CodeState::Compiling);
+        compiling.map(|entry| &entry.definition)
     }
 
     /// The present version of a definition.

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::definition::{Definition, DefinitionKind, Need, Origin, Owner};
 use crate::record::{ErrorRecord, MessageText, rfc3339_option};
-use crate::registry::{Entry, Hold, Registry, State};
+use crate::registry::{CodeState, Entry, Hold, Registry, State};
 
 /// Data of `-lotDiagnostic`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -160,12 +160,15 @@ impl Registry {
     }
 
     fn report(&self, entry: &Entry) -> Report {
-        let Entry { definition, hold, warnings, .. } = entry;
+        let Entry { definition, hold, warnings, code, .. } = entry;
         let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         let of_deploy = warnings.len();
         warnings.extend(definition.activity.warnings());
         let of_runs = warnings.len() - of_deploy;
         if let Some(Hold::Failed(reason)) = hold {
+            warnings.insert(0, reason.clone());
+        }
+        if let CodeState::Missing(reason) = code {
             warnings.insert(0, reason.clone());
         }
         Report {

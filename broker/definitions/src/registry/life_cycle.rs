@@ -9,7 +9,7 @@ use lotmq_router::topic_filter_valid;
 use lotmq_shares::share_of;
 
 use super::cycle::find_cycle;
-use super::{CacheMode, Changed, Entry, Hold, InstallError, OnExisting, Registry, State, Warning};
+use super::{CacheMode, Changed, CodeState, Entry, Hold, InstallError, OnExisting, Registry, State, Warning};
 use crate::activity::Activity;
 use crate::definition::{Definition, DefinitionId, DefinitionKind, Need, NewDefinition, Owner};
 use crate::limits::DEFINITIONS_PART;
@@ -114,6 +114,7 @@ impl Registry {
             hold: None,
             missing: Vec::new(),
             warnings: Vec::new(),
+            code: CodeState::There,
             is_armed: false,
         };
         self.entries.insert(id, entry);
@@ -148,8 +149,8 @@ impl Registry {
         }
         entry.missing = missing;
         match (entry.state(), entry.is_armed) {
-            (State::Running, false) => self.arm(id, now, changed),
-            (State::Running, true) => {}
+            (State::Running | State::Compiling, false) => self.arm(id, now, changed),
+            (State::Running | State::Compiling, true) => {}
             (State::Pending | State::Error | State::Disabled, _) => self.disarm(id, changed),
         }
     }

@@ -37,12 +37,21 @@ pub enum OnExisting {
 pub enum State {
     /// Armed.
     Running,
+    /// Armed, and its native code is still being compiled: what starts it waits.
+    Compiling,
     /// Waits for a dependency.
     Pending,
     /// Cannot run; the reason is in its report.
     Error,
     /// A module that was switched off.
     Disabled,
+}
+
+impl State {
+    /// Whether triggers lead to a definition in this state.
+    pub fn is_armed(self) -> bool {
+        matches!(self, State::Running | State::Compiling)
+    }
 }
 
 /// What the author should know about a definition that was accepted.

@@ -481,6 +481,38 @@ fn cache_mode_all_caches_everything() {
 }
 
 #[test]
+fn definition_without_code_is_armed_until_compiling_it_fails() {
+    let mut world = World::new();
+    let of = |world: &mut World| {
+        let definition = world.add(on_topic("M", &["in"])).definition;
+        world.registry.set_compiling(definition.id);
+        (definition.id, definition.version)
+    };
+    let (id, version) = of(&mut world);
+    assert_eq!(world.registry.state(id), Some(State::Compiling));
+    assert_eq!(world.matching("in"), ["M"]);
+    assert!(!world.registry.set_compiled(id, version + 1), "another version is not waited for");
+    assert_eq!(world.registry.compiling().count(), 1);
+    assert!(world.registry.set_compiled(id, version));
+    assert_eq!((world.registry.state(id), world.registry.compiling().count()), (Some(State::Running), 0));
+
+    let (id, version) = of(&mut world);
+    let changed = world.registry.set_not_compiled((id, version), "too large", world.now).unwrap();
+    assert_eq!((names(&changed.disarmed), world.registry.state(id)), (vec!["M".into()], Some(State::Error)));
+    let report = world.registry.diagnose(DefinitionKind::Action, "M").unwrap();
+    assert_eq!(report.warnings, ["too large"]);
+    world.registry.set_disabled(DefinitionKind::Action, "M", false, world.now).unwrap();
+    assert_eq!(world.registry.state(id), Some(State::Error), "there is no code to enable");
+
+    let (id, version) = of(&mut world);
+    world.registry.set_disabled(DefinitionKind::Action, "M", true, world.now).unwrap();
+    assert!(world.registry.is_compiling(id, version));
+    assert_eq!(world.registry.state(id), Some(State::Disabled));
+    world.add(on_topic("M", &["in"]));
+    assert!(!world.registry.is_compiling(id, version), "a replacement has its code");
+}
+
+#[test]
 fn disabled_and_failed_definitions_are_disarmed() {
     let mut world = World::new();
     let id = world.add(on_topic("M", &["in"])).definition.id;
