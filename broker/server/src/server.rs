@@ -1,11 +1,13 @@
 //! Start and stop of the broker.
 //!
 //! The order of a start: store, engine, tenants with what the store held, guests and their `ON START`, and only then sockets; so the first Client finds
-//! everything in place. A stop goes the other way round.
+//! everything in place, but for native code that takes long to compile (`cold_start`). A stop goes the other way round.
 
 pub(crate) mod admin;
+mod cold_start;
 pub mod embedded;
 mod housekeeping;
+mod losses;
 pub(crate) mod offline_password;
 pub mod preflight;
 mod recover;
@@ -29,7 +31,7 @@ use lotmq_host::{
 };
 use lotmq_pulse::Pulses;
 use lotmq_store::{
-    Committed, MetaRow, OnCommit, OpenError, QuarantineRow, Recovered, Store, StoreError, StoreOptions,
+    Committed, MetaRow, OnCommit, OpenError, Recovered, Store, StoreError, StoreOptions,
 };
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
@@ -38,6 +40,7 @@ use self::admin::Admin;
 use self::restart::Former;
 use self::signals::{Awaited, Signals};
 use crate::guests::HasPrograms as _;
+use crate::guests::cold_start::ColdStart;
 use crate::guests::compile_workers::CompileWorkers;
 use crate::guests::left_runs::{self, LeftRuns};
 use crate::guests::outboxes;
@@ -45,7 +48,6 @@ use crate::guests::route_drivers;
 use crate::guests::route_types::RouteTypes;
 use crate::guests::routes::Routes;
 use crate::guests::{self, AboveGuests, GuestSink, Hosting, ThreadGuests};
-use crate::limits::QUARANTINED_LOGGED_MAX;
 use crate::management::accounts::AccountsError;
 use crate::management::assets;
 use crate::management::audit;
@@ -209,6 +211,8 @@ pub struct Server {
     /// Threads of commands and of the `$SYS` tree.
     workers: Vec<JoinHandle<()>>,
     routes: Vec<JoinHandle<()>>,
+    /// Threads that compile what the start has left without native code.
+    cold_start: Vec<JoinHandle<()>>,
     /// `None` without a listener of QUIC.
     #[cfg(feature = "quic")]
     quic: Option<Quic>,
@@ -241,7 +245,7 @@ impl Server {
         let listeners = Arc::new(OnceLock::new());
         let watchdog = Arc::<Watchdog>::default();
         let (store, recovered) = Store::open(store_options(config, &watchdog.pulses), on_commit(&listeners))?;
-        tell_quarantined(&recovered.quarantined);
+        losses::tell_quarantined(&recovered.quarantined);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let (shards, seats) = shard::prepare(cores, &watchdog.pulses);
         let surroundings =
@@ -298,13 +302,15 @@ impl Server {
             housekeeper,
             workers,
             routes,
+            cold_start: Vec::new(),
             #[cfg(feature = "quic")]
             quic: None,
             admin: None,
             addresses: Vec::new(),
         };
-        match server.listen(config, former) {
-            Ok(()) => Ok(server),
+        let begun = server.listen(config, former).and_then(|()| Ok(cold_start::start(&server.broker)?));
+        match begun {
+            Ok(threads) => Ok(Self { cold_start: threads, ..server }),
             Err(error) => {
                 server.stop();
                 Err(error)
@@ -539,6 +545,7 @@ impl Server {
     /// Closes all connections, lets runs under way end, writes what is waiting and closes the store.
     pub fn stop(self) {
         info!("stopping");
+        self.broker.cold_start.stop();
         self.broker.compile_workers.stop();
         self.broker.ended_runs.stop();
         if let Some(admin) = self.admin {
@@ -570,8 +577,9 @@ impl Server {
                 warn!("a command is still under way and is given up");
             }
         }
+        cold_start::join(self.cold_start);
         self.broker.python.close();
-        tell_lost(&self.broker);
+        losses::tell_lost(&self.broker);
         drop(self.broker.executor.lock().take());
         self.broker.housekeeping.stop();
         // A panic there has been reported by the thread itself.
@@ -583,29 +591,6 @@ impl Server {
         }
         self.broker.store.close();
         info!("stopped");
-    }
-}
-
-/// Logs what waits for routes in memory alone, which ends with the broker.
-fn tell_lost(broker: &Broker) {
-    for tenant in broker.tenants.all().iter() {
-        for route in tenant.programs().guests.routes_in_order() {
-            let (count, version) = (route.in_memory_alone(), route.version());
-            if count > 0 {
-                let route = &**version.definition.name();
-                warn!(target: "routes", tenant = &*tenant.name, route, count, "messages that wait for a route in memory alone are lost with the stop; BUFFER_MODE \"disk\" keeps them");
-            }
-        }
-    }
-}
-
-/// Logs damaged rows at every start, until they are forgotten on purpose.
-fn tell_quarantined(rows: &[QuarantineRow]) {
-    for row in rows.iter().take(QUARANTINED_LOGGED_MAX) {
-        error!(table = row.table, reason = row.reason, "row is damaged and put aside");
-    }
-    if rows.len() > QUARANTINED_LOGGED_MAX {
-        error!(count = rows.len(), "more rows are damaged and put aside; `lotmq store check` lists them");
     }
 }
 
@@ -714,6 +699,7 @@ pub(crate) fn assemble(
         housekeeping: Arc::clone(&housekeeping),
         engine,
         compile_workers: CompileWorkers::new(config),
+        cold_start: ColdStart::default(),
         python,
         ambient,
         zone,

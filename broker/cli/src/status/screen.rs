@@ -21,6 +21,11 @@ pub(super) fn screen(condition: &Value, endpoint: &str, paint: Paint) -> String 
         list(&condition["failures"]).iter().map(|text| format!("  {}\n", shown(text))).collect();
     for (title, colour, body) in [
         ("FAILURES", Colour::Red, failures),
+        (
+            "DEFINITIONS THAT ARE STILL BEING COMPILED (messages for them wait, rules among them deny)",
+            Colour::Yellow,
+            compiling(&condition["coldStart"]),
+        ),
         ("LISTENERS THAT ARE NOT OPEN", Colour::Red, listeners(&condition["listenersNotOpened"])),
         ("LIMITS THAT ARE NEAR", Colour::Yellow, limits(&condition["limitsNear"])),
         ("CERTIFICATES THAT END SOON", Colour::Yellow, certificates(&condition["certificatesNear"])),
@@ -56,6 +61,10 @@ pub(super) fn check(condition: &Value, endpoint: &str, paint: Paint) -> String {
     for failure in list(&condition["failures"]) {
         let _ = writeln!(text, "  {}", shown(failure));
     }
+    let compiling = compiling(&condition["coldStart"]);
+    if !compiling.is_empty() {
+        let _ = writeln!(text, "  still being compiled: {}", compiling.trim());
+    }
     for route in super::red_routes(condition) {
         let _ = writeln!(
             text,
@@ -69,7 +78,11 @@ pub(super) fn check(condition: &Value, endpoint: &str, paint: Paint) -> String {
 
 fn head(condition: &Value, endpoint: &str, paint: Paint) -> String {
     let state = condition["state"].as_str().unwrap_or_default();
-    let colour = if state == "healthy" { Colour::Green } else { Colour::Red };
+    let colour = match state {
+        "healthy" => Colour::Green,
+        "starting" => Colour::Yellow,
+        _ => Colour::Red,
+    };
     let (version, state) = (shown(&condition["version"]), paint.text(colour, state));
     let uptime = age(number(&condition["uptimeSeconds"]));
     let routes = unwell(list(&condition["routes"]), paint);
@@ -290,6 +303,20 @@ fn warnings(warnings: &Value) -> String {
     .map_or_else(String::new, |(rows, more)| {
         table(["", "KIND", "NAME", "CODE", "PLACE", "COUNT", "MESSAGE"], &rows, &[5]) + &more
     })
+}
+
+/// Definitions of the start whose native code is not there yet.
+fn compiling(compiling: &Value) -> String {
+    let names: Vec<String> = list(&compiling["names"]).iter().map(shown).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    let more = match number(&compiling["left"]).saturating_sub(names.len() as u64) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (left, all) = (number(&compiling["left"]), number(&compiling["all"]));
+    format!("  {left} of {all}: {}{more}\n", names.join(", "))
 }
 
 fn pending(pending: &Value) -> String {

@@ -30,7 +30,7 @@ use super::policed::PolicedTopics;
 use super::refused_routes;
 use super::route_drivers;
 use super::route_modules::{self, RouteModule};
-use super::route_types::RouteTypes;
+use super::route_types::{RouteTypes, TypeGuest};
 use super::routes::RouteCode;
 use super::rules::RuleModuleCode;
 use super::scripts::{self, CompiledScript, ScriptError};
@@ -93,6 +93,22 @@ pub(super) enum Code {
     View,
     /// Of a module for logins, which cases ask, and no login in this build.
     AuthModule(Box<AuthModuleCode>),
+    /// None yet: it is compiled behind the open listeners.
+    Compiling(Box<CodeToCome>),
+}
+
+/// What stands in for native code that is still being compiled.
+#[derive(Clone)]
+pub(crate) enum CodeToCome {
+    /// A mailbox, of an Action, a Model or a module; with what a policy keeps it from.
+    Executor {
+        /// See [`ExecutorCode::policed`].
+        policed: Option<PolicedTopics>,
+    },
+    /// A substitute that denies, of a Rule.
+    Rule,
+    /// Nothing: who names the module finds that it is being compiled.
+    Named,
 }
 
 /// Code for the executor, with what it may do and use.
@@ -172,6 +188,7 @@ impl CompiledDefinition {
             | Code::Rule(_)
             | Code::RuleModule(_)
             | Code::AuthModule(_)
+            | Code::Compiling(_)
             | Code::View => None,
         };
         refusal.map_or(Ok(()), |reason| Err(DeployError::RouteSettings(reason)))
@@ -215,8 +232,21 @@ impl CompiledDefinition {
             | Code::RouteModule(_)
             | Code::Rule(_)
             | Code::RuleModule(_)
+            | Code::Compiling(_)
             | Code::View => None,
         }
+    }
+
+    /// Takes a definition of a start whose native code comes later.
+    pub(crate) fn without_code(new: NewDefinition, code: CodeToCome, is_disabled: bool) -> Self {
+        let (existing, code) = (OnExisting::Replace, Code::Compiling(Box::new(code)));
+        Self { new, existing, code, is_disabled }
+    }
+
+    /// Takes a route of a start; its guest may come later.
+    pub(super) fn of_route(new: NewDefinition, guest: TypeGuest) -> Self {
+        let (existing, code) = (OnExisting::Replace, Code::Route(RouteCode::Own(guest)));
+        Self { new, existing, code, is_disabled: false }
     }
 
     /// No run of it within a turn is given up for its slice of time, whatever else the machine does.

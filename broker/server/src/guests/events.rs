@@ -245,7 +245,7 @@ fn listeners(tenant: &Tenant, topic: &str) -> (Option<Box<dyn Listeners>>, bool)
     let mut disabled = {
         let registry = guests.registry.read();
         registry.silence_watches(topic, &mut watches);
-        policed.retain(|module| registry.state(module.definition.id) == Some(State::Running));
+        policed.retain(|module| registry.state(module.definition.id).is_some_and(State::is_armed));
         registry.disabled_modules(topic)
     };
     let mut is_stable = true;

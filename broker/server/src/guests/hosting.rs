@@ -12,6 +12,7 @@ use lotmq_host::{Ambient, Engine, Executor, MessageBounds};
 use lotmq_store::Store;
 use parking_lot::Mutex;
 
+use super::cold_start::ColdStart;
 use super::compile_workers::CompileWorkers;
 use super::route_types::RouteTypes;
 use super::routes::Routes;
@@ -39,6 +40,8 @@ pub(crate) struct Hosting {
     pub(crate) housekeeping: Arc<Alarm>,
     pub(crate) engine: Engine,
     pub(crate) compile_workers: CompileWorkers,
+    /// Definitions of the start whose native code is still being compiled.
+    pub(crate) cold_start: ColdStart,
     pub(crate) python: Python,
     /// Clocks and chance of guests.
     pub(crate) ambient: Arc<dyn Ambient>,

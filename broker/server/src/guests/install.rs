@@ -7,14 +7,17 @@ use std::sync::Arc;
 
 use lotmq_auth::Rule;
 use lotmq_definitions::{
-    Changed, Definition, DefinitionKind, Installed, NewDefinition, NotFound, Owner, Removed, ValueKeeper,
+    Changed, Definition, DefinitionKind, Installed, NewDefinition, NotFound, Now, Owner, Removed, ValueKeeper,
 };
-use lotmq_host::{Acting, Executor, Grants, MailboxOptions, OwnedEvent, RunnerSpec};
+use lotmq_host::{Acting, CompilingSpec, Executor, Grants, MailboxOptions, OwnedEvent, RunnerSpec};
 use lotmq_store::{Batch, DefinitionRow, Op};
 use tracing::warn;
 
-use super::compile::{Code, CompiledDefinition, CompiledProgram, DeployError, ExecutorCode};
+use super::cold_start::Pass;
+use super::compile::{Code, CodeToCome, CompiledDefinition, CompiledProgram, DeployError, ExecutorCode};
 use super::guest_id::guest_id;
+use super::policed::PolicedTopics;
+use super::routes::RouteCode;
 use super::scripts::{CompiledScript, ScriptError};
 use super::services::TenantServices;
 use super::{Guests, authority, outboxes, rights, rules};
@@ -86,7 +89,13 @@ pub(super) fn install_alone(
     compiled: CompiledDefinition,
     batch: &mut Batch,
 ) -> Result<Installed, DeployError> {
-    let is_never_run = matches!(compiled.code, Code::View | Code::AuthModule(_));
+    let is_never_run = match &compiled.code {
+        Code::View | Code::AuthModule(_) => true,
+        Code::Compiling(to_come) => matches!(**to_come, CodeToCome::Named),
+        Code::Executor(_) | Code::Route(_) | Code::RouteModule(_) | Code::Rule(_) | Code::RuleModule(_) => {
+            false
+        }
+    };
     let is_for_routes = matches!(compiled.code, Code::RouteModule(_));
     let (installed, rule) = put(tenant, hosting, compiled, batch)?;
     let guests = &tenant.programs().guests;
@@ -119,7 +128,7 @@ pub(super) fn put(
     check_share(tenant, &compiled.new)?;
     let guests = &tenant.programs().guests;
     // Held until the definition has its runner, so that no executor ends meanwhile.
-    let executor = matches!(compiled.code, Code::Executor(_)).then(|| hosting.executor.lock());
+    let executor = compiled.code.needs_executor().then(|| hosting.executor.lock());
     let executor = executor.as_deref().map(|executor| executor.as_ref().ok_or(DeployError::Stopping));
     let executor = executor.transpose()?;
     let now = hosting.definitions_now();
@@ -132,22 +141,102 @@ pub(super) fn put(
         let known = registry.set_disabled(definition.kind(), definition.name(), true, now);
         debug_assert!(known.is_ok(), "it was installed");
     }
-    let mut rule = None;
-    match compiled.code {
-        Code::Executor(code) => {
-            let executor = executor.expect("it is there for what it runs");
-            arm(tenant, hosting, executor, definition, *code);
-        }
-        Code::Route(code) => outboxes::arm(tenant, (hosting, now.wall), definition, code),
-        Code::RouteModule(module) => guests.route_modules.put(definition.name(), *module),
-        Code::RuleModule(code) => guests.rule_modules.put(tenant, hosting, definition, *code),
-        Code::Rule(guest) => rule = Some(rules::of_guest(tenant, hosting, definition, guest)),
-        Code::View | Code::AuthModule(_) => {}
+    if compiled.code.is_to_come() {
+        registry.set_compiling(definition.id);
     }
+    let rule = put_code(tenant, (hosting, now), executor, definition, compiled.code);
     if let Some(row) = row(tenant, definition) {
         batch.push(Op::PutDefinition(&row));
     }
     Ok((installed, rule))
+}
+
+/// Puts the code of a definition to what runs it; what is returned is its part of the rulebook.
+fn put_code(
+    tenant: &Arc<Tenant>,
+    (hosting, now): (&Arc<Hosting>, Now),
+    executor: Option<&Executor>,
+    definition: &Arc<Definition>,
+    code: Code,
+) -> Option<Rule> {
+    const NO_EXECUTOR: &str = "it is there for what it runs";
+    let guests = &tenant.programs().guests;
+    match code {
+        Code::Executor(code) => arm(tenant, hosting, executor.expect(NO_EXECUTOR), definition, *code),
+        Code::Route(code) => outboxes::arm(tenant, (hosting, now.wall), definition, code),
+        Code::RouteModule(module) => guests.route_modules.put(definition.name(), *module),
+        Code::RuleModule(code) => guests.rule_modules.put(tenant, hosting, definition, *code),
+        Code::Rule(guest) => return Some(rules::of_guest(tenant, hosting, definition, guest)),
+        Code::Compiling(to_come) => match *to_come {
+            CodeToCome::Executor { policed } => {
+                arm_without_code(tenant, hosting, executor.expect(NO_EXECUTOR), definition, policed);
+            }
+            CodeToCome::Rule => {
+                let facts = definition.facts().rule.clone();
+                return Some(rules::substitute(definition.name(), facts));
+            }
+            CodeToCome::Named => {}
+        },
+        Code::View | Code::AuthModule(_) => {}
+    }
+    None
+}
+
+/// Puts native code into a definition of a start: the first, or optimised code in the place of that. Nothing happens where it was removed or replaced
+/// meanwhile. The caller holds the lock of changes.
+///
+/// # Errors
+/// [`DeployError::Stopping`].
+pub(super) fn complete(
+    tenant: &Arc<Tenant>,
+    hosting: &Arc<Hosting>,
+    (waiting, pass): (&Definition, Pass),
+    code: Code,
+) -> Result<(), DeployError> {
+    let guests = &tenant.programs().guests;
+    let executor = code.needs_executor().then(|| hosting.executor.lock());
+    let executor = executor.as_deref().map(|executor| executor.as_ref().ok_or(DeployError::Stopping));
+    let executor = executor.transpose()?;
+    let mut registry = guests.registry.write();
+    if pass != Pass::Second && !registry.set_compiled(waiting.id, waiting.version) {
+        return Ok(());
+    }
+    let known = registry.by_id(waiting.id).filter(|known| known.version == waiting.version).cloned();
+    let Some(definition) = known else { return Ok(()) };
+    let now = hosting.definitions_now();
+    let rule = put_code(tenant, (hosting, now), executor, &definition, code);
+    drop(registry);
+    if let Some(rule) = rule {
+        tenant.permissions.put(vec![rule]);
+        guests.rights_changed(tenant);
+    }
+    if definition.kind() == DefinitionKind::Module {
+        guests.module_changed(definition.name());
+    }
+    Ok(())
+}
+
+/// Has a route of a start work with the guest of its type, which has been compiled. The caller holds the lock of changes.
+pub(super) fn complete_route(tenant: &Tenant, waiting: &Definition) {
+    let guests = &tenant.programs().guests;
+    if guests.registry.write().set_compiled(waiting.id, waiting.version) {
+        guests.reopen_route(waiting.id);
+    }
+}
+
+/// Stops a definition of a start whose native code cannot be made, and drops what waits for it. False where it was removed or replaced meanwhile. The
+/// caller holds the lock of changes.
+pub(super) fn give_up(tenant: &Tenant, hosting: &Hosting, waiting: &Definition, reason: &str) -> bool {
+    let guests = &tenant.programs().guests;
+    let now = hosting.definitions_now();
+    let version = (waiting.id, waiting.version);
+    let Some(changed) = guests.registry.write().set_not_compiled(version, reason, now) else { return false };
+    let runner = guests.runners.write().remove(&waiting.id);
+    hosting.counters.guest_events_dropped.add(runner.map_or(0, |runner| runner.close()) as u64);
+    guests.waiting.removed(waiting.id);
+    guests.module_changed(waiting.name());
+    guests.settle(tenant, hosting, &changed);
+    true
 }
 
 /// Refuses a definition that would be more than the share of its owner, if he is no administrator.
@@ -194,6 +283,59 @@ fn arm(
         is_pure,
     });
     runners.insert(definition.id, runner);
+}
+
+/// Gives a definition the mailbox in which events wait until its code is there.
+fn arm_without_code(
+    tenant: &Tenant,
+    hosting: &Hosting,
+    executor: &Executor,
+    definition: &Arc<Definition>,
+    policed: Option<PolicedTopics>,
+) {
+    if definition.kind() == DefinitionKind::Module {
+        tenant.programs().policed.put(definition, policed);
+    }
+    let spec = CompilingSpec {
+        id: guest_id(tenant, definition.id),
+        name: Arc::clone(definition.name()),
+        tenant: tenant.number,
+        account: definition.account(),
+        mailbox: MailboxOptions::default(),
+    };
+    let runner = executor.add_compiling(spec, &hosting.engine);
+    tenant.programs().guests.runners.write().insert(definition.id, runner);
+}
+
+impl Code {
+    /// Whether the executor runs it.
+    fn needs_executor(&self) -> bool {
+        match self {
+            Code::Executor(_) => true,
+            Code::Compiling(to_come) => matches!(**to_come, CodeToCome::Executor { .. }),
+            Code::Route(_)
+            | Code::RouteModule(_)
+            | Code::Rule(_)
+            | Code::RuleModule(_)
+            | Code::View
+            | Code::AuthModule(_) => false,
+        }
+    }
+
+    /// Whether it is still being compiled.
+    fn is_to_come(&self) -> bool {
+        match self {
+            Code::Compiling(_) => true,
+            Code::Route(RouteCode::Own(guest)) => guest.get().is_none(),
+            Code::Route(RouteCode::Module(_))
+            | Code::Executor(_)
+            | Code::RouteModule(_)
+            | Code::Rule(_)
+            | Code::RuleModule(_)
+            | Code::View
+            | Code::AuthModule(_) => false,
+        }
+    }
 }
 
 impl Guests {

@@ -38,6 +38,9 @@ const CLIENT_ID: &str = "";
 /// Time that the listeners wait until promised runs have been started again. Those that find no room by then are started when there is some.
 const START_WAIT: Duration = Duration::from_secs(5);
 
+/// The same while definitions are still being compiled.
+const COLD_START_WAIT: Duration = Duration::from_millis(500);
+
 /// Pause between tries meanwhile.
 const START_PAUSE: Duration = Duration::from_millis(1);
 
@@ -130,7 +133,9 @@ pub(crate) fn start_again(hosting: &Hosting, left_runs: &LeftRuns, unfinished: V
         return;
     }
     *left_runs.0.lock() = unfinished;
-    let deadline = Instant::now() + START_WAIT;
+    // What is still being compiled may have no room for all of them, and does not hold the listeners.
+    let wait = if hosting.cold_start.is_over() { START_WAIT } else { COLD_START_WAIT };
+    let deadline = Instant::now() + wait;
     this_turn::install(Arc::clone(&hosting.context), None);
     loop {
         let is_done = this_turn::with(|turn| {
@@ -143,7 +148,8 @@ pub(crate) fn start_again(hosting: &Hosting, left_runs: &LeftRuns, unfinished: V
             break;
         }
         if Instant::now() >= deadline {
-            warn!("runs that are started again take longer than 5 seconds; listeners open meanwhile");
+            let seconds = wait.as_secs_f64();
+            warn!(seconds, "runs that are started again take longer; listeners open meanwhile");
             break;
         }
         std::thread::sleep(START_PAUSE);

@@ -67,7 +67,7 @@ impl Guests {
         let id = {
             let registry = self.registry.read();
             let definition = registry.get(DefinitionKind::Model, name).ok_or_else(unknown)?;
-            if registry.state(definition.id) != Some(State::Running) {
+            if !registry.state(definition.id).is_some_and(State::is_armed) {
                 return Err(RunError::new(
                     "MODEL_PENDING",
                     format!("model '{name}' waits for what it is made of"),

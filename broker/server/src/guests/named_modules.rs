@@ -3,7 +3,9 @@
 use lot_nearest::nearest;
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::{Definition, DefinitionKind};
+use lotmq_host::COMPILING;
 
+use super::routes::RouteCode;
 use super::{Guests, HasPrograms as _, route_modules};
 
 /// Names of modules in a definition: that of a Route, and those that a Rule asks or an Action calls.
@@ -40,10 +42,13 @@ pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<(&'stati
 /// Why a definition of this kind cannot use a module now; `None` where it can.
 pub(crate) fn unusable(guests: &Guests, kind: DefinitionKind, name: &str) -> Option<String> {
     if kind == DefinitionKind::Route {
-        return guests.route_module(name).err();
+        let is_compiling = RouteCode::Module(name.into()).is_compiling(guests);
+        return guests.route_module(name).err().filter(|_| !is_compiling);
     }
     let module = match guests.module_in_use(name) {
         Ok(module) => module,
+        // It can be used soon.
+        Err(error) if error.code == COMPILING => return None,
         Err(error) => return Some(error.message),
     };
     let (is_of_world, world) = match kind {

@@ -8,14 +8,16 @@ use jiff::Timestamp;
 use lot_facts::{Facts, Kind, RuleFacts};
 use lot_to_wasm::diagnostic::{Diagnostic, Severity};
 use lot_to_wasm::{CompileOptions, Form, Output};
+use lotmq_auth::built_in::built_in;
 use lotmq_auth::{Rule, Scope};
 use lotmq_definitions::{Definition, DefinitionKind, Installed, NewDefinition, OnExisting, Origin, RunError};
 use lotmq_host::OwnedEvent;
 use lotmq_store::{Batch, DefinitionRow, QuarantineRow, SettingRow, StoreError, Ticket};
 use tracing::{error, warn};
 
-use super::compile::{CompiledDefinition, CompiledProgram};
-use super::install::put;
+use super::cold_start::Waiting;
+use super::compile::{CodeToCome, CompiledDefinition, CompiledProgram, Loader};
+use super::install::{install, put};
 use super::scripts::{self, CompiledScript};
 use super::{RunReport, authority, kept_errors, records, rules, seeds, views};
 use crate::guests::HasPrograms as _;
@@ -59,8 +61,7 @@ pub(crate) fn definitions(
             // Its native code is at hand, or nearly so, when the first run calls.
             hosting.python.prepare();
         }
-        // It is stored already: what installing would write is dropped.
-        if let Err(reason) = install_stored(&tenant, hosting, &row, &mut Batch::new()) {
+        if let Err(reason) = restore(&tenant, hosting, &row) {
             error!(
                 tenant = &*tenant.name,
                 definition = row.name,
@@ -93,7 +94,97 @@ fn restore_rules(hosting: &Arc<Hosting>, rows: Vec<(DefinitionRow, Arc<Tenant>)>
     }
 }
 
-/// Compiles a stored definition from its text, as the compiler reads it today.
+/// Deploys a stored definition or script at a start; without native code where that is to be compiled [later](super::cold_start).
+///
+/// # Errors
+/// Why it does not compile, or is not taken.
+fn restore(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, row: &DefinitionRow) -> Result<(), String> {
+    // It is stored already: what installing would write is dropped.
+    let batch = &mut Batch::new();
+    if row.kind == scripts::KIND {
+        return install_stored(tenant, hosting, row, batch).map(drop);
+    }
+    let Restorable { definition, later } = restorable(tenant, hosting, row)?;
+    let installed = install(tenant, hosting, definition, batch).map_err(|refusal| refusal.to_string())?;
+    compile_later(tenant, hosting, &installed.definition, later);
+    Ok(())
+}
+
+/// Stored definition that can be deployed.
+struct Restorable {
+    definition: CompiledDefinition,
+    /// What is compiled when it is deployed.
+    later: Option<Later>,
+}
+
+/// What is compiled behind the listeners.
+enum Later {
+    /// Program of the LoT compiler, with its definition.
+    Program(Vec<u8>, NewDefinition),
+    /// Guest of a type of routes.
+    RouteType(&'static str),
+}
+
+/// Compiles a stored definition from its text, and its native code unless that is deferred.
+///
+/// # Errors
+/// Why it does not compile.
+fn restorable(tenant: &Tenant, hosting: &Hosting, row: &DefinitionRow) -> Result<Restorable, String> {
+    let (program, new) = program(tenant, hosting, row)?;
+    let defers = |program: &[u8]| hosting.cold_start.defers(&hosting.engine, program);
+    let to_come = match new.facts.kind {
+        Kind::Action | Kind::Model if defers(&program) => Some(CodeToCome::Executor { policed: None }),
+        // What is wrong with a rule is found before its code is compiled.
+        Kind::Rule if can_be_deferred(&new) && defers(&program) => Some(CodeToCome::Rule),
+        Kind::Route => {
+            let kind = new.facts.route.as_deref().map(|route| route.kind.clone()).unwrap_or_default();
+            let later = hosting.route_types.later(&kind, defers).map_err(|refusal| refusal.to_string())?;
+            if let Some((kind, guest)) = later {
+                let definition = CompiledDefinition::of_route(new, guest);
+                return Ok(Restorable { definition, later: Some(Later::RouteType(kind)) });
+            }
+            None
+        }
+        Kind::Action | Kind::Model | Kind::Rule | Kind::Panel | Kind::Theme => None,
+    };
+    if let Some(to_come) = to_come {
+        let definition = CompiledDefinition::without_code(new.clone(), to_come, false);
+        return Ok(Restorable { definition, later: Some(Later::Program(program, new)) });
+    }
+    let definition = CompiledDefinition::of_entity(hosting.loader(), &program, new, OnExisting::Replace)
+        .map_err(|refusal| refusal.to_string())?;
+    Ok(Restorable { definition, later: None })
+}
+
+/// Whether nothing is wrong with a rule but, perhaps, its code.
+fn can_be_deferred(new: &NewDefinition) -> bool {
+    let facts = new.facts.rule.as_ref();
+    let is_of_known_scope = facts.is_some_and(|facts| facts.scope.parse::<Scope>().is_ok());
+    is_of_known_scope && built_in(&new.name).is_none()
+}
+
+/// Has the native code of a deployed definition compiled behind the listeners.
+fn compile_later(
+    tenant: &Arc<Tenant>,
+    hosting: &Hosting,
+    definition: &Arc<Definition>,
+    later: Option<Later>,
+) {
+    let waiting = Waiting { tenant: Arc::clone(tenant), definition: Arc::clone(definition) };
+    match later {
+        None => {}
+        Some(Later::RouteType(kind)) => hosting.cold_start.add_route(kind, waiting),
+        Some(Later::Program(program, new)) => {
+            let order = (definition.kind() == DefinitionKind::Rule, program.len());
+            hosting.cold_start.add(waiting, order, move |hosting, tier| {
+                let loader = Loader { tier, ..hosting.loader() };
+                CompiledDefinition::of_entity(loader, &program, new.clone(), OnExisting::Replace)
+            });
+        }
+    }
+}
+
+/// Compiles a stored definition from its text, as the compiler reads it today, with its native code.
 ///
 /// # Errors
 /// Why it does not compile.
@@ -102,6 +193,20 @@ pub(super) fn compiled(
     hosting: &Hosting,
     row: &DefinitionRow,
 ) -> Result<CompiledDefinition, String> {
+    let (program, new) = program(tenant, hosting, row)?;
+    CompiledDefinition::of_entity(hosting.loader(), &program, new, OnExisting::Replace)
+        .map_err(|refusal| refusal.to_string())
+}
+
+/// Program of a stored definition, as the LoT compiler reads its text today; with its definition.
+///
+/// # Errors
+/// Why it does not compile.
+fn program(
+    tenant: &Tenant,
+    hosting: &Hosting,
+    row: &DefinitionRow,
+) -> Result<(Vec<u8>, NewDefinition), String> {
     let compat = hosting.compat();
     let options = CompileOptions {
         form: Form::Linked,
@@ -129,8 +234,7 @@ pub(super) fn compiled(
             super::models::may_be_made_of(tenant, (new.owner.as_ref(), new.installed_at), &part.name)?;
         }
     }
-    CompiledDefinition::of_entity(hosting.loader(), &component, new, OnExisting::Replace)
-        .map_err(|refusal| refusal.to_string())
+    Ok((component, new))
 }
 
 /// Why a text does not compile, in one sentence, with what to write instead.
@@ -162,11 +266,21 @@ pub(crate) fn install_stored(
 /// Installs a stored rule; returns what is to be [`put`](lotmq_auth::Rulebook::put) into the rulebook, which denies everything if the rule cannot be restored.
 fn restore_rule(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, row: &DefinitionRow) -> Rule {
     let new = |facts: Facts| new_definition(tenant, row, facts);
-    let restored = compiled(tenant, hosting, row).and_then(|compiled| {
+    let restored = restorable(tenant, hosting, row).and_then(|Restorable { definition, later }| {
         // It is stored already: what installing would write is dropped.
-        let (_, rule) =
-            put(tenant, hosting, compiled, &mut Batch::new()).map_err(|refusal| refusal.to_string())?;
-        rule.ok_or_else(|| "it is no rule".to_owned())
+        let (installed, rule) =
+            put(tenant, hosting, definition, &mut Batch::new()).map_err(|refusal| refusal.to_string())?;
+        let rule = rule.ok_or_else(|| "it is no rule".to_owned())?;
+        if later.is_some() {
+            warn!(
+                tenant = &*tenant.name,
+                definition = row.name,
+                kind = "rule",
+                "rule is still being compiled; it denies all that it would be asked until then"
+            );
+        }
+        compile_later(tenant, hosting, &installed.definition, later);
+        Ok(rule)
     });
     let reason = match restored {
         Ok(rule) => return rule,
@@ -191,7 +305,7 @@ fn restore_rule(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, row: &DefinitionRo
         let error = RunError { code: "NOT_RESTORED", message: &reason, ..RunError::default() };
         rules::note(tenant, hosting, &installed.definition, &error);
     }
-    rules::lost(&row.name, known)
+    rules::substitute(&row.name, known)
 }
 
 /// Registers a definition that was not restored, so that it can be seen and removed.
@@ -243,8 +357,8 @@ pub(crate) fn run_starts(hosting: &Hosting) {
         tenant.routes_changed();
         for definition in starts {
             let Some(runner) = tenant.programs().guests.runner(definition.id) else { continue };
-            // What waits for somebody else does not hold the listeners at all.
-            if definition.facts().effects.suspend {
+            // What waits for somebody else, or for its code, does not hold the listeners at all.
+            if definition.facts().effects.suspend || runner.is_compiling() {
                 let _ = runner.post(OwnedEvent::Start, 0, 0);
                 continue;
             }

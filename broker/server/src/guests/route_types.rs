@@ -1,6 +1,7 @@
 //! Types of routes that this build runs, with the guests that run them.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use lotmq_host::route::RouteGuest;
 use lotmq_host::{ComponentSource, Engine, LoadError, unpack};
@@ -336,10 +337,21 @@ pub fn runs_route_type(name: &str) -> bool {
     name == WASM || TYPES.iter().any(|known| known.name == name)
 }
 
+/// Guest of a type, for all its routes; it comes later while it is still being compiled.
+#[derive(Clone, Default)]
+pub(crate) struct TypeGuest(Arc<OnceLock<RouteGuest>>);
+
+impl TypeGuest {
+    /// The guest; `None` while it is still being compiled.
+    pub(crate) fn get(&self) -> Option<&RouteGuest> {
+        self.0.get()
+    }
+}
+
 /// Guests of the types in use, compiled once.
 #[derive(Default)]
 pub(crate) struct RouteTypes {
-    compiled: Mutex<BTreeMap<&'static str, RouteGuest>>,
+    guests: Mutex<BTreeMap<&'static str, TypeGuest>>,
 }
 
 impl RouteTypes {
@@ -347,16 +359,35 @@ impl RouteTypes {
     ///
     /// # Errors
     /// [`LoadError`] when the host refuses our own guest, which is a fault of ours.
-    pub(crate) fn guest(&self, engine: &Engine, kind: &str) -> Result<Option<RouteGuest>, LoadError> {
-        let mut compiled = self.compiled.lock();
-        if let Some(guest) = compiled.get(kind) {
-            return Ok(Some(guest.clone()));
-        }
+    pub(crate) fn guest(&self, engine: &Engine, kind: &str) -> Result<Option<TypeGuest>, LoadError> {
         let Some(found) = TYPES.iter().find(|known| known.name == kind) else { return Ok(None) };
-        let component = unpack(found.component)?;
-        let guest = RouteGuest::compile(engine, &component, ComponentSource::Upload)?;
-        compiled.insert(found.name, guest.clone());
-        Ok(Some(guest))
+        let mut guests = self.guests.lock();
+        let guest = guests.entry(found.name).or_default();
+        if guest.get().is_none() {
+            let component = unpack(found.component)?;
+            let compiled = RouteGuest::compile(engine, &component, ComponentSource::Upload)?;
+            // Nobody else sets it: the lock is held.
+            let _ = guest.0.set(compiled);
+        }
+        Ok(Some(guest.clone()))
+    }
+
+    /// Guest of a type that a start compiles later, because `defers` says so of its component; `None` where it is there, or to be compiled now.
+    ///
+    /// # Errors
+    /// [`LoadError`] when our own guest cannot be unpacked, which is a fault of ours.
+    pub(crate) fn later(
+        &self,
+        kind: &str,
+        defers: impl FnOnce(&[u8]) -> bool,
+    ) -> Result<Option<(&'static str, TypeGuest)>, LoadError> {
+        let Some(found) = TYPES.iter().find(|known| known.name == kind) else { return Ok(None) };
+        let mut guests = self.guests.lock();
+        let is_later = match guests.get(found.name) {
+            Some(guest) => guest.get().is_none(),
+            None => defers(&unpack(found.component)?),
+        };
+        Ok(is_later.then(|| (found.name, guests.entry(found.name).or_default().clone())))
     }
 }
 

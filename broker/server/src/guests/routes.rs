@@ -47,10 +47,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use jiff::Timestamp;
 use lot_facts::RouteBlock;
-use lotmq_definitions::{Definition, DefinitionId, DefinitionKind, Owner, State};
+use lotmq_definitions::{Definition, DefinitionId, DefinitionKind, Owner, Registry, State};
 use lotmq_host::limits::ROWS_WAIT;
 use lotmq_host::route::{Abilities, Description};
-use lotmq_host::{OwnedMessage, RowQuery, RowsError, RunError, Value};
+use lotmq_host::{COMPILING, OwnedMessage, RowQuery, RowsError, RunError, Value};
 
 use asked_run::Probed;
 pub(crate) use orders::Routes;
@@ -100,7 +100,7 @@ impl Guests {
     pub(crate) fn route(&self, name: &str) -> Option<Arc<RouteRunner>> {
         let registry = self.registry.read();
         let id = registry.get(DefinitionKind::Route, name)?.id;
-        if registry.state(id) != Some(State::Running) {
+        if !registry.state(id).is_some_and(State::is_armed) {
             return None;
         }
         self.routes.read().get(&id).cloned()
@@ -258,6 +258,9 @@ impl Guests {
         if registry.state(module.id) == Some(State::Disabled) {
             return Err(format!("module '{name}' is disabled; -enableModule {name} starts it"));
         }
+        if let Some(reason) = without_code(&registry, module) {
+            return Err(reason.message);
+        }
         let found = self.route_modules.get(name);
         found.ok_or_else(|| format!("module '{name}' is not of world 'route'"))
     }
@@ -286,7 +289,7 @@ impl Guests {
         if registry.state(module.id) == Some(State::Disabled) {
             return Err(RunError::new("MODULE_DISABLED", format!("module '{name}' is disabled")));
         }
-        Ok(Arc::clone(module))
+        without_code(&registry, module).map_or_else(|| Ok(Arc::clone(module)), Err)
     }
 
     /// What a route that was deployed lacks to run: its module, which is not there or switched off, or a guest of this build for its type. `None` where there is no
@@ -309,6 +312,13 @@ impl Guests {
         };
         let kinds = [DefinitionKind::Route, DefinitionKind::Rule, DefinitionKind::Action];
         kinds.into_iter().flat_map(|kind| registry.list(kind).filter(names)).cloned().collect()
+    }
+
+    /// Reopens a route whose guest has been compiled.
+    pub(super) fn reopen_route(&self, id: DefinitionId) {
+        if let Some(route) = self.routes.read().get(&id) {
+            route.reopen();
+        }
     }
 
     /// Reopens the routes that name a module, because it has come, has changed, or is gone.
@@ -429,6 +439,20 @@ pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<(&'stati
         warnings.push(("WRITES_IN_MEMORY", text));
     }
     warnings
+}
+
+/// Why a module cannot be used that has no native code; `None` of one that has.
+fn without_code(registry: &Registry, module: &Definition) -> Option<RunError> {
+    let name = module.name();
+    match registry.state(module.id)? {
+        State::Compiling => {
+            Some(RunError::new(COMPILING, format!("module '{name}' is still being compiled")))
+        }
+        State::Error => {
+            Some(RunError::new("NOT_RESTORED", format!("module '{name}' could not be compiled at the start")))
+        }
+        State::Running | State::Pending | State::Disabled => None,
+    }
 }
 
 /// Whether a route names a module.

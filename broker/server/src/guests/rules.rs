@@ -233,9 +233,9 @@ impl Still for Seen {
 }
 
 /// Substitute for a rule that cannot be asked: it denies everything.
-struct Lost;
+struct Substitute;
 
-impl Ask for Lost {
+impl Ask for Substitute {
     fn ask(&self, _question: &Question<'_>, _account: Option<&Arc<Account>>) -> Answer {
         Answer { opinion: Opinion::Deny, validity: Validity::Lasting }
     }
@@ -252,10 +252,10 @@ pub(super) fn of_guest(
     Rule { name: Arc::clone(definition.name()), facts: definition.facts().rule.clone(), ask }
 }
 
-/// Substitute in the rulebook for a rule that cannot be restored: it denies all that the rule would have been asked, which is everything where even that is
-/// not known.
-pub(super) fn lost(name: &str, facts: Option<RuleFacts>) -> Rule {
-    Rule { name: name.into(), facts, ask: Arc::new(Lost) }
+/// Substitute in the rulebook for a rule that cannot be restored or is still being compiled: it denies all that the rule would be asked, which is everything
+/// where even that is not known.
+pub(super) fn substitute(name: &str, facts: Option<RuleFacts>) -> Rule {
+    Rule { name: name.into(), facts, ask: Arc::new(Substitute) }
 }
 
 /// Number of rules, including the built-in ones.

@@ -50,6 +50,8 @@ pub(crate) enum RunActionError {
     NotFound(String),
     #[error("Action '{0}' cannot run now: {1}")]
     NotTaken(String, String),
+    #[error("Action '{0}' is still being compiled. Try again when `lotmq status` does not list it any more.")]
+    Compiling(String),
     #[error("Action '{0}' did not finish within 10 seconds.")]
     TooLong(String),
     #[error("Action '{0}' was removed or taken over while it ran.")]
@@ -88,6 +90,9 @@ impl Guests {
         let definition = self.registry.read().get(DefinitionKind::Action, name).cloned();
         let definition = definition.ok_or_else(|| RunActionError::NotFound(name.to_owned()))?;
         let runner = self.runner(definition.id).ok_or_else(|| RunActionError::NotFound(name.to_owned()))?;
+        if runner.is_compiling() {
+            return Err(RunActionError::Compiling(name.to_owned()));
+        }
         let (sender, receiver) = sync_channel(1);
         let tag = self.waiting.add(definition.id, sender);
         let taken = runner.post(event(&definition, request, now_ms), 0, tag);

@@ -258,15 +258,19 @@ impl Asset {
         let (restarts, running) = match runner.as_ref().map(|runner| (runner.metrics().traps, runner.state()))
         {
             Some((traps, RunnerState::Failed(_) | RunnerState::Closed)) => (traps, "failed"),
-            Some((traps, RunnerState::Pausing(_))) => (traps, "starting"),
+            Some((traps, RunnerState::Compiling | RunnerState::Pausing(_))) => (traps, "starting"),
             Some((traps, RunnerState::Enabled)) => (traps, "running"),
             None if has_failed => (restarts, "failed"),
             None => (restarts, "running"),
         };
         let state = match &known {
             None => "failed",
-            Some(known) if guests.registry.read().state(known.id) == Some(State::Disabled) => "stopped",
-            Some(_) => running,
+            Some(known) => match guests.registry.read().state(known.id) {
+                Some(State::Disabled) => "stopped",
+                Some(State::Compiling) => "starting",
+                Some(State::Error) => "failed",
+                Some(State::Running | State::Pending) | None => running,
+            },
         };
         AssetStanding {
             package: package.as_ref().to_owned(),

@@ -16,9 +16,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use lot_facts::{Facts, Kind, TopicFact, Trigger};
-use lotmq_definitions::{DefinitionKind, Installed, NewDefinition, Origin};
+use lotmq_definitions::{DefinitionKind, Installed, NewDefinition, Origin, State};
 use lotmq_host::limits::{ROUTE_TIME, RULE_TIME};
-use lotmq_host::{Capability, GuestLimits, RunnerState, World};
+use lotmq_host::{Capability, GuestLimits, RunnerState, World, imports_of_upload};
 use lotmq_store::{Batch, ModuleRow, Op};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
@@ -26,7 +26,8 @@ use tracing::{error, warn};
 
 use crate::guests::HasPrograms as _;
 use crate::guests::auth_modules::AuthModuleCode;
-use crate::guests::compile::Loader;
+use crate::guests::cold_start::Waiting;
+use crate::guests::compile::{CodeToCome, Loader};
 use crate::guests::policies::Policies;
 use crate::guests::route_modules::RouteModule;
 use crate::guests::rules::RuleModuleCode;
@@ -99,6 +100,36 @@ pub(crate) fn compile_stored(
 ) -> Result<CompiledModule, DeployError> {
     let component = components::read(&hosting.store, tenant.id, &module)?;
     compile(hosting.loader(), module, &component, policies)
+}
+
+/// Describes a module of a start whose native code comes later.
+///
+/// # Errors
+/// [`DeployError`], for what can be known without compiling.
+fn without_code(module: Module, component: &[u8], policies: &Policies) -> Result<CompiledModule, DeployError> {
+    let module = Module { said: Said::of(component), ..module };
+    let imports = imports_of_upload(component, module.world)?;
+    let is_disabled = module.options.is_disabled;
+    if module.world == World::Action {
+        let reads = imports.iter().any(|it| it.contains("topic-store"));
+        let (mut facts, refused_trigger) = facts(&module, component, reads);
+        let to_come = CodeToCome::Executor { policed: policies.narrow_trigger(&mut facts) };
+        let definition = CompiledDefinition::without_code(new_definition(&module, facts), to_come, is_disabled);
+        return Ok(CompiledModule {
+            module,
+            uploaded: None,
+            definition,
+            further_exports: Vec::new(),
+            refused_trigger,
+        });
+    }
+    let mut facts = Facts::new(Kind::Action, &*module.name);
+    if module.world == World::Rule {
+        facts.reads = topics(&module.options.granted(), Capability::ReadTopic);
+    }
+    let new = new_definition(&module, facts);
+    let definition = CompiledDefinition::without_code(new, CodeToCome::Named, is_disabled);
+    Ok(CompiledModule::started_by_nothing(module, definition, Vec::new()))
 }
 
 /// Makes native code of a module, within policies, and learns what its component says of itself.
@@ -297,9 +328,18 @@ fn runner(tenant: &Tenant, name: &str) -> Option<Arc<lotmq_host::Runner>> {
     tenant.programs().guests.runner(definition.id)
 }
 
+/// State of the definition of a module.
+fn registry_state(tenant: &Tenant, name: &str) -> Option<State> {
+    let registry = tenant.programs().guests.registry.read();
+    registry.state(registry.get(DefinitionKind::Module, name)?.id)
+}
+
 /// Calls and traps of a module, and whether it has failed.
 fn figures(tenant: &Tenant, name: &str) -> (u64, u64, bool) {
     let guests = &tenant.programs().guests;
+    if registry_state(tenant, name) == Some(State::Error) {
+        return (0, 0, true);
+    }
     if let Some((_, figures)) = guests.route_modules.get(name) {
         return (figures.calls.load(Relaxed), figures.traps.load(Relaxed), figures.have_failed());
     }
@@ -344,6 +384,7 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
         .collect();
     let state = match (module.options.is_disabled, has_failed) {
         (true, _) => "disabled",
+        (false, _) if registry_state(tenant, &module.name) == Some(State::Compiling) => "compiling",
         (false, true) => "failed",
         (false, false) => "enabled",
     };
@@ -421,14 +462,13 @@ pub(crate) fn restore(hosting: &Arc<Hosting>, rows: Vec<ModuleRow>, restoring: &
             tenant.managed().modules.keep(&row.name, Some(Arc::new(module)));
             continue;
         }
-        // It is stored already: what installing would write is dropped.
         let policies = tenant.managed().assets.policies(&row.name);
         let options = ModuleOptions {
             is_disabled: module.options.is_disabled || !policies.autostart.0,
             ..module.options.clone()
         };
-        let compiled = compile_stored((tenant, hosting), Module { options, ..module }, &policies);
-        match compiled.and_then(|compiled| install(tenant, hosting, compiled, &mut Batch::new())) {
+        let module = Module { options, ..module };
+        match restore_one((tenant, hosting), module, policies) {
             Ok(InstalledModule { refused_trigger: Some(trigger), .. }) => {
                 warn!(tenant = &*tenant.name, definition = row.name, kind = "module", %trigger, "module is not started by what it names");
             }
@@ -436,6 +476,36 @@ pub(crate) fn restore(hosting: &Arc<Hosting>, rows: Vec<ModuleRow>, restoring: &
             Err(reason) => left_out(&reason),
         }
     }
+}
+
+/// Installs a stored module, without native code where that is to be compiled behind the listeners.
+///
+/// # Errors
+/// [`DeployError`].
+fn restore_one(
+    (tenant, hosting): (&Arc<Tenant>, &Arc<Hosting>),
+    module: Module,
+    policies: Policies,
+) -> Result<InstalledModule, DeployError> {
+    let component = components::read(&hosting.store, tenant.id, &module)?;
+    // It is stored already: what installing would write is dropped.
+    let batch = &mut Batch::new();
+    if !hosting.cold_start.defers(&hosting.engine, &component) {
+        let compiled = compile(hosting.loader(), module, &component, &policies)?;
+        return install(tenant, hosting, compiled, batch);
+    }
+    let described = without_code(module.clone(), &component, &policies)?;
+    let installed = install(tenant, hosting, described, batch)?;
+    let definition = Arc::clone(&installed.installed.definition);
+    let waiting = Waiting { tenant: Arc::clone(tenant), definition };
+    let (tenant, order) = (Arc::clone(tenant), (module.world == World::Rule, component.len()));
+    // The component is read again when its turn has come, so that all of them are not in memory at once.
+    hosting.cold_start.add(waiting, order, move |hosting, tier| {
+        let component = components::read(&hosting.store, tenant.id, &module)?;
+        let loader = Loader { tier, ..hosting.loader() };
+        compile(loader, module.clone(), &component, &policies).map(CompiledModule::into_definition)
+    });
+    Ok(installed)
 }
 
 /// Options as stored, without the grants that cannot be read; with what is wrong with each of those.

@@ -37,7 +37,7 @@ impl Restoring {
                 done,
                 all,
                 seconds,
-                "restoring definitions, what has changed is compiled anew; ports open when that is done"
+                "restoring definitions; ports open when that is done"
             );
         })
     }

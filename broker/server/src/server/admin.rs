@@ -30,11 +30,12 @@ use tokio::sync::{Mutex, Notify};
 use tracing::{debug, warn};
 
 use self::permits::{Permit, Permits};
+use crate::guests::cold_start::Compiling;
 use crate::limits::{
     HTTP_CONNECTION_TIME, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADERS_MAX, ROUND_SILENCE_MAX,
 };
 use crate::management::broker::Broker;
-use crate::management::sys::failures;
+use crate::management::sys::{failures, state};
 use crate::process::watchdog::{self, beat};
 
 /// The health port while it is open.
@@ -174,14 +175,20 @@ fn may_read_metrics(broker: &Broker, peer: SocketAddr, request: &Request<Incomin
     broker.config.admin.bind.is_some() || is_local()
 }
 
-/// Answers `/health`: 503 while nothing can be stored, when a part of the broker has ended or stands still, and when a listener for clients could not be opened.
+/// Answers `/health`: 503 while nothing can be stored, when a part of the broker has ended or stands still, when a listener for clients could not be opened,
+/// and while definitions of the start are still being compiled.
 fn health(broker: &Broker, silent: Option<String>) -> Response<Full<Bytes>> {
-    let failure = failures(broker, silent).into_iter().next();
-    let is_failing = failure.is_some();
+    let failures = failures(broker, silent);
+    let compiling = broker.cold_start.compiling(&broker.tenants);
+    let is_well = failures.is_empty() && compiling.is_none();
     let mut body = Map::new();
-    body.insert("status".to_owned(), if is_failing { "failing" } else { "healthy" }.into());
-    if let Some(failure) = failure {
-        body.insert("reason".to_owned(), failure.into());
+    body.insert("status".to_owned(), state(&failures, compiling.is_some()).into());
+    let told = compiling.as_ref().map(ToString::to_string);
+    if let Some(reason) = failures.into_iter().next().or(told) {
+        body.insert("reason".to_owned(), reason.into());
+    }
+    if let Some(Compiling { left, all, names }) = compiling {
+        body.insert("compiling".to_owned(), json!({ "left": left, "all": all, "names": names }));
     }
     if !broker.quarantined.is_empty() {
         body.insert("quarantined_rows".to_owned(), broker.quarantined.len().into());
@@ -196,7 +203,7 @@ fn health(broker: &Broker, silent: Option<String>) -> Response<Full<Bytes>> {
             not_opened.iter().map(|it| json!({ "listener": it.listener, "reason": it.reason })).collect();
         body.insert("listeners_not_opened".to_owned(), Value::Array(listeners));
     }
-    let status = if is_failing { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     response(status, JSON, Value::Object(body).to_string())
 }
 

@@ -279,6 +279,11 @@ impl Driver {
         version: &Arc<Version>,
         pause: &mut Pause,
     ) -> (Ended, Option<Handed>) {
+        if version.code.is_compiling(&self.tenant.programs().guests) {
+            self.seat.waits_for_code(number, self.now());
+            self.seat.changed(number).await;
+            return (Ended::Changed, None);
+        }
         let services = self.services(version);
         match self.settled(version, &services) {
             Ok(Some(settled)) => {

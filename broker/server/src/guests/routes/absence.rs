@@ -7,12 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 pub(super) struct Absence {
     since: Option<Timestamp>,
     reason: Option<String>,
+    /// Whether the guest is still being compiled, so that nobody has tried to connect.
+    is_for_code: bool,
 }
 
 impl Absence {
     /// One that begins now, for a reason that is not known yet.
     pub(super) fn beginning(now: Timestamp) -> Self {
-        Self { since: Some(now), reason: None }
+        Self { since: Some(now), ..Self::default() }
     }
 
     /// Notes that the far side is not there now.
@@ -23,6 +25,17 @@ impl Absence {
     /// Notes why.
     pub(super) fn is_for(&mut self, reason: &str) {
         self.reason = Some(reason.to_owned());
+    }
+
+    /// Notes that the guest is still being compiled.
+    pub(super) fn is_for_code(&mut self, reason: &str) {
+        self.is_for(reason);
+        self.is_for_code = true;
+    }
+
+    /// Whether the guest is still being compiled.
+    pub(super) fn waits_for_code(&self) -> bool {
+        self.is_for_code
     }
 
     pub(super) fn since(&self) -> Option<Timestamp> {

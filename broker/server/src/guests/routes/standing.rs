@@ -22,6 +22,7 @@ use super::http_figures::HttpFigures;
 use super::mailbox::Addressee;
 use super::pace::{PaceMark, Rates, RoutePace};
 use super::refused_write::RefusedWrite;
+use super::version::COMPILING;
 use crate::limits::ROUTE_DELIVERY_BUCKETS;
 
 /// Number of operations in the error rate.
@@ -408,6 +409,11 @@ impl Standing {
         self.note(Some(FailedOperation { event, gives_up: messages > 0 }), now);
     }
 
+    /// Notes that its guest is still being compiled, until it begins anew.
+    pub(in crate::guests) fn waits_for_code(&mut self) {
+        self.absence.is_for_code(COMPILING);
+    }
+
     /// Notes why it is not connected, which is an error and no operation: how often it is tried, and by how many instances, is not how it is.
     pub(in crate::guests) fn is_away_for(&mut self, reason: &str, now: Timestamp) {
         self.errs(reason, now);
@@ -574,6 +580,9 @@ impl Standing {
         if self.is_stopped {
             return Some(STOPPED.to_owned());
         }
+        if self.absence.waits_for_code() {
+            return Some(COMPILING.to_owned());
+        }
         let of_query = query.map(|query| (query.text.clone(), query.since));
         if self.is_away() {
             let told = || self.last_error.clone().or(of_query).map(|(reason, _)| reason);
@@ -645,6 +654,7 @@ impl Standing {
         let lacks =
             self.failing_tags().is_some_and(|failing| failing > 0) || self.told.refused_query.is_some();
         match self.rate(now) {
+            _ if self.absence.waits_for_code() && !self.is_stopped => "Yellow",
             _ if is_away || fails || self.hangs(waits, LONG_STANDSTILL, now) => "Red",
             rate if rate > 0.5 => "Red",
             rate if rate > FEW_FAILURES || lacks || self.is_away() => "Yellow",

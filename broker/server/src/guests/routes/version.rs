@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use lot_facts::{RouteFacts, RouteValue};
 use lotmq_config::Routes as Defaults;
-use lotmq_definitions::{Definition, Owner};
+use lotmq_definitions::{Definition, DefinitionKind, Owner, State};
 use lotmq_host::TrapKind;
-use lotmq_host::route::{Description, RouteGuest, RouteInstance};
+use lotmq_host::route::{Description, RouteInstance};
 use lotmq_router::filter_matches;
 
 use super::buffering::Buffering;
@@ -17,6 +17,7 @@ use super::mailbox::{Batches, Mailbox, OrderKey};
 use super::takers::RouteTakers;
 use crate::guests::Guests;
 use crate::guests::policies::Policies;
+use crate::guests::route_types::TypeGuest;
 use crate::limits::{ROUTE_CALL_TIME, ROUTE_CASE_CALL_TIME, ROUTE_INSTANCES_MAX, ROUTE_MAILBOX_BYTES_MAX};
 
 /// Invariant of the definitions here.
@@ -24,6 +25,9 @@ const ONLY_ROUTES: &str = "only routes have a runner of routes";
 
 /// How the reason begins where a call did not come back in time.
 pub(in crate::guests) const NO_ANSWER: &str = "no answer within ";
+
+/// Reason for which a route waits for its guest.
+pub(in crate::guests) const COMPILING: &str = "its guest is still being compiled";
 
 /// Time for which a database that does not answer behind the time of a statement is waited for.
 const BEHIND_STATEMENT: Duration = Duration::from_secs(30);
@@ -38,7 +42,7 @@ const SQL_INSTANCES: usize = 4;
 #[derive(Clone)]
 pub(crate) enum RouteCode {
     /// The guest of its type.
-    Own(RouteGuest),
+    Own(TypeGuest),
     /// The module of this name, as it is when the route is opened.
     Module(Arc<str>),
 }
@@ -52,10 +56,22 @@ impl RouteCode {
         }
     }
 
+    /// Whether it is still being compiled.
+    pub(in crate::guests) fn is_compiling(&self, guests: &Guests) -> bool {
+        match self {
+            RouteCode::Own(guest) => guest.get().is_none(),
+            RouteCode::Module(name) => {
+                let registry = guests.registry.read();
+                let module = registry.get(DefinitionKind::Module, name);
+                module.and_then(|module| registry.state(module.id)) == Some(State::Compiling)
+            }
+        }
+    }
+
     /// Looks at what its guest has said of itself; `None` where that is not known, such as of a module that is not there yet.
     pub(crate) fn described<R>(&self, guests: &Guests, look: impl FnOnce(&Description) -> R) -> Option<R> {
         match self {
-            RouteCode::Own(guest) => guest.description().map(look),
+            RouteCode::Own(guest) => guest.get()?.description().map(look),
             RouteCode::Module(name) => {
                 let (module, _) = guests.route_module(name).ok()?;
                 module.guest.description().map(look)

@@ -30,7 +30,10 @@ fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
     let failures = sys::failures(call.broker, silent(call.broker));
     let message = match failures.first() {
-        None => "The broker is healthy.".to_owned(),
+        None => match call.broker.cold_start.compiling(&call.broker.tenants) {
+            None => "The broker is healthy.".to_owned(),
+            Some(compiling) => format!("The broker is starting: {compiling}."),
+        },
         Some(failure) => format!("The broker is failing: {failure}."),
     };
     Ok(Done::new(message).with_data(sys::condition(call.broker, call.tenant, &failures)))

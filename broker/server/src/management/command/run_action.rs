@@ -2,7 +2,7 @@
 
 use lotmq_auth::{Decide as _, Question, Scope};
 use lotmq_definitions::{Definition, DefinitionKind};
-use lotmq_host::Argument;
+use lotmq_host::{Argument, COMPILING};
 use serde_json::{Map, Value, json};
 
 use super::reply::{Done, EntityType, Refusal, missing_argument};
@@ -165,6 +165,7 @@ fn refused(error: RunActionError) -> Refusal {
     let code = match &error {
         RunActionError::NotFound(_) => "NOT_FOUND",
         RunActionError::NotTaken(..) => "BUSY",
+        RunActionError::Compiling(_) => COMPILING,
         RunActionError::TooLong(_) => "TIMEOUT",
         RunActionError::Removed(_) => "NOT_FOUND",
     };

@@ -42,6 +42,15 @@ pub(crate) fn failures(broker: &Broker, silent: Option<String>) -> Vec<String> {
     [ended, store, silent, missed].into_iter().flatten().collect()
 }
 
+/// State of the broker in a word: `starting` is one that works and is still compiling definitions.
+pub(crate) fn state(failures: &[String], is_compiling: bool) -> &'static str {
+    match (failures.is_empty(), is_compiling) {
+        (true, false) => "healthy",
+        (true, true) => "starting",
+        (false, _) => "failing",
+    }
+}
+
 /// Condition as JSON; `failures` are those of [`failures`]. Cost: O(definitions), and O(sessions) where they are few.
 pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -> Value {
     let figures = Figures::of(broker, tenant);
@@ -55,12 +64,14 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
         .map(|it| json!({ "listener": it.listener, "reason": it.reason }))
         .collect();
     let told = [unheard(broker, tenant), warnings(tenant)].concat();
+    let cold_start = broker.cold_start.compiling(&broker.tenants);
     let zone = time_zone::name(tenant.programs().guests.registry.read().zone());
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptimeSeconds": broker.sys.uptime().as_secs(),
-        "state": if failures.is_empty() { "healthy" } else { "failing" },
+        "state": state(failures, cold_start.is_some()),
         "failures": failures,
+        "coldStart": cold_start.map(|of| json!({ "left": of.left, "all": of.all, "names": of.names })),
         "clients": {
             "connected": figures.connected,
             "sessions": figures.total,

@@ -15,6 +15,8 @@ pub(crate) fn deployed(
     definitions: Vec<DefinitionRow>,
     (projects, settings): (Vec<ProjectRow>, &[SettingRow]),
 ) {
+    let all = modules.iter().filter(|module| !module.is_former).count() + definitions.len();
+    broker.cold_start.begin(all);
     let restoring = Restoring::of(modules.len() + definitions.len());
     let (under_definitions, other_modules): (Vec<_>, Vec<_>) =
         modules.into_iter().partition(modules::is_under_definitions);

@@ -25,7 +25,7 @@ use crate::guests::route_drivers::template::OfRoute;
 use crate::guests::route_drivers::tls_profiles::{self, NamedSections};
 use crate::guests::route_modules::ModuleFigures;
 use crate::guests::route_types;
-use crate::guests::routes::version::{NO_ANSWER, RouteCode, Version};
+use crate::guests::routes::version::{COMPILING, NO_ANSWER, RouteCode, Version};
 use crate::guests::services::TenantServices;
 
 impl Driver {
@@ -57,6 +57,7 @@ impl Driver {
         let refuses = services.refuses_network().is_none().then_some(refuses);
         match &version.code {
             RouteCode::Own(guest) => {
+                let guest = guest.get().ok_or_else(|| Ended::Away(COMPILING.to_owned()))?;
                 let bounds = PlaceBounds { granted: None, policies: [Some(own), None], refuses };
                 let endpoints = Arc::new(self.endpoints(version, names, bounds).await?);
                 let folders = self.folders(version, names, &of_text, None).await?;

@@ -120,7 +120,7 @@ fn of_type(call: &Call<'_>, kind: &'static str) -> Result<PackageText, Refusal> 
     let hosting = &call.broker.hosting;
     let guest = hosting.route_types.guest(&hosting.engine, kind);
     let guest = guest.map_err(|error| Refusal::new(error.code(), error.to_string()))?;
-    let described = guest.as_ref().and_then(|guest| guest.description());
+    let described = guest.as_ref().and_then(|guest| guest.get()?.description());
     let schema = described.map_or_else(|| ANYTHING.to_owned(), |described| described.configuration.clone());
     let schema = of_shipped(kind, &schema);
     Ok(PackageText { schema, description: String::new(), shipped: Some(kind) })

@@ -18,6 +18,8 @@ use crate::management::broker::Broker;
 pub(super) static PROGRAMS: &[FamilyRow] = families! {
     Gauge "lotmq_definitions" [] "Actions, models, rules, routes and modules that are deployed."
         |it, to| to.one(of_tenants(it.broker, |tenant| tenant.programs().guests.definitions()));
+    Gauge "lotmq_definitions_compiling" [] "Definitions of the start whose native code is still being compiled: what starts them waits, and rules among them deny."
+        |it, to| to.one(of_tenants(it.broker, |tenant| tenant.programs().guests.registry.read().compiling().count()));
     Gauge "lotmq_guests_warm" [] "Definitions that have an instance in memory."
         |it, to| to.one(it.broker.executor.lock().as_ref().map_or(0, |executor| executor.warm_definitions()));
     Gauge "lotmq_guest_runs_waiting" ["reason"] "Runs of definitions that wait, each with a thread for which another one stands in: for a Python script, for rows of a route, or until their many messages are with their receivers and the store."
