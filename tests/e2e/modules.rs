@@ -13,7 +13,7 @@ use crate::rule_modules::GUARD;
 use crate::{LOTMQ, broker, next, options, send};
 
 /// The example guest as a core module, which its toolchain makes.
-const SCALE: &[u8] = include_bytes!("../../sdk/examples/action-scale/prebuilt/action-scale.wasm");
+pub(crate) const SCALE: &[u8] = include_bytes!("../../sdk/examples/action-scale/prebuilt/action-scale.wasm");
 
 /// The example that answers requests.
 const ANSWER: &[u8] = include_bytes!("../../sdk/examples/action-answer/prebuilt/action-answer.wasm");

@@ -1,0 +1,262 @@
+//! Starts without cached native code: the broker serves clients while it compiles, and nothing that was promised is lost.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lotmq_client::{Client, ConnectOptions, Publication, QoS};
+use lotmq_test_support::{Broker, BrokerOptions, Program, WAIT_MAX};
+use serde_json::Value;
+
+use crate::module_routes::Standing;
+use crate::outbox::ECHO;
+use crate::rule_modules::{GUARD, GUARDED};
+use crate::{LOTMQ, next, options};
+
+/// Bytes of code that take some seconds to compile in a debug build.
+const SLOW_BYTES: usize = 1 << 20;
+
+/// Functions that they are.
+const FUNCTIONS: usize = 16;
+
+const QUICK: &str = "-addAction DEFINE ACTION Quick\nON TOPIC \"quick\" DO\n    PUBLISH TOPIC \"quick/out\" WITH PAYLOAD\n";
+
+/// Number of bytes in LEB128.
+fn leb(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = u8::try_from(number & 0x7f).unwrap();
+        number >>= 7;
+        if number == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+/// Section or function body with its length in front.
+fn sized(content: &[u8]) -> Vec<u8> {
+    [&leb(content.len()), content].concat()
+}
+
+/// Core module whose functions are long chains of arithmetic on their parameter.
+fn heavy_module() -> Vec<u8> {
+    // local.get 0, i32.mul, i32.const 77, i32.xor
+    const STEP: &[u8] = &[0x20, 0, 0x6c, 0x41, 0xcd, 0, 0x73];
+    let mut body = vec![0, 0x20, 0];
+    while body.len() < SLOW_BYTES / FUNCTIONS {
+        body.extend_from_slice(STEP);
+    }
+    body.push(0x0b);
+    let count = leb(FUNCTIONS);
+    let types = sized(&[1, 0x60, 1, 0x7f, 1, 0x7f]);
+    let functions = sized(&[&count[..], &[0; FUNCTIONS]].concat());
+    let code = sized(&[count, sized(&body).repeat(FUNCTIONS)].concat());
+    [b"\0asm\x01\0\0\0", &[1][..], &types, &[3], &functions, &[10], &code].concat()
+}
+
+/// Guest that takes seconds to compile: a component with a core module that nobody instantiates.
+fn slow(guest: &[u8]) -> String {
+    let component = STANDARD.decode(crate::modules::component(guest)).unwrap();
+    STANDARD.encode([component, vec![1], sized(&heavy_module())].concat())
+}
+
+fn cold() -> BrokerOptions {
+    options().own_code().variable("LOTMQ_MODULES_ALLOW_UNSTABLE", "true")
+}
+
+/// Broker with native code of its own, of which some can be forgotten.
+struct Cold {
+    broker: Broker,
+    /// Files of the code that every broker has.
+    of_parts: BTreeSet<PathBuf>,
+}
+
+impl Cold {
+    fn start(options: BrokerOptions) -> Self {
+        let broker = options.start();
+        let of_parts = code(&broker);
+        Self { broker, of_parts }
+    }
+
+    /// Starts again without the code of what was deployed.
+    fn start_again(&mut self) {
+        for file in code(&self.broker).difference(&self.of_parts) {
+            fs::remove_file(file).unwrap();
+        }
+        self.broker.start_again();
+    }
+
+    /// Adds what takes long to compile.
+    fn add(&self, command: &str) {
+        let reply = self.broker.slow_command(command);
+        assert!(reply.success(), "{reply:?}");
+    }
+
+    fn stop_and_start_again(&mut self) {
+        assert!(self.broker.stop().success());
+        self.start_again();
+    }
+
+    /// Status of `/health`, and what it says.
+    fn health(&self) -> (u16, Value) {
+        let health = self.broker.http("/health");
+        (health.status, serde_json::from_str(&health.body).unwrap())
+    }
+
+    #[track_caller]
+    fn is_compiling(&self, expected: &str) {
+        let (status, told) = self.health();
+        assert_eq!((status, &told["status"]), (503, &"starting".into()), "{told}");
+        assert_eq!(told["reason"], expected);
+    }
+
+    fn until_compiled(&self) {
+        let patience = 4 * WAIT_MAX;
+        let deadline = std::time::Instant::now() + patience;
+        while self.health().0 != 200 {
+            assert!(std::time::Instant::now() < deadline, "{:?}", self.health());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+}
+
+/// Files of native code.
+fn code(broker: &Broker) -> BTreeSet<PathBuf> {
+    let files = fs::read_dir(broker.data().join("cache")).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "native")).collect()
+}
+
+fn add_scale(component: &str) -> String {
+    format!("-addModule scale -world action -on raw/# -grantAll wasm64:{component}")
+}
+
+fn publish(client: &mut Client, topic: &str, payload: &str) -> bool {
+    !client.publish(&Publication::new(topic, payload).qos(QoS::AtLeastOnce)).unwrap().is_failure()
+}
+
+#[test]
+fn messages_for_a_module_that_is_still_compiled_wait_and_all_else_works() {
+    let mut cold = Cold::start(cold());
+    cold.broker.command_ok(QUICK);
+    cold.add(&add_scale(&slow(crate::modules::SCALE)));
+    cold.stop_and_start_again();
+    cold.is_compiling("compiling 1 of 2: scale");
+    assert_eq!(cold.broker.metric("lotmq_definitions_compiling"), Some(1.0));
+    let mut client = cold.broker.client("");
+    client.subscribe_to("scaled/#", QoS::AtLeastOnce).unwrap();
+    client.subscribe_to("quick/out", QoS::AtLeastOnce).unwrap();
+    for payload in ["21", "22", "23"] {
+        assert!(publish(&mut client, "raw/s1", payload));
+    }
+    assert!(publish(&mut client, "quick", "now"));
+    assert_eq!(next(&mut client), "quick/out=now");
+    assert_eq!(cold.broker.command_ok("-moduleInfo scale").data()["state"], "compiling");
+    let status = Program::start(LOTMQ, &["status", "-p", &cold.broker.port()]).unwrap().wait();
+    let told = status.stdout;
+    assert!(told.contains(" is starting, up ") && told.contains("\n  1 of 2: scale\n"), "{told}");
+    cold.is_compiling("compiling 1 of 2: scale");
+    let scaled: Vec<String> = (0..3)
+        .map(|_| client.receive(4 * WAIT_MAX).unwrap().expect("it is compiled in the end").text())
+        .collect();
+    cold.until_compiled();
+    assert_eq!(cold.broker.metric("lotmq_definitions_compiling"), Some(0.0));
+    // As ever, and nothing came twice.
+    for (payload, expected) in ["21", "22", "23"].into_iter().zip(scaled) {
+        assert!(publish(&mut client, "raw/s1", payload));
+        assert_eq!(client.receive(WAIT_MAX).unwrap().unwrap().text(), expected);
+    }
+    assert_eq!(cold.broker.command_ok("-moduleInfo scale").data()["state"], "enabled");
+}
+
+#[test]
+fn a_rule_denies_until_the_module_that_it_asks_is_compiled() {
+    let mut cold = Cold::start(cold());
+    let guard = slow(GUARD);
+    cold.add(&format!("-addModule guard -world rule -grantAll wasm64:{guard}"));
+    cold.broker.command_ok(GUARDED);
+    cold.stop_and_start_again();
+    cold.is_compiling("compiling 1 of 2: guard");
+    let mut one = cold.broker.connect(&ConnectOptions::v5("one"));
+    assert!(!publish(&mut one, "plant/a", "x"));
+    cold.is_compiling("compiling 1 of 2: guard");
+    cold.until_compiled();
+    assert!(publish(&mut one, "plant/a", "x"));
+}
+
+#[test]
+fn a_kill_while_code_is_compiled_loses_no_promised_run_and_a_stop_waits_for_no_compilation() {
+    let mut cold = Cold::start(cold().variable("LOTMQ_LOT_DURABLE_TRIGGERS", "true"));
+    cold.add(&add_scale(&slow(crate::modules::SCALE)));
+    cold.stop_and_start_again();
+    let session = ConnectOptions::v5("session").clean_start(false).session_expiry(3_600);
+    let mut client = cold.broker.connect(&session);
+    client.subscribe_to("scaled/#", QoS::AtLeastOnce).unwrap();
+    assert!(publish(&mut client, "raw/s1", "21"));
+    cold.is_compiling("compiling 1 of 1: scale");
+    cold.broker.kill();
+    cold.start_again();
+    cold.is_compiling("compiling 1 of 1: scale");
+    cold.stop_and_start_again();
+    cold.is_compiling("compiling 1 of 1: scale");
+    let mut client = cold.broker.connect(&session);
+    let first = client.receive(4 * WAIT_MAX).unwrap().expect("the run that was promised").text();
+    assert!(publish(&mut client, "raw/s1", "21"));
+    assert_eq!(client.receive(WAIT_MAX).unwrap().unwrap().text(), first);
+}
+
+#[test]
+fn what_is_removed_or_replaced_while_it_is_compiled_gets_no_former_code() {
+    let mut cold = Cold::start(cold());
+    let slow = slow(crate::modules::SCALE);
+    cold.add(&add_scale(&slow));
+    cold.stop_and_start_again();
+    cold.is_compiling("compiling 1 of 1: scale");
+    let mut client = cold.broker.client("");
+    client.subscribe_to("scaled/#", QoS::AtLeastOnce).unwrap();
+    assert!(publish(&mut client, "raw/s1", "21"));
+    cold.broker.command_ok(&(add_scale(&crate::modules::scale()) + " -replace"));
+    assert_eq!(cold.health().0, 200, "nothing waits for the former code");
+    let waited = client.receive(WAIT_MAX).unwrap().expect("what waited goes to the new code").text();
+    assert!(publish(&mut client, "raw/s1", "21"));
+    assert_eq!(client.receive(WAIT_MAX).unwrap().unwrap().text(), waited);
+
+    cold.add(&(add_scale(&slow) + " -replace"));
+    cold.stop_and_start_again();
+    cold.is_compiling("compiling 1 of 1: scale");
+    cold.broker.command_ok("-removeModule scale -force");
+    assert_eq!(cold.health().0, 200);
+    assert_eq!(cold.broker.command("-moduleInfo scale").code(), "NOT_FOUND");
+}
+
+#[test]
+fn a_call_of_what_is_still_compiled_says_so() {
+    let mut cold = Cold::start(cold());
+    cold.add(&add_scale(&slow(crate::modules::SCALE)));
+    let calls = "-addAction DEFINE ACTION Calls\nON TOPIC \"in\" DO\n    CALL MODULE \"scale\"\n";
+    cold.broker.command_ok(calls);
+    cold.stop_and_start_again();
+    cold.is_compiling("compiling 1 of 2: scale");
+    let reply = cold.broker.command("-runAction Calls");
+    assert!(reply.0.to_string().contains("COMPILING"), "{reply:?}");
+    assert!(reply.message().contains("'scale' is still being compiled"), "{reply:?}");
+}
+
+#[test]
+fn a_route_waits_for_its_module_and_is_not_red_meanwhile() {
+    let mut cold = Cold::start(cold().variable("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true"));
+    let module = slow(ECHO);
+    cold.add(&format!("-addModule echo -world route -grant endpoint:127.0.0.1:* wasm64:{module}"));
+    let nobody = "127.0.0.1:7".parse().unwrap();
+    cold.broker.command_ok(&crate::outbox::route(nobody, &[]));
+    cold.stop_and_start_again();
+    let mut standing = Standing::of(&cold.broker);
+    let told = standing.until("\"name\":\"Line\"");
+    assert!(told.contains("\"health\":\"Yellow\"") && told.contains("Connecting"), "{told}");
+    cold.is_compiling("compiling 1 of 2: echo");
+    cold.until_compiled();
+    standing.says("nothing listens there");
+}
