@@ -21,7 +21,8 @@ const SLOW_BYTES: usize = 1 << 20;
 /// Functions that they are.
 const FUNCTIONS: usize = 16;
 
-const QUICK: &str = "-addAction DEFINE ACTION Quick\nON TOPIC \"quick\" DO\n    PUBLISH TOPIC \"quick/out\" WITH PAYLOAD\n";
+const QUICK: &str =
+    "-addAction DEFINE ACTION Quick\nON TOPIC \"quick\" DO\n    PUBLISH TOPIC \"quick/out\" WITH PAYLOAD\n";
 
 /// Number of bytes in LEB128.
 fn leb(mut number: usize) -> Vec<u8> {

@@ -329,9 +329,9 @@ impl Registry {
 
     /// Whether the native code of this version is still being compiled.
     pub fn is_compiling(&self, id: DefinitionId, version: u64) -> bool {
-        self.entries.get(&id).is_some_and(|entry| {
-            entry.definition.version == version && entry.code == CodeState::Compiling
-        })
+        self.entries
+            .get(&id)
+            .is_some_and(|entry| entry.definition.version == version && entry.code == CodeState::Compiling)
     }
 
     /// Definitions whose native code is still being compiled, in the order of deployment.

@@ -67,9 +67,9 @@ pub use compiler::{
 pub use complexity::TooComplex;
 pub use engine::{Engine, EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind};
 pub use executor::{
-    BatchRuns, COMPILING, CompilingSpec, Errand, Executor, ExecutorOptions, FinishedRun, Inline, InlineRuns, MESSAGE_PAUSED,
-    MailboxOptions, PostError, Posted, RunWait, Runner, RunnerMetrics, RunnerSpec, RunnerStarts, RunnerState,
-    Sink, WhenFull, away,
+    BatchRuns, COMPILING, CompilingSpec, Errand, Executor, ExecutorOptions, FinishedRun, Inline, InlineRuns,
+    MESSAGE_PAUSED, MailboxOptions, PostError, Posted, RunWait, Runner, RunnerMetrics, RunnerSpec,
+    RunnerStarts, RunnerState, Sink, WhenFull, away,
 };
 #[doc(hidden)]
 pub use fuzz::fuzz_component;

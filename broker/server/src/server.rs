@@ -30,9 +30,7 @@ use lotmq_host::{
     Ambient, Engine, EngineError, EngineOptions, Executor, ExecutorOptions, Machine, Sink, World,
 };
 use lotmq_pulse::Pulses;
-use lotmq_store::{
-    Committed, MetaRow, OnCommit, OpenError, Recovered, Store, StoreError, StoreOptions,
-};
+use lotmq_store::{Committed, MetaRow, OnCommit, OpenError, Recovered, Store, StoreError, StoreOptions};
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 

@@ -443,11 +443,9 @@ impl Runner {
         let mailbox = self.mailbox.lock();
         let pause = match mailbox.activity {
             Activity::Pausing(until) => until.saturating_duration_since(Instant::now()),
-            Activity::Compiling
-            | Activity::Idle
-            | Activity::Ready
-            | Activity::Running
-            | Activity::Closed => Duration::ZERO,
+            Activity::Compiling | Activity::Idle | Activity::Ready | Activity::Running | Activity::Closed => {
+                Duration::ZERO
+            }
         };
         match mailbox.activity {
             Activity::Closed => RunnerState::Closed,

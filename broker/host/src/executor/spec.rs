@@ -1,10 +1,7 @@
 //! What an executor is told of a definition, and what it says of its runner: specifications, state and figures.
 
 use super::mailbox::MailboxOptions;
-use crate::{
-    Grants, Guest, GuestId, GuestLimits, Services,
-    limits::RUN_BUCKETS,
-};
+use crate::{Grants, Guest, GuestId, GuestLimits, Services, limits::RUN_BUCKETS};
 use lotmq_histogram::DurationCounts;
 use std::{sync::Arc, time::Duration};
 

@@ -1,14 +1,13 @@
 //! What a guest does wrong costs nobody else anything.
 
 use crate::support::{
-    Broker, PUBLISH_PAYLOAD, Seen, Text, engine, executor, executor_with, message, owned, published, run_once, spec,
-    until_all_have_woken,
+    Broker, PUBLISH_PAYLOAD, Seen, Text, engine, executor, executor_with, message, owned, published,
+    run_once, spec, until_all_have_woken,
 };
 use lotmq_host::{
     Acting, CompilingSpec, Executor, ExecutorOptions, FinishedRun, Grants, GuestId, GuestLimits, Inline,
-    InlineRuns, MESSAGE_PAUSED, MailboxOptions,
-    PostError, Posted, RunOutcome, RunOutput, Runner, RunnerSpec, RunnerStarts, RunnerState, Sink, Trap,
-    TrapKind,
+    InlineRuns, MESSAGE_PAUSED, MailboxOptions, PostError, Posted, RunOutcome, RunOutput, Runner, RunnerSpec,
+    RunnerStarts, RunnerState, Sink, Trap, TrapKind,
     limits::{CALL_BYTES_MAX, CALL_DEPTH_MAX, EXECUTOR_SILENCE_MAX, HOPS_MAX, WRITES_PER_RUN_MAX},
 };
 use lotmq_pulse::Pulses;

@@ -386,7 +386,10 @@ impl Compiled {
             }
             CompiledWork::Definition(waiting, Pass::Second, _, Err(reason)) => {
                 let definition = &**waiting.definition.name();
-                warn!(tenant = &*waiting.tenant.name, definition, reason, "program not optimised; it runs as it is");
+                warn!(
+                    tenant = &*waiting.tenant.name,
+                    definition, reason, "program not optimised; it runs as it is"
+                );
             }
             CompiledWork::Definition(waiting, Pass::Only | Pass::First, _, Err(reason)) => {
                 waiting.fails(hosting, &reason);

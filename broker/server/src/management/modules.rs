@@ -106,7 +106,11 @@ pub(crate) fn compile_stored(
 ///
 /// # Errors
 /// [`DeployError`], for what can be known without compiling.
-fn without_code(module: Module, component: &[u8], policies: &Policies) -> Result<CompiledModule, DeployError> {
+fn without_code(
+    module: Module,
+    component: &[u8],
+    policies: &Policies,
+) -> Result<CompiledModule, DeployError> {
     let module = Module { said: Said::of(component), ..module };
     let imports = imports_of_upload(component, module.world)?;
     let is_disabled = module.options.is_disabled;
@@ -114,7 +118,8 @@ fn without_code(module: Module, component: &[u8], policies: &Policies) -> Result
         let reads = imports.iter().any(|it| it.contains("topic-store"));
         let (mut facts, refused_trigger) = facts(&module, component, reads);
         let to_come = CodeToCome::Executor { policed: policies.narrow_trigger(&mut facts) };
-        let definition = CompiledDefinition::without_code(new_definition(&module, facts), to_come, is_disabled);
+        let definition =
+            CompiledDefinition::without_code(new_definition(&module, facts), to_come, is_disabled);
         return Ok(CompiledModule {
             module,
             uploaded: None,

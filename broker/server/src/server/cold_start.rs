@@ -70,7 +70,12 @@ fn carry_out(broker: &Broker, job: Job) {
     match compiled {
         Ok(compiled) => {
             compiled.put_in(&broker.hosting);
-            info!(definition = name, is_optimised, seconds = began.elapsed().as_secs(), "definition compiled");
+            info!(
+                definition = name,
+                is_optimised,
+                seconds = began.elapsed().as_secs(),
+                "definition compiled"
+            );
         }
         Err(_) => cold_start::give_up(&broker.hosting, &waiting),
     }
