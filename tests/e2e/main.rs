@@ -63,6 +63,7 @@ mod long_queues;
 mod lot_pages;
 mod lot_routes;
 mod lsp;
+mod mappings;
 mod memcached;
 mod message_properties;
 mod message_tools;

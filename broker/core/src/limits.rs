@@ -2,6 +2,7 @@
 //!
 //! Not here: what can be set, which is a row of [`limit_table`](lotmq_config::limit_table) each.
 
+pub(crate) mod allocation;
 mod figures;
 mod limit;
 mod page;

@@ -40,6 +40,7 @@ pub fn before_client(
         | CloseReason::CertificateUntrusted
         | CloseReason::StoreFailed(_)
         | CloseReason::QueueFull
+        | CloseReason::OutOfMemory
         | CloseReason::InternalError
         | CloseReason::ServerShutdown => false,
     };

@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 
 use lotmq_codec::{FixedHeader, PacketType, fixed_header};
 use lotmq_session::Time;
+use tracing::warn;
 
 use super::Driven;
 use crate::arena::Span;
-use crate::limits::{CONNECT_BYTES_MAX, READ_BYTES_MAX};
+use crate::limits::{CONNECT_BYTES_MAX, READ_BYTES_MAX, allocation};
 use crate::owner::input::Input;
 use crate::owner::source::{Received, Source};
 use crate::protocol;
@@ -81,6 +82,9 @@ impl<T: Source> Driven<'_, T> {
     fn read_large(&self, input: &mut Input, turn: &mut Turn, missing: usize) -> Result<bool, CloseReason> {
         let have = input.partial.len();
         let room = missing.min(READ_BYTES_MAX);
+        let packet_len = have + missing;
+        allocation::grow(&mut input.partial, room, packet_len)
+            .map_err(|_| self.has_no_memory(packet_len))?;
         input.partial.resize(have + room, 0);
         let Received { len, is_more, overhead } = self.source.read(&mut input.partial[have..])?;
         self.pay_overhead(input, overhead, len, turn);
@@ -92,6 +96,13 @@ impl<T: Source> Driven<'_, T> {
             pay_for_frames(input, turn);
         }
         Ok(is_more)
+    }
+
+    /// Logs that a packet of so many bytes finds no memory, and returns the reason for which its connection ends.
+    fn has_no_memory(&self, bytes: usize) -> CloseReason {
+        let connection = self.connection;
+        warn!(conn = connection.number, peer = %connection.peer(), bytes, "no memory for a packet, the connection is closed");
+        CloseReason::OutOfMemory
     }
 
     /// Handles the whole packets in `rest`, until the stretch is over, and keeps what is left for later.
@@ -117,6 +128,7 @@ impl<T: Source> Driven<'_, T> {
                 break;
             }
             let len = header.packet_len();
+            allocation::check_room(len).map_err(|_| self.has_no_memory(len))?;
             turn.counts.packets_received += u64::from(!input.repeats_packet());
             let was_open = matches!(input.phase, Phase::Open(_));
             self.handle(input, turn, header, rest.slice(0, len))?;
@@ -140,6 +152,8 @@ impl<T: Source> Driven<'_, T> {
             turn.call_flusher();
         }
         if !rest.is_empty() {
+            let room = allocation::grow(&mut input.partial, rest.len(), rest.len());
+            room.map_err(|_| self.has_no_memory(rest.len()))?;
             input.partial.extend_from_slice(turn.arena.get(rest));
         } else if input.partial.capacity() > 0 {
             input.partial = Vec::new();

@@ -44,6 +44,8 @@ pub enum CloseReason {
     StoreFailed(StoreFailure),
     /// A session that must get the message has no room, and the Client's version has no way to say so \[3.1.1: MQTT-4.8.0-2\].
     QueueFull,
+    /// The system has no memory for a packet of the Client.
+    OutOfMemory,
     /// A fault of ours while something was written to the Client.
     InternalError,
     /// The broker stops.
@@ -98,6 +100,7 @@ impl CloseReason {
             | Self::CertificateUntrusted
             | Self::StoreFailed(_)
             | Self::QueueFull
+            | Self::OutOfMemory
             | Self::InternalError
             | Self::ServerShutdown => {}
         }
@@ -113,7 +116,7 @@ impl CloseReason {
             Self::Administrative | Self::PasswordChanged => Some(ReasonCode::AdministrativeAction),
             Self::CertificateExpired | Self::CertificateUntrusted => Some(ReasonCode::NotAuthorized),
             Self::StoreFailed(failure) => Some(failure.reason_code()),
-            Self::QueueFull => Some(ReasonCode::QuotaExceeded),
+            Self::QueueFull | Self::OutOfMemory => Some(ReasonCode::QuotaExceeded),
             Self::InternalError => Some(ReasonCode::UnspecifiedError),
             Self::ServerShutdown => Some(ReasonCode::ServerShuttingDown),
             Self::Disconnected(_)
@@ -145,6 +148,7 @@ impl CloseReason {
             | Self::CertificateUntrusted
             | Self::StoreFailed(_)
             | Self::QueueFull
+            | Self::OutOfMemory
             | Self::InternalError
             | Self::ServerShutdown => None,
         }
@@ -178,6 +182,7 @@ impl CloseReason {
             Self::CertificateExpired => "the client certificate has expired",
             Self::CertificateUntrusted => "the authority of the client certificate is not trusted any more",
             Self::QueueFull => "a session that must get the message has no room for it",
+            Self::OutOfMemory => "the broker has no memory for a packet of this size; send smaller ones, or try again later",
             Self::InternalError => "an error of the broker",
             Self::ServerShutdown => "the broker stops",
             Self::Transport(TransportFailure::ProxyHeader) => "no header of the PROXY protocol came",
@@ -218,6 +223,7 @@ impl CloseReason {
             Self::CertificateUntrusted => "certificate-untrusted",
             Self::StoreFailed(_) => "store-failed",
             Self::QueueFull => "queue-full",
+            Self::OutOfMemory => "out-of-memory",
             Self::InternalError => "internal-error",
             Self::ServerShutdown => "server-shutdown",
         }
@@ -243,6 +249,7 @@ impl CloseReason {
             | Self::CertificateUntrusted
             | Self::StoreFailed(_)
             | Self::QueueFull
+            | Self::OutOfMemory
             | Self::InternalError => false,
         }
     }

@@ -231,7 +231,10 @@ fn close_code(reason: &CloseReason) -> u16 {
         CloseReason::ServerShutdown => 1001,
         CloseReason::Protocol(violation) if violation.reason_code() == ReasonCode::PacketTooLarge => 1009,
         CloseReason::Protocol(_) | CloseReason::Transport(_) => 1002,
-        CloseReason::StoreFailed(_) | CloseReason::QueueFull | CloseReason::InternalError => 1011,
+        CloseReason::StoreFailed(_)
+        | CloseReason::QueueFull
+        | CloseReason::OutOfMemory
+        | CloseReason::InternalError => 1011,
         CloseReason::NetworkError
         | CloseReason::ConnectTimeout
         | CloseReason::Refused
