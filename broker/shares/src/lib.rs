@@ -77,6 +77,23 @@ impl AccountShares {
         Ok(HeldShare { of: Arc::clone(self), account, amount })
     }
 
+    /// Takes more for an account that is held to the sum alone, and to no part of it, until what this gives is dropped.
+    ///
+    /// # Errors
+    /// [`NoShare::All`].
+    pub fn hold_of_all(self: &Arc<Self>, account: u64, amount: u64) -> Result<HeldShare, NoShare> {
+        let mut used = self.used.lock();
+        let max = self.max();
+        if used.all.saturating_add(amount) > max {
+            drop(used);
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(NoShare::All { max });
+        }
+        used.add(account, amount);
+        drop(used);
+        Ok(HeldShare { of: Arc::clone(self), account, amount })
+    }
+
     /// The same, however much it has already.
     pub fn hold_anyway(self: &Arc<Self>, account: u64, amount: u64) -> HeldShare {
         self.put_back(account, amount);
@@ -102,8 +119,14 @@ impl<K: Eq + Hash> AccountShares<K> {
         self.max.store(max, Ordering::Relaxed);
     }
 
-    fn max(&self) -> u64 {
+    /// The sum of which accounts have shares.
+    pub fn max(&self) -> u64 {
         self.max.load(Ordering::Relaxed)
+    }
+
+    /// What an account has taken.
+    pub fn used_by(&self, account: &K) -> u64 {
+        self.used.lock().of(account)
     }
 
     /// What is taken.
