@@ -4,10 +4,13 @@
 //! a call); native code comes from this machine's compiler or its authenticated cache, never from an upload.
 //! Not here: what a component must look like (`validate`), and running one (`instance`).
 
+mod code;
 mod native_code;
 mod pool;
 
 pub(crate) use crate::ticker::Ticker;
+pub(crate) use code::CodeShare;
+pub use code::{CodeAccount, CodeBound, MAPPINGS_PER_PROGRAM};
 pub(crate) use native_code::{compiling_engine, precompile};
 pub(crate) use pool::MemoryLayout;
 pub use pool::{Pool, PoolKind};
@@ -16,7 +19,7 @@ use crate::{
     LoadError, MailboxRoom, World,
     cache::{CodeCache, made_for_us_alone},
     functions, heap, limits,
-    memory::{SocketSums, shares},
+    memory::{GuestSums, SocketSums, shares},
     patterns::PatternCache,
     state::RunState,
 };
@@ -50,6 +53,10 @@ pub struct EngineOptions {
     pub all_memory_bytes_max: u64,
     /// Address space that may be used, in bytes. Default: what the process may have (`ulimit -v`).
     pub address_space_bytes: Option<u64>,
+    /// Memory mappings that the process may have. Default: what the system says (`vm.max_map_count`).
+    pub mappings: Option<u64>,
+    /// Memory mappings that compiled code may have. Default: what the pool and a reserve for the rest of the process leave.
+    pub code_mappings_max: Option<u64>,
     /// Core modules that components of our own compiler import by name, such as the LoT runtime as `rt`.
     pub core_modules: Vec<(String, Cow<'static, [u8]>)>,
     /// Components with which core modules of our own compiler are linked, one for each world that it compiles to: they import each as the
@@ -68,6 +75,8 @@ impl Default for EngineOptions {
             memory_bytes_max: limits::ACTION_MEMORY_BYTES,
             all_memory_bytes_max: u64::MAX,
             address_space_bytes: None,
+            mappings: None,
+            code_mappings_max: None,
             core_modules: Vec::new(),
             shells: Vec::new(),
             pulses: Pulses::default(),
@@ -116,9 +125,9 @@ pub enum EngineError {
     Ticker(std::io::Error),
 }
 
-/// The engine. One per process: it reserves address space for all guests. Clones share it.
+/// The engine. One per process: it reserves address space for all guests. Clones share it. Each has the account for which the code counts that it compiles.
 #[derive(Clone)]
-pub struct Engine(Arc<Shared>);
+pub struct Engine(Arc<Shared>, CodeAccount);
 
 struct Shared {
     engine: wasmtime::Engine,
@@ -130,8 +139,9 @@ struct Shared {
     cache: Option<CodeCache>,
     shared_cache_dir: Option<PathBuf>,
     pool: Pool,
-    memory: Arc<AccountShares>,
-    memory_of_rules: Arc<AccountShares>,
+    code: Arc<AccountShares>,
+    memory: GuestSums,
+    memory_of_rules: GuestSums,
     stacks: Arc<AccountShares>,
     sockets: SocketSums,
     mailboxes: Arc<AccountShares>,
@@ -182,9 +192,10 @@ impl Engine {
         let shells = compiled.collect::<Result<_, EngineError>>()?;
         let pulse = options.pulses.add("the clock of running guests", limits::TICKER_SILENCE_MAX);
         let ticker = Ticker::start(engine.weak(), pulse).map_err(EngineError::Ticker)?;
-        let memory = shares(options.all_memory_bytes_max);
-        let memory_of_rules = shares(u64::MAX);
-        let stacks = shares(pool.stacks().into());
+        let code = code::sum(options, pool.mappings());
+        let memory = GuestSums::new(options.all_memory_bytes_max, &pool);
+        let memory_of_rules = memory.of_rules();
+        let stacks = shares(pool.stacks_max.into());
         let sockets = SocketSums {
             accepted: shares(limits::ACCEPTED_CONNECTIONS_MAX),
             opened: shares(limits::OPENED_SOCKETS_MAX),
@@ -193,7 +204,7 @@ impl Engine {
         let patterns = PatternCache::new(limits::PATTERN_CACHE_BYTES_MAX, limits::BACKTRACK_STEPS_MAX);
         let patterns_of_rules =
             PatternCache::new(limits::RULE_PATTERN_CACHE_BYTES_MAX, limits::SHORT_BACKTRACK_STEPS_MAX);
-        Ok(Engine(Arc::new(Shared {
+        let shared = Shared {
             engine,
             linker,
             shells,
@@ -202,6 +213,7 @@ impl Engine {
             cache,
             shared_cache_dir: options.shared_cache_dir.clone(),
             pool,
+            code,
             memory,
             memory_of_rules,
             stacks,
@@ -209,7 +221,38 @@ impl Engine {
             mailboxes,
             patterns,
             patterns_of_rules,
-        })))
+        };
+        Ok(Engine(Arc::new(shared), CodeAccount::BROKER))
+    }
+
+    /// The same engine, which counts the code that it compiles from now on for this account.
+    #[must_use]
+    pub fn for_account(&self, account: CodeAccount) -> Engine {
+        Engine(Arc::clone(&self.0), account)
+    }
+
+    /// Takes memory mappings for the code of one program.
+    ///
+    /// # Errors
+    /// [`LoadError::NoCodeMappings`].
+    pub(crate) fn code_share(&self) -> Result<CodeShare, LoadError> {
+        code::take(&self.0.code, self.1)
+    }
+
+    /// Memory mappings for compiled code: how many it has, how many it may have, and how often there was none left.
+    pub fn code_mappings(&self) -> (u64, u64, u64) {
+        let code = &self.0.code;
+        (code.used(), code.max(), code.refused())
+    }
+
+    /// Whether more than half of these mappings is taken, or of what this payer may have.
+    pub fn code_is_scarce_for(&self, payer: u64) -> bool {
+        self.0.code.is_scarce_for(payer)
+    }
+
+    /// How often an instance was refused because its owner, or all of them, had as many as there may be.
+    pub fn instance_refusals(&self) -> u64 {
+        self.0.memory.instances_refused()
     }
 
     /// What was reserved for instances.
@@ -224,7 +267,7 @@ impl Engine {
 
     /// Linear memory that instances have now, in bytes.
     pub fn memory_bytes(&self) -> u64 {
-        self.0.memory.used()
+        self.0.memory.bytes.used()
     }
 
     /// Memory of compiled patterns, in bytes, about.
@@ -244,10 +287,11 @@ impl Engine {
 
     /// How often instances were refused memory because all of them together had too much.
     pub fn memory_refusals(&self) -> u64 {
-        self.0.memory.refused()
+        self.0.memory.bytes.refused()
     }
 
-    pub(crate) fn memory(&self) -> &Arc<AccountShares> {
+    /// Memory and places in the pool, of all instances but those of rules.
+    pub(crate) fn memory(&self) -> &GuestSums {
         &self.0.memory
     }
 
@@ -283,7 +327,7 @@ impl Engine {
     }
 
     /// That of rules, of which there are few instances: a rule that gets none denies, and no other guest is to bring that about.
-    pub(crate) fn memory_of_rules(&self) -> &Arc<AccountShares> {
+    pub(crate) fn memory_of_rules(&self) -> &GuestSums {
         &self.0.memory_of_rules
     }
 

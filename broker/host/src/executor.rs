@@ -257,12 +257,20 @@ impl Shared {
 
     /// Drops instances that were not used since the sweep before the last one; with `all`, every one that is not running.
     pub(crate) fn sweep(&self, all: bool) {
+        self.sweep_where(|runner| runner.cool_down(all));
+    }
+
+    /// Drops all instances of an owner that are not running.
+    pub(crate) fn sweep_of(&self, owner: RunOwner) {
+        self.sweep_where(|runner| runner.owner() != owner || runner.cool_down(true));
+    }
+
+    /// Drops the instances of definitions that `keeps` says false of, after it has.
+    fn sweep_where(&self, keeps: impl Fn(&Runner) -> bool) {
         let warm = std::mem::take(&mut *self.warm.lock());
         let before = warm.len();
-        let kept: Vec<_> = warm
-            .into_iter()
-            .filter(|weak| weak.upgrade().is_some_and(|runner| runner.cool_down(all)))
-            .collect();
+        let kept: Vec<_> =
+            warm.into_iter().filter(|weak| weak.upgrade().is_some_and(|runner| keeps(&runner))).collect();
         let dropped = before - kept.len();
         self.warm.lock().extend(kept);
         if dropped > 0 {

@@ -4,7 +4,7 @@ use crate::{
     World,
     bindings::{ActionExportsIndices, model::ModelExportsPre},
     compiler::Compiler,
-    engine::Engine,
+    engine::{CodeShare, Engine},
     state::RunState,
     validate::{ComponentSource, LoadError, Summary, is_ours},
 };
@@ -23,6 +23,7 @@ struct Shared {
     pre: Pre,
     world: World,
     summary: Summary,
+    _code: CodeShare,
 }
 
 /// What makes instances, by world.
@@ -70,8 +71,9 @@ impl Compiler<'_> {
     /// # Errors
     /// [`LoadError`].
     pub fn compile(self, binary: &[u8], world: World, source: ComponentSource) -> Result<Guest, LoadError> {
+        let code = self.engine.code_share()?;
         let (pre, summary) = self.prepare(binary, world, source)?;
-        Guest::new(self.engine, pre, world, summary)
+        Guest::new(self.engine, pre, world, (summary, code))
     }
 }
 
@@ -80,7 +82,7 @@ impl Guest {
         engine: &Engine,
         pre: InstancePre<RunState>,
         world: World,
-        summary: Summary,
+        (summary, code): (Summary, CodeShare),
     ) -> Result<Guest, LoadError> {
         let mismatch = |error: wasmtime::Error| LoadError::world_mismatch(world, &error);
         let pre = match world {
@@ -91,7 +93,7 @@ impl Guest {
                 return Err(LoadError::WorldUnavailable { world: world.name(), reason });
             }
         };
-        Ok(Guest(Arc::new(Shared { engine: engine.clone(), pre, world, summary })))
+        Ok(Guest(Arc::new(Shared { engine: engine.clone(), pre, world, summary, _code: code })))
     }
 
     /// The world that it fits.

@@ -71,7 +71,7 @@ impl ActionInstance {
     ) -> Result<Self, Trap> {
         let engine = guest.engine();
         let memory_bytes = limits.memory_bytes.min(engine.memory_bytes_max());
-        let memory = Memory::new(memory_bytes, grants.acting.now().account, engine.memory());
+        let memory = Memory::new(memory_bytes, grants.acting.now().account, engine.memory())?;
         let state =
             RunState::new(services, grants, (memory, engine.patterns()), guest.asks_for_its_message());
         let mut store = new_store(engine, state, limits.time);

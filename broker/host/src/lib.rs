@@ -65,7 +65,9 @@ pub use compiler::{
     compile_in_worker, worker_main,
 };
 pub use complexity::TooComplex;
-pub use engine::{Engine, EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind};
+pub use engine::{
+    CodeAccount, CodeBound, Engine, EngineError, EngineOptions, MAIN_MODULE, MAPPINGS_PER_PROGRAM, Pool, PoolKind,
+};
 pub use executor::{
     BatchRuns, COMPILING, CompilingSpec, Errand, Executor, ExecutorOptions, FinishedRun, Inline, InlineRuns,
     MESSAGE_PAUSED, MailboxOptions, PostError, Posted, RunWait, Runner, RunnerMetrics, RunnerSpec,

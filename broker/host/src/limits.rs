@@ -181,6 +181,21 @@ pub const FIBER_STACK_BYTES: usize = GUEST_STACK_BYTES + HOST_STACK_BYTES;
 /// Component instances alive at once. Idle ones are dropped, so loaded definitions may be far more.
 pub const INSTANCES_MAX: u32 = 4_000;
 
+/// Core instances that one component may have, those of components within it included.
+pub const CORE_INSTANCES_MAX: u32 = 64;
+
+/// Linear memories that one component may have.
+pub const MEMORIES_MAX: u32 = 8;
+
+/// Tables that one component may have.
+pub const TABLES_MAX: u32 = 16;
+
+/// Instances of the pool that are kept for rules, one in so many: a rule that gets none denies, and no other guest is to bring that about.
+pub const RULE_INSTANCES_PART: u32 = 16;
+
+/// Memory mappings for compiled code that there are at least, however few the system allows: some hundred programs.
+pub const CODE_MAPPINGS_MIN: u64 = 1_024;
+
 /// Messages that may wait in one definition's mailbox. Policy when full: [`WhenFull`](crate::WhenFull).
 pub const MAILBOX_MESSAGES_MAX: usize = 10_000;
 

@@ -1,14 +1,19 @@
-//! Shares of guests: of memory what one instance may have, all those of one owner, and all of them together; of the stacks for instances on fibers, and of sockets.
+//! Shares of guests: of memory what one instance may have, all those of one owner, and all of them together; of the pool's instances, memories and tables, of the stacks for
+//! instances on fibers, and of sockets.
 //!
 //! One owner has at most [`OWNER_PART`] of what all others leave, so that nobody's guests keep those of all others out, nor those of several together:
 //! each has less than the one before. What instances were granted is given back when they are dropped.
 //!
 //! Asked by the engine before each growth, the first one at instantiation included.
 
-use crate::limits::{OWNER_PART, TABLE_ELEMENTS_MAX};
-use lotmq_shares::{AccountShares, NoShare, payer};
+use crate::engine::Pool;
+use crate::limits::{MEMORIES_MAX, OWNER_PART, RULE_INSTANCES_PART, TABLE_ELEMENTS_MAX, TABLES_MAX};
+use lotmq_shares::{AccountShares, HeldShare, NoShare, payer};
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
+
+/// Most places of one instance in the pool: itself, memories and tables of its component.
+const PLACES_MAX: usize = 1 + MEMORIES_MAX as usize + TABLES_MAX as usize;
 
 /// Whose memory that of rules counts as, which is not bounded in sum.
 pub(crate) const OF_RULES: u64 = u64::MAX;
@@ -67,19 +72,99 @@ impl Drop for StackShare {
     }
 }
 
-/// Bounds memory and tables of one store.
+/// Sums that all instances of an engine share.
+#[derive(Clone, Debug)]
+pub(crate) struct GuestSums {
+    /// Linear memory, in bytes.
+    pub(crate) bytes: Arc<AccountShares>,
+    instances: Arc<AccountShares>,
+    memories: Arc<AccountShares>,
+    tables: Arc<AccountShares>,
+    /// Whether they are held to the bytes alone: those of rules.
+    is_of_rules: bool,
+}
+
+impl GuestSums {
+    /// Sums of instances in a pool, with this much linear memory. Some of the pool is left to rules.
+    pub(crate) fn new(bytes_max: u64, pool: &Pool) -> Self {
+        let part = |count: u32| shares((count - count / RULE_INSTANCES_PART).into());
+        let (instances, memories, tables) = (pool.instances_max, pool.memories(), pool.tables());
+        GuestSums {
+            bytes: shares(bytes_max),
+            instances: part(instances),
+            memories: part(memories),
+            tables: part(tables),
+            is_of_rules: false,
+        }
+    }
+
+    /// Sums of the instances of rules in the same pool: they may have all that is left of it, and any memory.
+    pub(crate) fn of_rules(&self) -> Self {
+        GuestSums { bytes: shares(u64::MAX), is_of_rules: true, ..self.clone() }
+    }
+
+    /// How often there was no instance, memory or table left for an instance.
+    pub(crate) fn instances_refused(&self) -> u64 {
+        self.instances.refused() + self.memories.refused() + self.tables.refused()
+    }
+
+    /// Whether nobody gets another instance, because all places of one sort are taken.
+    pub(crate) fn is_full(&self) -> bool {
+        // An instance has several memories and tables.
+        let is_taken = |all: &AccountShares, each: u32| all.used() + u64::from(each) > all.max();
+        is_taken(&self.instances, 1)
+            || is_taken(&self.memories, MEMORIES_MAX)
+            || is_taken(&self.tables, TABLES_MAX)
+    }
+
+    /// Takes a place in the pool.
+    fn take(
+        &self,
+        account: u64,
+        (all, what): (&Arc<AccountShares>, &'static str),
+    ) -> Result<HeldShare, NoPlace> {
+        if self.is_of_rules {
+            return Ok(all.hold_anyway(account, 1));
+        }
+        all.hold(account, 1).map_err(|reason| NoPlace { what, reason })
+    }
+}
+
+/// Error: the pool has no place for an instance of this owner.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("no instance is free: {}", explained(*reason, what))]
+pub(crate) struct NoPlace {
+    what: &'static str,
+    reason: NoShare,
+}
+
+fn explained(reason: NoShare, what: &str) -> String {
+    match reason {
+        NoShare::Owner { max } => format!("the guests of its owner have {max} {what}, their part of what all have"),
+        NoShare::All { max } => format!("all guests together have {max} {what}"),
+    }
+}
+
+/// Bounds memory and tables of one store, and counts its places in the pool.
 pub(crate) struct Memory {
     used: usize,
     max: usize,
     account: u64,
-    all: Arc<AccountShares>,
+    all: GuestSums,
+    places: Vec<HeldShare>,
     refused: Option<Refusal>,
 }
 
 impl Memory {
     /// For an instance that acts for this account: it counts for who pays for that.
-    pub(crate) fn new(bytes_max: usize, account: u64, all: &Arc<AccountShares>) -> Self {
-        Memory { used: 0, max: bytes_max, account: payer(account), all: Arc::clone(all), refused: None }
+    ///
+    /// # Errors
+    /// When the pool has no place for it.
+    pub(crate) fn new(bytes_max: usize, account: u64, all: &GuestSums) -> Result<Self, NoPlace> {
+        let account = payer(account);
+        let place = all.take(account, (&all.instances, "instances"))?;
+        let places = vec![place];
+        Ok(Memory { used: 0, max: bytes_max, account, all: all.clone(), places, refused: None })
     }
 
     /// Payer of the account for which it acts: key of all of its shares.
@@ -96,6 +181,15 @@ impl Memory {
     pub(crate) fn refused(&self) -> Option<Refusal> {
         self.refused
     }
+
+    /// Takes a place for a memory or table that is made. One that is empty may ask again as it grows, and has another one then: the bound of a component holds.
+    fn take_place(&mut self, of: fn(&GuestSums) -> (&Arc<AccountShares>, &'static str)) -> wasmtime::Result<()> {
+        if self.places.len() < PLACES_MAX {
+            let place = self.all.take(self.account, of(&self.all))?;
+            self.places.push(place);
+        }
+        Ok(())
+    }
 }
 
 impl ResourceLimiter for Memory {
@@ -105,11 +199,14 @@ impl ResourceLimiter for Memory {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        if current == 0 {
+            self.take_place(|all| (&all.memories, "memories"))?;
+        }
         let more = desired.saturating_sub(current);
         let used = self.used.saturating_add(more);
         if used > self.max {
             self.refused = Some(Refusal::Own);
-        } else if let Err(reason) = self.all.take(self.account, more as u64) {
+        } else if let Err(reason) = self.all.bytes.take(self.account, more as u64) {
             self.refused = Some(reason.into());
         } else {
             self.used = used;
@@ -125,17 +222,20 @@ impl ResourceLimiter for Memory {
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        if current == 0 {
+            self.take_place(|all| (&all.tables, "tables"))?;
+        }
         Ok(desired <= TABLE_ELEMENTS_MAX)
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        self.all.give_back(self.account, self.used as u64);
+        self.all.bytes.give_back(self.account, self.used as u64);
     }
 }
 
@@ -143,49 +243,58 @@ impl Drop for Memory {
 mod tests {
     use super::*;
 
+    /// Sums with so many bytes, in a pool with a thousand places for each of a few owners.
+    fn sums(bytes_max: u64) -> GuestSums {
+        GuestSums::new(bytes_max, &pool(100_000))
+    }
+
+    fn pool(instances_max: u32) -> Pool {
+        Pool { kind: crate::PoolKind::Dense, instances_max, memory_bytes_max: 1 << 20, stacks_max: 4 }
+    }
+
     #[test]
     fn memory_is_bounded_for_one_and_for_all_and_given_back() {
-        let all = shares(100);
-        let mut one = Memory::new(60, 1, &all);
-        let mut other = Memory::new(60, 2, &all);
+        let all = sums(100);
+        let mut one = Memory::new(60, 1, &all).unwrap();
+        let mut other = Memory::new(60, 2, &all).unwrap();
         assert!(one.memory_growing(0, 60, None).unwrap());
         assert!(!one.memory_growing(60, 61, None).unwrap());
-        assert_eq!((one.refused(), all.used(), all.refused()), (Some(Refusal::Own), 60, 0));
+        assert_eq!((one.refused(), all.bytes.used(), all.bytes.refused()), (Some(Refusal::Own), 60, 0));
         assert!(other.memory_growing(0, 30, None).unwrap());
         assert!(!other.memory_growing(30, 41, None).unwrap());
-        assert_eq!((other.refused(), all.refused()), (Some(Refusal::All { max: 100 }), 1));
+        assert_eq!((other.refused(), all.bytes.refused()), (Some(Refusal::All { max: 100 }), 1));
         drop(one);
         other.begin();
         assert!(other.memory_growing(30, 60, None).unwrap());
-        assert_eq!((other.refused(), all.used()), (None, 60));
+        assert_eq!((other.refused(), all.bytes.used()), (None, 60));
         drop(other);
-        assert_eq!(all.used(), 0);
+        assert_eq!(all.bytes.used(), 0);
     }
 
     /// However many instances the guests of some owners have, those of the next one find room.
     #[test]
     fn nobodys_guests_have_all_of_the_memory() {
-        let all = shares(100 << 10);
+        let all = sums(100 << 10);
         let mut kept = Vec::new();
         let mut filled = Vec::new();
         for account in 1..=3 {
-            let before = all.used();
+            let before = all.bytes.used();
             loop {
-                let mut memory = Memory::new(1 << 20, account, &all);
+                let mut memory = Memory::new(1 << 20, account, &all).unwrap();
                 if !memory.memory_growing(0, 256, None).unwrap() {
                     assert!(matches!(memory.refused(), Some(Refusal::Owner { .. })));
                     break;
                 }
                 kept.push(memory);
             }
-            filled.push((all.used() - before) >> 10);
+            filled.push((all.bytes.used() - before) >> 10);
         }
         assert_eq!(filled, [75, 18, 4]);
-        let mut next = Memory::new(1 << 20, 0, &all);
+        let mut next = Memory::new(1 << 20, 0, &all).unwrap();
         assert!(next.memory_growing(0, 1 << 10, None).unwrap());
         kept.clear();
         drop(next);
-        let mut again = Memory::new(1 << 20, 1, &all);
+        let mut again = Memory::new(1 << 20, 1, &all).unwrap();
         assert!(again.memory_growing(0, 75 << 10, None).unwrap(), "it was given back");
     }
     #[test]
@@ -196,5 +305,30 @@ mod tests {
         kept.push(StackShare::take(2, &stacks).unwrap());
         kept.clear();
         assert_eq!(stacks.used(), 0);
+    }
+
+    /// Of a pool of 16, one is kept for rules.
+    #[test]
+    fn nobodys_guests_have_all_places_of_the_pool() {
+        let all = GuestSums::new(u64::MAX, &pool(16));
+        let new = |account| Memory::new(1 << 20, account, &all);
+        let mut kept: Vec<_> = (0..11).map(|_| new(1).unwrap()).collect();
+        let refused = new(1).err().unwrap().to_string();
+        assert_eq!(refused, "no instance is free: the guests of its owner have 11 instances, their part of what all have");
+        kept.extend((0..3).map(|_| new(2).unwrap()));
+        assert!(new(2).is_err());
+        kept.truncate(10);
+        let (mut tables, mut count) = (new(1).unwrap(), 0);
+        while tables.table_growing(0, 1, None).is_ok() && count < TABLES_MAX {
+            count += 1;
+        }
+        assert_eq!(count, 16, "an instance has as many as a component may have");
+        let mut second = new(3).unwrap();
+        let refused = (0..16).find_map(|_| second.table_growing(0, 1, None).err()).unwrap().to_string();
+        assert!(refused.contains("tables, their part"), "{refused}");
+        let rules: Vec<_> = (0..20).map(|_| Memory::new(1, OF_RULES, &all.of_rules()).unwrap()).collect();
+        assert_eq!(all.instances.used(), 32);
+        drop((kept, rules, tables, second));
+        assert_eq!((all.instances.used(), all.tables.used()), (0, 0));
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     RunError, RunOutput, Services, TopicGrant, Trap, World,
     bindings::rule::{RuleExports, RuleExportsPre},
     deadline::Deadline,
+    engine::CodeShare,
     instance::{new_store, start_failed},
     limits::{RULE_MEMORY_BYTES, RULE_TIME},
     memory::{Memory, OF_RULES},
@@ -54,6 +55,7 @@ pub struct RuleGuest {
     asks_modules: bool,
     imports: Arc<[String]>,
     further_exports: Arc<[String]>,
+    _code: CodeShare,
 }
 
 impl fmt::Debug for RuleGuest {
@@ -73,6 +75,7 @@ impl RuleGuest {
         source: ComponentSource,
     ) -> Result<RuleGuest, LoadError> {
         let compiler = compiler.into();
+        let code = compiler.engine.code_share()?;
         let (pre, summary) = compiler.prepare(binary, World::Rule, source)?;
         let imports = |interface| summary.imports.iter().any(|import| is_ours(import, &[interface]));
         let asks_modules = imports(RULE_MODULES);
@@ -87,6 +90,7 @@ impl RuleGuest {
             asks_modules,
             imports,
             further_exports,
+            _code: code,
         })
     }
 
@@ -130,7 +134,7 @@ impl RuleGuest {
             write_bytes: 0,
             ..GuestLimits::default()
         };
-        let memory = Memory::new(memory_bytes, OF_RULES, self.engine.memory_of_rules());
+        let memory = Memory::new(memory_bytes, OF_RULES, self.engine.memory_of_rules())?;
         let state = RunState::of_rule(
             services,
             grants,

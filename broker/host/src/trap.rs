@@ -3,7 +3,7 @@
 use crate::{
     Trap, TrapKind,
     deadline::Stopped,
-    memory::Refusal,
+    memory::{NoPlace, Refusal},
     texts::{GAVE_UP, cut},
 };
 use wasmtime::{PoolConcurrencyLimitError, Trap as WasmTrap, WasmBacktrace};
@@ -95,6 +95,12 @@ pub(crate) fn explain(error: &wasmtime::Error, run: &StoppedRun<'_>) -> Trap {
     Trap { kind, message, function }
 }
 
+impl From<NoPlace> for Trap {
+    fn from(error: NoPlace) -> Self {
+        Trap { kind: TrapKind::Pool, message: error.to_string(), function: None }
+    }
+}
+
 /// Why an instance on a fiber was not made: there is no stack for it.
 pub(crate) fn no_stack(refusal: Refusal) -> Trap {
     let message = match refusal {
@@ -110,6 +116,9 @@ pub(crate) fn no_stack(refusal: Refusal) -> Trap {
 fn kind_and_message(error: &wasmtime::Error) -> (TrapKind, String) {
     if let Some(stopped) = error.downcast_ref::<Stopped>() {
         return (TrapKind::Time, stopped.to_string());
+    }
+    if let Some(no_place) = error.downcast_ref::<NoPlace>() {
+        return (TrapKind::Pool, no_place.to_string());
     }
     if let Some(limit) = error.downcast_ref::<PoolConcurrencyLimitError>() {
         return (TrapKind::Pool, format!("no instance is free: {limit}"));

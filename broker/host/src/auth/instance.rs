@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     Compiler, ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, Trap, World,
+    engine::CodeShare,
     fiber::{self, CallResult, Endpoint, Fiber, FiberState, HostWork, Places},
     inert,
     memory::Memory,
@@ -42,6 +43,7 @@ pub struct AuthGuest {
     pre: AuthPre<AuthState>,
     imports: Arc<[String]>,
     further_exports: Arc<[String]>,
+    _code: CodeShare,
 }
 
 impl fmt::Debug for AuthGuest {
@@ -60,6 +62,7 @@ impl AuthGuest {
         let summary = validate::check(component, World::Auth, source)?;
         let compiler = compiler.into();
         let engine = compiler.engine;
+        let code = engine.code_share()?;
         let compiled = compiler.component(component, source)?;
         let pre = linker(engine)
             .and_then(|linker| inert::link(&linker, &compiled, &summary.imports))
@@ -67,7 +70,7 @@ impl AuthGuest {
             .and_then(AuthPre::new)
             .map_err(|error| LoadError::world_mismatch(World::Auth, &error))?;
         let (imports, further_exports) = (summary.imports.into(), summary.further_exports.into());
-        Ok(AuthGuest { engine: engine.clone(), pre, imports, further_exports })
+        Ok(AuthGuest { engine: engine.clone(), pre, imports, further_exports, _code: code })
     }
 
     /// Names of its imports, with versions.
@@ -83,7 +86,7 @@ impl AuthGuest {
     /// Makes an instance.
     pub async fn instance(&self, spec: AuthSpec) -> Result<AuthInstance, Trap> {
         let memory_bytes = spec.limits.memory_bytes.min(self.engine.memory_bytes_max());
-        let memory = Memory::new(memory_bytes, spec.grants.acting.now().account, self.engine.memory());
+        let memory = Memory::new(memory_bytes, spec.grants.acting.now().account, self.engine.memory())?;
         let services = Arc::clone(&spec.services);
         let places = Places { endpoints: spec.endpoints, ..Places::default() };
         let shares = (memory, self.engine.sockets());

@@ -667,7 +667,7 @@ impl Runner {
         self.pause(until);
     }
 
-    /// A new instance. When the pool is exhausted, those of idle definitions are dropped first.
+    /// A new instance. When the pool has no place for it, those of idle definitions of its owner are dropped first, and then those of all, if nobody has one.
     pub(super) fn instance(&self) -> Result<Box<ActionInstance>, Trap> {
         let (guest, services, grants, limits) = {
             let code = self.code.lock();
@@ -678,15 +678,20 @@ impl Runner {
             (code.guest.clone(), code.services.clone(), code.grants.clone(), code.limits)
         };
         self.executor.warmed(self.me.clone());
-        let made = guest.instance(services.clone(), grants.clone(), limits);
-        match made {
-            Err(Trap { kind: TrapKind::Pool, .. }) => {
-                self.executor.sweep(true);
-                guest.instance(services, grants, limits)
-            }
-            Ok(_) | Err(_) => made,
+        let make = || guest.instance(services.clone(), grants.clone(), limits);
+        let has_no_place = |made: &Result<ActionInstance, Trap>| {
+            made.as_ref().err().is_some_and(|trap| trap.kind == TrapKind::Pool)
+        };
+        let mut made = make();
+        if has_no_place(&made) {
+            self.executor.sweep_of(self.owner());
+            made = make();
         }
-        .map(Box::new)
+        if has_no_place(&made) && guest.engine().memory().is_full() {
+            self.executor.sweep(true);
+            made = make();
+        }
+        made.map(Box::new)
     }
 
     /// Whether the next run is to be measured, after so many that are not counted yet.

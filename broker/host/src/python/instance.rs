@@ -78,8 +78,9 @@ impl ScriptInstance {
         account: u64,
     ) -> Result<Self, PythonError> {
         let engine = python.engine();
-        let memory =
-            Memory::new(PYTHON_MEMORY_BYTES.min(engine.memory_bytes_max()), account, engine.memory());
+        let memory_bytes = PYTHON_MEMORY_BYTES.min(engine.memory_bytes_max());
+        let memory = Memory::new(memory_bytes, account, engine.memory())
+            .map_err(|refused| PythonError::Unavailable { reason: refused.to_string() })?;
         let state = ScriptState {
             deadline: Deadline::new(PYTHON_TIME),
             memory,

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     Compiler, ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, Trap, World,
+    engine::CodeShare,
     fiber::{self, CallResult, Endpoint, Fiber, FiberState, HostWork, Places, RouteFolder, SerialLine},
     inert,
     memory::Memory,
@@ -52,6 +53,7 @@ pub struct RouteGuest {
     imports: Arc<[String]>,
     further_exports: Arc<[String]>,
     description: Option<Arc<Description>>,
+    _code: CodeShare,
 }
 
 impl fmt::Debug for RouteGuest {
@@ -70,6 +72,7 @@ impl RouteGuest {
         let summary = validate::check(component, World::Route, source)?;
         let compiler = compiler.into();
         let engine = compiler.engine;
+        let code = engine.code_share()?;
         let compiled = compiler.component(component, source)?;
         let mismatch = |error: wasmtime::Error| LoadError::world_mismatch(World::Route, &error);
         let pre = linker(engine)
@@ -81,7 +84,8 @@ impl RouteGuest {
         let (imports, further_exports) = (summary.imports.into(), summary.further_exports.into());
         let description = None;
         let engine = engine.clone();
-        let mut guest = RouteGuest { engine, pre, deliver, imports, further_exports, description };
+        let mut guest =
+            RouteGuest { engine, pre, deliver, imports, further_exports, description, _code: code };
         guest.description = described::describe(&guest).map(Arc::new);
         Ok(guest)
     }
@@ -104,7 +108,7 @@ impl RouteGuest {
     /// Makes an instance. It is on the network only when `open` connects.
     pub async fn instance(&self, spec: RouteSpec) -> Result<RouteInstance, Trap> {
         let memory_bytes = spec.limits.memory_bytes.min(self.engine.memory_bytes_max());
-        let memory = Memory::new(memory_bytes, spec.grants.acting.now().account, self.engine.memory());
+        let memory = Memory::new(memory_bytes, spec.grants.acting.now().account, self.engine.memory())?;
         let services = Arc::clone(&spec.services);
         let RouteSpec { endpoints, folders, serial_lines, .. } = spec;
         let places = Places { endpoints, folders, serial_lines };

@@ -2,6 +2,7 @@
 
 use super::World;
 use crate::complexity::TooComplex;
+use crate::engine::MAPPINGS_PER_PROGRAM;
 use crate::{Trap, texts::cut};
 
 /// Why a binary was not taken. All but [`CompileFailed`](LoadError::CompileFailed) are the sender's fault; [`LoadError::code`] is what a reply says.
@@ -62,6 +63,16 @@ pub enum LoadError {
     /// Compiling it would take too much memory and time.
     #[error("{0}")]
     TooComplex(TooComplex),
+    /// Compiled code has as many memory mappings as there may be: that of the owner, or that of all.
+    #[error("{}", no_code_mappings(*used, *max, *is_of_owner))]
+    NoCodeMappings {
+        /// How many it has.
+        used: u64,
+        /// How many it may have.
+        max: u64,
+        /// Whether these are the owner's.
+        is_of_owner: bool,
+    },
     /// It is not valid, or the compiler refused it.
     #[error("{message}")]
     CompileFailed {
@@ -132,6 +143,7 @@ impl LoadError {
             LoadError::Linked { .. } => "LINKED_COMPONENT",
             LoadError::CompileTimeout { .. } => "COMPILE_TIMEOUT",
             LoadError::CompileMemory { .. } => "COMPILE_MEMORY",
+            LoadError::NoCodeMappings { .. } => "QUOTA_EXCEEDED",
             LoadError::CompileFailed { .. }
             | LoadError::CompileGivenUp
             | LoadError::StartFailed(_)
@@ -139,6 +151,18 @@ impl LoadError {
             | LoadError::SettingsSchema { .. } => "COMPILE_FAILED",
         }
     }
+}
+
+/// Says that there are no memory mappings left for code, and what to do.
+fn no_code_mappings(used: u64, max: u64, is_of_owner: bool) -> String {
+    let whose = match is_of_owner {
+        true => "The compiled programs of this owner have",
+        false => "All compiled programs have",
+    };
+    let more = MAPPINGS_PER_PROGRAM;
+    format!(
+        "{whose} {used} of {max} memory mappings, and another one needs {more}. Remove definitions, or raise vm.max_map_count of the machine."
+    )
 }
 
 /// What helps against another version of the contract.
