@@ -1,7 +1,7 @@
 //! Memory of the process that nobody may use up for all: mappings of compiled code, and the allocations for large packets.
 
 use lotmq_client::{ClientError, ConnectOptions, Publication, QoS, ReasonCode};
-use lotmq_test_support::{Broker, WAIT_MAX, eventually};
+use lotmq_test_support::{Broker, BrokerOptions, Reply, WAIT_MAX, eventually};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::options;
@@ -49,4 +49,93 @@ fn a_packet_without_memory_for_it_ends_its_connection_and_nothing_else() {
     leave_address_space(&broker, None);
     let mut client = broker.connect(&ConnectOptions::v5("first"));
     assert!(!client.publish(&large()).unwrap().is_failure());
+}
+
+/// Memory mappings that one compiled program counts for.
+const PER_PROGRAM: u64 = 3;
+
+/// Programs that there is room for beside the rules of the test.
+const PROGRAMS: u64 = 16;
+
+const CODE_MAPPINGS: &str = "lotmq_code_mappings";
+
+fn with_mappings(options: BrokerOptions, max: u64) -> BrokerOptions {
+    options.variable("LOTMQ_LIMITS_CODE_MAPPINGS", &max.to_string())
+}
+
+fn add(broker: &Broker, user: (&str, &str), name: &str) -> Reply {
+    let text = format!(
+        "-addAction DEFINE ACTION {name}\nON TOPIC \"start/{name}\" DO\n    PUBLISH TOPIC \"ran\" WITH \"{name}\"\n"
+    );
+    broker.command_as(user, &text)
+}
+
+/// Adds actions until one is refused; how many there are then, and the refusal.
+fn fill(broker: &Broker, user: (&str, &str)) -> (u64, Reply) {
+    let mut count = 0;
+    loop {
+        let reply = add(broker, user, &format!("{}{count}", user.0));
+        if !reply.success() {
+            assert_eq!(reply.code(), "QUOTA_EXCEEDED", "{reply:?}");
+            return (count, reply);
+        }
+        count += 1;
+        assert!(count <= PROGRAMS, "nothing is refused");
+    }
+}
+
+#[test]
+fn compiled_code_of_one_user_leaves_memory_mappings_to_others() {
+    const ANN: (&str, &str) = ("ann", "pw");
+    const BOB: (&str, &str) = ("bob", "pw");
+    const ROOT: (&str, &str) = ("root", "coreflux");
+    let data = tempfile::tempdir().unwrap();
+    let mut broker = options().data(data.path()).start();
+    for (user, password) in [ANN, BOB] {
+        broker.command_ok(&format!("-addUser {user} {password}"));
+    }
+    for scope in ["ActionManagementCreation", "CommandCall"] {
+        broker.command_ok(&format!(
+            "-addRule DEFINE RULE Of{scope} WITH PRIORITY 5 FOR {scope}\n    IF USER IS \"ann\" OR USER IS \"bob\" THEN\n        ALLOW\n"
+        ));
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
+    let of_rules = broker.metric(CODE_MAPPINGS).unwrap() as u64;
+    assert!(broker.stop().success());
+
+    let max = of_rules + PROGRAMS * PER_PROGRAM;
+    let mut broker = with_mappings(options().data(data.path()), max).start();
+    let (of_ann, refused) = fill(&broker, ANN);
+    assert_eq!(of_ann, 12, "three quarters");
+    assert!(refused.message().contains("36 of 36 memory mappings"), "{refused:?}");
+    assert_eq!(fill(&broker, BOB).0, 3, "three quarters of what she leaves");
+    assert_eq!(fill(&broker, ROOT).0, 1, "all that is left");
+    let replaced = broker.command_as(ANN, "-addAction -replace DEFINE ACTION ann0\nON TOPIC \"start/ann0\" DO\n    PUBLISH TOPIC \"ran\" WITH 1\n");
+    assert!(replaced.success(), "{replaced:?}");
+    let status = broker.command_ok("-brokerStatus").data().to_string();
+    assert!(status.contains("\"limit\":\"code_mappings\",\"max\""), "{status}");
+    for counter in ["lotmq_limit_reached_total{limit=\"code_mappings\"}", "lotmq_code_mappings_refused_total"]
+    {
+        assert_eq!(broker.metric(counter), Some(3.0), "{counter}");
+    }
+    let message = Publication::new("kept", vec![1; 6 << 20]).qos(QoS::AtLeastOnce).retained();
+    assert!(!broker.client("publisher").publish(&message).unwrap().is_failure());
+    assert!(broker.command_as(ANN, "-removeAction ann1").success());
+    eventually("the code of a removed action gives back its mappings", || {
+        add(&broker, ROOT, "Next").success().then_some(())
+    });
+    assert!(broker.stop().success());
+
+    let fewer = of_rules + 4 * PER_PROGRAM;
+    let broker = with_mappings(options().data(data.path()), fewer).start();
+    #[allow(clippy::cast_precision_loss, reason = "a small count")]
+    let all = fewer as f64;
+    assert_eq!(broker.metric(CODE_MAPPINGS), Some(all));
+    broker.log().expect("memory mappings, and another one needs 3");
+    let listed = broker.command_ok("-listActions").data().to_string();
+    assert!(listed.contains("error"), "{listed}");
+    let mut client = broker.client("client");
+    client.subscribe_to("ran", QoS::AtMostOnce).unwrap();
+    client.publish(&Publication::new("start/ann2", "")).unwrap();
+    assert_eq!(client.receive(WAIT_MAX).unwrap().unwrap().text(), "ann2");
 }

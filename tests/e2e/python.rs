@@ -479,3 +479,33 @@ fn a_script_is_replaced_by_its_owner_or_with_replace() {
     assert!(add("ann", "", "ann").success(), "nobody's is anybody's");
     assert_eq!(who(), "ann");
 }
+
+/// Scripts of two users take all places and compute until they are ended; each user may have three of four.
+#[test]
+fn scripts_that_compute_for_ever_let_those_of_others_run() {
+    let (broker, _data) = broker();
+    for user in ["ann", "bob"] {
+        broker.command_ok(&format!("-addUser {user} password"));
+        broker.command_ok(&format!("-changeUserSettings {user} AllowedSystemConfiguration true"));
+        let give = |command: &str| {
+            let reply = broker.command_as((user, "password"), command);
+            assert!(reply.success(), "{reply:?}");
+        };
+        for number in 0..4 {
+            let name = format!("{user}{number}");
+            give(&format!("-addPython # Script Name: {name}\ndef loop():\n    while True:\n        pass\n"));
+            give(&format!(
+                "-addAction DEFINE ACTION {name}\nON TOPIC \"loop\" DO\n    CALL PYTHON \"{name}.loop\" RETURN AS {{r}}\n    PUBLISH TOPIC \"ended\" WITH \"{name}\"\n"
+            ));
+        }
+    }
+    broker.command_ok("-addPython # Script Name: Quick\ndef one():\n    return 1\n");
+    broker.command_ok("-addAction DEFINE ACTION Quick\nON TOPIC \"in\" DO\n    CALL PYTHON \"Quick.one\" RETURN AS {r}\n    PUBLISH TOPIC \"out\" WITH {r}");
+    let mut client = broker.root("watcher");
+    for topic in ["out", "ended"] {
+        client.subscribe_to(topic, QoS::AtMostOnce).unwrap();
+    }
+    client.publish(&Publication::new("loop", "")).unwrap();
+    client.publish(&Publication::new("in", "")).unwrap();
+    assert_eq!(next(&mut client), ("out".to_owned(), "1".to_owned()), "before any of the others has ended");
+}

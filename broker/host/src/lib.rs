@@ -66,7 +66,8 @@ pub use compiler::{
 };
 pub use complexity::TooComplex;
 pub use engine::{
-    CodeAccount, CodeBound, Engine, EngineError, EngineOptions, MAIN_MODULE, MAPPINGS_PER_PROGRAM, Pool, PoolKind,
+    CodeAccount, CodeBound, Engine, EngineError, EngineOptions, MAIN_MODULE, MAPPINGS_PER_PROGRAM, Pool,
+    PoolKind,
 };
 pub use executor::{
     BatchRuns, COMPILING, CompilingSpec, Errand, Executor, ExecutorOptions, FinishedRun, Inline, InlineRuns,

@@ -129,8 +129,15 @@ pub(crate) const PYTHON_WAITS_MAX: usize = 64;
 /// take turns.
 pub const PYTHON_AT_ONCE_MAX: usize = 4;
 
+/// Calls of scripts of one user that run at once: three quarters, so that the first call of another user finds a place.
+pub const PYTHON_OWNER_MAX: usize = PYTHON_AT_ONCE_MAX / 4 * 3;
+
 /// How long a call waits for other calls of its script, for a place, and for the interpreter's native code, all together.
 pub const PYTHON_WAIT: Duration = Duration::from_secs(30);
+
+/// Processor time after which a call of a script gives its place to one of another user who has fewer running, and goes on behind it. A tenth of what a usual call takes with
+/// its start, so that others hardly wait, and a hundredth of what one may take.
+pub const PYTHON_SLICE: Duration = Duration::from_millis(50);
 
 /// Threads that stand in for executor threads whose run waits for a script or a route. One owner has half of those that others leave at most; his further runs wait until one of
 /// his goes on. None is there before it is needed.

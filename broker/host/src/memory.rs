@@ -140,7 +140,9 @@ pub(crate) struct NoPlace {
 
 fn explained(reason: NoShare, what: &str) -> String {
     match reason {
-        NoShare::Owner { max } => format!("the guests of its owner have {max} {what}, their part of what all have"),
+        NoShare::Owner { max } => {
+            format!("the guests of its owner have {max} {what}, their part of what all have")
+        }
         NoShare::All { max } => format!("all guests together have {max} {what}"),
     }
 }
@@ -183,7 +185,10 @@ impl Memory {
     }
 
     /// Takes a place for a memory or table that is made. One that is empty may ask again as it grows, and has another one then: the bound of a component holds.
-    fn take_place(&mut self, of: fn(&GuestSums) -> (&Arc<AccountShares>, &'static str)) -> wasmtime::Result<()> {
+    fn take_place(
+        &mut self,
+        of: fn(&GuestSums) -> (&Arc<AccountShares>, &'static str),
+    ) -> wasmtime::Result<()> {
         if self.places.len() < PLACES_MAX {
             let place = self.all.take(self.account, of(&self.all))?;
             self.places.push(place);
@@ -314,7 +319,10 @@ mod tests {
         let new = |account| Memory::new(1 << 20, account, &all);
         let mut kept: Vec<_> = (0..11).map(|_| new(1).unwrap()).collect();
         let refused = new(1).err().unwrap().to_string();
-        assert_eq!(refused, "no instance is free: the guests of its owner have 11 instances, their part of what all have");
+        assert_eq!(
+            refused,
+            "no instance is free: the guests of its owner have 11 instances, their part of what all have"
+        );
         kept.extend((0..3).map(|_| new(2).unwrap()));
         assert!(new(2).is_err());
         kept.truncate(10);

@@ -10,6 +10,7 @@ mod above;
 pub(crate) mod asset_names;
 pub(crate) mod auth_modules;
 pub(crate) mod authority;
+pub(crate) mod code_account;
 pub(crate) mod cold_start;
 pub(crate) mod compile;
 pub(crate) mod compile_places;

@@ -9,6 +9,9 @@ pub(crate) const DESCRIPTORS_KEPT_MAX: u32 = 512;
 /// would have so few on purpose.
 pub(crate) const FEW_CONNECTIONS: u32 = 100;
 
+/// Compiled programs below which the log warns of the memory mappings when the broker starts: the default of Linux has room for nearly ten thousand.
+pub(crate) const FEW_PROGRAMS: u64 = 2_000;
+
 /// Connections from this machine that are let in beyond `connections`, until CONNECT tells whether an administrator comes: half of them those that have not
 /// said, which give way to newcomers, the others administrators and who is about to be closed. Half as many beyond `half_open`.
 pub(crate) const SPARE_CONNECTIONS_MAX: u32 = 16;

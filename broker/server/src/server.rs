@@ -77,6 +77,7 @@ use crate::process::clock::SystemClock;
 use crate::process::descriptors::Descriptors;
 use crate::process::lifetimes::Anchor;
 use crate::process::machine;
+use crate::process::mappings;
 use crate::process::service_manager::ServiceManager;
 use crate::process::time_zone::LocalZone;
 use crate::process::watchdog::Watchdog;
@@ -648,6 +649,7 @@ impl Surroundings {
         facts: &[MetaRow],
     ) -> Result<Self, StartError> {
         let engine = engine(config, &watchdog.pulses)?;
+        mappings::report(&engine);
         Ok(Self {
             clock: Arc::new(SystemClock::resuming(Anchor::stored(facts))),
             chance: chance(),
@@ -739,6 +741,7 @@ fn engine(config: &Config, pulses: &Pulses) -> Result<Engine, EngineError> {
         cache_dir: is_durable.then(|| config.data.path.join("cache")),
         shared_cache_dir: config.data.user_cache.clone(),
         all_memory_bytes_max: machine::guests_memory(&config.limits),
+        code_mappings_max: Some(config.limits.code_mappings).filter(|max| *max > 0),
         pulses: pulses.clone(),
         ..lot_engine()
     })

@@ -83,8 +83,7 @@ impl<T: Source> Driven<'_, T> {
         let have = input.partial.len();
         let room = missing.min(READ_BYTES_MAX);
         let packet_len = have + missing;
-        allocation::grow(&mut input.partial, room, packet_len)
-            .map_err(|_| self.has_no_memory(packet_len))?;
+        allocation::grow(&mut input.partial, room, packet_len).map_err(|_| self.has_no_memory(packet_len))?;
         input.partial.resize(have + room, 0);
         let Received { len, is_more, overhead } = self.source.read(&mut input.partial[have..])?;
         self.pay_overhead(input, overhead, len, turn);

@@ -182,7 +182,9 @@ impl CloseReason {
             Self::CertificateExpired => "the client certificate has expired",
             Self::CertificateUntrusted => "the authority of the client certificate is not trusted any more",
             Self::QueueFull => "a session that must get the message has no room for it",
-            Self::OutOfMemory => "the broker has no memory for a packet of this size; send smaller ones, or try again later",
+            Self::OutOfMemory => {
+                "the broker has no memory for a packet of this size; send smaller ones, or try again later"
+            }
             Self::InternalError => "an error of the broker",
             Self::ServerShutdown => "the broker stops",
             Self::Transport(TransportFailure::ProxyHeader) => "no header of the PROXY protocol came",

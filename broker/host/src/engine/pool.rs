@@ -252,9 +252,13 @@ mod tests {
 
     #[test]
     fn fewer_memory_mappings_get_a_smaller_pool() {
-        for (mappings, expected) in
-            [(PLENTY, (4000, 4000)), (65_530, (4000, 2047)), (16_000, (1000, 500)), (1_000, (62, 31)), (10, (8, 4))]
-        {
+        for (mappings, expected) in [
+            (PLENTY, (4000, 4000)),
+            (65_530, (4000, 2047)),
+            (16_000, (1000, 500)),
+            (1_000, (62, 31)),
+            (10, (8, 4)),
+        ] {
             let pool = candidates(&EngineOptions::default(), mappings).next().unwrap();
             assert_eq!((pool.instances_max, pool.stacks_max), expected, "{mappings}");
             assert!(pool.mappings() <= mappings / 2 || pool.instances_max == INSTANCES_MIN, "{mappings}");

@@ -9,7 +9,7 @@ use crate::{
     Trap, TrapKind, Value,
     ambient::Perceives,
     deadline::{AtTick, Deadline, Stopped, processor_time},
-    limits::{CALL_BYTES_MAX, PYTHON_MEMORY_BYTES, PYTHON_TIME},
+    limits::{CALL_BYTES_MAX, PYTHON_MEMORY_BYTES, PYTHON_SLICE, PYTHON_TIME},
     memory::Memory,
     ticker::{Pace, Ticker},
     trap::{self, StoppedRun},
@@ -23,6 +23,8 @@ pub(super) struct ScriptState {
     memory: Memory,
     pub(super) waits: Waits,
     pub(super) python: Python,
+    /// Processor time of the thread when the call got the place that it has.
+    placed_at: Duration,
     /// Time that it has slept and the clocks around it have not gone on: in all, and in this call.
     slept_alone: (Duration, Duration),
 }
@@ -36,6 +38,14 @@ impl ScriptState {
         let alone = time.saturating_sub(ambient.monotonic().saturating_sub(before));
         self.slept_alone.0 += alone;
         self.slept_alone.1 += alone;
+    }
+
+    /// Lets others have its place when it has had it for a slice. The call waits meanwhile, which costs it no processor time.
+    fn give_way(&mut self) {
+        let now = processor_time();
+        if now.saturating_sub(self.placed_at) >= PYTHON_SLICE && self.python.give_way() {
+            self.placed_at = now;
+        }
     }
 
     /// Has the clock tick for it again.
@@ -85,6 +95,7 @@ impl ScriptInstance {
             deadline: Deadline::new(PYTHON_TIME),
             memory,
             waits: Waits::default(),
+            placed_at: processor_time(),
             python: python.clone(),
             slept_alone: (Duration::ZERO, Duration::ZERO),
         };
@@ -94,9 +105,11 @@ impl ScriptInstance {
         let ticker = engine.ticker().clone();
         let ticking = ticker.clone();
         store.epoch_deadline_callback(move |mut store| {
-            match store.data_mut().deadline.at_tick(processor_time()) {
+            let state = store.data_mut();
+            match state.deadline.at_tick(processor_time()) {
                 AtTick::TimeExpired => Err(Stopped::Time(PYTHON_TIME).into()),
                 AtTick::GoOn | AtTick::SliceExpired => {
+                    state.give_way();
                     ticking.run_begins(Pace::Coarse);
                     Ok(UpdateDeadline::Continue(1))
                 }
@@ -143,6 +156,7 @@ impl ScriptInstance {
 fn begin(store: &mut Store<ScriptState>, ticker: &Ticker) {
     let state = store.data_mut();
     state.deadline = Deadline::new(PYTHON_TIME);
+    state.placed_at = processor_time();
     state.slept_alone.1 = Duration::ZERO;
     ticker.run_begins(Pace::Coarse);
     store.set_epoch_deadline(1);

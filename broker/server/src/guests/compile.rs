@@ -14,7 +14,8 @@ use lot_facts::{Kind, RouteBlock};
 use lot_to_wasm::check::{Callee, Known, RouteEvent};
 use lotmq_auth::Scope;
 use lotmq_auth::built_in::built_in;
-use lotmq_definitions::{DefinitionKind, InstallError, NewDefinition, OnExisting};
+use lotmq_core::tenant::Tenant;
+use lotmq_definitions::{DefinitionKind, InstallError, NewDefinition, OnExisting, Owner};
 use lotmq_host::auth::AuthGuest;
 use lotmq_host::route::RouteGuest;
 use lotmq_host::rule::RuleGuest;
@@ -24,6 +25,7 @@ use lotmq_host::{
 
 use super::Guests;
 use super::auth_modules::AuthModuleCode;
+use super::code_account::CodePayer;
 use super::compile_workers::CompileFor;
 use super::hosting::Hosting;
 use super::policed::PolicedTopics;
@@ -46,6 +48,8 @@ pub(crate) struct Loader<'a> {
     pub(crate) route_types: &'a RouteTypes,
     /// Whether each module is started once: it is new, and nothing depends on it yet.
     pub(crate) has_first_look: bool,
+    /// For whom the code counts that it makes.
+    pub(crate) payer: CodePayer<'a>,
 }
 
 /// Definition with its native code, which can be installed.
@@ -160,6 +164,7 @@ impl CompiledDefinition {
         new: NewDefinition,
         existing: OnExisting,
     ) -> Result<Self, DeployError> {
+        let loader = loader.counting_for((new.kind, &new.name), new.owner.as_ref());
         let code = match new.facts.kind {
             Kind::Action => loader.of_lot(component, World::Action, Grants::action())?,
             Kind::Model => loader.of_lot(component, World::Model, Grants::model())?,
@@ -267,17 +272,41 @@ impl Hosting {
     pub(crate) fn loader_for<'a>(&'a self, compile_for: CompileFor<'a>) -> Loader<'a> {
         Loader { compile_for: Some(compile_for), ..Loader::in_process(&self.engine, &self.route_types) }
     }
+
+    /// Loader of the definitions of a tenant, whose code counts for their owners.
+    pub(crate) fn loader_of<'a>(&'a self, tenant: &'a Tenant) -> Loader<'a> {
+        self.loader().for_owners_in(tenant)
+    }
 }
 
 impl<'a> Loader<'a> {
     /// Loader that compiles in this process, optimised.
     pub(crate) fn in_process(engine: &'a Engine, route_types: &'a RouteTypes) -> Self {
-        Self { engine, tier: Tier::Optimised, compile_for: None, route_types, has_first_look: false }
+        let payer = CodePayer::Broker;
+        Self { engine, tier: Tier::Optimised, compile_for: None, route_types, has_first_look: false, payer }
     }
 
-    fn compiler(&self) -> Compiler<'_> {
+    /// The same loader for definitions of this tenant, whose code counts for their owners.
+    pub(crate) fn for_owners_in(self, tenant: &'a Tenant) -> Self {
+        Self { payer: CodePayer::OwnerIn(tenant), ..self }
+    }
+
+    fn compiler<'b>(&'b self, engine: &'b Engine) -> Compiler<'b> {
         let elsewhere = self.compile_for.as_ref().map(|elsewhere| elsewhere as &dyn CompileElsewhere);
-        Compiler { engine: self.engine, tier: self.tier, elsewhere }
+        Compiler { engine, tier: self.tier, elsewhere }
+    }
+
+    /// The same loader for the definition of this name and owner, for whom its code counts.
+    pub(crate) fn counting_for(self, named: (DefinitionKind, &str), owner: Option<&Owner>) -> Self {
+        Self { payer: CodePayer::Account(self.payer.account(self.engine, named, owner)), ..self }
+    }
+
+    /// The engine, which counts code for who pays for it.
+    fn engine(self) -> Engine {
+        match self.payer {
+            CodePayer::Account(account) => self.engine.for_account(account),
+            CodePayer::Broker | CodePayer::OwnerIn(_) => self.engine.clone(),
+        }
     }
 
     /// Compiles a component that somebody has uploaded.
@@ -290,7 +319,8 @@ impl<'a> Loader<'a> {
         grants: &Grants,
         limits: GuestLimits,
     ) -> Result<Guest, LoadError> {
-        let guest = self.compiler().compile(component, World::Action, ComponentSource::Upload)?;
+        let engine = self.engine();
+        let guest = self.compiler(&engine).compile(component, World::Action, ComponentSource::Upload)?;
         if self.has_first_look {
             guest.first_look(grants.clone(), limits)?;
         }
@@ -307,7 +337,8 @@ impl<'a> Loader<'a> {
         grants: &Grants,
         limits: GuestLimits,
     ) -> Result<RouteGuest, LoadError> {
-        let guest = RouteGuest::compile(self.compiler(), component, ComponentSource::Upload)?;
+        let engine = self.engine();
+        let guest = RouteGuest::compile(self.compiler(&engine), component, ComponentSource::Upload)?;
         if self.has_first_look {
             let described = guest.first_look(grants.clone(), limits)?;
             route_drivers::check_schema(&described)
@@ -326,7 +357,8 @@ impl<'a> Loader<'a> {
         grants: &Grants,
         limits: GuestLimits,
     ) -> Result<RuleGuest, LoadError> {
-        let guest = RuleGuest::compile(self.compiler(), component, ComponentSource::Upload)?;
+        let engine = self.engine();
+        let guest = RuleGuest::compile(self.compiler(&engine), component, ComponentSource::Upload)?;
         if self.has_first_look {
             guest.first_look(grants.clone(), limits)?;
         }
@@ -343,7 +375,8 @@ impl<'a> Loader<'a> {
         grants: &Grants,
         limits: GuestLimits,
     ) -> Result<AuthGuest, LoadError> {
-        let guest = AuthGuest::compile(self.compiler(), component, ComponentSource::Upload)?;
+        let engine = self.engine();
+        let guest = AuthGuest::compile(self.compiler(&engine), component, ComponentSource::Upload)?;
         if self.has_first_look {
             guest.first_look(grants.clone(), limits)?;
         }
@@ -351,7 +384,8 @@ impl<'a> Loader<'a> {
     }
 
     fn of_lot(self, component: &[u8], world: World, grants: Grants) -> Result<Code, DeployError> {
-        let guest = self.compiler().compile(component, world, ComponentSource::Compiler)?;
+        let engine = self.engine();
+        let guest = self.compiler(&engine).compile(component, world, ComponentSource::Compiler)?;
         Ok(Code::Executor(Box::new(ExecutorCode {
             guest,
             grants,
@@ -376,7 +410,9 @@ impl<'a> Loader<'a> {
         if !is_known {
             return Err(DeployError::NoScope);
         }
-        Ok(Code::Rule(RuleGuest::compile(self.compiler(), component, ComponentSource::Compiler)?))
+        let engine = self.engine();
+        let guest = RuleGuest::compile(self.compiler(&engine), component, ComponentSource::Compiler)?;
+        Ok(Code::Rule(guest))
     }
 }
 

@@ -138,6 +138,7 @@ fn rebuild(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, user: &Definition) -> R
     let output = entity.output.ok_or(first)?;
     let (facts, owner) = (Arc::new(output.facts), user.owner().cloned());
     let loader = hosting.loader_for(CompileFor::owner(&hosting.compile_workers, tenant, owner.as_ref()));
+    let loader = loader.for_owners_in(tenant);
     let new = NewDefinition { facts, owner, ..deployed.clone() };
     let compiled = CompiledDefinition::of_entity(loader, &output.component, new, OnExisting::Replace);
     // Its source is stored already: what installing would write is dropped.

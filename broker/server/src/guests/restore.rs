@@ -151,7 +151,7 @@ fn restorable(tenant: &Tenant, hosting: &Hosting, row: &DefinitionRow) -> Result
         let definition = CompiledDefinition::without_code(new.clone(), to_come, false);
         return Ok(Restorable { definition, later: Some(Later::Program(program, new)) });
     }
-    let definition = CompiledDefinition::of_entity(hosting.loader(), &program, new, OnExisting::Replace)
+    let definition = CompiledDefinition::of_entity(hosting.loader_of(tenant), &program, new, OnExisting::Replace)
         .map_err(|refusal| refusal.to_string())?;
     Ok(Restorable { definition, later: None })
 }
@@ -176,8 +176,9 @@ fn compile_later(
         Some(Later::RouteType(kind)) => hosting.cold_start.add_route(kind, waiting),
         Some(Later::Program(program, new)) => {
             let order = (definition.kind() == DefinitionKind::Rule, program.len());
+            let tenant = Arc::clone(tenant);
             hosting.cold_start.add(waiting, order, move |hosting, tier| {
-                let loader = Loader { tier, ..hosting.loader() };
+                let loader = Loader { tier, ..hosting.loader_of(&tenant) };
                 CompiledDefinition::of_entity(loader, &program, new.clone(), OnExisting::Replace)
             });
         }
@@ -194,7 +195,7 @@ pub(super) fn compiled(
     row: &DefinitionRow,
 ) -> Result<CompiledDefinition, String> {
     let (program, new) = program(tenant, hosting, row)?;
-    CompiledDefinition::of_entity(hosting.loader(), &program, new, OnExisting::Replace)
+    CompiledDefinition::of_entity(hosting.loader_of(tenant), &program, new, OnExisting::Replace)
         .map_err(|refusal| refusal.to_string())
 }
 

@@ -121,7 +121,7 @@ codes! {
         GUEST_PANIC "a module gave up"
             "A component of your own ended with a panic or an abort. Its instance was thrown away; the next event starts a fresh one."
         GUEST_POOL "no room for another run"
-            "More instances were wanted at one time than the broker has places for. Nothing is wrong with the definition."
+            "More instances were wanted at one time than the broker has places for, or than others leave to the definitions of one user. Nothing is wrong with the definition."
         GUEST_STACK "a run recursed too deep"
             "Functions of a component, or of a script, called each other deeper than the stack allows. Guests in Rust keep most of their stack in their own memory, where such a recursion is GUEST_BOUNDS."
         GUEST_START "a module could not be started"

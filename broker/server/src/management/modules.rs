@@ -99,7 +99,7 @@ pub(crate) fn compile_stored(
     policies: &Policies,
 ) -> Result<CompiledModule, DeployError> {
     let component = components::read(&hosting.store, tenant.id, &module)?;
-    compile(hosting.loader(), module, &component, policies)
+    compile(hosting.loader_of(tenant), module, &component, policies)
 }
 
 /// Describes a module of a start whose native code comes later.
@@ -148,6 +148,7 @@ pub(crate) fn compile(
     policies: &Policies,
 ) -> Result<CompiledModule, DeployError> {
     let module = Module { said: Said::of(component), ..module };
+    let loader = loader.counting_for((DefinitionKind::Module, &module.name), module.owner.as_ref());
     let granted = module.options.granted();
     let config = module.options.config.as_ref().map(|config| config.to_string().into());
     let grants = policies.grants(grants::for_host(&granted, config));
@@ -496,7 +497,7 @@ fn restore_one(
     // It is stored already: what installing would write is dropped.
     let batch = &mut Batch::new();
     if !hosting.cold_start.defers(&hosting.engine, &component) {
-        let compiled = compile(hosting.loader(), module, &component, &policies)?;
+        let compiled = compile(hosting.loader_of(tenant), module, &component, &policies)?;
         return install(tenant, hosting, compiled, batch);
     }
     let described = without_code(module.clone(), &component, &policies)?;
@@ -507,7 +508,7 @@ fn restore_one(
     // The component is read again when its turn has come, so that all of them are not in memory at once.
     hosting.cold_start.add(waiting, order, move |hosting, tier| {
         let component = components::read(&hosting.store, tenant.id, &module)?;
-        let loader = Loader { tier, ..hosting.loader() };
+        let loader = Loader { tier, ..hosting.loader_of(&tenant) };
         compile(loader, module.clone(), &component, &policies).map(CompiledModule::into_definition)
     });
     Ok(installed)

@@ -50,20 +50,33 @@ pub(crate) fn memory() -> u64 {
     let machine =
         fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(total).unwrap_or(MEMORY_GUESSED);
     let cgroups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    limit(&cgroups, Path::new("/sys/fs/cgroup")).unwrap_or(u64::MAX).min(machine)
+    least_limit(&cgroups, Path::new("/sys/fs/cgroup"), &Controller::MEMORY).unwrap_or(u64::MAX).min(machine)
 }
 
-/// The least memory that a control group leaves: that of the process, or one around it. Of groups as `/proc/self/cgroup` lists them, of version 2 or 1, in the
+/// Controller of control groups, with the files of its limit in version 2 and version 1.
+pub(crate) struct Controller {
+    name: &'static str,
+    file: &'static str,
+    former_file: &'static str,
+}
+
+impl Controller {
+    pub(crate) const MEMORY: Self =
+        Self { name: "memory", file: "memory.max", former_file: "memory.limit_in_bytes" };
+    pub(crate) const PIDS: Self = Self { name: "pids", file: "pids.max", former_file: "pids.max" };
+}
+
+/// The least that a control group leaves: that of the process, or one around it. Of groups as `/proc/self/cgroup` lists them, of version 2 or 1, in the
 /// folder at which they are mounted. A container may see its own group as the outermost.
-fn limit(cgroups: &str, mounted: &Path) -> Option<u64> {
+pub(crate) fn least_limit(cgroups: &str, mounted: &Path, of: &Controller) -> Option<u64> {
     let limits = cgroups.lines().flat_map(|line| {
         let mut parts = line.splitn(3, ':');
         let (number, controllers) = (parts.next(), parts.next().unwrap_or_default());
         let path = Path::new(parts.next().unwrap_or_default().trim_start_matches('/'));
         let found = match (number, controllers) {
-            (Some("0"), "") => Some((mounted.to_owned(), "memory.max")),
-            _ if controllers.split(',').any(|controller| controller == "memory") => {
-                Some((mounted.join("memory"), "memory.limit_in_bytes"))
+            (Some("0"), "") => Some((mounted.to_owned(), of.file)),
+            _ if controllers.split(',').any(|controller| controller == of.name) => {
+                Some((mounted.join(of.name), of.former_file))
             }
             _ => None,
         };
@@ -108,12 +121,17 @@ mod tests {
             ("memory/docker/memory.limit_in_bytes", "9223372036854771712\n"),
             ("memory/docker/a/memory.limit_in_bytes", "200\n"),
             ("memory/memory.limit_in_bytes", "500\n"),
+            ("system.slice/pids.max", "900\n"),
+            ("pids/docker/pids.max", "800\n"),
         ] {
             let file = mounted.path().join(file);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, limit).unwrap();
         }
-        let limit = |cgroups: &str| limit(cgroups, mounted.path());
+        let limit = |cgroups: &str| least_limit(cgroups, mounted.path(), &Controller::MEMORY);
+        let pids = |cgroups: &str| least_limit(cgroups, mounted.path(), &Controller::PIDS);
+        assert_eq!(pids("0::/system.slice/lotmq.service\n"), Some(900));
+        assert_eq!(pids("3:pids:/docker/a\n"), Some(800));
         assert_eq!(limit("0::/system.slice/lotmq.service\n"), Some(300));
         assert_eq!(limit("4:cpu,memory:/docker/a\n1:cpu:/\n0::/\n"), Some(200));
         assert_eq!(limit("4:memory:/of/the/host\n"), Some(500), "a container sees its own as the outermost");

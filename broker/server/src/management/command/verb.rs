@@ -132,7 +132,7 @@ impl Call<'_> {
 
     /// Loader of what the command brings.
     pub(crate) fn loader(&self) -> Loader<'_> {
-        self.broker.hosting.loader_for(self.compile_for())
+        self.broker.hosting.loader_for(self.compile_for()).for_owners_in(self.tenant)
     }
 
     /// Does work that waits for the disk on a thread of its own, as long as it goes on.

@@ -64,7 +64,7 @@ pub(in crate::management::command) fn compile(
         parts::tell_compiling(call, &name, Duration::ZERO);
     }
     // What an upload has reserved stays so until its bytes are gone.
-    let tenant = call.tenant.id;
+    let (tenant, of_tenant) = (call.tenant.id, Arc::clone(call.tenant));
     let (hosting, room) = (Arc::clone(&call.broker.hosting), upload.map(|upload| Arc::clone(&upload.room)));
     let (sender, answer) = sync_channel(1);
     let is_given_up = Arc::<AtomicBool>::default();
@@ -75,7 +75,7 @@ pub(in crate::management::command) fn compile(
         let compile_for =
             CompileFor::user(&hosting.compile_workers, &of_tenant, &identity).until(&is_given_up);
         let compiled = compile_for.module_place().map_err(DeployError::from).and_then(|worker| {
-            let loader = hosting.loader_for(compile_for.at(worker.as_ref()));
+            let loader = hosting.loader_for(compile_for.at(worker.as_ref())).for_owners_in(&of_tenant);
             let loader = Loader { has_first_look: true, ..loader };
             match component {
                 ComponentPlace::Stored => {

@@ -33,6 +33,14 @@ pub(super) static PROGRAMS: &[FamilyRow] = families! {
         |it, to| to.one(it.broker.engine.cache_counts().1);
     Gauge "lotmq_guests_memory_bytes" [] "Linear memory of all instances of guests, those of rules aside."
         |it, to| to.one(it.broker.engine.memory_bytes());
+    Gauge "lotmq_code_mappings" [] "Memory mappings that count for the compiled code of all definitions."
+        |it, to| to.one(it.broker.engine.code_mappings().0);
+    Gauge "lotmq_code_mappings_max" [] "Memory mappings that compiled code may have."
+        |it, to| to.one(it.broker.engine.code_mappings().1);
+    Counter "lotmq_code_mappings_refused_total" [] "Programs that were refused because all compiled code, or that of their owner, had as many memory mappings as there may be."
+        |it, to| to.one(it.broker.engine.code_mappings().2);
+    Counter "lotmq_guest_instances_refused_total" [] "Instances that waited because all of them, or those of their owner, had as many places in the pool as there may be."
+        |it, to| to.one(it.broker.engine.instance_refusals());
     Gauge "lotmq_guests_pattern_bytes" [] "Memory of compiled regular expressions with look-around, of all guests together, about."
         |it, to| to.one(it.broker.engine.pattern_bytes());
     Gauge "lotmq_last_values_topics" [] "Topics whose last value is remembered."

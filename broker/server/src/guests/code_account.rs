@@ -1,0 +1,66 @@
+//! Account for which the compiled code of a definition counts: it takes memory mappings, of which the process has few.
+//!
+//! Not here: how many mappings there are, and who has them (`lotmq_host`).
+
+use lotmq_core::tenant::Tenant;
+use lotmq_definitions::{DefinitionKind, Owner};
+use lotmq_host::{CodeAccount, CodeBound, Engine};
+
+use super::authority;
+use crate::guests::HasPrograms as _;
+
+/// Account for the code that a loader makes.
+#[derive(Clone, Copy)]
+pub(crate) enum CodePayer<'a> {
+    /// The broker itself, or a tool: there is no bound.
+    Broker,
+    /// Owner of the definition that is compiled, in this tenant.
+    OwnerIn(&'a Tenant),
+    /// This account.
+    Account(CodeAccount),
+}
+
+impl CodePayer<'_> {
+    /// The account for code of the definition of this name and owner.
+    pub(super) fn account(
+        self,
+        engine: &Engine,
+        (kind, name): (DefinitionKind, &str),
+        owner: Option<&Owner>,
+    ) -> CodeAccount {
+        match self {
+            CodePayer::Broker => CodeAccount::BROKER,
+            CodePayer::OwnerIn(tenant) => of_owner((tenant, engine), (kind, name), owner),
+            CodePayer::Account(account) => account,
+        }
+    }
+}
+
+fn of_owner(
+    (tenant, engine): (&Tenant, &Engine),
+    (kind, name): (DefinitionKind, &str),
+    owner: Option<&Owner>,
+) -> CodeAccount {
+    let payer_of = |owner: Option<&Owner>| owner.map_or(0, Owner::payer);
+    let payer = payer_of(owner);
+    let registry = tenant.programs().guests.registry.read();
+    let is_loading = registry.is_loading();
+    let replaces = registry.get(kind, name).is_some_and(|known| payer_of(known.owner()) == payer);
+    drop(registry);
+    // Rules are asked who is an administrator only where that matters, and without the lock, for they may look at definitions.
+    let is_administrator = || {
+        let identity = owner.and_then(|owner| authority::identity(&tenant.users, owner));
+        engine.code_is_scarce_for(payer)
+            && identity.is_some_and(|identity| tenant.is_administrator(&identity))
+    };
+    let bound = if is_loading {
+        CodeBound::Sum
+    } else if replaces {
+        CodeBound::Replacement
+    } else if is_administrator() {
+        CodeBound::Sum
+    } else {
+        CodeBound::Share
+    };
+    CodeAccount { payer, bound }
+}
