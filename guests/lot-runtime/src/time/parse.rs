@@ -3,7 +3,8 @@
 use super::{Civil, DAY_MS};
 
 /// The instant, in milliseconds, of `yyyy-MM-dd`, optionally with `T` or a space and `HH:mm[:ss[.fff…]]`, optionally with
-/// `Z` or `±HH:mm`. Without a zone the time is UTC.
+/// `Z` or an offset `±HH[[:]mm]`. The letters may be small (RFC 3339, §5.6). Without a zone the
+/// time is UTC.
 pub fn parse(text: &str) -> Option<i64> {
     let mut reader = Reader { bytes: text.trim().as_bytes() };
     let year = reader.number(4)?;
@@ -15,7 +16,7 @@ pub fn parse(text: &str) -> Option<i64> {
     if reader.bytes.is_empty() {
         return Some(ms);
     }
-    reader.take(b'T').or_else(|| reader.take(b' '))?;
+    reader.take_one_of(b"Tt ")?;
     ms += reader.time_of_day()? - reader.offset()?;
     reader.bytes.is_empty().then_some(ms)
 }
@@ -36,6 +37,10 @@ impl Reader<'_> {
     fn take(&mut self, byte: u8) -> Option<()> {
         self.bytes = self.bytes.strip_prefix(&[byte])?;
         Some(())
+    }
+
+    fn take_one_of(&mut self, letters: &[u8]) -> Option<()> {
+        letters.iter().find_map(|letter| self.take(*letter))
     }
 
     fn time_of_day(&mut self) -> Option<i64> {
@@ -59,15 +64,15 @@ impl Reader<'_> {
     }
 
     fn offset(&mut self) -> Option<i64> {
-        if self.bytes.is_empty() || self.take(b'Z').is_some() {
+        if self.bytes.is_empty() || self.take_one_of(b"Zz").is_some() {
             return Some(0);
         }
         let sign = if self.take(b'-').is_some() { -1 } else { self.take(b'+').map(|()| 1)? };
         let hours = self.number(2)?;
-        // Both `+01:00` and `+0100` are in use.
-        let _ = self.take(b':');
-        let minutes = self.number(2)?;
-        Some(sign * (hours * 60 + minutes) * 60_000)
+        // `+01:00`, `+0100` and `+01` are in use.
+        let has_colon = self.take(b':').is_some();
+        let minutes = if self.bytes.is_empty() && !has_colon { 0 } else { self.number(2)? };
+        (hours < 24 && minutes < 60).then_some(sign * (hours * 60 + minutes) * 60_000)
     }
 }
 
@@ -83,6 +88,16 @@ mod tests {
             ("2026-01-15 10:30:00", Some(1_768_473_000_000)),
             ("2026-01-15T11:30+01:00", Some(1_768_473_000_000)),
             ("2026-01-15T10:30:00.1239999Z", Some(1_768_473_000_123)),
+            ("2026-01-15T11:30:00+0100", Some(1_768_473_000_000)),
+            ("2026-01-15 11:30:00+01", Some(1_768_473_000_000)),
+            ("2026-01-15 09:30:00.5-01", Some(1_768_473_000_500)),
+            ("2026-01-15t10:30:00z", Some(1_768_473_000_000)),
+            ("2026-01-15T10:30:00-23:59", Some(1_768_559_340_000)),
+            ("2026-01-15T10:30:00+24:00", None),
+            ("2026-01-15T10:30:00+01:60", None),
+            ("2026-01-15T10:30:00+99:99", None),
+            ("2026-01-15T10:30:00+01:", None),
+            ("2026-01-15T10:30:00+1", None),
             ("2026-02-30", None),
             ("2026-01-15T25:00:00", None),
             ("2026-01-15T10:30:00x", None),
