@@ -51,7 +51,7 @@ fn summand(value: Value) -> Option<Number> {
     match value {
         Value::Int(number) => Some(Number::Int(number)),
         Value::Double(number) => Some(Number::Double(number)),
-        Value::Text(text, Origin::Data | Origin::Quoted) => number::parse(text),
+        Value::Text(text, Origin::Data | Origin::Quoted | Origin::Digits) => number::parse(text),
         Value::Text(_, Origin::Literal)
         | Value::Empty
         | Value::Null

@@ -3,7 +3,7 @@
 
 #![allow(unsafe_code, reason = "cells are addressed by programs that the compiler made")]
 
-use crate::value::{Origin, Value, text_of};
+use crate::value::{Origin, Value};
 use crate::{json, list};
 
 /// Case numbers of the variant `value`.
@@ -27,6 +27,8 @@ const ORIGIN_DATA: u8 = 1;
 const ORIGIN_RAW: u8 = 2;
 /// Data that was a string in JSON.
 const ORIGIN_QUOTED: u8 = 3;
+/// Digits of a number in JSON that no number type holds.
+const ORIGIN_DIGITS: u8 = 4;
 
 /// Of JSON: an array that [`append`](Ref::append) has made.
 const APPENDED: u8 = 1;
@@ -79,7 +81,7 @@ pub(crate) fn text_at(address: u32, length: u32) -> &'static str {
 }
 
 impl Ref {
-    /// Reads the value. Data that nobody has looked at is checked, and replaced when it is not UTF-8.
+    /// Reads the value. Data that is not UTF-8 is read as bytes.
     pub(crate) fn get(self) -> Value {
         // SAFETY: programs pass addresses of cells only, see above; nothing else refers to them during the call.
         let cell = unsafe { &mut *self.0 };
@@ -127,12 +129,17 @@ impl Ref {
         Cell { origin: ORIGIN_DATA, ..cell }.store()
     }
 
-    /// A cell that may cross to the host, which takes no text but UTF-8, and whole JSON.
+    /// A cell that may cross to the host, which takes no text but UTF-8, and whole JSON. A number
+    /// that is kept as digits crosses as JSON, so that the other side does not take it for a
+    /// string.
     pub(crate) fn crossing(self) -> Self {
         // SAFETY: as in `get`.
         let cell = unsafe { *self.0 };
-        let is_raw = cell.tag == tag::TEXT && cell.origin == ORIGIN_RAW;
-        if is_raw || cell.is_open() { self.get().into() } else { self }
+        match (cell.tag, cell.origin) {
+            (tag::TEXT, ORIGIN_RAW) | (tag::JSON, OPEN) => self.get().into(),
+            (tag::TEXT, ORIGIN_DIGITS) => Cell { tag: tag::JSON, origin: 0, ..cell }.store(),
+            _ => self,
+        }
     }
 
     /// The list with a value behind its last member.
@@ -201,13 +208,13 @@ impl Cell {
         let origin = match self.origin {
             ORIGIN_LITERAL => Origin::Literal,
             ORIGIN_QUOTED => Origin::Quoted,
+            ORIGIN_DIGITS => Origin::Digits,
             ORIGIN_RAW => {
                 let bytes = bytes_of(self.bits);
-                let text = text_of(bytes);
-                // What is no UTF-8 stays as it came: looking at it must not change what is passed on.
-                if std::ptr::eq(text.as_bytes(), bytes) {
-                    self.origin = ORIGIN_DATA;
-                }
+                // Bytes that are not UTF-8 stay as they came: neither a copy nor a comparison may
+                // change them.
+                let Ok(text) = std::str::from_utf8(bytes) else { return Value::Bytes(bytes) };
+                self.origin = ORIGIN_DATA;
                 return Value::Text(text, Origin::Data);
             }
             _ => Origin::Data,
@@ -228,6 +235,7 @@ impl From<Value> for Ref {
             Value::Text(content, Origin::Literal) => text(tag::TEXT, ORIGIN_LITERAL, content),
             Value::Text(content, Origin::Data) => text(tag::TEXT, ORIGIN_DATA, content),
             Value::Text(content, Origin::Quoted) => text(tag::TEXT, ORIGIN_QUOTED, content),
+            Value::Text(content, Origin::Digits) => text(tag::TEXT, ORIGIN_DIGITS, content),
             Value::Json(content) => text(tag::JSON, 0, content),
             Value::Bytes(bytes) => (tag::BYTES, 0, pair(bytes)),
             Value::Time(ms) => (tag::TIME, 0, ms as u64),

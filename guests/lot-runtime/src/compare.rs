@@ -5,13 +5,17 @@ use std::cmp::Ordering;
 use crate::json;
 use crate::number::{self, Number};
 use crate::pending;
-use crate::value::{Origin, Value};
+use crate::value::{Origin, Value, text_of};
 
 /// Decimal digits that every `DOUBLE` keeps.
 const DOUBLE_DIGITS: usize = 15;
 
-/// `a == b`: as texts when either is a literal text (OD-18); else as numbers, as truth values, as texts.
+/// `a == b`: as texts when either is a literal text (OD-18); else as numbers, as truth values, as
+/// texts. Bytes that are not UTF-8 are equal to the same bytes only.
 pub fn equals(a: Value, b: Value) -> bool {
+    if is_not_text(a) || is_not_text(b) {
+        return bytes_of(a) == bytes_of(b);
+    }
     if is_literal(a) || is_literal(b) {
         return a.text() == b.text();
     }
@@ -35,15 +39,30 @@ fn has_more_digits_than_double(value: Value) -> bool {
     let Value::Text(text, _) = value else { return false };
     text.len() > DOUBLE_DIGITS
         && matches!(number::parse(text), Some(Number::Double(_)))
-        && text.bytes().filter(u8::is_ascii_digit).count() > DOUBLE_DIGITS
+        && number::significant_digits(text) > DOUBLE_DIGITS
+}
+
+/// Bytes that no text has.
+fn is_not_text(value: Value) -> bool {
+    matches!(value, Value::Bytes(bytes) if std::str::from_utf8(bytes).is_err())
+}
+
+/// The bytes that PUBLISH sends for a value.
+fn bytes_of(value: Value) -> &'static [u8] {
+    match value {
+        Value::Bytes(bytes) => bytes,
+        text => text.text().as_bytes(),
+    }
 }
 
 /// How `a` stands to `b` for `< > <= >=`: as numbers when both look numeric, literals included; else as truth values, as
 /// texts. `None` only for NaN.
 pub fn order(a: Value, b: Value) -> Option<Ordering> {
     let (left, right) = (numeric(a), numeric(b));
-    if let (Some(a), Some(b)) = (left, right) {
-        return order_numbers(a, b);
+    if let (Some(left), Some(right)) = (left, right) {
+        let are_ints = matches!((left, right), (Number::Int(_), Number::Int(_)));
+        let exact = if are_ints { None } else { order_digits(a, b) };
+        return exact.or_else(|| order_numbers(left, right));
     }
     if let Some((a, b)) = truths(a, b) {
         return Some(a.cmp(&b));
@@ -51,7 +70,24 @@ pub fn order(a: Value, b: Value) -> Option<Ordering> {
     if left.is_some() || right.is_some() {
         pending::raise(pending::COMPARED_AS_TEXT);
     }
+    if is_not_text(a) || is_not_text(b) {
+        return Some(bytes_of(a).cmp(bytes_of(b)));
+    }
     Some(a.text().cmp(b.text()))
+}
+
+/// Order of two whole numbers by their digits: as floating point, neighbours beyond 64 bits would
+/// be equal.
+fn order_digits(a: Value, b: Value) -> Option<Ordering> {
+    let digits = |value: Value| match value {
+        Value::Int(_) => Some(value.text()),
+        Value::Text(text, _) => Some(text.trim_ascii()).filter(|text| number::is_whole(text)),
+        Value::Bytes(bytes) => Some(text_of(bytes).trim_ascii()).filter(|text| number::is_whole(text)),
+        Value::Empty | Value::Null | Value::Bool(_) | Value::Double(_) | Value::Json(_) | Value::Time(_) => {
+            None
+        }
+    };
+    Some(number::order_whole(digits(a)?, digits(b)?))
 }
 
 /// Whether a bare condition holds.
@@ -61,7 +97,7 @@ pub fn truth(value: Value) -> bool {
         Value::Int(number) => number != 0,
         Value::Double(number) => number != 0.0,
         Value::Text(text, _) => truth_of_text(text),
-        Value::Bytes(bytes) => truth_of_text(crate::value::text_of(bytes)),
+        Value::Bytes(bytes) => truth_of_text(text_of(bytes)),
         Value::Empty | Value::Null => false,
         Value::Json(_) | Value::Time(_) => true,
     }
@@ -75,19 +111,24 @@ pub fn truth_of_text(text: &str) -> bool {
     }
 }
 
-/// `a CONTAINS b`, on texts. What is not there is in nothing.
+/// `a CONTAINS b`, on texts, or on bytes where either is no text. A value that is not there is in
+/// nothing.
 pub fn contains(a: Value, b: Value) -> bool {
+    if is_there(b) && (is_not_text(a) || is_not_text(b)) {
+        let (a, b) = (bytes_of(a), bytes_of(b));
+        return b.is_empty() || a.windows(b.len()).any(|part| part == b);
+    }
     is_there(b) && a.text().contains(b.text())
 }
 
 /// `a STARTS_WITH b`, on texts. Nothing starts with what is not there.
 pub fn starts_with(a: Value, b: Value) -> bool {
-    is_there(b) && a.text().starts_with(b.text())
+    is_there(b) && bytes_of(a).starts_with(bytes_of(b))
 }
 
 /// `a ENDS_WITH b`, on texts. Nothing ends with what is not there.
 pub fn ends_with(a: Value, b: Value) -> bool {
-    is_there(b) && a.text().ends_with(b.text())
+    is_there(b) && bytes_of(a).ends_with(bytes_of(b))
 }
 
 /// Whether a value was ever written; every text has the empty one in it, so that a rule which looks for a missing entry would allow everything.
@@ -100,7 +141,7 @@ pub fn is_in(a: Value, b: Value) -> bool {
     let text = match b {
         Value::Empty | Value::Null => return false,
         Value::Text(text, _) | Value::Json(text) => text,
-        Value::Bytes(bytes) => crate::value::text_of(bytes),
+        Value::Bytes(bytes) => text_of(bytes),
         Value::Bool(_) | Value::Int(_) | Value::Double(_) | Value::Time(_) => return equals(a, b),
     };
     match json::members(text).or_else(|| json::values(text)) {
@@ -118,7 +159,7 @@ fn numeric(value: Value) -> Option<Number> {
         Value::Int(number) => Some(Number::Int(number)),
         Value::Double(number) => Some(Number::Double(number)),
         Value::Text(text, _) => number::parse(text),
-        Value::Bytes(bytes) => number::parse(crate::value::text_of(bytes)),
+        Value::Bytes(bytes) => number::parse(text_of(bytes)),
         Value::Empty | Value::Null | Value::Bool(_) | Value::Json(_) | Value::Time(_) => None,
     }
 }
@@ -198,6 +239,57 @@ mod tests {
         ] {
             assert_eq!(equals(a, b), expected, "{a:?} == {b:?}");
         }
+    }
+
+    #[test]
+    fn whole_numbers_beyond_64_bits_are_compared_by_their_digits() {
+        let digits = |text: &'static str| Value::Text(text, Origin::Digits);
+        let (less, more) = ("18446744073709551614", "18446744073709551615");
+        for (a, b) in [(digits(less), digits(more)), (data(less), data(more)), (digits(less), data(more))] {
+            assert!(!equals(a, b) && equals(a, a), "{a:?} and {b:?}");
+            assert_eq!(
+                (order(a, b), order(b, a)),
+                (Some(Ordering::Less), Some(Ordering::Greater)),
+                "{a:?} {b:?}"
+            );
+            assert!(!is_in(a, Value::Json("[18446744073709551615]")), "{a:?}");
+        }
+        for (a, b, expected) in [
+            (Value::Int(i64::MAX), digits("9223372036854775808"), Ordering::Less),
+            (Value::Int(i64::MIN), digits("-9223372036854775809"), Ordering::Greater),
+            (digits("-18446744073709551615"), digits("-18446744073709551614"), Ordering::Less),
+            (digits(more), Value::Double(1.5), Ordering::Greater),
+            (data("0018446744073709551615"), digits(more), Ordering::Equal),
+        ] {
+            assert_eq!(order(a, b), Some(expected), "{a:?} against {b:?}");
+        }
+        assert!(
+            equals(data("0.00012345678901234"), data("1.2345678901234e-4")),
+            "zeros in front are no digits"
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_equal_to_the_same_bytes_only() {
+        let (a, b) = (Value::Bytes(b"pin\xff"), Value::Bytes(b"pin\xfe"));
+        assert!(
+            equals(a, a)
+                && !equals(a, b)
+                && !equals(a, data("pin\u{fffd}"))
+                && !equals(literal("pin\u{fffd}"), a)
+        );
+        assert!(!is_in(a, b) && is_in(a, a) && order(a, b) == Some(Ordering::Greater));
+        assert!(
+            contains(a, data("in"))
+                && !contains(a, b)
+                && !contains(a, data("\u{fffd}"))
+                && !contains(a, Value::Empty)
+        );
+        assert!(
+            starts_with(a, data("pin"))
+                && ends_with(a, Value::Bytes(b"\xff"))
+                && !ends_with(a, Value::Bytes(b"\xfe"))
+        );
     }
 
     #[test]

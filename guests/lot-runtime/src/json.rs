@@ -12,7 +12,7 @@ pub use build::{append_quoted, append_value, fill};
 pub use path::{forget, get};
 
 use crate::Value;
-use crate::number;
+use crate::number::{self, Number};
 use crate::value::{Origin, keep};
 use scan::Scanner;
 
@@ -43,9 +43,15 @@ pub fn values(text: &'static str) -> Option<Vec<Value>> {
     Some(values.into_iter().filter_map(|(start, end)| text.get(start..end)).map(value_of).collect())
 }
 
+/// The first character of a text that is no white space and no byte order mark; NUL when there is
+/// none.
+pub fn first(text: &str) -> u8 {
+    Scanner::new(text).first()
+}
+
 /// What the text is between its quotes when it is a JSON string.
 pub fn string(text: &'static str) -> Option<Value> {
-    let is_quoted = Scanner::new(text).first() == b'"';
+    let is_quoted = first(text) == b'"';
     is_quoted.then(|| read(text)).flatten()
 }
 
@@ -86,7 +92,19 @@ fn value_of(text: &'static str) -> Value {
         Some(b't') => Value::Bool(true),
         Some(b'f') => Value::Bool(false),
         Some(b'n') | None => Value::Null,
-        Some(_) => number::parse(text).map_or(Value::Null, Value::from),
+        Some(_) => number_of(text),
+    }
+}
+
+/// The value of a JSON number. One that no number type holds keeps its digits: a whole one beyond
+/// 64 bits, and one that is beyond every Double.
+fn number_of(text: &'static str) -> Value {
+    match number::parse(text) {
+        Some(Number::Double(number)) if !number.is_finite() || number::is_whole(text) => {
+            Value::Text(text, Origin::Digits)
+        }
+        Some(number) => number.into(),
+        None => Value::Null,
     }
 }
 
@@ -131,6 +149,12 @@ mod tests {
             (" 2.50 ", Some(Value::Double(2.5))),
             ("\"a\\u00e9\\n\"", Some(Value::Text("aé\n", Origin::Quoted))),
             ("\"\\ud83d\\ude00\"", Some(Value::Text("😀", Origin::Quoted))),
+            ("18446744073709551615", Some(Value::Text("18446744073709551615", Origin::Digits))),
+            ("-9223372036854775809", Some(Value::Text("-9223372036854775809", Origin::Digits))),
+            ("9223372036854775808.0", Some(Value::Double(9_223_372_036_854_775_808.0))),
+            ("1e400", Some(Value::Text("1e400", Origin::Digits))),
+            ("\u{feff}{\"a\":1}", Some(Value::Json("{\"a\":1}"))),
+            ("\u{feff}", None),
             ("true", Some(Value::Bool(true))),
             ("null", Some(Value::Null)),
             ("[ 1 , \"a b\" , {\"x y\" : [ ] } ]", Some(Value::Json("[1,\"a b\",{\"x y\":[]}]"))),
@@ -159,6 +183,7 @@ mod tests {
             ("[1],2", "[\"[1],2\"]"),
             ("", "[\"\"]"),
             ("5", "[5]"),
+            ("18446744073709551615", "[18446744073709551615]"),
             ("\"5\"", "[\"5\"]"),
         ] {
             let mut out = String::from("[");

@@ -7,7 +7,7 @@ use crate::cast::to_array;
 use crate::growing;
 use crate::json;
 use crate::model;
-use crate::value::{Value, keep};
+use crate::value::{Origin, Value, keep, text_of};
 
 /// `APPEND(list, value)`: the list with a value behind its last member.
 pub fn append(list: Value, value: Value) -> Value {
@@ -63,7 +63,8 @@ pub fn mean(list: Value) -> Value {
 /// The members of a JSON array, or of the text of one; `None` for anything else.
 pub fn array(value: Value) -> Option<Vec<Value>> {
     match value {
-        Value::Text(text, _) | Value::Json(text) if text.trim_start().starts_with('[') => json::members(text),
+        Value::Text(text, _) | Value::Json(text) if json::first(text) == b'[' => json::members(text),
+        Value::Bytes(bytes) => array(Value::Text(text_of(bytes), Origin::Data)),
         Value::Text(..)
         | Value::Json(_)
         | Value::Empty
@@ -71,7 +72,6 @@ pub fn array(value: Value) -> Option<Vec<Value>> {
         | Value::Bool(_)
         | Value::Int(_)
         | Value::Double(_)
-        | Value::Bytes(_)
         | Value::Time(_) => None,
     }
 }

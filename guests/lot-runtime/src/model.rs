@@ -1,8 +1,8 @@
 //! What Models need beside the rest: values by the assignments of `PUBLISH MODEL`, the leaves of received JSON, members of arrays.
 
-use crate::json::{append_quoted, append_value, leaves_of, members};
+use crate::json::{self, append_quoted, append_value, leaves_of, members};
 use crate::number;
-use crate::value::{Origin, Value, keep};
+use crate::value::{Origin, Value, keep, text_of};
 
 /// The value of a field whose definition names no type (§15): numbers and truth values where the text looks like one and was no string in JSON.
 pub fn inferred(value: Value) -> Value {
@@ -47,7 +47,7 @@ pub fn unknown<'a>(mut arguments: impl Iterator<Item = &'a str>, names: &str) ->
 pub fn leaves(value: Value) -> Option<Vec<Value>> {
     let mut leaves = Vec::new();
     let text = value.text();
-    if text.trim_start().starts_with('{') {
+    if json::first(text) == b'{' {
         leaves_of(text, "", &mut |path, value| leaves.extend([Value::literal(path), value]))?;
     }
     Some(leaves)
@@ -57,13 +57,10 @@ pub fn leaves(value: Value) -> Option<Vec<Value>> {
 pub fn elements(value: Value) -> Vec<Value> {
     match value {
         Value::Text(text, _) | Value::Json(text) => members(text).unwrap_or_default(),
-        Value::Empty
-        | Value::Null
-        | Value::Bool(_)
-        | Value::Int(_)
-        | Value::Double(_)
-        | Value::Bytes(_)
-        | Value::Time(_) => Vec::new(),
+        Value::Bytes(bytes) => members(text_of(bytes)).unwrap_or_default(),
+        Value::Empty | Value::Null | Value::Bool(_) | Value::Int(_) | Value::Double(_) | Value::Time(_) => {
+            Vec::new()
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Numbers as text: `num(s)` and the printing of numbers (§4).
 
+use std::cmp::Ordering;
 use std::fmt::Write;
 
 /// A number of either kind.
@@ -59,13 +60,41 @@ pub fn reading(text: &str) -> Option<Number> {
         return None;
     }
     let number = parse(text)?;
-    let is_exact = |number: f64| {
-        let mantissa = digits.iter().take_while(|byte| !matches!(byte, b'e' | b'E'));
-        number.is_finite() && mantissa.filter(|byte| byte.is_ascii_digit()).count() <= READING_DIGITS_MAX
-    };
     match number {
         Number::Int(_) => Some(number),
-        Number::Double(double) => is_exact(double).then_some(number),
+        Number::Double(double) => {
+            (double.is_finite() && significant_digits(text) <= READING_DIGITS_MAX).then_some(number)
+        }
+    }
+}
+
+/// Digits of a decimal number that tell it from its neighbours: without an exponent, and without
+/// zeros in front of the first other digit.
+pub fn significant_digits(text: &str) -> usize {
+    let mantissa = text.bytes().take_while(|byte| !matches!(byte, b'e' | b'E'));
+    mantissa.filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0').count()
+}
+
+/// Whether a text is nothing but digits behind an optional sign.
+pub fn is_whole(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Order of two whole numbers of any length.
+pub fn order_whole(a: &str, b: &str) -> Ordering {
+    let parts = |text: &'_ str| {
+        let digits = text.trim_start_matches(['-', '+', '0']).len();
+        let digits = &text[text.len() - digits..];
+        (text.starts_with('-') && !digits.is_empty(), digits.to_owned())
+    };
+    let ((a_negative, a), (b_negative, b)) = (parts(a), parts(b));
+    let by_size = a.len().cmp(&b.len()).then_with(|| a.cmp(&b));
+    match (a_negative, b_negative) {
+        (false, false) => by_size,
+        (true, true) => by_size.reverse(),
+        (true, false) => Ordering::Less,
+        (false, true) => Ordering::Greater,
     }
 }
 

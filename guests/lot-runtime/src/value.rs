@@ -15,6 +15,8 @@ pub enum Origin {
     Data,
     /// Data that was a string in JSON, and so is one again in JSON that is built of it.
     Quoted,
+    /// Number of a JSON text that neither an Int nor a Double holds: its digits, as they came.
+    Digits,
 }
 
 /// A value of a LoT program.
@@ -50,6 +52,7 @@ impl Value {
     pub fn made(self, text: &'static str) -> Self {
         match self {
             Value::Text(_, Origin::Quoted) => Value::Text(text, Origin::Quoted),
+            // Trimmed or replaced digits may be no JSON number any more.
             _ => Value::Text(text, Origin::Data),
         }
     }

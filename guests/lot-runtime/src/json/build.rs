@@ -24,6 +24,7 @@ pub fn append_value(out: &mut String, value: Value) {
     match value {
         Value::Empty | Value::Null => out.push_str("null"),
         Value::Bool(_) | Value::Int(_) | Value::Double(_) | Value::Json(_) => value.append_text(out),
+        Value::Text(digits, Origin::Digits) => out.push_str(digits),
         Value::Text(text, Origin::Data) => match number::reading(text) {
             Some(number) => Value::from(number).append_text(out),
             None => append_quoted(out, text),

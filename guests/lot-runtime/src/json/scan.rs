@@ -4,6 +4,9 @@
 
 use crate::limits::JSON_DEPTH_MAX;
 
+/// Character that some programs write in front of a text.
+pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Start and end of a value in the scanned text, in bytes.
 pub(super) type Range = (usize, usize);
 
@@ -18,7 +21,9 @@ pub(super) struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { bytes: text.as_bytes(), at: 0, depth: 0, objects: Objects::default() }
+        // RFC 8259, §8.1: a parser may ignore a byte order mark.
+        let at = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len_utf8() } else { 0 };
+        Self { bytes: text.as_bytes(), at, depth: 0, objects: Objects::default() }
     }
 
     /// The only value of the text; `None` when the text is not exactly one valid value.
