@@ -5,6 +5,7 @@
 pub(crate) mod asset_configuration;
 mod configuration;
 mod delivery;
+mod document;
 mod driver;
 mod endpoints;
 mod fair_tasks;

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use lot_facts::TemplatePart;
 use lotmq_host::route::Value;
 use lotmq_host::{RunContext, Services as _};
-use serde_json::Value as Json;
 
+use super::document::{self, Document, STEP_BYTES};
 use crate::guests::services::TenantServices;
 use crate::limits::{ROUTE_FILLED_BYTES_MAX, ROUTE_SEARCHED_BYTES_MAX};
 
@@ -91,9 +91,6 @@ pub(super) fn values(
 /// Bytes that a value takes besides its text.
 const VALUE_BYTES: usize = 64;
 
-/// Bytes that count as searched for a step of a path: one member of an object is found.
-const STEP_BYTES: usize = 64;
-
 /// The same for a variable or secret, for which the rules may be asked.
 const VARIABLE_BYTES: usize = 4096;
 
@@ -121,7 +118,7 @@ fn bytes_of(value: &Value) -> usize {
 pub(super) struct Filling<'a> {
     subject: Subject<'a>,
     /// The payload as JSON, which is parsed at most once; `None` within where it is none.
-    document: Option<Option<Json>>,
+    document: Option<Option<Document<'a>>>,
     levels: Pieces<'a>,
     columns: Pieces<'a>,
     bytes: usize,
@@ -199,36 +196,23 @@ impl<'a> Filling<'a> {
         Ok(Value::Text(value.ok_or_else(|| Unfilled::NoEnvironment(name.to_owned()))?))
     }
 
-    fn root(&mut self) -> Option<&Json> {
+    fn document(&mut self) -> Option<(&mut Document<'a>, &mut usize)> {
         let payload = self.subject.payload;
-        self.document.get_or_insert_with(|| serde_json::from_slice(payload).ok()).as_ref()
+        let document = self.document.get_or_insert_with(|| Document::parse(payload)).as_mut()?;
+        Some((document, &mut self.searched))
     }
 
     /// Value at a path of keys and indexes joined by dots; empty where there is none.
     fn at(&mut self, path: &str) -> Result<Value, Unfilled> {
-        let mut searched = 0;
-        let mut value = self.root().ok_or(Unfilled::NotJson)?;
-        for step in path.split('.').filter(|_| !path.is_empty()) {
-            searched += STEP_BYTES + step.len();
-            let next = match value {
-                Json::Array(elements) => step.parse().ok().and_then(|index: usize| elements.get(index)),
-                Json::Object(members) => members.get(step),
-                Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => None,
-            };
-            let Some(next) = next else {
-                self.searched += searched;
-                return Ok(Value::Empty);
-            };
-            value = next;
-        }
-        let value = value_of(value);
-        self.searched += searched;
-        Ok(value)
+        let (document, searched) = self.document().ok_or(Unfilled::NotJson)?;
+        let Some(found) = document.at(path, searched) else { return Ok(Value::Empty) };
+        document::value_of(found).ok_or(Unfilled::NotJson)
     }
 
     fn field(&mut self, name: &str) -> Option<Value> {
         self.searched += STEP_BYTES + name.len();
-        self.root()?.as_object()?.get(name).map(value_of)
+        let (document, _) = self.document()?;
+        document.member(name).and_then(document::value_of)
     }
 
     /// Level of the topic, from 1.
@@ -286,27 +270,12 @@ fn text_of(value: &Value) -> Cow<'_, str> {
         Value::Empty | Value::Null => "".into(),
         Value::Boolean(is) => is.to_string().into(),
         Value::Integer(number) => number.to_string().into(),
-        Value::Double(number) => Json::from(*number).to_string().into(),
+        Value::Double(number) => serde_json::Value::from(*number).to_string().into(),
         Value::Text(text) | Value::Json(text) => text.into(),
         Value::Bytes(bytes) => String::from_utf8_lossy(bytes),
         Value::Time(ms) => {
             Timestamp::from_millisecond(*ms).map(|at| format!("{at:.3}")).unwrap_or_default().into()
         }
-    }
-}
-
-fn value_of(value: &Json) -> Value {
-    match value {
-        Json::Null => Value::Null,
-        Json::String(text) => Value::Text(text.clone()),
-        Json::Bool(is) => Value::Boolean(*is),
-        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(whole), _) => Value::Integer(whole),
-            (None, Some(double)) if number.is_f64() => Value::Double(double),
-            // A whole number of more than 63 bits.
-            (None, _) => Value::Json(number.to_string()),
-        },
-        Json::Array(_) | Json::Object(_) => Value::Json(value.to_string()),
     }
 }
 
@@ -378,6 +347,8 @@ mod tests {
             (r#"{"v":true}"#, Value::Boolean(true)),
             (r#"{"v":-7}"#, Value::Integer(-7)),
             (r#"{"v":1e3}"#, Value::Double(1000.0)),
+            (r#"{"v":2,"w":1e400}"#, Value::Integer(2)),
+            (r#"{"v":1e400}"#, Value::Json("1e400".into())),
             (r#"{"v":9223372036854775808}"#, Value::Json("9223372036854775808".into())),
             (r#"{"v":"it's"}"#, Value::Text("it's".into())),
             (r#"{"v":{"b":[1]}}"#, Value::Json(r#"{"b":[1]}"#.into())),
