@@ -159,6 +159,27 @@ fn points_are_written_and_asked_for() {
 }
 
 #[test]
+fn a_line_that_the_server_would_skip_is_rejected() {
+    let Some(server) = Server::start(false) else { return };
+    let broker = broker();
+    let mut failed = watch(&broker, "failed");
+    let settings = "MEASUREMENT \"{payload.json.m}\"\nFIELDS \"v={payload.json.v}\"\nERROR_TOPIC \"failed\"";
+    broker.command_ok(&route(server.port, PLANT, &event("Put", "p/+", settings)));
+    for name in ["#/0.1L", "#"] {
+        send(&broker, "p/a", &format!(r#"{{"m":"{name}","v":5}}"#));
+        let said = failure(&mut failed);
+        assert!(said.contains("would skip the line as a comment"), "{name}: {said}");
+    }
+    send(&broker, "p/a", r#"{"m":" #x","v":5}"#);
+    eventually("its name is escaped", || {
+        (server.try_ask("SELECT last(v) FROM \" #x\"")?[0][1] == 5).then_some(())
+    });
+    let time = "MEASUREMENT \"m\"\nFIELDS \"time={payload}\"";
+    broker.command_ok(&route(server.port, PLANT, &event("Put", "p/+", time)));
+    Standing::of(&broker, "Series").until("which InfluxDB ignores");
+}
+
+#[test]
 fn nothing_is_lost_when_the_server_is_killed_under_load_or_frozen() {
     let count = backlog(12_000);
     let Some(mut server) = Server::start(false) else { return };

@@ -76,7 +76,13 @@ impl PointOf {
         if measurement.texts().iter().all(String::is_empty) && measurement.placeholders().is_empty() {
             return Err(("MEASUREMENT", "is empty".to_owned()));
         }
-        Ok(PointOf { measurement, tags: read("TAGS", tags)?, fields: read("FIELDS", fields)?, timestamp })
+        let (tags, fields) = (read("TAGS", tags)?, read("FIELDS", fields)?);
+        for (key, pairs) in [("TAGS", &tags), ("FIELDS", &fields)] {
+            if pairs.iter().flat_map(|(_, pairs)| pairs).any(|pair| pair.name == TIME) {
+                return Err((key, "has the name 'time', which InfluxDB ignores: use TIMESTAMP".to_owned()));
+            }
+        }
+        Ok(PointOf { measurement, tags, fields, timestamp })
     }
 
     /// Appends the point of a message.
@@ -89,7 +95,7 @@ impl PointOf {
         precision: Precision,
         out: &mut String,
     ) -> Result<(), String> {
-        let mut line = name_of(&self.measurement.filled(delivery), &[',', ' '])?;
+        let mut line = measurement_of(&self.measurement.filled(delivery))?;
         if let Some((template, pairs)) = &self.tags {
             for pair in pairs {
                 let tag = joined(pair, template.values(delivery));
@@ -126,6 +132,22 @@ impl PointOf {
         }
     }
 }
+
+/// A measurement at the start of a line. The server skips lines that begin with `#` as comments,
+/// and skips blanks in front of a line: it would answer 204 and store nothing, or store another
+/// name. No escape helps.
+fn measurement_of(text: &str) -> Result<String, String> {
+    if text.starts_with(['#', '\t', '\0']) {
+        return Err(format!(
+            "MEASUREMENT '{}' begins with '#', a tab or NUL: InfluxDB would skip the line as a comment",
+            text.escape_debug()
+        ));
+    }
+    name_of(text, &[',', ' '])
+}
+
+/// Name of the timestamp. InfluxDB ignores tags and fields of this name.
+const TIME: &str = "time";
 
 /// A name or the value of a tag, in which these characters are escaped.
 fn name_of(text: &str, escaped: &[char]) -> Result<String, String> {
@@ -222,6 +244,8 @@ fn text(said: &str) -> String {
 /// The fields of a payload: the members of an object, with the names of those around it in front, or `value`.
 fn member_fields(payload: &[u8]) -> Result<Vec<String>, String> {
     let said = std::str::from_utf8(payload).map_err(|_| "the payload is not UTF-8")?;
+    // RFC 8259, §8.1: a parser may ignore a byte order mark.
+    let said = said.strip_prefix('\u{feff}').unwrap_or(said);
     let mut fields = Vec::new();
     match serde_json::from_str::<Json>(said) {
         Ok(object @ Json::Object(_)) => members(&object, "", &mut fields)?,
@@ -253,6 +277,10 @@ fn members(value: &Json, name: &str, fields: &mut Vec<String>) -> Result<(), Str
     };
     if name.is_empty() {
         return Err("a member of the payload has no name".to_owned());
+    }
+    // The server would ignore it, and the time of the point is that of TIMESTAMP or of the message.
+    if name == TIME {
+        return Ok(());
     }
     fields.push(format!("{}={written}", name_of(name, &[',', '=', ' '])?));
     Ok(())
@@ -338,6 +366,26 @@ mod tests {
         let broken = [("TAGS", vec![text("a\nb v=1"), text("x")])];
         assert!(line(Some("line={},b={}"), None, "1", &broken).unwrap_err().contains("it has a line break"));
         assert!(line(Some("line={},b={}"), None, "1", &[("TAGS", vec![text("a\\"), text("x")])]).is_err());
+    }
+
+    #[test]
+    fn no_line_is_a_comment_and_no_name_is_ignored() {
+        for name in ["#", "#/0.1L", "\t#x", "\0#"] {
+            assert!(measurement_of(name).unwrap_err().contains("as a comment"), "{name:?}");
+        }
+        assert_eq!(measurement_of(" #x").unwrap(), "\\ #x");
+        assert_eq!(measurement_of("a#").unwrap(), "a#");
+        let of = |setting: &str, text: &str| {
+            let read = template(text);
+            Template::new(setting, read.texts().to_vec(), read.placeholders().to_vec()).unwrap()
+        };
+        let fields = Some(of("FIELDS", "v={},time={}"));
+        assert!(
+            PointOf::new(of("MEASUREMENT", "m"), None, fields, None).unwrap_err().1.contains("use TIMESTAMP")
+        );
+        let written = line(None, None, r#"{"time":5,"v":1}"#, &[]).unwrap();
+        assert_eq!(written, "m\\ x v=1 1500\n");
+        assert!(line(None, None, r#"{"time":5}"#, &[]).unwrap_err().contains("no field"));
     }
 
     #[test]
