@@ -58,6 +58,12 @@ fn outcome(item: &Json) -> Result<Outcome, String> {
     let status = done["status"].as_u64().and_then(|status| u16::try_from(status).ok());
     let status = status.ok_or("the server answered for a document without a status")?;
     let reason = || format!("the server answered {status}{}", reason_of(&done["error"]));
+    // An ingest pipeline with a `drop` processor: status 200, and nothing is stored.
+    if done["result"] == "noop" {
+        return Ok(Outcome::Rejected(
+            "the server stored nothing: an ingest pipeline drops the document".to_owned(),
+        ));
+    }
     Ok(match class_of_document(status, &done["error"]) {
         Class::Done => Outcome::Stored(
             json!([{ "affected": 1, "_index": done["_index"], "_id": done["_id"], "result": done["result"] }]),
@@ -87,13 +93,17 @@ mod tests {
             { "index": { "status": 201, "_index": "a", "_id": "1", "result": "created" } },
             { "index": { "status": 400, "error": { "type": "mapper_parsing_exception", "reason": "no", "caused_by": { "reason": "why" } } } },
             { "index": { "status": 429, "error": { "type": "es_rejected_execution_exception" } } },
+            { "index": { "status": 200, "_index": "a", "_id": null, "result": "noop" } },
         ] });
         assert_eq!(
-            outcomes(&answer, 3).unwrap(),
+            outcomes(&answer, 4).unwrap(),
             [
                 Outcome::Stored(json!([{ "affected": 1, "_index": "a", "_id": "1", "result": "created" }])),
                 Outcome::Rejected("the server answered 400: mapper_parsing_exception: no: why".to_owned()),
                 Outcome::Busy("the server answered 429: es_rejected_execution_exception".to_owned()),
+                Outcome::Rejected(
+                    "the server stored nothing: an ingest pipeline drops the document".to_owned()
+                ),
             ]
         );
     }
