@@ -1,14 +1,16 @@
 //! Values of JSON as values of BSON, and of BSON as JSON.
 //!
-//! Into the database: whole numbers are `int`, or `long` where they need it, others `double`; a text is a text, also one that looks like a time. Out of it, as
-//! the routes reference (§4.1) has results: plain JSON, with an ObjectId as its hexadecimal digits, a date as ISO 8601, a decimal as a number with all of its digits.
+//! Into the database: whole numbers are `int`, or `long` or `decimal` where they need it, others
+//! `double`; a text is a text, also one that looks like a time. Out of it, as the routes reference
+//! (§4.1) has results: plain JSON, with an ObjectId as its hexadecimal digits, a date as ISO 8601,
+//! a decimal as a number with all of its digits.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bson::raw::CStr;
 use bson::spec::BinarySubtype;
-use bson::{RawArrayBuf, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
-use serde_json::{Map, Value as Json};
+use bson::{Decimal128, RawArrayBuf, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
+use serde_json::{Map, Number, Value as Json};
 
 use crate::limits::DEPTH_MAX;
 
@@ -41,10 +43,7 @@ fn value_within(json: &Json, levels: usize) -> Result<RawBson, String> {
     Ok(match json {
         Json::Null => RawBson::Null,
         Json::Bool(is) => RawBson::Boolean(*is),
-        Json::Number(number) => match number.as_i64() {
-            Some(whole) => whole_number(whole),
-            None => RawBson::Double(number.as_f64().unwrap_or(f64::NAN)),
-        },
+        Json::Number(number) => number_of(number)?,
         Json::String(text) => RawBson::String(text.clone()),
         Json::Array(elements) => {
             let levels = levels.checked_sub(1).ok_or_else(too_deep)?;
@@ -60,6 +59,20 @@ fn value_within(json: &Json, levels: usize) -> Result<RawBson, String> {
 
 fn too_deep() -> String {
     format!("it has more than {DEPTH_MAX} levels")
+}
+
+/// A number: whole ones beyond 64 bits are decimals of 34 digits, so that no digit is lost.
+fn number_of(number: &Number) -> Result<RawBson, String> {
+    if let Some(whole) = number.as_i64() {
+        return Ok(whole_number(whole));
+    }
+    let digits = number.to_string();
+    let is_whole = !digits.contains(['.', 'e', 'E']);
+    if is_whole && let Ok(decimal) = digits.parse::<Decimal128>() {
+        return Ok(RawBson::Decimal128(decimal));
+    }
+    let double = digits.parse::<f64>().ok().filter(|double| double.is_finite() && !is_whole);
+    double.map(RawBson::Double).ok_or_else(|| format!("no number of MongoDB holds {digits}"))
 }
 
 /// A whole number in the smaller of the two types that it fits into.
@@ -220,11 +233,14 @@ mod tests {
         assert_eq!(document.get("l").unwrap(), Some(RawBsonRef::Int64(9_007_199_254_740_993)));
         assert_eq!(document.get("w").unwrap(), Some(RawBsonRef::Double(2.0)));
         let large = stored(r#"{"h":18446744073709551615}"#).unwrap();
-        assert_eq!(large.get("h").unwrap(), Some(RawBsonRef::Double(1.844_674_407_370_955_2e19)));
+        let decimal = "18446744073709551615".parse::<bson::Decimal128>().unwrap();
+        assert_eq!(large.get("h").unwrap(), Some(RawBsonRef::Decimal128(decimal)));
+        assert_eq!(told(&large), r#"{"h":18446744073709551615}"#);
     }
 
     #[test]
     fn what_can_be_no_document_is_told() {
+        assert_eq!(stored(r#"{"a":1e400}"#).unwrap_err(), "no number of MongoDB holds 1e+400");
         assert_eq!(stored("{\"a\\u0000b\":1}").unwrap_err(), "the name of a field has a NUL in it");
         let deep = |levels: usize| format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
         assert!(stored(&deep(100)).is_ok());
