@@ -79,6 +79,21 @@ fn mailing(server: &Server, more: &str, lines: &str) -> Broker {
 }
 
 #[test]
+fn a_comma_in_a_name_separates_no_recipients() {
+    let Some(mut server) = Server::plain() else { return };
+    let broker = mailing(&server, "", "RECIPIENT \"{payload}\"");
+    for (payload, expected) in [
+        (r#""Doe, Jo" <jo@y.org>"#, serde_json::json!(["jo@y.org"])),
+        (r#""Doe, Jo" <jo@y.org>, max@y.org"#, serde_json::json!(["jo@y.org", "max@y.org"])),
+        (r#""Doe \"J\", Jo" <jo@y.org>"#, serde_json::json!(["jo@y.org"])),
+    ] {
+        send(&broker, "alert/a", payload);
+        assert_eq!(server.next()["to"], expected, "{payload}");
+    }
+    broker.command_ok(&route(server.port, FROM, r#"RECIPIENT "\"Doe, Jo\" <jo@y.org>""#));
+}
+
+#[test]
 fn a_message_is_a_mail_to_several() {
     let Some(mut server) = Server::plain() else { return };
     let lines = "RECIPIENT \"ops@x.org, {payload.json.to}\"\nSUBJECT \"Alert {topic.2}\"\nBODY \"{payload.json.text}\"";

@@ -79,7 +79,10 @@ impl Page {
 
     /// The page for a message.
     pub(crate) fn filled(&self, delivery: &Delivery) -> Result<String, String> {
-        let json: Option<Json> = serde_json::from_slice(&delivery.message.payload).ok();
+        let payload = &delivery.message.payload;
+        // RFC 8259, §8.1: a parser may ignore a byte order mark.
+        let json: Option<Json> =
+            serde_json::from_slice(payload.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(payload)).ok();
         let subject = Subject {
             topic: &delivery.message.topic,
             payload: &delivery.message.payload,

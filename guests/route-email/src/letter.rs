@@ -111,10 +111,10 @@ fn with_escaped(template: &Template, delivery: &Delivery) -> String {
     })
 }
 
-/// The recipients of a list with commas between them.
+/// The recipients of a list with commas between them (RFC 5322, §3.4).
 fn recipients(list: &str) -> Result<Vec<Mailbox>, String> {
     let mut recipients = Vec::new();
-    for name in on_one_line(list).split(',').map(str::trim).filter(|name| !name.is_empty()) {
+    for name in split(&on_one_line(list)).into_iter().map(str::trim).filter(|name| !name.is_empty()) {
         let mailbox: Mailbox = name.parse().map_err(|_| format!("'{name}' is no address of mail"))?;
         if !mailbox.email.to_string().is_ascii() {
             return Err(format!(
@@ -128,6 +128,25 @@ fn recipients(list: &str) -> Result<Vec<Mailbox>, String> {
         1..=RECIPIENTS_MAX => Ok(recipients),
         count => Err(format!("it has {count} recipients, of {RECIPIENTS_MAX}")),
     }
+}
+
+/// The addresses of a list: commas between quotation marks, and in comments, separate nothing.
+fn split(list: &str) -> Vec<&str> {
+    let (mut is_quoted, mut is_escaped, mut comments) = (false, false, 0_usize);
+    list.split(move |c| {
+        let was_escaped = std::mem::take(&mut is_escaped);
+        match c {
+            _ if was_escaped => {}
+            '\\' if is_quoted || comments > 0 => is_escaped = true,
+            '"' if comments == 0 => is_quoted = !is_quoted,
+            '(' if !is_quoted => comments += 1,
+            ')' if !is_quoted => comments = comments.saturating_sub(1),
+            ',' => return !is_quoted && comments == 0,
+            _ => {}
+        }
+        false
+    })
+    .collect()
 }
 
 /// A text without line breaks and other controls: in a head they would begin another field.
@@ -231,6 +250,21 @@ mod tests {
         }
         let text = made(Body::Payload, &[("RECIPIENT", " c@d.org"), ("SUBJECT", &"x".repeat(800))]).unwrap();
         assert!(text.contains(&format!("\r\n {}\r\n", "x".repeat(800))), "as it is: {text}");
+    }
+
+    #[test]
+    fn commas_in_names_separate_nothing() {
+        for (list, expected) in [
+            (r#""Doe, Jo" <jo@example.org>"#, &["jo@example.org"][..]),
+            (r#""Doe, Jo" <jo@example.org>, max@example.org"#, &["jo@example.org", "max@example.org"]),
+            (r#""Doe \"J\", Jo" <jo@example.org>,a@b.org"#, &["jo@example.org", "a@b.org"]),
+            (r#"a@b.org,"x\\" <c@d.org>"#, &["a@b.org", "c@d.org"]),
+        ] {
+            let found = recipients(list).unwrap();
+            let found: Vec<_> = found.iter().map(|recipient| recipient.email.to_string()).collect();
+            assert_eq!(found, expected, "{list}");
+        }
+        assert!(recipients(r#""Doe, Jo <jo@example.org>"#).is_err(), "the quotation mark does not end");
     }
 
     #[test]
