@@ -372,6 +372,31 @@ fn a_unit_that_is_dead_does_not_hold_up_the_others_behind_its_gateway() {
 }
 
 #[test]
+fn a_device_without_units_is_asked_as_unit_0_or_255() {
+    let (sender, asked) = std::sync::mpsc::channel();
+    let port = fake(move |_, _, frame| {
+        sender.send(frame[6]).unwrap();
+        // Some devices answer as unit 0 or 255, whichever unit was asked.
+        let mut reply = sevens(frame);
+        reply[6] = if frame[6] == 5 { 255 } else { reply[6] };
+        reply
+    });
+    let broker = broker();
+    let mut watcher = watch(&broker, "plc/#");
+    for unit in [255, 0, 5] {
+        let tag = r#"T ADDRESS "40001"; DATA_TYPE "INT""#;
+        broker.command_ok(&route(port, &format!("SLAVE_ID {unit}"), tag));
+        let mut found = asked.recv_timeout(WAIT_MAX).unwrap();
+        // The route that was replaced may ask once more.
+        while found != unit {
+            found = asked.recv_timeout(WAIT_MAX).unwrap();
+        }
+        assert_eq!(next(&mut watcher), "plc/T=7", "unit {unit}");
+        broker.command_ok("-removeRoute Plc");
+    }
+}
+
+#[test]
 fn a_late_reply_is_never_taken_for_another() {
     // The first request of all is answered behind the time; the second one on the next connection with the first one's reply before its own.
     let port = fake(|connection, request, frame| {
@@ -440,7 +465,7 @@ fn wrong_settings_are_told_by_their_names() {
     let broker = broker();
     let tag = r#"T ADDRESS "40001"; DATA_TYPE "INT""#;
     for (settings, tags, expected) in [
-        ("SLAVE_ID 300", tag, "SLAVE_ID is a whole number from 1 to 247"),
+        ("SLAVE_ID 300", tag, "SLAVE_ID is a whole number from 0 to 255"),
         ("BYTE_ORDER \"ACBD\"", tag, "BYTE_ORDER"),
         ("MAX_REGISTERS 126", tag, "MAX_REGISTERS is a whole number from 1 to 125"),
         ("", r#"T ADDRESS "40001""#, "needs DATA_TYPE"),

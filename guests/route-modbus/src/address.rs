@@ -11,6 +11,8 @@ use crate::words::ByteOrder;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Address {
     pub(crate) unit: u8,
+    /// Whether all units of a serial line are meant.
+    pub(crate) is_everybody: bool,
     pub(crate) area: ModbusArea,
     /// First register or bit, from 0.
     pub(crate) first: u16,
@@ -21,22 +23,35 @@ pub(crate) struct Address {
     pub(crate) order: ByteOrder,
 }
 
-/// Reads the address of a tag. `defaults` are the unit and the byte order of the section.
+/// Settings of the section that hold for tags without their own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Defaults {
+    pub(crate) unit: u8,
+    pub(crate) order: ByteOrder,
+    /// Most registers of one request.
+    pub(crate) registers_max: u16,
+    /// Whether the line has a unit number for all units.
+    pub(crate) has_everybody: bool,
+}
+
+/// Reads the address of a tag.
 pub(crate) fn read(
     mapping: &Settings<'_>,
     tag: &Settings<'_>,
     settings: &TagSettings,
-    defaults: (u8, ByteOrder),
-    registers_max: u16,
+    defaults: Defaults,
 ) -> Result<Address, Failure> {
     let unit = tag.number("SLAVE_ID").or_else(|| mapping.number("SLAVE_ID"));
-    let unit = unit.and_then(|unit| u8::try_from(unit).ok()).unwrap_or(defaults.0);
-    let order = tag.text("BYTE_ORDER")?.and_then(|name| ByteOrder::of_name(&name)).unwrap_or(defaults.1);
+    let unit = unit.and_then(|unit| u8::try_from(unit).ok()).unwrap_or(defaults.unit);
+    let order = tag.text("BYTE_ORDER")?.and_then(|name| ByteOrder::of_name(&name)).unwrap_or(defaults.order);
     let area = tag.text("ADDRESS_TYPE")?;
-    let asked = ModbusUnit { number: unit, registers_max };
+    let is_everybody = defaults.has_everybody && unit == modbus::EVERYBODY;
+    // Over TCP unit 0 is a device like others.
+    let number = if is_everybody { modbus::EVERYBODY } else { unit.max(1) };
+    let asked = ModbusUnit { number, registers_max: defaults.registers_max };
     let place = modbus::place(&settings.address, area.as_deref(), &settings.shape, asked);
     let ModbusPlace { area, first, count, bit } = place.map_err(|reason| settings.wrong(&reason))?;
-    Ok(Address { unit, area, first, count, bit, order })
+    Ok(Address { unit, is_everybody, area, first, count, bit, order })
 }
 
 impl Address {
@@ -122,7 +137,8 @@ pub(crate) mod tests {
             other => format!("{other:?}"),
         };
         let settings = TagSettings::read(&mapping, &tag).map_err(told)?;
-        let address = read(&mapping, &tag, &settings, (1, ByteOrder::Abcd), 125).map_err(told)?;
+        let defaults = Defaults { unit: 1, order: ByteOrder::Abcd, registers_max: 125, has_everybody: true };
+        let address = read(&mapping, &tag, &settings, defaults).map_err(told)?;
         Ok(Tag::new(settings, address))
     }
 

@@ -3,8 +3,8 @@
 //! Requests are made by `rmodbus`. Replies are taken apart here: of that crate's (0.13) parser a short reply makes a panic, and the exceptions 0x0A and 0x0B
 //! of gateways are unknown to it.
 
-use lot_tags::modbus::{EVERYBODY, ModbusArea};
-use lotmq_guest::route::{Failure, ambient, net};
+use lot_tags::modbus::ModbusArea;
+use lotmq_guest::route::{Failure, Level, ambient, log, net};
 use rmodbus::ErrorKind;
 use rmodbus::client::ModbusRequest;
 use route_tags::{Device, Fault, Planned, Reading, Tag, TagSettings, Value};
@@ -21,6 +21,8 @@ pub(crate) struct Client {
     line: Box<dyn Line>,
     config: Config,
     units: Units,
+    /// Whether a reply came in the name of another unit.
+    has_other_units: bool,
 }
 
 /// Reason why a request was not answered with what it asked for.
@@ -40,12 +42,12 @@ type Make<'a> = &'a dyn Fn(&mut ModbusRequest, &mut Vec<u8>) -> Result<(), Error
 
 impl Client {
     pub(crate) fn new(line: Box<dyn Line>, config: Config) -> Self {
-        Self { line, config, units: Units::default() }
+        Self { line, config, units: Units::default(), has_other_units: false }
     }
 
     /// Names the units of all tags.
     pub(crate) fn know_units(&mut self, units: impl IntoIterator<Item = u8>) {
-        units.into_iter().filter(|unit| *unit != EVERYBODY).for_each(|unit| self.units.know(unit));
+        units.into_iter().for_each(|unit| self.units.know(unit));
     }
 
     /// Makes a request and tries it as often as it may; gives what is behind the function code of the reply. Of one to everybody there is no reply.
@@ -84,9 +86,11 @@ impl Client {
         let mut frame = Vec::new();
         let made = make(&mut request, &mut frame);
         made.map_err(|error| Refusal::Silent(format!("the request cannot be made: {error}")))?;
-        let reply = match unit {
-            EVERYBODY => self.line.tell_all(&frame, timeout_ms).map(|()| vec![unit, request.func.byte()]),
-            _ => self.line.exchange(&frame, transaction, timeout_ms),
+        let reply = match self.line.is_everybody(unit) {
+            true => self.line.tell_all(&frame, timeout_ms).map(|()| vec![unit, request.func.byte()]),
+            false => {
+                self.line.exchange(&frame, transaction, timeout_ms).map(|reply| self.of_unit(unit, reply))
+            }
         };
         let told = match reply.map(|reply| parted(unit, request.func.byte(), &reply)) {
             Ok(Ok(reply)) => return reply.map_err(Refusal::Exception),
@@ -97,6 +101,20 @@ impl Client {
         // Its reply may still come, and is not to be taken for another one's.
         self.line.renew().map_err(|failure| Refusal::Lost(because(&told, failure)))?;
         Err(Refusal::Silent(told))
+    }
+
+    /// The reply of a unit. One in the name of 0 or 255 is its own over TCP; the log says so once.
+    fn of_unit(&mut self, unit: u8, mut reply: Vec<u8>) -> Vec<u8> {
+        let Some(from) = reply.first_mut().filter(|from| **from != unit && self.line.is_any_unit(**from))
+        else {
+            return reply;
+        };
+        if !std::mem::replace(&mut self.has_other_units, true) {
+            let message = format!("unit {unit} answers as unit {from}: its answers are accepted");
+            log(Level::Warn, &message);
+        }
+        *from = unit;
+        reply
     }
 
     /// The end of all tries: a unit that is silent is left alone for a while; when none answers, the connection is worth nothing.

@@ -101,7 +101,7 @@ impl SerialConfig {
 pub(crate) fn schema() -> String {
     let milliseconds = json!({ "type": "integer", "minimum": 0, "maximum": 86_400_000 });
     let timeout = json!({ "type": "integer", "minimum": 1, "maximum": 86_400_000 });
-    let unit = json!({ "type": "integer", "minimum": 0, "maximum": 247 });
+    let unit = json!({ "type": "integer", "minimum": 0, "maximum": 255 });
     let orders = json!({ "enum": ["ABCD", "CDAB", "BADC", "DCBA"] });
     let section = json!({
         "SLAVE_ID": unit,

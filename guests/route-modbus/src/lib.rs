@@ -17,10 +17,10 @@ mod words;
 
 use std::cell::RefCell;
 
+use address::Defaults;
 use client::Client;
 use config::{Config, SerialConfig};
 use line::Line;
-use lot_tags::modbus::EVERYBODY;
 use lotmq_guest::route::{Abilities, Delivery, Description, Failure, Receipt, Route};
 use route_settings::Configuration;
 use route_tags::{Plant, RouteTags};
@@ -42,12 +42,17 @@ impl Route for Modbus {
     fn open(configuration: String) -> Result<(), Failure> {
         let configuration = Configuration::parse(&configuration)?;
         let config = Config::read(&configuration);
-        let (defaults, registers_max) = ((config.unit, config.byte_order), config.registers_max);
+        let defaults = Defaults {
+            unit: config.unit,
+            order: config.byte_order,
+            registers_max: config.registers_max,
+            has_everybody: is_serial(&configuration),
+        };
         let tags = RouteTags::read(&configuration, |mapping, tag, settings| {
-            address::read(mapping, tag, settings, defaults, registers_max)
+            address::read(mapping, tag, settings, defaults)
         })?;
         let mut client = Client::new(line(&configuration, &config)?, config);
-        client.know_units(tags.addresses().map(|address| address.unit));
+        client.know_units(tags.addresses().filter(|it| !it.is_everybody).map(|it| it.unit));
         let mut plant = Plant::new(client, tags);
         // A gateway, or the kernel of a device that hangs, takes connections for units that are not there.
         plant.probe()?;
@@ -76,14 +81,15 @@ impl Route for Modbus {
     }
 }
 
+fn is_serial(configuration: &Configuration) -> bool {
+    configuration.kind() == "MODBUS_SERIAL"
+}
+
 /// The line that the type of the route has.
 fn line(configuration: &Configuration, config: &Config) -> Result<Box<dyn Line>, Failure> {
-    if configuration.kind() == "MODBUS_SERIAL" {
+    if is_serial(configuration) {
         let config = SerialConfig::read(configuration, config.connection_timeout_ms)?;
         return Ok(Box::new(SerialLine::open(config)?));
-    }
-    if config.unit == EVERYBODY {
-        return Err(Failure::Fatal("MODBUS_CONFIG: SLAVE_ID is 0; units are 1 to 247".to_owned()));
     }
     Ok(Box::new(TcpLine::connect(config.connection_timeout_ms)?))
 }

@@ -14,8 +14,18 @@ pub(crate) trait Line {
     /// Sends the frame of a request and waits for the reply to it, which is given without framing: unit, function and what is behind it.
     fn exchange(&mut self, frame: &[u8], transaction: u16, timeout_ms: u32) -> Result<Vec<u8>, LineFault>;
 
+    /// Whether requests to this unit are for all units.
+    fn is_everybody(&self, _unit: u8) -> bool {
+        false
+    }
+
     /// Sends the frame of a request that is for all units, none of which replies.
     fn tell_all(&mut self, frame: &[u8], timeout_ms: u32) -> Result<(), LineFault>;
+
+    /// Whether a reply in the name of this unit may be that of another one.
+    fn is_any_unit(&self, _unit: u8) -> bool {
+        false
+    }
 
     /// Makes sure that a reply to an earlier request is never taken for one to a later.
     fn renew(&mut self) -> Result<(), Failure>;

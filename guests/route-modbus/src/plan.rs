@@ -1,6 +1,6 @@
 //! Merging tags into few read requests.
 
-use lot_tags::modbus::{BITS_MAX, EVERYBODY, ModbusArea};
+use lot_tags::modbus::{BITS_MAX, ModbusArea};
 use route_tags::{Planned, Tag};
 
 use crate::address::Address;
@@ -42,10 +42,9 @@ pub(crate) fn plan(
     gap: u16,
     registers_max: u16,
 ) -> Vec<Planned<Span>> {
-    let mut spans: Vec<(Span, usize)> =
-        which.iter().map(|tag| (Span::of(&tags[*tag].address), *tag)).collect();
-    // Who all are asked, none answers.
-    spans.retain(|(span, _)| span.unit != EVERYBODY);
+    // If all units are asked, none answers.
+    let asked = which.iter().filter(|tag| !tags[**tag].address.is_everybody);
+    let mut spans: Vec<(Span, usize)> = asked.map(|tag| (Span::of(&tags[*tag].address), *tag)).collect();
     spans.sort_by_key(|(span, tag)| (span.unit, span.area, span.first, *tag));
     let mut planned: Vec<Planned<Span>> = Vec::new();
     for (span, tag) in spans {

@@ -3,6 +3,7 @@
 //! Before a request the line has been silent for as long as the standard wants, and what came meanwhile is dropped, so that late replies and noise end there. An adapter
 //! that lets the sender hear itself is found out by the first reply, and its echo is dropped from then on.
 
+use lot_tags::modbus::EVERYBODY;
 use lotmq_guest::route::{
     Failure, Interest, ambient, net,
     serial::{self, SerialError, SerialPort},
@@ -76,6 +77,10 @@ impl Line for SerialLine {
         })?;
         self.has_echo |= has_echo;
         Ok(reply)
+    }
+
+    fn is_everybody(&self, unit: u8) -> bool {
+        unit == EVERYBODY
     }
 
     fn tell_all(&mut self, frame: &[u8], timeout_ms: u32) -> Result<(), LineFault> {

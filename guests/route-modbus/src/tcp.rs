@@ -49,10 +49,16 @@ impl Line for TcpLine {
         }
     }
 
-    /// Nobody asks for it: units behind a gateway have numbers.
+    /// Not used: no unit is everybody here.
     fn tell_all(&mut self, frame: &[u8], timeout_ms: u32) -> Result<(), LineFault> {
         let until_ms = ambient::monotonic_ms().saturating_add(timeout_ms.into());
         Ok(self.stream.send(frame, until_ms)?)
+    }
+
+    /// The transaction number says whose reply it is. Some devices put the number of a device
+    /// without units into it.
+    fn is_any_unit(&self, unit: u8) -> bool {
+        matches!(unit, 0 | 255)
     }
 
     fn renew(&mut self) -> Result<(), Failure> {

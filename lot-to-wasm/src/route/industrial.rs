@@ -106,10 +106,15 @@ const fn server(name: &'static str, sections: &'static [Section]) -> RouteType {
 
 const FINS_TAG: &[Key] = tag_keys!(AREA_OF_ADDRESS, Key::new("MEMORY_TYPE", ValueKind::Text));
 
-/// Unit of a serial line, where 0 stands for all of them.
+/// Unit of a serial line: 1 to 247, and 0 for all of them.
 const SERIAL_SLAVE_ID: Key = Key::new("SLAVE_ID", ValueKind::Int(0, 247)).or(&["UNIT_ID"]);
 
-const SLAVE_ID: Key = Key::new("SLAVE_ID", ValueKind::Int(1, 247)).or(&["UNIT_ID"]);
+/// Unit over TCP. A device that has no units behind it is asked as 255 or 0 (guide of the Modbus
+/// organisation, 4.4.1.2).
+const SLAVE_ID: Key = Key::new("SLAVE_ID", ValueKind::Int(0, 255)).or(&["UNIT_ID"]);
+
+/// Default unit of a serial line: one that answers.
+const SERIAL_DEFAULT_ID: Key = Key::new("SLAVE_ID", ValueKind::Int(1, 247)).or(&["UNIT_ID"]);
 
 pub(super) const TYPES: &[RouteType] = &[
     RouteType {
@@ -148,7 +153,7 @@ pub(super) const TYPES: &[RouteType] = &[
                 Key::new("STOP_BITS", ValueKind::Words(&["ONE", "TWO", "ONEPOINTFIVE", "1", "2"]))
                     .by_default("ONE"),
                 Key::new("RS485", ValueKind::Bool).by_default("false"),
-                SLAVE_ID,
+                SERIAL_DEFAULT_ID,
                 Key::new("CONNECTION_TIMEOUT", key::TIMEOUT_MS).by_default("5000"),
                 Key::new("READ_TIMEOUT", key::TIMEOUT_MS).by_default("1000"),
                 Key::new("WRITE_TIMEOUT", key::TIMEOUT_MS).by_default("1000"),

@@ -98,11 +98,10 @@ fn address_flaw(
     match &*said.kind {
         "MODBUS_TCP" | "MODBUS_SERIAL" => {
             let unit = [tag, mapping].into_iter().find_map(|block| block.settings.get("SLAVE_ID"));
-            let number = match unit {
-                Some(RouteValue::Int(number)) => u8::try_from(*number).unwrap_or(1),
-                Some(_) | None => 1,
-            };
+            let is_everybody = said.kind == "MODBUS_SERIAL"
+                && matches!(unit, Some(RouteValue::Int(number)) if *number == i64::from(modbus::EVERYBODY));
             // Fewer registers may be set for the section, of which the connector tells.
+            let number = if is_everybody { modbus::EVERYBODY } else { 1 };
             let unit = ModbusUnit { number, registers_max: modbus::REGISTERS_MAX };
             modbus::place(address, tag.text("ADDRESS_TYPE"), shape, unit).err()
         }
