@@ -18,7 +18,9 @@ use serde::{Deserialize, Serialize};
 
 pub use bridge::{BridgeLeg, BridgeSide};
 pub use cycle::{Cycle, MessagePath, shortest_cycle};
-pub use route::{RouteBlock, RouteFacts, RoutePart, RouteStore, RouteValue, Taker, TemplatePart};
+pub use route::{
+    RouteBlock, RouteFacts, RoutePart, RouteStore, RouteValue, Taker, TemplatePart, is_loopback,
+};
 pub use rule::{RuleFacts, RuleInputs};
 pub use topic::{TopicFact, overlaps};
 pub use trigger::{

@@ -4,8 +4,20 @@
 //! fits them (`lot-to-wasm`), and what a type does (its guest).
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+
+/// Port of a broker that names none.
+const MQTT_PORT: u16 = 1883;
+
+/// Returns whether a host is this machine whatever its network is: `localhost`, or an address of
+/// the loopback.
+pub fn is_loopback(host: &str) -> bool {
+    let host = host.trim();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
 
 /// A checked `DEFINE ROUTE`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +44,23 @@ impl RouteFacts {
     /// The section of this canonical name.
     pub fn section(&self, name: &str) -> Option<&RouteBlock> {
         self.sections.iter().find(|section| section.name == name)
+    }
+
+    /// The address that `MQTT_CONFIG` names for the broker of the route; `None` where it names
+    /// none, or this broker by `SELF`.
+    pub fn broker_address(&self) -> Option<&RouteValue> {
+        let address = self.section("MQTT_CONFIG")?.settings.get("BROKER_ADDRESS")?;
+        let is_self = matches!(address, RouteValue::Text(text) if text.trim().eq_ignore_ascii_case("SELF"));
+        (!is_self).then_some(address)
+    }
+
+    /// The port beside that address.
+    pub fn broker_port(&self) -> Option<u16> {
+        match self.section("MQTT_CONFIG")?.settings.get("BROKER_PORT") {
+            None => Some(MQTT_PORT),
+            Some(RouteValue::Int(port)) => u16::try_from(*port).ok(),
+            Some(_) => None,
+        }
     }
 
     /// What takes messages, each with its Topic Filter: events and mappings of `SOURCE_TOPIC`, tags of `DESTINATION_TOPIC` unless they are not `WRITABLE`

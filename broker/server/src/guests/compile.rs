@@ -14,6 +14,7 @@ use lot_facts::{Kind, RouteBlock};
 use lot_to_wasm::check::{Callee, Known, RouteEvent};
 use lotmq_auth::Scope;
 use lotmq_auth::built_in::built_in;
+use lotmq_config::Config;
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::{DefinitionKind, InstallError, NewDefinition, OnExisting, Owner};
 use lotmq_host::auth::AuthGuest;
@@ -179,14 +180,15 @@ impl CompiledDefinition {
         Ok(Self { new, existing, code, is_disabled: false })
     }
 
-    /// Checks the settings of a route by what its guest has said of itself, where that is known by now. Not for what was deployed before, which may wait for
+    /// Checks the settings of a route by what its guest has said of itself, where that is known by
+    /// now, and by the ports of this broker. Not for what was deployed before, which may wait for
     /// another version of its module.
     ///
     /// # Errors
     /// [`DeployError::RouteSettings`].
-    pub(crate) fn check_settings(&self, guests: &Guests) -> Result<(), DeployError> {
+    pub(crate) fn check_settings(&self, guests: &Guests, config: &Config) -> Result<(), DeployError> {
         let Some(route) = self.new.facts.route.as_deref() else { return Ok(()) };
-        let refusal = match &self.code {
+        let of_guest = match &self.code {
             Code::Route(code) => refused_routes::refusal(code, guests, (route, self.new.owner.as_ref())),
             Code::Executor(_)
             | Code::RouteModule(_)
@@ -196,6 +198,7 @@ impl CompiledDefinition {
             | Code::Compiling(_)
             | Code::View => None,
         };
+        let refusal = of_guest.or_else(|| refused_routes::other_broker(route, config));
         refusal.map_or(Ok(()), |reason| Err(DeployError::RouteSettings(reason)))
     }
 

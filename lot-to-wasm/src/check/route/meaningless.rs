@@ -65,14 +65,22 @@ fn begins_anew(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
 
 /// Reports another broker that a route names as the one whose messages it is for: it would be for those of this one, without a word.
 pub(super) fn in_other_broker(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
-    let is_self = |text: &str| text.trim().eq_ignore_ascii_case("SELF");
-    let is_named = section.settings.contains_key("BROKER_ADDRESS")
-        && !section.text("BROKER_ADDRESS").is_some_and(is_self);
-    if !is_named {
+    if !section.settings.contains_key("BROKER_ADDRESS") {
         return;
     }
-    let message = "a route is for the messages of this broker, whatever BROKER_ADDRESS of MQTT_CONFIG names";
+    let named = section.text("BROKER_ADDRESS");
+    if named.is_some_and(|text| text.trim().eq_ignore_ascii_case("SELF")) {
+        return;
+    }
     let key = block_key(block, &["BROKER_ADDRESS", "HOST", "IP", "SERVER", "ADDRESS"]);
+    if named.is_some_and(lot_facts::is_loopback) {
+        // The broker itself knows its ports, and refuses those of another one on this machine.
+        let message =
+            "BROKER_ADDRESS of MQTT_CONFIG is this machine: the route is for the messages of this broker";
+        let draft = Draft::warning(codes::SETTING_VALUE, value_of(block, key), message);
+        return sink.push(draft.suggest("write BROKER SELF"));
+    }
+    let message = "a route is for the messages of this broker, whatever BROKER_ADDRESS of MQTT_CONFIG names";
     let draft = Draft::error(codes::SETTING_VALUE, value_of(block, key), message).unless_stored();
     let draft = draft.note("a route of type MQTT_BRIDGE brings the messages of another broker here");
     sink.push(draft.suggest(
@@ -293,7 +301,7 @@ fn is_file_query(query: &RouteValue) -> bool {
 fn email(event: &RouteBlock, span: Span, sink: &mut Sink<'_>) {
     // Addresses that a message brings are its matter.
     let Some(list) = event.settings.get("RECIPIENT").and_then(template::plain) else { return };
-    let mut addresses = list.split(',').map(str::trim).filter(|address| !address.is_empty());
+    let mut addresses = addresses(&list).into_iter().map(str::trim).filter(|address| !address.is_empty());
     let wrong = match addresses.clone().next() {
         Some(_) => addresses.find(|address| !is_mail_address(address)),
         None => Some(&*list),
@@ -305,6 +313,18 @@ fn email(event: &RouteBlock, span: Span, sink: &mut Sink<'_>) {
         let way = wrong.contains(';').then(|| "several addresses have commas between them".to_owned());
         sink.push(draft.suggest_if(way));
     }
+}
+
+/// The addresses of a list: commas between quotation marks separate nothing (RFC 5322, §3.4).
+fn addresses(list: &str) -> Vec<&str> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    list.split(move |c| {
+        let was_escaped = std::mem::replace(&mut is_escaped, is_quoted && c == '\\');
+        is_escaped &= !was_escaped;
+        is_quoted ^= c == '"' && !was_escaped;
+        c == ',' && !is_quoted
+    })
+    .collect()
 }
 
 /// The sender of mails: one that the text does not say is told when the route is opened, too.

@@ -244,7 +244,7 @@ fn deploy(
     let broker = call.broker;
     let compiled = CompiledDefinition::of_entity(call.loader(), &output.component, new, existing);
     let compiled = compiled.map_err(refused)?;
-    compiled.check_settings(&call.tenant.programs().guests).map_err(refused)?;
+    compiled.check_settings(&call.tenant.programs().guests, &broker.config).map_err(refused)?;
     let mut batch = Batch::new();
     let _changes = broker.commands.changes.lock();
     call.check_current()?;

@@ -250,7 +250,7 @@ impl CompiledProject {
                 let loader = call.loader();
                 CompiledDefinition::of_entity(loader, &component, new, OnExisting::Replace)
                     .and_then(|definition| {
-                        definition.check_settings(&call.tenant.programs().guests)?;
+                        definition.check_settings(&call.tenant.programs().guests, &call.broker.config)?;
                         Ok(CompiledProgram::Definition(Box::new(definition)))
                     })
                     .map_err(|error| self.problems.refused(&place, refused(error)))
