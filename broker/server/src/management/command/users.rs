@@ -38,7 +38,7 @@ pub(super) static ADD: Verb = Verb {
     permission: Permission::Scope(Scope::UserManagementCreation),
     effect: Effect::Stores,
     work: Work::Answers,
-    summary: "Adds a user, without any permission yet.",
+    summary: "Adds a user, without any permission yet; `auth.password_chars_min` (8) is the least length of a password.",
     example: "-addUser bob s3cret-pump",
     execute: add,
 };
@@ -62,7 +62,7 @@ pub(super) static CHANGE_PASSWORD: Verb = Verb {
     permission: Permission::ScopeOrOwn(Scope::UserManagementPasswordChange),
     effect: Effect::Stores,
     work: Work::Answers,
-    summary: "Sets a new password and closes the sessions that used the old one; one's own is always allowed.",
+    summary: "Sets a new password of at least `auth.password_chars_min` (8) characters and closes the sessions that used the old one; one's own is always allowed.",
     example: "-changeUserPassword bob n3w-s3cret",
     execute: change_password,
 };
