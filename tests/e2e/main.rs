@@ -39,6 +39,7 @@ mod first_steps;
 mod flood;
 mod foreign_assets;
 mod foreign_broker;
+mod foreign_values;
 mod full_disk;
 mod full_queue;
 mod golden;
