@@ -28,7 +28,7 @@ pub(crate) use owner::RunOwner;
 pub use poison::MESSAGE_PAUSED;
 pub use queue::RunWait;
 pub use runner::Runner;
-pub use spec::{COMPILING, CompilingSpec, RunnerMetrics, RunnerSpec, RunnerState};
+pub use spec::{CompilingSpec, RunnerMetrics, RunnerSpec, RunnerState};
 pub use stand_in::away;
 pub use starts::RunnerStarts;
 

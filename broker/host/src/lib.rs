@@ -70,7 +70,7 @@ pub use engine::{
     PoolKind,
 };
 pub use executor::{
-    BatchRuns, COMPILING, CompilingSpec, Errand, Executor, ExecutorOptions, FinishedRun, Inline, InlineRuns,
+    BatchRuns, CompilingSpec, Errand, Executor, ExecutorOptions, FinishedRun, Inline, InlineRuns,
     MESSAGE_PAUSED, MailboxOptions, PostError, Posted, RunWait, Runner, RunnerMetrics, RunnerSpec,
     RunnerStarts, RunnerState, Sink, WhenFull, away,
 };
@@ -90,7 +90,9 @@ pub use services::{
     ModelInstance, NestedCall, RowQuery, RowsError, RunContext, Services, StateRefused, TooManyTopics,
 };
 pub use stack::register_stack;
-pub use texts::{CUT_MARK, GAVE_UP, GRANT_MISSING, RUN_CODES, is_run_code, owner_told, wanted_grant};
+pub use texts::{
+    COMPILING, CUT_MARK, GAVE_UP, GRANT_MISSING, RUN_CODES, is_run_code, owner_told, wanted_grant,
+};
 pub use trap_standing::{AfterTrap, TrapStanding};
 pub use types::{
     Argument, BorrowedMessage, Client, Departure, Event, Lease, MessageExtras, OwnedClient, OwnedEvent,

@@ -12,6 +12,9 @@ pub const GAVE_UP: &str = "the guest gave up (panic or abort)";
 /// Code of what a module wanted and was not granted.
 pub const GRANT_MISSING: &str = "GRANT_MISSING";
 
+/// Code of the error of a call to a definition whose code is still being compiled.
+pub const COMPILING: &str = "COMPILING";
+
 /// Code of a message that a route brought and that is none.
 pub(crate) const MESSAGE_INVALID: &str = "MESSAGE_INVALID";
 
@@ -41,7 +44,7 @@ pub const RUN_CODES: &[&str] = &[
     "AUTH_RUN",
     "CALL_DEPTH",
     "CALL_NOT_ALLOWED",
-    crate::executor::COMPILING,
+    COMPILING,
     "FUNCTION_INVALID",
     GRANT_MISSING,
     "HOP_LIMIT",

@@ -30,6 +30,7 @@ mod install;
 pub(crate) mod json;
 pub(crate) mod kept_claims;
 pub(crate) mod kept_errors;
+pub(crate) mod late_code;
 pub(crate) mod left_runs;
 mod locked_secrets;
 mod message_qos;

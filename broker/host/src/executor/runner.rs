@@ -9,7 +9,7 @@ use super::{
     mailbox::{Activity, Job, Mailbox, MailboxOptions, PostError, Posted, TrappedRun},
     poison::{self, Poison},
     spare::{Spares, Taken},
-    spec::{COMPILING, CompilingSpec, RunnerMetrics, RunnerSpec, RunnerState},
+    spec::{CompilingSpec, RunnerMetrics, RunnerSpec, RunnerState},
     starts::RunnerStarts,
 };
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
         BATCH_PAUSE, BATCH_TIME, FAILED_AFTER_TRAPS, HELD_BACK_FACTOR, HOPS_MAX, RUN_BOUNDS, RUN_BUCKETS,
         RUNS_PER_LOCK,
     },
+    texts::COMPILING,
 };
 use lotmq_histogram::{DurationCounts, Histogram};
 use lotmq_shares::payer;

@@ -45,9 +45,6 @@ pub struct CompilingSpec {
     pub mailbox: MailboxOptions,
 }
 
-/// Code of the error of a call to a definition whose code is still being compiled.
-pub const COMPILING: &str = "COMPILING";
-
 /// State of a runner, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunnerState {

@@ -15,9 +15,9 @@ use lotmq_host::OwnedEvent;
 use lotmq_store::{Batch, DefinitionRow, QuarantineRow, SettingRow, StoreError, Ticket};
 use tracing::{error, warn};
 
-use super::cold_start::Waiting;
 use super::compile::{CodeToCome, CompiledDefinition, CompiledProgram, Loader};
 use super::install::{install, put};
+use super::late_code::{self, Waiting};
 use super::scripts::{self, CompiledScript};
 use super::{RunReport, authority, kept_errors, records, rules, seeds, views};
 use crate::guests::HasPrograms as _;
@@ -94,7 +94,7 @@ fn restore_rules(hosting: &Arc<Hosting>, rows: Vec<(DefinitionRow, Arc<Tenant>)>
     }
 }
 
-/// Deploys a stored definition or script at a start; without native code where that is to be compiled [later](super::cold_start).
+/// Deploys a stored definition or script at a start; without native code where that is to be compiled [later](super::late_code).
 ///
 /// # Errors
 /// Why it does not compile, or is not taken.
@@ -166,18 +166,19 @@ fn can_be_deferred(new: &NewDefinition) -> bool {
 /// Has the native code of a deployed definition compiled behind the listeners.
 fn compile_later(
     tenant: &Arc<Tenant>,
-    hosting: &Hosting,
+    hosting: &Arc<Hosting>,
     definition: &Arc<Definition>,
     later: Option<Later>,
 ) {
-    let waiting = Waiting { tenant: Arc::clone(tenant), definition: Arc::clone(definition) };
+    let (hosting, tenant, definition) = (Arc::clone(hosting), Arc::clone(tenant), Arc::clone(definition));
+    let is_deciding = definition.kind() == DefinitionKind::Rule;
+    let waiting = Waiting { hosting, tenant, definition };
     match later {
         None => {}
-        Some(Later::RouteType(kind)) => hosting.cold_start.add_route(kind, waiting),
+        Some(Later::RouteType(kind)) => late_code::add_route(waiting, kind),
         Some(Later::Program(program, new)) => {
-            let order = (definition.kind() == DefinitionKind::Rule, program.len());
-            let tenant = Arc::clone(tenant);
-            hosting.cold_start.add(waiting, order, move |hosting, tier| {
+            let tenant = Arc::clone(&waiting.tenant);
+            late_code::add(waiting, (is_deciding, program.len()), move |hosting, tier| {
                 let loader = Loader { tier, ..hosting.loader_of(&tenant) };
                 CompiledDefinition::of_entity(loader, &program, new.clone(), OnExisting::Replace)
             });

@@ -26,8 +26,8 @@ use tracing::{error, warn};
 
 use crate::guests::HasPrograms as _;
 use crate::guests::auth_modules::AuthModuleCode;
-use crate::guests::cold_start::Waiting;
 use crate::guests::compile::{CodeToCome, Loader};
+use crate::guests::late_code::{self, Waiting};
 use crate::guests::policies::Policies;
 use crate::guests::route_modules::RouteModule;
 use crate::guests::rules::RuleModuleCode;
@@ -503,10 +503,10 @@ fn restore_one(
     let described = without_code(module.clone(), &component, &policies)?;
     let installed = install(tenant, hosting, described, batch)?;
     let definition = Arc::clone(&installed.installed.definition);
-    let waiting = Waiting { tenant: Arc::clone(tenant), definition };
+    let waiting = Waiting { hosting: Arc::clone(hosting), tenant: Arc::clone(tenant), definition };
     let (tenant, order) = (Arc::clone(tenant), (module.world == World::Rule, component.len()));
     // The component is read again when its turn has come, so that all of them are not in memory at once.
-    hosting.cold_start.add(waiting, order, move |hosting, tier| {
+    late_code::add(waiting, order, move |hosting, tier| {
         let component = components::read(&hosting.store, tenant.id, &module)?;
         let loader = Loader { tier, ..hosting.loader_of(&tenant) };
         compile(loader, module.clone(), &component, &policies).map(CompiledModule::into_definition)

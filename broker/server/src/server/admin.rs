@@ -30,7 +30,7 @@ use tokio::sync::{Mutex, Notify};
 use tracing::{debug, warn};
 
 use self::permits::{Permit, Permits};
-use crate::guests::cold_start::Compiling;
+use crate::guests::late_code::Compiling;
 use crate::limits::{
     HTTP_CONNECTION_TIME, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADERS_MAX, ROUND_SILENCE_MAX,
 };
@@ -179,7 +179,7 @@ fn may_read_metrics(broker: &Broker, peer: SocketAddr, request: &Request<Incomin
 /// and while definitions of the start are still being compiled.
 fn health(broker: &Broker, silent: Option<String>) -> Response<Full<Bytes>> {
     let failures = failures(broker, silent);
-    let compiling = broker.cold_start.compiling(&broker.tenants);
+    let compiling = Compiling::now(broker);
     let is_well = failures.is_empty() && compiling.is_none();
     let mut body = Map::new();
     body.insert("status".to_owned(), state(&failures, compiling.is_some()).into());

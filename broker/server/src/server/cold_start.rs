@@ -1,6 +1,7 @@
 //! Threads that compile, behind the open listeners, what a start has left without native code; and one that logs how far they are.
 //!
-//! A stop ends the worker processes, and waits for no compilation in this process: its code is put in nowhere. Not here: what is left without code, and in which order it is compiled (`guests/cold_start`).
+//! A stop ends the worker processes, and waits for no compilation in this process: its code is put in nowhere.
+//! Not here: what is left without code (`guests/late_code`), and in which order it is compiled (`guests/cold_start`).
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use crate::guests::cold_start::{self, Job};
+use crate::guests::cold_start::{Job, Pass, Place};
+use crate::guests::late_code::Compiling;
 use crate::limits::COLD_START_THREADS_MAX;
 use crate::management::broker::Broker;
 
@@ -59,25 +61,23 @@ fn compile(broker: &Broker) {
 }
 
 /// Compiles one program, and puts its code in between two changes by commands.
-fn carry_out(broker: &Broker, job: Job) {
-    let (began, name, waiting, is_optimised) =
-        (Instant::now(), job.name(), job.waiting(), job.is_optimised());
-    let compiled = catch_unwind(AssertUnwindSafe(|| job.compile(&broker.hosting)));
+fn carry_out(broker: &Broker, mut job: Box<dyn Job>) {
+    let (began, name, pass) = (Instant::now(), job.name(), job.pass());
+    // The outcome of a panic is that of a program that does not compile; the panic itself is in the log.
+    let _ = catch_unwind(AssertUnwindSafe(|| job.compile()));
     let _changes = broker.commands.changes.lock();
     if broker.cold_start.is_stopping() {
         return;
     }
-    match compiled {
-        Ok(compiled) => {
-            compiled.put_in(&broker.hosting);
-            info!(
-                definition = name,
-                is_optimised,
-                seconds = began.elapsed().as_secs(),
-                "definition compiled"
-            );
-        }
-        Err(_) => cold_start::give_up(&broker.hosting, &waiting),
+    let second = job.put_in();
+    info!(
+        definition = name,
+        is_optimised = pass != Pass::First,
+        seconds = began.elapsed().as_secs(),
+        "compilation ended"
+    );
+    if let Some(second) = second {
+        broker.cold_start.push(Place::Running, second);
     }
 }
 
@@ -85,7 +85,7 @@ fn carry_out(broker: &Broker, job: Job) {
 fn log_progress(broker: &Broker) {
     let began = Instant::now();
     let told = |seconds| {
-        if let Some(compiling) = broker.cold_start.compiling(&broker.tenants) {
+        if let Some(compiling) = Compiling::now(broker) {
             let (left, all, names) = (compiling.left, compiling.all, compiling.names.join(", "));
             info!(
                 left,

@@ -7,6 +7,7 @@ use lotmq_auth::Scope;
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::guests::late_code::Compiling;
 use crate::limits::PULSE_PATIENCE;
 use crate::management::broker::Broker;
 use crate::management::sys;
@@ -30,7 +31,7 @@ fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
     let failures = sys::failures(call.broker, silent(call.broker));
     let message = match failures.first() {
-        None => match call.broker.cold_start.compiling(&call.broker.tenants) {
+        None => match Compiling::now(call.broker) {
             None => "The broker is healthy.".to_owned(),
             Some(compiling) => format!("The broker is starting: {compiling}."),
         },

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::documents::store_bytes;
 use super::figures::Figures;
 use crate::guests::compile_places::{Asker, Rank};
+use crate::guests::late_code::Compiling;
 use crate::guests::{HasPrograms as _, unheard};
 use crate::limits::LISTING_ROWS_MAX;
 use crate::management::broker::Broker;
@@ -64,7 +65,7 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
         .map(|it| json!({ "listener": it.listener, "reason": it.reason }))
         .collect();
     let told = [unheard(broker, tenant), warnings(tenant)].concat();
-    let cold_start = broker.cold_start.compiling(&broker.tenants);
+    let cold_start = Compiling::now(broker);
     let zone = time_zone::name(tenant.programs().guests.registry.read().zone());
     json!({
         "version": env!("CARGO_PKG_VERSION"),

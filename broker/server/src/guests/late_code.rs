@@ -1,0 +1,236 @@
+//! Definitions that a start deploys without native code, because compiling it would keep the listeners closed.
+//!
+//! Such a definition is armed, listed, and can be removed and replaced. Events wait in its mailbox, a Rule denies, and a Route waits for its guest. The code
+//! is put in between two events: large programs without optimisation first, so that all of them run soon, and then optimised, which is also what the cache
+//! keeps.
+//!
+//! Invariant: what was removed or replaced meanwhile gets no code.
+
+use std::fmt;
+use std::sync::Arc;
+
+use lotmq_core::tenant::Tenant;
+use lotmq_definitions::{Definition, DefinitionKind, RunError};
+use lotmq_host::Tier;
+use tracing::{error, warn};
+
+use super::cold_start::{Job, Pass, Place};
+use super::compile::{CompiledDefinition, DeployError};
+use super::{install, records, rules};
+use crate::guests::HasPrograms as _;
+use crate::guests::hosting::Hosting;
+use crate::limits::COMPILING_NAMES_MAX;
+
+/// Definition that waits for its code.
+#[derive(Clone)]
+pub(crate) struct Waiting {
+    pub(crate) hosting: Arc<Hosting>,
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) definition: Arc<Definition>,
+}
+
+/// Compiles the code of one definition.
+type Compile = dyn Fn(&Hosting, Tier) -> Result<CompiledDefinition, DeployError> + Send;
+
+/// Code of one definition.
+struct DefinitionCode {
+    waiting: Waiting,
+    pass: Pass,
+    compile: Box<Compile>,
+    outcome: Outcome<CompiledDefinition>,
+}
+
+/// Guest of a type of routes, for one route of this type.
+struct RouteTypeCode {
+    waiting: Waiting,
+    kind: &'static str,
+    outcome: Outcome<()>,
+}
+
+/// What has been compiled, or why it was not.
+struct Outcome<T>(Result<T, String>);
+
+impl<T> Outcome<T> {
+    /// Nothing yet; it stays so where the compiler panics.
+    fn none() -> Self {
+        Self(Err("the compiler ended by a panic".to_owned()))
+    }
+}
+
+/// Has the code of a definition compiled; `is_deciding`: it is a rule, or a rule may ask it. Its program has so many bytes.
+pub(crate) fn add(
+    waiting: Waiting,
+    (is_deciding, bytes): (bool, usize),
+    compile: impl Fn(&Hosting, Tier) -> Result<CompiledDefinition, DeployError> + Send + 'static,
+) {
+    let hosting = Arc::clone(&waiting.hosting);
+    let (pass, compile) = (Pass::of(bytes), Box::new(compile));
+    let code = DefinitionCode { waiting, pass, compile, outcome: Outcome::none() };
+    hosting.cold_start.push(Place::of(is_deciding, bytes), Box::new(code));
+}
+
+/// Has the guest of a type compiled for a route.
+pub(super) fn add_route(waiting: Waiting, kind: &'static str) {
+    let hosting = Arc::clone(&waiting.hosting);
+    let code = RouteTypeCode { waiting, kind, outcome: Outcome::none() };
+    hosting.cold_start.push(Place::Large, Box::new(code));
+}
+
+impl Waiting {
+    /// Whether it still waits.
+    fn is_compiling(&self) -> bool {
+        let registry = self.tenant.programs().guests.registry.read();
+        registry.is_compiling(self.definition.id, self.definition.version)
+    }
+
+    /// Whether its version is still in force.
+    fn is_in_force(&self) -> bool {
+        let registry = self.tenant.programs().guests.registry.read();
+        let known = registry.by_id(self.definition.id);
+        known.is_some_and(|known| known.version == self.definition.version)
+    }
+
+    /// Gives it up, and records why.
+    fn fails(&self, reason: &str) {
+        let Self { hosting, tenant, definition } = self;
+        if !install::give_up(tenant, hosting, definition, reason) {
+            return;
+        }
+        let kind = definition.kind().key();
+        error!(
+            tenant = &*tenant.name,
+            definition = &**definition.name(),
+            kind,
+            reason,
+            "definition not restored; it does nothing until one that compiles is deployed under its name"
+        );
+        let error = RunError { code: "NOT_RESTORED", message: reason, ..RunError::default() };
+        if definition.kind() == DefinitionKind::Rule {
+            rules::note(tenant, hosting, definition, &error);
+        } else {
+            let now = hosting.definitions_now().wall;
+            records::record_at(hosting, tenant, definition, &error, (now, 0));
+        }
+    }
+
+    fn complete(&self, pass: Pass, compiled: CompiledDefinition) {
+        let Self { hosting, tenant, definition } = self;
+        if let Err(error) = install::complete(tenant, hosting, (definition, pass), compiled.code) {
+            warn!(tenant = &*tenant.name, definition = &**definition.name(), %error, "native code not put in");
+        }
+    }
+}
+
+impl Job for DefinitionCode {
+    fn is_wanted(&self) -> bool {
+        match self.pass {
+            Pass::Only | Pass::First => self.waiting.is_compiling(),
+            Pass::Second => self.waiting.is_in_force(),
+        }
+    }
+
+    fn name(&self) -> String {
+        self.waiting.definition.name().as_ref().to_owned()
+    }
+
+    fn pass(&self) -> Pass {
+        self.pass
+    }
+
+    fn compile(&mut self) {
+        let compiled = (self.compile)(&self.waiting.hosting, self.pass.tier());
+        self.outcome = Outcome(compiled.map_err(|refusal| refusal.to_string()));
+    }
+
+    fn put_in(self: Box<Self>) -> Option<Box<dyn Job>> {
+        let Self { waiting, pass, compile, outcome } = *self;
+        match outcome.0 {
+            Ok(compiled) => waiting.complete(pass, compiled),
+            Err(reason) if pass == Pass::Second => {
+                let definition = &**waiting.definition.name();
+                warn!(
+                    tenant = &*waiting.tenant.name,
+                    definition, reason, "program not optimised; it runs as it is"
+                );
+            }
+            Err(reason) => {
+                waiting.fails(&reason);
+                return None;
+            }
+        }
+        let is_first = pass == Pass::First;
+        is_first.then(|| {
+            let code = Self { waiting, pass: Pass::Second, compile, outcome: Outcome::none() };
+            Box::new(code) as Box<dyn Job>
+        })
+    }
+}
+
+impl Job for RouteTypeCode {
+    fn is_wanted(&self) -> bool {
+        self.waiting.is_compiling()
+    }
+
+    fn name(&self) -> String {
+        self.waiting.definition.name().as_ref().to_owned()
+    }
+
+    fn pass(&self) -> Pass {
+        Pass::Only
+    }
+
+    fn compile(&mut self) {
+        let hosting = &self.waiting.hosting;
+        let compiled = hosting.route_types.guest(&hosting.engine, self.kind);
+        self.outcome = Outcome(compiled.map(drop).map_err(|refusal| refusal.to_string()));
+    }
+
+    fn put_in(self: Box<Self>) -> Option<Box<dyn Job>> {
+        match &self.outcome.0 {
+            Ok(()) => install::complete_route(&self.waiting.tenant, &self.waiting.definition),
+            Err(reason) => self.waiting.fails(reason),
+        }
+        None
+    }
+}
+
+/// Definitions whose code is still being compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Compiling {
+    /// Number of them.
+    pub(crate) left: usize,
+    /// Number of stored definitions and modules.
+    pub(crate) all: usize,
+    /// Names of the first.
+    pub(crate) names: Vec<String>,
+}
+
+impl Compiling {
+    /// What is still being compiled; `None` when nothing is. Cost: O(definitions) while anything is.
+    pub(crate) fn now(hosting: &Hosting) -> Option<Self> {
+        let all = hosting.cold_start.all()?;
+        let (mut left, mut names) = (0, Vec::new());
+        for tenant in hosting.tenants.all().iter() {
+            for definition in tenant.programs().guests.registry.read().compiling() {
+                left += 1;
+                if names.len() < COMPILING_NAMES_MAX {
+                    names.push(definition.name().as_ref().to_owned());
+                }
+            }
+        }
+        (left > 0).then_some(Self { left, all, names })
+    }
+}
+
+impl fmt::Display for Compiling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "compiling {} of {}: {}", self.left, self.all, self.names.join(", "))?;
+        match self.left.saturating_sub(self.names.len()) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
