@@ -71,7 +71,7 @@ fn broker(options: BrokerOptions, users: &[&str]) -> Broker {
     for user in users {
         broker.command_ok(&format!("-addUser {user} pw"));
     }
-    for scope in ["CommandCall", "ModuleManagementCreation"] {
+    for scope in ["CommandCall", "ModuleManagementCreation", "PublishSys"] {
         broker.command_ok(&format!(
             "-addRule DEFINE RULE Of{scope} WITH PRIORITY 5 FOR {scope}\n    IF {is_one} THEN\n        ALLOW\n"
         ));
@@ -147,8 +147,10 @@ fn cancelled_upload_ends_its_worker_and_holds_up_nobody_meanwhile() {
     let id = upload(&mut eve, "bomb", &bomb(ENDLESS));
     let worker = wait_for_workers(&broker, 1)[0];
     // It has nothing open but its pipes, no variables, and does not outlive the broker.
-    let open = fs::read_dir(format!("/proc/{worker}/fd")).unwrap().count();
-    assert_eq!(open, 3, "standard input, output and error");
+    let open: Vec<_> = fs::read_dir(format!("/proc/{worker}/fd")).unwrap().map(Result::unwrap).collect();
+    let open: Vec<_> = open.iter().map(|entry| fs::read_link(entry.path()).unwrap()).collect();
+    // Some of the pipes may be of whoever started the broker.
+    assert!(open.iter().all(|file| file.to_str().unwrap().starts_with("pipe:")), "{open:?}");
     assert!(fs::read(format!("/proc/{worker}/environ")).unwrap().is_empty());
 
     let mut ann = commander(&broker, "ann");

@@ -39,7 +39,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/core/src/turn/time_share.rs", "through the clock of the data path"),
     ("broker/host/src/ambient.rs", "clocks of guests"),
     ("broker/host/src/cache/files.rs", "age of cached files"),
-    ("broker/host/src/compiler/parent.rs", "patience with a compile worker"),
+    ("broker/host/src/engine/compiler/parent.rs", "patience with a compile worker"),
     ("broker/host/src/executor.rs", "patience of who waits for runs"),
     ("broker/host/src/executor/called.rs", "pauses after traps in calls"),
     ("broker/host/src/executor/runner.rs", "pauses after traps, and figures"),

@@ -83,7 +83,6 @@ const HOMONYMS: &[(&str, usize)] = &[
     ("Patterns", 2),
     ("Peer", 2),
     ("Pending", 2),
-    ("Permit", 3),
     ("Piece", 3),
     ("Plan", 2),
     ("Progress", 2),

@@ -5,12 +5,17 @@
 //! Not here: what a component must look like (`validate`), and running one (`instance`).
 
 mod code;
+mod compiler;
 mod native_code;
 mod pool;
 
 pub(crate) use crate::ticker::Ticker;
 pub(crate) use code::CodeShare;
 pub use code::{CodeAccount, CodeBound, MAPPINGS_PER_PROGRAM};
+pub use compiler::{
+    BinaryKind, CompileBudget, CompileElsewhere, CompileJob, Compiler, Tier, WORKER_COMMAND,
+    compile_in_worker, worker_main,
+};
 pub(crate) use native_code::{compiling_engine, precompile};
 pub(crate) use pool::MemoryLayout;
 pub use pool::{Pool, PoolKind};

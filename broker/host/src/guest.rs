@@ -3,8 +3,7 @@
 use crate::{
     World,
     bindings::{ActionExportsIndices, model::ModelExportsPre},
-    compiler::Compiler,
-    engine::{CodeShare, Engine},
+    engine::{CodeShare, Compiler, Engine},
     state::RunState,
     validate::{ComponentSource, LoadError, Summary, is_ours},
 };

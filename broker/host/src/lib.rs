@@ -20,7 +20,6 @@ mod batch;
 mod bindings;
 mod bounds;
 mod cache;
-mod compiler;
 mod complexity;
 mod deadline;
 mod engine;
@@ -60,14 +59,12 @@ pub use ambient::{Ambient, Machine};
 pub use batch::MessageBatch;
 pub use bounds::MessageBounds;
 pub use cache::CACHE_KEY_FILE;
-pub use compiler::{
-    Artifact, BinaryKind, CompileBudget, CompileElsewhere, CompileJob, Compiler, Tier, WORKER_COMMAND,
-    compile_in_worker, worker_main,
-};
+pub use cache::native::Artifact;
 pub use complexity::TooComplex;
 pub use engine::{
-    CodeAccount, CodeBound, Engine, EngineError, EngineOptions, MAIN_MODULE, MAPPINGS_PER_PROGRAM, Pool,
-    PoolKind,
+    BinaryKind, CodeAccount, CodeBound, CompileBudget, CompileElsewhere, CompileJob, Compiler, Engine,
+    EngineError, EngineOptions, MAIN_MODULE, MAPPINGS_PER_PROGRAM, Pool, PoolKind, Tier, WORKER_COMMAND,
+    compile_in_worker, worker_main,
 };
 pub use executor::{
     BatchRuns, CompilingSpec, Errand, Executor, ExecutorOptions, FinishedRun, Inline, InlineRuns,

@@ -10,8 +10,6 @@
 
 use wasmtime::{Engine, Module, component::Component};
 
-use crate::compiler::Artifact;
-
 /// Bytes that this machine's own compiler wrote: their authentication code was checked.
 pub(super) struct Authentic(Vec<u8>);
 
@@ -19,6 +17,31 @@ impl Authentic {
     /// Only for bytes whose authentication code was just checked, in memory of this process.
     pub(super) fn checked(bytes: Vec<u8>) -> Self {
         Authentic(bytes)
+    }
+}
+
+/// Native code that a worker process, or this process, has just made for an engine.
+pub struct Artifact(Vec<u8>);
+
+impl Artifact {
+    /// Only for the answer of a worker process of ours, read from its pipe.
+    pub(crate) fn of_worker(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// Only for code that the compiler in this process has just made.
+    pub(crate) fn of_this_process(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Artifact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Artifact({} bytes)", self.0.len())
     }
 }
 

@@ -9,18 +9,20 @@ use wasmtime::{
     component::{Component, InstancePre},
 };
 
-use super::{MAIN_MODULE, MemoryLayout, config};
+use super::{BinaryKind, CompileJob, Compiler, MAIN_MODULE, MemoryLayout, Tier, config};
 use crate::{
     LoadError, World,
-    cache::{CodeCache, native},
-    compiler::{Artifact, BinaryKind, CompileJob, Compiler, Tier},
+    cache::{
+        CodeCache,
+        native::{self, Artifact},
+    },
     heap, inert,
     state::RunState,
     validate::{self, ComponentSource, Summary},
 };
 
 /// A form of native code: component or core module.
-pub(super) trait Form: Sized {
+pub(super) trait NativeForm: Sized {
     const KIND: BinaryKind;
     fn cached(cache: &CodeCache, engine: &wasmtime::Engine, binary: &[u8]) -> Option<Self>;
     fn of_artifact(engine: &wasmtime::Engine, artifact: &Artifact) -> wasmtime::Result<Self>;
@@ -28,7 +30,7 @@ pub(super) trait Form: Sized {
     fn serialize(&self) -> wasmtime::Result<Vec<u8>>;
 }
 
-impl Form for Component {
+impl NativeForm for Component {
     const KIND: BinaryKind = BinaryKind::Component;
 
     fn cached(cache: &CodeCache, engine: &wasmtime::Engine, binary: &[u8]) -> Option<Self> {
@@ -48,7 +50,7 @@ impl Form for Component {
     }
 }
 
-impl Form for Module {
+impl NativeForm for Module {
     const KIND: BinaryKind = BinaryKind::CoreModule;
 
     fn cached(cache: &CodeCache, engine: &wasmtime::Engine, binary: &[u8]) -> Option<Self> {
@@ -69,7 +71,7 @@ impl Form for Module {
 }
 
 /// Optimised code from the cache, or else made in this process and cached.
-pub(super) fn found_or_made<F: Form>(
+pub(super) fn found_or_made<F: NativeForm>(
     engine: &wasmtime::Engine,
     cache: Option<&CodeCache>,
     binary: &[u8],
@@ -80,7 +82,11 @@ pub(super) fn found_or_made<F: Form>(
     }
 }
 
-fn made<F: Form>(engine: &wasmtime::Engine, cache: Option<&CodeCache>, binary: &[u8]) -> wasmtime::Result<F> {
+fn made<F: NativeForm>(
+    engine: &wasmtime::Engine,
+    cache: Option<&CodeCache>,
+    binary: &[u8],
+) -> wasmtime::Result<F> {
     let code = F::compile(engine, binary)?;
     if let Some(cache) = cache {
         cache.store(binary, &code.serialize()?);
@@ -156,7 +162,7 @@ impl Compiler<'_> {
         self.code(binary, source)
     }
 
-    fn code<F: Form>(self, binary: &[u8], source: ComponentSource) -> Result<F, LoadError> {
+    fn code<F: NativeForm>(self, binary: &[u8], source: ComponentSource) -> Result<F, LoadError> {
         let shared = &self.engine.0;
         let cache = shared.cache.as_ref();
         if let Some(found) = cache.and_then(|cache| F::cached(cache, &shared.engine, binary)) {

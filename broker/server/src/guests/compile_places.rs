@@ -14,7 +14,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Owner of a compilation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Asker {
+pub(crate) struct CompileOwner {
     /// Number of the tenant.
     pub(crate) tenant: u32,
     /// Key of the owner's share, see [`payer`](lotmq_shares::payer).
@@ -33,7 +33,7 @@ pub(crate) enum Rank {
     Broker,
 }
 
-impl Asker {
+impl CompileOwner {
     /// The broker itself.
     pub(crate) fn broker() -> Self {
         Self { tenant: 0, payer: 0, rank: Rank::Broker }
@@ -58,7 +58,7 @@ struct State {
 #[derive(Clone, Copy, Debug)]
 struct Held {
     ticket: u64,
-    asker: Asker,
+    asker: CompileOwner,
     since: Instant,
 }
 
@@ -78,8 +78,9 @@ pub(crate) struct CompilePlace<'a> {
 /// Place that is taken, for the status.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TakenPlace {
-    pub(crate) asker: Asker,
-    pub(crate) since: Instant,
+    pub(crate) asker: CompileOwner,
+    /// How long it has been taken.
+    pub(crate) time: Duration,
 }
 
 /// Error: nobody wants the result any more.
@@ -98,7 +99,7 @@ impl CompilePlaces {
     /// [`Unwanted`].
     pub(crate) fn take(
         &self,
-        asker: Asker,
+        asker: CompileOwner,
         is_wanted: &mut dyn FnMut() -> bool,
     ) -> Result<CompilePlace<'_>, Unwanted> {
         let mut state = self.state.lock();
@@ -126,7 +127,7 @@ impl CompilePlaces {
     /// Places that are taken.
     pub(crate) fn taken(&self) -> Vec<TakenPlace> {
         let state = self.state.lock();
-        state.held.iter().map(|held| TakenPlace { asker: held.asker, since: held.since }).collect()
+        state.held.iter().map(|held| TakenPlace { asker: held.asker, time: held.since.elapsed() }).collect()
     }
 }
 
@@ -140,14 +141,14 @@ impl State {
         self.held.len() > before
     }
 
-    fn next(&mut self, max: usize) -> Option<(Asker, u64)> {
+    fn next(&mut self, max: usize) -> Option<(CompileOwner, u64)> {
         let Self { held, waiting, .. } = self;
         let of_users = held.iter().filter(|held| held.asker.rank == Rank::User).count();
         waiting.take_if(|tenant, payer, waiting| {
             let rank = waiting.rank;
             let is_free = held.len() < max && (rank != Rank::User || of_users + 1 < max);
             let has_one = held.iter().any(|held| (held.asker.tenant, held.asker.payer) == (tenant, payer));
-            let asker = Asker { tenant, payer, rank };
+            let asker = CompileOwner { tenant, payer, rank };
             (is_free && (!has_one || rank == Rank::Broker)).then_some((asker, waiting.ticket))
         })
     }
@@ -168,16 +169,16 @@ mod tests {
 
     use super::*;
 
-    fn user(payer: u64) -> Asker {
-        Asker { tenant: 1, payer, rank: Rank::User }
+    fn user(payer: u64) -> CompileOwner {
+        CompileOwner { tenant: 1, payer, rank: Rank::User }
     }
 
-    fn root() -> Asker {
-        Asker { rank: Rank::Administrator, ..user(99) }
+    fn root() -> CompileOwner {
+        CompileOwner { rank: Rank::Administrator, ..user(99) }
     }
 
     /// A place, if one is free at once.
-    fn at_once(places: &CompilePlaces, asker: Asker) -> Option<CompilePlace<'_>> {
+    fn at_once(places: &CompilePlaces, asker: CompileOwner) -> Option<CompilePlace<'_>> {
         places.take(asker, &mut || false).ok()
     }
 
@@ -204,7 +205,7 @@ mod tests {
     #[test]
     fn the_broker_takes_all_places() {
         let places = CompilePlaces::new(3);
-        let held: Vec<_> = (0..3).map_while(|_| at_once(&places, Asker::broker())).collect();
+        let held: Vec<_> = (0..3).map_while(|_| at_once(&places, CompileOwner::broker())).collect();
         assert_eq!(held.len(), 3);
     }
 

@@ -17,7 +17,7 @@ use lotmq_host::{
 use lotmq_pulse::goes_on;
 use lotmq_shares::payer;
 
-use super::compile_places::{Asker, CompilePlace, CompilePlaces, Rank, TakenPlace};
+use super::compile_places::{CompileOwner, CompilePlace, CompilePlaces, Rank, TakenPlace};
 use crate::limits::{
     COMPILE_PATIENCE, MODULE_WORKERS_MAX, PROGRAM_WORKERS_MAX, WORKER_MEMORY_PART, WORKER_MEMORY_RANGE,
     WORKER_PROGRAM_BYTES,
@@ -79,7 +79,7 @@ fn is_there(program: &Path) -> bool {
 #[derive(Clone, Copy)]
 pub(crate) struct CompileFor<'a> {
     workers: &'a CompileWorkers,
-    asker: Asker,
+    asker: CompileOwner,
     /// User whose removal ends it.
     user: Option<(&'a Tenant, &'a Identity)>,
     /// Mark that nobody waits for it any more.
@@ -91,7 +91,7 @@ pub(crate) struct CompileFor<'a> {
 impl<'a> CompileFor<'a> {
     /// For the broker, of what it has stored.
     pub(crate) fn broker(workers: &'a CompileWorkers) -> Self {
-        Self { workers, asker: Asker::broker(), user: None, given_up: None, place: None }
+        Self { workers, asker: CompileOwner::broker(), user: None, given_up: None, place: None }
     }
 
     /// For the owner of a definition.
@@ -100,7 +100,7 @@ impl<'a> CompileFor<'a> {
         let rank =
             if account.is_some_and(|account| account.is_admin()) { Rank::Administrator } else { Rank::User };
         let payer = owner.map_or(0, Owner::payer);
-        let asker = Asker { tenant: tenant.number, payer, rank };
+        let asker = CompileOwner { tenant: tenant.number, payer, rank };
         Self { asker, ..Self::broker(workers) }
     }
 
@@ -109,7 +109,7 @@ impl<'a> CompileFor<'a> {
         let account = identity.user.as_ref().and_then(|name| tenant.users.account(name));
         let rank =
             if account.is_some_and(|account| account.is_admin()) { Rank::Administrator } else { Rank::User };
-        let asker = Asker { tenant: tenant.number, payer: payer(identity.account), rank };
+        let asker = CompileOwner { tenant: tenant.number, payer: payer(identity.account), rank };
         Self { asker, user: Some((tenant, identity)), ..Self::broker(workers) }
     }
 

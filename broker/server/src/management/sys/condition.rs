@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::documents::store_bytes;
 use super::figures::Figures;
-use crate::guests::compile_places::{Asker, Rank};
+use crate::guests::compile_places::{CompileOwner, Rank};
 use crate::guests::late_code::Compiling;
 use crate::guests::{HasPrograms as _, unheard};
 use crate::limits::LISTING_ROWS_MAX;
@@ -115,15 +115,15 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
 /// Worker processes that compile for users of a tenant, or for the broker, the oldest first.
 fn compiling(broker: &Broker, tenant: &Tenant) -> Vec<Value> {
     let mut taken = broker.hosting.compile_workers.taken();
-    taken.sort_by_key(|place| place.since);
-    let owner = |asker: Asker| {
+    taken.sort_by_key(|place| std::cmp::Reverse(place.time));
+    let owner = |asker: CompileOwner| {
         let accounts = tenant.users.accounts();
         let owner = accounts.iter().find(|account| payer(account.number) == asker.payer);
         owner.map(|account| Arc::clone(&account.name))
     };
     let seen = taken.iter().filter(|it| it.asker.rank == Rank::Broker || it.asker.tenant == tenant.number);
     seen.map(|it| {
-        let (owner, seconds) = (owner(it.asker), it.since.elapsed().as_secs());
+        let (owner, seconds) = (owner(it.asker), it.time.as_secs());
         json!({ "owner": owner.as_deref(), "seconds": seconds })
     })
     .collect()

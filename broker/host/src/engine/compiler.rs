@@ -16,7 +16,8 @@ mod worker;
 pub use parent::{CompileBudget, compile_in_worker};
 pub use worker::{WORKER_COMMAND, worker_main};
 
-use crate::{ComponentSource, Engine, LoadError, engine::MemoryLayout};
+use super::{Engine, MemoryLayout};
+use crate::{ComponentSource, LoadError, cache::native::Artifact};
 
 /// How much the compiler optimises. Code of both tiers runs in the same engine and behaves alike.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,31 +57,6 @@ impl CompileJob<'_> {
     /// Where the binary comes from.
     pub fn source(&self) -> ComponentSource {
         self.source
-    }
-}
-
-/// Native code that a worker process, or this process, has just made for an engine.
-pub struct Artifact(Vec<u8>);
-
-impl Artifact {
-    /// Only for the answer of a worker process, read from its pipe.
-    fn of_worker(bytes: Vec<u8>) -> Self {
-        Self(bytes)
-    }
-
-    /// Only for code that the compiler in this process has just made.
-    pub(crate) fn of_this_process(bytes: Vec<u8>) -> Self {
-        Self(bytes)
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Artifact {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Artifact({} bytes)", self.0.len())
     }
 }
 

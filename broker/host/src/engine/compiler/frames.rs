@@ -27,9 +27,9 @@ pub(super) struct ReadJob {
     pub(super) binary: Vec<u8>,
 }
 
-/// Answer of a worker.
+/// WorkerAnswer of a worker.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum WorkerAnswer {
     /// The native code.
     Artifact(Vec<u8>),
     /// The text of the compiler that refused the binary.
@@ -86,10 +86,10 @@ pub(super) fn read_job(from: &mut impl Read) -> io::Result<ReadJob> {
 }
 
 /// Writes an answer.
-pub(super) fn write_answer(to: &mut impl Write, answer: &Answer) -> io::Result<()> {
+pub(super) fn write_answer(to: &mut impl Write, answer: &WorkerAnswer) -> io::Result<()> {
     let (kind, bytes) = match answer {
-        Answer::Artifact(bytes) => (ARTIFACT, bytes.as_slice()),
-        Answer::Refused(text) => (REFUSED, text.as_bytes()),
+        WorkerAnswer::Artifact(bytes) => (ARTIFACT, bytes.as_slice()),
+        WorkerAnswer::Refused(text) => (REFUSED, text.as_bytes()),
     };
     to.write_all(&[kind])?;
     to.write_all(&(bytes.len() as u64).to_le_bytes())?;
@@ -101,16 +101,16 @@ pub(super) fn write_answer(to: &mut impl Write, answer: &Answer) -> io::Result<(
 ///
 /// # Errors
 /// When the bytes end before the answer does, or are no answer.
-pub(super) fn read_answer(from: &mut impl Read) -> io::Result<Answer> {
+pub(super) fn read_answer(from: &mut impl Read) -> io::Result<WorkerAnswer> {
     let (mut kind, mut length) = ([0], [0; 8]);
     from.read_exact(&mut kind)?;
     from.read_exact(&mut length)?;
     let length = number(&length)?;
     match kind {
-        [ARTIFACT] => Ok(Answer::Artifact(read_bytes(from, length, WORKER_ARTIFACT_BYTES_MAX)?)),
+        [ARTIFACT] => Ok(WorkerAnswer::Artifact(read_bytes(from, length, WORKER_ARTIFACT_BYTES_MAX)?)),
         [REFUSED] => {
             let text = read_bytes(from, length, WORKER_ERROR_BYTES_MAX)?;
-            Ok(Answer::Refused(String::from_utf8_lossy(&text).into_owned()))
+            Ok(WorkerAnswer::Refused(String::from_utf8_lossy(&text).into_owned()))
         }
         _ => Err(invalid("an unknown answer")),
     }
@@ -166,7 +166,7 @@ mod tests {
                 }
             }
         }
-        for answer in [Answer::Artifact(vec![7; 1000]), Answer::Refused("no".to_owned())] {
+        for answer in [WorkerAnswer::Artifact(vec![7; 1000]), WorkerAnswer::Refused("no".to_owned())] {
             let mut written = Vec::new();
             write_answer(&mut written, &answer).unwrap();
             assert_eq!(read_answer(&mut written.as_slice()).unwrap(), answer);
@@ -182,11 +182,11 @@ mod tests {
             end in any::<Index>(),
         ) {
             let mut answer = Vec::new();
-            write_answer(&mut answer, &Answer::Artifact(bytes.clone())).unwrap();
+            write_answer(&mut answer, &WorkerAnswer::Artifact(bytes.clone())).unwrap();
             for mut frame in [job(&bytes, Tier::Baseline, BinaryKind::Component, PoolKind::Dense), answer, bytes] {
-                for (at, byte) in changes.iter().filter(|_| !frame.is_empty()) {
-                    let at = at.index(frame.len());
-                    frame[at] = *byte;
+                for (at, byte) in &changes {
+                    let at = at.index(frame.len().max(1));
+                    frame.iter_mut().skip(at).take(1).for_each(|changed| *changed = *byte);
                 }
                 frame.truncate(end.index(frame.len() + 1));
                 let _ = read_job(&mut frame.as_slice());
@@ -199,7 +199,7 @@ mod tests {
     fn a_frame_that_ends_early_or_says_too_much_is_an_error() {
         let job = job(&[0; 100], Tier::Baseline, BinaryKind::Component, PoolKind::Dense);
         let mut answer = Vec::new();
-        write_answer(&mut answer, &Answer::Artifact(vec![1; 100])).unwrap();
+        write_answer(&mut answer, &WorkerAnswer::Artifact(vec![1; 100])).unwrap();
         assert!((0..job.len()).all(|end| read_job(&mut &job[..end]).is_err()));
         assert!((0..answer.len()).all(|end| read_answer(&mut &answer[..end]).is_err()));
         for length in [WORKER_ARTIFACT_BYTES_MAX as u64 + 1, u64::MAX] {

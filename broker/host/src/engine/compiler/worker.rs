@@ -12,7 +12,7 @@ use rustix::process::{
     Pid, Resource, Rlimit, Signal, getppid, nice, set_parent_process_death_signal, setrlimit,
 };
 
-use super::frames::{Answer, ReadJob, read_job, write_answer};
+use super::frames::{ReadJob, WorkerAnswer, read_job, write_answer};
 use crate::engine::{compiling_engine, precompile};
 use crate::limits::{WORKER_ERROR_BYTES_MAX, WORKER_NICE, WORKER_OPEN_FILES_MAX};
 use crate::texts::cut;
@@ -86,8 +86,8 @@ fn run(limits: WorkerLimits) -> io::Result<()> {
     limits.apply()?;
     let job = read_job(&mut io::stdin().lock())?;
     let answer = compile(&job).map_or_else(
-        |error| Answer::Refused(cut(&format!("{error:#}"), WORKER_ERROR_BYTES_MAX).to_owned()),
-        Answer::Artifact,
+        |error| WorkerAnswer::Refused(cut(&format!("{error:#}"), WORKER_ERROR_BYTES_MAX).to_owned()),
+        WorkerAnswer::Artifact,
     );
     write_answer(&mut io::stdout().lock(), &answer)
 }

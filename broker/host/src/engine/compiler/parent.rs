@@ -10,10 +10,11 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitSta
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use super::frames::{Answer, read_answer, write_job};
+use super::CompileJob;
+use super::frames::{WorkerAnswer, read_answer, write_job};
 use super::worker::{WORKER_COMMAND, WorkerLimits};
-use super::{Artifact, CompileJob};
 use crate::LoadError;
+use crate::cache::native::Artifact;
 use crate::limits::{WORKER_ERROR_BYTES_MAX, WORKER_LOOK_PAUSE};
 use crate::texts::cut;
 
@@ -47,9 +48,9 @@ pub fn compile_in_worker(
         .map_err(|error| failed(&format!("The system starts no process for the compiler: {error}.")))?;
     let answer = worker.exchange(job, pipes, budget, is_wanted)?;
     match answer {
-        Ok(Answer::Artifact(bytes)) => Ok(Artifact::of_worker(bytes)),
-        Ok(Answer::Refused(text)) if is_out_of_memory(&text) => Err(memory(budget)),
-        Ok(Answer::Refused(text)) => Err(failed(&text)),
+        Ok(WorkerAnswer::Artifact(bytes)) => Ok(Artifact::of_worker(bytes)),
+        Ok(WorkerAnswer::Refused(text)) if is_out_of_memory(&text) => Err(memory(budget)),
+        Ok(WorkerAnswer::Refused(text)) => Err(failed(&text)),
         Err(error) => Err(worker.end(budget).reason(&error, budget)),
     }
 }
@@ -103,7 +104,7 @@ impl Worker {
         (mut input, mut output): (ChildStdin, ChildStdout),
         budget: &CompileBudget,
         is_wanted: &mut dyn FnMut(Duration) -> bool,
-    ) -> Result<io::Result<Answer>, LoadError> {
+    ) -> Result<io::Result<WorkerAnswer>, LoadError> {
         let began = Instant::now();
         let (sender, answered) = sync_channel(1);
         let pump = move || {
