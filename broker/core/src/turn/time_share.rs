@@ -38,7 +38,7 @@ use crate::limits::{
 };
 use crate::turn::events::Events;
 use crate::turn::owed::Owed;
-use line::{Line, Waiting};
+use line::{WaitEntry, WaitQueue};
 
 /// Length of work below which its time is not measured at the end of turns: to read the clock costs a thousandth of it.
 const WELL_KNOWN: Duration = Duration::from_micros(25);
@@ -51,9 +51,9 @@ pub struct TimeShares {
     /// Places of those that wait for the next tick.
     until_tick: Vec<u32>,
     /// Connections with short work that wait for longer.
-    short: Line,
+    short: WaitQueue,
     /// Other connections that wait.
-    long: Line,
+    long: WaitQueue,
     /// Virtual time: that at which the connection that was called last begins, or more where new
     /// connections come before the others.
     virtual_time: Duration,
@@ -126,8 +126,8 @@ impl Default for TimeShares {
             accounts: Vec::new(),
             waiting: Vec::new(),
             until_tick: Vec::new(),
-            short: Line::new(Wait::Short),
-            long: Line::new(Wait::Long),
+            short: WaitQueue::new(Wait::Short),
+            long: WaitQueue::new(Wait::Long),
             virtual_time: Duration::ZERO,
             latest: Duration::ZERO,
             began: None,
@@ -526,7 +526,7 @@ impl TimeShares {
             let since = self.turn - u64::from(low(self.turn).wrapping_sub(account.since));
             let done_by = account.done_by(self.virtual_time);
             let line = if account.is_short() { &mut self.short } else { &mut self.long };
-            line.push(Waiting { done_by, number: self.waits, since, place }, &mut self.accounts);
+            line.push(WaitEntry { done_by, number: self.waits, since, place }, &mut self.accounts);
         }
     }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use lotmq_session::Time;
 use parking_lot::Mutex;
 
-use super::half_open::{Source, Waiting};
+use super::half_open::{HalfOpenSource, Waiting};
 use super::listener::Listener;
 use crate::limits::SPARE_PATIENCE;
 use lotmq_core::connection::peer::Peer;
@@ -67,7 +67,7 @@ impl Admission {
         let spare = if is_local { listener.net.spare_connections() } else { 0 };
         let (own, all) = (&listener.limits, &listener.net.config.limits);
         let address = source.map_or(0, address_key);
-        let source = Source { listener: listener.number, address };
+        let source = HalfOpenSource { listener: listener.number, address };
         let entered = listener.net.half_open.enter(source, listener.net.half_open_max(), spare / 2)?;
         let mut place = Self {
             listener: Arc::clone(listener),

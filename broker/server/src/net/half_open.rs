@@ -32,7 +32,7 @@ pub(crate) struct HalfOpen(Mutex<Table>);
 
 /// Source of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Source {
+pub(crate) struct HalfOpenSource {
     /// Number of the listener.
     pub(crate) listener: u8,
     /// Key of the address; 0 if that is not known.
@@ -44,7 +44,7 @@ struct Table {
     next: u64,
     count: u32,
     /// Connections by source, the oldest first.
-    rows: HashMap<Source, BTreeMap<u64, Arc<Waiting>>>,
+    rows: HashMap<HalfOpenSource, BTreeMap<u64, Arc<Waiting>>>,
     /// Number of connections by listener.
     listeners: BTreeMap<u8, u32>,
     /// Ranks of the sources of each listener, when there are many connections; the source with most
@@ -53,7 +53,7 @@ struct Table {
 }
 
 /// Rank of a source: the number of its connections, the number of the oldest, and the source.
-type Rank = (usize, Reverse<u64>, Source);
+type Rank = (usize, Reverse<u64>, HalfOpenSource);
 
 /// Half-open connection as others see it.
 #[derive(Default)]
@@ -65,7 +65,7 @@ pub(crate) struct Waiting {
 
 #[derive(Default)]
 struct State {
-    source: Source,
+    source: HalfOpenSource,
     /// Whether CONNECT has come, or the end.
     is_over: bool,
     gives_way: bool,
@@ -91,7 +91,7 @@ impl HalfOpen {
     ///
     /// # Errors
     /// [`Limit::HalfOpen`] when nobody gives way to it.
-    pub(crate) fn enter(&self, source: Source, most: u32, spare: u32) -> Result<Entered, Limit> {
+    pub(crate) fn enter(&self, source: HalfOpenSource, most: u32, spare: u32) -> Result<Entered, Limit> {
         let mut table = self.0.lock();
         let number = table.next;
         table.next += 1;
@@ -118,7 +118,7 @@ impl HalfOpen {
     fn admit(
         mut table: MutexGuard<'_, Table>,
         waiting: &Arc<Waiting>,
-        source: Source,
+        source: HalfOpenSource,
         (most, spare, is_sure): (u32, u32, bool),
     ) -> Result<bool, Limit> {
         table.keep_ranks(most);
@@ -193,7 +193,7 @@ impl Table {
     /// The oldest connection of the source with most of them, if these are more than `newcomer`
     /// would have; else one of the listener with most of them, if these are more than the
     /// newcomer's would have.
-    fn take_from_busiest(&mut self, newcomer: Source) -> Option<Arc<Waiting>> {
+    fn take_from_busiest(&mut self, newcomer: HalfOpenSource) -> Option<Arc<Waiting>> {
         let own = self.rows.get(&newcomer).map_or(0, BTreeMap::len);
         let (most, Reverse(oldest), busiest) = self.highest()?;
         if most > own + 1 {
@@ -215,19 +215,19 @@ impl Table {
 
     /// The oldest connection of the newcomer's own source; where that has none, of the one with
     /// most.
-    fn take_oldest(&mut self, newcomer: Source) -> Option<Arc<Waiting>> {
+    fn take_oldest(&mut self, newcomer: HalfOpenSource) -> Option<Arc<Waiting>> {
         let own = self.rows.get(&newcomer).and_then(|row| rank(newcomer, row));
         let (_, Reverse(oldest), source) = own.or_else(|| self.highest())?;
         self.remove(source, oldest)
     }
 
-    fn insert(&mut self, source: Source, waiting: Arc<Waiting>) {
+    fn insert(&mut self, source: HalfOpenSource, waiting: Arc<Waiting>) {
         self.change(source, |row| row.insert(waiting.number, waiting));
         self.count += 1;
         *self.listeners.entry(source.listener).or_default() += 1;
     }
 
-    fn remove(&mut self, source: Source, number: u64) -> Option<Arc<Waiting>> {
+    fn remove(&mut self, source: HalfOpenSource, number: u64) -> Option<Arc<Waiting>> {
         let removed = self.change(source, |row| row.remove(&number))?;
         self.count -= 1;
         if let Some(count) = self.listeners.get_mut(&source.listener) {
@@ -236,7 +236,11 @@ impl Table {
         Some(removed)
     }
 
-    fn change<R>(&mut self, source: Source, change: impl FnOnce(&mut BTreeMap<u64, Arc<Waiting>>) -> R) -> R {
+    fn change<R>(
+        &mut self,
+        source: HalfOpenSource,
+        change: impl FnOnce(&mut BTreeMap<u64, Arc<Waiting>>) -> R,
+    ) -> R {
         let row = self.rows.entry(source).or_default();
         let before = rank(source, row);
         let changed = change(row);
@@ -255,7 +259,7 @@ impl Table {
     }
 }
 
-fn rank(source: Source, row: &BTreeMap<u64, Arc<Waiting>>) -> Option<Rank> {
+fn rank(source: HalfOpenSource, row: &BTreeMap<u64, Arc<Waiting>>) -> Option<Rank> {
     row.first_key_value().map(|(oldest, _)| (row.len(), Reverse(*oldest), source))
 }
 
@@ -315,8 +319,8 @@ mod tests {
 
     const CROWD: u64 = 1;
 
-    fn at(listener: u8, address: u64) -> Source {
-        Source { listener, address }
+    fn at(listener: u8, address: u64) -> HalfOpenSource {
+        HalfOpenSource { listener, address }
     }
 
     fn gave_way(entered: &Entered) -> bool {

@@ -11,15 +11,15 @@ use std::time::Duration;
 /// Longest content: three numbers.
 const BYTES_MAX: usize = 96;
 
-/// Run queue, for one thread.
-pub(super) struct RunQueue {
+/// Waits of one thread on the run queue.
+pub(super) struct SchedStat {
     file: Option<File>,
     /// Time that the thread had waited at the last look.
     waited: Duration,
 }
 
-impl RunQueue {
-    /// Run queue for the calling thread.
+impl SchedStat {
+    /// Waits of the calling thread.
     pub(super) fn of_this_thread() -> Self {
         let mut own = Self { file: File::open("/proc/thread-self/schedstat").ok(), waited: Duration::ZERO };
         own.look();

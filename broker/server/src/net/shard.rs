@@ -35,7 +35,7 @@ use super::inbox::{Inbox, Refused};
 use super::look::{thread_idles, wake_behind_look};
 use super::proxy;
 use super::rest::{self, Quiet, Rest};
-use super::run_queue::RunQueue;
+use super::run_queue::SchedStat;
 use super::socket::{Socket, SocketKind};
 use super::turn_time::turn_ended;
 use crate::limits::{RUN_QUEUE_TICKS, SHARD_BUSY_PERMILLE, SHARD_SILENCE_MAX, SILENCE_MAX};
@@ -582,14 +582,14 @@ fn permille(part: Duration, of: Duration) -> u32 {
 
 /// Time for which the thread was kept from running, looked at once in [`RUN_QUEUE_TICKS`] ticks.
 struct Kept {
-    run_queue: RunQueue,
+    run_queue: SchedStat,
     looked: Instant,
     ticks: u32,
 }
 
 impl Kept {
     fn start() -> Self {
-        Self { run_queue: RunQueue::of_this_thread(), looked: Instant::now(), ticks: 0 }
+        Self { run_queue: SchedStat::of_this_thread(), looked: Instant::now(), ticks: 0 }
     }
 
     /// Notes a tick; returns thousandths of the time since the last look, if it is time for one.

@@ -67,7 +67,7 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use super::super::half_open::{HalfOpen, Source};
+    use super::super::half_open::{HalfOpen, HalfOpenSource};
     use super::*;
 
     #[test]
@@ -75,7 +75,7 @@ mod tests {
         let half_open = HalfOpen::default();
         let spares = Spares::default();
         let come = |address| {
-            let waiting = half_open.enter(Source { listener: 0, address }, 100, 0).unwrap().waiting;
+            let waiting = half_open.enter(HalfOpenSource { listener: 0, address }, 100, 0).unwrap().waiting;
             let is_in = spares.enter(address, &waiting, 4);
             (waiting, is_in)
         };

@@ -15,7 +15,7 @@ const STALE_FREE: usize = 256;
 
 /// Entry of a waiting connection, in fair order.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Waiting {
+pub(super) struct WaitEntry {
     /// Virtual time by which its work is expected to be done.
     pub(super) done_by: Duration,
     /// Number of the wait. It decides between equal times.
@@ -29,15 +29,15 @@ pub(super) struct Waiting {
 type Age = (u64, u32);
 
 /// Waiting line.
-pub(super) struct Line {
+pub(super) struct WaitQueue {
     /// Mark of the accounts that wait here.
     wait: Wait,
-    fair: BinaryHeap<Reverse<Waiting>>,
+    fair: BinaryHeap<Reverse<WaitEntry>>,
     oldest: BinaryHeap<Reverse<Age>>,
     len: usize,
 }
 
-impl Line {
+impl WaitQueue {
     /// Empty line of the connections with this mark.
     pub(super) fn new(wait: Wait) -> Self {
         Self { wait, fair: BinaryHeap::new(), oldest: BinaryHeap::new(), len: 0 }
@@ -53,7 +53,7 @@ impl Line {
     }
 
     /// Adds a connection.
-    pub(super) fn push(&mut self, waiting: Waiting, accounts: &mut [Account]) {
+    pub(super) fn push(&mut self, waiting: WaitEntry, accounts: &mut [Account]) {
         let Self { wait, fair, oldest, len } = self;
         accounts[waiting.place as usize].wait = *wait;
         *len += 1;
@@ -71,7 +71,7 @@ impl Line {
     /// Takes the connection that comes first in fair order; returns its place, and the virtual time
     /// by which it is expected to be done.
     pub(super) fn take_next(&mut self, accounts: &mut [Account]) -> Option<(u32, Duration)> {
-        while let Some(Reverse(Waiting { done_by, since, place, .. })) = self.fair.pop() {
+        while let Some(Reverse(WaitEntry { done_by, since, place, .. })) = self.fair.pop() {
             if is_valid(self.wait, (since, place), accounts) {
                 self.leaves(place, accounts);
                 return Some((place, done_by));
