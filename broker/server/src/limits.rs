@@ -88,7 +88,7 @@ pub(crate) const GUEST_EVENTS_LEFT_MAX: usize = 16_384;
 /// Definitions of its publisher that one message starts in turns of the publisher's thread. More of
 /// them are started by executors, where owners take turns: one message would fill a thread for a
 /// tenth of a second.
-pub(crate) const OWN_EVENTS_PER_MESSAGE_MAX: usize = 256;
+pub(crate) const OWN_EVENTS_PER_MESSAGE_MAX: usize = 128;
 
 /// Processor time from which on a turn of a shard is counted as a long one.
 pub(crate) const TURN_TIME_LONG: std::time::Duration = std::time::Duration::from_millis(50);

@@ -11,7 +11,6 @@ use std::collections::VecDeque;
 use lotmq_definitions::Owner;
 use lotmq_shares::FairTurns;
 
-use super::noted::GuestEvent;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::publication::Publication;
@@ -44,13 +43,18 @@ impl EventLine {
 }
 
 /// Events in lines that take turns.
-#[derive(Default)]
-pub(super) struct EventQueue {
-    lines: FairTurns<EventLine, VecDeque<GuestEvent>>,
+pub(super) struct EventQueue<T> {
+    lines: FairTurns<EventLine, VecDeque<T>>,
     len: usize,
 }
 
-impl EventQueue {
+impl<T> Default for EventQueue<T> {
+    fn default() -> Self {
+        Self { lines: FairTurns::default(), len: 0 }
+    }
+}
+
+impl<T> EventQueue<T> {
     /// Number of events in all lines.
     pub(super) fn len(&self) -> usize {
         self.len
@@ -66,9 +70,9 @@ impl EventQueue {
     }
 
     /// Puts an event behind all others of its line.
-    pub(super) fn push(&mut self, event: GuestEvent) {
+    pub(super) fn push(&mut self, line: EventLine, event: T) {
         self.len += 1;
-        self.lines.line(&event.line).push_back(event);
+        self.lines.line(&line).push_back(event);
     }
 
     /// Puts the events of another queue behind those of this one.
@@ -81,7 +85,7 @@ impl EventQueue {
 
     /// Takes the next event of the line whose turn it is. `run` may take further ones of the same
     /// line. False if there is none.
-    pub(super) fn take_turn(&mut self, run: impl FnOnce(GuestEvent, &mut VecDeque<GuestEvent>)) -> bool {
+    pub(super) fn take_turn(&mut self, run: impl FnOnce(T, &mut VecDeque<T>)) -> bool {
         let (mut run, len) = (Some(run), &mut self.len);
         let taken = self.lines.take(|_, events| {
             let before = events.len();
@@ -94,18 +98,48 @@ impl EventQueue {
     }
 
     /// Takes the next event of a line from which one may be taken now.
-    pub(super) fn take_if(&mut self, may: impl Fn(&GuestEvent) -> bool) -> Option<GuestEvent> {
+    pub(super) fn take_if(&mut self, may: impl Fn(&T) -> bool) -> Option<T> {
         let taken = self.lines.take(|_, events| events.pop_front_if(|event| may(event)))?;
         self.len -= 1;
         Some(taken)
     }
 
     /// Takes the oldest event of the longest line.
-    pub(super) fn take_from_longest(&mut self) -> Option<GuestEvent> {
+    pub(super) fn take_from_longest(&mut self) -> Option<T> {
         let (longest, _) = self.lines.lines().max_by_key(|(_, events)| events.len())?;
         let longest = *longest;
         let taken = self.lines.take(|line, events| (*line == longest).then(|| events.pop_front())?)?;
         self.len -= 1;
         Some(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_take_turns_and_keep_their_order() {
+        let [flood, other] = [7, 8].map(|payer| EventLine { tenant: 0, payer });
+        let mut queue = EventQueue::default();
+        (0..100).for_each(|number| queue.push(flood, number));
+        queue.push(other, 1_000);
+        let mut order = Vec::new();
+        // A run may take further events of its line, as a batch does.
+        let take = |order: &mut Vec<u32>, event, line: &mut VecDeque<u32>| {
+            order.push(event);
+            order.extend(line.pop_front_if(|next| *next == 1));
+        };
+        assert!(queue.take_turn(|event, line| take(&mut order, event, line)));
+        assert_eq!((queue.len(), queue.len_of(flood), queue.len_of(other)), (99, 98, 1));
+        assert_eq!(queue.take_from_longest(), Some(2));
+        assert_eq!(queue.take_if(|event| *event != 1_000), Some(3));
+        let mut later = EventQueue::default();
+        later.push(flood, 2_000);
+        queue.append(later);
+        while queue.take_turn(|event, line| take(&mut order, event, line)) {}
+        assert_eq!(order[..4], [0, 1, 1_000, 4]);
+        assert_eq!(order.last(), Some(&2_000));
+        assert!(queue.is_empty() && queue.len_of(flood) == 0);
     }
 }

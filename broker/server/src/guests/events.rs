@@ -179,7 +179,7 @@ impl Triggers for TopicTriggers {
             let are_few = group.triggers.len() <= OWN_EVENTS_PER_MESSAGE_MAX;
             if are_few && group.is_of(starting.publication, guests_pay) {
                 let events = group.triggers.iter().map(|it| GuestEvents::event(it, starting, noting));
-                events.for_each(|event| noted.events.push(event));
+                events.for_each(|event| noted.add(event));
             } else {
                 noted.push_group(group, starting, noting);
             }
@@ -211,7 +211,7 @@ impl Triggers for TopicTriggers {
 /// Notes an event. What a route takes is only handed over, so it waits for nothing of the turn but that the message is delivered.
 fn note(noted: &mut GuestEvents, event: GuestEvent) {
     match event.trigger.starts {
-        Starts::Guest(_) => noted.events.push(event),
+        Starts::Guest(_) => noted.add(event),
         Starts::Route(_) => fired(event).into_iter().for_each(|event| noted.hand_over(event)),
     }
 }

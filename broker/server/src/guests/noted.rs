@@ -38,7 +38,7 @@ use lotmq_core::turn::Turn;
 #[derive(Default)]
 pub(super) struct GuestEvents {
     /// Events of definitions that publishers may have to wait for.
-    pub(super) events: EventQueue,
+    pub(super) events: EventQueue<GuestEvent>,
     /// Events of the others, by owner.
     pub(super) others: VecDeque<GroupEvent>,
     /// Time for these.
@@ -48,7 +48,7 @@ pub(super) struct GuestEvents {
     /// Whether a run is under way for which its publisher may have to wait, so that he may for what follows from it.
     pub(super) guests_pay: bool,
     /// Events for mailboxes, until the turn's messages have been delivered.
-    pub(super) posts: EventQueue,
+    pub(super) posts: EventQueue<GuestEvent>,
     /// Definitions with events among these, and how many: further events for them come behind
     /// these.
     posted: HashMap<DefinitionId, u32>,
@@ -309,7 +309,12 @@ impl GuestEvents {
     /// Puts an event among those for mailboxes.
     pub(super) fn hand_over(&mut self, event: GuestEvent) {
         *self.posted.entry(event.trigger.definition.id).or_default() += 1;
-        self.posts.push(event);
+        self.posts.push(event.line, event);
+    }
+
+    /// Puts an event among those that are started.
+    pub(super) fn add(&mut self, event: GuestEvent) {
+        self.events.push(event.line, event);
     }
 
     /// Whether an event of a definition is among those for mailboxes.

@@ -69,7 +69,17 @@ fn what_definitions_of_an_owner_cost_others_does_not_grow_with_their_number() {
     running.server.stop();
 }
 
-/// Text of a message for `out`, of the action that published it.
+/// Adds actions that publish a message for each one that comes, a few at once.
+fn add_to_in(ann: &mut Client, count: usize) {
+    const AT_ONCE: usize = 8;
+    let body = "    PUBLISH TOPIC \"out\" WITH \"ann\"\n";
+    for first in (0..count).step_by(AT_ONCE) {
+        let names = first..count.min(first + AT_ONCE);
+        ok(ann, &format!("-addAction {}", actions(names, "in", body)));
+    }
+}
+
+/// Texts of the messages that actions publish for `out`.
 fn published_to_out(running: &Running, publish: impl FnOnce(&mut Turn)) -> impl Iterator<Item = String> {
     let mut watcher = running.client("watcher");
     watcher.subscribe_to("out", QoS::AtMostOnce).unwrap();
@@ -84,29 +94,34 @@ fn published_to_out(running: &Running, publish: impl FnOnce(&mut Turn)) -> impl 
 }
 
 #[test]
-fn runs_of_two_publishers_take_turns() {
-    const ACTIONS: usize = 200;
+fn events_of_two_publishers_take_turns() {
+    const ACTIONS: usize = 24;
     let (running, mut ann) = broker_of_ann();
-    ok(
-        &mut ann,
-        &format!("-addAction {}", actions(0..ACTIONS, "in", "    PUBLISH TOPIC \"out\" WITH \"ann\"\n")),
-    );
+    add_to_in(&mut ann, ACTIONS);
     let mut root = user(&running, "root", "coreflux");
-    ok(
-        &mut root,
-        "-addAction DEFINE ACTION Root\nON TOPIC \"other\" DO\n    PUBLISH TOPIC \"out\" WITH \"root\"\n",
-    );
-    let tenant = running.server.broker.tenants.default_tenant();
-    let [of_ann, of_root] = ["ann", "root"].map(|name| owner_named(&tenant.users, name));
-    let published = published_to_out(&running, |turn| {
-        for (topic, owner) in [("in", &of_ann), ("other", &of_root)] {
+    let action = "DEFINE ACTION Other\nON TOPIC \"other\" DO\n    PUBLISH TOPIC \"out\" WITH 1\n";
+    ok(&mut root, &format!("-addAction {action}"));
+    let broker = &running.server.broker;
+    let tenant = broker.tenants.default_tenant();
+    this_turn::install(Arc::clone(&broker.context), None);
+    let order = this_turn::with(|turn| {
+        turn.tick();
+        for (topic, owner) in [("in", "ann"), ("in", "ann"), ("other", "root")] {
+            let owner = owner_named(&tenant.users, owner);
             let sender = Sender { owner: owner.as_ref(), origin: None, hops: 0 };
             GuestMessage::new(topic, b"1").publish(turn, &tenant, sender);
         }
+        let mut events = std::mem::take(&mut noted(&mut turn.guests).events);
+        let mut order = Vec::new();
+        while events.take_turn(|event, _| order.push(event.trigger.definition.name().to_string())) {}
+        turn.flush();
+        order
     });
-    let published: Vec<String> = published.take(ACTIONS + 1).collect();
-    let at = published.iter().position(|text| text == "root");
-    assert_eq!(at, Some(1), "behind one of the other publisher's, of {ACTIONS}");
+    this_turn::uninstall();
+    assert_eq!(order.len(), 2 * ACTIONS + 1);
+    assert_eq!(order.iter().position(|name| name == "Other"), Some(1));
+    let of_ann: Vec<_> = order.into_iter().filter(|name| name != "Other").collect();
+    assert_eq!(of_ann[..ACTIONS], of_ann[ACTIONS..], "each message in its order");
     running.server.stop();
 }
 
@@ -114,8 +129,7 @@ fn runs_of_two_publishers_take_turns() {
 fn message_for_many_definitions_of_its_publisher_costs_the_thread_one_event() {
     let actions_count = OWN_EVENTS_PER_MESSAGE_MAX + 1;
     let (running, mut ann) = broker_of_ann();
-    let body = "    PUBLISH TOPIC \"out\" WITH \"ann\"\n";
-    ok(&mut ann, &format!("-addAction {}", actions(0..actions_count, "in", body)));
+    add_to_in(&mut ann, actions_count);
     let tenant = running.server.broker.tenants.default_tenant();
     let owner = owner_named(&tenant.users, "ann");
     let published = published_to_out(&running, |turn| {
