@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
-use super::mistakes::malformation;
+use super::malformed::{line_at, malformation};
 use super::mosquitto::{TOLD, is_mosquitto};
 use super::origin::Assignment;
 use super::setting::shown_value;
@@ -188,27 +188,6 @@ fn is_list_of_tables(value: &toml::Value) -> bool {
 
 fn joined(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
-}
-
-/// What to write where a text stands without its quotation marks on the line of a place, such as an address; `None` where it is something else that is wrong.
-pub(super) fn quotes_missing(text: &str, offset: usize) -> Option<String> {
-    let line = text.lines().nth(line_at(text, offset) - 1)?;
-    let (key, value) = line.split_once('=')?;
-    let (key, value) = (key.trim(), value.split('#').next().unwrap_or_default().trim());
-    let is_bare = !value.is_empty() && !value.contains(['"', '\'', '[', '{', '\\']);
-    let is_value = |value: &str| toml::from_str::<toml::Table>(&format!("x = {value}")).is_ok();
-    let quoted = format!("\"{value}\"");
-    let is_text = is_bare && !is_value(value) && is_value(&quoted);
-    // The value of a key that is none may be a password.
-    let is_known = super::KEYS.iter().any(|known| known.path.rsplit('.').next() == Some(key));
-    let shown = if is_known { &quoted } else { "\"…\"" };
-    is_text.then(|| format!("a text stands in quotation marks: write {key} = {shown}"))
-}
-
-/// Line of a place in a text, from 1.
-pub(super) fn line_at(text: &str, offset: usize) -> usize {
-    let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
-    before.iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
 /// Whether it is a date or a number without end, or has one in it: no key takes them, and JSON would make a text or nothing of them.

@@ -25,6 +25,7 @@ mod limits;
 mod listener;
 mod log;
 mod lot;
+mod malformed;
 mod mistakes;
 mod modules;
 mod mosquitto;

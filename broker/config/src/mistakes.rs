@@ -5,7 +5,7 @@
 
 use toml::de::DeTable;
 
-use super::file::{line_at, quotes_missing};
+use super::malformed::{line_at, malformation};
 use super::mosquitto::{TOLD, is_mosquitto};
 use super::{Config, ConfigError, ConfigFile, Sources};
 
@@ -94,36 +94,6 @@ fn malformed(file: &ConfigFile) -> Vec<Mistake> {
         },
     });
     malformed.collect()
-}
-
-/// Most characters of a key that a message names.
-const KEY_CHARS_MAX: usize = 64;
-
-/// Text of the parser with what is meant, or with the key that it does not name.
-pub(super) fn malformation(text: &str, message: &str, span: Option<std::ops::Range<usize>>) -> String {
-    let start = span.map_or(0, |span| span.start);
-    let written = text.get(start..).and_then(|rest| rest.lines().next());
-    let word = written.unwrap_or_default().split(['#', '=', ' ']).next().unwrap_or_default();
-    let is_key = word.len() <= KEY_CHARS_MAX
-        && word.chars().all(|char| char.is_ascii_alphanumeric() || "._-".contains(char));
-    let is_truth = ["yes", "no", "on", "off", "true", "false"].iter().any(|of| word.eq_ignore_ascii_case(of));
-    if message == "duplicate key" {
-        let line = text.lines().nth(line_at(text, start) - 1).unwrap_or_default().trim_start();
-        match line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((table, _)) => format!(
-                "there is a table `[{}]` already: put the keys of both below one",
-                table.trim_start_matches('[')
-            ),
-            None if is_key => format!("{message} `{word}`"),
-            None => message.to_owned(),
-        }
-    } else if is_truth {
-        format!("{message}; `{word}` is none of its words: write true or false")
-    } else if let Some(hint) = quotes_missing(text, start) {
-        format!("{message}; {hint}")
-    } else {
-        message.to_owned()
-    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@ use serde_json::json;
 use tracing::{enabled, event};
 
 use super::asset_names;
-use super::hosting::Hosting;
 use super::run::Run;
 use super::witness::{Deed, Report};
 use crate::guests::HasPrograms as _;
@@ -83,13 +82,14 @@ pub(super) fn record_at(
 /// Notes for the owner of an asset that it was stopped, because the module which it runs was
 /// replaced by that one's owner.
 pub(crate) fn note_not_followed(
-    hosting: &Hosting,
+    core: &Core,
     tenant: &Tenant,
     definition: &Arc<Definition>,
     message: &str,
+    now: Timestamp,
 ) {
     let error = RunError { code: NOT_FOLLOWED, message, ..RunError::default() };
-    record_at(hosting, tenant, definition, &error, (hosting.definitions_now().wall, 0));
+    record_at(core, tenant, definition, &error, (now, 0));
 }
 
 /// Characters of an error's text that the log shows.

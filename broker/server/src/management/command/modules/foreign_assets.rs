@@ -92,7 +92,8 @@ impl Stopped {
             let message =
                 format!("module '{module}' was changed by its owner; -run {name} starts it as it is now");
             if let Some(known) = asset.known(call.tenant) {
-                guests::note_not_followed(&call.broker.hosting, call.tenant, &known, &message);
+                let now = call.broker.hosting.definitions_now().wall;
+                guests::note_not_followed(&call.broker.core, call.tenant, &known, &message, now);
             }
             let warning = format!("Asset '{name}' of another user was stopped: they start it with -run.");
             done = done.with_warning("INSTANCE_NOT_FOLLOWED", &warning);
