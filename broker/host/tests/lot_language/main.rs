@@ -10,6 +10,7 @@ mod bench;
 mod catalogue;
 mod expressions;
 mod failures;
+mod foreign_values;
 mod generated;
 mod long;
 mod models;
