@@ -224,7 +224,6 @@ fn with_each_tool(folder: &Path, saved: &str, check: impl Fn(Tool<'_>)) {
         (&["guest", "logs", "m", "--timeout", "2"], &[]),
         (&["guest", "remove", "m", "--yes", "--timeout", "2"], &[]),
         (&["guest", "download", "m", "-o", saved, "--timeout", "2"], &[]),
-        (&["bench"], &["--for", "0.2"]),
     ];
     tools.iter().for_each(|tool| check(*tool));
 }

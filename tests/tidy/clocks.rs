@@ -10,6 +10,7 @@ const CLOCKS: [&str; 5] = ["Instant", "SystemTime", "Timestamp", "Zoned", "Coars
 
 /// Files that read one, and what for.
 const READERS: &[(&str, &str)] = &[
+    ("broker/cli/src/backup.rs", "patience with the next chunk"),
     ("broker/cli/src/bench/connects.rs", "measures"),
     ("broker/cli/src/bench/figures.rs", "measures"),
     ("broker/cli/src/bench/traffic.rs", "measures and keeps a rate"),
@@ -17,6 +18,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/cli/src/demo.rs", "sensors of the demonstration"),
     ("broker/cli/src/demo/plc.rs", "time of the simulated press"),
     ("broker/cli/src/deploy/file_plan.rs", "patience with what is retained"),
+    ("broker/cli/src/guest/download.rs", "patience with the next part"),
     ("broker/cli/src/guest/installed.rs", "patience with what is retained"),
     ("broker/cli/src/lasting_connection.rs", "pauses between attempts to connect"),
     ("broker/cli/src/log/json.rs", "time of a log line"),

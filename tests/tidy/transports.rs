@@ -9,12 +9,14 @@ use crate::files::sources;
 const REGISTRY: &str = "broker/config/src/listener.rs";
 const SECTIONS: &str = "broker/config/src/listener/";
 
-/// Files that know single transports: plain TCP is where a broker is looked for, the demo opens that alone, and keys of tenants are refused until there are some.
+/// Files that know single transports: plain TCP is where a broker is looked for, and the port that is meant by a
+/// name without a transport. The demo opens that alone, and keys of tenants are refused until there are some.
 const KNOWN_ELSEWHERE: &[(&str, &[&str])] = &[
     ("broker/cli/src/demo.rs", &["mqtt"]),
     ("broker/cli/src/serve.rs", &["mqtt", "ws"]),
     ("broker/config/src/lib.rs", &["mqtt"]),
     ("broker/config/src/not_yet.rs", &["mqtt", "mqtts", "ws", "wss"]),
+    ("broker/config/src/unknown.rs", &["mqtt"]),
     ("broker/server/src/net/not_opened.rs", &["mqtt"]),
 ];
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
-use lotmq_runner::{Embedding, Report, ReportForm, SUFFIX, TestFolder, test_file};
+use lotmq_runner::{Embedding, ReportForm, SUFFIX, TestFolder, TestReport, test_file};
 use lotmq_terminal::{Exit, Paint, output};
 
 use crate::run::NO_NETWORK;
@@ -46,12 +46,12 @@ pub(crate) struct ReportArgs {
 }
 
 impl ReportArgs {
-    pub(crate) fn begin(&self) -> Report {
-        Report::new(if self.json { ReportForm::Json } else { ReportForm::Text(Paint::of_stdout()) })
+    pub(crate) fn begin(&self) -> TestReport {
+        TestReport::new(if self.json { ReportForm::Json } else { ReportForm::Text(Paint::of_stdout()) })
     }
 
     /// Prints the counts and writes the file. `name` is the text that names of cases were to have.
-    pub(crate) fn end(&self, report: &Report, name: &str) -> anyhow::Result<Exit> {
+    pub(crate) fn end(&self, report: &TestReport, name: &str) -> anyhow::Result<Exit> {
         report.end()?;
         if let Some(file) = &self.junit {
             let written = std::fs::write(file, report.to_junit());

@@ -16,7 +16,7 @@ use crate::far::{Recordings, RunningFarSide};
 use crate::judge::{Seen, errors, judge, warned};
 use crate::payload::{Compared, Payload, compared};
 use crate::program::{Program, Start, inputs};
-use crate::report::Report;
+use crate::report::TestReport;
 use crate::test_folder::TestFolder;
 use crate::told::{ToldOnce, told};
 use crate::traffic::read as read_recording;
@@ -37,7 +37,7 @@ pub fn test_file(
     embedding: &Embedding,
     (file, folder): (&Path, &TestFolder),
     wanted: &str,
-    report: &mut Report,
+    report: &mut TestReport,
 ) -> anyhow::Result<()> {
     let cases = read(file, folder)?;
     let (program, warnings) = load(embedding, &program_of((file, folder), cases.program.as_deref())?)?;
@@ -58,7 +58,7 @@ pub fn test_module(
     module: &EmbeddedModule,
     (file, folder, records): (&Path, &TestFolder, bool),
     wanted: &str,
-    report: &mut Report,
+    report: &mut TestReport,
 ) -> anyhow::Result<()> {
     let cases = read(file, folder)?;
     let its_own = Program::of_module(embedding, module.clone())?;
@@ -94,7 +94,7 @@ fn run_all(
     (embedding, program): (&Embedding, &Program),
     (file, root, records): (&Path, &TestFolder, bool),
     (cases, wanted): (&Cases, &str),
-    report: &mut Report,
+    report: &mut TestReport,
 ) -> anyhow::Result<()> {
     let mut told = ToldOnce::default();
     let recordings = Recordings { folder: file.parent().unwrap_or(Path::new("")), root, anew: records };

@@ -30,7 +30,7 @@ pub use modules::{COMPONENT_BYTES_MAX, NamedModule, read_component};
 pub use player::{HandSent, Player};
 pub use program::{Program, Start};
 pub use properties::StatedProperties;
-pub use report::{Report, ReportForm};
+pub use report::{ReportForm, TestReport};
 pub use test_folder::TestFolder;
 pub use told::{at_place, told as told_toml};
 pub use traffic::{Recorded, read as read_recording};

@@ -18,7 +18,7 @@ pub enum ReportForm {
 
 /// Results so far.
 #[derive(Debug)]
-pub struct Report {
+pub struct TestReport {
     /// Cases that passed.
     pub passed: u32,
     /// Cases that failed, and files that could not be used.
@@ -36,7 +36,7 @@ struct FileResults {
     error: Option<String>,
 }
 
-impl Report {
+impl TestReport {
     /// Report without a result.
     #[must_use]
     pub fn new(form: ReportForm) -> Self {
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn junit_has_a_suite_for_each_file() {
-        let mut report = Report::new(ReportForm::Text(Paint::none()));
+        let mut report = TestReport::new(ReportForm::Text(Paint::none()));
         report.add(Path::new("a.test.toml"), "warm", Vec::new()).unwrap();
         let complaints = vec!["expected `<1>`\u{1b}".to_owned(), "more".to_owned()];
         report.add(Path::new("a.test.toml"), "\"cold\"", complaints).unwrap();
