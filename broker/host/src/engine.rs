@@ -11,7 +11,7 @@ mod pool;
 
 pub(crate) use crate::ticker::Ticker;
 pub(crate) use code::CodeShare;
-pub use code::{CodeAccount, CodeBound, MAPPINGS_PER_PROGRAM};
+pub use code::{CodeAccount, CodeBound};
 pub use compiler::{
     BinaryKind, CompileBudget, CompileElsewhere, CompileJob, Compiler, Tier, WORKER_COMMAND,
     compile_in_worker, worker_main,
@@ -198,7 +198,7 @@ impl Engine {
         let pulse = options.pulses.add("the clock of running guests", limits::TICKER_SILENCE_MAX);
         let ticker = Ticker::start(engine.weak(), pulse).map_err(EngineError::Ticker)?;
         let code = code::sum(options, pool.mappings());
-        let memory = GuestSums::new(options.all_memory_bytes_max, &pool);
+        let memory = GuestSums::new(options.all_memory_bytes_max, pool.places());
         let memory_of_rules = memory.of_rules();
         let stacks = shares(pool.stacks_max.into());
         let sockets = SocketSums {

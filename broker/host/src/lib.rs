@@ -63,7 +63,7 @@ pub use cache::native::Artifact;
 pub use complexity::TooComplex;
 pub use engine::{
     BinaryKind, CodeAccount, CodeBound, CompileBudget, CompileElsewhere, CompileJob, Compiler, Engine,
-    EngineError, EngineOptions, MAIN_MODULE, MAPPINGS_PER_PROGRAM, Pool, PoolKind, Tier, WORKER_COMMAND,
+    EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind, Tier, WORKER_COMMAND,
     compile_in_worker, worker_main,
 };
 pub use executor::{

@@ -200,6 +200,9 @@ pub const TABLES_MAX: u32 = 16;
 /// Instances of the pool that are kept for rules, one in so many: a rule that gets none denies, and no other guest is to bring that about.
 pub const RULE_INSTANCES_PART: u32 = 16;
 
+/// Memory mappings that one compiled program takes at most: its code, and what lies before and behind. Neighbours share theirs, so usual is two.
+pub const MAPPINGS_PER_PROGRAM: u64 = 3;
+
 /// Memory mappings for compiled code that there are at least, however few the system allows: some hundred programs.
 pub const CODE_MAPPINGS_MIN: u64 = 1_024;
 

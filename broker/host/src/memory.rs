@@ -6,7 +6,6 @@
 //!
 //! Asked by the engine before each growth, the first one at instantiation included.
 
-use crate::engine::Pool;
 use crate::limits::{MEMORIES_MAX, OWNER_PART, RULE_INSTANCES_PART, TABLE_ELEMENTS_MAX, TABLES_MAX};
 use lotmq_shares::{AccountShares, HeldShare, NoShare, payer};
 use std::sync::Arc;
@@ -72,6 +71,14 @@ impl Drop for StackShare {
     }
 }
 
+/// Places of a pool: how many instances, memories and tables there may be at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Places {
+    pub(crate) instances: u32,
+    pub(crate) memories: u32,
+    pub(crate) tables: u32,
+}
+
 /// Sums that all instances of an engine share.
 #[derive(Clone, Debug)]
 pub(crate) struct GuestSums {
@@ -86,14 +93,13 @@ pub(crate) struct GuestSums {
 
 impl GuestSums {
     /// Sums of instances in a pool, with this much linear memory. Some of the pool is left to rules.
-    pub(crate) fn new(bytes_max: u64, pool: &Pool) -> Self {
+    pub(crate) fn new(bytes_max: u64, places: Places) -> Self {
         let part = |count: u32| shares((count - count / RULE_INSTANCES_PART).into());
-        let (instances, memories, tables) = (pool.instances_max, pool.memories(), pool.tables());
         GuestSums {
             bytes: shares(bytes_max),
-            instances: part(instances),
-            memories: part(memories),
-            tables: part(tables),
+            instances: part(places.instances),
+            memories: part(places.memories),
+            tables: part(places.tables),
             is_of_rules: false,
         }
     }
@@ -250,11 +256,11 @@ mod tests {
 
     /// Sums with so many bytes, in a pool with a thousand places for each of a few owners.
     fn sums(bytes_max: u64) -> GuestSums {
-        GuestSums::new(bytes_max, &pool(100_000))
+        GuestSums::new(bytes_max, places(100_000))
     }
 
-    fn pool(instances_max: u32) -> Pool {
-        Pool { kind: crate::PoolKind::Dense, instances_max, memory_bytes_max: 1 << 20, stacks_max: 4 }
+    fn places(instances: u32) -> Places {
+        Places { instances, memories: instances / 2 * 3, tables: instances * 2 }
     }
 
     #[test]
@@ -315,7 +321,7 @@ mod tests {
     /// Of a pool of 16, one is kept for rules.
     #[test]
     fn nobodys_guests_have_all_places_of_the_pool() {
-        let all = GuestSums::new(u64::MAX, &pool(16));
+        let all = GuestSums::new(u64::MAX, places(16));
         let new = |account| Memory::new(1 << 20, account, &all);
         let mut kept: Vec<_> = (0..11).map(|_| new(1).unwrap()).collect();
         let refused = new(1).err().unwrap().to_string();

@@ -7,7 +7,11 @@
 //! Not here: mappings of instances, which the pool reserves (`pool`).
 
 use super::EngineOptions;
-use crate::{LoadError, limits::CODE_MAPPINGS_MIN, memory::shares};
+use crate::{
+    LoadError,
+    limits::{CODE_MAPPINGS_MIN, MAPPINGS_PER_PROGRAM},
+    memory::shares,
+};
 use lotmq_shares::{AccountShares, HeldShare, NoShare};
 use std::{fs, sync::Arc};
 
@@ -16,9 +20,6 @@ const MAX_MAP_COUNT: &str = "/proc/sys/vm/max_map_count";
 
 /// Memory mappings of a process where the system does not say: the default of Linux.
 const MAPPINGS_ASSUMED: u64 = 65_530;
-
-/// Memory mappings that one compiled program takes at most: its code, and what lies before and behind. Neighbours share theirs, so usual is two.
-pub const MAPPINGS_PER_PROGRAM: u64 = 3;
 
 /// Part of the mappings of the process that stays free for threads, heaps and large messages, one in so many.
 const RESERVE_PART: u64 = 8;

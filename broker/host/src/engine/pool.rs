@@ -7,7 +7,7 @@
 //! has used. They stay with the slot. The pool takes at most half of those of the process.
 
 use super::{EngineError, EngineOptions, code};
-use crate::limits;
+use crate::{limits, memory::Places};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 const KIB: u64 = 1024;
@@ -65,13 +65,18 @@ pub struct Pool {
 
 impl Pool {
     /// Memories: an Action of LoT has its own one and the runtime's, shared half and half with hand-written ones that have one.
-    pub(crate) fn memories(&self) -> u32 {
+    fn memories(&self) -> u32 {
         self.instances_max + self.instances_max / 2
     }
 
     /// Tables: of functions that are called indirectly.
-    pub(crate) fn tables(&self) -> u32 {
+    fn tables(&self) -> u32 {
         self.instances_max * TABLES_PER_INSTANCE
+    }
+
+    /// Places that it has for instances.
+    pub(super) fn places(&self) -> Places {
+        Places { instances: self.instances_max, memories: self.memories(), tables: self.tables() }
     }
 
     /// Memory mappings that it takes at most.

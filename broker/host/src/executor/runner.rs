@@ -680,15 +680,12 @@ impl Runner {
         };
         self.executor.warmed(self.me.clone());
         let make = || guest.instance(services.clone(), grants.clone(), limits);
-        let has_no_place = |made: &Result<ActionInstance, Trap>| {
-            made.as_ref().err().is_some_and(|trap| trap.kind == TrapKind::Pool)
-        };
         let mut made = make();
-        if has_no_place(&made) {
+        if matches!(made, Err(Trap { kind: TrapKind::Pool, .. })) {
             self.executor.sweep_of(self.owner());
             made = make();
         }
-        if has_no_place(&made) && guest.engine().memory().is_full() {
+        if matches!(made, Err(Trap { kind: TrapKind::Pool, .. })) && guest.engine().memory().is_full() {
             self.executor.sweep(true);
             made = make();
         }

@@ -2,7 +2,7 @@
 
 use super::World;
 use crate::complexity::TooComplex;
-use crate::engine::MAPPINGS_PER_PROGRAM;
+use crate::limits::MAPPINGS_PER_PROGRAM;
 use crate::{Trap, texts::cut};
 
 /// Why a binary was not taken. All but [`CompileFailed`](LoadError::CompileFailed) are the sender's fault; [`LoadError::code`] is what a reply says.

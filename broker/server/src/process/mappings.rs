@@ -5,8 +5,8 @@
 use std::fs;
 use std::path::Path;
 
-use lotmq_host::limits::{FILE_OPERATIONS_MAX, SERIAL_OPENINGS_MAX, STAND_INS_MAX};
-use lotmq_host::{Engine, MAPPINGS_PER_PROGRAM};
+use lotmq_host::Engine;
+use lotmq_host::limits::{FILE_OPERATIONS_MAX, MAPPINGS_PER_PROGRAM, SERIAL_OPENINGS_MAX, STAND_INS_MAX};
 use rustix::process::{Resource, getrlimit};
 use tracing::{info, warn};
 
