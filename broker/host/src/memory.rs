@@ -73,7 +73,7 @@ impl Drop for StackShare {
 
 /// Places of a pool: how many instances, memories and tables there may be at once.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Places {
+pub(crate) struct PoolPlaces {
     pub(crate) instances: u32,
     pub(crate) memories: u32,
     pub(crate) tables: u32,
@@ -93,7 +93,7 @@ pub(crate) struct GuestSums {
 
 impl GuestSums {
     /// Sums of instances in a pool, with this much linear memory. Some of the pool is left to rules.
-    pub(crate) fn new(bytes_max: u64, places: Places) -> Self {
+    pub(crate) fn new(bytes_max: u64, places: PoolPlaces) -> Self {
         let part = |count: u32| shares((count - count / RULE_INSTANCES_PART).into());
         GuestSums {
             bytes: shares(bytes_max),
@@ -259,8 +259,8 @@ mod tests {
         GuestSums::new(bytes_max, places(100_000))
     }
 
-    fn places(instances: u32) -> Places {
-        Places { instances, memories: instances / 2 * 3, tables: instances * 2 }
+    fn places(instances: u32) -> PoolPlaces {
+        PoolPlaces { instances, memories: instances / 2 * 3, tables: instances * 2 }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! has used. They stay with the slot. The pool takes at most half of those of the process.
 
 use super::{EngineError, EngineOptions, code};
-use crate::{limits, memory::Places};
+use crate::{limits, memory::PoolPlaces};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 const KIB: u64 = 1024;
@@ -75,8 +75,8 @@ impl Pool {
     }
 
     /// Places that it has for instances.
-    pub(super) fn places(&self) -> Places {
-        Places { instances: self.instances_max, memories: self.memories(), tables: self.tables() }
+    pub(super) fn places(&self) -> PoolPlaces {
+        PoolPlaces { instances: self.instances_max, memories: self.memories(), tables: self.tables() }
     }
 
     /// Memory mappings that it takes at most.
