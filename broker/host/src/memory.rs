@@ -128,18 +128,18 @@ impl GuestSums {
         &self,
         account: u64,
         (all, what): (&Arc<AccountShares>, &'static str),
-    ) -> Result<HeldShare, NoPlace> {
+    ) -> Result<HeldShare, NoPoolPlace> {
         if self.is_of_rules {
             return Ok(all.hold_anyway(account, 1));
         }
-        all.hold(account, 1).map_err(|reason| NoPlace { what, reason })
+        all.hold(account, 1).map_err(|reason| NoPoolPlace { what, reason })
     }
 }
 
 /// Error: the pool has no place for an instance of this owner.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("no instance is free: {}", explained(*reason, what))]
-pub(crate) struct NoPlace {
+pub(crate) struct NoPoolPlace {
     what: &'static str,
     reason: NoShare,
 }
@@ -168,7 +168,7 @@ impl Memory {
     ///
     /// # Errors
     /// When the pool has no place for it.
-    pub(crate) fn new(bytes_max: usize, account: u64, all: &GuestSums) -> Result<Self, NoPlace> {
+    pub(crate) fn new(bytes_max: usize, account: u64, all: &GuestSums) -> Result<Self, NoPoolPlace> {
         let account = payer(account);
         let place = all.take(account, (&all.instances, "instances"))?;
         let places = vec![place];

@@ -3,7 +3,7 @@
 use crate::{
     Trap, TrapKind,
     deadline::Stopped,
-    memory::{NoPlace, Refusal},
+    memory::{NoPoolPlace, Refusal},
     texts::{GAVE_UP, cut},
 };
 use wasmtime::{PoolConcurrencyLimitError, Trap as WasmTrap, WasmBacktrace};
@@ -95,8 +95,8 @@ pub(crate) fn explain(error: &wasmtime::Error, run: &StoppedRun<'_>) -> Trap {
     Trap { kind, message, function }
 }
 
-impl From<NoPlace> for Trap {
-    fn from(error: NoPlace) -> Self {
+impl From<NoPoolPlace> for Trap {
+    fn from(error: NoPoolPlace) -> Self {
         Trap { kind: TrapKind::Pool, message: error.to_string(), function: None }
     }
 }
@@ -117,7 +117,7 @@ fn kind_and_message(error: &wasmtime::Error) -> (TrapKind, String) {
     if let Some(stopped) = error.downcast_ref::<Stopped>() {
         return (TrapKind::Time, stopped.to_string());
     }
-    if let Some(no_place) = error.downcast_ref::<NoPlace>() {
+    if let Some(no_place) = error.downcast_ref::<NoPoolPlace>() {
         return (TrapKind::Pool, no_place.to_string());
     }
     if let Some(limit) = error.downcast_ref::<PoolConcurrencyLimitError>() {
