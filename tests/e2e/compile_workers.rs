@@ -92,7 +92,7 @@ fn give(client: &mut Client, command: &str) {
 }
 
 fn reply(client: &mut Client) -> Value {
-    let message = client.receive(2 * WAIT_MAX).unwrap().expect("a reply");
+    let message = client.receive(8 * WAIT_MAX).unwrap().expect("a reply");
     serde_json::from_str(&message.text()).unwrap()
 }
 
@@ -149,8 +149,11 @@ fn cancelled_upload_ends_its_worker_and_holds_up_nobody_meanwhile() {
     // It has nothing open but its pipes, no variables, and does not outlive the broker.
     let open: Vec<_> = fs::read_dir(format!("/proc/{worker}/fd")).unwrap().map(Result::unwrap).collect();
     let open: Vec<_> = open.iter().map(|entry| fs::read_link(entry.path()).unwrap()).collect();
-    // Some of the pipes may be of whoever started the broker.
-    assert!(open.iter().all(|file| file.to_str().unwrap().starts_with("pipe:")), "{open:?}");
+    // The broker's starter may have left further pipes open.
+    let is_harmless = |file: &&std::path::PathBuf| {
+        file.to_str().is_some_and(|file| file.starts_with("pipe:") || file == "/dev/null")
+    };
+    assert_eq!(open.iter().filter(is_harmless).count(), open.len(), "{open:?}");
     assert!(fs::read(format!("/proc/{worker}/environ")).unwrap().is_empty());
 
     let mut ann = commander(&broker, "ann");

@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn who_has_nothing_left_has_no_entry() {
         let (mut shares, user) = (CommandShares::default(), Payer::named(1, "a"));
-        let load = Load { work: Work::Waits, is_large: false, is_of_admin: false };
+        let load = Load::new(Work::Waits, 0);
         let room = CommandRoom { bytes: 10, is_own_password: false };
         for _ in 0..OF_USER_WAITING {
             shares.enter(&user, room);
