@@ -73,10 +73,6 @@ fn attach_allowed(
             return Err(turn_away(connection, request, turn, reason, &words_of(refusal, connection)));
         }
     };
-    if !connection.transport.is_certificate_trusted() {
-        let reason = CloseReason::CertificateUntrusted;
-        return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &reason.words()));
-    }
     may_connect(connection, request, turn, &identity)?;
     if let Some(will) = &request.will
         && !will.is_allowed(&tenant, &identity, turn.wall_ms())
@@ -84,10 +80,7 @@ fn attach_allowed(
         let words = "no permission to publish to the will topic";
         return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &words));
     }
-    let expiry = request.expiry.min(turn.core.settings.session_expiry_max_of(&identity));
-    // CONNACK names the value in force where it is not the one that was asked for (§3.2.2.3.2).
-    request.is_expiry_ours |= expiry != request.expiry;
-    request.expiry = expiry;
+    bound_expiry(request, turn, &identity);
     if !keeps_place(connection, &tenant, &identity) {
         return Err(turn_away_for(connection, request, turn, Limit::Connections));
     }
@@ -251,13 +244,25 @@ fn words_of(refusal: LoginRefusal, connection: &Connection) -> String {
     }
 }
 
-/// Refuses a Client that rules do not let connect. It is not told by which; the operator is.
+/// Bounds the time for which the session outlives its connection. CONNACK names the value in force
+/// where it is not the one that was asked for (§3.2.2.3.2).
+fn bound_expiry(request: &mut Request, turn: &Turn, identity: &Identity) {
+    let expiry = request.expiry.min(turn.core.settings.session_expiry_max_of(identity));
+    request.is_expiry_ours |= expiry != request.expiry;
+    request.expiry = expiry;
+}
+
+/// Refuses a Client whose certificate no authority has signed any more, and one that rules do not let connect. It is not told by which; the operator is.
 fn may_connect(
     connection: &Connection,
     request: &Request,
     turn: &mut Turn,
     identity: &Identity,
 ) -> Result<(), CloseReason> {
+    if !connection.transport.is_certificate_trusted() {
+        let words = CloseReason::CertificateUntrusted.words();
+        return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &words));
+    }
     if !request.version.has_properties() && connection.transport.is_of_own_bridge() {
         let words = "a bridge connects to its own broker with MQTT 5.0 alone, for without properties messages go in circles";
         return Err(turn_away(connection, request, turn, ReasonCode::UnsupportedProtocolVersion, &words));

@@ -28,7 +28,7 @@ use crate::management::module_catalog::grants::{self, GrantSet};
 use crate::management::module_catalog::{Module, ModuleOptions, Said};
 use crate::management::modules::{self, CompiledModule, InstalledModule, signature};
 use compiling::ComponentPlace;
-use foreign_assets::Stopped;
+use foreign_assets::StoppedAssets;
 use options::{
     MODULE_NAME_RULE, ModuleRequest, Replacing, component, granted, is_module_name, may_install, own_tenant,
     read_options, shown, world_of,
@@ -329,7 +329,7 @@ fn install(
     call: &mut Call<'_>,
     (compiled, rolled_back): (CompiledModule, Option<&Arc<Module>>),
     replacing: Replacing,
-) -> Result<(InstalledModule, Option<Arc<Module>>, Stopped), Refusal> {
+) -> Result<(InstalledModule, Option<Arc<Module>>, StoppedAssets), Refusal> {
     let name = Arc::clone(&compiled.module.name);
     let _changes = call.broker.commands.changes.lock();
     call.check_current()?;

@@ -24,7 +24,7 @@ use crate::management::modules;
 
 /// Assets that were stopped, with what was ordered for each before.
 #[derive(Default)]
-pub(super) struct Stopped(Vec<(Asset, Before)>);
+pub(super) struct StoppedAssets(Vec<(Asset, Before)>);
 
 enum Before {
     Route(Arc<RouteOrder>),
@@ -33,8 +33,8 @@ enum Before {
 
 /// Stops the assets of others that run a module, before it is replaced, and adds that to `batch`.
 /// Called under the lock of changes.
-pub(super) fn stop(call: &Call<'_>, module: &str, batch: &mut Batch) -> Stopped {
-    let mut stopped = Stopped::default();
+pub(super) fn stop(call: &Call<'_>, module: &str, batch: &mut Batch) -> StoppedAssets {
+    let mut stopped = StoppedAssets::default();
     for (kind, name, _) in authority::foreign(call, module) {
         let before = match kind {
             AssetKind::Route => {
@@ -76,7 +76,7 @@ fn order(call: &Call<'_>, asset: &Asset, before: &Before, is_stopped: bool, batc
     }
 }
 
-impl Stopped {
+impl StoppedAssets {
     /// Has them run again, because the module was not replaced; what was to be stored is dropped
     /// with its batch.
     pub(super) fn undo(self, call: &Call<'_>) {
