@@ -2,7 +2,7 @@
 //!
 //! All texts of all tools go through here and are [escaped], since any of them may quote a broker,
 //! a backup, a file name or a certificate.
-//! Only [`bytes`] writes what it gets. No other module writes to standard output or standard error.
+//! Only [`bytes`] writes what it gets, for payloads and for files that another program reads.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
