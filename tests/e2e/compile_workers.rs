@@ -81,7 +81,7 @@ fn broker(options: BrokerOptions, users: &[&str]) -> Broker {
 
 /// A connection that gives commands and hears their replies.
 fn commander(broker: &Broker, user: &str) -> Client {
-    let mut client = broker.connect(&ConnectOptions::v5(&format!("of {user}")).user(user, "pw"));
+    let mut client = broker.connect(&ConnectOptions::v5(format!("of {user}")).user(user, "pw"));
     client.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
     client
 }
@@ -180,7 +180,7 @@ fn administrators_install_while_users_hold_all_other_places() {
     for user in ["eve", "mallory"] {
         // Those of one user wait for each other.
         for name in ["first", "second", "third"] {
-            let mut client = broker.connect(&ConnectOptions::v5(&format!("{user} {name}")).user(user, "pw"));
+            let mut client = broker.connect(&ConnectOptions::v5(format!("{user} {name}")).user(user, "pw"));
             give(&mut client, &add(&format!("{user}{name}"), &bomb(ENDLESS)));
         }
     }

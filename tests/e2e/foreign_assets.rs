@@ -135,7 +135,7 @@ fn the_owner_of_an_asset_does_not_take_back_what_an_administrator_has_bounded() 
         assert_eq!(policies(&broker, name)["topics"], serde_json::json!(["a/#", "b"]), "{name}");
         assert_eq!(policies(&broker, name)["setByAdministrator"]["memory"], 8, "{name}");
         done(&broker, "eve", &format!("-assetPolicySet {name} memory 4"));
-        assert_eq!(ask(&broker, "eve", &format!("-assetPolicySet {name} memory 9")).success(), false);
+        assert!(!ask(&broker, "eve", &format!("-assetPolicySet {name} memory 9")).success());
     }
     // Removing and adding it does not help, nor does a restart.
     done(&broker, "eve", "-uninstall i -force");

@@ -5,7 +5,7 @@ mod render;
 use std::ffi::OsString;
 use std::io::Read as _;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -438,7 +438,7 @@ fn root_password(connect: &ConnectArgs) -> Result<(String, &'static str), Misuse
 /// Most bytes of a file whose text goes into a command: what the largest packet of MQTT holds.
 const COMMAND_BYTES_MAX: u64 = 256 << 20;
 
-fn read_text(path: &PathBuf) -> anyhow::Result<String> {
+fn read_text(path: &Path) -> anyhow::Result<String> {
     if path.as_os_str() == "-" {
         let mut text = String::new();
         std::io::stdin().lock().read_to_string(&mut text).context("cannot read standard input")?;

@@ -88,10 +88,11 @@ impl TestReport {
     /// When standard output takes no more.
     pub fn end(&self) -> anyhow::Result<()> {
         let Self { passed, failed, .. } = self;
-        Ok(match self.form {
-            ReportForm::Json => output::tell(&json!({"passed": passed, "failed": failed}).to_string())?,
-            ReportForm::Text(_) => output::tell(&format!("{passed} passed, {failed} failed"))?,
-        })
+        output::tell(&match self.form {
+            ReportForm::Json => json!({"passed": passed, "failed": failed}).to_string(),
+            ReportForm::Text(_) => format!("{passed} passed, {failed} failed"),
+        })?;
+        Ok(())
     }
 
     /// The results in the XML of JUnit, a suite for each file.

@@ -151,8 +151,9 @@ fn restorable(tenant: &Tenant, hosting: &Hosting, row: &DefinitionRow) -> Result
         let definition = CompiledDefinition::without_code(new.clone(), to_come, false);
         return Ok(Restorable { definition, later: Some(Later::Program(program, new)) });
     }
-    let definition = CompiledDefinition::of_entity(hosting.loader_of(tenant), &program, new, OnExisting::Replace)
-        .map_err(|refusal| refusal.to_string())?;
+    let definition =
+        CompiledDefinition::of_entity(hosting.loader_of(tenant), &program, new, OnExisting::Replace)
+            .map_err(|refusal| refusal.to_string())?;
     Ok(Restorable { definition, later: None })
 }
 

@@ -64,7 +64,7 @@ pub(in crate::management::command) fn compile(
         parts::tell_compiling(call, &name, Duration::ZERO);
     }
     // What an upload has reserved stays so until its bytes are gone.
-    let (tenant, of_tenant) = (call.tenant.id, Arc::clone(call.tenant));
+    let tenant = call.tenant.id;
     let (hosting, room) = (Arc::clone(&call.broker.hosting), upload.map(|upload| Arc::clone(&upload.room)));
     let (sender, answer) = sync_channel(1);
     let is_given_up = Arc::<AtomicBool>::default();
