@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 34] = [
+const LAYERS: [(&str, u8); 35] = [
     ("lot-facts", 0),
     ("lot-nearest", 0),
     ("lot-patterns", 0),
@@ -37,6 +37,7 @@ const LAYERS: [(&str, u8); 34] = [
     ("lotmq-core", 3),
     ("lotmq-project", 3),
     ("lotmq-server", 4),
+    ("lotmq-instructions", 4),
     ("lotmq-simulation", 4),
     ("lotmq-lsp", 5),
     ("lotmq-runner", 5),

@@ -125,8 +125,8 @@ impl Wake for Woken {
     }
 }
 
-/// Place of a connection in [`Broker`].
-pub(crate) type Place = usize;
+/// ConnectionPlace of a connection in [`Broker`].
+pub(crate) type ConnectionPlace = usize;
 
 struct Open {
     connection: Arc<Connection>,
@@ -201,7 +201,7 @@ impl Broker {
     }
 
     /// Accepts a connection.
-    pub(crate) fn accept(&mut self) -> Place {
+    pub(crate) fn accept(&mut self) -> ConnectionPlace {
         let place = self.connections.reserve();
         let wire = Arc::new(Mutex::new(Wire::default()));
         wire.lock().has_room(usize::MAX);
@@ -224,21 +224,21 @@ impl Broker {
     }
 
     /// Lets bytes arrive at a connection.
-    pub(crate) fn arrive(&mut self, place: Place, bytes: &[u8]) {
+    pub(crate) fn arrive(&mut self, place: ConnectionPlace, bytes: &[u8]) {
         let open = &self.open[place];
         open.wire.lock().arrive(bytes);
         open.woken.0.store(true, Ordering::Relaxed);
     }
 
     /// Takes the bytes that the broker has written to a connection.
-    pub(crate) fn take(&mut self, place: Place) -> Vec<u8> {
+    pub(crate) fn take(&mut self, place: ConnectionPlace) -> Vec<u8> {
         let mut wire = self.open[place].wire.lock();
         wire.has_room(usize::MAX);
         std::mem::take(&mut wire.written)
     }
 
     /// Whether the broker has closed a connection.
-    pub(crate) fn is_closed(&self, place: Place) -> bool {
+    pub(crate) fn is_closed(&self, place: ConnectionPlace) -> bool {
         self.open[place].wire.lock().is_closed
     }
 

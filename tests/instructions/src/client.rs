@@ -8,7 +8,7 @@ use lotmq_codec::{
     encode_connect, encode_disconnect_from_client, encode_publish, encode_subscribe, fixed_header,
 };
 
-use crate::broker::{Broker, Place};
+use crate::broker::{Broker, ConnectionPlace};
 
 const VERSION: ProtocolVersion = ProtocolVersion::V3_1_1;
 
@@ -17,7 +17,7 @@ const PAYLOAD_BYTES: usize = 256;
 
 /// A connected client.
 pub(crate) struct Client {
-    pub(crate) place: Place,
+    pub(crate) place: ConnectionPlace,
     last_packet_id: PacketId,
     partial: Vec<u8>,
     /// Messages that were received.

@@ -23,13 +23,13 @@ struct State {
     all: usize,
     /// Bytes of programs that the start may still compile before the listeners open.
     bytes_left: usize,
-    jobs: VecDeque<(Place, Box<dyn Job>)>,
+    jobs: VecDeque<(Place, Box<dyn DeferredCompile>)>,
     under_way: usize,
     is_stopping: bool,
 }
 
 /// Code that is to be compiled for a definition.
-pub(crate) trait Job: Send {
+pub(crate) trait DeferredCompile: Send {
     /// Whether the definition still waits for it.
     fn is_wanted(&self) -> bool;
 
@@ -44,7 +44,7 @@ pub(crate) trait Job: Send {
 
     /// Puts in what was compiled; gives the definition up where nothing was, as after a panic. The caller holds the lock of changes. The second pass,
     /// where one follows.
-    fn put_in(self: Box<Self>) -> Option<Box<dyn Job>>;
+    fn put_in(self: Box<Self>) -> Option<Box<dyn DeferredCompile>>;
 }
 
 impl Default for ColdStart {
@@ -135,7 +135,7 @@ impl ColdStart {
     }
 
     /// Adds a job behind those of its place; not while the broker stops.
-    pub(crate) fn push(&self, place: Place, job: Box<dyn Job>) {
+    pub(crate) fn push(&self, place: Place, job: Box<dyn DeferredCompile>) {
         let mut state = self.state.lock();
         if state.is_stopping {
             return;
@@ -145,7 +145,7 @@ impl ColdStart {
     }
 
     /// Takes the next job; `None` when there is none left, or the broker stops. [`ended`](Self::ended) follows each.
-    pub(crate) fn next(&self) -> Option<Box<dyn Job>> {
+    pub(crate) fn next(&self) -> Option<Box<dyn DeferredCompile>> {
         let mut state = self.state.lock();
         if state.is_stopping {
             return None;

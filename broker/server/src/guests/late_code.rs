@@ -14,7 +14,7 @@ use lotmq_definitions::{Definition, DefinitionKind, RunError};
 use lotmq_host::Tier;
 use tracing::{error, warn};
 
-use super::cold_start::{Job, Pass, Place};
+use super::cold_start::{DeferredCompile, Pass, Place};
 use super::compile::{CompiledDefinition, DeployError};
 use super::{install, records, rules};
 use crate::guests::HasPrograms as _;
@@ -23,7 +23,7 @@ use crate::limits::COMPILING_NAMES_MAX;
 
 /// Definition that waits for its code.
 #[derive(Clone)]
-pub(crate) struct Waiting {
+pub(crate) struct LateDefinition {
     pub(crate) hosting: Arc<Hosting>,
     pub(crate) tenant: Arc<Tenant>,
     pub(crate) definition: Arc<Definition>,
@@ -34,7 +34,7 @@ type Compile = dyn Fn(&Hosting, Tier) -> Result<CompiledDefinition, DeployError>
 
 /// Code of one definition.
 struct DefinitionCode {
-    waiting: Waiting,
+    waiting: LateDefinition,
     pass: Pass,
     compile: Box<Compile>,
     outcome: Outcome<CompiledDefinition>,
@@ -42,7 +42,7 @@ struct DefinitionCode {
 
 /// Guest of a type of routes, for one route of this type.
 struct RouteTypeCode {
-    waiting: Waiting,
+    waiting: LateDefinition,
     kind: &'static str,
     outcome: Outcome<()>,
 }
@@ -59,7 +59,7 @@ impl<T> Outcome<T> {
 
 /// Has the code of a definition compiled; `is_deciding`: it is a rule, or a rule may ask it. Its program has so many bytes.
 pub(crate) fn add(
-    waiting: Waiting,
+    waiting: LateDefinition,
     (is_deciding, bytes): (bool, usize),
     compile: impl Fn(&Hosting, Tier) -> Result<CompiledDefinition, DeployError> + Send + 'static,
 ) {
@@ -70,13 +70,13 @@ pub(crate) fn add(
 }
 
 /// Has the guest of a type compiled for a route.
-pub(super) fn add_route(waiting: Waiting, kind: &'static str) {
+pub(super) fn add_route(waiting: LateDefinition, kind: &'static str) {
     let hosting = Arc::clone(&waiting.hosting);
     let code = RouteTypeCode { waiting, kind, outcome: Outcome::none() };
     hosting.cold_start.push(Place::Large, Box::new(code));
 }
 
-impl Waiting {
+impl LateDefinition {
     /// Whether it still waits.
     fn is_compiling(&self) -> bool {
         let registry = self.tenant.programs().guests.registry.read();
@@ -121,7 +121,7 @@ impl Waiting {
     }
 }
 
-impl Job for DefinitionCode {
+impl DeferredCompile for DefinitionCode {
     fn is_wanted(&self) -> bool {
         match self.pass {
             Pass::Only | Pass::First => self.waiting.is_compiling(),
@@ -142,7 +142,7 @@ impl Job for DefinitionCode {
         self.outcome = Outcome(compiled.map_err(|refusal| refusal.to_string()));
     }
 
-    fn put_in(self: Box<Self>) -> Option<Box<dyn Job>> {
+    fn put_in(self: Box<Self>) -> Option<Box<dyn DeferredCompile>> {
         let Self { waiting, pass, compile, outcome } = *self;
         match outcome.0 {
             Ok(compiled) => waiting.complete(pass, compiled),
@@ -161,12 +161,12 @@ impl Job for DefinitionCode {
         let is_first = pass == Pass::First;
         is_first.then(|| {
             let code = Self { waiting, pass: Pass::Second, compile, outcome: Outcome::none() };
-            Box::new(code) as Box<dyn Job>
+            Box::new(code) as Box<dyn DeferredCompile>
         })
     }
 }
 
-impl Job for RouteTypeCode {
+impl DeferredCompile for RouteTypeCode {
     fn is_wanted(&self) -> bool {
         self.waiting.is_compiling()
     }
@@ -185,7 +185,7 @@ impl Job for RouteTypeCode {
         self.outcome = Outcome(compiled.map(drop).map_err(|refusal| refusal.to_string()));
     }
 
-    fn put_in(self: Box<Self>) -> Option<Box<dyn Job>> {
+    fn put_in(self: Box<Self>) -> Option<Box<dyn DeferredCompile>> {
         match &self.outcome.0 {
             Ok(()) => install::complete_route(&self.waiting.tenant, &self.waiting.definition),
             Err(reason) => self.waiting.fails(reason),

@@ -17,7 +17,7 @@ use tracing::{error, warn};
 
 use super::compile::{CodeToCome, CompiledDefinition, CompiledProgram, Loader};
 use super::install::{install, put};
-use super::late_code::{self, Waiting};
+use super::late_code::{self, LateDefinition};
 use super::scripts::{self, CompiledScript};
 use super::{RunReport, authority, kept_errors, records, rules, seeds, views};
 use crate::guests::HasPrograms as _;
@@ -173,7 +173,7 @@ fn compile_later(
 ) {
     let (hosting, tenant, definition) = (Arc::clone(hosting), Arc::clone(tenant), Arc::clone(definition));
     let is_deciding = definition.kind() == DefinitionKind::Rule;
-    let waiting = Waiting { hosting, tenant, definition };
+    let waiting = LateDefinition { hosting, tenant, definition };
     match later {
         None => {}
         Some(Later::RouteType(kind)) => late_code::add_route(waiting, kind),

@@ -27,7 +27,7 @@ use tracing::{error, warn};
 use crate::guests::HasPrograms as _;
 use crate::guests::auth_modules::AuthModuleCode;
 use crate::guests::compile::{CodeToCome, Loader};
-use crate::guests::late_code::{self, Waiting};
+use crate::guests::late_code::{self, LateDefinition};
 use crate::guests::policies::Policies;
 use crate::guests::route_modules::RouteModule;
 use crate::guests::rules::RuleModuleCode;
@@ -503,7 +503,7 @@ fn restore_one(
     let described = without_code(module.clone(), &component, &policies)?;
     let installed = install(tenant, hosting, described, batch)?;
     let definition = Arc::clone(&installed.installed.definition);
-    let waiting = Waiting { hosting: Arc::clone(hosting), tenant: Arc::clone(tenant), definition };
+    let waiting = LateDefinition { hosting: Arc::clone(hosting), tenant: Arc::clone(tenant), definition };
     let (tenant, order) = (Arc::clone(tenant), (module.world == World::Rule, component.len()));
     // The component is read again when its turn has come, so that all of them are not in memory at once.
     late_code::add(waiting, order, move |hosting, tier| {

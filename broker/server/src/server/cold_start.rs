@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use crate::guests::cold_start::{Job, Pass, Place};
+use crate::guests::cold_start::{DeferredCompile, Pass, Place};
 use crate::guests::late_code::Compiling;
 use crate::limits::COLD_START_THREADS_MAX;
 use crate::management::broker::Broker;
@@ -61,7 +61,7 @@ fn compile(broker: &Broker) {
 }
 
 /// Compiles one program, and puts its code in between two changes by commands.
-fn carry_out(broker: &Broker, mut job: Box<dyn Job>) {
+fn carry_out(broker: &Broker, mut job: Box<dyn DeferredCompile>) {
     let (began, name, pass) = (Instant::now(), job.name(), job.pass());
     // The outcome of a panic is that of a program that does not compile; the panic itself is in the log.
     let _ = catch_unwind(AssertUnwindSafe(|| job.compile()));

@@ -16,7 +16,7 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 pub(super) const STEP_BYTES: usize = 64;
 
 /// Payload that is valid JSON.
-pub(super) struct Document<'a> {
+pub(super) struct JsonDocument<'a> {
     text: &'a str,
     root: Level<'a>,
     /// Objects and arrays below, by the offset of their text.
@@ -30,7 +30,7 @@ enum Level<'a> {
     Scalar,
 }
 
-impl<'a> Document<'a> {
+impl<'a> JsonDocument<'a> {
     /// Returns `None` for a payload that is not one JSON value.
     pub(super) fn parse(payload: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(payload).ok()?;
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     fn found(payload: &str, path: &str) -> Option<String> {
-        let mut document = Document::parse(payload.as_bytes()).unwrap();
+        let mut document = JsonDocument::parse(payload.as_bytes()).unwrap();
         let twice = [(); 2].map(|()| document.at(path, &mut 0).map(str::to_owned));
         assert_eq!(twice[0], twice[1], "a remembered level has the same members");
         twice[0].clone()
@@ -178,9 +178,9 @@ mod tests {
             assert_eq!(found(payload, path).as_deref(), expected, "{path} of {payload}");
         }
         for payload in ["", "{", "{\"a\":}", "1 2", "\u{feff}"] {
-            assert!(Document::parse(payload.as_bytes()).is_none(), "{payload:?}");
+            assert!(JsonDocument::parse(payload.as_bytes()).is_none(), "{payload:?}");
         }
-        assert!(Document::parse(b"\"\xff\"").is_none());
+        assert!(JsonDocument::parse(b"\"\xff\"").is_none());
     }
 
     #[test]

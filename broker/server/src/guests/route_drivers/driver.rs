@@ -272,6 +272,13 @@ impl Driver {
         }
     }
 
+    /// Waits until the guest of the route is compiled, which makes a new version of it.
+    async fn wait_for_code(&self, number: u64) -> Ended {
+        self.seat.waits_for_code(number, self.now());
+        self.seat.changed(number).await;
+        Ended::Changed
+    }
+
     /// Opens an instance and works with it; `lost`: how the one before has lost the far side in a call, if it has.
     async fn serve(
         &self,
@@ -280,9 +287,7 @@ impl Driver {
         pause: &mut Pause,
     ) -> (Ended, Option<Handed>) {
         if version.code.is_compiling(&self.tenant.programs().guests) {
-            self.seat.waits_for_code(number, self.now());
-            self.seat.changed(number).await;
-            return (Ended::Changed, None);
+            return (self.wait_for_code(number).await, None);
         }
         let services = self.services(version);
         match self.settled(version, &services) {

@@ -8,7 +8,7 @@ use lot_facts::TemplatePart;
 use lotmq_host::route::Value;
 use lotmq_host::{RunContext, Services as _};
 
-use super::document::{self, Document, STEP_BYTES};
+use super::document::{self, JsonDocument, STEP_BYTES};
 use crate::guests::services::TenantServices;
 use crate::limits::{ROUTE_FILLED_BYTES_MAX, ROUTE_SEARCHED_BYTES_MAX};
 
@@ -118,7 +118,7 @@ fn bytes_of(value: &Value) -> usize {
 pub(super) struct Filling<'a> {
     subject: Subject<'a>,
     /// The payload as JSON, which is parsed at most once; `None` within where it is none.
-    document: Option<Option<Document<'a>>>,
+    document: Option<Option<JsonDocument<'a>>>,
     levels: Pieces<'a>,
     columns: Pieces<'a>,
     bytes: usize,
@@ -196,9 +196,9 @@ impl<'a> Filling<'a> {
         Ok(Value::Text(value.ok_or_else(|| Unfilled::NoEnvironment(name.to_owned()))?))
     }
 
-    fn document(&mut self) -> Option<(&mut Document<'a>, &mut usize)> {
+    fn document(&mut self) -> Option<(&mut JsonDocument<'a>, &mut usize)> {
         let payload = self.subject.payload;
-        let document = self.document.get_or_insert_with(|| Document::parse(payload)).as_mut()?;
+        let document = self.document.get_or_insert_with(|| JsonDocument::parse(payload)).as_mut()?;
         Some((document, &mut self.searched))
     }
 
