@@ -1,4 +1,5 @@
-//! Starts without cached native code: the broker serves clients while it compiles, and nothing that was promised is lost.
+//! Starts without cached native code: the broker serves clients while it compiles, and nothing that
+//! was promised is lost.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,6 +1,8 @@
-//! Compilation in worker processes: one that never ends is ended, by whoever asked for it or by its bounds, and holds up nobody else.
+//! Compilation in worker processes: one that never ends is ended, by whoever asked for it or by its
+//! bounds, and holds up nobody else.
 //!
-//! Workers are found as child processes of the broker. Each bomb compiles for longer than any test waits.
+//! Workers are found as child processes of the broker. Each bomb compiles for longer than any test
+//! waits.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +20,8 @@ use crate::options;
 
 const COMMAND: &str = "$SYS/Coreflux/Command";
 
-/// Calls whose results are on the operand stack at the same time. The compiler takes minutes for as many.
+/// Calls whose results are on the operand stack at the same time. The compiler takes minutes for as
+/// many.
 const ENDLESS: usize = 200_000;
 
 /// As many as take some seconds.
@@ -41,7 +44,8 @@ fn section(id: u8, content: &[u8]) -> Vec<u8> {
     [&[id], leb(content.len()).as_slice(), content].concat()
 }
 
-/// The example guest, with a core module whose one function keeps the results of so many calls alive.
+/// The example guest, with a core module whose one function keeps the results of so many calls
+/// alive.
 fn bomb(calls: usize) -> Vec<u8> {
     let small: &[u8] = &[0, 0x41, 1, 0x0b];
     let mut large = vec![0];
@@ -260,7 +264,8 @@ fn worker_that_is_killed_from_outside_fails_its_command_and_no_other() {
     assert_eq!(reply(&mut eve)["success"], true);
 }
 
-/// Nobody but the broker gives a worker jobs; whatever comes, it ends with an error and without a panic.
+/// Nobody but the broker gives a worker jobs; whatever comes, it ends with an error and without a
+/// panic.
 #[test]
 fn worker_that_reads_garbage_ends_with_an_error() {
     use std::io::Write as _;

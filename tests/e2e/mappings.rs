@@ -1,4 +1,5 @@
-//! Memory of the process that nobody may use up for all: mappings of compiled code, and the allocations for large packets.
+//! Memory of the process that nobody may use up for all: mappings of compiled code, and the
+//! allocations for large packets.
 
 use lotmq_client::{ClientError, ConnectOptions, Publication, QoS, ReasonCode};
 use lotmq_test_support::{Broker, BrokerOptions, Reply, WAIT_MAX, eventually};

@@ -480,7 +480,8 @@ fn a_script_is_replaced_by_its_owner_or_with_replace() {
     assert_eq!(who(), "ann");
 }
 
-/// Scripts of two users take all places and compute until they are ended; each user may have three of four.
+/// Scripts of two users take all places and compute until they are ended; each user may have three
+/// of four.
 #[test]
 fn scripts_that_compute_for_ever_let_those_of_others_run() {
     let (broker, _data) = broker();

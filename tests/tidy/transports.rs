@@ -9,8 +9,9 @@ use crate::files::sources;
 const REGISTRY: &str = "broker/config/src/listener.rs";
 const SECTIONS: &str = "broker/config/src/listener/";
 
-/// Files that know single transports: plain TCP is where a broker is looked for, and the port that is meant by a
-/// name without a transport. The demo opens that alone, and keys of tenants are refused until there are some.
+/// Files that know single transports: plain TCP is where a broker is looked for, and the port that
+/// is meant by a name without a transport. The demo opens that alone, and keys of tenants are
+/// refused until there are some.
 const KNOWN_ELSEWHERE: &[(&str, &[&str])] = &[
     ("broker/cli/src/demo.rs", &["mqtt"]),
     ("broker/cli/src/serve.rs", &["mqtt", "ws"]),

@@ -85,8 +85,8 @@ const HARMLESS: [ErrorKind; 6] = [
 /// Commands that a page names because they are refused.
 const REFUSED: [&str; 1] = ["lotmq serve -p 1883"];
 
-/// Why a command is refused. A page may leave out arguments, name files that are not there, and write
-/// a word in capital letters for a value.
+/// Why a command is refused. A page may leave out arguments, name files that are not there, and
+/// write a word in capital letters for a value.
 fn refusal(text: &str) -> Option<String> {
     let words = words(text)?.into_iter().filter(|word| !word.contains('…')).map(OsString::from).collect();
     let error = Cli::try_parse_from(separate_command(words)).err()?;

@@ -148,7 +148,8 @@ pub struct Config {
     pub replaces_default_password: bool,
     /// Addresses of the health port while `admin.bind` is not set; `None` for those of the MQTT listener.
     pub health_fallback: Option<BindAddresses>,
-    /// Program whose subcommand `compile-worker` compiles in a process of its own. `None` compiles in the broker's process, as where that is not the binary `lotmq`.
+    /// Program whose subcommand `compile-worker` compiles in a process of its own. `None` compiles
+    /// in the broker's process, as where that is not the binary `lotmq`.
     pub compile_worker: Option<PathBuf>,
     assignments: Vec<Assignment>,
     origins: BTreeMap<&'static str, ValueOrigin>,

@@ -164,8 +164,11 @@ macro_rules! limit_table {
                 /// 256 MiB and at most 4 GiB. Those of one user have at most three quarters of what the others leave.
                 guests_memory: u64 = 0, range 0..=1_099_511_627_776, unit "bytes"
                     => GuestsMemory(QuotaExceeded, "guests need too much memory"): "the run that needs more ends with `GUEST_MEMORY`, which names the sum or the part. Rules are not held to it";
-                /// Memory mappings of the compiled code of all actions, models, rules, modules and routes; each program counts for three. 0 for what the system allows a process
-                /// (`vm.max_map_count`), without those of instances and a reserve. Those of one user who is no administrator have at most three quarters of what the others leave.
+                /// Memory mappings of the compiled code of all actions, models, rules, modules and
+                /// routes; each program counts for three. 0 for what the system allows a process
+                /// (`vm.max_map_count`), without those of instances and a reserve. Those of one
+                /// user who is no administrator have at most three quarters of what the others
+                /// leave.
                 code_mappings: u64 = 0, range 0..=1_000_000_000, unit "mappings"
                     => CodeMappings(QuotaExceeded, "too many compiled programs"): "a further definition is refused with `QUOTA_EXCEEDED`, and at a start is in state `error`; replacing and removing always work";
                 /// Retained messages of one tenant. One user with his programs, all clients without a user together, and programs without an owner each have at most three quarters of what the others leave.

@@ -1,4 +1,5 @@
-//! Text that is not TOML: what is wrong with it, in words that quote no value of a key that is none.
+//! Text that is not TOML: what is wrong with it, in words that quote no value of a key that is
+//! none.
 //!
 //! The parser's own text quotes the line, in which a password may stand.
 
@@ -32,7 +33,8 @@ pub(crate) fn malformation(text: &str, message: &str, span: Option<std::ops::Ran
     }
 }
 
-/// What to write where a text stands without its quotation marks on the line of a place, such as an address; `None` where it is something else that is wrong.
+/// What to write where a text stands without its quotation marks on the line of a place, such as an
+/// address; `None` where it is something else that is wrong.
 fn quotes_missing(text: &str, offset: usize) -> Option<String> {
     let line = text.lines().nth(line_at(text, offset) - 1)?;
     let (key, value) = line.split_once('=')?;

@@ -13,9 +13,11 @@ section! {
         require_signature: bool = false, json "RequireSignedModules";
         /// Public keys of those who sign modules. Whoever has a private one decides what code runs here, within what the command of a module grants.
         keys: PublicKeys = PublicKeys::default();
-        /// Processor time in seconds for which the native code of one module may be compiled. A slow machine with large modules needs more.
+        /// Processor time in seconds for which the native code of one module may be compiled. A
+        /// slow machine with large modules needs more.
         compile_time_sec: u32 = 300, range 1..=86_400;
-        /// Memory in bytes of a process that compiles. 0 takes an eighth of the machine's, at least 512 MiB and at most 2 GiB. At most six such processes run at once.
+        /// Memory in bytes of a process that compiles. 0 takes an eighth of the machine's, at least
+        /// 512 MiB and at most 2 GiB. At most six such processes run at once.
         compile_memory: u64 = 0, range 0..=1_099_511_627_776;
     }
 }

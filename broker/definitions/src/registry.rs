@@ -1,8 +1,9 @@
 //! The registry: all definitions of a tenant, their life cycle, and everything that is derived from them.
 //!
-//! Changed by commands, one at a time; asked by every thread. Derived are the trigger index, the hooks, the timers, and
-//! which topics are cached. Invariants: a definition is armed exactly when its state [is](State::is_armed); a replacement
-//! takes effect in one call, so that no message sees both versions or neither; a refused change changes nothing.
+//! Changed by commands, one at a time; asked by every thread. Derived are the trigger index, the
+//! hooks, the timers, and which topics are cached. Invariants: a definition is armed exactly when
+//! its state [is](State::is_armed); a replacement takes effect in one call, so that no message sees
+//! both versions or neither; a refused change changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -298,7 +299,8 @@ impl Registry {
         }
     }
 
-    /// Notes that the native code of this version is there. False where it is not waited for: the definition was removed or replaced.
+    /// Notes that the native code of this version is there. False where it is not waited for: the
+    /// definition was removed or replaced.
     pub fn set_compiled(&mut self, id: DefinitionId, version: u64) -> bool {
         let is_waited_for = self.is_compiling(id, version);
         if let Some(entry) = self.entries.get_mut(&id).filter(|_| is_waited_for) {
@@ -308,8 +310,8 @@ impl Registry {
         is_waited_for
     }
 
-    /// Notes that the native code of this version cannot be compiled: it is disarmed with [`State::Error`] until it is replaced. `None` where the
-    /// code is not waited for.
+    /// Notes that the native code of this version cannot be compiled: it is disarmed with
+    /// [`State::Error`] until it is replaced. `None` where the code is not waited for.
     pub fn set_not_compiled(
         &mut self,
         (id, version): (DefinitionId, u64),

@@ -58,9 +58,11 @@ pub struct EngineOptions {
     pub all_memory_bytes_max: u64,
     /// Address space that may be used, in bytes. Default: what the process may have (`ulimit -v`).
     pub address_space_bytes: Option<u64>,
-    /// Memory mappings that the process may have. Default: what the system says (`vm.max_map_count`).
+    /// Memory mappings that the process may have. Default: what the system says
+    /// (`vm.max_map_count`).
     pub mappings: Option<u64>,
-    /// Memory mappings that compiled code may have. Default: what the pool and a reserve for the rest of the process leave.
+    /// Memory mappings that compiled code may have. Default: what the pool and a reserve for the
+    /// rest of the process leave.
     pub code_mappings_max: Option<u64>,
     /// Core modules that components of our own compiler import by name, such as the LoT runtime as `rt`.
     pub core_modules: Vec<(String, Cow<'static, [u8]>)>,
@@ -130,7 +132,8 @@ pub enum EngineError {
     Ticker(std::io::Error),
 }
 
-/// The engine. One per process: it reserves address space for all guests. Clones share it. Each has the account for which the code counts that it compiles.
+/// The engine. One per process: it reserves address space for all guests. Clones share it. Each has
+/// the account for which the code counts that it compiles.
 #[derive(Clone)]
 pub struct Engine(Arc<Shared>, CodeAccount);
 
@@ -244,7 +247,8 @@ impl Engine {
         code::take(&self.0.code, self.1)
     }
 
-    /// Memory mappings for compiled code: how many it has, how many it may have, and how often there was none left.
+    /// Memory mappings for compiled code: how many it has, how many it may have, and how often
+    /// there was none left.
     pub fn code_mappings(&self) -> (u64, u64, u64) {
         let code = &self.0.code;
         (code.used(), code.max(), code.refused())
@@ -255,7 +259,8 @@ impl Engine {
         self.0.code.is_scarce_for(payer)
     }
 
-    /// How often an instance was refused because its owner, or all of them, had as many as there may be.
+    /// How often an instance was refused because its owner, or all of them, had as many as there
+    /// may be.
     pub fn instance_refusals(&self) -> u64 {
         self.0.memory.instances_refused()
     }
@@ -336,7 +341,8 @@ impl Engine {
         &self.0.memory_of_rules
     }
 
-    /// Whether the code cache has optimised code of a binary. It may be gone when somebody needs it.
+    /// Whether the code cache has optimised code of a binary. It may be gone when somebody needs
+    /// it.
     pub fn is_cached(&self, binary: &[u8]) -> bool {
         self.0.cache.as_ref().is_some_and(|cache| cache.has(binary))
     }

@@ -176,7 +176,8 @@ impl Executor {
         Runner::new(spec, self.shared.clone())
     }
 
-    /// Makes a runner for a definition whose code is still being compiled: what is posted to it waits for [`Runner::replace`].
+    /// Makes a runner for a definition whose code is still being compiled: what is posted to it
+    /// waits for [`Runner::replace`].
     pub fn add_compiling(&self, spec: CompilingSpec, engine: &Engine) -> Arc<Runner> {
         Runner::compiling(spec, engine.clone(), self.shared.clone())
     }

@@ -129,14 +129,16 @@ pub(crate) const PYTHON_WAITS_MAX: usize = 64;
 /// take turns.
 pub const PYTHON_AT_ONCE_MAX: usize = 4;
 
-/// Calls of scripts of one user that run at once: three quarters, so that the first call of another user finds a place.
+/// Calls of scripts of one user that run at once: three quarters, so that the first call of another
+/// user finds a place.
 pub const PYTHON_OWNER_MAX: usize = PYTHON_AT_ONCE_MAX / 4 * 3;
 
 /// How long a call waits for other calls of its script, for a place, and for the interpreter's native code, all together.
 pub const PYTHON_WAIT: Duration = Duration::from_secs(30);
 
-/// Processor time after which a call of a script gives its place to one of another user who has fewer running, and goes on behind it. A tenth of what a usual call takes with
-/// its start, so that others hardly wait, and a hundredth of what one may take.
+/// Processor time after which a call of a script gives its place to one of another user who has
+/// fewer running, and goes on behind it. A tenth of what a usual call takes with its start, so that
+/// others hardly wait, and a hundredth of what one may take.
 pub const PYTHON_SLICE: Duration = Duration::from_millis(50);
 
 /// Threads that stand in for executor threads whose run waits for a script or a route. One owner has half of those that others leave at most; his further runs wait until one of
@@ -197,13 +199,16 @@ pub const MEMORIES_MAX: u32 = 8;
 /// Tables that one component may have.
 pub const TABLES_MAX: u32 = 16;
 
-/// Instances of the pool that are kept for rules, one in so many: a rule that gets none denies, and no other guest is to bring that about.
+/// Instances of the pool that are kept for rules, one in so many: a rule that gets none denies, and
+/// no other guest is to bring that about.
 pub const RULE_INSTANCES_PART: u32 = 16;
 
-/// Memory mappings that one compiled program takes at most: its code, and what lies before and behind. Neighbours share theirs, so usual is two.
+/// Memory mappings that one compiled program takes at most: its code, and what lies before and
+/// behind. Neighbours share theirs, so usual is two.
 pub const MAPPINGS_PER_PROGRAM: u64 = 3;
 
-/// Memory mappings for compiled code that there are at least, however few the system allows: some hundred programs.
+/// Memory mappings for compiled code that there are at least, however few the system allows: some
+/// hundred programs.
 pub const CODE_MAPPINGS_MIN: u64 = 1_024;
 
 /// Messages that may wait in one definition's mailbox. Policy when full: [`WhenFull`](crate::WhenFull).
@@ -313,7 +318,8 @@ pub const MODULE_COMPLEXITY_MAX: u64 = 64_000_000;
 /// What the control flow of all functions of an upload may cost to compile, in blocks squared, where a loop counts for fifty: some 10 s.
 pub const MODULE_FLOW_MAX: u64 = 4_000_000_000;
 
-/// Bytes of native code that a compile worker may hand over. Code has up to ten times the bytes of its component.
+/// Bytes of native code that a compile worker may hand over. Code has up to ten times the bytes of
+/// its component.
 pub const WORKER_ARTIFACT_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
 /// Bytes of a text by which a compile worker refuses a binary, or of its last words.
@@ -325,7 +331,8 @@ pub const WORKER_NICE: i32 = 10;
 /// Files that a compile worker may have open: its three pipes, and what the standard library reads.
 pub const WORKER_OPEN_FILES_MAX: u64 = 16;
 
-/// Period at which the broker checks whether a compile worker is still wanted, and its processor time.
+/// Period at which the broker checks whether a compile worker is still wanted, and its processor
+/// time.
 pub const WORKER_LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Bytes that the directory of compiled components may hold; the ones used longest ago go first.

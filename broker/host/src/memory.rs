@@ -1,5 +1,6 @@
-//! Shares of guests: of memory what one instance may have, all those of one owner, and all of them together; of the pool's instances, memories and tables, of the stacks for
-//! instances on fibers, and of sockets.
+//! Shares of guests: of memory what one instance may have, all those of one owner, and all of them
+//! together; of the pool's instances, memories and tables, of the stacks for instances on fibers,
+//! and of sockets.
 //!
 //! One owner has at most [`OWNER_PART`] of what all others leave, so that nobody's guests keep those of all others out, nor those of several together:
 //! each has less than the one before. What instances were granted is given back when they are dropped.
@@ -92,7 +93,8 @@ pub(crate) struct GuestSums {
 }
 
 impl GuestSums {
-    /// Sums of instances in a pool, with this much linear memory. Some of the pool is left to rules.
+    /// Sums of instances in a pool, with this much linear memory. Some of the pool is left to
+    /// rules.
     pub(crate) fn new(bytes_max: u64, places: PoolPlaces) -> Self {
         let part = |count: u32| shares((count - count / RULE_INSTANCES_PART).into());
         GuestSums {
@@ -104,7 +106,8 @@ impl GuestSums {
         }
     }
 
-    /// Sums of the instances of rules in the same pool: they may have all that is left of it, and any memory.
+    /// Sums of the instances of rules in the same pool: they may have all that is left of it, and
+    /// any memory.
     pub(crate) fn of_rules(&self) -> Self {
         GuestSums { bytes: shares(u64::MAX), is_of_rules: true, ..self.clone() }
     }
@@ -190,7 +193,8 @@ impl Memory {
         self.refused
     }
 
-    /// Takes a place for a memory or table that is made. One that is empty may ask again as it grows, and has another one then: the bound of a component holds.
+    /// Takes a place for a memory or table that is made. One that is empty may ask again as it
+    /// grows, and has another one then: the bound of a component holds.
     fn take_place(
         &mut self,
         of: fn(&GuestSums) -> (&Arc<AccountShares>, &'static str),

@@ -207,7 +207,8 @@ pub fn check_upload(component: &[u8], world: World) -> Result<(), LoadError> {
     check(component, world, ComponentSource::Upload).map(drop)
 }
 
-/// Names of the interfaces that an uploaded component imports, with versions; checks it as [`check_upload`] does.
+/// Names of the interfaces that an uploaded component imports, with versions; checks it as
+/// [`check_upload`] does.
 ///
 /// # Errors
 /// [`LoadError`].

@@ -9,7 +9,8 @@ pub(crate) const DESCRIPTORS_KEPT_MAX: u32 = 512;
 /// would have so few on purpose.
 pub(crate) const FEW_CONNECTIONS: u32 = 100;
 
-/// Compiled programs below which the log warns of the memory mappings when the broker starts: the default of Linux has room for nearly ten thousand.
+/// Compiled programs below which the log warns of the memory mappings when the broker starts: the
+/// default of Linux has room for nearly ten thousand.
 pub(crate) const FEW_PROGRAMS: u64 = 2_000;
 
 /// Connections from this machine that are let in beyond `connections`, until CONNECT tells whether an administrator comes: half of them those that have not
@@ -248,7 +249,8 @@ pub(crate) const COMMAND_THREADS: usize = 12;
 /// Threads of those on which commands compile at once; the others answer everything else, however much is compiled.
 pub(crate) const COMMAND_THREADS_COMPILING_MAX: usize = 6;
 
-/// Threads of those on which commands compile modules at once: an administrator has one more. One user has one of them.
+/// Threads of those on which commands compile modules at once: an administrator has one more. One
+/// user has one of them.
 pub(crate) const COMMAND_THREADS_MODULES_MAX: usize = 3;
 
 /// Threads of those on which commands wait at once: for a far side, a run, a receiver, a long read of the store. Some neither compile nor wait.
@@ -284,10 +286,12 @@ pub(crate) const LARGE_UPLOADS_MAX: usize = 3;
 /// Bytes of a command from which on it is a large upload. Smaller programs are compiled in a tenth of a second.
 pub(crate) const LARGE_UPLOAD_BYTES: usize = 16 << 10;
 
-/// Bytes of a compiled LoT program from which on a worker process makes its native code. Smaller ones are compiled in the broker's process, in at most 200 ms.
+/// Bytes of a compiled LoT program from which on a worker process makes its native code. Smaller
+/// ones are compiled in the broker's process, in at most 200 ms.
 pub(crate) const WORKER_PROGRAM_BYTES: usize = 32 << 10;
 
-/// Worker processes that compile modules at once. The last one is kept for administrators, and each user has at most one.
+/// Worker processes that compile modules at once. The last one is kept for administrators, and each
+/// user has at most one.
 pub(crate) const MODULE_WORKERS_MAX: usize = 3;
 
 /// Worker processes that compile large LoT programs at once, counted likewise.
@@ -296,17 +300,20 @@ pub(crate) const PROGRAM_WORKERS_MAX: usize = 3;
 /// Memory of a worker process where nothing is configured: one part in so many of the machine's.
 pub(crate) const WORKER_MEMORY_PART: u64 = 8;
 
-/// The least and the most that this gives, in bytes. The interpreters of Python and JavaScript take some 400 MiB.
+/// The least and the most that this gives, in bytes. The interpreters of Python and JavaScript take
+/// some 400 MiB.
 pub(crate) const WORKER_MEMORY_RANGE: std::ops::RangeInclusive<u64> = 512 << 20..=2 << 30;
 
-/// Bytes of programs without cached native code that a start compiles before its listeners open: 0.3 s of work for a core of 3 GHz. The broker compiles
-/// further ones behind the open listeners.
+/// Bytes of programs without cached native code that a start compiles before its listeners open:
+/// 0.3 s of work for a core of 3 GHz. The broker compiles further ones behind the open listeners.
 pub(crate) const COLD_START_BYTES: usize = 128 << 10;
 
-/// Threads that compile behind the listeners after a start, each with a worker process at most. Others keep a place for uploads.
+/// Threads that compile behind the listeners after a start, each with a worker process at most.
+/// Others keep a place for uploads.
 pub(crate) const COLD_START_THREADS_MAX: usize = 2;
 
-/// Names of definitions that `/health`, `-brokerStatus` and the log list of those that are still being compiled.
+/// Names of definitions that `/health`, `-brokerStatus` and the log list of those that are still
+/// being compiled.
 pub(crate) const COMPILING_NAMES_MAX: usize = 10;
 
 /// Commands of one Client that wait or run.
@@ -499,13 +506,15 @@ pub(crate) const MODULE_UPLOAD_PATIENCE: std::time::Duration = std::time::Durati
 /// Time between two messages about the progress of an upload. Commands reference §14.3.
 pub(crate) const MODULE_UPLOADS_TOLD_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
 
-/// Time by the clock that a compilation may wait for its place, and then again take: on a machine that has much else to do.
+/// Time by the clock that a compilation may wait for its place, and then again take: on a machine
+/// that has much else to do.
 pub(crate) const COMPILE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1_800);
 
 /// Time between two messages which say that a module is being compiled.
 pub(crate) const MODULE_COMPILE_TOLD_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Threads that compile modules, or wait for a worker that does. Commands wait for them on few threads, so more than those are about to end.
+/// Threads that compile modules, or wait for a worker that does. Commands wait for them on few
+/// threads, so more than those are about to end.
 pub(crate) const MODULE_COMPILES_MAX: usize = 64;
 
 /// The same of one tenant.

@@ -1,4 +1,5 @@
-//! Process and machine: clocks, memory and its mappings, file descriptors, the turn of each thread, and the watchdog over threads.
+//! Process and machine: clocks, memory and its mappings, file descriptors, the turn of each thread,
+//! and the watchdog over threads.
 //!
 //! Below everything else of the server; it knows nothing of connections, guests or commands.
 

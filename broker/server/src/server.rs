@@ -1,7 +1,8 @@
 //! Start and stop of the broker.
 //!
-//! The order of a start: store, engine, tenants with what the store held, guests and their `ON START`, and only then sockets; so the first Client finds
-//! everything in place, but for native code that takes long to compile (`cold_start`). A stop goes the other way round.
+//! The order of a start: store, engine, tenants with what the store held, guests and their `ON
+//! START`, and only then sockets; so the first Client finds everything in place, but for native
+//! code that takes long to compile (`cold_start`). A stop goes the other way round.
 
 pub(crate) mod admin;
 mod cold_start;

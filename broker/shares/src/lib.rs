@@ -77,7 +77,8 @@ impl AccountShares {
         Ok(HeldShare { of: Arc::clone(self), account, amount })
     }
 
-    /// Takes more for an account that is held to the sum alone, and to no part of it, until what this gives is dropped.
+    /// Takes more for an account that is held to the sum alone, and to no part of it, until what
+    /// this gives is dropped.
     ///
     /// # Errors
     /// [`NoShare::All`].

@@ -108,7 +108,8 @@ impl<T> OwnerTurns<T> {
         })
     }
 
-    /// Takes the next thing for which `may` returns something: it is asked about the first thing of each account, in the order of turns.
+    /// Takes the next thing for which `may` returns something: it is asked about the first thing of
+    /// each account, in the order of turns.
     pub fn take_if<R>(&mut self, may: impl Fn(u32, u64, &T) -> Option<R>) -> Option<R> {
         self.0.take(|tenant, accounts| {
             accounts.take(|account, line| {
@@ -119,7 +120,8 @@ impl<T> OwnerTurns<T> {
         })
     }
 
-    /// Keeps those things of an account that still wait. O(tenants + accounts + things of the account).
+    /// Keeps those things of an account that still wait. O(tenants + accounts + things of the
+    /// account).
     pub fn retain(&mut self, (tenant, account): (u32, u64), keep: impl Fn(&T) -> bool) {
         let accounts = self.0.line(&tenant);
         accounts.line(&account).retain(keep);

@@ -1,7 +1,8 @@
-//! One shard of a broker, driven by hand: the real core, connections within the process, and a clock that stands still.
+//! One shard of a broker, driven by hand: the real core, connections within the process, and a
+//! clock that stands still.
 //!
-//! The clock never moves, hash tables have fixed seeds, and one thread does all the work, so that the
-//! same scenario executes the same instructions each time. Nothing here opens a socket.
+//! The clock never moves, hash tables have fixed seeds, and one thread does all the work, so that
+//! the same scenario executes the same instructions each time. Nothing here opens a socket.
 
 use std::any::Any;
 use std::sync::Arc;

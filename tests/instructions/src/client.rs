@@ -1,4 +1,5 @@
-//! Client of a scenario: the packets that it sends, and the answers that it owes to what it receives.
+//! Client of a scenario: the packets that it sends, and the answers that it owes to what it
+//! receives.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lotmq_codec::limits::PACKET_BYTES_MAX;

@@ -1,9 +1,10 @@
-//! Instructions of the broker's data path per message, counted by callgrind and compared with committed figures.
+//! Instructions of the broker's data path per message, counted by callgrind and compared with
+//! committed figures.
 //!
-//! `lotmq-instructions run SCENARIO` runs one scenario and prints its messages; `check` runs each of
-//! them in `valgrind --tool=callgrind`, which counts only below [`Broker::counted_turns`], and fails
-//! when a count is more than 2 % above `figures.txt`; `update` writes that file anew.
-//! The counts do not depend on the machine or its load. They do depend on the compiler, which the
+//! `lotmq-instructions run SCENARIO` runs one scenario and prints its messages; `check` runs each
+//! of them in `valgrind --tool=callgrind`, which counts only below [`Broker::counted_turns`], and
+//! fails when a count is more than 2 % above `figures.txt`; `update` writes that file anew. The
+//! counts do not depend on the machine or its load. They do depend on the compiler, which the
 //! workspace names, and on the profile `instructions`.
 
 mod broker;

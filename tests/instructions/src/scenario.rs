@@ -1,4 +1,5 @@
-//! The scenarios that are counted: the rows of the performance page, each with a fixed number of messages.
+//! The scenarios that are counted: the rows of the performance page, each with a fixed number of
+//! messages.
 
 use anyhow::{Result, ensure};
 use lotmq_codec::QoS;

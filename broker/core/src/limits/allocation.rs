@@ -1,17 +1,19 @@
 //! Allocations whose size a client decides: they fail without ending the process.
 //!
-//! Rust ends the process when an allocation fails. So the memory for a large packet is asked for before the packet is handled, and the connection ends if the system
-//! has none.
+//! Rust ends the process when an allocation fails. So the memory for a large packet is asked for
+//! before the packet is handled, and the connection ends if the system has none.
 
 use std::collections::TryReserveError;
 use std::hint::black_box;
 
 use crate::limits::READ_BYTES_MAX;
 
-/// Copies of a large packet that the broker may make at once: one that is kept, one for the store, and two while the store writes it.
+/// Copies of a large packet that the broker may make at once: one that is kept, one for the store,
+/// and two while the store writes it.
 const COPIES_MAX: usize = 4;
 
-/// Makes room for `more` bytes in a buffer that collects a packet. The buffer grows by doubling, but never beyond `bytes_max`, the length of the packet.
+/// Makes room for `more` bytes in a buffer that collects a packet. The buffer grows by doubling,
+/// but never beyond `bytes_max`, the length of the packet.
 ///
 /// # Errors
 /// When the system has no memory for it; the buffer stays as it was.
@@ -24,7 +26,8 @@ pub(crate) fn grow(buffer: &mut Vec<u8>, more: usize, bytes_max: usize) -> Resul
     buffer.try_reserve_exact(wanted - len)
 }
 
-/// Checks that the broker can make the copies that a packet of `bytes` needs. The memory is given back at once, so that nothing but the packet itself uses it.
+/// Checks that the broker can make the copies that a packet of `bytes` needs. The memory is given
+/// back at once, so that nothing but the packet itself uses it.
 ///
 /// # Errors
 /// When the system has no memory for them.

@@ -97,7 +97,8 @@ impl<T: Source> Driven<'_, T> {
         Ok(is_more)
     }
 
-    /// Logs that a packet of so many bytes finds no memory, and returns the reason for which its connection ends.
+    /// Logs that a packet of so many bytes finds no memory, and returns the reason for which its
+    /// connection ends.
     fn has_no_memory(&self, bytes: usize) -> CloseReason {
         let connection = self.connection;
         warn!(conn = connection.number, peer = %connection.peer(), bytes, "no memory for a packet, the connection is closed");

@@ -252,7 +252,8 @@ fn bound_expiry(request: &mut Request, turn: &Turn, identity: &Identity) {
     request.expiry = expiry;
 }
 
-/// Refuses a Client whose certificate no authority has signed any more, and one that rules do not let connect. It is not told by which; the operator is.
+/// Refuses a Client whose certificate no authority has signed any more, and one that rules do not
+/// let connect. It is not told by which; the operator is.
 fn may_connect(
     connection: &Connection,
     request: &Request,

@@ -571,7 +571,8 @@ impl TimeShares {
         let likely = 2 * account.took() + SURPRISE_MAX;
         self.charge(place, passed.min(likely));
         if passed > likely && account.is_short() {
-            // The thread may have been set aside. Work counts as long once its processor time is known.
+            // The thread may have been set aside. Work counts as long once its processor time is
+            // known.
             let account = &mut self.accounts[place as usize];
             account.expect(account.took().min(SHORT_TIME));
         }

@@ -1,8 +1,11 @@
 //! From trusted bytes to code that runs: the one place that trusts bytes.
 //!
-//! Two kinds of bytes are trusted. Files of the code cache are [authentic](Authentic): nobody without the key of this machine has written them. An [`Artifact`] was made
-//! by the compiler in this process, or in a worker process that is our own program and wrote it to a pipe that nobody else has. A worker runs with our rights and compiles one
-//! binary. So hostile WebAssembly reaches this place only if it exploits the compiler itself, and the same bug would have had it in this process before.
+//! Two kinds of bytes are trusted. Files of the code cache are [authentic](Authentic): nobody
+//! without the key of this machine has written them. An [`Artifact`] was made by the compiler in
+//! this process, or in a worker process that is our own program and wrote it to a pipe that nobody
+//! else has. A worker runs with our rights and compiles one binary. So hostile WebAssembly reaches
+//! this place only if it exploits the compiler itself, and the same bug would have had it in this
+//! process before.
 #![allow(
     unsafe_code,
     reason = "native code cannot be checked, only authenticated; compiling each time costs 400 times as much"
@@ -63,10 +66,12 @@ impl<'a> From<&'a Artifact> for Native<'a> {
 /// Loads a component.
 ///
 /// # Errors
-/// When it was made by an engine of another version or configuration, or its memories do not fit the pool.
+/// When it was made by an engine of another version or configuration, or its memories do not fit
+/// the pool.
 pub(crate) fn component(engine: &Engine, native: Native<'_>) -> wasmtime::Result<Component> {
-    // SAFETY: the bytes were made by `Component::serialize` or `Engine::precompile_component`. Of a file only this process and its predecessors
-    // know the key of the authentication code, which covers version and configuration of the engine. An artifact has never left our processes.
+    // SAFETY: the bytes were made by `Component::serialize` or `Engine::precompile_component`. Of a
+    // file only this process and its predecessors know the key of the authentication code, which
+    // covers version and configuration of the engine. An artifact has never left our processes.
     unsafe { Component::deserialize(engine, native.0) }
 }
 

@@ -1,8 +1,9 @@
 //! Memory mappings of compiled code, shared out between the owners of definitions.
 //!
-//! Linux lets a process have some number of memory mappings: `vm.max_map_count`, 65,530 by default. Each compiled program takes up to
-//! [`MAPPINGS_PER_PROGRAM`] of them. A process without a free mapping gets no memory for anything large, and a failed allocation ends it. So the engine gives code
-//! only what the pool and a reserve for the broker leave.
+//! Linux lets a process have some number of memory mappings: `vm.max_map_count`, 65,530 by default.
+//! Each compiled program takes up to [`MAPPINGS_PER_PROGRAM`] of them. A process without a free
+//! mapping gets no memory for anything large, and a failed allocation ends it. So the engine gives
+//! code only what the pool and a reserve for the broker leave.
 //!
 //! Not here: mappings of instances, which the pool reserves (`pool`).
 
@@ -21,13 +22,15 @@ const MAX_MAP_COUNT: &str = "/proc/sys/vm/max_map_count";
 /// Memory mappings of a process where the system does not say: the default of Linux.
 const MAPPINGS_ASSUMED: u64 = 65_530;
 
-/// Part of the mappings of the process that stays free for threads, heaps and large messages, one in so many.
+/// Part of the mappings of the process that stays free for threads, heaps and large messages, one
+/// in so many.
 const RESERVE_PART: u64 = 8;
 
 /// Most mappings that stay free.
 const RESERVE_MAX: u64 = 65_536;
 
-/// Part of the mappings of code by which replacements may exceed them, one in so many: the former version gives its own back.
+/// Part of the mappings of code by which replacements may exceed them, one in so many: the former
+/// version gives its own back.
 const REPLACED_BEYOND_PART: u64 = 16;
 
 /// Account for which compiled code counts, and what it is held to.
@@ -46,7 +49,8 @@ pub enum CodeBound {
     Share,
     /// The sum alone: of administrators, and of what was there before a restart.
     Sum,
-    /// The sum and a little more: of a program that takes the place of another one of the same owner.
+    /// The sum and a little more: of a program that takes the place of another one of the same
+    /// owner.
     Replacement,
     /// None: of the broker's own parts.
     None,
@@ -102,7 +106,8 @@ pub(super) fn take(all: &Arc<AccountShares>, account: CodeAccount) -> Result<Cod
     held.map(Arc::new).map_err(refused)
 }
 
-/// The sum of which the code of all programs has shares, where the pool takes `pool` of the mappings of the process.
+/// The sum of which the code of all programs has shares, where the pool takes `pool` of the
+/// mappings of the process.
 pub(super) fn sum(options: &EngineOptions, pool: u64) -> Arc<AccountShares> {
     let derived = || of_code(options.mappings.unwrap_or_else(of_process), pool).max(CODE_MAPPINGS_MIN);
     shares(options.code_mappings_max.unwrap_or_else(derived))

@@ -1,13 +1,14 @@
-//! Compilation of WebAssembly to native code: in this process, or by a worker process that can be ended.
+//! Compilation of WebAssembly to native code: in this process, or by a worker process that can be
+//! ended.
 //!
 //! ```text
 //! Engine::compile, RouteGuest::compile, … ─▶ Compiler ─▶ code cache ─ miss ─▶ CompileElsewhere ─▶ compile_in_worker ─▶ worker process
 //!                                                                        └──▶ wasmtime in this process
 //! ```
 //!
-//! Invariants: the code cache holds optimised code only; an [`Artifact`] comes from our own worker over our own pipe, or from
-//! the compiler in this process.
-//! Not here: who may use a worker, and when (the server's `guests::compile_workers`).
+//! Invariants: the code cache holds optimised code only; an [`Artifact`] comes from our own worker
+//! over our own pipe, or from the compiler in this process. Not here: who may use a worker, and
+//! when (the server's `guests::compile_workers`).
 
 mod frames;
 mod parent;
@@ -22,7 +23,8 @@ use crate::{ComponentSource, LoadError, cache::native::Artifact};
 /// How much the compiler optimises. Code of both tiers runs in the same engine and behaves alike.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tier {
-    /// No optimisation, and a register allocator with one pass. It compiles in a fraction of the time, the code is slower. For a start with many guests.
+    /// No optimisation, and a register allocator with one pass. It compiles in a fraction of the
+    /// time, the code is slower. For a start with many guests.
     Baseline,
     /// Fast code. The code cache keeps only this.
     #[default]
@@ -69,7 +71,8 @@ pub trait CompileElsewhere {
     fn compile(&self, job: &CompileJob<'_>) -> Result<Option<Artifact>, LoadError>;
 }
 
-/// An engine, the tier at which it compiles, and the process that does it. `&Engine` converts to one that optimises in this process.
+/// An engine, the tier at which it compiles, and the process that does it. `&Engine` converts to
+/// one that optimises in this process.
 #[derive(Clone, Copy)]
 pub struct Compiler<'a> {
     /// The engine that runs the code.

@@ -135,7 +135,8 @@ impl BaselineEngine {
 }
 
 impl Compiler<'_> {
-    /// The native code of a component, or of a core module in its shell, with everything linked that it imports.
+    /// The native code of a component, or of a core module in its shell, with everything linked
+    /// that it imports.
     pub(crate) fn prepare(
         self,
         binary: &[u8],
@@ -202,7 +203,8 @@ mod tests {
     use super::*;
     use crate::{Engine, EngineOptions, PoolKind};
 
-    /// What a worker makes, whose engine has no pool, is loaded by an engine of each kind of pool, at both tiers.
+    /// What a worker makes, whose engine has no pool, is loaded by an engine of each kind of pool,
+    /// at both tiers.
     #[test]
     fn code_of_each_tier_made_without_a_pool_is_loaded_with_one() {
         let module =

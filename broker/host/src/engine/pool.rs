@@ -3,8 +3,9 @@
 //! With plenty of it each memory has 4 GiB to itself, so that the compiled code needs no bounds checks. In a small one (`ulimit -v`, 39-bit
 //! ARM) the slots are dense: as large as the largest memory, with explicit checks (5 to 10 % slower calls).
 //!
-//! The pool also takes memory mappings, of which a process has 65,530 by default: two for each stack from the start, and up to four for each memory that an instance
-//! has used. They stay with the slot. The pool takes at most half of those of the process.
+//! The pool also takes memory mappings, of which a process has 65,530 by default: two for each
+//! stack from the start, and up to four for each memory that an instance has used. They stay with
+//! the slot. The pool takes at most half of those of the process.
 
 use super::{EngineError, EngineOptions, code};
 use crate::{limits, memory::PoolPlaces};
@@ -99,7 +100,8 @@ impl Pool {
     fn configure(&self, make: impl Fn(InstanceAllocationStrategy) -> Config) -> Config {
         let mut pool = PoolingAllocationConfig::default();
         let instances = self.instances_max;
-        // Nothing is reserved for core instances: they are only counted, so that there are as many as all instances may have.
+        // Nothing is reserved for core instances: they are only counted, so that there are as many
+        // as all instances may have.
         pool.total_component_instances(instances)
             .total_core_instances(instances.saturating_mul(limits::CORE_INSTANCES_MAX))
             .total_memories(self.memories())
@@ -137,7 +139,8 @@ impl MemoryLayout {
     }
 }
 
-/// Makes the engine with the largest pool that fits into a quarter of the address space and half of the memory mappings; the rest is for the broker itself.
+/// Makes the engine with the largest pool that fits into a quarter of the address space and half of
+/// the memory mappings; the rest is for the broker itself.
 pub(super) fn reserve(
     options: &EngineOptions,
     make: impl Fn(InstanceAllocationStrategy) -> Config,

@@ -384,8 +384,8 @@ impl Runner {
         self.code.lock().as_ref().map_or_else(GuestLimits::default, |code| code.limits)
     }
 
-    /// Puts other code in its place, with these limits, between two events; what waits stays. Clears its pauses, and begins to run one that was
-    /// still being compiled.
+    /// Puts other code in its place, with these limits, between two events; what waits stays.
+    /// Clears its pauses, and begins to run one that was still being compiled.
     pub fn replace(
         &self,
         guest: Guest,
@@ -668,7 +668,8 @@ impl Runner {
         self.pause(until);
     }
 
-    /// A new instance. When the pool has no place for it, those of idle definitions of its owner are dropped first, and then those of all, if nobody has one.
+    /// A new instance. When the pool has no place for it, those of idle definitions of its owner
+    /// are dropped first, and then those of all, if nobody has one.
     pub(super) fn instance(&self) -> Result<Box<ActionInstance>, Trap> {
         let (guest, services, grants, limits) = {
             let code = self.code.lock();

@@ -1,4 +1,5 @@
-//! What an executor is told of a definition, and what it says of its runner: specifications, state and figures.
+//! What an executor is told of a definition, and what it says of its runner: specifications, state
+//! and figures.
 
 use super::mailbox::MailboxOptions;
 use crate::{Grants, Guest, GuestId, GuestLimits, Services, limits::RUN_BUCKETS};
@@ -24,13 +25,14 @@ pub struct RunnerSpec {
     pub limits: GuestLimits,
     /// Bounds of its mailbox.
     pub mailbox: MailboxOptions,
-    /// Whether a run depends on its event alone: the code keeps nothing between runs and reads nothing that runs change. Inline runs of
-    /// different threads may overlap then.
+    /// Whether a run depends on its event alone: the code keeps nothing between runs and reads
+    /// nothing that runs change. Inline runs of different threads may overlap then.
     pub is_pure: bool,
 }
 
-/// Specification of a runner whose code is still being compiled. [`Runner::replace`](super::Runner::replace) gives it the code, with what a
-/// [`RunnerSpec`] has besides.
+/// Specification of a runner whose code is still being compiled.
+/// [`Runner::replace`](super::Runner::replace) gives it the code, with what a [`RunnerSpec`] has
+/// besides.
 #[derive(Clone, Debug)]
 pub struct CompilingSpec {
     /// Names it to the server.
@@ -54,8 +56,8 @@ pub enum RunnerState {
     Enabled,
     /// Pausing after a trap, for so long.
     Pausing(Duration),
-    /// Trapping on everything: five times within a minute, and no run has ended otherwise since then. It is tried again and again, after pauses up to a minute;
-    /// so long it still pauses.
+    /// Trapping on everything: five times within a minute, and no run has ended otherwise since
+    /// then. It is tried again and again, after pauses up to a minute; so long it still pauses.
     Failed(Duration),
     /// Removed.
     Closed,
@@ -72,7 +74,8 @@ pub struct RunnerMetrics {
     pub traps: u64,
     /// Inline runs that took longer than their slice and were posted instead.
     pub slices_expired: u64,
-    /// Events that were refused or dropped because the mailbox was full, with the mailbox, or because their message pauses.
+    /// Events that were refused or dropped because the mailbox was full, with the mailbox, or
+    /// because their message pauses.
     pub dropped: u64,
     /// Events that wait, without those that an executor has taken out for the turn under way.
     pub waiting: usize,
@@ -80,8 +83,10 @@ pub struct RunnerMetrics {
     pub mean_run_time: Option<Duration>,
     /// Times of those, by [`RUN_BOUNDS`](crate::limits::RUN_BOUNDS).
     pub run_times: DurationCounts<RUN_BUCKETS>,
-    /// Time of all runs: of each that was stopped, and for the others the mean of those that were measured.
+    /// Time of all runs: of each that was stopped, and for the others the mean of those that were
+    /// measured.
     pub time: Duration,
-    /// How long the turn of a worker lasts by now that is under way; turns of runs that end are short.
+    /// How long the turn of a worker lasts by now that is under way; turns of runs that end are
+    /// short.
     pub turn: Duration,
 }

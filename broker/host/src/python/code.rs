@@ -119,7 +119,8 @@ impl Python {
         place.ok_or(PythonError::Busy { waited_sec: PYTHON_WAIT.as_secs() })
     }
 
-    /// Lets the call of an owner who has fewer running go first, in the midst of one that has run for a slice. False where nobody waits for that.
+    /// Lets the call of an owner who has fewer running go first, in the midst of one that has run
+    /// for a slice. False where nobody waits for that.
     pub(super) fn give_way(&self) -> bool {
         self.shared.places.give_way()
     }

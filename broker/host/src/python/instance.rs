@@ -40,7 +40,8 @@ impl ScriptState {
         self.slept_alone.1 += alone;
     }
 
-    /// Lets others have its place when it has had it for a slice. The call waits meanwhile, which costs it no processor time.
+    /// Lets others have its place when it has had it for a slice. The call waits meanwhile, which
+    /// costs it no processor time.
     fn give_way(&mut self) {
         let now = processor_time();
         if now.saturating_sub(self.placed_at) >= PYTHON_SLICE && self.python.give_way() {

@@ -1,7 +1,10 @@
-//! Places of calls of scripts that run: [`PYTHON_AT_ONCE_MAX`], shared out between those in whose name they are called.
+//! Places of calls of scripts that run: [`PYTHON_AT_ONCE_MAX`], shared out between those in whose
+//! name they are called.
 //!
-//! One owner has at most three quarters of the places. Of the calls that wait, the next is one whose owner has fewest running; owners with equally many take turns, and
-//! of one owner's calls the first that came is next. A call that has run for a slice gives its place to the call of an owner who has fewer, and goes on later.
+//! One owner has at most three quarters of the places. Of the calls that wait, the next is one
+//! whose owner has fewest running; owners with equally many take turns, and of one owner's calls
+//! the first that came is next. A call that has run for a slice gives its place to the call of an
+//! owner who has fewer, and goes on later.
 
 use crate::{
     executor::RunOwner,
@@ -45,7 +48,8 @@ impl CallPlaces {
         self.wait(calls, (number, owner), deadline).then(|| CallPlace { places: self, owner })
     }
 
-    /// Waits until a call may run, which is among the running ones then; false when the time is over.
+    /// Waits until a call may run, which is among the running ones then; false when the time is
+    /// over.
     fn wait(
         &self,
         mut calls: MutexGuard<'_, Calls>,
@@ -78,7 +82,8 @@ impl CallPlaces {
         std::mem::forget(self.take(None));
     }
 
-    /// Gives the place of a call to one that waits and whose owner has fewer running, and waits for the next one. False where nobody does.
+    /// Gives the place of a call to one that waits and whose owner has fewer running, and waits for
+    /// the next one. False where nobody does.
     pub(super) fn give_way(&self) -> bool {
         let owner = RunOwner::of_thread();
         let mut calls = self.calls.lock();
@@ -150,7 +155,8 @@ impl Calls {
         next.is_some_and(|(next, _)| *next == number)
     }
 
-    /// Has a running call of the owner with most of them wait, if all places are taken and a call of somebody waits who has fewer: its number then.
+    /// Has a running call of the owner with most of them wait, if all places are taken and a call
+    /// of somebody waits who has fewer: its number then.
     fn give_way(&mut self, owner: RunOwner) -> Option<u64> {
         let own = self.running_of(owner);
         let has_most = self.running.iter().all(|running| self.running_of(*running) <= own);

@@ -63,7 +63,8 @@ pub enum LoadError {
     /// Compiling it would take too much memory and time.
     #[error("{0}")]
     TooComplex(TooComplex),
-    /// Compiled code has as many memory mappings as there may be: that of the owner, or that of all.
+    /// Compiled code has as many memory mappings as there may be: that of the owner, or that of
+    /// all.
     #[error("{}", no_code_mappings(*used, *max, *is_of_owner))]
     NoCodeMappings {
         /// How many it has.
@@ -93,7 +94,8 @@ pub enum LoadError {
         /// The bound in MiB.
         mebibytes: u64,
     },
-    /// Nobody waits for the result any more: its user was removed, the upload was cancelled, or the broker stops.
+    /// Nobody waits for the result any more: its user was removed, the upload was cancelled, or the
+    /// broker stops.
     #[error("Compilation was given up: nobody waits for the module any more.")]
     CompileGivenUp,
     /// It was stopped while it was instantiated for the first time.

@@ -1,4 +1,5 @@
-//! Account for which the compiled code of a definition counts: it takes memory mappings, of which the process has few.
+//! Account for which the compiled code of a definition counts: it takes memory mappings, of which
+//! the process has few.
 //!
 //! Not here: how many mappings there are, and who has them (`lotmq_host`).
 
@@ -47,7 +48,8 @@ fn of_owner(
     let is_loading = registry.is_loading();
     let replaces = registry.get(kind, name).is_some_and(|known| payer_of(known.owner()) == payer);
     drop(registry);
-    // Rules are asked who is an administrator only where that matters, and without the lock, for they may look at definitions.
+    // Rules are asked who is an administrator only where that matters, and without the lock, for
+    // they may look at definitions.
     let is_administrator = || {
         let identity = owner.and_then(|owner| authority::identity(&tenant.users, owner));
         engine.code_is_scarce_for(payer)

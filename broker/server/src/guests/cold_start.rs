@@ -1,7 +1,8 @@
 //! What a start compiles behind its open listeners: the order of the work, and how much is left.
 //!
-//! Invariants: before the listeners open, a start compiles programs of at most [`COLD_START_BYTES`] that have no code in the cache. When the broker stops, no
-//! job begins. Not here: what the jobs are (`late_code`), and the threads that do them (`server/cold_start`).
+//! Invariants: before the listeners open, a start compiles programs of at most [`COLD_START_BYTES`]
+//! that have no code in the cache. When the broker stops, no job begins. Not here: what the jobs
+//! are (`late_code`), and the threads that do them (`server/cold_start`).
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -42,8 +43,8 @@ pub(crate) trait DeferredCompile: Send {
     /// Compiles the code, which takes long and changes nothing.
     fn compile(&mut self);
 
-    /// Puts in what was compiled; gives the definition up where nothing was, as after a panic. The caller holds the lock of changes. The second pass,
-    /// where one follows.
+    /// Puts in what was compiled; gives the definition up where nothing was, as after a panic. The
+    /// caller holds the lock of changes. The second pass, where one follows.
     fn put_in(self: Box<Self>) -> Option<Box<dyn DeferredCompile>>;
 }
 
@@ -118,8 +119,8 @@ impl ColdStart {
         (!state.is_over()).then_some(state.all)
     }
 
-    /// Whether native code of a program is compiled behind the listeners. A program that is not deferred takes its bytes of the budget, unless its code
-    /// is in the cache.
+    /// Whether native code of a program is compiled behind the listeners. A program that is not
+    /// deferred takes its bytes of the budget, unless its code is in the cache.
     pub(crate) fn defers(&self, engine: &Engine, program: &[u8]) -> bool {
         if engine.is_cached(program) {
             return false;
@@ -144,7 +145,8 @@ impl ColdStart {
         state.jobs.insert(at, (place, job));
     }
 
-    /// Takes the next job; `None` when there is none left, or the broker stops. [`ended`](Self::ended) follows each.
+    /// Takes the next job; `None` when there is none left, or the broker stops.
+    /// [`ended`](Self::ended) follows each.
     pub(crate) fn next(&self) -> Option<Box<dyn DeferredCompile>> {
         let mut state = self.state.lock();
         if state.is_stopping {

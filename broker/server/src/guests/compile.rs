@@ -266,7 +266,8 @@ impl CompiledDefinition {
 }
 
 impl Hosting {
-    /// Loader of what the broker has stored. Commands have a loader of their own, [`Call::loader`](crate::management::command::verb::Call::loader).
+    /// Loader of what the broker has stored. Commands have a loader of their own,
+    /// [`Call::loader`](crate::management::command::verb::Call::loader).
     pub(crate) fn loader(&self) -> Loader<'_> {
         self.loader_for(CompileFor::broker(&self.compile_workers))
     }

@@ -1,7 +1,10 @@
-//! Compilation for users: in worker processes, which end when nobody wants their result, and with bounds of time and memory.
+//! Compilation for users: in worker processes, which end when nobody wants their result, and with
+//! bounds of time and memory.
 //!
-//! A worker compiles every uploaded component, and programs of the LoT compiler from [`WORKER_PROGRAM_BYTES`] on. Smaller programs take some milliseconds and are
-//! compiled on the thread that needs them. A broker without a worker program, such as an embedded one, compiles everything in its process.
+//! A worker compiles every uploaded component, and programs of the LoT compiler from
+//! [`WORKER_PROGRAM_BYTES`] on. Smaller programs take some milliseconds and are compiled on the
+//! thread that needs them. A broker without a worker program, such as an embedded one, compiles
+//! everything in its process.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +35,8 @@ pub(crate) struct CompileWorkers {
     budget: CompileBudget,
     /// Places of uploaded components.
     modules: CompilePlaces,
-    /// Places of programs of the LoT compiler, which no module occupies: their cost is bounded by the compiler.
+    /// Places of programs of the LoT compiler, which no module occupies: their cost is bounded by
+    /// the compiler.
     programs: CompilePlaces,
     is_stopping: AtomicBool,
 }
@@ -66,7 +70,8 @@ impl CompileWorkers {
     }
 }
 
-/// Whether a program can be started; warns when it is missing, as `/proc/self/exe` is without `/proc`.
+/// Whether a program can be started; warns when it is missing, as `/proc/self/exe` is without
+/// `/proc`.
 fn is_there(program: &Path) -> bool {
     let is_there = program.exists();
     if !is_there {
@@ -123,7 +128,8 @@ impl<'a> CompileFor<'a> {
         Self { place, ..self }
     }
 
-    /// Waits for a place of an uploaded component, before its bytes are read; `None` where no worker compiles.
+    /// Waits for a place of an uploaded component, before its bytes are read; `None` where no
+    /// worker compiles.
     ///
     /// # Errors
     /// [`LoadError`], when nobody wants it any more, or it has waited for too long.

@@ -182,8 +182,9 @@ fn put_code(
     None
 }
 
-/// Puts native code into a definition of a start: the first, or optimised code in the place of that. Nothing happens where it was removed or replaced
-/// meanwhile. The caller holds the lock of changes.
+/// Puts native code into a definition of a start: the first, or optimised code in the place of
+/// that. Nothing happens where it was removed or replaced meanwhile. The caller holds the lock of
+/// changes.
 ///
 /// # Errors
 /// [`DeployError::Stopping`].
@@ -216,7 +217,8 @@ pub(super) fn complete(
     Ok(())
 }
 
-/// Has a route of a start work with the guest of its type, which has been compiled. The caller holds the lock of changes.
+/// Has a route of a start work with the guest of its type, which has been compiled. The caller
+/// holds the lock of changes.
 pub(super) fn complete_route(tenant: &Tenant, waiting: &Definition) {
     let guests = &tenant.programs().guests;
     if guests.registry.write().set_compiled(waiting.id, waiting.version) {
@@ -224,8 +226,8 @@ pub(super) fn complete_route(tenant: &Tenant, waiting: &Definition) {
     }
 }
 
-/// Stops a definition of a start whose native code cannot be made, and drops what waits for it. False where it was removed or replaced meanwhile. The
-/// caller holds the lock of changes.
+/// Stops a definition of a start whose native code cannot be made, and drops what waits for it.
+/// False where it was removed or replaced meanwhile. The caller holds the lock of changes.
 pub(super) fn give_up(tenant: &Tenant, hosting: &Hosting, waiting: &Definition, reason: &str) -> bool {
     let guests = &tenant.programs().guests;
     let now = hosting.definitions_now();

@@ -1,8 +1,10 @@
-//! Definitions that a start deploys without native code, because compiling it would keep the listeners closed.
+//! Definitions that a start deploys without native code, because compiling it would keep the
+//! listeners closed.
 //!
-//! Such a definition is armed, listed, and can be removed and replaced. Events wait in its mailbox, a Rule denies, and a Route waits for its guest. The code
-//! is put in between two events: large programs without optimisation first, so that all of them run soon, and then optimised, which is also what the cache
-//! keeps.
+//! Such a definition is armed, listed, and can be removed and replaced. Events wait in its mailbox,
+//! a Rule denies, and a Route waits for its guest. The code is put in between two events: large
+//! programs without optimisation first, so that all of them run soon, and then optimised, which is
+//! also what the cache keeps.
 //!
 //! Invariant: what was removed or replaced meanwhile gets no code.
 
@@ -57,7 +59,8 @@ impl<T> Outcome<T> {
     }
 }
 
-/// Has the code of a definition compiled; `is_deciding`: it is a rule, or a rule may ask it. Its program has so many bytes.
+/// Has the code of a definition compiled; `is_deciding`: it is a rule, or a rule may ask it. Its
+/// program has so many bytes.
 pub(crate) fn add(
     waiting: LateDefinition,
     (is_deciding, bytes): (bool, usize),
@@ -206,7 +209,8 @@ pub(crate) struct Compiling {
 }
 
 impl Compiling {
-    /// What is still being compiled; `None` when nothing is. Cost: O(definitions) while anything is.
+    /// What is still being compiled; `None` when nothing is. Cost: O(definitions) while anything
+    /// is.
     pub(crate) fn now(hosting: &Hosting) -> Option<Self> {
         let all = hosting.cold_start.all()?;
         let (mut left, mut names) = (0, Vec::new());

@@ -133,7 +133,8 @@ pub(crate) fn start_again(hosting: &Hosting, left_runs: &LeftRuns, unfinished: V
         return;
     }
     *left_runs.0.lock() = unfinished;
-    // What is still being compiled may have no room for all of them, and does not hold the listeners.
+    // What is still being compiled may have no room for all of them, and does not hold the
+    // listeners.
     let wait = if hosting.cold_start.is_over() { START_WAIT } else { COLD_START_WAIT };
     let deadline = Instant::now() + wait;
     this_turn::install(Arc::clone(&hosting.context), None);

@@ -94,7 +94,8 @@ fn restore_rules(hosting: &Arc<Hosting>, rows: Vec<(DefinitionRow, Arc<Tenant>)>
     }
 }
 
-/// Deploys a stored definition or script at a start; without native code where that is to be compiled [later](super::late_code).
+/// Deploys a stored definition or script at a start; without native code where that is to be
+/// compiled [later](super::late_code).
 ///
 /// # Errors
 /// Why it does not compile, or is not taken.
@@ -187,7 +188,8 @@ fn compile_later(
     }
 }
 
-/// Compiles a stored definition from its text, as the compiler reads it today, with its native code.
+/// Compiles a stored definition from its text, as the compiler reads it today, with its native
+/// code.
 ///
 /// # Errors
 /// Why it does not compile.

@@ -372,7 +372,8 @@ impl RouteTypes {
         Ok(Some(guest.clone()))
     }
 
-    /// Guest of a type that a start compiles later, because `defers` says so of its component; `None` where it is there, or to be compiled now.
+    /// Guest of a type that a start compiles later, because `defers` says so of its component;
+    /// `None` where it is there, or to be compiled now.
     ///
     /// # Errors
     /// [`LoadError`] when our own guest cannot be unpacked, which is a fault of ours.

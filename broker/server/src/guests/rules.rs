@@ -252,8 +252,8 @@ pub(super) fn of_guest(
     Rule { name: Arc::clone(definition.name()), facts: definition.facts().rule.clone(), ask }
 }
 
-/// Substitute in the rulebook for a rule that cannot be restored or is still being compiled: it denies all that the rule would be asked, which is everything
-/// where even that is not known.
+/// Substitute in the rulebook for a rule that cannot be restored or is still being compiled: it
+/// denies all that the rule would be asked, which is everything where even that is not known.
 pub(super) fn substitute(name: &str, facts: Option<RuleFacts>) -> Rule {
     Rule { name: name.into(), facts, ask: Arc::new(Substitute) }
 }

@@ -505,7 +505,8 @@ fn restore_one(
     let definition = Arc::clone(&installed.installed.definition);
     let waiting = LateDefinition { hosting: Arc::clone(hosting), tenant: Arc::clone(tenant), definition };
     let (tenant, order) = (Arc::clone(tenant), (module.world == World::Rule, component.len()));
-    // The component is read again when its turn has come, so that all of them are not in memory at once.
+    // The component is read again when its turn has come, so that all of them are not in memory at
+    // once.
     late_code::add(waiting, order, move |hosting, tier| {
         let component = components::read(&hosting.store, tenant.id, &module)?;
         let loader = Loader { tier, ..hosting.loader_of(&tenant) };

@@ -66,8 +66,9 @@ impl Controller {
     pub(crate) const PIDS: Self = Self { name: "pids", file: "pids.max", former_file: "pids.max" };
 }
 
-/// The least that a control group leaves: that of the process, or one around it. Of groups as `/proc/self/cgroup` lists them, of version 2 or 1, in the
-/// folder at which they are mounted. A container may see its own group as the outermost.
+/// The least that a control group leaves: that of the process, or one around it. Of groups as
+/// `/proc/self/cgroup` lists them, of version 2 or 1, in the folder at which they are mounted. A
+/// container may see its own group as the outermost.
 pub(crate) fn least_limit(cgroups: &str, mounted: &Path, of: &Controller) -> Option<u64> {
     let limits = cgroups.lines().flat_map(|line| {
         let mut parts = line.splitn(3, ':');

@@ -1,4 +1,5 @@
-//! Memory mappings and threads that the system lets the process have: what the log says of them at a start.
+//! Memory mappings and threads that the system lets the process have: what the log says of them at
+//! a start.
 //!
 //! Not here: how mappings are shared out, which the engine of guests does (`lotmq_host`).
 
@@ -16,7 +17,8 @@ use crate::limits::{COMMAND_THREADS, FEW_PROGRAMS, MODULE_COMPILES_PER_USER_MAX,
 /// Threads beside those of cores, commands, routes and files: of the store, logins, timers, health.
 const OTHER_THREADS: u64 = 16;
 
-/// Logs how many programs the memory mappings of the process have room for, and warns of limits that are too low.
+/// Logs how many programs the memory mappings of the process have room for, and warns of limits
+/// that are too low.
 pub(crate) fn report(engine: &Engine) {
     let (of_pool, (_, of_code, _)) = (engine.pool().mappings(), engine.code_mappings());
     let programs = of_code / MAPPINGS_PER_PROGRAM;
@@ -40,7 +42,8 @@ pub(crate) fn report(engine: &Engine) {
     }
 }
 
-/// Threads that the process may have, those of the other processes of its user and its control group among them.
+/// Threads that the process may have, those of the other processes of its user and its control
+/// group among them.
 fn threads_max() -> u64 {
     let of_user = getrlimit(Resource::Nproc).current.unwrap_or(u64::MAX);
     let cgroups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();

@@ -175,8 +175,9 @@ fn may_read_metrics(broker: &Broker, peer: SocketAddr, request: &Request<Incomin
     broker.config.admin.bind.is_some() || is_local()
 }
 
-/// Answers `/health`: 503 while nothing can be stored, when a part of the broker has ended or stands still, when a listener for clients could not be opened,
-/// and while definitions of the start are still being compiled.
+/// Answers `/health`: 503 while nothing can be stored, when a part of the broker has ended or
+/// stands still, when a listener for clients could not be opened, and while definitions of the
+/// start are still being compiled.
 fn health(broker: &Broker, silent: Option<String>) -> Response<Full<Bytes>> {
     let failures = failures(broker, silent);
     let compiling = Compiling::now(broker);

@@ -1,7 +1,9 @@
-//! Threads that compile, behind the open listeners, what a start has left without native code; and one that logs how far they are.
+//! Threads that compile, behind the open listeners, what a start has left without native code; and
+//! one that logs how far they are.
 //!
-//! A stop ends the worker processes, and waits for no compilation in this process: its code is put in nowhere.
-//! Not here: what is left without code (`guests/late_code`), and in which order it is compiled (`guests/cold_start`).
+//! A stop ends the worker processes, and waits for no compilation in this process: its code is put
+//! in nowhere. Not here: what is left without code (`guests/late_code`), and in which order it is
+//! compiled (`guests/cold_start`).
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,7 +44,8 @@ pub(super) fn start(broker: &Arc<Broker>) -> io::Result<Vec<JoinHandle<()>>> {
     Ok(threads)
 }
 
-/// Ends the threads that have ended by now: the stop has ended their worker processes. One that compiles in this process is left.
+/// Ends the threads that have ended by now: the stop has ended their worker processes. One that
+/// compiles in this process is left.
 pub(super) fn join(threads: Vec<JoinHandle<()>>) {
     for thread in threads.into_iter().filter(JoinHandle::is_finished) {
         // A panic there has been reported by the thread itself.
@@ -63,7 +66,8 @@ fn compile(broker: &Broker) {
 /// Compiles one program, and puts its code in between two changes by commands.
 fn carry_out(broker: &Broker, mut job: Box<dyn DeferredCompile>) {
     let (began, name, pass) = (Instant::now(), job.name(), job.pass());
-    // The outcome of a panic is that of a program that does not compile; the panic itself is in the log.
+    // The outcome of a panic is that of a program that does not compile; the panic itself is in the
+    // log.
     let _ = catch_unwind(AssertUnwindSafe(|| job.compile()));
     let _changes = broker.commands.changes.lock();
     if broker.cold_start.is_stopping() {

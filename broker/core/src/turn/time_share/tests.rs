@@ -3,7 +3,8 @@
 use super::*;
 use crate::limits::OWED_BYTES_MAX;
 
-/// Lets each connection of a shard work as long as it wants whenever it is admitted; how many turns it took until each was admitted, and the longest turn.
+/// Lets each connection of a shard work as long as it wants whenever it is admitted; how many turns
+/// it took until each was admitted, and the longest turn.
 struct Shard {
     shares: TimeShares,
     now: Duration,
@@ -21,7 +22,8 @@ impl Shard {
         Self { shares, now: Duration::from_secs(1), called: Vec::new(), is_cut: true, written: 0 }
     }
 
-    /// One turn in which these are ready in this order, behind those that were called; who worked, and how long it took.
+    /// One turn in which these are ready in this order, behind those that were called; who worked,
+    /// and how long it took.
     fn turn(
         &mut self,
         ready: impl Iterator<Item = u32>,
@@ -106,7 +108,8 @@ fn who_does_little_is_served_in_the_turn_that_follows() {
     (0..20).for_each(|_| drop(shard.turn(quiet..=quiet, work)));
     (0..30).for_each(|_| drop(shard.turn(0..FLOODING, work)));
     for number in 0..1_000 {
-        // All that flood are always ready, and before the quiet one, which has something to say every third turn.
+        // All that flood are always ready, and before the quiet one, which has something to say
+        // every third turn.
         let asks = (number % 3 == 0).then_some(quiet);
         let (worked, took) = shard.turn((0..FLOODING).chain(asks), work);
         assert!(took < 2 * READS_TIME_MAX + 2 * MS, "turn {number} took {took:?}");

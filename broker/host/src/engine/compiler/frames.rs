@@ -1,7 +1,8 @@
 //! Frames between the broker and a compile worker: a job in, native code or a text out.
 //!
-//! A job is a head of fixed size and the binary. An answer is one byte for its kind, the length, and the bytes. Numbers are little-endian.
-//! Invariant: whoever reads allocates no more than it has received, and never more than the bound.
+//! A job is a head of fixed size and the binary. An answer is one byte for its kind, the length,
+//! and the bytes. Numbers are little-endian. Invariant: whoever reads allocates no more than it has
+//! received, and never more than the bound.
 
 use std::io::{self, Read, Write};
 
@@ -12,7 +13,8 @@ use crate::limits::{COMPONENT_BYTES_MAX, WORKER_ARTIFACT_BYTES_MAX, WORKER_ERROR
 /// First bytes of a job, with the version of the frames.
 const MAGIC: [u8; 4] = *b"LQC1";
 
-/// Bytes of the head of a job: [`MAGIC`], tier, kind, pool, one that is zero, memory, length of the binary.
+/// Bytes of the head of a job: [`MAGIC`], tier, kind, pool, one that is zero, memory, length of the
+/// binary.
 const HEAD_BYTES: usize = 24;
 
 const ARTIFACT: u8 = 0;

@@ -1,7 +1,7 @@
 //! Parent of a compile worker: starts it, exchanges frames, watches its time, ends it.
 //!
-//! Invariant: when [`compile_in_worker`] returns, the worker has ended and was waited for, whatever happened.
-//! Not here: what the worker does (`worker`), and how many there are.
+//! Invariant: when [`compile_in_worker`] returns, the worker has ended and was waited for, whatever
+//! happened. Not here: what the worker does (`worker`), and how many there are.
 
 use std::io::{self, Read as _};
 use std::os::unix::process::ExitStatusExt as _;
@@ -18,7 +18,8 @@ use crate::cache::native::Artifact;
 use crate::limits::{WORKER_ERROR_BYTES_MAX, WORKER_LOOK_PAUSE};
 use crate::texts::cut;
 
-/// Processor time beyond that of the budget after which the system ends a worker, should the broker not have done so.
+/// Processor time beyond that of the budget after which the system ends a worker, should the broker
+/// not have done so.
 const CPU_MARGIN: Duration = Duration::from_secs(3);
 
 /// What one job may use.
@@ -32,12 +33,15 @@ pub struct CompileBudget {
     pub memory_bytes: u64,
 }
 
-/// Compiles in a process of its own, and returns when that has ended. Blocks for as long as the budget allows.
+/// Compiles in a process of its own, and returns when that has ended. Blocks for as long as the
+/// budget allows.
 ///
-/// `is_wanted` is asked every 50 ms with the processor time so far. The worker is killed when it says no.
+/// `is_wanted` is asked every 50 ms with the processor time so far. The worker is killed when it
+/// says no.
 ///
 /// # Errors
-/// The text of the compiler; [`LoadError::CompileTimeout`], [`LoadError::CompileMemory`], [`LoadError::CompileGivenUp`].
+/// The text of the compiler; [`LoadError::CompileTimeout`], [`LoadError::CompileMemory`],
+/// [`LoadError::CompileGivenUp`].
 pub fn compile_in_worker(
     program: &Path,
     job: &CompileJob<'_>,
@@ -74,7 +78,8 @@ impl Drop for Worker {
 }
 
 impl Worker {
-    /// Starts the process, with an empty environment and nothing open but its pipes: std opens all files with `CLOEXEC`.
+    /// Starts the process, with an empty environment and nothing open but its pipes: std opens all
+    /// files with `CLOEXEC`.
     fn start(program: &Path, budget: &CompileBudget) -> io::Result<(Self, (ChildStdin, ChildStdout))> {
         let limits = WorkerLimits {
             parent: std::process::id(),
@@ -97,7 +102,8 @@ impl Worker {
         Ok((worker, pipes))
     }
 
-    /// Hands the job over and waits for the answer. The outer error is the broker's decision, the inner one that of the pipes.
+    /// Hands the job over and waits for the answer. The outer error is the broker's decision, the
+    /// inner one that of the pipes.
     fn exchange(
         &mut self,
         job: &CompileJob<'_>,
@@ -204,7 +210,8 @@ fn last_words(from: ChildStderr) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Whether a text is that of an allocation which the limit of memory refused: of Rust, or of the system.
+/// Whether a text is that of an allocation which the limit of memory refused: of Rust, or of the
+/// system.
 fn is_out_of_memory(text: &str) -> bool {
     text.contains("memory allocation of") || text.contains("os error 12")
 }
@@ -228,7 +235,8 @@ fn failed(text: &str) -> LoadError {
 
 /// Time as user and in the kernel, of a line as `/proc/…/stat` has it.
 fn cpu_of(stat: &str) -> Option<Duration> {
-    // Behind the name, which may have anything in it, and nine more fields; user space counts in hundredths of a second on all machines that we are built for.
+    // Behind the name, which may have anything in it, and nine more fields; user space counts in
+    // hundredths of a second on all machines that we are built for.
     const BEFORE: usize = 11;
     const TICK_MS: u64 = 10;
     let (_, fields) = stat.rsplit_once(") ")?;

@@ -1,8 +1,9 @@
 //! Compile worker: a child process of the broker that compiles one binary and ends.
 //!
-//! A process can be ended at any time, and has bounds of its own; a thread that compiles has neither. It gets one job, so that no binary meets the leftovers of
-//! another user's. It runs with the rights of the broker: it is our code, and protects processor and memory, not secrets.
-//! Not here: who starts and ends it (`parent`).
+//! A process can be ended at any time, and has bounds of its own; a thread that compiles has
+//! neither. It gets one job, so that no binary meets the leftovers of another user's. It runs with
+//! the rights of the broker: it is our code, and protects processor and memory, not secrets. Not
+//! here: who starts and ends it (`parent`).
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -44,7 +45,8 @@ impl WorkerLimits {
         Some(Self { parent: u32::try_from(parent).ok()?, cpu_seconds, memory_bytes })
     }
 
-    /// Limits this process before it reads anything. The broker enforces the same time and ends it a bit earlier.
+    /// Limits this process before it reads anything. The broker enforces the same time and ends it
+    /// a bit earlier.
     fn apply(self) -> io::Result<()> {
         let limit = |resource, value| {
             // A limit that the process has already may be lower.
@@ -67,7 +69,8 @@ impl WorkerLimits {
     }
 }
 
-/// Runs the worker, with the arguments behind [`WORKER_COMMAND`]: reads a job from standard input and writes the answer to standard output.
+/// Runs the worker, with the arguments behind [`WORKER_COMMAND`]: reads a job from standard input
+/// and writes the answer to standard output.
 pub fn worker_main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match WorkerLimits::parse(arguments).ok_or_else(misused).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,

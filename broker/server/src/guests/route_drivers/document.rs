@@ -1,8 +1,8 @@
 //! Payload of a message as JSON: members at paths, with the digits of numbers as they came.
 //!
-//! Each object or array on a path is read once and remembered. Values off every path are only checked.
-//! Nothing here is a tree of the whole payload. Numbers of such a tree have 64 bits: a greater one
-//! loses digits, or makes the payload unreadable.
+//! Each object or array on a path is read once and remembered. Values off every path are only
+//! checked. Nothing here is a tree of the whole payload. Numbers of such a tree have 64 bits: a
+//! greater one loses digits, or makes the payload unreadable.
 
 use std::collections::HashMap;
 

@@ -245,7 +245,8 @@ impl RouteSeat {
         self.has_become(number, (Connection::Reconnecting, now), |standing| standing.broke(reason, now))
     }
 
-    /// Notes that the guest of version `number` is still being compiled, which is no fault of the far side.
+    /// Notes that the guest of version `number` is still being compiled, which is no fault of the
+    /// far side.
     pub(in crate::guests) fn waits_for_code(&self, number: u64, now: Timestamp) {
         self.has_become(number, (Connection::Connecting, now), Standing::waits_for_code);
     }

@@ -12,7 +12,8 @@ use crate::limits::{
 pub(crate) enum Work {
     /// It compiles LoT or Python, of its text or of what is stored.
     Compiles,
-    /// It compiles a module, which may take minutes. So it takes none of the threads on which large texts are compiled.
+    /// It compiles a module, which may take minutes. So it takes none of the threads on which large
+    /// texts are compiled.
     CompilesModule,
     /// It waits for a far side, a run, a receiver, or a long read of the store.
     Waits,
@@ -125,7 +126,8 @@ mod tests {
     const WAITS: Load = Load { work: Work::Waits, is_large: false, is_of_admin: false };
     const ANSWERS: Load = Load { work: Work::Answers, is_large: false, is_of_admin: false };
 
-    /// Modules occupy neither the threads of large texts nor, whatever users do, the last one, which is for administrators.
+    /// Modules occupy neither the threads of large texts nor, whatever users do, the last one,
+    /// which is for administrators.
     #[test]
     fn modules_leave_threads_to_texts_and_to_administrators() {
         for max in [OF_ALL, OF_TENANT, OF_USER] {

@@ -1,10 +1,13 @@
-//! Making native code of a module on a thread of its own, so that a command gives it up when it is cancelled.
+//! Making native code of a module on a thread of its own, so that a command gives it up when it is
+//! cancelled.
 //!
-//! The thread waits for a place, then for a worker process that compiles. The worker is killed within 100 ms when nobody wants its result any more: the upload was cancelled,
-//! the user was removed, or the broker stops. It has bounds of processor time, of time by the clock, and of memory. Meanwhile the status of the module says that it is compiled.
+//! The thread waits for a place, then for a worker process that compiles. The worker is killed
+//! within 100 ms when nobody wants its result any more: the upload was cancelled, the user was
+//! removed, or the broker stops. It has bounds of processor time, of time by the clock, and of
+//! memory. Meanwhile the status of the module says that it is compiled.
 //!
-//! Bounds: [`UserPlaces`](crate::management::command_queue::UserPlaces) count the threads; the workers are in
-//! [`CompileWorkers`](crate::guests::compile_workers::CompileWorkers).
+//! Bounds: [`UserPlaces`](crate::management::command_queue::UserPlaces) count the threads; the
+//! workers are in [`CompileWorkers`](crate::guests::compile_workers::CompileWorkers).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
