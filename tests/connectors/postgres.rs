@@ -194,7 +194,7 @@ fn every_type_of_value_arrives_and_comes_back() {
     assert!(broker.http("/metrics").body.contains("rows_by_unnest"), "{}", broker.http("/metrics").body);
     server.until("SELECT count(*) FROM many WHERE num_nonnulls(b, i2, t, j, e) = 0", "2");
     let row = "b, i2, i4, i8, n, m, f4, f8, t, vc, d, tz = '2026-01-05 10:00:00.125+00' AS tz, ti, iv, u, j, jb, ip, e";
-    let written = r#"t|-32768|2147483647|9223372036854775807|0.10000000000000000001|21.50|1e-07|1e-07|quo'te "x" \ ü {y}|a,b|2026-02-28|t|23:59:59|01:30:00|7f3c0b1e-0d7a-4f0e-9d59-0c8f3b0a8f11|{"a":[1,2.5,null],"b":"x"}|{"a": [1, 2.5, null], "b": "x"}|10.0.0.7|good"#;
+    let written = r#"t|-32768|2147483647|9223372036854775807|0.10000000000000000001|21.50|1e-07|1e-07|quo'te "x" \ ü {y}|a,b|2026-02-28|t|23:59:59|01:30:00|7f3c0b1e-0d7a-4f0e-9d59-0c8f3b0a8f11|{"a":[1,2.50,null],"b":"x"}|{"a": [1, 2.50, null], "b": "x"}|10.0.0.7|good"#;
     assert_eq!(server.sql(&format!("SELECT {row} FROM many WHERE b")), written);
     send(&broker, "one", message);
     let zone = server.sql("SHOW timezone");
