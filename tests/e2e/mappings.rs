@@ -122,7 +122,7 @@ fn compiled_code_of_one_user_leaves_memory_mappings_to_others() {
     }
     let message = Publication::new("kept", vec![1; 6 << 20]).qos(QoS::AtLeastOnce).retained();
     assert!(!broker.client("publisher").publish(&message).unwrap().is_failure());
-    broker.command_ok("-removeAction ann1");
+    broker.command_ok("-removeAction ann1 -force");
     eventually("the code of a removed action gives back its mappings", || {
         add(&broker, ROOT, "Next").success().then_some(())
     });

@@ -326,7 +326,7 @@ pub const WORKER_ARTIFACT_BYTES_MAX: usize = 1024 * 1024 * 1024;
 pub const WORKER_ERROR_BYTES_MAX: usize = 4096;
 
 /// Nice value that a compile worker adds to the broker's: clients come first.
-pub const WORKER_NICE: i32 = 10;
+pub const WORKER_NICE: i32 = 5;
 
 /// Files that a compile worker may have open: its three pipes, and what the standard library reads.
 pub const WORKER_OPEN_FILES_MAX: u64 = 16;
