@@ -676,7 +676,11 @@ fn who_changes_by_hand_what_a_project_brought_is_told_whose_it_is() {
     for (command, title, expected) in [
         (format!("-addAction {CELL}"), "Action 'Celsius'", "puts its own in this one's place"),
         ("-removeRoute Store".to_owned(), "Route 'Store'", removed),
-        (format!("-addRule -replace {RULE}"), "Rule 'NoSecrets'", refused),
+        (
+            format!("-addRule -replace {}", RULE.replace("PRIORITY 100", "PRIORITY 101")),
+            "Rule 'NoSecrets'",
+            refused,
+        ),
         ("-removeAllModels".to_owned(), "Model 'Reading'", removed),
     ] {
         let reply = broker.command_ok(&command);

@@ -263,7 +263,7 @@ codes! {
         IMPORT_FORBIDDEN "module wants what no module may have"
             "The component imports something that is neither of its world nor of the inert part of WASI, which has no sockets, no files and no HTTP: a route has these by the interfaces of its own world (docs/sdk/network.md)."
         INSTANCE_NOT_FOLLOWED "instance runs the version before"
-            "The module was changed. An instance that the new code cannot be put into runs on as it was, and the message says why. An asset of another user was stopped: its owner starts it with -run, which is when the new code gets their rights."
+            "The module was changed. An instance that the new code cannot be put into runs on as it was, and the message says why. An asset of another user was stopped: its owner starts it with `lotmq cmd -run`, which is when the new code gets their rights."
         KIND_MISMATCH "text defines another kind"
             "The command adds one kind of definition, and the text defines another. Use the command of that kind."
         LINKED_COMPONENT "module is of the inner form"

@@ -117,7 +117,7 @@ pub(super) fn warning(done: ByHand, title: &str, name: &str, project: &str) -> V
     let next = format!("the next `lotmq deploy` or `lotmq rollback` of {project}");
     let text = match done {
         ByHand::Replaced if title == DefinitionKind::Rule.title() => format!(
-            "{title} '{name}' was of project '{project}' and is by hand now: {next} is refused until it is removed (-removeRule {name})"
+            "{title} '{name}' was of project '{project}' and is by hand now: {next} is refused until it is removed (-removeRule {name}) or has the text of the project again"
         ),
         ByHand::Replaced => format!(
             "{title} '{name}' was of project '{project}' and is by hand now: {next} asks, and puts its own in this one's place"

@@ -445,14 +445,12 @@ pub(crate) fn install(
             Ok(Ok(None)) | Err(()) => {}
         }
         if is_there && was_ad_hoc {
-            let is_rule = title == DefinitionKind::Rule.title();
-            let then = match is_rule {
-                true => "has taken it over with the same text, and removes it when it is unloaded",
-                false => "has replaced it and gives it back when it is unloaded",
-            };
-            let text = format!("{title} '{name}' was added by hand; project '{}' {then}.", project.name);
+            let text = format!(
+                "{title} '{name}' was added by hand; project '{}' has replaced it and gives it back when it is unloaded.",
+                project.name
+            );
             problems.warning(&place, problem("REPLACED", &text));
-            if let Some(row) = displaced.filter(|_| !is_rule) {
+            if let Some(row) = displaced {
                 call.tenant.managed().projects.displaced.keep(row, batch);
             }
         }
