@@ -438,7 +438,7 @@ mod tests {
             ("-addAction", Work::Compiles),
             ("--add-route", Work::Compiles),
             ("-addVisu", Work::Compiles),
-            ("-R", Work::Compiles),
+            ("-R", Work::CompilesModule),
             ("-restoreBackup", Work::Compiles),
             ("-checkRouteConnection", Work::Waits),
             ("-runAction", Work::Waits),
