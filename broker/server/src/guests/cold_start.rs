@@ -24,7 +24,7 @@ struct State {
     all: usize,
     /// Bytes of programs that the start may still compile before the listeners open.
     bytes_left: usize,
-    jobs: VecDeque<(Place, Box<dyn DeferredCompile>)>,
+    jobs: VecDeque<(CompileOrder, Box<dyn DeferredCompile>)>,
     under_way: usize,
     is_stopping: bool,
 }
@@ -85,9 +85,9 @@ impl Pass {
     }
 }
 
-/// Place of a job in the order: the smallest comes first.
+/// CompileOrder of a job in the order: the smallest comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Place {
+pub(crate) enum CompileOrder {
     /// Rules, and modules that rules ask: they deny until then.
     Deciding,
     /// Programs that are compiled in a moment.
@@ -97,12 +97,12 @@ pub(crate) enum Place {
     Running,
 }
 
-impl Place {
+impl CompileOrder {
     pub(crate) fn of(is_deciding: bool, bytes: usize) -> Self {
         match is_deciding {
-            true => Place::Deciding,
-            false if bytes < WORKER_PROGRAM_BYTES => Place::Small,
-            false => Place::Large,
+            true => CompileOrder::Deciding,
+            false if bytes < WORKER_PROGRAM_BYTES => CompileOrder::Small,
+            false => CompileOrder::Large,
         }
     }
 }
@@ -136,7 +136,7 @@ impl ColdStart {
     }
 
     /// Adds a job behind those of its place; not while the broker stops.
-    pub(crate) fn push(&self, place: Place, job: Box<dyn DeferredCompile>) {
+    pub(crate) fn push(&self, place: CompileOrder, job: Box<dyn DeferredCompile>) {
         let mut state = self.state.lock();
         if state.is_stopping {
             return;

@@ -16,7 +16,7 @@ use lotmq_definitions::{Definition, DefinitionKind, RunError};
 use lotmq_host::Tier;
 use tracing::{error, warn};
 
-use super::cold_start::{DeferredCompile, Pass, Place};
+use super::cold_start::{CompileOrder, DeferredCompile, Pass};
 use super::compile::{CompiledDefinition, DeployError};
 use super::{install, records, rules};
 use crate::guests::HasPrograms as _;
@@ -69,14 +69,14 @@ pub(crate) fn add(
     let hosting = Arc::clone(&waiting.hosting);
     let (pass, compile) = (Pass::of(bytes), Box::new(compile));
     let code = DefinitionCode { waiting, pass, compile, outcome: Outcome::none() };
-    hosting.cold_start.push(Place::of(is_deciding, bytes), Box::new(code));
+    hosting.cold_start.push(CompileOrder::of(is_deciding, bytes), Box::new(code));
 }
 
 /// Has the guest of a type compiled for a route.
 pub(super) fn add_route(waiting: LateDefinition, kind: &'static str) {
     let hosting = Arc::clone(&waiting.hosting);
     let code = RouteTypeCode { waiting, kind, outcome: Outcome::none() };
-    hosting.cold_start.push(Place::Large, Box::new(code));
+    hosting.cold_start.push(CompileOrder::Large, Box::new(code));
 }
 
 impl LateDefinition {

@@ -467,7 +467,7 @@ codes! {
         POLICY_INVALID "value of a policy is invalid"
             "The message says what the policy takes."
         POLICY_OF_ADMINISTRATOR "an administrator has bounded this policy"
-            "The owner of an asset narrows a policy that an administrator has set, and does not widen it or take it back. -list shows the bounds as setByAdministrator."
+            "The owner of an asset narrows a policy that an administrator has set, and does not widen it or take it back. `lotmq cmd -list` shows the bounds as setByAdministrator."
         POLICY_UNKNOWN "there is no such policy"
             "Policies are restart, autostart, memory, time, net and topics."
         QUOTA_EXCEEDED "there are as many as there may be"

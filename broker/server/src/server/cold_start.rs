@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use crate::guests::cold_start::{DeferredCompile, Pass, Place};
+use crate::guests::cold_start::{CompileOrder, DeferredCompile, Pass};
 use crate::guests::late_code::Compiling;
 use crate::limits::COLD_START_THREADS_MAX;
 use crate::management::broker::Broker;
@@ -81,7 +81,7 @@ fn carry_out(broker: &Broker, mut job: Box<dyn DeferredCompile>) {
         "compilation ended"
     );
     if let Some(second) = second {
-        broker.cold_start.push(Place::Running, second);
+        broker.cold_start.push(CompileOrder::Running, second);
     }
 }
 

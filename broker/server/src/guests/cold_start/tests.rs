@@ -16,11 +16,14 @@ fn the_budget_is_for_programs_without_cached_code_and_small_ones_fit_behind_larg
 #[test]
 fn deciding_programs_come_first_and_large_ones_last() {
     let mut places = [
-        Place::Running,
-        Place::of(false, WORKER_PROGRAM_BYTES),
-        Place::of(false, 1),
-        Place::of(true, 1 << 20),
+        CompileOrder::Running,
+        CompileOrder::of(false, WORKER_PROGRAM_BYTES),
+        CompileOrder::of(false, 1),
+        CompileOrder::of(true, 1 << 20),
     ];
     places.sort();
-    assert_eq!(places, [Place::Deciding, Place::Small, Place::Large, Place::Running]);
+    assert_eq!(
+        places,
+        [CompileOrder::Deciding, CompileOrder::Small, CompileOrder::Large, CompileOrder::Running]
+    );
 }
