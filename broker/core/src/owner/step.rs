@@ -104,7 +104,8 @@ impl<T: Source> Driven<'_, T> {
     /// Ends a connection that has to wait, if nothing has come on it and nothing can come any more:
     /// its place is for others.
     ///
-    /// # Errors The end of the connection.
+    /// # Errors
+    /// The end of the connection.
     fn end_before_its_time(&self, input: &Input) -> Result<(), CloseReason> {
         if !matches!(input.phase, Phase::New) {
             return Ok(());
