@@ -33,7 +33,7 @@ pub(crate) fn malformation(text: &str, message: &str, span: Option<std::ops::Ran
     }
 }
 
-/// What to write where a text stands without its quotation marks on the line of a place, such as an
+/// Hint for a text without its quotation marks on the line of a place, such as an
 /// address; `None` where it is something else that is wrong.
 fn quotes_missing(text: &str, offset: usize) -> Option<String> {
     let line = text.lines().nth(line_at(text, offset) - 1)?;

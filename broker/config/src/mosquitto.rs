@@ -24,7 +24,7 @@ const OPTIONS: [&str; 20] = [
     "require_certificate",
 ];
 
-/// What is said of such a file.
+/// Message for such a file.
 pub(crate) const TOLD: &str =
     "this looks like mosquitto.conf; docs/configuration.md, \"From mosquitto\", has the keys for its options";
 

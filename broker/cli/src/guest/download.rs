@@ -115,7 +115,7 @@ fn component(args: &DownloadArgs, client: &mut Client) -> anyhow::Result<Got> {
     }
 }
 
-/// What has come of a component: all of it in one message, or parts of equal lengths and a last
+/// Received bytes of a component: all of it in one message, or parts of equal lengths and a last
 /// one.
 #[derive(Default)]
 struct Coming {

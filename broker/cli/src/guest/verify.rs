@@ -44,7 +44,7 @@ pub(super) fn verify(args: &VerifyArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// What a component is, as JSON.
+/// Description of a component as JSON.
 ///
 /// # Errors
 /// A broker would refuse it.

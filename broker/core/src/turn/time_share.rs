@@ -106,7 +106,7 @@ struct Account {
     is_handshaking: bool,
 }
 
-/// Where a connection waits for time.
+/// Line in which a connection waits for time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Wait {
     /// Nowhere.

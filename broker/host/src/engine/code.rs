@@ -38,7 +38,7 @@ const REPLACED_BEYOND_PART: u64 = 16;
 pub struct CodeAccount {
     /// Number of who pays for it, see [`payer`](lotmq_shares::payer); 0 for nobody.
     pub payer: u64,
-    /// What it is held to.
+    /// Bound that it is held to.
     pub bound: CodeBound,
 }
 

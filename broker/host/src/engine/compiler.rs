@@ -56,13 +56,13 @@ impl CompileJob<'_> {
         self.binary.len()
     }
 
-    /// Where the binary comes from.
+    /// Origin of the binary.
     pub fn source(&self) -> ComponentSource {
         self.source
     }
 }
 
-/// What compiles in another process.
+/// Compiler in another process.
 pub trait CompileElsewhere {
     /// Compiles a binary; `None` when it is to be compiled in this process.
     ///
@@ -79,7 +79,7 @@ pub struct Compiler<'a> {
     pub engine: &'a Engine,
     /// How much is optimised when the code cache does not have the code.
     pub tier: Tier,
-    /// Where a job is offered first; `None` compiles all in this process.
+    /// Compiler that a job is offered to first; `None` compiles all in this process.
     pub elsewhere: Option<&'a dyn CompileElsewhere>,
 }
 

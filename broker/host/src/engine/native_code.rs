@@ -203,7 +203,7 @@ mod tests {
     use super::*;
     use crate::{Engine, EngineOptions, PoolKind};
 
-    /// What a worker makes, whose engine has no pool, is loaded by an engine of each kind of pool,
+    /// Code of a worker, whose engine has no pool, is loaded by an engine of each kind of pool,
     /// at both tiers.
     #[test]
     fn code_of_each_tier_made_without_a_pool_is_loaded_with_one() {

@@ -1,4 +1,4 @@
-//! What a start compiles behind its open listeners: the order of the work, and how much is left.
+//! Programs that a start compiles behind its open listeners: the order of the work, and how much is left.
 //!
 //! Invariants: before the listeners open, a start compiles programs of at most [`COLD_START_BYTES`]
 //! that have no code in the cache. When the broker stops, no job begins. Not here: what the jobs
@@ -12,7 +12,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::limits::{COLD_START_BYTES, WORKER_PROGRAM_BYTES};
 
-/// What a start compiles behind its listeners, and how far that has come.
+/// Compilation behind the listeners of a start, and its progress.
 pub(crate) struct ColdStart {
     state: Mutex<State>,
     /// Called when a job has ended, and when the broker stops.

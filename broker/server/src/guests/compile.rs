@@ -102,7 +102,7 @@ pub(super) enum Code {
     Compiling(Box<CodeToCome>),
 }
 
-/// What stands in for native code that is still being compiled.
+/// Placeholder for native code that is still being compiled.
 #[derive(Clone)]
 pub(crate) enum CodeToCome {
     /// A mailbox, of an Action, a Model or a module; with what a policy keeps it from.

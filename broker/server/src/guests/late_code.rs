@@ -49,7 +49,7 @@ struct RouteTypeCode {
     outcome: Outcome<()>,
 }
 
-/// What has been compiled, or why it was not.
+/// Compiled code, or the reason why there is none.
 struct Outcome<T>(Result<T, String>);
 
 impl<T> Outcome<T> {
@@ -209,7 +209,7 @@ pub(crate) struct Compiling {
 }
 
 impl Compiling {
-    /// What is still being compiled; `None` when nothing is. Cost: O(definitions) while anything
+    /// Returns the definitions that are still being compiled; `None` when nothing is. Cost: O(definitions) while anything
     /// is.
     pub(crate) fn now(hosting: &Hosting) -> Option<Self> {
         let all = hosting.cold_start.all()?;

@@ -114,11 +114,11 @@ fn restore(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, row: &DefinitionRow) ->
 /// Stored definition that can be deployed.
 struct Restorable {
     definition: CompiledDefinition,
-    /// What is compiled when it is deployed.
+    /// Definition that is compiled when it is deployed.
     later: Option<Later>,
 }
 
-/// What is compiled behind the listeners.
+/// Code that is compiled behind the listeners.
 enum Later {
     /// Program of the LoT compiler, with its definition.
     Program(Vec<u8>, NewDefinition),

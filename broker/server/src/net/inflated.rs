@@ -34,7 +34,7 @@ struct Table {
     of: HashMap<Payer, Level>,
 }
 
-/// Whoever has an allowance.
+/// Holder of an allowance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Payer {
     Address(u64),

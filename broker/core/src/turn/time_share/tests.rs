@@ -75,10 +75,10 @@ impl Shard {
 
 const MS: Duration = Duration::from_millis(1);
 
-/// What the end of a turn takes.
+/// Time that the end of a turn takes.
 const FLUSH: Duration = Duration::from_micros(5);
 
-/// What writing a byte takes: 4 MiB take 21 ms.
+/// Time that writing a byte takes: 4 MiB take 21 ms.
 const NS_PER_BYTE: Duration = Duration::from_nanos(5);
 
 /// Each place of a shard has one, open or idle.

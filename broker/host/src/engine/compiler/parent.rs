@@ -22,7 +22,7 @@ use crate::texts::cut;
 /// not have done so.
 const CPU_MARGIN: Duration = Duration::from_secs(3);
 
-/// What one job may use.
+/// Time and memory that one job may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompileBudget {
     /// Processor time.
@@ -62,10 +62,10 @@ pub fn compile_in_worker(
 /// Running worker. Dropping it kills the process and waits for it.
 struct Worker(Child);
 
-/// What a worker left that gave no answer.
+/// Traces of a worker that gave no answer.
 struct Death {
     status: Option<ExitStatus>,
-    /// What it wrote to standard error.
+    /// Text that it wrote to standard error.
     said: String,
 }
 

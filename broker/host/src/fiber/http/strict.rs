@@ -1,4 +1,4 @@
-//! What a served request may not have, though the parser takes it: a line that ends with LF alone,
+//! Forms of a served request that are refused though the parser takes them: a line that ends with LF alone,
 //! and `Content-Length` beside `Transfer-Encoding`.
 //!
 //! A proxy in front may read both otherwise and so see other requests (RFC 9112, §2.2 and §6.3).

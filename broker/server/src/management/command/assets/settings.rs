@@ -278,7 +278,7 @@ fn policy_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(done)
 }
 
-/// Who sets a policy.
+/// Person who sets a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Setter {
     /// An administrator, for the asset of somebody else: it is a bound.
