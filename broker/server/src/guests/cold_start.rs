@@ -1,4 +1,5 @@
-//! Programs that a start compiles behind its open listeners: the order of the work, and how much is left.
+//! Programs that a start compiles behind its open listeners: the order of the work, and how much is
+//! left.
 //!
 //! Invariants: before the listeners open, a start compiles programs of at most [`COLD_START_BYTES`]
 //! that have no code in the cache. When the broker stops, no job begins. Not here: what the jobs

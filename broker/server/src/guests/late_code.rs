@@ -209,8 +209,8 @@ pub(crate) struct Compiling {
 }
 
 impl Compiling {
-    /// Returns the definitions that are still being compiled; `None` when nothing is. Cost: O(definitions) while anything
-    /// is.
+    /// Returns the definitions that are still being compiled; `None` when nothing is. Cost:
+    /// O(definitions) while anything is.
     pub(crate) fn now(hosting: &Hosting) -> Option<Self> {
         let all = hosting.cold_start.all()?;
         let (mut left, mut names) = (0, Vec::new());

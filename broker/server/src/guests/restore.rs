@@ -114,7 +114,7 @@ fn restore(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, row: &DefinitionRow) ->
 /// Stored definition that can be deployed.
 struct Restorable {
     definition: CompiledDefinition,
-    /// Definition that is compiled when it is deployed.
+    /// Code that is compiled after the deployment.
     later: Option<Later>,
 }
 

@@ -1,5 +1,5 @@
-//! Forms of a served request that are refused though the parser takes them: a line that ends with LF alone,
-//! and `Content-Length` beside `Transfer-Encoding`.
+//! Forms of a served request that are refused though the parser takes them: a line that ends with
+//! LF alone, and `Content-Length` beside `Transfer-Encoding`.
 //!
 //! A proxy in front may read both otherwise and so see other requests (RFC 9112, §2.2 and §6.3).
 //! Bytes are followed from request to request, as far as that takes: lines of the head, and the
