@@ -4,7 +4,7 @@
 //! Not here: how many mappings there are, and who has them (`lotmq_host`).
 
 use lotmq_core::tenant::Tenant;
-use lotmq_definitions::{DefinitionKind, Owner};
+use lotmq_definitions::{DefinitionKind, Owner, State};
 use lotmq_host::{CodeAccount, CodeBound, Engine};
 
 use super::authority;
@@ -46,7 +46,10 @@ fn of_owner(
     let payer = payer_of(owner);
     let registry = tenant.programs().guests.registry.read();
     let is_loading = registry.is_loading();
-    let replaces = registry.get(kind, name).is_some_and(|known| payer_of(known.owner()) == payer);
+    // One that failed has no code to give back.
+    let replaces = registry.get(kind, name).is_some_and(|known| {
+        payer_of(known.owner()) == payer && registry.state(known.id) != Some(State::Error)
+    });
     drop(registry);
     // Rules are asked who is an administrator only where that matters, and without the lock, for
     // they may look at definitions.

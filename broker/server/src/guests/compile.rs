@@ -295,6 +295,11 @@ impl<'a> Loader<'a> {
         Self { payer: CodePayer::OwnerIn(tenant), ..self }
     }
 
+    /// The same loader, whose worker ends when this says no.
+    pub(crate) fn while_wanted(self, is_wanted: &'a (dyn Fn() -> bool + Sync)) -> Self {
+        Self { compile_for: self.compile_for.map(|elsewhere| elsewhere.while_wanted(is_wanted)), ..self }
+    }
+
     fn compiler<'b>(&'b self, engine: &'b Engine) -> Compiler<'b> {
         let elsewhere = self.compile_for.as_ref().map(|elsewhere| elsewhere as &dyn CompileElsewhere);
         Compiler { engine, tier: self.tier, elsewhere }

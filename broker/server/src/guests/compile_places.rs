@@ -30,7 +30,7 @@ pub(crate) enum Rank {
     User,
     /// One place.
     Administrator,
-    /// The broker itself, for what it has stored: all places.
+    /// The broker itself, for what it has stored: all places but the last one.
     Broker,
 }
 
@@ -144,10 +144,11 @@ impl State {
 
     fn next(&mut self, max: usize) -> Option<(CompileOwner, u64)> {
         let Self { held, waiting, .. } = self;
-        let of_users = held.iter().filter(|held| held.asker.rank == Rank::User).count();
+        let of_others = held.iter().filter(|held| held.asker.rank != Rank::Administrator).count();
         waiting.take_if(|tenant, payer, waiting| {
             let rank = waiting.rank;
-            let is_free = held.len() < max && (rank != Rank::User || of_users + 1 < max);
+            // One place is never that of anybody else.
+            let is_free = held.len() < max && (rank == Rank::Administrator || of_others + 1 < max);
             let has_one = held.iter().any(|held| (held.asker.tenant, held.asker.payer) == (tenant, payer));
             let asker = CompileOwner { tenant, payer, rank };
             (is_free && (!has_one || rank == Rank::Broker)).then_some((asker, waiting.ticket))
@@ -204,10 +205,12 @@ mod tests {
     }
 
     #[test]
-    fn the_broker_takes_all_places() {
+    fn the_broker_takes_all_places_but_that_of_administrators() {
         let places = CompilePlaces::new(3);
         let held: Vec<_> = (0..3).map_while(|_| at_once(&places, CompileOwner::broker())).collect();
-        assert_eq!(held.len(), 3);
+        assert_eq!(held.len(), 2);
+        assert!(at_once(&places, user(1)).is_none(), "the last place is kept from users as well");
+        assert!(at_once(&places, root()).is_some());
     }
 
     #[test]

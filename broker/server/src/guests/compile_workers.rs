@@ -89,6 +89,8 @@ pub(crate) struct CompileFor<'a> {
     user: Option<(&'a Tenant, &'a Identity)>,
     /// Mark that nobody waits for it any more.
     given_up: Option<&'a AtomicBool>,
+    /// Whether the definition still waits for it.
+    wanted: Option<&'a (dyn Fn() -> bool + Sync)>,
     /// Place that was taken before.
     place: Option<&'a CompilePlace<'a>>,
 }
@@ -96,7 +98,7 @@ pub(crate) struct CompileFor<'a> {
 impl<'a> CompileFor<'a> {
     /// For the broker, of what it has stored.
     pub(crate) fn broker(workers: &'a CompileWorkers) -> Self {
-        Self { workers, asker: CompileOwner::broker(), user: None, given_up: None, place: None }
+        Self { workers, asker: CompileOwner::broker(), user: None, given_up: None, wanted: None, place: None }
     }
 
     /// For the owner of a definition.
@@ -121,6 +123,11 @@ impl<'a> CompileFor<'a> {
     /// Ends when this mark is set.
     pub(crate) fn until(self, given_up: &'a AtomicBool) -> Self {
         Self { given_up: Some(given_up), ..self }
+    }
+
+    /// Ends when this says no. It is asked every 50 ms.
+    pub(crate) fn while_wanted(self, is_wanted: &'a (dyn Fn() -> bool + Sync)) -> Self {
+        Self { wanted: Some(is_wanted), ..self }
     }
 
     /// Compiles at a place that was taken before.
@@ -160,6 +167,7 @@ impl<'a> CompileFor<'a> {
         };
         !self.workers.is_stopping.load(Ordering::Acquire)
             && !self.given_up.is_some_and(|given_up| given_up.load(Ordering::Acquire))
+            && self.wanted.is_none_or(|is_wanted| is_wanted())
             && self.user.is_none_or(has_user)
     }
 }

@@ -32,7 +32,10 @@ pub(crate) struct LateDefinition {
 }
 
 /// Compiles the code of one definition.
-type Compile = dyn Fn(&Hosting, Tier) -> Result<CompiledDefinition, DeployError> + Send;
+type Compile = dyn Fn(&Hosting, Tier, StillWanted<'_>) -> Result<CompiledDefinition, DeployError> + Send;
+
+/// Says whether a definition still waits for its code.
+pub(crate) type StillWanted<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// Code of one definition.
 struct DefinitionCode {
@@ -64,7 +67,7 @@ impl<T> Outcome<T> {
 pub(crate) fn add(
     waiting: LateDefinition,
     (is_deciding, bytes): (bool, usize),
-    compile: impl Fn(&Hosting, Tier) -> Result<CompiledDefinition, DeployError> + Send + 'static,
+    compile: impl Fn(&Hosting, Tier, StillWanted<'_>) -> Result<CompiledDefinition, DeployError> + Send + 'static,
 ) {
     let hosting = Arc::clone(&waiting.hosting);
     let (pass, compile) = (Pass::of(bytes), Box::new(compile));
@@ -84,6 +87,14 @@ impl LateDefinition {
     fn is_compiling(&self) -> bool {
         let registry = self.tenant.programs().guests.registry.read();
         registry.is_compiling(self.definition.id, self.definition.version)
+    }
+
+    /// Whether it still waits for the code of this pass.
+    fn is_wanted(&self, pass: Pass) -> bool {
+        match pass {
+            Pass::Only | Pass::First => self.is_compiling(),
+            Pass::Second => self.is_in_force(),
+        }
     }
 
     /// Whether its version is still in force.
@@ -126,10 +137,7 @@ impl LateDefinition {
 
 impl DeferredCompile for DefinitionCode {
     fn is_wanted(&self) -> bool {
-        match self.pass {
-            Pass::Only | Pass::First => self.waiting.is_compiling(),
-            Pass::Second => self.waiting.is_in_force(),
-        }
+        self.waiting.is_wanted(self.pass)
     }
 
     fn name(&self) -> String {
@@ -141,7 +149,8 @@ impl DeferredCompile for DefinitionCode {
     }
 
     fn compile(&mut self) {
-        let compiled = (self.compile)(&self.waiting.hosting, self.pass.tier());
+        let Self { waiting, pass, compile, .. } = &*self;
+        let compiled = compile(&waiting.hosting, pass.tier(), &|| waiting.is_wanted(*pass));
         self.outcome = Outcome(compiled.map_err(|refusal| refusal.to_string()));
     }
 

@@ -180,8 +180,8 @@ fn compile_later(
         Some(Later::RouteType(kind)) => late_code::add_route(waiting, kind),
         Some(Later::Program(program, new)) => {
             let tenant = Arc::clone(&waiting.tenant);
-            late_code::add(waiting, (is_deciding, program.len()), move |hosting, tier| {
-                let loader = Loader { tier, ..hosting.loader_of(&tenant) };
+            late_code::add(waiting, (is_deciding, program.len()), move |hosting, tier, is_wanted| {
+                let loader = Loader { tier, ..hosting.loader_of(&tenant).while_wanted(is_wanted) };
                 CompiledDefinition::of_entity(loader, &program, new.clone(), OnExisting::Replace)
             });
         }

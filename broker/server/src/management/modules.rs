@@ -507,9 +507,9 @@ fn restore_one(
     let (tenant, order) = (Arc::clone(tenant), (module.world == World::Rule, component.len()));
     // The component is read again when its turn has come, so that all of them are not in memory at
     // once.
-    late_code::add(waiting, order, move |hosting, tier| {
+    late_code::add(waiting, order, move |hosting, tier, is_wanted| {
         let component = components::read(&hosting.store, tenant.id, &module)?;
-        let loader = Loader { tier, ..hosting.loader_of(&tenant) };
+        let loader = Loader { tier, ..hosting.loader_of(&tenant).while_wanted(is_wanted) };
         compile(loader, module.clone(), &component, &policies).map(CompiledModule::into_definition)
     });
     Ok(installed)
