@@ -55,7 +55,7 @@ fn a_rule_with_the_same_text_becomes_one_of_the_project() {
 }
 
 #[test]
-fn a_deployment_is_told_as_json() {
+fn a_deployment_is_printed_as_json() {
     let broker = broker();
     let place = tempfile::tempdir().unwrap();
     let (folder, file) = (place.path().join("plant"), place.path().join("plant/door.lot"));

@@ -24,7 +24,7 @@ const OUTPUT: &str = "$SYS/Coreflux/Command/Output";
 /// Behaviour of the broker.
 type Script = Arc<dyn Fn(&mut Peer, &Told) + Send + Sync>;
 
-/// What a client says.
+/// Packets of a client.
 enum Told {
     Connect,
     /// Filter of a subscription, which was granted.

@@ -101,7 +101,8 @@ fn a_route_serves_http_between_messages() {
     });
 }
 
-/// What a proxy in front may read otherwise is refused, also behind a request that is not.
+/// A request that a proxy in front may read otherwise is refused, also behind a request that is
+/// not.
 #[test]
 fn requests_that_can_be_read_in_two_ways_are_refused() {
     let address = free_address();

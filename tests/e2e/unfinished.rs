@@ -162,7 +162,7 @@ fn connections_of_one_address_share_what_may_expand() {
     drop(taken);
     let mut again = Client::connect_at(&framed, &ConnectOptions::v5("again")).unwrap();
     assert!(is_quota(&again.publish(&publication).unwrap_err()));
-    // What does not expand is free.
+    // Input that does not expand is free.
     let mut other = Client::connect_at(&framed, &ConnectOptions::v5("other")).unwrap();
     let small = Publication::new("t", vec![b'x'; 1_000]).qos(QoS::AtLeastOnce);
     assert!(!other.publish(&small).unwrap().is_failure());

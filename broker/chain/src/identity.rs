@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_in_pem_is_not_shown_as_a_path() {
+    fn a_text_in_pem_is_refused_as_a_path() {
         for (path, expected) in [
             ("/etc/key.pem", "/etc/key.pem"),
             ("-----BEGIN PRIVATE KEY-----\nMIIE", NO_PATH),

@@ -126,7 +126,7 @@ pub(crate) fn is_timeout(error: &io::Error) -> bool {
     [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind())
 }
 
-/// What the server says beyond its reason, in one line: a Reason String is for people, and may hold
+/// Text of the server beyond its reason, in one line: a Reason String is for people, and may hold
 /// any character.
 fn suffix(reason: ReasonCode, text: &str) -> String {
     let is_said = reason.to_string().to_lowercase().contains(&text.to_lowercase());

@@ -125,7 +125,7 @@ impl<K: Eq + Hash> AccountShares<K> {
         self.max.load(Ordering::Relaxed)
     }
 
-    /// What an account has taken.
+    /// Amount that an account has taken.
     pub fn used_by(&self, account: &K) -> u64 {
         self.used.lock().of(account)
     }

@@ -16,7 +16,7 @@ const HEAD: &str =
 #[derive(Default)]
 pub(crate) struct Figures(Vec<(String, f64)>);
 
-/// What became of a comparison.
+/// Result of a comparison.
 pub(crate) struct Comparison {
     /// A line for each scenario.
     pub(crate) lines: Vec<String>,

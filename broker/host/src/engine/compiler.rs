@@ -2,8 +2,8 @@
 //! ended.
 //!
 //! ```text
-//! Engine::compile, RouteGuest::compile, … ─▶ Compiler ─▶ code cache ─ miss ─▶ CompileElsewhere ─▶ compile_in_worker ─▶ worker process
-//!                                                                        └──▶ wasmtime in this process
+//! Engine::compile, … ─▶ Compiler ─▶ code cache ─ miss ─▶ CompileElsewhere ─▶ worker process
+//!                                                  └───▶ wasmtime in this process
 //! ```
 //!
 //! Invariants: the code cache holds optimised code only; an [`Artifact`] comes from our own worker

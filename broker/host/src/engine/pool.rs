@@ -167,7 +167,7 @@ fn candidates(options: &EngineOptions, mappings: u64) -> impl Iterator<Item = Po
     let small = memory.min(DENSE_SMALL_MEMORY_BYTES as usize);
     let stacks = u32::try_from(mappings / STACKS_PER_MAPPINGS).unwrap_or(u32::MAX).max(STACKS_MIN);
     let pool = move |kind, instances_max: u32, memory_bytes_max| {
-        // Where there is address space, all instances may be on fibers.
+        // With enough address space all instances may be on fibers.
         let wanted = match kind {
             PoolKind::Wide => instances_max,
             PoolKind::Dense => (instances_max / 8).clamp(STACKS_MIN, 512),

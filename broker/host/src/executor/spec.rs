@@ -1,5 +1,4 @@
-//! What an executor is told of a definition, and what it says of its runner: specifications, state
-//! and figures.
+//! Specifications of definitions for an executor, with the state and figures of their runners.
 
 use super::mailbox::MailboxOptions;
 use crate::{Grants, Guest, GuestId, GuestLimits, Services, limits::RUN_BUCKETS};
@@ -17,11 +16,11 @@ pub struct RunnerSpec {
     pub tenant: u32,
     /// Its code.
     pub guest: Guest,
-    /// What the broker does for it.
+    /// Services of the broker for it.
     pub services: Arc<dyn Services>,
-    /// What it may do.
+    /// Rights that it has.
     pub grants: Arc<Grants>,
-    /// What a run may use.
+    /// Limits of a run.
     pub limits: GuestLimits,
     /// Bounds of its mailbox.
     pub mailbox: MailboxOptions,

@@ -135,7 +135,7 @@ fn restorable(tenant: &Tenant, hosting: &Hosting, row: &DefinitionRow) -> Result
     let defers = |program: &[u8]| hosting.cold_start.defers(&hosting.engine, program);
     let to_come = match new.facts.kind {
         Kind::Action | Kind::Model if defers(&program) => Some(CodeToCome::Executor { policed: None }),
-        // What is wrong with a rule is found before its code is compiled.
+        // A fault of a rule is found before its code is compiled.
         Kind::Rule if can_be_deferred(&new) && defers(&program) => Some(CodeToCome::Rule),
         Kind::Route => {
             let kind = new.facts.route.as_deref().map(|route| route.kind.clone()).unwrap_or_default();
@@ -362,7 +362,7 @@ pub(crate) fn run_starts(hosting: &Hosting) {
         tenant.routes_changed();
         for definition in starts {
             let Some(runner) = tenant.programs().guests.runner(definition.id) else { continue };
-            // What waits for somebody else, or for its code, does not hold the listeners at all.
+            // A run that waits, for others or for its code, does not hold the listeners.
             if definition.facts().effects.suspend || runner.is_compiling() {
                 let _ = runner.post(OwnedEvent::Start, 0, 0);
                 continue;

@@ -1,4 +1,4 @@
-//! What a start or a stop reports as lost or put aside.
+//! Reports of a start or a stop about lost or quarantined data.
 
 use lotmq_store::QuarantineRow;
 use tracing::{error, warn};

@@ -171,7 +171,7 @@ fn handshakes_whose_bytes_came_one_by_one_let_others_go_first() {
         let asks = (number % 5 == 0).then_some(quiet);
         asked = asked.or(asks.map(|_| shard.now));
         let (worked, took) = shard.turn((0..PEERS).chain(asks), work);
-        // What the first ones take is a surprise, and is believed in part.
+        // The time of the first ones is a surprise, and counts in part.
         assert!(took < if number < 2 { 21 * MS } else { 13 * MS }, "turn {number} took {took:?}");
         asked = asked.filter(|_| !worked.contains(&quiet));
         let waited = asked.map(|asked| shard.now - asked);

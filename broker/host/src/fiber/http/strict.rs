@@ -130,7 +130,7 @@ mod tests {
 
     const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-    /// Where the bytes are refused, whatever pieces they come in.
+    /// Position at which the bytes are refused, whatever pieces they come in.
     fn refused(text: &str) -> Option<usize> {
         let whole = StrictRequests::default().refused_at(text.as_bytes());
         for piece in [1, 2, 3, 7] {
