@@ -4,8 +4,12 @@
 //! back as a whole inside the sandbox; here they leak, so run it with `ASAN_OPTIONS=detect_leaks=0`.
 #![no_main]
 
+use lot_runtime::value::Origin;
 use lot_runtime::{Value, cast, function, json, number, text, timestamp, topic};
 use serde_json::Value as Json;
+
+/// What RFC 8259 allows around a value.
+const JSON_BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// Nesting from which on one of both parsers may refuse what the other takes.
 const DEPTH_JUDGED_MAX: usize = 120;
@@ -51,6 +55,10 @@ fn check_same(text: &str, ours: Value, theirs: &Json) {
             let again: Json = serde_json::from_str(compact).expect("compact JSON is JSON");
             assert_eq!(&again, theirs);
         }
+        // A number that no number type holds keeps its digits; the foreign parser rounds it.
+        (Value::Text(digits, Origin::Digits), Json::Number(_)) => {
+            assert_eq!(digits, text.trim_matches(JSON_BLANKS));
+        }
         (Value::Text(ours, _), Json::String(theirs)) => assert_eq!(ours, theirs),
         (Value::Bool(ours), Json::Bool(theirs)) => assert_eq!(ours, *theirs),
         (Value::Null, Json::Null) => {}
@@ -59,8 +67,7 @@ fn check_same(text: &str, ours: Value, theirs: &Json) {
             assert_eq!(Some(ours as f64), theirs.as_f64(), "{text:?}")
         }
         (Value::Double(ours), Json::Number(_)) => {
-            let blanks = [' ', '\t', '\n', '\r'];
-            assert_eq!(Some(ours), text.trim_matches(blanks).parse().ok(), "{text:?}");
+            assert_eq!(Some(ours), text.trim_matches(JSON_BLANKS).parse().ok(), "{text:?}");
         }
         (ours, theirs) => panic!("{text:?} is {ours:?} to us and {theirs:?} to others"),
     }
