@@ -8,13 +8,14 @@ use serde_json::Value;
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 35] = [
+const LAYERS: [(&str, u8); 36] = [
     ("lot-facts", 0),
     ("lot-nearest", 0),
     ("lot-patterns", 0),
     ("lot-tags", 0),
     ("lotmq-codec", 0),
     ("lotmq-websocket", 0),
+    ("lotmq-allocator", 0),
     ("lotmq-pulse", 0),
     ("lotmq-shares", 0),
     ("lotmq-histogram", 0),

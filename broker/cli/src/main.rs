@@ -65,6 +65,9 @@ use lotmq_terminal::{Exit, Misuse, output};
 
 use args::{Cli, Command};
 
+#[global_allocator]
+static ALLOCATOR: lotmq_allocator::SlabAllocator = lotmq_allocator::SlabAllocator::new();
+
 fn main() -> ExitCode {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
