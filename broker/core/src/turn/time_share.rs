@@ -244,9 +244,12 @@ impl TimeShares {
         account.is_handshaking = true;
     }
 
-    /// Lowers the expected duration of handshakes: other keys may be in use, or less competes for the processor. Call now and then.
+    /// Lowers the expected duration of handshakes: other keys may be in use, or less competes for
+    /// the processor. Gives memory back that waiting connections took. Call now and then.
     pub fn trim(&mut self) {
         self.handshake -= self.handshake / 4;
+        self.short.trim();
+        self.long.trim();
     }
 
     /// Notes that the thread has had nothing to do, and has looked at its sockets. Call before [`TimeShares::admit`].

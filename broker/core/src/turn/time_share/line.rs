@@ -97,6 +97,16 @@ impl WaitQueue {
         None
     }
 
+    /// Gives memory back that a crowd has left, if nobody waits.
+    pub(super) fn trim(&mut self) {
+        if self.is_empty() {
+            self.fair.clear();
+            self.oldest.clear();
+            self.fair.shrink_to(STALE_FREE);
+            self.oldest.shrink_to(STALE_FREE);
+        }
+    }
+
     fn leaves(&mut self, place: u32, accounts: &mut [Account]) {
         self.len -= 1;
         accounts[place as usize].wait = Wait::No;
