@@ -101,6 +101,9 @@ pub(crate) const ROUTE_CACHE_TOPIC_BYTES: usize = 512;
 /// one before, which costs less than sending it does.
 pub(crate) const ROUTE_CACHE_RECEIVERS: usize = 512 << 10;
 
+/// Receivers for which a definition counts there. The route of each topic keeps 118 bytes for it.
+pub(crate) const RECEIVERS_PER_DEFINITION: usize = 3;
+
 /// How long a thread that serves no Clients waits for a store that is full before it tries again.
 pub(crate) const STORE_FULL_PAUSE: std::time::Duration = std::time::Duration::from_millis(1);
 

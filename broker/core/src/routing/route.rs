@@ -25,8 +25,8 @@ use lotmq_router::Match;
 use crate::arena::text;
 use crate::hashing::Hashing;
 use crate::limits::{
-    RECEIVERS_ASKED_AT_ONCE, ROUTE_CACHE_RECEIVERS, ROUTE_CACHE_TOPIC_BYTES, ROUTE_CACHE_TOPICS,
-    STEPS_PER_DEFINITION, STEPS_PER_ROUTE,
+    RECEIVERS_ASKED_AT_ONCE, RECEIVERS_PER_DEFINITION, ROUTE_CACHE_RECEIVERS, ROUTE_CACHE_TOPIC_BYTES,
+    ROUTE_CACHE_TOPICS, STEPS_PER_DEFINITION, STEPS_PER_ROUTE,
 };
 use crate::tenant::Tenant;
 use crate::tenant::subscriber::{SharedGroup, Target};
@@ -73,7 +73,7 @@ struct TenantRoutes {
     generation: u64,
     last: Option<Arc<Route>>,
     routes: HashTable<Arc<Route>>,
-    /// What is kept in `routes`, receivers and definitions.
+    /// Memory of `routes`, in receivers.
     receivers: usize,
     /// Parts of the hashes of recent topics, each in the place that another part of the hash names.
     seen: Vec<u32>,
@@ -233,14 +233,14 @@ impl Route {
         self.targets.len() + self.askers.len() + self.groups.len()
     }
 
-    /// Number of all that it keeps for its topic: its receivers, and definitions.
+    /// Memory that it takes for its topic, in receivers.
     fn kept(&self) -> usize {
-        self.receivers() + self.definitions()
+        self.receivers() + RECEIVERS_PER_DEFINITION * self.definitions()
     }
 
     /// Number of definitions that start with its topic, or listen.
     fn definitions(&self) -> usize {
-        let starting = self.triggers.as_ref().map_or(0, |triggers| triggers.count());
+        let starting = self.triggers.as_ref().map_or(0, |triggers| triggers.definitions());
         let listening = self.listeners.as_ref().map_or(0, |listeners| listeners.count());
         starting + listening
     }

@@ -45,6 +45,11 @@ pub trait Triggers: Send + Sync {
     /// Number of steps that noting a message for all of them takes.
     fn count(&self) -> usize;
 
+    /// Number of definitions, each of which is looked up and kept for the topic.
+    fn definitions(&self) -> usize {
+        self.count()
+    }
+
     /// Whether a message of QoS 1 or 2 that starts these is stored until they have run.
     fn are_promised(&self, tenant: &Tenant) -> bool;
 

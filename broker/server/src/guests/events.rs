@@ -106,6 +106,10 @@ impl Triggers for TopicTriggers {
         self.triggers.len() + self.groups.len()
     }
 
+    fn definitions(&self) -> usize {
+        self.triggers.len() + self.groups.iter().map(|group| group.triggers.len()).sum::<usize>()
+    }
+
     fn are_promised(&self, tenant: &Tenant) -> bool {
         tenant.programs().guests.promises() || self.routes().any(|route| route.is_stored())
     }

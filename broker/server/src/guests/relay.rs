@@ -38,6 +38,10 @@ struct RelayInbox {
     shed: Vec<Shed>,
 }
 
+/// Bytes for each definition in the list of a message: its pointer, and what the topic keeps of it.
+const TRIGGER_BYTES: usize =
+    size_of::<Arc<TriggeredDefinition>>() + 2 * size_of::<usize>() + size_of::<TriggeredDefinition>();
+
 /// Message with the definitions of one owner that it is for.
 pub(super) struct RelayedMessage {
     triggers: Arc<[Arc<TriggeredDefinition>]>,
@@ -48,6 +52,8 @@ pub(super) struct RelayedMessage {
     pub(super) hops: u8,
     /// Whether it is known that it starts them.
     pub(super) has_fired: bool,
+    /// Bytes of the list of definitions, unless the message before it has the same list.
+    list_bytes: usize,
     _ahead: Ahead,
 }
 
@@ -136,7 +142,7 @@ impl OwnerRelay {
         self.ahead.fetch_add(1, Ordering::Relaxed);
         let ahead = Ahead(Arc::clone(&self.ahead));
         let (message, has_fired) = (Arc::new(message), false);
-        RelayedMessage { triggers, next, message, origin, hops, has_fired, _ahead: ahead }
+        RelayedMessage { triggers, next, message, origin, hops, has_fired, list_bytes: 0, _ahead: ahead }
     }
 
     /// Takes a message, or sheds it where there is no room.
@@ -174,7 +180,11 @@ impl OwnerRelay {
 }
 
 impl RelayInbox {
-    fn take(&mut self, relayed: RelayedMessage) {
+    fn take(&mut self, mut relayed: RelayedMessage) {
+        let is_known = |last: &RelayedMessage| Arc::ptr_eq(&last.triggers, &relayed.triggers);
+        if !self.messages.back().is_some_and(is_known) {
+            relayed.list_bytes = relayed.triggers.len() * TRIGGER_BYTES;
+        }
         let bytes = self.bytes + relayed.bytes();
         let fits = self.messages.len() < MAILBOX_MESSAGES_MAX
             && (self.messages.is_empty() || bytes <= MAILBOX_BYTES_MAX)
@@ -218,7 +228,7 @@ impl RelayInbox {
 impl RelayedMessage {
     /// Bytes that it counts for.
     fn bytes(&self) -> usize {
-        size_of::<OwnedMessage>() + self.message.bytes()
+        size_of::<OwnedMessage>() + self.message.bytes() + self.list_bytes
     }
 
     /// The same of one that is known to start them.

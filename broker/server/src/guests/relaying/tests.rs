@@ -69,6 +69,18 @@ fn what_definitions_of_an_owner_cost_others_does_not_grow_with_their_number() {
     running.server.stop();
 }
 
+#[test]
+fn route_of_a_topic_counts_each_definition_of_an_owner() {
+    const ACTIONS: usize = 20;
+    let (running, mut ann) = broker_of_ann();
+    ok(&mut ann, &format!("-addAction {}", actions(0..ACTIONS, "in/#", "    SET \"x\" WITH PAYLOAD\n")));
+    let tenant = running.server.broker.tenants.default_tenant();
+    let (triggers, _) = tenant.hooks.triggers(&tenant, "in/a");
+    let triggers = triggers.unwrap();
+    assert_eq!((triggers.count(), triggers.definitions()), (1, ACTIONS));
+    running.server.stop();
+}
+
 /// Adds actions that publish a message for each one that comes, a few at once.
 fn add_to_in(ann: &mut Client, count: usize) {
     const AT_ONCE: usize = 8;
@@ -202,5 +214,29 @@ fn what_finds_no_room_is_told_to_each_definition_that_it_is_for() {
         let action = registry.get(DefinitionKind::Action, &format!("A{number}")).unwrap();
         assert_eq!(action.activity.last_error().unwrap().code, "MAILBOX_FULL");
     }
+    running.server.stop();
+}
+
+#[test]
+fn waiting_messages_are_charged_for_their_lists_of_definitions() {
+    const DEFINITIONS: usize = 10_000;
+    let (running, mut ann) = broker_of_ann();
+    ok(&mut ann, &format!("-addAction {}", actions(0..1, "in/#", "    SET \"x\" WITH PAYLOAD\n")));
+    let tenant = running.server.broker.tenants.default_tenant();
+    let [trigger] = &*tenant.programs().triggers("in/a") else { panic!("one Action is triggered") };
+    let Starts::Guest(runner) = &trigger.starts else { panic!("an Action has a runner") };
+    let list = || -> Arc<[_]> { vec![Arc::clone(trigger); DEFINITIONS].into() };
+    let waiting_of = |lists: &mut dyn FnMut() -> Arc<[Arc<TriggeredDefinition>]>| {
+        let relay = OwnerRelay::new((runner.tenant(), trigger.definition.account()), runner);
+        relay.is_called();
+        for _ in 0..100 {
+            let message = OwnedMessage::new("in/a", bytes::Bytes::from_static(b"1"));
+            relay.put(relay.relayed((lists(), 0), message, None, 0));
+        }
+        std::iter::from_fn(|| relay.next().1).count()
+    };
+    assert!(waiting_of(&mut || list()) < 30, "each message has a list of a megabyte");
+    let one = list();
+    assert_eq!(waiting_of(&mut || Arc::clone(&one)), 100, "all have one list");
     running.server.stop();
 }
