@@ -580,6 +580,16 @@ fn names_of_files_are_no_orders_to_the_terminal() {
             "{arguments:?}: {said:?}"
         );
     }
+    // A file name that a pattern of the shell has made an argument.
+    for arguments in
+        [&["check", "--\u{1b}]0;x\u{7}"][..], &["\u{1b}[2J"], &["sub", "-t", "a", "-q", "\u{9b}2J"]]
+    {
+        let refused = lotmq(arguments);
+        assert_eq!(refused.status.code(), Some(2), "{}", refused.stderr);
+        let is_order = |c: char| c.is_control() && c != '\n';
+        assert!(!refused.stderr.contains(is_order), "{:?}", refused.stderr);
+        assert!(refused.stderr.contains("\\u00"), "{:?}", refused.stderr);
+    }
 }
 
 #[test]

@@ -55,12 +55,14 @@ mod topics;
 mod undeploy;
 mod watch;
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 use lotmq_client::{Client, ClientError};
+use lotmq_terminal::text::escaped;
 use lotmq_terminal::{Exit, Misuse, output};
 
 use args::{Cli, Command};
@@ -145,20 +147,32 @@ fn refused(mut error: clap::Error) -> ExitCode {
     if !is_ours {
         let arguments: Vec<String> =
             std::env::args_os().skip(1).map(|it| it.to_string_lossy().into_owned()).collect();
-        // Without a hint as always; there is nobody to tell when that fails.
-        let Some(hint) = hint::of(&error, &arguments) else { error.exit() };
+        let Some(hint) = hint::of(&error, &arguments) else { return shown(&error) };
         // What stands there besides is guessed by spelling alone.
         for guessed in [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::Suggested] {
             error.remove(guessed);
         }
-        let _ = error.print();
+        let code = shown(&error);
         output::note(&format!("\n  tip: {hint}"));
-        return Exit::Usage.into();
+        return code;
     }
     let text = error.to_string();
     output::note(text.split("\n\nUsage:").next().unwrap_or(&text).trim_end());
     // What the command line names is not there, or nothing that is of use.
     if is_unreadable { Exit::Failure.into() } else { Exit::Usage.into() }
+}
+
+/// Prints what the parser of the command line says, with its colours unless it quotes control
+/// characters. A file name in a foreign folder may have become an argument.
+fn shown(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    if matches!(escaped(&text), Cow::Borrowed(_)) {
+        // There is nobody to tell if this fails.
+        let _ = error.print();
+    } else {
+        output::note(text.trim_end());
+    }
+    u8::try_from(error.exit_code()).map_or(Exit::Usage.into(), ExitCode::from)
 }
 
 /// The error in one line; where nothing listens, or no MQTT, with the way out.
