@@ -53,6 +53,8 @@ fn who_did_what_is_recorded_and_no_secret_is() {
     for (command, code) in [
         ("-hidden-8 hidden-9", "UNKNOWN_COMMAND"),
         ("-removeUser bob hidden-10", "TOO_MANY_ARGUMENTS"),
+        ("-changeUserPassword bobhidden-17", "MISSING_ARGUMENT"),
+        ("-addUser bobhidden-18", "MISSING_ARGUMENT"),
         (r#"-removeUser "hidden-11"#, "ARGUMENT_INVALID"),
         ("-setSecret hidden-12", "ARGUMENT_INVALID"),
         ("-addTenant hidden-13 hidden-14", "NOT_AVAILABLE"),

@@ -237,13 +237,14 @@ fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
         return;
     }
     let result = outcome.as_ref().map_or_else(Refusal::code, |_| "success");
-    // What does not fit the verb may be anything.
-    let is_formed = !matches!(result, "TOO_MANY_ARGUMENTS" | "ARGUMENT_INVALID");
+    // Text that does not fit the verb may be anything, such as a password behind a missing blank.
+    let is_formed = !matches!(result, "TOO_MANY_ARGUMENTS" | "ARGUMENT_INVALID" | "MISSING_ARGUMENT");
     let arguments = is_formed.then(|| call.verb.shown.of(call.body)).flatten();
     // A definition may have put a secret there.
     let masked = |text: &str| call.tenant.programs().variables.masked_whole_text(text).into_owned();
     let arguments = arguments.as_deref().map(masked);
-    let target = call.entity.as_ref().map(|(_, name)| masked(name));
+    let named = call.entity.as_ref().filter(|_| result != "MISSING_ARGUMENT");
+    let target = named.map(|(_, name)| masked(name));
     let noted = Noted {
         verb: Some(call.verb.name),
         target: target.as_deref(),
