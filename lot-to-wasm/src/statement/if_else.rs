@@ -20,7 +20,7 @@ use crate::lower::{Generator, UnrollBudget};
 use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser, Reported};
 use crate::syntax::sexpr::{Writer, block, text};
-use crate::syntax::{Expression, Position};
+use crate::syntax::{Expression, ExpressionKind, Position};
 
 /// `IF` with all its branches.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,14 +64,8 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let mut branches = Vec::new();
     let mut otherwise = None;
     loop {
-        let condition = parser.condition()?;
-        // Without THEN the block can be read all the same, when the line ends here.
-        if let Err(Reported) =
-            parser.expect_then(if branches.is_empty() { "IF condition" } else { "ELSE IF condition" })
-            && !parser.is_line_end()
-        {
-            return Err(Reported);
-        }
+        let after = if branches.is_empty() { "IF condition" } else { "ELSE IF condition" };
+        let condition = condition(parser, after)?;
         let body = branch_body(parser, "THEN")?;
         branches.push(IfBranch { condition, body });
         if !else_follows(parser, column) {
@@ -84,6 +78,26 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
         break;
     }
     Ok(StatementKind::IfElse(IfElse { branches, otherwise }))
+}
+
+/// A condition with its THEN. Where it is wrong, which is reported, the block below is read all the
+/// same.
+fn condition(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<Expression> {
+    let start = parser.span();
+    let read = parser.condition().and_then(|condition| {
+        // Without THEN the block can be read when the line ends here.
+        match parser.expect_then(after) {
+            Err(Reported) if !parser.is_line_end() => Err(Reported),
+            Ok(()) | Err(Reported) => Ok(condition),
+        }
+    });
+    read.or_else(|Reported| {
+        parser.skip_line();
+        if !parser.is_block_below() {
+            return Err(Reported);
+        }
+        Ok(Expression { kind: ExpressionKind::Invalid, span: parser.span_from(start), depth: 1 })
+    })
 }
 
 /// An indented block, or a single statement on the line.

@@ -149,7 +149,7 @@ impl Parser<'_, '_> {
 
     fn do_block(&mut self, draught: &mut Draught) -> Parsed<()> {
         draught.begun = true;
-        if draught.is_indented && !self.is_block_ahead() {
+        if draught.is_indented && !self.is_block_below() {
             draught.body = self.flat_statements();
             return Ok(());
         }
@@ -158,11 +158,6 @@ impl Parser<'_, '_> {
             Err(Reported) => draught.body = self.flat_statements(),
         }
         Ok(())
-    }
-
-    /// Whether a deeper line follows.
-    fn is_block_ahead(&self) -> bool {
-        self.peek_at(self.newlines_ahead()).kind == TokenKind::Indent
     }
 
     /// Statements that stand in column 1 by mistake, which has been reported.

@@ -19,6 +19,11 @@ impl Parser<'_, '_> {
         self.block_before("LOOP", Some("UNTIL"))
     }
 
+    /// Whether a deeper line follows.
+    pub(crate) fn is_block_below(&self) -> bool {
+        self.peek_at(self.newlines_ahead()).kind == TokenKind::Indent
+    }
+
     /// Whether the token before ends a block.
     pub(crate) fn is_after_block(&self) -> bool {
         self.tokens.get(self.at.wrapping_sub(1)).is_some_and(|token| token.kind == TokenKind::Dedent)
@@ -229,11 +234,27 @@ impl Parser<'_, '_> {
             self.skip_newlines();
             if self.peek().kind == TokenKind::Indent {
                 self.advance();
-                self.skip_block();
+                self.block_without_opener();
             }
             if !self.is_else_at(0) && !self.is_keyword("UNTIL") {
                 return;
             }
+            self.advance();
+        }
+    }
+
+    /// The block of a line that was not understood, whose `Indent` was taken: its statements are
+    /// read, so that their own mistakes are told as well, and left out.
+    fn block_without_opener(&mut self) {
+        // What belongs to a statement of its own says nothing without it.
+        let is_part = ["CASE", "DEFAULT", "OUTPUT"].contains(&self.word());
+        if self.blocks >= BLOCK_DEPTH_MAX || is_part || !statement::is_meant(self, false) {
+            return self.skip_block();
+        }
+        self.blocks += 1;
+        self.statements();
+        self.blocks -= 1;
+        if self.peek().kind == TokenKind::Dedent {
             self.advance();
         }
     }
