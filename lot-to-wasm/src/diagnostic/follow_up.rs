@@ -43,7 +43,14 @@ fn keep_one_of_a_line(found: &mut Vec<Diagnostic>) {
         let of_line = kept.iter().find(|(line, _)| *line == it.span.start.line);
         let is_name = it.severity == Severity::Error && it.code == codes::UNKNOWN_IDENTIFIER;
         let is_sure = weight(it) == WEIGHT_MAX && it.fix.is_some();
-        of_line.is_none_or(|(_, best)| *best == at || if is_of_syntax(it) { is_sure } else { !is_name })
+        // What stands before a bracket does not leave it open.
+        let is_behind = |best: usize| {
+            let is_one = it.code == codes::UNCLOSED_BRACKET && !it.message.starts_with("`{`");
+            is_one && it.span.start.column > found[best].span.start.column
+        };
+        of_line.is_none_or(|(_, best)| {
+            *best == at || if is_of_syntax(it) { is_sure || is_behind(*best) } else { !is_name }
+        })
     };
     let mut keeps: Vec<bool> = found.iter().enumerate().map(|(at, it)| is_kept(at, it)).collect();
     keeps.reverse();
