@@ -73,12 +73,36 @@ impl Parser<'_, '_> {
         };
         let last = length.map_or(self.rest_of_line(), |length| self.peek_at(length).span);
         let operand = self.slice(Span { start: self.peek_at(1).span.start, ..last });
+        let rest = length.map_or("", |length| self.rest_of_sum(length + 1));
         let message = format!("`+` is added to the value of the topic {topic}, not to the topic");
         let draft = Draft::warning(codes::TOPIC_OR_VALUE, plus, message);
-        let value = format!("for the value write (GET TOPIC {topic}) + {operand}");
+        let value = format!("for the value write (GET TOPIC {topic}) + {operand}{rest}");
         self.sink.push(
-            draft.suggest(format!("for the topic write GET TOPIC ({topic} + {operand})")).suggest(value),
+            draft
+                .suggest(format!("for the topic write GET TOPIC ({topic} + {operand}{rest})"))
+                .suggest(value),
         );
+    }
+
+    /// What follows of a chain of `+` whose next operator stands `ahead` places further: with the
+    /// topic, all of it is meant. Operands are texts,
+    /// numbers, what stands in brackets, and words that name a part of a topic.
+    fn rest_of_sum(&self, ahead: usize) -> &str {
+        let mut end = ahead;
+        while self.peek_at(end).kind == TokenKind::Sign(Sign::Plus) {
+            let length = match self.peek_at(end + 1).kind {
+                TokenKind::Text(_) | TokenKind::Int(_) | TokenKind::Double(_) => Some(1),
+                TokenKind::Sign(sign) if sign.closing().is_some() => self.bracket_length(end + 1),
+                _ => self.topic_part_length(end + 1),
+            };
+            let Some(length) = length else { break };
+            end += 1 + length;
+        }
+        if end == ahead {
+            return "";
+        }
+        let start = self.peek_at(ahead - 1).span.end;
+        self.slice(Span { start, end: self.peek_at(end - 1).span.end })
     }
 
     /// The text from a place up to another one.
