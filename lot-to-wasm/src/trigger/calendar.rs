@@ -16,7 +16,8 @@ use crate::syntax::expression::Text;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::token::{Sign, TokenKind};
 
-const WEEKDAYS: [&str; 7] = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"];
+pub(super) const WEEKDAYS: [&str; 7] =
+    ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"];
 
 /// The words that name days.
 pub(super) fn day_words() -> impl Iterator<Item = &'static str> {

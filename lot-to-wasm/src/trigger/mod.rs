@@ -6,6 +6,7 @@ mod at_time;
 mod calendar;
 mod change;
 mod connect;
+mod cron;
 mod disconnect;
 pub(crate) mod every;
 mod silence;
@@ -21,6 +22,7 @@ use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::Text;
 use crate::syntax::parse::{Parsed, Parser};
+use crate::token::TokenKind;
 
 /// Trigger clause of an Action: `ON …`.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,6 +95,9 @@ fn unknown<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
         let draft = Draft::error(codes::NOT_LOT, parser.span(), "ON VALIDATION_FAILURE is not LoT");
         return parser.fail(draft.suggest("check the value with IF in the action that receives it"));
     }
+    if let Some(draft) = of_cron(parser) {
+        return parser.fail(draft);
+    }
     let foreign = match word.to_ascii_uppercase().as_str() {
         "CRON" | "SCHEDULE" | "DAILY" | "AT" | "TIMER" | "INTERVAL" | "HOURLY" => Some(
             "write ON EVERY 5 MINUTES, ON EVERY DAY AT \"06:00\", or ON EVERY MONDAY, FRIDAY AT \"06:00\"",
@@ -121,6 +126,19 @@ fn unknown<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
     let Some(hint) = hint else { return parser.fail(draft) };
     let span = parser.span();
     parser.fail(draft.suggest(format!("did you mean ON {hint}?")).fix(span, hint))
+}
+
+/// `ON CRON "0 5 * * *"`, where a trigger of ours means the same.
+fn of_cron(parser: &Parser<'_, '_>) -> Option<Draft> {
+    let schedule = parser.peek_at(1);
+    let TokenKind::Text(text) = &schedule.kind else { return None };
+    let ours = match parser.word().to_ascii_uppercase().as_str() {
+        "CRON" | "SCHEDULE" | "TIMER" => cron::trigger(text)?,
+        _ => return None,
+    };
+    let message = format!("expected a trigger after ON, found {}", parser.found());
+    let draft = Draft::error(codes::UNKNOWN_TRIGGER, parser.span(), message);
+    Some(draft.suggest(format!("write ON {ours}")).fix(parser.span().to(schedule.span), ours))
 }
 
 /// A Topic Filter in a string, checked.

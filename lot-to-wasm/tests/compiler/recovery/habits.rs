@@ -98,7 +98,7 @@ pub(super) const TEXTS: &[(&str, &[&str])] = &[
     ("DEFINE ACTION A\nON EVERY \"*/5 * * * *\" DO\n    KEEP TOPIC \"k\" WITH 1\n", &["LOT213 2: there is no cron: write ON EVERY 5 MINUTES, ON EVERY DAY AT \"06:00\", or ON EVERY MONDAY, FRIDAY AT \"06:00\""]),
     ("DEFINE ACTION A\nON EVERY \"06:00\" DO\n    KEEP TOPIC \"k\" WITH 1\n", &["LOT213 2 => ON EVERY DAY AT \"06:00\" DO"]),
     ("DEFINE ACTION A\nON EVERY HOUR DO\n    KEEP TOPIC \"k\" WITH 1\n", &["LOT213 2 => ON EVERY 1 HOUR DO"]),
-    ("DEFINE ACTION A\nON CRON \"0 6 * * *\" DO\n    KEEP TOPIC \"k\" WITH 1\n", &["LOT248 2: write ON EVERY 5 MINUTES, ON EVERY DAY AT \"06:00\", or ON EVERY MONDAY, FRIDAY AT \"06:00\""]),
+    ("DEFINE ACTION A\nON CRON \"0 6 * * *\" DO\n    KEEP TOPIC \"k\" WITH 1\n", &["LOT248 2 => ON EVERY DAY AT \"06:00\" DO"]),
     ("DEFINE ACTION A\nON \"a/+\" DO\n    PUBLISH TOPIC \"x/+\" WITH PAYLOAD\n", &["LOT248 2 => ON TOPIC \"a/+\" DO"]),
     ("DEFINE ACTION A\nON TOPC \"a/+\" DO\n    PUBLISH TOPIC \"x/+\" WITH PAYLOAD\n", &["LOT248 2 => ON TOPIC \"a/+\" DO"]),
     ("DEFINE ACTION A\nON TOPIC \"a/+\" WHEN PAYLOAD > 5 DO\n    PUBLISH TOPIC \"x/+\" WITH PAYLOAD\n", &["LOT204 2: a trigger has no condition: write DO, and IF condition THEN below it"]),
