@@ -13,6 +13,7 @@ use crate::check::tree::walk::{self, parts};
 use crate::check::tree::{self, VariableId};
 use crate::check::{Checker, empty};
 use crate::diagnostic::{Draft, codes};
+use crate::identifier::is_identifier;
 use crate::lower::{Generator, Representation, UnrollBudget};
 use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
@@ -77,8 +78,11 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     Ok(StatementKind::Set(Set { name, value }))
 }
 
-/// `SET {o.b}`: a member is nothing that can be set.
+/// `SET {o.b}` and `SET "o.b"`: a member is nothing that can be set.
 fn member(parser: &Parser<'_, '_>) -> Option<Draft> {
+    if let TokenKind::Text(text) = &parser.peek().kind {
+        return member_in_quotes(text, parser.span());
+    }
     let is = |ahead: usize, sign: Sign| parser.peek_at(ahead).kind == TokenKind::Sign(sign);
     let (name, is_braced) = (parser.word_at(1), is(0, Sign::OpenBrace));
     if name.is_empty() || !is_braced || !(is(2, Sign::Dot) || is(2, Sign::OpenBracket)) {
@@ -88,6 +92,20 @@ fn member(parser: &Parser<'_, '_>) -> Option<Draft> {
     let draft = Draft::error(codes::NOT_LOT, parser.peek_at(2).span, message);
     let ours = format!("SET \"{name}\" WITH {{\"a\": {{{name}.a}}, \"b\": value}}");
     Some(draft.suggest(format!("write the object anew, with the members that stay: {ours}")))
+}
+
+/// `SET "o.b"`: an object with that member may be meant, or a variable of its own.
+fn member_in_quotes(text: &str, span: Span) -> Option<Draft> {
+    let (name, path) = text.split_once('.')?;
+    let is_path = is_identifier(name) && path.split('.').all(is_identifier);
+    let draft = Draft::error(codes::VARIABLE_NAME, span, format!("`{text}` is no name of a variable"));
+    let member = path.split('.').next().filter(|_| is_path)?;
+    let other = if member == "a" { "b" } else { "a" };
+    let ours = format!("SET \"{name}\" WITH {{\"{other}\": {{{name}.{other}}}, \"{member}\": value}}");
+    let alone = text.replace('.', "_");
+    let draft = draft.note("SET sets all of a variable, and no member of it");
+    let draft = draft.suggest(format!("write the object anew, with the members that stay: {ours}"));
+    Some(draft.suggest(format!("write \"{alone}\" for a variable of its own")))
 }
 
 impl Construct for Set {

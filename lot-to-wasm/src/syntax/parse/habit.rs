@@ -2,6 +2,7 @@
 
 use super::{Parsed, Parser};
 use crate::diagnostic::{Draft, codes};
+use crate::identifier::is_identifier;
 use crate::source::Span;
 use crate::syntax::{BinaryOperator, Expression, ExpressionKind};
 use crate::token::{Sign, TokenKind};
@@ -311,10 +312,12 @@ impl Parser<'_, '_> {
 
     /// `{x}.a` and `{x}[0]`: members stand inside of the braces. Reported, and read.
     pub(super) fn member_behind_braces(&mut self, start: Span) -> Parsed<Vec<crate::syntax::PathStep>> {
+        let is_closed = self.peek_at(2).kind == TokenKind::Sign(Sign::CloseBracket);
         let is_member = match (&self.peek().kind, &self.peek_at(1).kind) {
             (TokenKind::Sign(Sign::Dot), TokenKind::Word) => self.touches(1),
-            (TokenKind::Sign(Sign::OpenBracket), TokenKind::Int(_)) => {
-                self.peek_at(2).kind == TokenKind::Sign(Sign::CloseBracket)
+            (TokenKind::Sign(Sign::OpenBracket), TokenKind::Int(_)) => is_closed,
+            (TokenKind::Sign(Sign::OpenBracket), TokenKind::Text(_)) if is_closed && self.touches(0) => {
+                return self.members_in_quotes(start);
             }
             _ => false,
         };
@@ -330,6 +333,32 @@ impl Parser<'_, '_> {
         let draft = Draft::error(codes::NOT_LOT, at, "members stand inside of the braces");
         self.sink.push(draft.suggest(format!("write {ours}")).fix(span, ours));
         Ok(steps)
+    }
+
+    /// `{x}["a"]`, as JavaScript and Python write members: reported, and read where the names need
+    /// no quotes.
+    fn members_in_quotes(&mut self, start: Span) -> Parsed<Vec<crate::syntax::PathStep>> {
+        let (brace, at) = (self.previous(), self.span());
+        let mut names = Vec::new();
+        while let (TokenKind::Sign(Sign::OpenBracket), TokenKind::Text(name)) =
+            (&self.peek().kind, &self.peek_at(1).kind)
+            && self.peek_at(2).kind == TokenKind::Sign(Sign::CloseBracket)
+            && self.touches(0)
+        {
+            names.push(name.clone());
+            (0..3).for_each(|_| drop(self.advance()));
+        }
+        let span = self.span_from(start);
+        let inside = self.slice(Span { end: brace.start, ..start }).to_owned();
+        let draft = Draft::error(codes::NOT_LOT, at, "members stand inside of the braces, without quotes");
+        if names.iter().any(|name| !is_identifier(name)) {
+            let path = names.join(".").escape_debug().to_string();
+            let ours = format!("(GET JSON \"{path}\" IN {inside}}})");
+            return self.fail(draft.suggest(format!("write {ours}")).fix(span, ours));
+        }
+        let ours = format!("{inside}.{}}}", names.join("."));
+        self.sink.push(draft.suggest(format!("write {ours}")).fix(span, ours));
+        Ok(names.into_iter().map(crate::syntax::PathStep::Key).collect())
     }
 
     /// Signs that are operators in other languages alone, of which the second one stands where a value should.
