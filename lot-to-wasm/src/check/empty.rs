@@ -2,7 +2,7 @@
 
 use super::Checker;
 use super::kind::KindSet;
-use super::tree::{CastKind, Constant, Expression, ExpressionKind};
+use super::tree::{CastKind, Comparison, Constant, Expression, ExpressionKind};
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 
@@ -36,6 +36,81 @@ pub(super) fn warn_of_zero(checker: &mut Checker<'_, '_, '_>, sides: [(&Expressi
         };
         checker.error(draft);
     }
+}
+
+/// Reports a comparison that is true while a topic has no value: Empty is less than everything.
+/// Programs that name EMPTY know of it, and a topic that the
+/// program itself writes may be a state that begins with nothing.
+pub(super) fn warn_of_unset(
+    checker: &mut Checker<'_, '_, '_>,
+    operator: Comparison,
+    [left, right]: [(&Expression, Span); 2],
+) {
+    let (lesser, span) = match operator {
+        Comparison::Less | Comparison::LessOrEqual => left,
+        Comparison::Greater | Comparison::GreaterOrEqual => right,
+        _ => return,
+    };
+    if !is_unset(checker, lesser, span) {
+        return;
+    }
+    let source = checker.sink.source();
+    let (left, right, span) =
+        [left.1, right.1, span].map(|side| with_parentheses(source.text(), side)).into();
+    let operand = source.slice(span);
+    let whole = left.to(right);
+    let comparison = source.slice(whole);
+    let message = format!("`{operand}` is Empty until the topic has a value, and less than everything");
+    let draft = Draft::warning(codes::UNSET_OPERAND, span, message);
+    let is_short = comparison.len() <= SHOWN_BYTES_MAX * 2 && !comparison.contains(['\n', '\r']);
+    checker.error(if is_short {
+        let asked = if operand.starts_with(['(', '{']) { operand.to_owned() } else { format!("({operand})") };
+        let ours = format!("({asked} != EMPTY AND {comparison})");
+        draft.suggest(format!("write {ours}")).fix(whole, ours)
+    } else {
+        draft.suggest("ask before whether it is != EMPTY, joined by AND")
+    });
+}
+
+/// An operand with the parentheses around it.
+fn with_parentheses(text: &str, operand: Span) -> Span {
+    let (mut start, mut end) = (operand.start as usize, operand.end as usize);
+    let (mut before, mut behind) = (text.get(..start).unwrap_or(""), text.get(end..).unwrap_or(""));
+    while let (Some(left), Some(right)) =
+        (before.trim_end_matches(' ').strip_suffix('('), behind.trim_start_matches(' ').strip_prefix(')'))
+    {
+        (before, behind) = (left, right);
+        (start, end) = (left.len(), text.len() - right.len());
+    }
+    Span::new(start, end)
+}
+
+/// Whether a value is that of a topic, or a member of it, which may never have been written.
+fn is_unset_topic(checker: &Checker<'_, '_, '_>, value: &Expression) -> bool {
+    match &value.kind {
+        ExpressionKind::GetTopic(_) => true,
+        ExpressionKind::GetJson { source, .. } => is_unset_topic(checker, source),
+        ExpressionKind::Cast { value: inner, .. } => {
+            value.kinds.contains(KindSet::EMPTY) && is_unset_topic(checker, inner)
+        }
+        ExpressionKind::Variable(id) => checker.scope.is_unset_topic(*id),
+        _ => false,
+    }
+}
+
+/// Whether a value that stands at a place is that of a topic that may never have been written, and
+/// the program neither writes it nor asks for EMPTY.
+pub(crate) fn is_unset(checker: &Checker<'_, '_, '_>, value: &Expression, span: Span) -> bool {
+    if !is_unset_topic(checker, value) {
+        return false;
+    }
+    let source = checker.sink.source();
+    let is_own = |(_, topic): (&str, &str)| {
+        let topic = topic.split_inclusive('"').take(2).collect::<String>();
+        ["KEEP", "PUBLISH"].iter().any(|word| source.text().contains(&format!("{word} TOPIC {topic}")))
+    };
+    let is_known = source.text().to_ascii_uppercase().contains("EMPTY");
+    !is_known && !source.slice(span).split_once("GET TOPIC ").is_some_and(is_own)
 }
 
 /// Reports a cast of EMPTY itself, which changes nothing, to a type that has a zero.

@@ -378,6 +378,7 @@ impl Checker<'_, '_, '_> {
         let sides = [(&*left, spans.0), (&*right, spans.1)];
         if !constant::is_reported(self, sides) {
             text::warn_of_compared_text(self, operator, sides);
+            empty::warn_of_unset(self, operator, sides);
         }
         ExpressionKind::Compare { operator, left, right }
     }

@@ -27,6 +27,8 @@ pub(crate) struct Entry {
     text: Option<String>,
     /// The last assignment so far was a cast that leaves Empty as it is, of what may be that.
     stays_empty: bool,
+    /// What was assigned is the value of a topic that may never have been written.
+    is_unset_topic: bool,
     /// Some read may give Empty.
     pub(crate) may_be_unset: bool,
     pub(crate) is_read: bool,
@@ -97,6 +99,7 @@ impl Scope {
             constants: 0,
             text: None,
             stays_empty: false,
+            is_unset_topic: false,
             may_be_unset: false,
             is_read: true,
             is_given: true,
@@ -123,6 +126,7 @@ impl Scope {
             constants: 0,
             text: None,
             stays_empty: false,
+            is_unset_topic: false,
             may_be_unset: false,
             is_read: false,
             is_given: name == RESULT,
@@ -186,6 +190,19 @@ impl Scope {
     pub(crate) fn only_cast(&self, id: VariableId) -> Option<KindSet> {
         let entry = self.entries.get(id.0 as usize).filter(|entry| entry.assignments == 1)?;
         entry.stays_empty.then_some(entry.kinds)
+    }
+
+    /// Notes that what was just assigned is the value of a topic that may never have been written.
+    pub(crate) fn set_unset(&mut self, id: VariableId) {
+        if let Some(entry) = self.entry(id) {
+            entry.is_unset_topic = true;
+        }
+    }
+
+    /// Whether a variable holds the value of such a topic, by its only assignment.
+    pub(crate) fn is_unset_topic(&self, id: VariableId) -> bool {
+        let entry = self.entries.get(id.0 as usize).filter(|entry| entry.assignments == 1);
+        entry.is_some_and(|entry| entry.is_unset_topic)
     }
 
     /// Notes that what was just assigned is a constant of the program.

@@ -359,6 +359,8 @@ codes! {
         "A rule for Connect that denies without a condition refuses every client, but root, whom no rule with a lower number lets in. Where it closes what others open, those stand in its text or project, and this is not told."
     453 CONSTANT_COMPARISON "comparison that always has the same result"
         "Both sides are written in the program, or are the same value, so that nothing that comes can change the result. So is a text or a number alone beside AND or OR, as in PAYLOAD == \"hot\" OR \"warm\": write PAYLOAD == \"hot\" OR PAYLOAD == \"warm\"."
+    460 UNSET_OPERAND "comparison with a topic that may have no value"
+        "A topic that was never written gives Empty, which is less than everything: PAYLOAD > (GET TOPIC \"limit\") is true until a limit comes. Ask for a value before: (GET TOPIC \"limit\") != EMPTY AND PAYLOAD > (GET TOPIC \"limit\"). A program that names EMPTY, or writes the topic itself, is not warned."
     471 OPEN_ADMINISTRATION "rule that gives anybody what is administrators'"
         "The built-in rules keep commands, users, rules, secrets and what is below $SYS to administrators. A rule about one of these scopes that allows without looking at who asks gives it to anybody, to who is not logged in as well. Name whom it is for: IF USER IN GROUP \"deployers\" THEN."
     472 COMMAND_ON_PROTECTION "command that changes who may do what"

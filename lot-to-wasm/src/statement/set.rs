@@ -123,6 +123,9 @@ impl Construct for Set {
         if empty::stays_empty(&value) {
             checker.scope.set_cast(variable);
         }
+        if empty::is_unset(checker, &value, self.value.span) {
+            checker.scope.set_unset(variable);
+        }
         Some(Checked { variable, value }.into())
     }
 
