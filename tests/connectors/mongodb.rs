@@ -4,6 +4,8 @@
 mod faults;
 #[path = "mongodb/server.rs"]
 mod server;
+#[path = "mongodb/service.rs"]
+mod service;
 
 use lotmq_client::{Client, Publication, QoS};
 use lotmq_test_support::{WAIT_MAX, eventually};

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::folders::Folders;
 use super::key::section;
+use super::name_servers::NameServers;
 use super::networks::Networks;
 use super::serial_ports::SerialPorts;
 use super::setting::words;
@@ -23,6 +24,10 @@ section! {
         /// The same for the routes of single tenants, each with a section of its own: `[routes.tenants.acme]`. A key that is set there holds for the routes of that
         /// tenant in place of the key of this section; for all others this section holds.
         tenants: TenantPlaces = TenantPlaces::default();
+        /// Name servers that are asked for the SRV and TXT records of addresses such as
+        /// `mongodb+srv://`. By default those of `/etc/resolv.conf`. Addresses of hosts are
+        /// looked up by the system, whatever stands here.
+        name_servers: NameServers = NameServers::default();
         /// Folders below which routes may have files, as absolute paths. They must be there. A relative `STORAGE_DIR`, or path of a certificate, is below the first;
         /// without any, below `files/<tenant>` of the data directory, where files of users other than `root` lie below `users/<name>`, and those of routes that belong to nobody below `nobody`. All tenants may use them; the data directory must lie in none of them, and none of them in it.
         file_roots: Folders = Folders::default(), json "AllowedFileRoots";

@@ -1,5 +1,8 @@
 //! The connection string: `mongodb://[user:password@]host[:port][,…][/[database][?option=value&…]]`, as MongoDB specifies it.
 //!
+//! With `mongodb+srv://` the host of the guest has looked up the servers, and the options of the
+//! TXT record.
+//!
 //! Every option that is not known is refused: one that is misspelt, such as `tsl=true`, would otherwise do nothing. No error has a part of the login in it.
 
 use lotmq_guest::route::Peer;
@@ -37,6 +40,8 @@ pub(crate) struct Address {
     pub(crate) login: Option<Login>,
     /// The server alone, whatever it is of a replica set.
     pub(crate) is_direct: bool,
+    /// Whether a load balancer stands in front of the servers.
+    pub(crate) is_load_balanced: bool,
     pub(crate) replica_set: Option<String>,
     pub(crate) app_name: Option<String>,
     pub(crate) connect_ms: u32,
@@ -66,32 +71,58 @@ pub(crate) enum By {
     Mode(String),
 }
 
+/// What DNS has for an address that begins with `mongodb+srv://`.
+#[derive(Debug, Default)]
+pub(crate) struct ServiceRecords {
+    /// Servers, as `host:port`.
+    pub(crate) servers: Vec<String>,
+    /// Options of the TXT record, before which those of the address count.
+    pub(crate) options: String,
+}
+
 /// What the options say, before the login is made of it.
 struct Options {
     address: Address,
+    /// Whether the servers come from SRV records.
+    is_service: bool,
+    has_servers_max: bool,
     auth_source: Option<String>,
     mechanism: Option<Mechanism>,
 }
 
 impl Address {
-    /// Reads a connection string.
+    /// Reads a connection string, with the records of its service if it names one.
     ///
     /// # Errors
     /// Why it is none, to be read behind the name of the setting.
-    pub(crate) fn parse(text: &str) -> Result<Address, String> {
+    pub(crate) fn parse(text: &str, records: Option<&ServiceRecords>) -> Result<Address, String> {
         let text = text.trim();
-        if text.starts_with("mongodb+srv://") {
-            return Err("begins with mongodb+srv://, whose SRV records are not looked up here: write the servers that they name, as in 'mongodb://a:27017,b:27017/?replicaSet=NAME&tls=true&authSource=admin'".to_owned());
+        let service = text.strip_prefix("mongodb+srv://");
+        let rest = service.or_else(|| text.strip_prefix("mongodb://"));
+        let rest = rest.ok_or("does not begin with mongodb:// or mongodb+srv://")?;
+        if service.is_some() && records.is_none() {
+            return Err("begins with mongodb+srv://, and its SRV records were not looked up".to_owned());
         }
-        let rest = text.strip_prefix("mongodb://").ok_or("does not begin with mongodb://")?;
+        let records = records.filter(|_| service.is_some());
         let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = place.split_once('/').unwrap_or((place, ""));
         let (login, hosts) = match authority.rsplit_once('@') {
             Some((login, hosts)) => (Some(login), hosts),
             None => (None, authority),
         };
-        let servers = hosts.split(',').map(server).collect::<Result<Vec<_>, _>>()?;
-        let mut read = Options::new(servers);
+        let servers = match records {
+            Some(records) => {
+                records.servers.iter().map(|text| server(text)).collect::<Result<Vec<_>, _>>()?
+            }
+            None => hosts.split(',').map(server).collect::<Result<Vec<_>, _>>()?,
+        };
+        let mut read = Options::new(servers, service.is_some());
+        let of_records = records.map_or("", |records| &records.options).split('&');
+        for option in of_records.filter(|option| !option.is_empty()) {
+            let (name, value) =
+                option.split_once('=').ok_or("has a TXT record with an option without '='")?;
+            read.take(name, &decoded(value)?)?;
+        }
         for option in options.split('&').filter(|option| !option.is_empty()) {
             let (name, value) = option.split_once('=').ok_or("has an option without '='")?;
             read.take(name, &decoded(value)?)?;
@@ -101,7 +132,7 @@ impl Address {
 }
 
 impl Options {
-    fn new(servers: Vec<Peer>) -> Options {
+    fn new(servers: Vec<Peer>, is_service: bool) -> Options {
         let concern = Concern {
             acknowledged_by: By::Mode("majority".to_owned()),
             is_journaled: None,
@@ -111,6 +142,7 @@ impl Options {
             servers,
             login: None,
             is_direct: false,
+            is_load_balanced: false,
             replica_set: None,
             app_name: None,
             connect_ms: CONNECT_MS,
@@ -119,7 +151,7 @@ impl Options {
             concern,
             read_concern: None,
         };
-        Options { address, auth_source: None, mechanism: None }
+        Options { address, is_service, has_servers_max: false, auth_source: None, mechanism: None }
     }
 
     fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
@@ -130,6 +162,10 @@ impl Options {
             "authmechanism" => self.mechanism = Some(Mechanism::of(value)?),
             "connecttimeoutms" => address.connect_ms = milliseconds(name, value)?,
             "directconnection" => address.is_direct = truth(name, value)?,
+            "loadbalanced" => address.is_load_balanced = truth(name, value)?,
+            // The host has looked up the service, and chosen so many of its servers.
+            "srvservicename" if self.is_service => {}
+            "srvmaxhosts" if self.is_service => self.has_servers_max = value.parse() != Ok(0),
             "journal" => address.concern.is_journaled = Some(truth(name, value)?),
             "readconcernlevel" => address.read_concern = Some(value.to_owned()),
             "replicaset" => address.replica_set = Some(value.to_owned()),
@@ -149,6 +185,10 @@ impl Options {
     fn finish(mut self, login: Option<&str>, database: &str) -> Result<Address, String> {
         if self.address.is_direct && self.address.servers.len() > 1 {
             return Err("has directConnection=true, which is for one server, and names several".to_owned());
+        }
+        self.check_load_balancer()?;
+        if self.has_servers_max && self.address.replica_set.is_some() {
+            return Err("has srvMaxHosts and replicaSet: a set is used whole".to_owned());
         }
         let source = self.auth_source.filter(|source| !source.is_empty());
         let source =
@@ -179,6 +219,24 @@ impl Options {
     }
 }
 
+impl Options {
+    /// A load balancer chooses the server by itself, so nothing else may.
+    fn check_load_balancer(&self) -> Result<(), String> {
+        let address = &self.address;
+        if !address.is_load_balanced {
+            return Ok(());
+        }
+        let other = match () {
+            () if address.servers.len() > 1 => "several servers",
+            () if address.replica_set.is_some() => "replicaSet",
+            () if address.is_direct => "directConnection=true",
+            () if self.has_servers_max => "srvMaxHosts",
+            () => return Ok(()),
+        };
+        Err(format!("has loadBalanced=true and {other}: the load balancer alone chooses a server"))
+    }
+}
+
 /// Why an option is not taken, with what is written instead where there is something.
 fn refused(name: &str, lower: &str) -> String {
     let instead = match lower {
@@ -189,9 +247,8 @@ fn refused(name: &str, lower: &str) -> String {
         }
         "tlsallowinvalidhostnames" => "the name in the certificate is told by the setting TLS_SERVER_NAME",
         "readpreference" => "what is read comes of the primary here",
-        "loadbalanced" | "srvservicename" | "srvmaxhosts" | "proxyhost" | "proxyport" => {
-            "it is not there in this connector"
-        }
+        "srvservicename" | "srvmaxhosts" => "it is for addresses that begin with mongodb+srv://",
+        "proxyhost" | "proxyport" => "it is not there in this connector",
         _ => return format!("has the option '{name}', which is not known"),
     };
     format!("has the option '{name}': {instead}")
@@ -271,17 +328,21 @@ fn decoded(text: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
+    fn parsed(text: &str) -> Result<Address, String> {
+        Address::parse(text, None)
+    }
+
     fn places(address: &Address) -> Vec<String> {
         address.servers.iter().map(|peer| format!("{}:{}", peer.host, peer.port)).collect()
     }
 
     #[test]
     fn every_part_of_a_connection_string_is_read() {
-        let address = Address::parse("mongodb://localhost").unwrap();
+        let address = parsed("mongodb://localhost").unwrap();
         assert_eq!(places(&address), ["localhost:27017"]);
         assert_eq!((&address.login, address.is_direct, address.answer_ms), (&None, false, ANSWER_MS));
         assert_eq!(address.concern.acknowledged_by, By::Mode("majority".to_owned()));
-        let address = Address::parse(
+        let address = parsed(
             "mongodb://ap%40p:p%3A%2f%25@a:1,b,[::1]:3/plant?replicaSet=rs&connectTimeoutMS=5&socketTimeoutMS=7&w=2&journal=true&wtimeoutMS=9&appName=line&readConcernLevel=majority&retryWrites=true&tls=true",
         )
         .unwrap();
@@ -294,10 +355,9 @@ mod tests {
         let concern =
             Concern { acknowledged_by: By::Members(2), is_journaled: Some(true), timeout_ms: Some(9) };
         assert_eq!((address.concern, address.read_concern.as_deref()), (concern, Some("majority")));
-        let address = Address::parse(
-            "mongodb://u:p@h/d?authSource=admin&authMechanism=SCRAM-SHA-1&directConnection=true",
-        )
-        .unwrap();
+        let address =
+            parsed("mongodb://u:p@h/d?authSource=admin&authMechanism=SCRAM-SHA-1&directConnection=true")
+                .unwrap();
         let login = address.login.unwrap();
         assert_eq!(
             (&*login.source, login.mechanism, address.is_direct),
@@ -309,7 +369,11 @@ mod tests {
     fn what_is_none_is_told_without_the_login() {
         for (text, told) in [
             ("postgres://h", "does not begin with mongodb://"),
-            ("mongodb+srv://u:hidden@h", "SRV records are not looked up here"),
+            ("mongodb+srv://u:hidden@h", "SRV records were not looked up"),
+            ("mongodb://h/?srvMaxHosts=2", "is for addresses that begin with mongodb+srv://"),
+            ("mongodb://a,b/?loadBalanced=true", "has loadBalanced=true and several servers"),
+            ("mongodb://a/?loadBalanced=true&replicaSet=rs", "has loadBalanced=true and replicaSet"),
+            ("mongodb://a/?loadBalanced=true&directConnection=true", "and directConnection=true"),
             ("mongodb://", "has a server that is none such as 'host:27017'"),
             ("mongodb://h:0", "has a server that is none"),
             ("mongodb://a,,b", "has a server that is none"),
@@ -332,8 +396,41 @@ mod tests {
             ),
             ("mongodb://a,b/?directConnection=true", "which is for one server"),
         ] {
-            let refused = Address::parse(text).unwrap_err();
+            let refused = parsed(text).unwrap_err();
             assert!(refused.contains(told) && !refused.contains("hid"), "{text}: {refused}");
         }
+    }
+
+    #[test]
+    fn records_of_a_service_say_the_servers_and_the_options_that_the_address_leaves_open() {
+        let records = |options: &str| ServiceRecords {
+            servers: vec!["a.plant.example:27017".to_owned(), "b.plant.example:27018".to_owned()],
+            options: options.to_owned(),
+        };
+        let found = records("authSource=users&replicaSet=rs");
+        let address = Address::parse("mongodb+srv://u:p@c.plant.example/d", Some(&found)).unwrap();
+        assert_eq!(places(&address), ["a.plant.example:27017", "b.plant.example:27018"]);
+        assert_eq!(address.login.unwrap().source, "users");
+        assert_eq!(address.replica_set.as_deref(), Some("rs"));
+        let own = "mongodb+srv://u:p@c.plant.example/?AUTHSOURCE=own&replicaSet=mine";
+        let address = Address::parse(own, Some(&found)).unwrap();
+        assert_eq!((&*address.login.unwrap().source, address.replica_set.as_deref()), ("own", Some("mine")));
+        // They are those of another address.
+        assert_eq!(places(&Address::parse("mongodb://h", Some(&found)).unwrap()), ["h:27017"]);
+        for (options, of_records, told) in [
+            ("", "loadBalanced=true", "has loadBalanced=true and several servers"),
+            ("srvMaxHosts=1", "replicaSet=rs", "has srvMaxHosts and replicaSet"),
+            ("loadBalanced=perhaps", "", "neither true nor false"),
+        ] {
+            let text = format!("mongodb+srv://c.plant.example/?{options}");
+            let refused = Address::parse(&text, Some(&records(of_records))).unwrap_err();
+            assert!(refused.contains(told), "{options}, {of_records}: {refused}");
+        }
+        let alone = ServiceRecords {
+            servers: vec!["a.plant.example:1".to_owned()],
+            options: "loadBalanced=true".to_owned(),
+        };
+        let address = Address::parse("mongodb+srv://c.plant.example/?srvMaxHosts=0", Some(&alone)).unwrap();
+        assert!(address.is_load_balanced);
     }
 }

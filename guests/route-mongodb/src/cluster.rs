@@ -102,7 +102,7 @@ impl Round {
             };
             return Err(reason);
         }
-        if hello.is_writable || config.address.is_direct {
+        if hello.is_writable || config.address.is_direct || config.address.is_load_balanced {
             return Ok(());
         }
         self.has_answered = true;

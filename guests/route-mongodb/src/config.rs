@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use bson::{RawBson, RawDocumentBuf};
 use lotmq_guest::route::{Failure, QoS, Template};
 use route_settings::{Configuration, Settings};
+use serde_json::Value as Json;
 
-use crate::address::{Address, By, Concern};
+use crate::address::{Address, By, Concern, ServiceRecords};
 use crate::bson_value::append;
 use crate::statement::Statement;
 
@@ -16,6 +17,9 @@ pub(crate) const SCHEMA: &str = r#"{"properties":{"sections":{"required":["MONGO
 
 /// Name of the endpoint.
 pub(crate) const ENDPOINT: &str = "mongodb";
+
+/// Section with the address.
+const SECTION: &str = "MONGODB_CONFIG";
 
 /// Bytes of the name of a database, of MongoDB's own rules.
 const DATABASE_BYTES_MAX: usize = 63;
@@ -48,8 +52,9 @@ pub(crate) struct Answer {
 impl Config {
     pub(crate) fn parse(text: &str) -> Result<Config, Failure> {
         let configuration = Configuration::parse(text)?;
-        let section = configuration.section("MONGODB_CONFIG");
-        let address = Address::parse(&section.needed("CONNECTION_STRING")?)
+        let section = configuration.section(SECTION);
+        let records = service_records(text);
+        let address = Address::parse(&section.needed("CONNECTION_STRING")?, records.as_ref())
             .map_err(|reason| section.wrong("CONNECTION_STRING", &reason))?;
         let database = section.needed("DATABASE")?;
         let is_wrong = |c: char| c.is_control() || "/\\. \"$*<>:|?".contains(c);
@@ -86,6 +91,15 @@ impl Config {
         append(&mut concern, "wtimeout", RawBson::Int64(timeout.into()))?;
         Ok(concern)
     }
+}
+
+/// What the host has looked up for the address; `None` where its servers are in it.
+fn service_records(configuration: &str) -> Option<ServiceRecords> {
+    let whole: Json = serde_json::from_str(configuration).ok()?;
+    let found = whole["route"]["service_records"].get(SECTION)?;
+    let servers = found["servers"].as_array()?.iter().filter_map(Json::as_str).map(str::to_owned);
+    let options = found["options"].as_str().unwrap_or_default().to_owned();
+    Some(ServiceRecords { servers: servers.collect(), options })
 }
 
 fn target(block: &Settings<'_>) -> Result<Target, Failure> {
@@ -140,6 +154,14 @@ mod tests {
     }
 
     #[test]
+    fn servers_of_a_service_are_those_that_the_host_has_looked_up() {
+        let text = r#"{"route":{"name":"R","service_records":{"MONGODB_CONFIG":{"servers":["a.b.c:1"],"options":"replicaSet=rs"}}},"sections":{"MONGODB_CONFIG":{"CONNECTION_STRING":"mongodb+srv://x.b.c","DATABASE":"d"}}}"#;
+        let config = Config::parse(text).unwrap();
+        assert_eq!((&*config.address.servers[0].host, config.address.servers[0].port), ("a.b.c", 1));
+        assert_eq!(config.address.replica_set.as_deref(), Some("rs"));
+    }
+
+    #[test]
     fn what_a_route_cannot_do_is_told_with_its_setting() {
         for (section, blocks, told) in [
             (r#""DATABASE":"d""#, r#""events":{}"#, "MONGODB_CONFIG needs CONNECTION_STRING"),
@@ -147,7 +169,7 @@ mod tests {
             (
                 r#""CONNECTION_STRING":"h","DATABASE":"d""#,
                 r#""events":{}"#,
-                "MONGODB_CONFIG: CONNECTION_STRING does not begin with mongodb://",
+                "MONGODB_CONFIG: CONNECTION_STRING does not begin with mongodb:// or mongodb+srv://",
             ),
             (
                 r#""CONNECTION_STRING":"mongodb://h","DATABASE":"a.b""#,

@@ -106,6 +106,12 @@ impl Link {
             message_bytes: bound("maxMessageSizeBytes", MESSAGE_BYTES),
             items: bound("maxWriteBatchSize", WRITE_ITEMS).min(COMMAND_ITEMS_MAX),
         };
+        if config.address.is_load_balanced && reply.get("serviceId").ok().flatten().is_none() {
+            return Err(self.told(Failure::Fatal(
+                "it is behind no load balancer, though loadBalanced=true says so: it names no serviceId"
+                    .to_owned(),
+            )));
+        }
         Ok(Hello::of(&reply))
     }
 
@@ -229,6 +235,9 @@ fn greeting(word: &str, config: &Config) -> Result<RawDocumentBuf, String> {
     let mut greeting = RawDocumentBuf::new();
     append(&mut greeting, word, RawBson::Int32(1))?;
     append(&mut greeting, "helloOk", RawBson::Boolean(true))?;
+    if config.address.is_load_balanced {
+        append(&mut greeting, "loadBalanced", RawBson::Boolean(true))?;
+    }
     let application = config.address.app_name.as_deref().unwrap_or(&config.route);
     // Servers refuse longer names.
     let end = (0..=application.len().min(128)).rev().find(|end| application.is_char_boundary(*end));

@@ -88,14 +88,12 @@ pub(crate) fn of_kind(text: &str, kind: ValueKind) -> Result<Option<RouteValue>,
             Some(RouteValue::Text(text.to_owned()))
         }
         ValueKind::MongoAddress => match trimmed.split_once("://") {
-            Some(("mongodb", rest)) if !rest.is_empty() => Some(RouteValue::Text(trimmed.to_owned())),
-            Some(("mongodb+srv", _)) => {
-                return Err(
-                    "an address with the servers in it: the SRV records of mongodb+srv:// are not looked up"
-                        .to_owned(),
-                );
+            Some(("mongodb" | "mongodb+srv", rest)) if !rest.is_empty() => {
+                Some(RouteValue::Text(trimmed.to_owned()))
             }
-            Some(_) | None => return Err("an address that begins with mongodb://".to_owned()),
+            Some(_) | None => {
+                return Err("an address that begins with mongodb:// or mongodb+srv://".to_owned());
+            }
         },
         ValueKind::Filter
         | ValueKind::Topic

@@ -16,6 +16,7 @@ pub(crate) mod login_endpoints;
 mod places;
 mod schema;
 mod serial_lines;
+mod service_records;
 mod template;
 mod tending;
 mod thread;

@@ -33,6 +33,7 @@ use super::configuration::{about, without_delay};
 use super::delivery::contradiction;
 use super::later_values;
 use super::schema;
+use super::service_records;
 use super::template::OfRoute;
 use super::turn_work::TurnWork;
 use crate::guests::HasPrograms as _;
@@ -405,7 +406,9 @@ impl Driver {
         let configuration = super::configuration::configuration(version.settings(), &names, uuid)
             .map_err(|missing| Ended::Fatal(missing.to_string()))?;
         let configuration = if self.is_at_once() { without_delay(configuration) } else { configuration };
-        let (guest, spec, figures) = self.code(version, services, &names).await.map_err(not_opened)?;
+        let records = self.service_records(version, services, &names).await.map_err(not_opened)?;
+        let (guest, spec, figures) =
+            self.code(version, &records, services, &names).await.map_err(not_opened)?;
         *self.far.lock() = means::far(&spec);
         let configuration = laid_under(configuration, spec.grants.config.as_deref());
         let is_idle = route_types::runs_only_to_serve(&version.said().kind)
@@ -429,6 +432,9 @@ impl Driver {
         let broker = route_types::is_bridge(&version.said().kind)
             .then(|| format!("{:08x}{}", hosting.broker_number, self.tenant.number));
         configuration["route"] = about(version.definition.name(), number, hosting.started_ms, broker);
+        if !records.is_empty() {
+            configuration["route"]["service_records"] = service_records::told(&records);
+        }
         Ok(Made { instance, abilities, configuration: configuration.to_string(), figures, served })
     }
 

@@ -4,7 +4,7 @@
 //! So endpoints and TLS are made in one way, of what a module's section says and of what a type's says. Not here: which settings a type has
 //! (`lot-to-wasm`), and which of them say a place ([`route_types`](crate::guests::route_types)).
 
-mod cluster_url;
+pub(super) mod cluster_url;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -15,6 +15,7 @@ use lotmq_connection_string as connection_string;
 use super::endpoints::{LISTEN, SERVE, is_far, setting};
 use super::template::Names;
 use crate::guests::route_types::{Far, SectionPlace, TlsOf};
+use cluster_url::ClusterUrl;
 
 /// Flaws of a connection string that are told at once.
 const FLAWS_TOLD_MAX: usize = 8;
@@ -44,10 +45,6 @@ pub(super) enum NoPlace {
         "{section}: {key} names no servers: `mongodb://user:password@host:port,host:port/?options` is meant"
     )]
     ClusterUrl { section: String, key: &'static str },
-    #[error(
-        "{section}: {key} begins with mongodb+srv://, whose SRV records are not looked up here; write the servers that they name, as in `mongodb://a:27017,b:27017/?replicaSet=NAME&tls=true&authSource=admin`"
-    )]
-    ServiceRecords { section: String, key: &'static str },
     #[error("{section}: {key} is '{value}', which is no IP address of this machine such as '10.0.0.1'")]
     Bind { section: String, key: &'static str, value: String },
     #[error("{section}: {key} has a port that is none from 1 to 65535")]
@@ -295,12 +292,8 @@ impl<N: Names> Section<'_, N> {
     }
 
     fn of_cluster_url(&self, key: &'static str, text: &str) -> Result<Server, NoPlace> {
-        let section = || self.block.name.clone();
-        if text.trim().starts_with("mongodb+srv://") {
-            return Err(NoPlace::ServiceRecords { section: section(), key });
-        }
-        let server = cluster_url::server(text, self.place.port);
-        server.ok_or_else(|| NoPlace::ClusterUrl { section: section(), key })
+        let server = ClusterUrl::parse(text).and_then(|url| url.server(self.place.port));
+        server.ok_or_else(|| NoPlace::ClusterUrl { section: self.block.name.clone(), key })
     }
 
     fn default_port(&self, is_secure: Option<bool>) -> u16 {
@@ -547,6 +540,18 @@ mod tests {
             (
                 Far::ClusterUrl { url: "URL" },
                 TlsOf::AtOnce,
+                &[("URL", "mongodb+srv://u:p@c.plant.example/d")],
+                "HOST=c.plant.example PORT=10 ALLOW_HOSTS=*:* USE_TLS=true",
+            ),
+            (
+                Far::ClusterUrl { url: "URL" },
+                TlsOf::AtOnce,
+                &[("URL", "mongodb+srv://c.plant.example/?tls=false")],
+                "HOST=c.plant.example PORT=10 ALLOW_HOSTS=*:* USE_TLS=false",
+            ),
+            (
+                Far::ClusterUrl { url: "URL" },
+                TlsOf::AtOnce,
                 &[("URL", "mongodb://a/?directConnection=true"), ("USE_TLS", "TRUE")],
                 "HOST=a PORT=10 USE_TLS=TRUE",
             ),
@@ -711,11 +716,6 @@ mod tests {
                 SQL,
                 ("SERVER", "np:\\\\db\\pipe"),
                 "X_CONFIG: SERVER begins with 'np:', which is no way over TCP: write the server's host, or 'tcp:' and the host",
-            ),
-            (
-                Far::ClusterUrl { url: "URL" },
-                ("URL", "mongodb+srv://u:hidden@h"),
-                "X_CONFIG: URL begins with mongodb+srv://, whose SRV records are not looked up here; write the servers that they name, as in `mongodb://a:27017,b:27017/?replicaSet=NAME&tls=true&authSource=admin`",
             ),
             (
                 Far::ClusterUrl { url: "URL" },

@@ -21,6 +21,7 @@ use crate::guests::route_drivers::folders::{self, folders};
 use crate::guests::route_drivers::grants;
 use crate::guests::route_drivers::places::{placed, with_default_ports};
 use crate::guests::route_drivers::serial_lines::serial_lines;
+use crate::guests::route_drivers::service_records::{self, ServiceRecords};
 use crate::guests::route_drivers::template::OfRoute;
 use crate::guests::route_drivers::tls_profiles::{self, NamedSections};
 use crate::guests::route_modules::ModuleFigures;
@@ -33,6 +34,7 @@ impl Driver {
     pub(super) async fn code(
         &self,
         version: &Version,
+        records: &[ServiceRecords],
         services: &Arc<TenantServices>,
         names: &OfRoute<'_>,
     ) -> Result<(RouteGuest, RouteSpec, Option<Arc<ModuleFigures>>), Ended> {
@@ -59,7 +61,7 @@ impl Driver {
             RouteCode::Own(guest) => {
                 let guest = guest.get().ok_or_else(|| Ended::Away(COMPILING.to_owned()))?;
                 let bounds = PlaceBounds { granted: None, policies: [Some(own), None], refuses };
-                let endpoints = Arc::new(self.endpoints(version, names, bounds).await?);
+                let endpoints = Arc::new(self.endpoints((version, records), names, bounds).await?);
                 let folders = self.folders(version, names, &of_text, None).await?;
                 let serial_lines = self.serial_lines(version, names, &of_text, None)?;
                 let limits = own.limits(spec.limits);
@@ -76,7 +78,7 @@ impl Driver {
                 let granted = GrantedPlaces { module: name, places: &module.places };
                 let policies = [Some(own), Some(&module.policies)];
                 let bounds = PlaceBounds { granted: Some(granted), policies, refuses };
-                let endpoints = Arc::new(self.endpoints(version, names, bounds).await?);
+                let endpoints = Arc::new(self.endpoints((version, records), names, bounds).await?);
                 let config = version.code.config(&self.tenant.programs().guests, version.definition.owner());
                 let grants = Arc::new(Grants { config, ..in_common::both(of_text, &module.grants) });
                 let folders = self.folders(version, names, &grants, Some(name)).await?;
@@ -88,15 +90,43 @@ impl Driver {
         }
     }
 
-    async fn endpoints(
+    /// Servers that the addresses of the version stand for, where DNS says them.
+    pub(super) async fn service_records(
         &self,
         version: &Version,
+        services: &TenantServices,
+        names: &OfRoute<'_>,
+    ) -> Result<Vec<ServiceRecords>, Ended> {
+        let named = service_records::named(version.said(), route_types::places(&version.said().kind), names);
+        if named.is_empty() {
+            return Ok(Vec::new());
+        }
+        if let Some(reason) = services.refuses_network() {
+            return Err(Ended::Fatal(format!("{}: {reason}", version.definition.name())));
+        }
+        let name_servers =
+            service_records::name_servers(self.hosting.config.routes.name_servers.addresses()).await;
+        let mut records = Vec::with_capacity(named.len());
+        for address in named {
+            let found = service_records::look_up(address, &name_servers).await;
+            records.push(found.map_err(|reason| match reason.is_of_definition() {
+                true => Ended::Fatal(reason.to_string()),
+                false => Ended::Away(reason.to_string()),
+            })?);
+        }
+        Ok(records)
+    }
+
+    async fn endpoints(
+        &self,
+        (version, records): (&Version, &[ServiceRecords]),
         names: &OfRoute<'_>,
         bounds: PlaceBounds<'_>,
     ) -> Result<HashMap<String, Endpoint>, Ended> {
         let fatal = |reason: String| Ended::Fatal(reason);
         let places = route_types::places(&version.said().kind);
-        let mut said = placed(version.said(), places, names).map_err(|reason| fatal(reason.to_string()))?;
+        let said = service_records::with_servers(version.said(), records);
+        let mut said = placed(&said, places, names).map_err(|reason| fatal(reason.to_string()))?;
         version.code.described(&self.tenant.programs().guests, |described| {
             with_default_ports(&mut said, &described.configuration);
         });

@@ -51,7 +51,7 @@ impl Driver {
             return false;
         }
         let names = OfRoute(services, RunContext::new(guest_id(&self.tenant, version.definition.id)));
-        let Ok((_, spec, _)) = self.code(version, services, &names).await else { return false };
+        let Ok((_, spec, _)) = self.code(version, &[], services, &names).await else { return false };
         let is_far = |endpoint: &Endpoint| {
             let host = if endpoint.host.eq_ignore_ascii_case("localhost") {
                 Ok(IpAddr::V4(Ipv4Addr::LOCALHOST))
