@@ -376,3 +376,38 @@ fn quic_is_off_until_its_port_is_set_and_needs_a_certificate() {
     let failed = options().variable("LOTMQ_LISTENER_QUIC_PORT", "14567").fail();
     assert!(failed.stderr.contains("which needs `tls.certificate`"), "{}", failed.stderr);
 }
+
+#[test]
+fn frames_without_data_count_for_the_rates_and_what_was_asked_for_does_not() {
+    let authority = Authority::new();
+    for (rate, value, name) in
+        [("BYTES_PER_SEC", "2000", "bytes_per_sec"), ("MESSAGES_PER_SEC", "10", "messages_per_sec")]
+    {
+        let broker = with_quic(&authority.server("broker"))
+            .variable(&format!("LOTMQ_LISTENER_QUIC_{rate}"), value)
+            .start();
+        let reached = || {
+            let limit = format!("lotmq_limit_reached_total{{limit=\"{name}\",listener=\"quic\"}}");
+            broker.metric(&limit).unwrap_or_default()
+        };
+        // One that is sent far more than it may send, all of which it acknowledges.
+        let quiet = tunnel(&broker, &authority);
+        let mut reader = connect(&quiet, &ConnectOptions::v5("reader").keep_alive(0)).unwrap();
+        reader.subscribe_to("much", QoS::AtMostOnce).unwrap();
+        let mut plain = broker.client("plain");
+        for _ in 0..20 {
+            plain.publish(&Publication::new("much", vec![7; 200_000])).unwrap();
+            assert_eq!(reader.receive(WAIT_MAX).unwrap().unwrap().payload.len(), 200_000);
+        }
+        assert_eq!(reached(), 0.0);
+        let options = QuicOptions {
+            pings_every: Some(Duration::from_millis(1)),
+            ..QuicOptions::new(&authority.file())
+        };
+        let pinging = QuicTunnel::new(broker.port_of("quic"), &options);
+        let _pings = connect(&pinging, &ConnectOptions::v5("pings").keep_alive(0)).unwrap();
+        assert_eq!(pinging.next_code(), 0x96, "{rate}");
+        assert!(reached() >= 1.0);
+        reader.ping().unwrap();
+    }
+}

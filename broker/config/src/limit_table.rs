@@ -55,7 +55,10 @@ macro_rules! limit_table {
                 /// Bytes per second that each connection may send, a second's worth at once:
                 /// packets of all types as they are when they are decompressed, and what TLS,
                 /// WebSocket and zstd add, pings of WebSocket and empty frames too. A packet that
-                /// is longer is handled, and paid for before the next one. 0 for any number.
+                /// is longer is handled, and paid for before the next one. Over QUIC, frames
+                /// without
+                /// data count too, and a connection ends if they alone exceed the rate. 0 for any
+                /// number.
                 bytes_per_sec: u32 = 0, range 0..=4_000_000_000, unit "bytes/s"
                     => BytesPerSec(MessageRateTooHigh, "too many bytes per second"): "what the client has sent waits, and it is not read from, until the rate is kept again";
                 /// Bytes of MQTT that one byte of compressed WebSocket messages or of the zstd

@@ -35,6 +35,8 @@ pub struct QuicOptions {
     pub resets: bool,
     /// Streams of each kind that it asks for besides, and leaves alone.
     pub further_streams: usize,
+    /// Time after which it sends a frame without data, and again and again.
+    pub pings_every: Option<Duration>,
 }
 
 impl QuicOptions {
@@ -43,7 +45,8 @@ impl QuicOptions {
         // Little lies here when the client does not read.
         let window = 64 << 10;
         let (protocol, resets, further_streams) = (MQTT.to_vec(), false, 0);
-        Self { authority: authority.to_owned(), certificate: None, protocol, window, resets, further_streams }
+        let (authority, certificate, pings_every) = (authority.to_owned(), None, None);
+        Self { authority, certificate, protocol, window, resets, further_streams, pings_every }
     }
 
     fn config(&self) -> ClientConfig {
@@ -67,6 +70,7 @@ impl QuicOptions {
         let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
         let mut transport = TransportConfig::default();
         transport.stream_receive_window(VarInt::from_u32(self.window));
+        transport.keep_alive_interval(self.pings_every);
         config.transport_config(Arc::new(transport));
         config
     }

@@ -22,6 +22,7 @@ use crate::limits::LAST_WORDS_BYTES_MAX;
 use crate::net::admission::Admission;
 use crate::net::layers::Layers;
 use crate::net::look::take_idled;
+use crate::net::relayed::Relayed;
 use crate::net::rest;
 use crate::net::socket::Socket;
 use crate::net::zstd::Zstd;
@@ -306,7 +307,9 @@ impl Source for SocketSide {
         match self.layers() {
             None => {
                 let len = self.stream.receive(target)?.unwrap_or(0);
-                Ok(Received { len, is_more: len == target.len(), overhead: 0 })
+                let overhead = self.stream.relayed().map_or(0, Relayed::take_overhead);
+                let overhead = usize::try_from(overhead).unwrap_or(usize::MAX);
+                Ok(Received { len, is_more: len == target.len(), overhead })
             }
             Some(layers) => {
                 let (received, inflated) = {

@@ -6,6 +6,7 @@
 //! Invariants: what a connection holds is bounded by the windows in [`limits`](lotmq_core::limits); a client that has not proved its address gets no handshake
 //! once an eighth of the places without CONNECT are taken. Not here: what is relayed (`relay`), certificates (`certificates`).
 
+mod overhead;
 mod relay;
 
 use std::io;
@@ -30,7 +31,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use self::relay::relay;
+use self::relay::{ListenerRates, relay};
 use super::admission::Admission;
 use super::certificates::ListenerTls;
 use super::connection::Accepted;
@@ -205,7 +206,10 @@ async fn connection(own: Admission, incoming: Incoming, begun: Begun) {
     }
     let accepted = Accepted { peer: Peer::Tcp(address), listener: own };
     match hand_over(accepted, Arc::clone(&relayed), started) {
-        Ok(socket) => relay(connection, send, receive, socket, &relayed).await,
+        Ok(socket) => {
+            let rates = ListenerRates { listener: &listener, peer: &address };
+            relay(connection, (send, receive), socket, (&relayed, rates)).await;
+        }
         Err(error) => warn!(%peer, %error, "connection refused"),
     }
 }

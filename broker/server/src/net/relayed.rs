@@ -6,7 +6,7 @@ use super::certificates::{ClientChain, ListenerTls};
 use lotmq_core::connection::peer::Certified;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
@@ -34,6 +34,8 @@ pub(crate) struct Relayed {
     certificate_ends_ms: Option<u64>,
     /// The client's certificate and those of its issuers.
     client_chain: Option<JudgedChain>,
+    /// Bytes that came beside the data, of which the shard has not heard.
+    overhead: AtomicU64,
     /// Told when the shard's side has ended.
     ended: Notify,
 }
@@ -43,8 +45,8 @@ impl Relayed {
     #[cfg(feature = "quic")]
     pub(crate) fn new() -> Self {
         let (certified, certificate_ends_ms, client_chain) = (None, None, None);
-        let (close_code, ended) = (AtomicU8::new(0), Notify::new());
-        Self { close_code, certified, certificate_ends_ms, client_chain, ended }
+        let (close_code, overhead, ended) = (AtomicU8::new(0), AtomicU64::new(0), Notify::new());
+        Self { close_code, certified, certificate_ends_ms, client_chain, overhead, ended }
     }
 
     /// State of a connection whose client has shown a certificate that names `certified` and ends
@@ -85,6 +87,20 @@ impl Relayed {
     #[cfg_attr(not(feature = "quic"), allow(dead_code, reason = "nothing is relayed then"))]
     pub(crate) fn close_code(&self) -> u8 {
         self.close_code.load(Ordering::Acquire)
+    }
+
+    /// Adds bytes that came beside the data of the stream.
+    #[cfg(feature = "quic")]
+    pub(crate) fn add_overhead(&self, bytes: u64) {
+        self.overhead.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Takes the bytes that came beside the data since this was asked last.
+    pub(crate) fn take_overhead(&self) -> u64 {
+        match self.overhead.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => self.overhead.swap(0, Ordering::Relaxed),
+        }
     }
 
     /// Tells that the shard's side has ended; what was read of it may not have reached the client.

@@ -6,6 +6,8 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +18,9 @@ use tokio::net::unix::{ReadHalf, WriteHalf};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
+use super::super::listener::Listener;
 use super::super::relayed::Relayed;
+use super::overhead;
 use crate::limits::{QUIC_LAST_WORDS_MAX, RELAY_BYTES_MAX};
 
 /// Time that a client may take to fetch the last bytes.
@@ -29,15 +33,21 @@ thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; RELAY_BYTES_MAX].into_boxed_slice());
 }
 
+/// ListenerRates that a connection has to keep, with whom they are told of.
+pub(super) struct ListenerRates<'a> {
+    pub(super) listener: &'a Listener,
+    pub(super) peer: &'a SocketAddr,
+}
+
 /// Moves bytes until one side ends, then ends the other one.
 pub(super) async fn relay(
     connection: Connection,
-    mut send: SendStream,
-    mut receive: RecvStream,
+    (mut send, mut receive): (SendStream, RecvStream),
     mut socket: UnixStream,
-    relayed: &Relayed,
+    (relayed, rates): (&Relayed, ListenerRates<'_>),
 ) {
     let (mut from_shard, mut to_shard) = socket.split();
+    let data = AtomicU64::new(0);
     let taken = async {
         if outbound(&mut from_shard, &mut send).await {
             let _ = send.finish();
@@ -46,9 +56,13 @@ pub(super) async fn relay(
     };
     tokio::select! {
         // A message that was half moved when the other side ended has nobody who waits for it.
-        () = inbound(&mut receive, &mut to_shard) => {}
+        () = inbound(&mut receive, &mut to_shard, &data) => {}
         () = taken => {}
         () = last_words(relayed) => {}
+        limit = overhead::exceeded(&connection, &data, &rates.listener.limits, relayed) => {
+            rates.listener.limit_reached(limit, rates.peer);
+            relayed.end(limit.reason() as u8);
+        }
     }
     connection.close(VarInt::from_u32(relayed.close_code().into()), b"");
 }
@@ -62,10 +76,11 @@ async fn last_words(relayed: &Relayed) {
 }
 
 /// Relays from the client to the shard. Ends when the connection is lost; the end of the client's stream is told to the shard, which closes then.
-async fn inbound(receive: &mut RecvStream, to_shard: &mut WriteHalf<'_>) {
+async fn inbound(receive: &mut RecvStream, to_shard: &mut WriteHalf<'_>, data: &AtomicU64) {
     loop {
         match receive.read_chunk(RELAY_BYTES_MAX, true).await {
             Ok(Some(chunk)) => {
+                data.fetch_add(chunk.bytes.len() as u64, Ordering::Relaxed);
                 if to_shard.write_all(&chunk.bytes).await.is_err() {
                     break;
                 }
