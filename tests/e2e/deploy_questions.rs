@@ -112,6 +112,22 @@ impl AtTerminal {
         self.far.write_all(text.as_bytes()).unwrap();
     }
 
+    /// The exit code, and all that it wrote to the terminal.
+    pub(crate) fn all(self) -> (Option<i32>, String) {
+        let Self { program, far, _near: near } = self;
+        let code = program.wait_with_output().unwrap().status.code();
+        drop(near);
+        let mut text = Vec::new();
+        let mut part = [0; 1024];
+        // The end of a terminal that nobody has open any more is an error.
+        while let Ok(read) = far.read(&mut part)
+            && read > 0
+        {
+            text.extend_from_slice(&part[..read]);
+        }
+        (code, String::from_utf8(text).unwrap())
+    }
+
     /// The exit code, and what it printed.
     pub(crate) fn end(self) -> (Option<i32>, String) {
         let output = self.program.wait_with_output().unwrap();

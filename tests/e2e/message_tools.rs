@@ -11,6 +11,7 @@ use lotmq_test_support::{
 use serde_json::{Value, json};
 
 use crate::bridge::mosquitto;
+use crate::deploy_questions::AtTerminal;
 use crate::{LOTMQ, broker, next, options, send, watch};
 
 const LOCKED: &str = "DEFINE RULE Locked WITH PRIORITY 100 FOR Publish TO TOPIC \"valve/#\"\n    DENY\n";
@@ -64,11 +65,17 @@ fn pub_says_where_a_refusal_cannot_be_told() {
         (&["--repeat", "3"][..], "at QoS 0 a broker cannot say whether it refused a message (-q 1 asks"),
         (&["-V", "311", "-q", "1"], "before MQTT 5.0 a broker cannot say whether it refused a message"),
     ] {
-        let (code, stderr) = told(more);
-        assert_eq!(code, Some(0), "{stderr}");
-        assert!(stderr.starts_with("note: sent; ") && stderr.contains(hint), "{stderr}");
-        assert_eq!(stderr.lines().count(), 1, "once, however many messages there are: {stderr}");
-        assert_eq!(told(&[more, &["--quiet"]].concat()), (Some(0), String::new()));
+        let port = broker.port();
+        let arguments = [&["pub", "-p", &port, "-t", "valve/1", "-m", "open"], more].concat();
+        let (code, text) = AtTerminal::start(&arguments).all();
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.starts_with("note: sent; ") && text.contains(hint), "{text}");
+        assert_eq!(text.lines().count(), 1, "once, however many messages there are: {text}");
+        assert_eq!(
+            AtTerminal::start(&[&arguments[..], &["--quiet"]].concat()).all(),
+            (Some(0), String::new())
+        );
+        assert_eq!(told(more), (Some(0), String::new()), "no terminal is there");
     }
     let heard = publish(&broker, &["-t", "free", "-m", "x", "-q", "1"]);
     assert_eq!((heard.status.code(), heard.stderr.as_str()), (Some(0), ""), "who was answered needs no hint");

@@ -1,7 +1,7 @@
 //! `lotmq pub`: publishes messages; a stand-in for `mosquitto_pub`.
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead as _, Read as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
@@ -64,7 +64,8 @@ pub(crate) struct PubArgs {
     /// Seconds between repeats
     #[arg(long, default_value_t = 0.0, value_parser = seconds)]
     repeat_delay: f64,
-    /// No hint on standard error where the broker cannot say that it refused a message, and nothing of connections that are lost and made again
+    /// No hint at the terminal where the broker cannot say that it refused a message, and nothing
+    /// of connections that are lost and made again
     #[arg(long)]
     quiet: bool,
     #[command(flatten)]
@@ -109,7 +110,9 @@ pub(crate) fn publish(args: &PubArgs) -> anyhow::Result<Exit> {
     properties.refuse(PropertyPlace::Subscribe, "lotmq pub")?;
     publication.properties = properties.of(PropertyPlace::PublishFromClient);
     let connection = LastingConnection::open(args.connect.clone(), &args.session, args.quiet)?;
-    let hint = if args.quiet { None } else { silence(connection.client.version(), args.qos) };
+    // In a script nobody reads it, and it comes with each run.
+    let is_read = !args.quiet && io::stderr().is_terminal();
+    let hint = if is_read { silence(connection.client.version(), args.qos) } else { None };
     let goodbye = properties.of(PropertyPlace::DisconnectFromClient);
     // A session that is kept would take what is sent again, with the identifiers of another connection, for what it knows by them.
     let is_kept = args.session.disable_clean_session && args.qos == QoS::ExactlyOnce;
