@@ -420,6 +420,16 @@ fn a_rule_by_hand_stays_and_the_safe_way_is_told() {
     assert!(deploy(&broker, folder.path(), &["--name", "site"]).status.success());
     broker.command_ok("-removeRule Door");
     assert!(!is_open(&broker));
+    // By hand a rule goes when somebody has agreed, or who forces it, who is told.
+    let port = broker.port();
+    let remove = |more: &[&str]| {
+        Program::run(LOTMQ, &[&["cmd", "-p", &port, "-removeRule", "DoorOfSite"], more].concat()).unwrap()
+    };
+    let refused = remove(&[]);
+    assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
+    let forced = remove(&["-force"]);
+    assert_eq!(forced.status.code(), Some(0), "{} {}", forced.stdout, forced.stderr);
+    assert!(forced.stderr.contains("DoorOfSite"), "{}", forced.stderr);
 }
 
 #[test]

@@ -134,7 +134,9 @@ fn a_component_from_elsewhere_is_looked_at_and_deployed_with_what_is_granted() {
     let remove = format!("remove scale --yes -p {}", broker.port());
     let (told, code) = guest(place.path(), &remove);
     assert!(told.contains("Use --force.") && code == Some(1), "{told}");
-    let (told, code) = guest(place.path(), &format!("{remove} --force"));
+    // Who forces it is not asked.
+    let forced = format!("remove scale --force -p {} </dev/null", broker.port());
+    let (told, code) = guest(place.path(), &forced);
     assert!(told.contains("'scale' removed") && code == Some(0), "{told}");
     let (told, code) = guest(place.path(), &remove);
     assert!(told.contains("MODULE_NOT_FOUND") && code == Some(1), "{told}");

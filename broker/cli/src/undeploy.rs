@@ -127,6 +127,7 @@ pub(crate) fn agreed_command(
         let mut words = command.split_whitespace();
         words.any(|word| ["-dryRun", "-agreed"].iter().any(|option| word.eq_ignore_ascii_case(option)))
     };
+    let is_forced = command.split_whitespace().any(|word| word.eq_ignore_ascii_case("-force"));
     match (&*verb.to_ascii_lowercase(), name.filter(|name| !name.is_empty())) {
         ("unloadproject", _) if !is_planned() => {
             let told = exchange(client, &format!("{command} -dryRun"), &random_text(12)?, timeout)?;
@@ -139,21 +140,26 @@ pub(crate) fn agreed_command(
             let listed = exchange(client, "-listRules", &random_text(12)?, timeout)?.unwrap_or_default();
             let is_meant =
                 |rule: &str| if is_all { !is_seed(rule) } else { name.is_some_and(|it| is_named(it, rule)) };
-            Ok(agreed(rules_that_go(&listed, is_meant))?.then_some(command))
+            Ok(agreed(rules_that_go(&listed, is_meant), is_forced)?.then_some(command))
         }
         ("removeroute" | "removeallroutes", name) => {
             let is_all = verb.eq_ignore_ascii_case("removeallroutes");
             let listed = exchange(client, "-listRoutes", &random_text(12)?, timeout)?.unwrap_or_default();
             let is_meant = |route: &Value| is_all || name.is_some_and(|name| route["name"] == name);
-            Ok(agreed(routes_that_go(&left_in(&listed, is_meant)))?.then_some(command))
+            Ok(agreed(routes_that_go(&left_in(&listed, is_meant)), is_forced)?.then_some(command))
         }
         _ => Ok(Some(command)),
     }
 }
 
-/// Whether somebody agrees to what there is to say, if anything.
-fn agreed(concern: Option<String>) -> anyhow::Result<bool> {
+/// Whether somebody agrees to what there is to say, if anything. Who forces it has agreed, and is
+/// told.
+fn agreed(concern: Option<String>, is_forced: bool) -> anyhow::Result<bool> {
     let Some(concern) = concern else { return Ok(true) };
+    if is_forced {
+        output::note(&concern);
+        return Ok(true);
+    }
     let is_agreed = is_confirmed(&format!("{concern} Go on?"))?;
     if !is_agreed {
         output::note(&format!("{concern} Nothing was changed; --yes goes on"));

@@ -150,7 +150,7 @@ pub(super) struct ForcedModuleArgs {
 pub(super) struct RemoveModuleArgs {
     #[command(flatten)]
     module: OneModuleArgs,
-    /// Also one that definitions use, which fail or wait then
+    /// Also one that definitions use, which fail or wait then; does not ask
     #[arg(long)]
     force: bool,
     /// Do not ask
@@ -163,7 +163,7 @@ pub(super) fn remove(args: &RemoveModuleArgs) -> anyhow::Result<Exit> {
     check_name(name)?;
     let mut client = connect_within(connect, *timeout)?;
     let question = format!("{name} goes, with its state and the version before. Go on?");
-    if !args.yes && !is_confirmed(&question)? {
+    if !args.yes && !args.force && !is_confirmed(&question)? {
         output::error("nothing was removed: nobody has agreed to it; --yes does");
         return Ok(Exit::Failure);
     }
