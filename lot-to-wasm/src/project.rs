@@ -4,6 +4,7 @@
 
 mod calls;
 mod cycle;
+mod misspelt_topic;
 mod undefined;
 
 use lot_facts::Kind;
@@ -12,6 +13,7 @@ use crate::notebook::{self, Language, NotebookError};
 
 pub use calls::warn_of_calls;
 pub use cycle::warn_of_cycles;
+pub use misspelt_topic::warn_of_misspelt_topics;
 pub use undefined::{warn_of_functions, warn_of_undefined};
 
 /// A program of a project: a file, or a cell of one.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use lot_to_wasm::limits::SOURCE_BYTES_MAX;
-use lot_to_wasm::project::{is_program, warn_of_cycles, warn_of_undefined};
+use lot_to_wasm::project::{is_program, warn_of_cycles, warn_of_misspelt_topics, warn_of_undefined};
 use lot_to_wasm::{Compilation, CompileOptions, Diagnostic, check_project};
 use lotmq_project::collect;
 use lotmq_terminal::output::note;
@@ -161,6 +161,7 @@ fn check(files: &[(&Key, &SourceFile)]) -> BTreeMap<Key, Vec<Diagnostic>> {
     let scripts: Vec<&str> =
         files.iter().flat_map(|(_, file)| file.scripts.iter().map(String::as_str)).collect();
     warn_of_undefined(&mut programs, &scripts);
+    warn_of_misspelt_topics(&mut programs);
     warn_of_cycles(&mut programs);
     let mut compilations = compilations.into_iter();
     let mut found = BTreeMap::new();

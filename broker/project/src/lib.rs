@@ -16,7 +16,8 @@ use lot_to_wasm::diagnostic::render::{self, printable};
 use lot_to_wasm::diagnostic::{codes, json};
 use lot_to_wasm::notebook::Language;
 use lot_to_wasm::project::{
-    Part, is_notebook, is_program, parts, warn_of_cycles, warn_of_functions, warn_of_undefined,
+    Part, is_notebook, is_program, parts, warn_of_cycles, warn_of_functions, warn_of_misspelt_topics,
+    warn_of_undefined,
 };
 use lot_to_wasm::{Compilation, CompileOptions, Entity, Form, compile, compile_project};
 use lotmq_terminal::output;
@@ -320,6 +321,7 @@ impl Compiled {
         }
         warn_of_undefined(&mut programs, &scripts);
         warn_of_functions(&mut programs, &functions);
+        warn_of_misspelt_topics(&mut programs);
         self.warn_of_cycles();
     }
 

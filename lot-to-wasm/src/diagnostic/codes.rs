@@ -257,6 +257,8 @@ codes! {
         "A variable is gone when the run ends. One that is set to constants on some paths alone is Empty in all other runs: a hysteresis or a counter keeps its state in a topic, by KEEP TOPIC, and reads it by GET TOPIC."
     337 CALL_CYCLE "action that calls itself"
         "Each run calls the action again before it ends, by itself or by the actions that it calls, and no condition stands before the call: the calls end with an error. Write the call below an IF, or repeat the statements with LOOP … UNTIL."
+    338 MISSPELT_TOPIC "topic that a trigger nearly matches"
+        "A definition of the project publishes to a topic that no trigger of the project matches, and no other definition reads. It differs from the filter of a trigger in one level, by a letter or two. Correct it, or leave it if a client reads the topic."
     401 TOPIC_FILTER "invalid topic filter"
         "A + stands for a whole level, a # for the rest and only at the end; a filter is not empty, has no NUL and at most 65,535 bytes."
     402 TOPIC_NAME "invalid topic"

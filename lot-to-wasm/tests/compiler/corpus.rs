@@ -99,6 +99,7 @@ fn codes_of_texts() -> impl Iterator<Item = lot_to_wasm::Code> {
 fn provokes(text: &str, code: lot_to_wasm::Code) -> bool {
     let mut compilation = lot_to_wasm::compile(text, &telling_all());
     lot_to_wasm::project::warn_of_undefined(&mut [(text, &mut compilation)], &[]);
+    lot_to_wasm::project::warn_of_misspelt_topics(&mut [(text, &mut compilation)]);
     lot_to_wasm::project::warn_of_cycles(&mut [(text, &mut compilation)]);
     compilation.all_diagnostics().iter().any(|found| found.code == code)
 }
