@@ -115,6 +115,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/server/src/net/certificates.rs", "files that are looked at again"),
     ("broker/server/src/net/accept.rs", "log lines that are told once in a while"),
     ("broker/server/src/net/quic.rs", "age of a connection"),
+    ("broker/server/src/net/quic/overhead.rs", "rates of frames without data"),
     ("broker/server/src/net/rest.rs", "threads that stand still"),
     ("broker/server/src/net/shard.rs", "age of a connection, and patience at a stop"),
     ("broker/server/src/process/restoring.rs", "how long a start has taken"),
