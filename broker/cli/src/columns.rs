@@ -10,6 +10,16 @@ use serde_json::Value;
 ///
 /// Cells with line breaks or control characters are shown with `?` in their place, so that what a client has named moves no cursor.
 pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]], right: &[usize]) -> String {
+    table_of(&(0..N).collect::<Vec<_>>(), head, rows, right)
+}
+
+/// As [`table`], of some of its columns.
+pub(crate) fn table_of<const N: usize>(
+    shown: &[usize],
+    head: [&str; N],
+    rows: &[[String; N]],
+    right: &[usize],
+) -> String {
     let rows: Vec<[String; N]> = std::iter::once(head.map(str::to_owned))
         .chain(rows.iter().cloned())
         .map(|row| row.map(|cell| printable(&cell)))
@@ -19,7 +29,8 @@ pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]], right
     let mut table = String::new();
     for row in &rows {
         let mut line = String::new();
-        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+        for column in shown.iter().copied() {
+            let (cell, width) = (&row[column], widths[column]);
             let _ = match right.contains(&column) {
                 true => write!(line, "{cell:>width$}  "),
                 false => write!(line, "{cell:<width$}  "),

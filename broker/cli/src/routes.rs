@@ -2,6 +2,7 @@
 
 use clap::Args;
 use lotmq_connect::ConnectArgs;
+use lotmq_terminal::text::printable;
 use lotmq_terminal::{Colour, Exit, Paint, output, seconds};
 use serde_json::Value;
 
@@ -59,7 +60,11 @@ pub(crate) fn routes(args: &RoutesArgs) -> anyhow::Result<Exit> {
         output::note("there are no routes");
         return Ok(Exit::Success);
     }
-    output::painted_line(&coloured_health(table(&routes).trim_end(), Paint::of_stdout()))?;
+    let table = match columns::terminal_size() {
+        Some((width, _)) => table_within(&routes, width),
+        None => table(&routes),
+    };
+    output::painted_line(&coloured_health(table.trim_end(), Paint::of_stdout()))?;
     Ok(Exit::Success)
 }
 
@@ -67,8 +72,12 @@ pub(crate) fn routes(args: &RoutesArgs) -> anyhow::Result<Exit> {
 fn coloured_health(table: &str, paint: Paint) -> String {
     let coloured = |line: &str| {
         let of = [("Red", Colour::Red), ("Yellow", Colour::Yellow), ("Green", Colour::Green)];
-        let places =
-            of.iter().filter_map(|(word, colour)| Some((line.find(&format!(" {word} "))?, word, colour)));
+        // Of a narrow table it may be the last word.
+        let place = |word: &str| {
+            let at_end = line.strip_suffix(&format!(" {word}")).map(str::len);
+            line.find(&format!(" {word} ")).or(at_end)
+        };
+        let places = of.iter().filter_map(|(word, colour)| Some((place(word)?, word, colour)));
         match places.min_by_key(|(at, ..)| *at) {
             Some((at, word, colour)) => {
                 let (before, behind) = (&line[..=at], &line[at + 1 + word.len()..]);
@@ -100,10 +109,43 @@ pub(crate) const HEAD: [&str; 16] = [
     "",
 ];
 
+/// Columns of figures.
+const FIGURES: [usize; 11] = [4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14];
+
 /// Table of routes, each column as wide as it needs to be.
 pub(crate) fn table(routes: &[Value]) -> String {
     let rows: Vec<[String; 16]> = routes.iter().map(row).collect();
-    columns::table(HEAD, &rows, &[4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14])
+    columns::table(HEAD, &rows, &FIGURES)
+}
+
+/// Columns that stay at the terminal, whatever is in them: those of names and states.
+const SHOWN_ALWAYS: usize = 4;
+
+/// Table for a terminal of this width. If it is too wide, columns go that have nothing in any row;
+/// then each reason stands below its route.
+fn table_within(routes: &[Value], width: usize) -> String {
+    let fits = |table: &str| table.lines().all(|line| line.chars().count() <= width);
+    let whole = table(routes);
+    if fits(&whole) {
+        return whole;
+    }
+    let rows: Vec<[String; 16]> = routes.iter().map(row).collect();
+    let reason = HEAD.len() - 1;
+    let is_empty = |column: usize| rows.iter().all(|row| matches!(&*row[column], "" | "0"));
+    let mut shown: Vec<usize> =
+        (0..=reason).filter(|column| *column < SHOWN_ALWAYS || !is_empty(*column)).collect();
+    let narrow = columns::table_of(&shown, HEAD, &rows, &FIGURES);
+    if fits(&narrow) {
+        return narrow;
+    }
+    shown.retain(|column| *column != reason);
+    let narrow = columns::table_of(&shown, HEAD, &rows, &FIGURES);
+    let below = |row: &[String; 16]| match &*row[reason] {
+        "" => String::new(),
+        text => format!("    {}\n", printable(text)),
+    };
+    let reasons = std::iter::once(String::new()).chain(rows.iter().map(below));
+    narrow.lines().zip(reasons).map(|(line, reason)| format!("{line}\n{reason}")).collect()
 }
 
 /// Row of a route.
@@ -162,6 +204,26 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_narrow_terminal_gets_no_empty_columns_and_reasons_on_lines_of_their_own() {
+        let route = |name: &str, reason: Option<&str>| json!({"name":name,"type":"MODBUS_TCP","connection":"Connected","health":"Green","delivered":7,"waiting":0,"reason":reason});
+        let routes = [route("Line", None), route("Press", Some("nothing listens there (10.0.0.7:502)"))];
+        assert_eq!(table_within(&routes, 200), table(&routes));
+        assert_eq!(
+            table_within(&routes, 100),
+            "NAME   TYPE        CONNECTION  HEALTH  DELIVERED\n\
+             Line   MODBUS_TCP  Connected   Green           7\n\
+             Press  MODBUS_TCP  Connected   Green           7  nothing listens there (10.0.0.7:502)\n"
+        );
+        assert_eq!(
+            table_within(&routes, 60),
+            "NAME   TYPE        CONNECTION  HEALTH  DELIVERED\n\
+             Line   MODBUS_TCP  Connected   Green           7\n\
+             Press  MODBUS_TCP  Connected   Green           7\n\
+             \x20   nothing listens there (10.0.0.7:502)\n"
+        );
+    }
 
     #[test]
     fn columns_are_as_wide_as_they_need_to_be() {
