@@ -7,6 +7,7 @@
 //! mailbox, so that no event is lost. Lock order: `registry`, then `runners`.
 
 mod above;
+pub(crate) mod asked_grants;
 pub(crate) mod asset_names;
 pub(crate) mod auth_modules;
 pub(crate) mod authority;

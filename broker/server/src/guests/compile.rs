@@ -25,6 +25,7 @@ use lotmq_host::{
 };
 
 use super::Guests;
+use super::asked_grants::AskedGrants;
 use super::auth_modules::AuthModuleCode;
 use super::code_account::CodePayer;
 use super::compile_workers::CompileFor;
@@ -62,6 +63,8 @@ pub(crate) struct CompiledDefinition {
     pub(super) code: Code,
     /// Whether it is switched off from the beginning.
     pub(super) is_disabled: bool,
+    /// What a module asks for.
+    pub(super) asked: AskedGrants,
 }
 
 /// Program of a tenant that can be installed: a definition or a script.
@@ -177,7 +180,7 @@ impl CompiledDefinition {
             Kind::Rule => loader.of_rule(component, &new)?,
             Kind::Panel | Kind::Theme => Code::View,
         };
-        Ok(Self { new, existing, code, is_disabled: false })
+        Ok(Self { new, existing, code, is_disabled: false, asked: AskedGrants::default() })
     }
 
     /// Checks the settings of a route by what its guest has said of itself, where that is known by
@@ -204,31 +207,37 @@ impl CompiledDefinition {
 
     /// Takes a Panel or Theme, which has no code, in the place of the one of its name.
     pub(super) fn of_view(new: NewDefinition) -> Self {
-        Self { new, existing: OnExisting::Replace, code: Code::View, is_disabled: false }
+        Self {
+            new,
+            existing: OnExisting::Replace,
+            code: Code::View,
+            is_disabled: false,
+            asked: AskedGrants::default(),
+        }
     }
 
     /// Takes the code of a module, which the [loader](Loader::module) has compiled.
     pub(crate) fn of_module(code: ExecutorCode, new: NewDefinition, is_disabled: bool) -> Self {
         let (existing, code) = (OnExisting::Replace, Code::Executor(Box::new(code)));
-        Self { new, existing, code, is_disabled }
+        Self { new, existing, code, is_disabled, asked: AskedGrants::default() }
     }
 
     /// Takes the code of a module for routes, which the [loader](Loader::route_module) has compiled.
     pub(crate) fn of_route_module(code: RouteModule, new: NewDefinition, is_disabled: bool) -> Self {
         let (existing, code) = (OnExisting::Replace, Code::RouteModule(Box::new(code)));
-        Self { new, existing, code, is_disabled }
+        Self { new, existing, code, is_disabled, asked: AskedGrants::default() }
     }
 
     /// Takes the code of a module for rules, which the [loader](Loader::rule_module) has compiled.
     pub(crate) fn of_rule_module(code: RuleModuleCode, new: NewDefinition, is_disabled: bool) -> Self {
         let (existing, code) = (OnExisting::Replace, Code::RuleModule(Box::new(code)));
-        Self { new, existing, code, is_disabled }
+        Self { new, existing, code, is_disabled, asked: AskedGrants::default() }
     }
 
     /// Takes a module for logins, which the [loader](Loader::auth_module) has tried.
     pub(crate) fn of_auth_module(code: AuthModuleCode, new: NewDefinition, is_disabled: bool) -> Self {
         let (existing, code) = (OnExisting::Replace, Code::AuthModule(Box::new(code)));
-        Self { new, existing, code, is_disabled }
+        Self { new, existing, code, is_disabled, asked: AskedGrants::default() }
     }
 
     /// The code of a module for logins; `None` of all else.
@@ -248,13 +257,18 @@ impl CompiledDefinition {
     /// Takes a definition of a start whose native code comes later.
     pub(crate) fn without_code(new: NewDefinition, code: CodeToCome, is_disabled: bool) -> Self {
         let (existing, code) = (OnExisting::Replace, Code::Compiling(Box::new(code)));
-        Self { new, existing, code, is_disabled }
+        Self { new, existing, code, is_disabled, asked: AskedGrants::default() }
     }
 
     /// Takes a route of a start; its guest may come later.
     pub(super) fn of_route(new: NewDefinition, guest: TypeGuest) -> Self {
         let (existing, code) = (OnExisting::Replace, Code::Route(RouteCode::Own(guest)));
-        Self { new, existing, code, is_disabled: false }
+        Self { new, existing, code, is_disabled: false, asked: AskedGrants::default() }
+    }
+
+    /// The same of a module that asks for these grants.
+    pub(crate) fn asking_for(self, asked: AskedGrants) -> Self {
+        Self { asked, ..self }
     }
 
     /// No run of it within a turn is given up for its slice of time, whatever else the machine does.

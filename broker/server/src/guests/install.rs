@@ -144,6 +144,9 @@ pub(super) fn put(
     if compiled.code.is_to_come() {
         registry.set_compiling(definition.id);
     }
+    if definition.kind() == DefinitionKind::Module {
+        tenant.programs().manifests.put(definition.name(), compiled.asked);
+    }
     let rule = put_code(tenant, (hosting, now), executor, definition, compiled.code);
     if let Some(row) = row(tenant, definition) {
         batch.push(Op::PutDefinition(&row));
@@ -505,6 +508,7 @@ impl Guests {
         if kind == DefinitionKind::Module {
             guests.route_modules.remove(name);
             guests.rule_modules.remove(name);
+            tenant.programs().manifests.remove(name);
             tenant.programs().policed.remove(name);
             guests.module_changed(name);
         } else {

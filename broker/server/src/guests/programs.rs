@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::asked_grants::Manifests;
 use super::policed::PolicedModules;
 use super::relay::RelaysInUse;
 use super::scripts::Scripts;
@@ -23,6 +24,8 @@ pub(crate) struct Programs {
     pub(crate) variables: Variables,
     /// Modules that policies keep from messages.
     pub(crate) policed: PolicedModules,
+    /// What modules ask for.
+    pub(crate) manifests: Manifests,
     /// Relays of owners of definitions.
     relays: Mutex<RelaysInUse>,
     /// Turns of the definitions that are told of silences, and of those that are told of windows.
@@ -42,6 +45,7 @@ impl Programs {
             scripts: Scripts::default(),
             variables,
             policed: PolicedModules::default(),
+            manifests: Manifests::default(),
             relays: Mutex::default(),
             silences_told: ToldInTurn::default(),
             windows_told: ToldInTurn::default(),

@@ -79,10 +79,11 @@ fn told_missing(
     module: &str,
     (capability, name, grant): (Capability, &str, &str),
 ) -> String {
+    let asked = || tenant.programs().manifests.of(module).covering(capability, name);
     // Where a program is tested nobody gives commands.
     let granting = match tenant.programs().guests.witness.get() {
         Some(_) => format!("'{grant}' in what it asks for (`manifest!`, `asks` of guest.toml)"),
-        None => granting::command(module, [grant]),
+        None => granting::command(module, [asked().as_deref().unwrap_or(grant)]),
     };
     if definition.kind() == DefinitionKind::Module {
         return format!(

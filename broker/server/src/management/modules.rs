@@ -78,6 +78,13 @@ impl CompiledModule {
         Self { module, uploaded: None, definition, further_exports, refused_trigger: None }
     }
 
+    /// Has the guests know what it asks for, for advice.
+    fn with_asked_grants(self) -> Self {
+        let asked = self.module.said.asked.iter().flatten();
+        let asked = asked.map(|grant| (grant.capability, grant.name.clone())).collect();
+        Self { definition: self.definition.asking_for(asked), ..self }
+    }
+
     /// Has its component stored with it.
     pub(crate) fn with_uploaded(self, component: Bytes) -> Self {
         Self { uploaded: Some(component), ..self }
@@ -120,13 +127,10 @@ fn without_code(
         let to_come = CodeToCome::Executor { policed: policies.narrow_trigger(&mut facts) };
         let definition =
             CompiledDefinition::without_code(new_definition(&module, facts), to_come, is_disabled);
-        return Ok(CompiledModule {
-            module,
-            uploaded: None,
-            definition,
-            further_exports: Vec::new(),
-            refused_trigger,
-        });
+        let further_exports = Vec::new();
+        let compiled =
+            CompiledModule { module, uploaded: None, definition, further_exports, refused_trigger };
+        return Ok(compiled.with_asked_grants());
     }
     let mut facts = Facts::new(Kind::Action, &*module.name);
     if module.world == World::Rule {
@@ -134,7 +138,7 @@ fn without_code(
     }
     let new = new_definition(&module, facts);
     let definition = CompiledDefinition::without_code(new, CodeToCome::Named, is_disabled);
-    Ok(CompiledModule::started_by_nothing(module, definition, Vec::new()))
+    Ok(CompiledModule::started_by_nothing(module, definition, Vec::new()).with_asked_grants())
 }
 
 /// Makes native code of a module, within policies, and learns what its component says of itself.
@@ -148,6 +152,16 @@ pub(crate) fn compile(
     policies: &Policies,
 ) -> Result<CompiledModule, DeployError> {
     let module = Module { said: Said::of(component), ..module };
+    let compiled = compile_world(loader, module, component, policies)?;
+    Ok(compiled.with_asked_grants())
+}
+
+fn compile_world(
+    loader: Loader<'_>,
+    module: Module,
+    component: &[u8],
+    policies: &Policies,
+) -> Result<CompiledModule, DeployError> {
     let loader = loader.counting_for((DefinitionKind::Module, &module.name), module.owner.as_ref());
     let granted = module.options.granted();
     let config = module.options.config.as_ref().map(|config| config.to_string().into());

@@ -7,9 +7,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 
 use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue};
+use lotmq_host::Capability;
 use lotmq_host::fiber::{Endpoint, EndpointTls, HostPattern, HttpService, NotAPattern, ServerTls};
 
 use super::template::Names;
+use crate::guests::asked_grants::AskedGrants;
 use crate::guests::granting;
 use crate::guests::in_common::reaches;
 use crate::guests::policies::Policies;
@@ -43,17 +45,12 @@ pub(crate) enum NoEndpoint {
     Pattern { section: String, reason: NotAPattern },
     #[error("{section}: it connects and listens; these are two sections")]
     Both { section: String },
-    #[error("{section}: module '{module}' was not granted endpoint:{place}; {granting}", granting = granting(module, place))]
-    NotGranted { section: String, module: String, place: String },
+    #[error("{section}: module '{module}' was not granted endpoint:{place}; {} grants it", granting::command(module, [&**grant]))]
+    NotGranted { section: String, module: String, place: String, grant: String },
     #[error("{section}: policy net does not name {place}")]
     AgainstPolicy { section: String, place: String },
     #[error("{section}: {place}: {reason}")]
     Refused { section: String, place: String, reason: String },
-}
-
-/// What grants a place.
-fn granting(module: &str, place: &str) -> String {
-    format!("{} grants it", granting::command(module, [&*format!("endpoint:{place}")]))
 }
 
 impl NoEndpoint {
@@ -106,6 +103,8 @@ pub(super) struct SectionTls {
 pub(super) struct GrantedPlaces<'a> {
     pub(super) module: &'a str,
     pub(super) places: &'a [Box<str>],
+    /// What the module asks for, if that is known.
+    pub(super) asked: Option<&'a AskedGrants>,
 }
 
 /// Bounds of the places that a route may name.
@@ -208,11 +207,13 @@ impl<N: Names> Section<'_, N> {
             return Err(NoEndpoint::AgainstPolicy { section: self.name(), place: place.to_owned() });
         }
         match self.bounds.granted {
-            Some(GrantedPlaces { module, places })
+            Some(GrantedPlaces { module, places, asked })
                 if !places.iter().any(|granted| reaches(granted, place)) =>
             {
+                let grant = asked.and_then(|asked| asked.covering(Capability::Connect, place));
+                let grant = grant.unwrap_or_else(|| format!("endpoint:{place}"));
                 let (module, place) = (module.to_owned(), place.to_owned());
-                Err(NoEndpoint::NotGranted { section: self.name(), module, place })
+                Err(NoEndpoint::NotGranted { section: self.name(), module, place, grant })
             }
             Some(_) | None => Ok(()),
         }
@@ -380,7 +381,7 @@ mod tests {
     fn a_module_has_the_endpoints_that_it_was_granted() {
         let places: &[Box<str>] = &["10.0.0.7:502".into(), "*.local:9092".into(), "[::1]:80".into()];
         let granted = |settings: &[(&str, RouteValue)]| {
-            of_module(settings, Some(GrantedPlaces { module: "m", places })).map(|_| ())
+            of_module(settings, Some(GrantedPlaces { module: "m", places, asked: None })).map(|_| ())
         };
         let at = |host: &str, port: i64| [("HOST", text(host)), ("PORT", RouteValue::Int(port))];
         assert_eq!(granted(&at("10.0.0.7", 502)), Ok(()));
@@ -398,6 +399,10 @@ mod tests {
                 format!("PLC_CONFIG: module 'm' was not granted endpoint:{place}; {grant} grants it");
             assert_eq!(granted(settings), Err(expected));
         }
+        let asked: AskedGrants = [(Capability::Connect, "10.0.0.0/24:*".into())].into_iter().collect();
+        let granted_places = GrantedPlaces { module: "m", places, asked: Some(&asked) };
+        let told = of_module(&at("10.0.0.7", 503), Some(granted_places)).unwrap_err();
+        assert!(told.ends_with("-grantModule m -grant 'endpoint:10.0.0.0/24:*' grants it"), "{told}");
         // No grant makes it a place.
         let told = granted(&[("LISTEN", text("localhost:80"))]).unwrap_err();
         assert!(

@@ -57,7 +57,10 @@ pub(crate) fn login_endpoints(
         Some(Json::Object(members)) => members,
         Some(found) => return Err(NoLoginEndpoints::NotObjects { found: found.clone() }),
     };
-    let bounds = PlaceBounds { granted: Some(GrantedPlaces { module, places }), ..PlaceBounds::default() };
+    let bounds = PlaceBounds {
+        granted: Some(GrantedPlaces { module, places, asked: None }),
+        ..PlaceBounds::default()
+    };
     let site = Site::of(config, tenant, (None, true));
     let made = members.iter().map(|(name, settings)| {
         let Json::Object(settings) = settings else {

@@ -75,7 +75,8 @@ impl Driver {
             RouteCode::Module(name) => {
                 let found = self.tenant.programs().guests.route_module(name);
                 let (module, figures) = found.map_err(Ended::Fatal)?;
-                let granted = GrantedPlaces { module: name, places: &module.places };
+                let asked = self.tenant.programs().manifests.of(name);
+                let granted = GrantedPlaces { module: name, places: &module.places, asked: Some(&asked) };
                 let policies = [Some(own), Some(&module.policies)];
                 let bounds = PlaceBounds { granted: Some(granted), policies, refuses };
                 let endpoints = Arc::new(self.endpoints((version, records), names, bounds).await?);
