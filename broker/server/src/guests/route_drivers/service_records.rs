@@ -57,8 +57,6 @@ pub(super) struct ServiceRecords {
 pub(super) enum NoServers {
     #[error("{section}: {key} {reason}")]
     Address { section: String, key: &'static str, reason: &'static str },
-    #[error("{section}: {host}: {reason}")]
-    Refused { section: String, host: String, reason: String },
     #[error("{section}: {0}", section = .1)]
     Lookup(LookupError, String),
     #[error("{section}: no name server has answered for '{name}' within {} s", LOOKUP_TIME.as_secs())]
@@ -80,7 +78,7 @@ pub(super) enum NoServers {
 impl NoServers {
     /// Whether the definition has to be changed: all else may be mended in DNS.
     pub(super) fn is_of_definition(&self) -> bool {
-        matches!(self, NoServers::Address { .. } | NoServers::Refused { .. })
+        matches!(self, NoServers::Address { .. })
     }
 }
 

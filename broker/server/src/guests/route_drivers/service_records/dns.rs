@@ -38,7 +38,7 @@ const PORT: u16 = 53;
 
 /// Reason why records could not be looked up.
 #[derive(Debug, thiserror::Error, PartialEq)]
-pub(super) enum LookupError {
+pub(in crate::guests::route_drivers) enum LookupError {
     #[error("'{0}' is no name that DNS can have")]
     Name(String),
     #[error("no name server says what '{name}' is: {reasons}")]
