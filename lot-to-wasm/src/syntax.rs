@@ -19,7 +19,7 @@ pub mod sexpr;
 pub use action::{ActionBody, DefineAction, InputLine, OutputLine};
 pub use expression::{
     BinaryOperator, CastType, Expression, ExpressionKind, Member, ModelQuery, Path, PathStep, Random,
-    RandomKind, Text, TopicOperand, Transform,
+    RandomKind, Text, TimestampOf, TopicOperand, Transform,
 };
 pub use model::DefineModel;
 pub use panel::{DefinePanel, DefineTheme};

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::kind::KindSet;
 use super::tree::{
-    Arithmetic, Candidate, CastKind, Comparison, Constant, Expression, ExpressionKind, JsonPath,
-    LocalTimestampFormat, RESULT, SettingStore, TimestampFormat,
+    Arithmetic, Candidate, CastKind, Comparison, Constant, Expression, ExpressionKind, JsonPath, RESULT,
+    SettingStore,
 };
-use super::{Checker, TopicUse, constant, empty, fold, infer, json_path, text, timestamp};
+use super::{Checker, TopicUse, constant, empty, fold, infer, json_path, text};
 use crate::diagnostic::{Draft, codes};
 use crate::function;
 use crate::identifier::{identifier_like, is_identifier};
@@ -85,6 +85,7 @@ impl Checker<'_, '_, '_> {
             Source::GetModel(query) => return self.get_model(query, span),
             Source::Timestamp(format) => return self.timestamp(format.as_deref(), span),
             Source::LocalTimestamp(format) => return self.local_timestamp(format.as_deref(), span),
+            Source::TimestampOf(shown) => return self.timestamp_of(shown, span),
             Source::Random(random) => self.random(random),
             Source::Not(operand) => ExpressionKind::Not(self.boxed(operand)),
             Source::If { condition, then, otherwise } => {
@@ -226,70 +227,6 @@ impl Checker<'_, '_, '_> {
         if name.value.is_empty() {
             self.error(Draft::error(codes::SETTING_NAME, name.span, "the name is empty"));
         }
-    }
-
-    /// The format behind TIMESTAMP, of which it reports what is doubtful; `None` for a malformed pattern.
-    fn timestamp_format(&mut self, text: &Text, clock: timestamp::ShownTime) -> Option<TimestampFormat> {
-        let format = timestamp::format(&text.value);
-        if format.is_none() {
-            let message = format!("malformed timestamp pattern \"{}\"", text.value.escape_debug());
-            self.error(Draft::warning(codes::TIMESTAMP_PATTERN, text.span, message));
-        }
-        if matches!(format, Some(TimestampFormat::Pattern(_)))
-            && let Some((message, help)) = timestamp::doubt(&text.value, clock)
-        {
-            let draft = Draft::warning(codes::TIMESTAMP_PATTERN, text.span, message);
-            self.error(draft.suggest(help));
-        }
-        format
-    }
-
-    /// `LOCAL TIMESTAMP ["F"]`. What is the same in all time zones is refused.
-    fn local_timestamp(&mut self, format: Option<&Text>, span: Span) -> Expression {
-        let format = match format {
-            None => Some(TimestampFormat::Iso),
-            Some(text) => self.timestamp_format(text, timestamp::ShownTime::Local),
-        };
-        let format = match format {
-            Some(TimestampFormat::Iso) => LocalTimestampFormat::Iso,
-            Some(TimestampFormat::Part(part)) => LocalTimestampFormat::Part(part),
-            Some(TimestampFormat::Pattern(pattern)) => LocalTimestampFormat::Pattern(pattern),
-            Some(TimestampFormat::Unix | TimestampFormat::UnixMs) => {
-                let message = "the time since 1970 is the same in all time zones";
-                let draft = Draft::error(codes::TIMESTAMP_PATTERN, span, message);
-                self.error(draft.suggest("leave LOCAL out"));
-                return self.constant(span, Constant::Int(0));
-            }
-            Some(TimestampFormat::Utc) => {
-                let draft = Draft::error(codes::TIMESTAMP_PATTERN, span, "local time is no UTC");
-                self.error(
-                    draft.suggest("write LOCAL TIMESTAMP \"yyyy-MM-dd HH:mm:ss\", or leave LOCAL out"),
-                );
-                return self.constant(span, Constant::Text(String::new()));
-            }
-            None => return self.constant(span, Constant::Text(String::new())),
-        };
-        let kind = ExpressionKind::LocalTimestamp(format);
-        self.node(span, infer::kinds_of(&kind), kind)
-    }
-
-    fn timestamp(&mut self, format: Option<&Text>, span: Span) -> Expression {
-        let format = match format {
-            None => Some(TimestampFormat::Iso),
-            Some(text) => {
-                let format = self.timestamp_format(text, timestamp::ShownTime::Utc);
-                if matches!(format, Some(TimestampFormat::Part(_))) {
-                    let message = "a part of the date as a number is not portable";
-                    self.error(Draft::warning(codes::NON_PORTABLE, text.span, message));
-                }
-                format
-            }
-        };
-        let Some(format) = format else { return self.constant(span, Constant::Text(String::new())) };
-        let is_iso = self.compat.utc_as_iso && format == TimestampFormat::Utc;
-        let format = if is_iso { TimestampFormat::Iso } else { format };
-        let kind = ExpressionKind::Timestamp(format);
-        self.node(span, infer::kinds_of(&kind), kind)
     }
 
     fn random(&mut self, random: &Random) -> ExpressionKind {

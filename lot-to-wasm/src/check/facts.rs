@@ -9,7 +9,9 @@ use super::level::Levels;
 use super::regex;
 use super::topic;
 use super::tree::walk::{Need, PartMut};
-use super::tree::{Action, Entry, Expression, ExpressionKind, SettingStore, Statement, Topic, TopicPart};
+use super::tree::{
+    Action, Entry, Expression, ExpressionKind, SettingStore, ShownTimeFormat, Statement, Topic, TopicPart,
+};
 use crate::identifier::module_of;
 use crate::limits::SHORT_WRITES_MAX;
 
@@ -232,7 +234,10 @@ impl Collector {
             | ExpressionKind::Publisher(_) => {
                 self.facts.effects.properties = true;
             }
-            ExpressionKind::Timestamp(_) | ExpressionKind::LocalTimestamp(_) => {
+            // The offset of local time comes from the interface of the clock.
+            ExpressionKind::Timestamp(_)
+            | ExpressionKind::LocalTimestamp(_)
+            | ExpressionKind::TimestampOf { format: ShownTimeFormat::Local(_), .. } => {
                 self.facts.effects.clock = true
             }
             ExpressionKind::RandomUuid

@@ -8,7 +8,7 @@ use super::kind::KindSet;
 use super::tree::walk::PartMut;
 use super::tree::{
     Action, Arithmetic, CastKind, Expression, ExpressionKind, JsonShape, LocalTimestampFormat,
-    MessageProperty, SessionWord, Statement, TimestampFormat, Variable,
+    MessageProperty, SessionWord, ShownTimeFormat, Statement, TimestampFormat, Variable,
 };
 use super::whole::{self, Bound};
 use crate::function;
@@ -118,9 +118,15 @@ pub(super) fn kinds_of(kind: &ExpressionKind) -> KindSet {
         | Kind::Split { at: Some(_), .. } => KindSet::TEXT_DATA | KindSet::EMPTY,
         Kind::GetJson { .. } => KindSet::FROM_JSON,
         Kind::Select(_) => KindSet::FROM_JSON,
-        Kind::Timestamp(TimestampFormat::Unix | TimestampFormat::UnixMs | TimestampFormat::Part(_))
-        | Kind::LocalTimestamp(LocalTimestampFormat::Part(_)) => KindSet::INT,
-        Kind::Timestamp(_) | Kind::LocalTimestamp(_) => KindSet::TEXT_DATA,
+        Kind::Timestamp(format) => in_utc(format),
+        Kind::LocalTimestamp(format) => in_local_time(format),
+        Kind::TimestampOf { format, instant } => {
+            let shown = match format {
+                ShownTimeFormat::Utc(format) => in_utc(format),
+                ShownTimeFormat::Local(format) => in_local_time(format),
+            };
+            shown | instant.kinds.without(KindSet::TIME)
+        }
         Kind::RandomInt { .. } => KindSet::INT,
         Kind::RandomDouble { .. } => KindSet::DOUBLE,
         Kind::Session(word) => session(*word),
@@ -165,6 +171,22 @@ pub(super) fn kinds_of(kind: &ExpressionKind) -> KindSet {
                 .map_or(KindSet::NONE, |value| empty_of(value.kinds));
             result | empty
         }
+    }
+}
+
+/// What shows a time in UTC.
+fn in_utc(format: &TimestampFormat) -> KindSet {
+    match format {
+        TimestampFormat::Unix | TimestampFormat::UnixMs | TimestampFormat::Part(_) => KindSet::INT,
+        TimestampFormat::Iso | TimestampFormat::Utc | TimestampFormat::Pattern(_) => KindSet::TEXT_DATA,
+    }
+}
+
+/// What shows a time in local time.
+fn in_local_time(format: &LocalTimestampFormat) -> KindSet {
+    match format {
+        LocalTimestampFormat::Part(_) => KindSet::INT,
+        LocalTimestampFormat::Iso | LocalTimestampFormat::Pattern(_) => KindSet::TEXT_DATA,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Checker;
 use super::kind::KindSet;
+use super::timestamp;
 use super::topic::placeholder;
 use super::tree::{Arithmetic, Comparison, Constant, Expression, ExpressionKind};
 use crate::diagnostic::{Draft, codes};
@@ -181,6 +182,11 @@ pub(super) fn warn_of_texts_in(
         return;
     }
     for (side, span) in sides {
+        if let Some(advice) = timestamp::advice_for_text(side) {
+            let message = "the time counts as 0 here: its text is no number";
+            checker.error(Draft::warning(codes::TEXT_AS_NUMBER, span, message).suggest(advice));
+            continue;
+        }
         let Some(text) = text_that_is_no_number(checker, side) else { continue };
         let message = format!("the text \"{}\" counts as 0", text.escape_debug());
         let draft = Draft::warning(codes::TEXT_AS_NUMBER, span, message);

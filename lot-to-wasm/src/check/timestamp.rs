@@ -1,9 +1,160 @@
-//! Formats of TIMESTAMP (LoT reference §5.2, OD-59).
+//! `TIMESTAMP` and its formats (LoT reference §5.2, OD-59), `LOCAL TIMESTAMP`, and both of another time than now.
 
-use super::tree::{DatePart, TimestampFormat};
+use super::Checker;
+use super::tree::{
+    Constant, DatePart, Expression, ExpressionKind, LocalTimestampFormat, ShownTimeFormat, TimestampFormat,
+};
+use crate::diagnostic::{Draft, codes};
+use crate::source::Span;
+use crate::syntax::{CastType, Text, TimestampOf};
+
+impl Checker<'_, '_, '_> {
+    /// `TIMESTAMP ["F"]`.
+    pub(super) fn timestamp(&mut self, format: Option<&Text>, span: Span) -> Expression {
+        match self.utc_format(format) {
+            Ok(format) => self.computed(span, ExpressionKind::Timestamp(format)),
+            Err(constant) => self.constant(span, constant),
+        }
+    }
+
+    /// `LOCAL TIMESTAMP ["F"]`.
+    pub(super) fn local_timestamp(&mut self, format: Option<&Text>, span: Span) -> Expression {
+        match self.local_format(format, span) {
+            Ok(format) => self.computed(span, ExpressionKind::LocalTimestamp(format)),
+            Err(constant) => self.constant(span, constant),
+        }
+    }
+
+    /// `[LOCAL] TIMESTAMP ["F"] OF x`.
+    pub(super) fn timestamp_of(&mut self, shown: &TimestampOf, span: Span) -> Expression {
+        let format = shown.format.as_deref();
+        let format = if shown.is_local {
+            self.local_format(format, span).map(ShownTimeFormat::Local)
+        } else {
+            self.utc_format(format).map(ShownTimeFormat::Utc)
+        };
+        let instant = self.value_as(&shown.instant, CastType::Timestamp);
+        match format {
+            Ok(format) => {
+                let kind = ExpressionKind::TimestampOf { format, instant: Box::new(instant) };
+                self.computed(span, kind)
+            }
+            Err(constant) => self.constant(span, constant),
+        }
+    }
+
+    /// A value that is cast where it stands.
+    fn value_as(&mut self, value: &crate::syntax::Expression, to: CastType) -> Expression {
+        let mut cast = self.cast(value, to, value.span);
+        cast.kinds = super::infer::kinds_of(&cast.kind);
+        cast
+    }
+
+    /// The format behind TIMESTAMP; what stands in its place where there is none.
+    fn utc_format(&mut self, format: Option<&Text>) -> Result<TimestampFormat, Constant> {
+        let Some(text) = format else { return Ok(TimestampFormat::Iso) };
+        let Some(format) = self.timestamp_format(text, ShownTime::Utc) else {
+            return Err(Constant::Text(String::new()));
+        };
+        if matches!(format, TimestampFormat::Part(_)) {
+            let message = "a part of the date as a number is not portable";
+            self.error(Draft::warning(codes::NON_PORTABLE, text.span, message));
+        }
+        let is_iso = self.compat.utc_as_iso && format == TimestampFormat::Utc;
+        Ok(if is_iso { TimestampFormat::Iso } else { format })
+    }
+
+    /// The format behind LOCAL TIMESTAMP; what stands in its place where there is none. What is the same in all time zones is refused.
+    fn local_format(&mut self, format: Option<&Text>, span: Span) -> Result<LocalTimestampFormat, Constant> {
+        let format = match format {
+            None => Some(TimestampFormat::Iso),
+            Some(text) => self.timestamp_format(text, ShownTime::Local),
+        };
+        match format {
+            Some(TimestampFormat::Iso) => Ok(LocalTimestampFormat::Iso),
+            Some(TimestampFormat::Part(part)) => Ok(LocalTimestampFormat::Part(part)),
+            Some(TimestampFormat::Pattern(pattern)) => Ok(LocalTimestampFormat::Pattern(pattern)),
+            Some(TimestampFormat::Unix | TimestampFormat::UnixMs) => {
+                let message = "the time since 1970 is the same in all time zones";
+                let draft = Draft::error(codes::TIMESTAMP_PATTERN, span, message);
+                self.error(draft.suggest("leave LOCAL out"));
+                Err(Constant::Int(0))
+            }
+            Some(TimestampFormat::Utc) => {
+                let draft = Draft::error(codes::TIMESTAMP_PATTERN, span, "local time is no UTC");
+                self.error(
+                    draft.suggest("write LOCAL TIMESTAMP \"yyyy-MM-dd HH:mm:ss\", or leave LOCAL out"),
+                );
+                Err(Constant::Text(String::new()))
+            }
+            None => Err(Constant::Text(String::new())),
+        }
+    }
+
+    /// The format that a text names, of which it reports what is doubtful; `None` for a malformed pattern.
+    fn timestamp_format(&mut self, text: &Text, clock: ShownTime) -> Option<TimestampFormat> {
+        let format = format(&text.value);
+        if format.is_none() {
+            let message = format!("malformed timestamp pattern \"{}\"", text.value.escape_debug());
+            self.error(Draft::warning(codes::TIMESTAMP_PATTERN, text.span, message));
+        }
+        if matches!(format, Some(TimestampFormat::Pattern(_)))
+            && let Some((message, help)) = doubt(&text.value, clock)
+        {
+            let draft = Draft::warning(codes::TIMESTAMP_PATTERN, text.span, message);
+            self.error(draft.suggest(help));
+        }
+        format
+    }
+}
+
+/// What to write instead of a time that is calculated with and shown as a text that is no number;
+/// `None` of any other value.
+#[allow(clippy::wildcard_enum_match_arm, reason = "nothing else shows a time")]
+pub(super) fn advice_for_text(value: &Expression) -> Option<&'static str> {
+    let (is_text, advice) = match &value.kind {
+        ExpressionKind::Timestamp(format) => {
+            (is_text_in_utc(format), "write TIMESTAMP \"UNIX\" for the seconds since 1970")
+        }
+        ExpressionKind::LocalTimestamp(format) => {
+            (is_text_in_local_time(format), "write TIMESTAMP \"UNIX\" for the seconds since 1970")
+        }
+        ExpressionKind::TimestampOf { format, .. } => {
+            let is_text = match format {
+                ShownTimeFormat::Utc(format) => is_text_in_utc(format),
+                ShownTimeFormat::Local(format) => is_text_in_local_time(format),
+            };
+            (is_text, "put the time behind OF in parentheses, with all that is calculated")
+        }
+        _ => return None,
+    };
+    is_text.then_some(advice)
+}
+
+fn is_text_in_utc(format: &TimestampFormat) -> bool {
+    match format {
+        TimestampFormat::Iso | TimestampFormat::Utc => true,
+        TimestampFormat::Unix | TimestampFormat::UnixMs | TimestampFormat::Part(_) => false,
+        TimestampFormat::Pattern(pattern) => !has_digits_alone(pattern),
+    }
+}
+
+fn is_text_in_local_time(format: &LocalTimestampFormat) -> bool {
+    match format {
+        LocalTimestampFormat::Iso => true,
+        LocalTimestampFormat::Part(_) => false,
+        LocalTimestampFormat::Pattern(pattern) => !has_digits_alone(pattern),
+    }
+}
+
+/// Whether a pattern gives digits and nothing else, as `yyyyMMdd` does.
+fn has_digits_alone(pattern: &str) -> bool {
+    let has_names = pattern.contains("MMM") || pattern.contains("ddd");
+    !has_names && pattern.chars().all(|letter| "yMdHhmsf".contains(letter))
+}
 
 /// The format that a string names; `None` for a malformed custom pattern, which yields empty text.
-pub(super) fn format(text: &str) -> Option<TimestampFormat> {
+fn format(text: &str) -> Option<TimestampFormat> {
     Some(match text {
         "ISO" => TimestampFormat::Iso,
         "UTC" => TimestampFormat::Utc,
@@ -23,7 +174,7 @@ pub(super) fn format(text: &str) -> Option<TimestampFormat> {
 
 /// Whose time a pattern shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ShownTime {
+enum ShownTime {
     Utc,
     /// The broker's time zone.
     Local,
@@ -36,7 +187,7 @@ const FIELDS: &str = "yMdHhmsftz";
 const SEPARATORS: &str = "TZ";
 
 /// What a pattern says that its author hardly meant, and what to write instead.
-pub(super) fn doubt(pattern: &str, clock: ShownTime) -> Option<(String, String)> {
+fn doubt(pattern: &str, clock: ShownTime) -> Option<(String, String)> {
     let name = pattern.to_ascii_uppercase();
     if !matches!(format(&name), None | Some(TimestampFormat::Pattern(_))) {
         return Some((format!("\"{pattern}\" is no format"), format!("write \"{name}\"")));

@@ -17,7 +17,7 @@ pub(crate) mod walk;
 pub use expression::{
     Arithmetic, Candidate, CastKind, Comparison, Constant, DatePart, Expression, ExpressionKind, Function,
     JsonPath, JsonShape, JsonStep, LocalTimestampFormat, MessageProperty, PublisherWord, Select, SessionWord,
-    TimestampFormat,
+    ShownTimeFormat, TimestampFormat,
 };
 use lot_facts::{Facts, InputKind, TopicFact, Trigger};
 

@@ -336,7 +336,7 @@ codes! {
     440 NO_LIST "not a list"
         "FOR EACH goes through the members of a JSON array, such as GET JSON \"rows\" IN PAYLOAD, or of a text of one. Anything else has none, and there is no pass. SPLIT makes an array of a text. IN looks for a member, too: in a text that is no array it finds the whole text alone, and CONTAINS finds a part."
     441 TEXT_AS_NUMBER "text used as a number"
-        "A text of the program that is no number counts as 0 in - * / %, and never equals a number. With < > <= >= a number and such a text are compared as texts, character by character, so \"9\" stands behind \"10\"."
+        "A text of the program that is no number counts as 0 in - * / %, and never equals a number. So does a time that is shown as a text, such as TIMESTAMP \"ISO\" - 60: write TIMESTAMP \"UNIX\" - 60, and TIMESTAMP \"ISO\" OF (TIMESTAMP \"UNIX\" - 60) to show the result. With < > <= >= a number and such a text are compared as texts, character by character, so \"9\" stands behind \"10\"."
     442 TOPIC_OR_VALUE "+ behind GET TOPIC that may be meant otherwise"
         "Behind GET TOPIC \"a/\" a + goes on with the topic where a variable, a level or a text follows, and is added to the value of the topic where anything else does. Parentheses say which is meant: GET TOPIC (\"a/\" + LOWER(PAYLOAD)) has the sum as its topic, (GET TOPIC \"a/\") + LOWER(PAYLOAD) joins the value."
     443 WINDOW_FIGURE "function of PAYLOAD where a figure of the window is meant"

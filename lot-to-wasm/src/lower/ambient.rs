@@ -5,13 +5,17 @@ use wasm_encoder::{Instruction, ValType};
 use super::code::{Callee, Local, memory};
 use super::constants::ANSWER;
 use super::entry::Generator;
+use super::expression::CELL_NUMBER;
 use super::host::Host;
 use super::rule::question;
 use super::runtime::Runtime;
 use crate::check::tree::{
     Constant, DatePart, Entry, Expression, ExpressionKind, LocalTimestampFormat, MessageProperty,
-    PublisherWord, SessionWord, TimestampFormat,
+    PublisherWord, SessionWord, ShownTimeFormat, TimestampFormat,
 };
+
+/// First byte of the cell of a time, `guests/lot-runtime/src/cell.rs`.
+const CELL_TAG_TIME: i32 = 8;
 
 impl Generator<'_> {
     pub(super) fn timestamp(&mut self, format: &TimestampFormat) {
@@ -24,27 +28,60 @@ impl Generator<'_> {
                 self.code.push(Instruction::I64DivS);
                 return;
             }
-            TimestampFormat::Iso => "ISO",
-            TimestampFormat::Utc => "UTC",
-            TimestampFormat::Part(part) => date_part(*part),
-            TimestampFormat::Pattern(pattern) => pattern,
+            TimestampFormat::Iso
+            | TimestampFormat::Utc
+            | TimestampFormat::Part(_)
+            | TimestampFormat::Pattern(_) => utc_pattern(format),
         };
         self.push_text(pattern);
         self.runtime(Runtime::Timestamp);
     }
 
     pub(super) fn local_timestamp(&mut self, format: &LocalTimestampFormat) {
+        let now = self.code.local(ValType::I64);
+        self.code.call(Callee::Host(Host::NowMs));
+        self.code.set(now);
+        self.show_local(now, format);
+    }
+
+    /// Pushes the text of a time that is computed. What is no time, Null or Empty, is pushed as it is.
+    pub(super) fn timestamp_of(&mut self, format: &ShownTimeFormat, instant: &Expression) {
+        let cell = self.code.local(ValType::I32);
+        self.cell(instant);
+        self.code.tee(cell);
+        self.code.push(Instruction::I32Load8U(memory(0, 0)));
+        self.code.i32(CELL_TAG_TIME);
+        self.code.push(Instruction::I32Eq);
+        self.code.open_if_value(ValType::I32);
+        self.code.get(cell);
+        self.code.push(Instruction::I64Load(memory(CELL_NUMBER, 3)));
+        match format {
+            ShownTimeFormat::Utc(format) => {
+                self.push_text(utc_pattern(format));
+                self.runtime(Runtime::Timestamp);
+            }
+            ShownTimeFormat::Local(format) => {
+                let ms = self.code.local(ValType::I64);
+                self.code.set(ms);
+                self.show_local(ms, format);
+            }
+        }
+        self.code.or_else();
+        self.code.get(cell);
+        self.code.end();
+        self.code.release(cell);
+    }
+
+    /// Pushes the text of the instant in a local, on the clocks of the broker's time zone. Releases the local.
+    fn show_local(&mut self, ms: Local, format: &LocalTimestampFormat) {
         let pattern = match format {
             LocalTimestampFormat::Iso => "ISO",
             LocalTimestampFormat::Part(part) => date_part(*part),
             LocalTimestampFormat::Pattern(pattern) => pattern,
         };
-        let now = self.code.local(ValType::I64);
-        self.code.call(Callee::Host(Host::NowMs));
-        self.code.set(now);
-        self.code.get(now);
-        self.code.get(now);
-        self.code.release(now);
+        self.code.get(ms);
+        self.code.get(ms);
+        self.code.release(ms);
         self.code.call(Callee::Host(Host::UtcOffsetSeconds));
         self.push_text(pattern);
         self.runtime(Runtime::LocalTimestamp);
@@ -175,6 +212,18 @@ impl Generator<'_> {
         self.runtime(Runtime::Text);
         self.code.set(pair);
         pair
+    }
+}
+
+/// The pattern by which the runtime shows a time in UTC.
+fn utc_pattern(format: &TimestampFormat) -> &str {
+    match format {
+        TimestampFormat::Iso => "ISO",
+        TimestampFormat::Utc => "UTC",
+        TimestampFormat::Unix => "UNIX",
+        TimestampFormat::UnixMs => "UNIX-MS",
+        TimestampFormat::Part(part) => date_part(*part),
+        TimestampFormat::Pattern(pattern) => pattern,
     }
 }
 

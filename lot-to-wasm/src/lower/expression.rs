@@ -52,7 +52,7 @@ impl Representation {
 }
 
 /// Offset of the number in a cell.
-const CELL_NUMBER: u64 = 8;
+pub(super) const CELL_NUMBER: u64 = 8;
 
 impl Generator<'_> {
     /// The representation in which [`Generator::value`] leaves an expression.
@@ -141,6 +141,7 @@ impl Generator<'_> {
             Kind::GetSecret(name) => self.get_setting(Host::GetSecret, name, Some(expression.at)),
             Kind::Timestamp(format) => self.timestamp(format),
             Kind::LocalTimestamp(format) => self.local_timestamp(format),
+            Kind::TimestampOf { format, instant } => self.timestamp_of(format, instant),
             Kind::RandomUuid => {
                 self.random_bits();
                 self.random_bits();

@@ -81,6 +81,8 @@ pub enum ExpressionKind {
     Timestamp(Option<Box<Text>>),
     /// `LOCAL TIMESTAMP ["F"]`.
     LocalTimestamp(Option<Box<Text>>),
+    /// `[LOCAL] TIMESTAMP ["F"] OF x`.
+    TimestampOf(Box<TimestampOf>),
     /// `RANDOM …`.
     Random(Box<Random>),
     /// `-x`.
@@ -332,6 +334,17 @@ pub enum Transform {
     },
 }
 
+/// Another time than now, as text or number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimestampOf {
+    /// On the clocks of the broker's time zone; else in UTC.
+    pub is_local: bool,
+    /// The pattern.
+    pub format: Option<Box<Text>>,
+    /// The time.
+    pub instant: Expression,
+}
+
 impl CastType {
     /// The word after `AS`; of several that mean the same the newer one.
     pub fn word(self) -> &'static str {
@@ -385,6 +398,7 @@ impl ExpressionKind {
             | Kind::Negate(value)
             | Kind::Not(value)
             | Kind::Cast { value, .. } => visit(value),
+            Kind::TimestampOf(shown) => visit(&shown.instant),
             Kind::TopicExists(topic) | Kind::GetTopic(topic) => topic.parts.iter().for_each(visit),
             Kind::GetJson { path, source } => {
                 visit(path);

@@ -350,6 +350,30 @@ fn the_clock_is_shown_in_local_time() {
     }
 }
 
+/// Ours: TIMESTAMP … OF, LOCAL TIMESTAMP … OF.
+#[test]
+fn another_time_than_now_is_shown() {
+    for (expression, payload, expected) in [
+        ("LOCAL TIMESTAMP \"yyyy-MM-dd HH:mm\" OF PAYLOAD", "2026-01-15T18:30:00Z", "2026-01-16 00:15"),
+        ("LOCAL TIMESTAMP OF PAYLOAD", "1768473000", "2026-01-15T16:15:00.000+05:45"),
+        ("LOCAL TIMESTAMP \"DAY\" OF (TIMESTAMP \"UNIX\" - 86400) + 1", "", "15"),
+        ("LOCAL TIMESTAMP \"HH\" OF PAYLOAD AS TIMESTAMP", "1768473000123", "16"),
+        ("LOCAL TIMESTAMP \"HH:mm\" OF GET JSON \"t\" IN PAYLOAD", "{\"t\":0}", "05:30"),
+        ("\"at \" + LOCAL TIMESTAMP \"HH\" OF {a} + \"h\"", "", "at 05h"),
+        ("TIMESTAMP OF PAYLOAD", "2026-01-15 11:30:00.5+01:00", "2026-01-15T10:30:00.500Z"),
+        ("TIMESTAMP \"UNIX\" OF PAYLOAD", "2026-01-15T10:30:00Z", "1768473000"),
+        ("TIMESTAMP \"UNIX-MS\" OF PAYLOAD + 1", "1969-12-31T23:59:59.999Z", "0"),
+        ("TIMESTAMP WITH \"UTC\" OF PAYLOAD", "0", "1970-01-01 00:00:00"),
+        ("TIMESTAMP \"WEEKDAY\" OF TIMESTAMP", "", "4"),
+        ("LOCAL TIMESTAMP \"HH\" OF PAYLOAD", "soon", "null"),
+        ("TIMESTAMP \"UNIX\" OF PAYLOAD", "soon", "null"),
+        ("(TIMESTAMP \"UNIX\" OF (GET JSON \"t\" IN PAYLOAD)) == EMPTY", "{}", "true"),
+    ] {
+        check_value(expression, payload, expected);
+    }
+    assert_eq!(value("LOCAL TIMESTAMP \"HH\" OF GET TOPIC \"never\"", ""), [""; 0]);
+}
+
 /// A value that takes the name LOCAL, or stands before one that takes TIMESTAMP, is none.
 #[test]
 fn names_are_no_local_time() {

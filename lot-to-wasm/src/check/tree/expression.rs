@@ -80,6 +80,13 @@ pub enum ExpressionKind {
     Timestamp(TimestampFormat),
     /// The same on the clocks of the broker's time zone.
     LocalTimestamp(LocalTimestampFormat),
+    /// Another time than now; Null and Empty stay as they are.
+    TimestampOf {
+        /// What is shown of it.
+        format: ShownTimeFormat,
+        /// The time: a value cast `AS TIMESTAMP`.
+        instant: Box<Expression>,
+    },
     /// `RANDOM UUID`: lower-case version 4.
     RandomUuid,
     /// Both ends inclusive; swapped when low > high. Operands are cast as `AS INT`.
@@ -401,6 +408,15 @@ pub enum LocalTimestampFormat {
     Part(DatePart),
     /// A well-formed custom pattern, as written.
     Pattern(String),
+}
+
+/// How `TIMESTAMP … OF x` shows a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShownTimeFormat {
+    /// In UTC.
+    Utc(TimestampFormat),
+    /// In the broker's time zone.
+    Local(LocalTimestampFormat),
 }
 
 /// A part of the date and time as a number (OD-59).

@@ -183,6 +183,7 @@ impl ExpressionKind {
             | Kind::IsAbsent(value)
             | Kind::Inferred(value)
             | Kind::Fit { value, .. }
+            | Kind::TimestampOf { instant: value, .. }
             | Kind::Cast { value, .. } => visit(value),
             Kind::TopicExists(topic) | Kind::GetTopic(topic) => topic.each_expression_mut(visit),
             Kind::GetJson { path, source } => {

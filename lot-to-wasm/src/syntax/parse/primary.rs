@@ -6,7 +6,9 @@ use crate::check::tree::{SessionWord, SettingStore};
 use crate::diagnostic::{Draft, codes};
 use crate::function;
 use crate::source::Span;
-use crate::syntax::{Expression, ExpressionKind, Member, Path, PathStep, Random, RandomKind, Text};
+use crate::syntax::{
+    Expression, ExpressionKind, Member, Path, PathStep, Random, RandomKind, Text, TimestampOf,
+};
 use crate::token::{Sign, TokenKind};
 
 /// Words about the client of the trigger, §7.6.
@@ -314,11 +316,9 @@ impl Parser<'_, '_> {
             let draft = Draft::error(codes::NOT_LOT, self.span(), "LOCAL stands before TIMESTAMP");
             self.sink.push(draft.suggest("write LOCAL TIMESTAMP").fix(words, "LOCAL TIMESTAMP"));
             self.advance();
-            let format = self.timestamp_format()?;
-            return self.node(start, ExpressionKind::LocalTimestamp(format));
+            return self.shown_time(start, true);
         }
-        let format = self.timestamp_format()?;
-        self.node(start, ExpressionKind::Timestamp(format))
+        self.shown_time(start, false)
     }
 
     /// Whether these are the words `LOCAL TIMESTAMP`, and not a name and one that takes a value.
@@ -328,14 +328,28 @@ impl Parser<'_, '_> {
             && self.peek_at(2).kind != TokenKind::Sign(Sign::Equal)
     }
 
-    /// `LOCAL TIMESTAMP ["F"]`: the time on the clocks of the broker's time zone.
+    /// `LOCAL TIMESTAMP ["F"] [OF x]`: the time on the clocks of the broker's time zone.
     fn local_timestamp(&mut self, start: Span) -> Parsed<Expression> {
         self.advance();
         self.advance();
         let words = self.span_from(start);
-        let format = self.timestamp_format()?;
         self.non_portable(words, "LOCAL TIMESTAMP");
-        self.node(start, ExpressionKind::LocalTimestamp(format))
+        self.shown_time(start, true)
+    }
+
+    /// `["F"] [OF x]`, behind `TIMESTAMP`. The time behind OF may have a cast: `OF {t} AS TIMESTAMP`.
+    fn shown_time(&mut self, start: Span, is_local: bool) -> Parsed<Expression> {
+        let format = self.timestamp_format()?;
+        if self.eat_word("OF") {
+            self.non_portable(self.previous(), "OF behind TIMESTAMP");
+            let instant = self.cast()?;
+            return self.node(
+                start,
+                ExpressionKind::TimestampOf(Box::new(TimestampOf { is_local, format, instant })),
+            );
+        }
+        let kind = if is_local { ExpressionKind::LocalTimestamp } else { ExpressionKind::Timestamp };
+        self.node(start, kind(format))
     }
 
     /// What stands behind TIMESTAMP: `["WITH"] ["F"]`.

@@ -40,6 +40,12 @@ pub(crate) fn text(expression: &Expression) -> String {
         Kind::Timestamp(Some(format)) => format!("(timestamp {})", quoted(&format.value)),
         Kind::LocalTimestamp(None) => "(local-timestamp)".to_owned(),
         Kind::LocalTimestamp(Some(format)) => format!("(local-timestamp {})", quoted(&format.value)),
+        Kind::TimestampOf(shown) => {
+            let word = if shown.is_local { "local-timestamp" } else { "timestamp" };
+            let format =
+                shown.format.as_ref().map_or(String::new(), |format| format!(" {}", quoted(&format.value)));
+            format!("({word}{format} (of {}))", text(&shown.instant))
+        }
         Kind::Random(value) => random(value),
         Kind::Negate(value) => format!("(- {})", text(value)),
         Kind::Not(value) => format!("(not {})", text(value)),

@@ -33,7 +33,9 @@ impl Builder<'_, '_, '_, '_> {
             Some(FieldSource::Value(value)) => {
                 let is_text = matches!(
                     value.kind,
-                    syntax::ExpressionKind::Timestamp(_) | syntax::ExpressionKind::LocalTimestamp(_)
+                    syntax::ExpressionKind::Timestamp(_)
+                        | syntax::ExpressionKind::LocalTimestamp(_)
+                        | syntax::ExpressionKind::TimestampOf(_)
                 );
                 let checked = self.checker.operand(value);
                 // A TIMESTAMP is shown as its pattern says; anything else is read as a time.
