@@ -17,8 +17,8 @@ use crate::cell::{Pair, Ref, bytes_at, pair, text_at};
 use crate::pattern::{self, Pattern};
 use crate::value::{Origin, Value};
 use crate::{
-    arithmetic, batch, cast, compare, function, growing, json, list, memory, model, pages, pending, random,
-    text, timestamp, topic,
+    arithmetic, batch, cast, compare, function, growing, json, list, math, memory, model, pages, pending,
+    random, text, timestamp, topic,
 };
 
 macro_rules! export {
@@ -219,12 +219,25 @@ export! {
     "lot.floor" floor(a: Ref) -> Ref { function::floor(a.get()).into() }
     "lot.ceil" ceil(a: Ref) -> Ref { function::ceil(a.get()).into() }
     "lot.sqrt" square_root(a: Ref) -> Ref { function::square_root(a.get()).into() }
+    "lot.sin" sine(a: Ref) -> Ref { math::sine(a.get()).into() }
+    "lot.cos" cosine(a: Ref) -> Ref { math::cosine(a.get()).into() }
+    "lot.tan" tangent(a: Ref) -> Ref { math::tangent(a.get()).into() }
+    "lot.asin" arc_sine(a: Ref) -> Ref { math::arc_sine(a.get()).into() }
+    "lot.acos" arc_cosine(a: Ref) -> Ref { math::arc_cosine(a.get()).into() }
+    "lot.atan" arc_tangent(a: Ref) -> Ref { math::arc_tangent(a.get()).into() }
+    "lot.atan2" arc_tangent_of_point(y: Ref, x: Ref) -> Ref { math::arc_tangent_of_point(y.get(), x.get()).into() }
+    "lot.exp" exponential(a: Ref) -> Ref { math::exponential(a.get()).into() }
+    "lot.ln" natural_logarithm(a: Ref) -> Ref { math::natural_logarithm(a.get()).into() }
+    "lot.log10" decimal_logarithm(a: Ref) -> Ref { math::decimal_logarithm(a.get()).into() }
+    "lot.pow" power(base: Ref, exponent: Ref) -> Ref { math::power(base.get(), exponent.get()).into() }
     "lot.min" minimum(a: Ref, b: Ref) -> Ref { function::minimum(a.get(), b.get()).into() }
     "lot.max" maximum(a: Ref, b: Ref) -> Ref { function::maximum(a.get(), b.get()).into() }
     "lot.append" append(list: Ref, value: Ref) -> Ref { list.append(value.get()) }
     "lot.last" last(list: Ref, count: Ref) -> Ref { list::last(list.get(), cast::int_of(count.get())).into() }
     "lot.sum" sum(list: Ref) -> Ref { list::sum(list.get()).into() }
     "lot.mean" mean(list: Ref) -> Ref { list::mean(list.get()).into() }
+    "lot.stddev" sample_deviation(list: Ref) -> Ref { list::sample_deviation(list.get()).into() }
+    "lot.stddev-pop" population_deviation(list: Ref) -> Ref { list::population_deviation(list.get()).into() }
     "lot.timestamp" timestamp(ms: i64, pattern: u32, length: u32) -> Ref {
         timestamp::timestamp(ms, text_at(pattern, length)).into()
     }
@@ -296,6 +309,8 @@ export! {
     "lot.leaves" leaves(value: Ref) -> Pair { model::leaves(value.get()).map_or(0, Ref::store_list) }
     // The members of a JSON array.
     "lot.elements" elements(value: Ref) -> Pair { Ref::store_list(model::elements(value.get())) }
+    // Names and values of the members of a JSON object, one after the other.
+    "lot.members" members(value: Ref) -> Pair { Ref::store_list(model::members_of_object(value.get())) }
     "lot.json-array" json_array(list: u32, count: u32) -> Ref {
         model::array(Ref::list(list, count).map(Ref::get)).into()
     }

@@ -43,6 +43,19 @@ pub fn values(text: &'static str) -> Option<Vec<Value>> {
     Some(values.into_iter().filter_map(|(start, end)| text.get(start..end)).map(value_of).collect())
 }
 
+/// Names and values of the members of a JSON object, one after the other; `None` when the text is no
+/// object. A name is a text that was a string in JSON.
+pub fn named_members(text: &'static str) -> Option<Vec<Value>> {
+    let mut ranges = Vec::new();
+    Scanner::new(text).object(|name, value| ranges.push((name, value)))?;
+    let mut members = Vec::with_capacity(2 * ranges.len());
+    for ((name_start, name_end), (start, end)) in ranges {
+        let name = Value::Text(unescaped(text.get(name_start..name_end)?), Origin::Quoted);
+        members.extend([name, value_of(text.get(start..end)?)]);
+    }
+    Some(members)
+}
+
 /// The first character of a text that is no white space and no byte order mark; NUL when there is
 /// none.
 pub fn first(text: &str) -> u8 {
@@ -110,7 +123,11 @@ fn number_of(text: &'static str) -> Value {
 
 /// The text of a JSON string with its quotes.
 fn unquoted(quoted: &'static str) -> &'static str {
-    let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+    unescaped(quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default())
+}
+
+/// The text of what stands between the quotes of a JSON string.
+fn unescaped(inner: &'static str) -> &'static str {
     if inner.contains('\\') { keep(scan::unescape(inner)) } else { inner }
 }
 

@@ -27,6 +27,7 @@ pub mod growing;
 pub mod json;
 pub mod limits;
 pub mod list;
+pub mod math;
 #[cfg(target_pointer_width = "32")]
 mod memory;
 pub mod model;

@@ -1,4 +1,4 @@
-//! Lists: APPEND, LAST, SUM, MEAN.
+//! Lists: APPEND, LAST, SUM, MEAN, STDDEV, STDDEV_POP.
 //!
 //! A list is a JSON array or the text of one; any other value is its only member, Empty and Null have none. A member that is Null is left out of sums and means.
 
@@ -6,6 +6,7 @@ use crate::arithmetic::{add, operand};
 use crate::cast::to_array;
 use crate::growing;
 use crate::json;
+use crate::math;
 use crate::model;
 use crate::value::{Origin, Value, keep, text_of};
 
@@ -58,6 +59,33 @@ pub fn mean(list: Value) -> Value {
     let count = members.len();
     let sum: f64 = members.into_iter().map(|member| operand(member).as_f64()).sum();
     if count == 0 { Value::Null } else { Value::Double(sum / count as f64) }
+}
+
+/// `STDDEV(list)`: standard deviation of a sample; Null of fewer than two members.
+pub fn sample_deviation(list: Value) -> Value {
+    let (count, squares) = squared_deviations(list);
+    if count < 2 { Value::Null } else { math::finite((squares / (count - 1) as f64).sqrt()) }
+}
+
+/// `STDDEV_POP(list)`: standard deviation of a population; Null of no members.
+pub fn population_deviation(list: Value) -> Value {
+    let (count, squares) = squared_deviations(list);
+    if count == 0 { Value::Null } else { math::finite((squares / count as f64).sqrt()) }
+}
+
+/// Number of members, and the sum of the squares of their deviations from the mean.
+///
+/// Welford's method: the difference of two large sums of squares would lose all digits.
+fn squared_deviations(list: Value) -> (usize, f64) {
+    let (mut count, mut mean, mut squares) = (0, 0.0, 0.0);
+    for member in present(list) {
+        let number = operand(member).as_f64();
+        let deviation = number - mean;
+        count += 1;
+        mean += deviation / count as f64;
+        squares += deviation * (number - mean);
+    }
+    (count, squares)
 }
 
 /// The members of a JSON array, or of the text of one; `None` for anything else.
@@ -150,6 +178,27 @@ mod tests {
             ("[null,null]", Value::Int(0), Value::Null),
         ] {
             assert_eq!((sum(Value::data(list)), mean(Value::data(list))), (of_sum, of_mean), "{list}");
+        }
+    }
+
+    #[test]
+    fn deviations_are_of_a_sample_or_of_a_population() {
+        for (list, of_sample, of_population) in [
+            ("[2,4,4,4,5,5,7,9]", Some((32.0f64 / 7.0).sqrt()), Some(2.0)),
+            ("[1,null,3]", Some(2.0f64.sqrt()), Some(1.0)),
+            ("[\"1\",3]", Some(2.0f64.sqrt()), Some(1.0)),
+            ("[5,5,5]", Some(0.0), Some(0.0)),
+            ("5", None, Some(0.0)),
+            ("[]", None, None),
+            ("x", None, None),
+            // The squares of these have no digits left for the differences.
+            ("[1000000004,1000000007,1000000013,1000000016]", Some(30.0f64.sqrt()), Some(22.5f64.sqrt())),
+            ("[1e308,-1e308]", None, None),
+        ] {
+            let value = |number: Option<f64>| number.map_or(Value::Null, Value::Double);
+            let expected = (value(of_sample), value(of_population));
+            let list = Value::data(list);
+            assert_eq!((sample_deviation(list), population_deviation(list)), expected, "{list:?}");
         }
     }
 }

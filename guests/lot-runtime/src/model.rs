@@ -64,6 +64,18 @@ pub fn elements(value: Value) -> Vec<Value> {
     }
 }
 
+/// Names and values of the members of an object, one after the other, in the order of the text;
+/// nothing for anything else.
+pub fn members_of_object(value: Value) -> Vec<Value> {
+    match value {
+        Value::Text(text, _) | Value::Json(text) => json::named_members(text).unwrap_or_default(),
+        Value::Bytes(bytes) => json::named_members(text_of(bytes)).unwrap_or_default(),
+        Value::Empty | Value::Null | Value::Bool(_) | Value::Int(_) | Value::Double(_) | Value::Time(_) => {
+            Vec::new()
+        }
+    }
+}
+
 /// A JSON array of values.
 pub fn array(values: impl Iterator<Item = Value>) -> Value {
     let mut out = String::from("[");
@@ -224,5 +236,25 @@ mod tests {
         assert_eq!(array(elements.into_iter()), Value::Json("[{\"v\":1},2]"));
         assert_eq!(array(std::iter::empty()), Value::Json("[]"));
         assert!(super::elements(Value::data("{}")).is_empty());
+    }
+
+    #[test]
+    fn members_of_an_object_have_names() {
+        let quoted = |text| Value::Text(text, Origin::Quoted);
+        let text = r#" {"b":1, "a\u0041\"":"x","07":{"k": [1]},"":null,"b":2}"#;
+        let expected = [
+            (quoted("b"), Value::Int(1)),
+            (quoted("aA\""), quoted("x")),
+            (quoted("07"), Value::Json("{\"k\":[1]}")),
+            (quoted(""), Value::Null),
+            (quoted("b"), Value::Int(2)),
+        ];
+        let expected: Vec<Value> = expected.into_iter().flat_map(|(name, value)| [name, value]).collect();
+        assert_eq!(members_of_object(Value::data(text)), expected);
+        assert_eq!(members_of_object(Value::Bytes(text.as_bytes())), expected);
+        for other in ["[1]", "5", "", "{}", "{\"a\":1", "{\"a\":1} x"] {
+            assert_eq!(members_of_object(Value::data(other)), [], "{other}");
+        }
+        assert_eq!(members_of_object(Value::Empty), []);
     }
 }

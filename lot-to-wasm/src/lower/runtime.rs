@@ -125,12 +125,25 @@ runtime_functions! {
     #[raises] Floor "lot.floor" (I32) -> I32;
     #[raises] Ceil "lot.ceil" (I32) -> I32;
     #[raises] Sqrt "lot.sqrt" (I32) -> I32;
+    #[raises] Sin "lot.sin" (I32) -> I32;
+    #[raises] Cos "lot.cos" (I32) -> I32;
+    #[raises] Tan "lot.tan" (I32) -> I32;
+    #[raises] Asin "lot.asin" (I32) -> I32;
+    #[raises] Acos "lot.acos" (I32) -> I32;
+    #[raises] Atan "lot.atan" (I32) -> I32;
+    #[raises] Atan2 "lot.atan2" (I32, I32) -> I32;
+    #[raises] Exp "lot.exp" (I32) -> I32;
+    #[raises] Ln "lot.ln" (I32) -> I32;
+    #[raises] Log10 "lot.log10" (I32) -> I32;
+    #[raises] Pow "lot.pow" (I32, I32) -> I32;
     #[raises] Min "lot.min" (I32, I32) -> I32;
     #[raises] Max "lot.max" (I32, I32) -> I32;
     Append "lot.append" (I32, I32) -> I32;
     #[raises] Last "lot.last" (I32, I32) -> I32;
     #[raises] Sum "lot.sum" (I32) -> I32;
     #[raises] Mean "lot.mean" (I32) -> I32;
+    #[raises] Stddev "lot.stddev" (I32) -> I32;
+    #[raises] StddevPop "lot.stddev-pop" (I32) -> I32;
     Timestamp "lot.timestamp" (I64, I32, I32) -> I32;
     LocalTimestamp "lot.local-timestamp" (I64, I32, I32, I32) -> I32;
     #[raises] RandomInt "lot.random-int" (I64, I32, I32) -> I32;
@@ -145,6 +158,7 @@ runtime_functions! {
     UnknownField "lot.unknown-field" (I32, I32, I32, I32) -> I64;
     Leaves "lot.leaves" (I32) -> I64;
     Elements "lot.elements" (I32) -> I64;
+    Members "lot.members" (I32) -> I64;
     JsonArray "lot.json-array" (I32, I32) -> I32;
 }
 
