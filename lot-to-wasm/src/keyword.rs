@@ -68,7 +68,7 @@ keywords! {
         "RETURN" "In an action that is called: introduces its `OUTPUT` lines. After `CALL`: names the variables that take what comes back."
         "DESCRIPTION" "`DESCRIPTION \"text\"`: what people are told of the action."
         "WITH" "Comes before the value of a statement, the arguments of a call, the settings of a route."
-        "FOR" "`FOR EACH {item} IN list DO`: a loop over a JSON array. In a rule, what it is about: `FOR Publish`. In `ON SILENCE`: for how long."
+        "FOR" "`FOR EACH {item} IN list DO`: a loop over a JSON array, or with `WITH NAME {name}` over an object. In a rule, what it is about: `FOR Publish`. In `ON SILENCE`: for how long."
         "INDEX" "`FOR EACH {item} WITH INDEX {i} IN list DO`: the place of the member in the array, from 0."
         "TO" "Where something goes: `PUBLISH MODEL Name TO \"topic\" WITH field = value`, `TRIGGER \"Event\" TO \"Route\"`; in a rule `TO TOPIC \"filter\"`."
         "COLLAPSED" "In the header of a model: one JSON message for the whole of it, instead of one for each field."

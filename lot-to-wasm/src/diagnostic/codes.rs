@@ -334,7 +334,7 @@ codes! {
     439 THEME_COLOUR "not a colour"
         "A theme gives names to colours, each as \"#rrggbb\": a # and six hexadecimal digits. What a client makes of anything else is its own affair."
     440 NO_LIST "not a list"
-        "FOR EACH goes through the members of a JSON array, such as GET JSON \"rows\" IN PAYLOAD, or of a text of one. Anything else has none, and there is no pass. SPLIT makes an array of a text. IN looks for a member, too: in a text that is no array it finds the whole text alone, and CONTAINS finds a part."
+        "FOR EACH goes through the members of a JSON array, such as GET JSON \"rows\" IN PAYLOAD, or of a text of one; FOR EACH {value} WITH NAME {name} through those of an object. Anything else has none, and there is no pass. SPLIT makes an array of a text. IN looks for a member, too: in a text that is no array it finds the whole text alone, and CONTAINS finds a part."
     441 TEXT_AS_NUMBER "text used as a number"
         "A text of the program that is no number counts as 0 in - * / %, and never equals a number. So does a time that is shown as a text, such as TIMESTAMP \"ISO\" - 60: write TIMESTAMP \"UNIX\" - 60, and TIMESTAMP \"ISO\" OF (TIMESTAMP \"UNIX\" - 60) to show the result. With < > <= >= a number and such a text are compared as texts, character by character, so \"9\" stands behind \"10\"."
     442 TOPIC_OR_VALUE "+ behind GET TOPIC that may be meant otherwise"

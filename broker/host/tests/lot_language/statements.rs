@@ -143,6 +143,51 @@ fn for_each_goes_through_an_array_in_order() {
 }
 
 #[test]
+fn for_each_with_a_name_goes_through_an_object_in_order() {
+    for (object, payload, expected) in [
+        (
+            "PAYLOAD",
+            r#"{"b": 1, "a": "x", "n": null, "l": [2], "o": {"k": 3}, "b": 4, "07": true, "\u0041\"": ""}"#,
+            &["0b=1", "1a=x", "2n=null", "3l=[2]", "4o={\"k\":3}", "5b=4", "607=true", "7A\"="][..],
+        ),
+        ("PAYLOAD AS OBJECT", "{\"a\":1}", &["0a=1"]),
+        ("GET JSON \"o\" IN PAYLOAD", "{\"o\":{\"p\":4}}", &["0p=4"]),
+        ("{\"k\": PAYLOAD}", "8", &["0k=8"]),
+        ("PAYLOAD", "{}", &[]),
+        ("PAYLOAD", "[1,2]", &[]),
+        ("PAYLOAD", "{\"a\":1", &[]),
+        ("PAYLOAD", "7", &[]),
+        ("GET TOPIC \"never\"", "7", &[]),
+    ] {
+        let body = format!(
+            "FOR EACH {{v}} WITH NAME {{n}} WITH INDEX {{i}} IN {object} DO\n    PUBLISH TOPIC \"\" + {{i}} + {{n}} WITH {{v}}"
+        );
+        check(&body, payload, expected);
+    }
+}
+
+#[test]
+fn names_of_members_are_texts_as_strings_of_json_are() {
+    check(
+        "FOR EACH {v} WITH NAME {n} IN PAYLOAD DO\n    PUBLISH TOPIC \"o\" WITH [{n}, {n} + 1, {n} == 7]",
+        r#"{"7":0,"x":0}"#,
+        &["o=[\"7\",8,true]", "o=[\"x\",\"x1\",false]"],
+    );
+}
+
+#[test]
+fn passes_over_an_object_count_against_the_budget_of_loops() {
+    let members: Vec<String> = (0..400).map(|number| format!("\"m{number}\":{number}")).collect();
+    let body = "FOR EACH {a} WITH NAME {n} IN PAYLOAD DO\n    FOR EACH {b} WITH NAME {m} IN PAYLOAD DO\n        SET \"c\" WITH {c} + 1\nPUBLISH TOPIC \"o\" WITH {c}";
+    let mut bench = Bench::new(&on_in(body));
+    let payload = |count: usize| format!("{{{}}}", members[..count].join(","));
+    assert_eq!(bench.send("in", &payload(300)).published(), ["o=90000"]);
+    assert_eq!(bench.send("in", &payload(400)).published(), [""; 0]);
+    let [error] = bench.failures().try_into().unwrap();
+    assert_eq!((error.code.as_str(), error.line, error.column), ("LOT608", 4, 9));
+}
+
+#[test]
 fn the_list_of_for_each_is_evaluated_once_and_its_variables_stay() {
     check(
         "SET \"all\" WITH PAYLOAD\nFOR EACH {x} WITH INDEX {i} IN {all} DO\n    SET \"all\" WITH \"[]\"\n    SET \"n\" WITH {n} + {x}\nPUBLISH TOPIC \"o\" WITH {n} + \" \" + {x} + \" \" + {i}",
