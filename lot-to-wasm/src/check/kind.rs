@@ -45,6 +45,8 @@ impl KindSet {
     pub const NUMBER: KindSet = KindSet(Self::INT.0 | Self::DOUBLE.0);
     /// `DOUBLE | NULL`.
     pub const DOUBLE_OR_NULL: KindSet = KindSet(Self::DOUBLE.0 | Self::NULL.0);
+    /// `INT | DOUBLE | NULL`.
+    pub const NUMBER_OR_NULL: KindSet = KindSet(Self::NUMBER.0 | Self::NULL.0);
     /// Either kind of text.
     pub const TEXT: KindSet = KindSet(Self::TEXT_DATA.0 | Self::TEXT_LITERAL.0);
     /// What a JSON scalar, array, object or a missing member can be.

@@ -205,9 +205,9 @@ fn examples() -> Vec<String> {
                 programs.push(format!("DEFINE ACTION A\n{code}\n    PUBLISH TOPIC \"t\" WITH 1\n"));
             }
             "RANDOM" | "FILTER" | "REPLACE" | "TRIM" | "SPLIT" | "GET" | "TIMESTAMP" | "PAYLOAD" | "{x}"
-            | "UPPER" | "LOWER" | "LENGTH" | "ABS" | "ROUND" | "FLOOR" | "CEIL" | "SQRT" => {
-                programs.push(value(code))
-            }
+            | "UPPER" | "LOWER" | "LENGTH" | "ABS" | "ROUND" | "FLOOR" | "CEIL" | "SQRT" | "SIN" | "COS"
+            | "TAN" | "ASIN" | "ACOS" | "ATAN" | "ATAN2" | "EXP" | "LN" | "LOG10" | "POW" | "STDDEV"
+            | "STDDEV_POP" => programs.push(value(code)),
             "DEFINE" if code.starts_with("DEFINE MODEL") => {
                 programs.push(format!("{code}\n    ADD INT \"n\" WITH 1\n"))
             }
@@ -226,6 +226,8 @@ fn code_in_the_texts_about_keywords_is_lot() {
         ("number", "2.5"),
         ("value", "1"),
         ("(a, b)", "(1, 2)"),
+        ("y, x", "1, 2"),
+        ("base, exponent", "1, 2"),
     ];
     let (mut count, mut failed) = (0, Vec::new());
     for mut program in examples() {

@@ -535,7 +535,7 @@ fn help_for(first: char) -> Option<&'static str> {
         '\u{2260}' => Some("write !="),
         '\u{d7}' | '\u{b7}' => Some("write * for times"),
         '\u{f7}' => Some("write / for divided by"),
-        '^' => Some("there are no powers: multiply, x * x"),
+        '^' => Some("write POW(base, exponent) for a power"),
         '?' => Some("write IF condition THEN value ELSE value"),
         '\u{b0}' => Some("numbers have no units: leave it out"),
         _ => None,

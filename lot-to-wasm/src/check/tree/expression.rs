@@ -498,6 +498,28 @@ pub enum Function {
     Ceil,
     /// Square root, Double; negative gives Null.
     Sqrt,
+    /// Sine of an angle in radians (ours, as the next ones); Null where the result is no finite number.
+    Sin,
+    /// Cosine.
+    Cos,
+    /// Tangent.
+    Tan,
+    /// Arc sine.
+    Asin,
+    /// Arc cosine.
+    Acos,
+    /// Arc tangent.
+    Atan,
+    /// Angle of a point, `ATAN2(y, x)`.
+    Atan2,
+    /// e to the power of the argument.
+    Exp,
+    /// Logarithm to base e.
+    Ln,
+    /// Logarithm to base 10.
+    Log10,
+    /// Power; Int where both arguments are and the result fits.
+    Pow,
     /// Smallest of the arguments.
     Min,
     /// Largest of the arguments.

@@ -24,7 +24,7 @@ const COMPARISONS: [(&str, &str); 12] = [
 ];
 
 /// Functions that other languages have, with what to write instead; in any case.
-const FUNCTIONS: [(&[&str], &str); 23] = [
+const FUNCTIONS: [(&[&str], &str); 27] = [
     (&["CONCATENATE", "CONCAT", "FORMAT", "JOIN"], "join texts with +"),
     (&["LEN", "SIZE", "STRLEN", "CHAR_LENGTH"], "write LENGTH(value)"),
     (&["COUNT"], "write LENGTH(list AS ARRAY), or WINDOW COUNT in ON WINDOW"),
@@ -46,9 +46,16 @@ const FUNCTIONS: [(&[&str], &str); 23] = [
     (&["EXTRACT_FROM_TOPIC"], "write TOPIC POSITION n"),
     (&["GET_TIME_HOUR", "HOUR"], "write TIMESTAMP \"HOUR\""),
     (&["COALESCE", "IFNULL", "NVL", "ISNULL"], "write IF value == EMPTY THEN other ELSE value"),
-    (&["POW", "POWER", "EXPT"], "there are no powers: multiply, x * x"),
+    (&["POWER", "EXPT"], "write POW(base, exponent)"),
+    (&["LOG"], "write LN(value) for base e, LOG10(value) for base 10"),
+    (&["LOG2"], "write LN(value) / LN(2)"),
+    (&["PI"], "write 3.141592653589793"),
     (
-        &["LOG", "LN", "LOG10", "EXP", "SIN", "COS", "TAN", "ASIN", "ACOS", "ATAN"],
+        &["STDEV", "STDDEV_SAMP", "STDEVP", "STDDEVP"],
+        "write STDDEV(list) of a sample, STDDEV_POP(list) of a population",
+    ),
+    (
+        &["SINH", "COSH", "TANH", "GAMMA", "ERF"],
         "call a Python script for it: CALL PYTHON \"Script.function\" WITH (value) RETURN AS {x}",
     ),
     (&["LIMIT", "CLAMP", "CONSTRAIN"], "write MIN(MAX(value, low), high)"),
@@ -58,7 +65,7 @@ const FUNCTIONS: [(&[&str], &str); 23] = [
     (&["FIND", "INDEXOF", "INSTR", "CONTAINS"], "write text CONTAINS \"part\""),
     (
         &["KEYS", "OBJECT_KEYS", "ENTRIES", "ITEMS"],
-        "members of an object are read by names that the program knows: GET JSON \"name\" IN value, or {o.name}; what is gone through is an array, FOR EACH {item} IN list DO",
+        "go through the members: FOR EACH {value} WITH NAME {name} IN object DO",
     ),
 ];
 
@@ -367,7 +374,7 @@ impl Parser<'_, '_> {
         let span = self.previous().to(self.span());
         let sign = |sign: Sign| self.is_sign(sign) && self.touches(0);
         let hint = if before == "*" && sign(Sign::Star) {
-            "there are no powers: multiply, x * x"
+            "write POW(base, exponent) for a power"
         } else if before == "<" && sign(Sign::Less) || before == ">" && sign(Sign::Greater) {
             "numbers have no bits to shift: multiply or divide by a power of 2"
         } else {
