@@ -55,7 +55,7 @@ keywords! {
         "ON" "What starts a run, in column 1: `ON TOPIC \"a/+\" DO`, `ON CHANGE`, `ON EVERY 5 SECONDS`, `ON EVERY DAY AT \"06:30\"`, `ON START`, `ON CONNECT`."
         "CHANGE" "`ON CHANGE \"topic\" DO`: as `ON TOPIC`, but only when the payload differs from the one before."
         "SILENCE" "`ON SILENCE OF \"plant/+/beat\" FOR 30 SECONDS DO`: once when a topic has not been published to for so long; again only after it was heard anew."
-        "WINDOW" "`ON WINDOW OF \"plant/+/temp\" EVERY 1 MINUTE DO`, `… LAST 5 MINUTES EVERY 10 SECONDS DO`, `… LAST 100 MESSAGES DO`: when a window of a topic's numbers closes. In it `WINDOW COUNT`, `SUM`, `MEAN`, `MIN`, `MAX`, `LAST` and `BAD`, and `WINDOW START` and `WINDOW END`."
+        "WINDOW" "`ON WINDOW OF \"plant/+/temp\" EVERY 1 MINUTE DO`, `… LAST 5 MINUTES EVERY 10 SECONDS DO`, `… LAST 100 MESSAGES DO`: when a window of a topic's numbers closes. In it `WINDOW COUNT`, `SUM`, `MEAN`, `STDDEV`, `STDDEV_POP`, `MIN`, `MAX`, `LAST` and `BAD`, and `WINDOW START` and `WINDOW END`."
         "EVERY" "`ON EVERY 5 SECONDS DO`, `ON EVERY MONDAY AT \"08:00\" DO`, `ON EVERY DAY 1, 15 OF MONTH AT \"08:00\" DO`; in a route `WITH EVERY 1 SECOND`."
         "TIME" "Old spelling of `ON TIMESTAMP`."
         "START" "`ON START DO`: when the broker has started, and when the action is added. `WINDOW START`: when the window began."
@@ -186,7 +186,9 @@ keywords! {
         "APPEND" "`APPEND(list, value)`: the array with a value behind its last member."
         "LAST" "`LAST(list, 5)`: the last 5 members of an array. `ON EVERY DAY LAST OF MONTH DO`: on the last day of each month."
         "SUM" "`SUM(list)`: the sum of an array's members."
-        "MEAN" "`MEAN(list)`: the mean of an array's members; `null` if there are none.";
+        "MEAN" "`MEAN(list)`: the mean of an array's members; `null` if there are none."
+        "STDDEV" "`STDDEV(list)`: the standard deviation of an array's members as a sample; `null` of fewer than two. `WINDOW STDDEV`: that of the numbers in the window."
+        "STDDEV_POP" "`STDDEV_POP(list)`: the standard deviation of an array's members as a whole population; `null` if there are none. `WINDOW STDDEV_POP`: that of the numbers in the window.";
     Type:
         "INT" "A whole number of 64 bits."
         "DOUBLE" "A number with a fraction."

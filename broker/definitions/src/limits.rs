@@ -30,7 +30,7 @@ pub(crate) const SILENCE_TOPIC_BYTES: u64 = 160;
 pub(crate) const WINDOW_TOPIC_BYTES: u64 = 200;
 
 /// What a step of a window takes of them.
-pub(crate) const WINDOW_PANE_BYTES: u64 = 56;
+pub(crate) const WINDOW_PANE_BYTES: u64 = 72;
 
 /// Most topics that an Action with `ON SILENCE` hears of; those that are silent do not count, and what comes on others is refused
 /// with an error. About 150 bytes and the topic each.
@@ -42,7 +42,7 @@ pub(crate) const HEARD_PER_SILENCE: usize = 16;
 /// Most topics that an Action with `ON WINDOW` has windows of; what comes on others is refused with an error. A topic without a message in its window is forgotten.
 pub const WINDOW_TOPICS_MAX: usize = 1_000;
 
-/// Most steps of all windows of an Action: with more than 100 steps a window, there are as many fewer topics. 56 bytes each, in memory and among the kept values.
+/// Most steps of all windows of an Action: with more than 100 steps a window, there are as many fewer topics. 72 bytes each, in memory and among the kept values.
 pub const WINDOW_PANES_MAX: usize = 100_000;
 
 /// Longest payload that is read for a window; a longer one has no number.

@@ -130,7 +130,7 @@ impl Silences {
     /// Forgets what the watch of a definition that is not armed has heard of.
     pub(crate) fn forget(definition: &Definition, values: &LastValues) {
         if let Some(trigger @ Trigger::Silence { .. }) = definition.trigger() {
-            WatchRows::new((SILENCE, VERSION), definition.name(), trigger).forget_all(values);
+            WatchRows::new((SILENCE, VERSION..=VERSION), definition.name(), trigger).forget_all(values);
         }
     }
 
@@ -222,7 +222,7 @@ impl SilenceWatch {
             after_ms: after_ms.max(shortest),
             topics_max,
             values: Arc::clone(values),
-            rows: WatchRows::new((SILENCE, VERSION), definition.name(), &trigger),
+            rows: WatchRows::new((SILENCE, VERSION..=VERSION), definition.name(), &trigger),
             table: Mutex::new(Table::new(WatchedRoom::new(definition, room))),
             first_deadline_ms: AtomicU64::new(NEVER),
             refused: AtomicU64::new(0),
@@ -239,7 +239,7 @@ impl SilenceWatch {
                 self.refused.fetch_add(1, Ordering::Relaxed);
             }
         }
-        self.rows.load(&self.values, |topic, said| {
+        self.rows.load(&self.values, |topic, _, said| {
             let is_known = table.topics.contains_key(topic);
             let has_room = is_known || table.topics.len() < self.topics_max;
             said.is_empty()

@@ -3,6 +3,8 @@
 //! They lie below `$LOT/`; the topic stands behind a NUL, which no Topic Name has, so that no Client and no program reaches them otherwise. A row begins with the
 //! version of its form and the number of the trigger that it belongs to; what belongs to another one is forgotten. Not here: what the rows say.
 
+use std::ops::RangeInclusive;
+
 use lot_facts::Trigger;
 
 use crate::last_values::{LastValues, ValueKeeper};
@@ -25,21 +27,26 @@ pub fn watching_action(topic: &str) -> Option<&str> {
 pub(crate) struct WatchRows {
     /// Beginning of their topics.
     beginning: String,
-    /// First bytes of each.
-    head: Vec<u8>,
+    /// Versions of their form that are read; the last one is written.
+    versions: RangeInclusive<u8>,
+    /// Number of the trigger, behind the version.
+    trigger: [u8; 8],
 }
 
 impl WatchRows {
-    /// Those of the Action of this name, as long as it has this trigger; `level` says what it watches for, `version` is that of their form.
-    pub(crate) fn new((level, version): (&str, u8), name: &str, trigger: &Trigger) -> WatchRows {
+    /// Those of the Action of this name, as long as it has this trigger; `level` says what it watches for, `versions` of their form are read.
+    pub(crate) fn new(
+        (level, versions): (&str, RangeInclusive<u8>),
+        name: &str,
+        trigger: &Trigger,
+    ) -> WatchRows {
         let text = serde_json::to_string(trigger).unwrap_or_default();
         // FNV-1a, which stays the same from build to build.
         let number = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
-        let mut head = vec![version];
-        head.extend(number.to_le_bytes());
-        WatchRows { beginning: format!("$LOT/{level}/{name}/\0"), head }
+        let beginning = format!("$LOT/{level}/{name}/\0");
+        WatchRows { beginning, versions, trigger: number.to_le_bytes() }
     }
 
     /// Keeps the row of a topic; how many bytes it has. `None` when there is no room.
@@ -49,7 +56,8 @@ impl WatchRows {
         topic: &str,
         said: impl IntoIterator<Item = u8>,
     ) -> Option<usize> {
-        let mut row = self.head.clone();
+        let mut row = vec![*self.versions.end()];
+        row.extend(self.trigger);
         row.extend(said);
         values.keep(keeper, &format!("{}{topic}", self.beginning), &row).ok().map(|()| row.len())
     }
@@ -64,16 +72,22 @@ impl WatchRows {
         values.forget_all(|topic| topic.starts_with(&self.beginning));
     }
 
-    /// Shows the rows, by topic and with what they say; those of another trigger, and those that are not taken, are forgotten.
-    pub(crate) fn load(&self, values: &LastValues, mut take: impl FnMut(&str, &[u8]) -> bool) {
+    /// Shows the rows, by topic, with their version and what they say; those of another trigger, and those that are not taken, are forgotten.
+    pub(crate) fn load(&self, values: &LastValues, mut take: impl FnMut(&str, u8, &[u8]) -> bool) {
         let mut foreign = Vec::new();
         values.each_kept(|topic, kept| {
             let Some(key) = topic.strip_prefix(&*self.beginning) else { return };
-            let said = kept.payload.strip_prefix(&*self.head);
-            if !said.is_some_and(|said| take(key, said)) {
+            if !self.read(&kept.payload).is_some_and(|(version, said)| take(key, version, said)) {
                 foreign.push(topic.to_owned());
             }
         });
         foreign.iter().for_each(|topic| values.forget(topic));
+    }
+
+    /// Version of a row and what it says; `None` of another trigger, or another version.
+    fn read<'a>(&self, row: &'a [u8]) -> Option<(u8, &'a [u8])> {
+        let (version, rest) = row.split_first()?;
+        let said = rest.strip_prefix(&self.trigger)?;
+        self.versions.contains(version).then_some((*version, said))
     }
 }

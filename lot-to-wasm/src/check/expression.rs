@@ -571,7 +571,7 @@ impl Checker<'_, '_, '_> {
     /// A function over the payload of a window, which is no list but the JSON of its figures.
     fn warn_of_window(&mut self, keyword: &str, span: Span) {
         let in_window = matches!(self.start, super::Start::Triggered(lot_facts::Trigger::Window { .. }));
-        if !in_window || !["SUM", "MEAN", "MIN", "MAX"].contains(&keyword) {
+        if !in_window || !["SUM", "MEAN", "STDDEV", "STDDEV_POP", "MIN", "MAX"].contains(&keyword) {
             return;
         }
         let figure = format!("WINDOW {keyword}");

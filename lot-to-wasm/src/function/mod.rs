@@ -70,6 +70,8 @@ pub const CALLS: &[CallRow] = &[
     CallRow { keyword: "LAST", function: Function::Last, arguments: 2..=2, result: KindSet::JSON, example: ("LAST([1, 2, 3], 2)", "[2,3]") },
     CallRow { keyword: "SUM", function: Function::Sum, arguments: 1..=1, result: KindSet::NUMBER, example: ("SUM([1, 2, 0.5])", "3.5") },
     CallRow { keyword: "MEAN", function: Function::Mean, arguments: 1..=1, result: KindSet::DOUBLE_OR_NULL, example: ("MEAN([1, 2])", "1.5") },
+    CallRow { keyword: "STDDEV", function: Function::Stddev, arguments: 1..=1, result: KindSet::DOUBLE_OR_NULL, example: ("STDDEV([1, 3, 5])", "2") },
+    CallRow { keyword: "STDDEV_POP", function: Function::StddevPop, arguments: 1..=1, result: KindSet::DOUBLE_OR_NULL, example: ("STDDEV_POP([1, 3])", "1") },
 ];
 
 /// First words of transforms, and names of functions.

@@ -451,6 +451,8 @@ impl Generator<'_> {
             Function::Last => return self.fold(Runtime::Last, rest),
             Function::Sum => Runtime::Sum,
             Function::Mean => Runtime::Mean,
+            Function::Stddev => Runtime::Stddev,
+            Function::StddevPop => Runtime::StddevPop,
         };
         self.runtime(unary);
     }

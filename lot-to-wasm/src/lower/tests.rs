@@ -325,10 +325,13 @@ fn every_expression_is_written() {
         }
     }
     use Function::*;
-    for function in [Upper, Lower, Length, Abs, Round, Floor, Ceil, Sqrt, Min, Max] {
+    for function in [
+        Upper, Lower, Length, Abs, Round, Floor, Ceil, Sqrt, Sin, Cos, Tan, Asin, Acos, Atan, Exp, Ln, Log10,
+        Min, Max, Sum, Mean, Stddev, StddevPop,
+    ] {
         kinds.push(E::Function { function, arguments: vec![any()] });
     }
-    for function in [Round, Min, Max] {
+    for function in [Round, Min, Max, Atan2, Pow, Append, Last] {
         kinds.push(E::Function { function, arguments: vec![any(), int()] });
     }
     let body = kinds.into_iter().map(|kind| publish(expression(KindSet::ANY, kind))).collect();

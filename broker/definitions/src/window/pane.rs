@@ -17,6 +17,8 @@ pub(super) struct Pane {
     pub(super) min: f64,
     pub(super) max: f64,
     pub(super) last: f64,
+    /// Squares of the deviations from the mean, added up; NaN in a pane of a version that did not know them.
+    pub(super) squares: f64,
     /// When the first of its messages came, in milliseconds since 1970; 0 in a window of time.
     pub(super) began_ms: i64,
 }
@@ -25,10 +27,11 @@ impl Pane {
     /// Without a message.
     pub(super) fn new(number: u64) -> Pane {
         let (min, max) = (f64::INFINITY, f64::NEG_INFINITY);
-        Pane { number, count: 0, bad: 0, sum: 0.0, min, max, last: 0.0, began_ms: 0 }
+        Pane { number, count: 0, bad: 0, sum: 0.0, min, max, last: 0.0, squares: 0.0, began_ms: 0 }
     }
 
     pub(super) fn add(&mut self, number: f64) {
+        self.squares += self.squares_between(1, number);
         self.count += 1;
         self.sum += number;
         self.min = self.min.min(number);
@@ -36,10 +39,23 @@ impl Pane {
         self.last = number;
     }
 
+    /// What the squares of deviations grow by, beside their sum, when so many numbers with this sum are added.
+    ///
+    /// The method of Chan, Golub and LeVeque: no difference of large sums, so no digits are lost.
+    fn squares_between(&self, count: u64, sum: f64) -> f64 {
+        if self.count == 0 || count == 0 {
+            return 0.0;
+        }
+        let (own, other) = (self.count as f64, count as f64);
+        let deviation = sum / other - self.sum / own;
+        deviation * deviation * (own / (own + other) * other)
+    }
+
     /// This one and a later one.
     #[must_use]
     pub(super) fn and(self, later: &Pane) -> Pane {
         Pane {
+            squares: self.squares + later.squares + self.squares_between(later.count, later.sum),
             number: later.number,
             count: self.count + later.count,
             bad: self.bad + later.bad,
@@ -64,17 +80,23 @@ impl Pane {
             bad: u64,
             start: String,
             end: String,
+            stddev: serde_json::Value,
+            stddev_pop: serde_json::Value,
         }
+        let count = self.count as f64;
         let figures = PaneFigures {
             count: self.count,
             sum: number(self.sum),
-            mean: number(self.sum / self.count as f64),
+            mean: number(self.sum / count),
             min: number(self.min),
             max: number(self.max),
             last: number(self.last),
             bad: self.bad,
             start: local(start_ms, zone),
             end: local(end_ms, zone),
+            // Of one number there is none: 0 / 0, which is `null`.
+            stddev: number((self.squares / (count - 1.0)).sqrt()),
+            stddev_pop: number((self.squares / count).sqrt()),
         };
         serde_json::to_vec(&figures).unwrap_or_default()
     }

@@ -11,13 +11,19 @@ use crate::last_values::{LastValues, ValueKeeper};
 use crate::watch_rows::{WINDOW, WatchRows};
 
 /// Version of the form of the rows.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+
+/// The oldest form that is read. It has no squares of deviations.
+const VERSION_MIN: u8 = 2;
 
 /// Bytes of a number.
 const WORD: usize = 8;
 
 /// Numbers of a pane.
-const PANE_WORDS: usize = 8;
+const PANE_WORDS: usize = 9;
+
+/// Numbers of a pane without squares of deviations, which are the last one.
+const PANE_WORDS_MIN: usize = 8;
 
 /// The rows of one Action.
 pub(super) struct WindowRows(WatchRows);
@@ -40,7 +46,7 @@ pub(super) struct WindowClock {
 impl WindowRows {
     /// Those of the Action of this name, as long as it has this trigger.
     pub(super) fn new(name: &str, trigger: &Trigger) -> WindowRows {
-        WindowRows(WatchRows::new((WINDOW, VERSION), name, trigger))
+        WindowRows(WatchRows::new((WINDOW, VERSION_MIN..=VERSION), name, trigger))
     }
 
     /// Keeps the row of a topic; how many bytes it has. `None` when there is no room.
@@ -51,9 +57,9 @@ impl WindowRows {
         panes: &VecDeque<Pane>,
     ) -> Option<usize> {
         let words = panes.iter().flat_map(|pane| {
-            let Pane { number, count, bad, sum, min, max, last, began_ms } = *pane;
-            let [sum, min, max, last] = [sum, min, max, last].map(f64::to_bits);
-            [number, count, bad, sum, min, max, last, began_ms.cast_unsigned()]
+            let Pane { number, count, bad, sum, min, max, last, squares, began_ms } = *pane;
+            let [sum, min, max, last, squares] = [sum, min, max, last, squares].map(f64::to_bits);
+            [number, count, bad, sum, min, max, last, began_ms.cast_unsigned(), squares]
         });
         self.0.keep(values, topic, words.flat_map(u64::to_le_bytes))
     }
@@ -87,15 +93,16 @@ impl WindowRows {
         panes_max: usize,
     ) -> (Option<WindowClock>, Vec<(String, VecDeque<Pane>)>) {
         let (mut clockwork, mut windows) = (None, Vec::new());
-        self.0.load(values, |key, said| {
+        self.0.load(values, |key, version, said| {
             let Some(words) = words(said) else { return false };
             if key.is_empty() {
                 clockwork = read_clockwork(&words);
                 return true;
             }
-            let is_ours = words.len() <= panes_max.saturating_mul(PANE_WORDS);
+            let panes = if version < VERSION { panes_without_squares(&words) } else { panes(&words) };
+            let is_ours = panes.len() <= panes_max;
             if is_ours {
-                windows.push((key.to_owned(), panes(&words)));
+                windows.push((key.to_owned(), panes));
             }
             is_ours
         });
@@ -118,17 +125,16 @@ fn read_clockwork(words: &[u64]) -> Option<WindowClock> {
 
 fn panes(words: &[u64]) -> VecDeque<Pane> {
     let (panes, _) = words.as_chunks::<PANE_WORDS>();
-    panes
-        .iter()
-        .map(|&[number, count, bad, sum, min, max, last, began_ms]| Pane {
-            number,
-            count,
-            bad,
-            sum: f64::from_bits(sum),
-            min: f64::from_bits(min),
-            max: f64::from_bits(max),
-            last: f64::from_bits(last),
-            began_ms: began_ms.cast_signed(),
-        })
-        .collect()
+    panes.iter().map(|[figures @ .., squares]| pane(figures, f64::from_bits(*squares))).collect()
+}
+
+fn panes_without_squares(words: &[u64]) -> VecDeque<Pane> {
+    let (panes, _) = words.as_chunks::<PANE_WORDS_MIN>();
+    panes.iter().map(|figures| pane(figures, f64::NAN)).collect()
+}
+
+fn pane(figures: &[u64; PANE_WORDS_MIN], squares: f64) -> Pane {
+    let [number, count, bad, sum, min, max, last, began_ms] = *figures;
+    let [sum, min, max, last] = [sum, min, max, last].map(f64::from_bits);
+    Pane { number, count, bad, sum, min, max, last, squares, began_ms: began_ms.cast_signed() }
 }

@@ -532,4 +532,8 @@ pub enum Function {
     Sum,
     /// Mean of the members of a list by `num`, Double; Null of none (ours).
     Mean,
+    /// Standard deviation of the members of a list as a sample, Double; Null of fewer than two (ours).
+    Stddev,
+    /// The same, of them as a population; Null of none (ours).
+    StddevPop,
 }

@@ -6,7 +6,8 @@ use crate::source::Span;
 use crate::syntax::{Expression, ExpressionKind};
 
 /// The words behind `WINDOW`; in small letters they are the members of the payload.
-pub(crate) const FIGURES: [&str; 9] = ["COUNT", "SUM", "MEAN", "MIN", "MAX", "LAST", "BAD", "START", "END"];
+pub(crate) const FIGURES: [&str; 11] =
+    ["COUNT", "SUM", "MEAN", "STDDEV", "STDDEV_POP", "MIN", "MAX", "LAST", "BAD", "START", "END"];
 
 /// Reads a figure, of which `WINDOW` stands here.
 pub(super) fn figure(parser: &mut Parser<'_, '_>, start: Span) -> Parsed<Expression> {
