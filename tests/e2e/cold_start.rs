@@ -11,6 +11,7 @@ use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_test_support::{Broker, BrokerOptions, Program, WAIT_MAX, eventually};
 use serde_json::Value;
 
+use crate::compile_workers::wait_for_workers;
 use crate::module_routes::Standing;
 use crate::outbox::ECHO;
 use crate::rule_modules::{GUARD, GUARDED};
@@ -234,6 +235,17 @@ fn what_is_removed_or_replaced_while_it_is_compiled_gets_no_former_code() {
     cold.broker.command_ok("-removeModule scale -force");
     assert_eq!(cold.health().0, 200);
     assert_eq!(cold.broker.command("-moduleInfo scale").code(), "MODULE_NOT_FOUND");
+}
+
+#[test]
+fn the_worker_of_a_removed_definition_ends() {
+    let mut cold = Cold::start(cold());
+    cold.add(&add_scale(&slow(crate::modules::SCALE)));
+    cold.stop_and_start_again();
+    wait_for_workers(&cold.broker, 1);
+    cold.broker.command_ok("-removeModule scale -force");
+    wait_for_workers(&cold.broker, 0);
+    assert_eq!(cold.health().0, 200);
 }
 
 #[test]

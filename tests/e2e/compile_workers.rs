@@ -121,7 +121,7 @@ fn workers(broker: &Broker) -> Vec<u32> {
 }
 
 /// Waits until so many workers run, and returns them.
-fn wait_for_workers(broker: &Broker, count: usize) -> Vec<u32> {
+pub(crate) fn wait_for_workers(broker: &Broker, count: usize) -> Vec<u32> {
     let deadline = Instant::now() + WAIT_MAX;
     loop {
         let workers = workers(broker);
