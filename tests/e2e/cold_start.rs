@@ -11,7 +11,7 @@ use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_test_support::{Broker, BrokerOptions, Program, WAIT_MAX, eventually};
 use serde_json::Value;
 
-use crate::compile_workers::wait_for_workers;
+use crate::compile_workers::{kill, wait_for_workers};
 use crate::module_routes::Standing;
 use crate::outbox::ECHO;
 use crate::rule_modules::{GUARD, GUARDED};
@@ -62,39 +62,44 @@ fn heavy_module() -> Vec<u8> {
 }
 
 /// Guest that takes seconds to compile: a component with a core module that nobody instantiates.
-fn slow(guest: &[u8]) -> String {
+pub(crate) fn slow(guest: &[u8]) -> String {
     let component = STANDARD.decode(crate::modules::component(guest)).unwrap();
     STANDARD.encode([component, vec![1], sized(&heavy_module())].concat())
 }
 
-fn cold() -> BrokerOptions {
+pub(crate) fn cold() -> BrokerOptions {
     options().own_code().variable("LOTMQ_MODULES_ALLOW_UNSTABLE", "true")
 }
 
 /// Broker with native code of its own, of which some can be forgotten.
-struct Cold {
-    broker: Broker,
+pub(crate) struct Cold {
+    pub(crate) broker: Broker,
     /// Files of the code that every broker has.
     of_parts: BTreeSet<PathBuf>,
 }
 
 impl Cold {
-    fn start(options: BrokerOptions) -> Self {
+    pub(crate) fn start(options: BrokerOptions) -> Self {
         let broker = options.start();
         let of_parts = code(&broker);
         Self { broker, of_parts }
     }
 
-    /// Starts again without the code of what was deployed.
-    fn start_again(&mut self) {
+    /// Forgets the code of what was deployed.
+    pub(crate) fn forget_code(&self) {
         for file in code(&self.broker).difference(&self.of_parts) {
             fs::remove_file(file).unwrap();
         }
+    }
+
+    /// Starts again without the code of what was deployed.
+    fn start_again(&mut self) {
+        self.forget_code();
         self.broker.start_again();
     }
 
     /// Adds what takes long to compile.
-    fn add(&self, command: &str) {
+    pub(crate) fn add(&self, command: &str) {
         let reply = self.broker.slow_command(command);
         assert!(reply.success(), "{reply:?}");
     }
@@ -105,7 +110,7 @@ impl Cold {
     }
 
     /// Status of `/health`, and what it says.
-    fn health(&self) -> (u16, Value) {
+    pub(crate) fn health(&self) -> (u16, Value) {
         let health = self.broker.http("/health");
         (health.status, serde_json::from_str(&health.body).unwrap())
     }
@@ -135,7 +140,7 @@ fn code(broker: &Broker) -> BTreeSet<PathBuf> {
     files.filter(|path| path.extension().is_some_and(|extension| extension == "native")).collect()
 }
 
-fn add_scale(component: &str) -> String {
+pub(crate) fn add_scale(component: &str) -> String {
     format!("-addModule scale -world action -on raw/# -grantAll wasm64:{component}")
 }
 
@@ -235,6 +240,36 @@ fn what_is_removed_or_replaced_while_it_is_compiled_gets_no_former_code() {
     cold.broker.command_ok("-removeModule scale -force");
     assert_eq!(cold.health().0, 200);
     assert_eq!(cold.broker.command("-moduleInfo scale").code(), "MODULE_NOT_FOUND");
+}
+
+/// The kernel ends a worker first when the machine has no memory left.
+#[test]
+fn a_worker_that_is_killed_is_started_again_and_what_waits_is_delivered() {
+    let mut cold = Cold::start(cold());
+    cold.add(&add_scale(&slow(crate::modules::SCALE)));
+    cold.stop_and_start_again();
+    let mut client = cold.broker.client("");
+    client.subscribe_to("scaled/#", QoS::AtLeastOnce).unwrap();
+    assert!(publish(&mut client, "raw/s1", "21"));
+    kill(wait_for_workers(&cold.broker, 1)[0]);
+    let told = eventually("health says what has failed", || {
+        let (status, told) = cold.health();
+        (told["compiling"]["retries"][0]["name"] == "scale").then(|| {
+            assert_eq!(status, 503, "{told}");
+            told
+        })
+    });
+    let reason = told["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("scale has failed 1 times and is tried again: ") && reason.contains("signal 9"),
+        "{told}"
+    );
+    let status = Program::start(LOTMQ, &["status", "-p", &cold.broker.port()]).unwrap().wait();
+    assert!(status.stdout.contains("scale has failed 1 times"), "{}", status.stdout);
+    assert_eq!(cold.broker.command_ok("-moduleInfo scale").data()["state"], "compiling");
+    cold.broker.log().expect("compilation failed; it is tried again");
+    client.receive(4 * WAIT_MAX).unwrap().expect("what waited is delivered");
+    cold.until_compiled();
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn code(reply: &Value) -> &str {
 }
 
 /// Process numbers of the workers of a broker.
-fn workers(broker: &Broker) -> Vec<u32> {
+pub(crate) fn workers(broker: &Broker) -> Vec<u32> {
     let of_broker = |entry: &Path| {
         let pid: u32 = entry.file_name()?.to_str()?.parse().ok()?;
         let stat = fs::read_to_string(entry.join("stat")).ok()?;
@@ -131,6 +131,12 @@ pub(crate) fn wait_for_workers(broker: &Broker, count: usize) -> Vec<u32> {
         assert!(Instant::now() < deadline, "{} workers, not {count}", workers.len());
         sleep(Duration::from_millis(5));
     }
+}
+
+/// Kills a worker, as the kernel does when the machine has no memory left.
+pub(crate) fn kill(worker: u32) {
+    let worker = rustix::process::Pid::from_raw(i32::try_from(worker).unwrap()).unwrap();
+    rustix::process::kill_process(worker, rustix::process::Signal::KILL).unwrap();
 }
 
 /// Uploads in one part and returns the number of the upload.
@@ -257,9 +263,7 @@ fn worker_that_is_killed_from_outside_fails_its_command_and_no_other() {
     let broker = broker(options(), &["eve"]);
     let mut eve = commander(&broker, "eve");
     give(&mut eve, &add("bomb", &bomb(ENDLESS)));
-    let worker = wait_for_workers(&broker, 1)[0];
-    let worker = rustix::process::Pid::from_raw(i32::try_from(worker).unwrap()).unwrap();
-    rustix::process::kill_process(worker, rustix::process::Signal::KILL).unwrap();
+    kill(wait_for_workers(&broker, 1)[0]);
     let refused = reply(&mut eve);
     assert_eq!(code(&refused), "COMPILE_FAILED", "{refused}");
     assert!(refused["message"].as_str().unwrap().contains("signal 9"), "{refused}");

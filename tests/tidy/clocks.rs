@@ -71,6 +71,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/runner/src/player.rs", "a recording"),
     ("broker/runner/src/program.rs", "when a program starts, if nothing else is said"),
     ("broker/runner/src/visit.rs", "time that a client of a route has in a case"),
+    ("broker/server/src/guests/cold_start.rs", "pauses between attempts to compile"),
     ("broker/server/src/guests/compile_places.rs", "threads that stand still"),
     ("broker/server/src/guests/compile_workers.rs", "patience with others, and threads that stand still"),
     ("broker/server/src/guests/events.rs", "time of definitions that publishers do not wait for"),

@@ -308,6 +308,14 @@ pub(crate) const WORKER_MEMORY_RANGE: std::ops::RangeInclusive<u64> = 512 << 20.
 /// 0.3 s of work for a core of 3 GHz. The broker compiles further ones behind the open listeners.
 pub(crate) const COLD_START_BYTES: usize = 128 << 10;
 
+/// Pause before a start tries to compile a program again whose worker process was ended from
+/// outside. It doubles with each failure.
+pub(crate) const COLD_START_RETRY_MIN: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// The longest of these pauses. A compilation that takes a minute and fails each time then uses a
+/// tenth of a core.
+pub(crate) const COLD_START_RETRY_MAX: std::time::Duration = std::time::Duration::from_secs(600);
+
 /// Threads that compile behind the listeners after a start, each with a worker process at most.
 /// Others keep a place for uploads.
 pub(crate) const COLD_START_THREADS_MAX: usize = 2;

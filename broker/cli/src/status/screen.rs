@@ -316,7 +316,12 @@ fn compiling(compiling: &Value) -> String {
         more => format!(" and {more} more"),
     };
     let (left, all) = (number(&compiling["left"]), number(&compiling["all"]));
-    format!("  {left} of {all}: {}{more}\n", names.join(", "))
+    let mut text = format!("  {left} of {all}: {}{more}\n", names.join(", "));
+    for retry in list(&compiling["retries"]) {
+        let (name, failures) = (shown(&retry["name"]), number(&retry["failures"]));
+        let _ = writeln!(text, "  {name} has failed {failures} times: {}", shown(&retry["reason"]));
+    }
+    text
 }
 
 fn pending(pending: &Value) -> String {

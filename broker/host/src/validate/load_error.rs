@@ -80,6 +80,20 @@ pub enum LoadError {
         /// The compiler's text, at most 1 KiB.
         message: String,
     },
+    /// The worker process that compiled it was ended from outside, or did not start. This says
+    /// nothing about the component.
+    #[error("{message}")]
+    CompilerEnded {
+        /// What happened, and what helps.
+        message: String,
+    },
+    /// Others kept the machine or the places for compilers busy for too long. This says nothing
+    /// about the component.
+    #[error("{message}")]
+    CompileDelayed {
+        /// The bound, and what helps.
+        message: String,
+    },
     /// Compiling it took longer than it may.
     #[error("{message}")]
     CompileTimeout {
@@ -133,6 +147,12 @@ impl LoadError {
         LoadError::WorldMismatch { world: world.name(), reason: short(error) }
     }
 
+    /// Whether the same component may compile at another attempt: the failure is that of the
+    /// machine.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, LoadError::CompilerEnded { .. } | LoadError::CompileDelayed { .. })
+    }
+
     /// The code of the commands reference §14.6.
     pub fn code(&self) -> &'static str {
         match self {
@@ -143,10 +163,11 @@ impl LoadError {
             LoadError::ImportForbidden { .. } => "IMPORT_FORBIDDEN",
             LoadError::OtherContract { .. } => "CONTRACT_VERSION",
             LoadError::Linked { .. } => "LINKED_COMPONENT",
-            LoadError::CompileTimeout { .. } => "COMPILE_TIMEOUT",
+            LoadError::CompileTimeout { .. } | LoadError::CompileDelayed { .. } => "COMPILE_TIMEOUT",
             LoadError::CompileMemory { .. } => "COMPILE_MEMORY",
             LoadError::NoCodeMappings { .. } => "QUOTA_EXCEEDED",
             LoadError::CompileFailed { .. }
+            | LoadError::CompilerEnded { .. }
             | LoadError::CompileGivenUp
             | LoadError::StartFailed(_)
             | LoadError::DescribeFailed(_)

@@ -2,16 +2,19 @@
 //! left.
 //!
 //! Invariants: before the listeners open, a start compiles programs of at most [`COLD_START_BYTES`]
-//! that have no code in the cache. When the broker stops, no job begins. Not here: what the jobs
-//! are (`late_code`), and the threads that do them (`server/cold_start`).
+//! that have no code in the cache. Owners take turns among jobs of the same order. When the broker
+//! stops, no job begins. Not here: what the jobs are (`late_code`), and the threads that do them
+//! (`server/cold_start`).
 
-use std::collections::VecDeque;
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use lotmq_host::{Engine, Tier};
+use lotmq_shares::OwnerTurns;
 use parking_lot::{Condvar, Mutex};
 
-use crate::limits::{COLD_START_BYTES, WORKER_PROGRAM_BYTES};
+use super::late_code::FailedAttempts;
+use crate::limits::{COLD_START_BYTES, COLD_START_RETRY_MAX, COLD_START_RETRY_MIN, WORKER_PROGRAM_BYTES};
 
 /// Compilation behind the listeners of a start, and its progress.
 pub(crate) struct ColdStart {
@@ -25,13 +28,42 @@ struct State {
     all: usize,
     /// Bytes of programs that the start may still compile before the listeners open.
     bytes_left: usize,
-    jobs: VecDeque<(CompileOrder, Box<dyn DeferredCompile>)>,
+    /// Jobs that may begin.
+    jobs: BTreeMap<CompileOrder, OwnerTurns<Box<dyn DeferredCompile>>>,
+    /// Jobs that wait for their next attempt.
+    retries: Vec<Retry>,
     under_way: usize,
     is_stopping: bool,
 }
 
+/// Job that is tried again at a time.
+struct Retry {
+    at: Instant,
+    order: CompileOrder,
+    job: Box<dyn DeferredCompile>,
+}
+
+/// Next step of a job whose compilation has ended.
+pub(crate) enum NextStep {
+    /// None: the code was put in, or the definition was given up.
+    Done,
+    /// The second pass.
+    Optimise(Box<dyn DeferredCompile>),
+    /// Another attempt, because the failure says nothing about the program.
+    Retry(Box<dyn DeferredCompile>),
+}
+
 /// Code that is to be compiled for a definition.
 pub(crate) trait DeferredCompile: Send {
+    /// Tenant and payer in whose turn it is compiled.
+    fn owner(&self) -> (u32, u64);
+
+    /// Place in the order of the work.
+    fn order(&self) -> CompileOrder;
+
+    /// Attempts that have failed so far.
+    fn attempts(&self) -> &FailedAttempts;
+
     /// Whether the definition still waits for it.
     fn is_wanted(&self) -> bool;
 
@@ -44,9 +76,9 @@ pub(crate) trait DeferredCompile: Send {
     /// Compiles the code, which takes long and changes nothing.
     fn compile(&mut self);
 
-    /// Puts in what was compiled; gives the definition up where nothing was, as after a panic. The
-    /// caller holds the lock of changes. The second pass, where one follows.
-    fn put_in(self: Box<Self>) -> Option<Box<dyn DeferredCompile>>;
+    /// Puts in the compiled code, and returns what follows. Gives the definition up if its program
+    /// does not compile. The caller holds the lock of changes.
+    fn put_in(self: Box<Self>) -> NextStep;
 }
 
 impl Default for ColdStart {
@@ -54,7 +86,8 @@ impl Default for ColdStart {
         let state = State {
             all: 0,
             bytes_left: COLD_START_BYTES,
-            jobs: VecDeque::new(),
+            jobs: BTreeMap::new(),
+            retries: Vec::new(),
             under_way: 0,
             is_stopping: false,
         };
@@ -86,7 +119,7 @@ impl Pass {
     }
 }
 
-/// CompileOrder of a job in the order: the smallest comes first.
+/// Place of a job in the order of the work: the smallest comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum CompileOrder {
     /// Rules, and modules that rules ask: they deny until then.
@@ -136,26 +169,46 @@ impl ColdStart {
         }
     }
 
-    /// Adds a job behind those of its place; not while the broker stops.
-    pub(crate) fn push(&self, place: CompileOrder, job: Box<dyn DeferredCompile>) {
+    /// Adds a job behind those of its owner; not while the broker stops.
+    pub(crate) fn push(&self, job: Box<dyn DeferredCompile>) {
         let mut state = self.state.lock();
-        if state.is_stopping {
-            return;
+        if !state.is_stopping {
+            state.push(job.order(), job);
+            self.changed.notify_all();
         }
-        let at = state.jobs.partition_point(|(known, _)| *known <= place);
-        state.jobs.insert(at, (place, job));
     }
 
-    /// Takes the next job; `None` when there is none left, or the broker stops.
-    /// [`ended`](Self::ended) follows each.
+    /// Adds a job that may begin after a pause, which doubles with each failure.
+    pub(crate) fn push_later(&self, job: Box<dyn DeferredCompile>) {
+        let mut state = self.state.lock();
+        if !state.is_stopping {
+            let (at, order) = (Instant::now() + retry_pause(job.attempts().failures), job.order());
+            state.retries.push(Retry { at, order, job });
+            self.changed.notify_all();
+        }
+    }
+
+    /// Takes the next job, and waits while there are only such that are tried again later; `None`
+    /// when there is none left, or the broker stops. [`ended`](Self::ended) follows each.
     pub(crate) fn next(&self) -> Option<Box<dyn DeferredCompile>> {
         let mut state = self.state.lock();
-        if state.is_stopping {
-            return None;
+        loop {
+            if state.is_stopping {
+                return None;
+            }
+            let due = state.wake_retries(Instant::now());
+            if let Some(job) = state.take() {
+                state.under_way += 1;
+                return Some(job);
+            }
+            self.changed.wait_until(&mut state, due?);
         }
-        let (_, job) = state.jobs.pop_front()?;
-        state.under_way += 1;
-        Some(job)
+    }
+
+    /// Jobs that wait for another attempt, with their names: the first of them.
+    pub(crate) fn retries(&self, max: usize) -> Vec<(String, FailedAttempts)> {
+        let state = self.state.lock();
+        state.retries.iter().take(max).map(|it| (it.job.name(), it.job.attempts().clone())).collect()
     }
 
     /// Notes that a job has ended.
@@ -182,6 +235,7 @@ impl ColdStart {
         let mut state = self.state.lock();
         state.is_stopping = true;
         state.jobs.clear();
+        state.retries.clear();
         self.changed.notify_all();
     }
 
@@ -193,8 +247,30 @@ impl ColdStart {
 
 impl State {
     fn is_over(&self) -> bool {
-        self.jobs.is_empty() && self.under_way == 0
+        self.jobs.values().all(OwnerTurns::is_empty) && self.retries.is_empty() && self.under_way == 0
     }
+
+    fn push(&mut self, order: CompileOrder, job: Box<dyn DeferredCompile>) {
+        self.jobs.entry(order).or_default().push(job.owner(), job);
+    }
+
+    /// Takes the next job of the first order that has any.
+    fn take(&mut self) -> Option<Box<dyn DeferredCompile>> {
+        self.jobs.values_mut().find_map(|jobs| jobs.take(|_, _| true))
+    }
+
+    /// Queues the retries that are due; returns when the first of the others is.
+    fn wake_retries(&mut self, now: Instant) -> Option<Instant> {
+        let due: Vec<Retry> = self.retries.extract_if(.., |retry| retry.at <= now).collect();
+        due.into_iter().for_each(|Retry { order, job, .. }| self.push(order, job));
+        self.retries.iter().map(|retry| retry.at).min()
+    }
+}
+
+/// Pause before the next attempt of a job that has failed so many times.
+fn retry_pause(failures: u32) -> Duration {
+    let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+    COLD_START_RETRY_MIN.saturating_mul(doubled).min(COLD_START_RETRY_MAX)
 }
 
 #[cfg(test)]

@@ -151,7 +151,7 @@ impl<'a> CompileFor<'a> {
         let is_wanted = &mut || self.is_wanted() && began.elapsed() < patience;
         places.take(self.asker, is_wanted).map_err(|_| match self.is_wanted() {
             false => LoadError::CompileGivenUp,
-            true => LoadError::CompileTimeout {
+            true => LoadError::CompileDelayed {
                 message: format!(
                     "Compilation has waited for {} s for others to end. Try again when the machine has less to do.",
                     patience.as_secs()

@@ -6,6 +6,10 @@
 //! programs without optimisation first, so that all of them run soon, and then optimised, which is
 //! also what the cache keeps.
 //!
+//! A compilation whose worker process was ended from outside says nothing about the program. It is
+//! tried again with a back-off, and the definition waits for it. A program that does not compile
+//! leaves its definition in error.
+//!
 //! Invariant: what was removed or replaced meanwhile gets no code.
 
 use std::fmt;
@@ -14,9 +18,10 @@ use std::sync::Arc;
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::{Definition, DefinitionKind, RunError};
 use lotmq_host::Tier;
+use serde_json::{Value, json};
 use tracing::{error, warn};
 
-use super::cold_start::{CompileOrder, DeferredCompile, Pass};
+use super::cold_start::{CompileOrder, DeferredCompile, NextStep, Pass};
 use super::compile::{CompiledDefinition, DeployError};
 use super::{install, records, rules};
 use crate::guests::HasPrograms as _;
@@ -40,9 +45,11 @@ pub(crate) type StillWanted<'a> = &'a (dyn Fn() -> bool + Sync);
 /// Code of one definition.
 struct DefinitionCode {
     waiting: LateDefinition,
+    order: CompileOrder,
     pass: Pass,
     compile: Box<Compile>,
     outcome: Outcome<CompiledDefinition>,
+    attempts: FailedAttempts,
 }
 
 /// Guest of a type of routes, for one route of this type.
@@ -53,13 +60,35 @@ struct RouteTypeCode {
 }
 
 /// Compiled code, or the reason why there is none.
-struct Outcome<T>(Result<T, String>);
+struct Outcome<T>(Result<T, CompileFailure>);
+
+/// Reason why there is no code.
+struct CompileFailure {
+    reason: String,
+    /// Whether the same program may compile at the next attempt.
+    is_passing: bool,
+}
 
 impl<T> Outcome<T> {
     /// Nothing yet; it stays so where the compiler panics.
     fn none() -> Self {
-        Self(Err("the compiler ended by a panic".to_owned()))
+        Self(Err(CompileFailure { reason: "the compiler ended by a panic".to_owned(), is_passing: false }))
     }
+}
+
+impl From<DeployError> for CompileFailure {
+    fn from(error: DeployError) -> Self {
+        let is_passing = matches!(&error, DeployError::Load(error) if error.is_passing());
+        Self { reason: error.to_string(), is_passing }
+    }
+}
+
+/// Failed attempts to compile a definition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FailedAttempts {
+    pub(crate) failures: u32,
+    /// Reason of the last failure; empty before the first.
+    pub(crate) reason: String,
 }
 
 /// Has the code of a definition compiled; `is_deciding`: it is a rule, or a rule may ask it. Its
@@ -70,16 +99,21 @@ pub(crate) fn add(
     compile: impl Fn(&Hosting, Tier, StillWanted<'_>) -> Result<CompiledDefinition, DeployError> + Send + 'static,
 ) {
     let hosting = Arc::clone(&waiting.hosting);
-    let (pass, compile) = (Pass::of(bytes), Box::new(compile));
-    let code = DefinitionCode { waiting, pass, compile, outcome: Outcome::none() };
-    hosting.cold_start.push(CompileOrder::of(is_deciding, bytes), Box::new(code));
+    let code = DefinitionCode {
+        waiting,
+        order: CompileOrder::of(is_deciding, bytes),
+        pass: Pass::of(bytes),
+        compile: Box::new(compile),
+        outcome: Outcome::none(),
+        attempts: FailedAttempts::default(),
+    };
+    hosting.cold_start.push(Box::new(code));
 }
 
 /// Has the guest of a type compiled for a route.
 pub(super) fn add_route(waiting: LateDefinition, kind: &'static str) {
     let hosting = Arc::clone(&waiting.hosting);
-    let code = RouteTypeCode { waiting, kind, outcome: Outcome::none() };
-    hosting.cold_start.push(CompileOrder::Large, Box::new(code));
+    hosting.cold_start.push(Box::new(RouteTypeCode { waiting, kind, outcome: Outcome::none() }));
 }
 
 impl LateDefinition {
@@ -102,6 +136,11 @@ impl LateDefinition {
         let registry = self.tenant.programs().guests.registry.read();
         let known = registry.by_id(self.definition.id);
         known.is_some_and(|known| known.version == self.definition.version)
+    }
+
+    /// Tenant and payer of the owner.
+    fn owner(&self) -> (u32, u64) {
+        (self.tenant.number, self.definition.payer())
     }
 
     /// Gives it up, and records why.
@@ -135,7 +174,43 @@ impl LateDefinition {
     }
 }
 
+impl DefinitionCode {
+    /// Returns the next attempt after a failure that may pass.
+    fn again(self, reason: String) -> NextStep {
+        let failures = self.attempts.failures.saturating_add(1);
+        let definition = &**self.waiting.definition.name();
+        warn!(
+            tenant = &*self.waiting.tenant.name,
+            definition, failures, reason, "compilation failed; it is tried again"
+        );
+        let attempts = FailedAttempts { failures, reason };
+        NextStep::Retry(Box::new(Self { outcome: Outcome::none(), attempts, ..self }))
+    }
+
+    /// Returns the second pass after the first, and nothing after others.
+    fn next_pass(self) -> NextStep {
+        if self.pass != Pass::First {
+            return NextStep::Done;
+        }
+        let (order, pass) = (CompileOrder::Running, Pass::Second);
+        let (outcome, attempts) = (Outcome::none(), FailedAttempts::default());
+        NextStep::Optimise(Box::new(Self { order, pass, outcome, attempts, ..self }))
+    }
+}
+
 impl DeferredCompile for DefinitionCode {
+    fn owner(&self) -> (u32, u64) {
+        self.waiting.owner()
+    }
+
+    fn order(&self) -> CompileOrder {
+        self.order
+    }
+
+    fn attempts(&self) -> &FailedAttempts {
+        &self.attempts
+    }
+
     fn is_wanted(&self) -> bool {
         self.waiting.is_wanted(self.pass)
     }
@@ -151,34 +226,43 @@ impl DeferredCompile for DefinitionCode {
     fn compile(&mut self) {
         let Self { waiting, pass, compile, .. } = &*self;
         let compiled = compile(&waiting.hosting, pass.tier(), &|| waiting.is_wanted(*pass));
-        self.outcome = Outcome(compiled.map_err(|refusal| refusal.to_string()));
+        self.outcome = Outcome(compiled.map_err(CompileFailure::from));
     }
 
-    fn put_in(self: Box<Self>) -> Option<Box<dyn DeferredCompile>> {
-        let Self { waiting, pass, compile, outcome } = *self;
-        match outcome.0 {
-            Ok(compiled) => waiting.complete(pass, compiled),
-            Err(reason) if pass == Pass::Second => {
-                let definition = &**waiting.definition.name();
+    fn put_in(mut self: Box<Self>) -> NextStep {
+        match std::mem::replace(&mut self.outcome, Outcome::none()).0 {
+            Ok(compiled) => self.waiting.complete(self.pass, compiled),
+            Err(CompileFailure { reason, is_passing: true }) => return self.again(reason),
+            Err(CompileFailure { reason, .. }) if self.pass == Pass::Second => {
+                let definition = &**self.waiting.definition.name();
                 warn!(
-                    tenant = &*waiting.tenant.name,
+                    tenant = &*self.waiting.tenant.name,
                     definition, reason, "program not optimised; it runs as it is"
                 );
             }
-            Err(reason) => {
-                waiting.fails(&reason);
-                return None;
+            Err(CompileFailure { reason, .. }) => {
+                self.waiting.fails(&reason);
+                return NextStep::Done;
             }
         }
-        let is_first = pass == Pass::First;
-        is_first.then(|| {
-            let code = Self { waiting, pass: Pass::Second, compile, outcome: Outcome::none() };
-            Box::new(code) as Box<dyn DeferredCompile>
-        })
+        self.next_pass()
     }
 }
 
 impl DeferredCompile for RouteTypeCode {
+    fn owner(&self) -> (u32, u64) {
+        self.waiting.owner()
+    }
+
+    fn order(&self) -> CompileOrder {
+        CompileOrder::Large
+    }
+
+    fn attempts(&self) -> &FailedAttempts {
+        // It is compiled in this process, which nobody ends from outside.
+        const { &FailedAttempts { failures: 0, reason: String::new() } }
+    }
+
     fn is_wanted(&self) -> bool {
         self.waiting.is_compiling()
     }
@@ -194,15 +278,15 @@ impl DeferredCompile for RouteTypeCode {
     fn compile(&mut self) {
         let hosting = &self.waiting.hosting;
         let compiled = hosting.route_types.guest(&hosting.engine, self.kind);
-        self.outcome = Outcome(compiled.map(drop).map_err(|refusal| refusal.to_string()));
+        self.outcome = Outcome(compiled.map(drop).map_err(|refusal| DeployError::from(refusal).into()));
     }
 
-    fn put_in(self: Box<Self>) -> Option<Box<dyn DeferredCompile>> {
+    fn put_in(self: Box<Self>) -> NextStep {
         match &self.outcome.0 {
             Ok(()) => install::complete_route(&self.waiting.tenant, &self.waiting.definition),
-            Err(reason) => self.waiting.fails(reason),
+            Err(CompileFailure { reason, .. }) => self.waiting.fails(reason),
         }
-        None
+        NextStep::Done
     }
 }
 
@@ -215,6 +299,8 @@ pub(crate) struct Compiling {
     pub(crate) all: usize,
     /// Names of the first.
     pub(crate) names: Vec<String>,
+    /// Those whose last attempt has failed, with their names: the first of them.
+    pub(crate) retries: Vec<(String, FailedAttempts)>,
 }
 
 impl Compiling {
@@ -231,7 +317,21 @@ impl Compiling {
                 }
             }
         }
-        (left > 0).then_some(Self { left, all, names })
+        let retries = hosting.cold_start.retries(COMPILING_NAMES_MAX);
+        (left > 0).then_some(Self { left, all, names, retries })
+    }
+}
+
+impl Compiling {
+    /// Form of it in `/health` and `-brokerStatus`.
+    pub(crate) fn to_json(&self) -> Value {
+        let Self { left, all, names, retries } = self;
+        let mut told = json!({ "left": left, "all": all, "names": names });
+        if !retries.is_empty() {
+            let row = |(name, of): &(String, FailedAttempts)| json!({ "name": name, "failures": of.failures, "reason": of.reason });
+            told["retries"] = retries.iter().map(row).collect();
+        }
+        told
     }
 }
 
@@ -239,9 +339,13 @@ impl fmt::Display for Compiling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "compiling {} of {}: {}", self.left, self.all, self.names.join(", "))?;
         match self.left.saturating_sub(self.names.len()) {
-            0 => Ok(()),
-            more => write!(f, " and {more} more"),
+            0 => {}
+            more => write!(f, " and {more} more")?,
         }
+        for (name, FailedAttempts { failures, reason }) in &self.retries {
+            write!(f, "; {name} has failed {failures} times and is tried again: {reason}")?;
+        }
+        Ok(())
     }
 }
 

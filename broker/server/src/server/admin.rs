@@ -188,8 +188,8 @@ fn health(broker: &Broker, silent: Option<String>) -> Response<Full<Bytes>> {
     if let Some(reason) = failures.into_iter().next().or(told) {
         body.insert("reason".to_owned(), reason.into());
     }
-    if let Some(Compiling { left, all, names }) = compiling {
-        body.insert("compiling".to_owned(), json!({ "left": left, "all": all, "names": names }));
+    if let Some(compiling) = compiling {
+        body.insert("compiling".to_owned(), compiling.to_json());
     }
     if !broker.quarantined.is_empty() {
         body.insert("quarantined_rows".to_owned(), broker.quarantined.len().into());

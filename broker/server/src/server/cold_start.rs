@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use crate::guests::cold_start::{CompileOrder, DeferredCompile, Pass};
+use crate::guests::cold_start::{DeferredCompile, NextStep, Pass};
 use crate::guests::late_code::Compiling;
 use crate::limits::COLD_START_THREADS_MAX;
 use crate::management::broker::Broker;
@@ -73,15 +73,16 @@ fn carry_out(broker: &Broker, mut job: Box<dyn DeferredCompile>) {
     if broker.cold_start.is_stopping() {
         return;
     }
-    let second = job.put_in();
-    info!(
-        definition = name,
-        is_optimised = pass != Pass::First,
-        seconds = began.elapsed().as_secs(),
-        "compilation ended"
-    );
-    if let Some(second) = second {
-        broker.cold_start.push(CompileOrder::Running, second);
+    let seconds = began.elapsed().as_secs();
+    match job.put_in() {
+        NextStep::Retry(job) => broker.cold_start.push_later(job),
+        NextStep::Optimise(second) => {
+            info!(definition = name, is_optimised = false, seconds, "compilation ended");
+            broker.cold_start.push(second);
+        }
+        NextStep::Done => {
+            info!(definition = name, is_optimised = pass != Pass::First, seconds, "compilation ended");
+        }
     }
 }
 

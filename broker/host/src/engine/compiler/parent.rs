@@ -49,7 +49,7 @@ pub fn compile_in_worker(
     is_wanted: &mut dyn FnMut(Duration) -> bool,
 ) -> Result<Artifact, LoadError> {
     let (mut worker, pipes) = Worker::start(program, budget)
-        .map_err(|error| failed(&format!("The system starts no process for the compiler: {error}.")))?;
+        .map_err(|error| ended(format!("The system starts no process for the compiler: {error}.")))?;
     let answer = worker.exchange(job, pipes, budget, is_wanted)?;
     match answer {
         Ok(WorkerAnswer::Artifact(bytes)) => Ok(Artifact::of_worker(bytes)),
@@ -174,7 +174,7 @@ fn judged(
     if cpu >= budget.cpu {
         return Some(time(budget));
     }
-    (elapsed >= budget.patience).then(|| LoadError::CompileTimeout {
+    (elapsed >= budget.patience).then(|| LoadError::CompileDelayed {
         message: format!(
             "Compilation has not ended within {} s, and had {} s of processor time until then. Try again when the machine has less to do.",
             budget.patience.as_secs(),
@@ -191,9 +191,12 @@ impl Death {
         }
         match self.status.and_then(|status| status.signal()) {
             Some(signal) if signal == rustix::process::Signal::XCPU.as_raw() => time(budget),
-            Some(signal) => failed(&format!(
-                "The compiler was ended by signal {signal}. Try again; signal 9 may mean that the machine had no memory left."
-            )),
+            Some(signal) => {
+                let text = format!(
+                    "The compiler was ended by signal {signal}. Try again; signal 9 may mean that the machine had no memory left."
+                );
+                if is_from_outside(signal) { ended(text) } else { failed(&text) }
+            }
             None => {
                 let said = self.said.trim();
                 let why = if said.is_empty() { error.to_string() } else { cut(said, 400).to_owned() };
@@ -201,6 +204,12 @@ impl Death {
             }
         }
     }
+}
+
+/// Whether a signal is one by which others end a process, and not one of a crash.
+fn is_from_outside(signal: i32) -> bool {
+    use rustix::process::Signal;
+    [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP].iter().any(|of| of.as_raw() == signal)
 }
 
 /// Reads what a process has written that has ended.
@@ -227,6 +236,10 @@ fn time(budget: &CompileBudget) -> LoadError {
             budget.cpu.as_secs()
         ),
     }
+}
+
+fn ended(message: String) -> LoadError {
+    LoadError::CompilerEnded { message }
 }
 
 fn failed(text: &str) -> LoadError {
@@ -284,18 +297,21 @@ mod tests {
         let death = |raw: Option<i32>, said: &str| {
             let status = raw.map(ExitStatus::from_raw);
             let error = io::ErrorKind::UnexpectedEof.into();
-            let reason = Death { status, said: said.to_owned() }.reason(&error, &BUDGET);
-            (reason.code(), reason.to_string())
+            Death { status, said: said.to_owned() }.reason(&error, &BUDGET)
         };
-        for (raw, said, code, part) in [
-            (Some(6), "memory allocation of 8 bytes failed\n", "COMPILE_MEMORY", "more than 1024 MiB"),
-            (Some(24), "", "COMPILE_TIMEOUT", "more than 300 s"),
-            (Some(9), "", "COMPILE_FAILED", "signal 9"),
-            (Some(256), "compile worker: no", "COMPILE_FAILED", "compile worker: no"),
-            (None, "", "COMPILE_FAILED", "without an answer"),
+        for (raw, said, code, part, is_passing) in [
+            (Some(6), "memory allocation of 8 bytes failed\n", "COMPILE_MEMORY", "more than 1024 MiB", false),
+            (Some(6), "", "COMPILE_FAILED", "signal 6", false),
+            (Some(11), "", "COMPILE_FAILED", "signal 11", false),
+            (Some(24), "", "COMPILE_TIMEOUT", "more than 300 s", false),
+            (Some(9), "", "COMPILE_FAILED", "signal 9", true),
+            (Some(15), "", "COMPILE_FAILED", "signal 15", true),
+            (Some(256), "compile worker: no", "COMPILE_FAILED", "compile worker: no", false),
+            (None, "", "COMPILE_FAILED", "without an answer", false),
         ] {
-            let (is, text) = death(raw, said);
-            assert_eq!(is, code, "{text}");
+            let reason = death(raw, said);
+            let text = reason.to_string();
+            assert_eq!((reason.code(), reason.is_passing()), (code, is_passing), "{text}");
             assert!(text.contains(part), "{text}");
         }
     }

@@ -72,7 +72,7 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
         "uptimeSeconds": broker.sys.uptime().as_secs(),
         "state": state(failures, cold_start.is_some()),
         "failures": failures,
-        "coldStart": cold_start.map(|of| json!({ "left": of.left, "all": of.all, "names": of.names })),
+        "coldStart": cold_start.as_ref().map(Compiling::to_json),
         "clients": {
             "connected": figures.connected,
             "sessions": figures.total,
