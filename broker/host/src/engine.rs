@@ -13,8 +13,8 @@ pub(crate) use crate::ticker::Ticker;
 pub(crate) use code::CodeShare;
 pub use code::{CodeAccount, CodeBound};
 pub use compiler::{
-    BinaryKind, CompileBudget, CompileElsewhere, CompileJob, Compiler, Tier, WORKER_COMMAND,
-    compile_in_worker, worker_main,
+    BinaryKind, CompileBudget, CompileElsewhere, CompileJob, Compiler, Tier, WORKER_COMMAND, WorkerCharge,
+    WorkerMemory, WorkerUsage, compile_in_worker, worker_main,
 };
 pub(crate) use native_code::{compiling_engine, precompile};
 pub(crate) use pool::MemoryLayout;
@@ -298,6 +298,11 @@ impl Engine {
     /// How often instances were refused memory because all of them together had too much.
     pub fn memory_refusals(&self) -> u64 {
         self.0.memory.bytes.refused()
+    }
+
+    /// Account of the memory of worker processes, which share the sum of instances.
+    pub fn worker_memory(&self) -> WorkerMemory {
+        WorkerMemory::new(&self.0.memory.bytes)
     }
 
     /// Memory and places in the pool, of all instances but those of rules.

@@ -63,8 +63,8 @@ pub use cache::native::Artifact;
 pub use complexity::TooComplex;
 pub use engine::{
     BinaryKind, CodeAccount, CodeBound, CompileBudget, CompileElsewhere, CompileJob, Compiler, Engine,
-    EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind, Tier, WORKER_COMMAND, compile_in_worker,
-    worker_main,
+    EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind, Tier, WORKER_COMMAND, WorkerCharge,
+    WorkerMemory, WorkerUsage, compile_in_worker, worker_main,
 };
 pub use executor::{
     BatchRuns, CompilingSpec, Errand, Executor, ExecutorOptions, FinishedRun, Inline, InlineRuns,

@@ -122,6 +122,11 @@ pub const PYTHON_MEMORY_BYTES: usize = 64 * 1024 * 1024;
 /// notices, and a quarter of the least there is, 64 MiB, holds hundreds of compiled Actions.
 pub(crate) const OWNER_PART: (u64, u64) = (3, 4);
 
+/// Bytes of a compile worker that no account is charged for. An owner has one worker for modules
+/// and one for programs. The interpreters of Python and JavaScript take some 400 MiB, and they are
+/// compiled on small machines, too.
+pub const WORKER_MEMORY_FREE: u64 = 512 << 20;
+
 /// Points in time that one script waits for at once: `time.sleep` needs one.
 pub(crate) const PYTHON_WAITS_MAX: usize = 64;
 

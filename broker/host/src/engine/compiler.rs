@@ -10,11 +10,13 @@
 //! over our own pipe, or from the compiler in this process. Not here: who may use a worker, and
 //! when (the server's `guests::compile_workers`).
 
+mod charge;
 mod frames;
 mod parent;
 mod worker;
 
-pub use parent::{CompileBudget, compile_in_worker};
+pub use charge::{WorkerCharge, WorkerMemory};
+pub use parent::{CompileBudget, WorkerUsage, compile_in_worker};
 pub use worker::{WORKER_COMMAND, worker_main};
 
 use super::{Engine, MemoryLayout};

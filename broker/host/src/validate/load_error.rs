@@ -108,6 +108,14 @@ pub enum LoadError {
         /// The bound in MiB.
         mebibytes: u64,
     },
+    /// The compiler took more memory than its owner may have beside that of guests.
+    #[error("{}", no_compile_memory(*mebibytes, *is_of_owner))]
+    CompileQuota {
+        /// Memory of the compiler in MiB.
+        mebibytes: u64,
+        /// Whether the share of the owner is used up, and not that of all.
+        is_of_owner: bool,
+    },
     /// Nobody waits for the result any more: its user was removed, the upload was cancelled, or the
     /// broker stops.
     #[error("Compilation was given up: nobody waits for the module any more.")]
@@ -165,7 +173,7 @@ impl LoadError {
             LoadError::Linked { .. } => "LINKED_COMPONENT",
             LoadError::CompileTimeout { .. } | LoadError::CompileDelayed { .. } => "COMPILE_TIMEOUT",
             LoadError::CompileMemory { .. } => "COMPILE_MEMORY",
-            LoadError::NoCodeMappings { .. } => "QUOTA_EXCEEDED",
+            LoadError::NoCodeMappings { .. } | LoadError::CompileQuota { .. } => "QUOTA_EXCEEDED",
             LoadError::CompileFailed { .. }
             | LoadError::CompilerEnded { .. }
             | LoadError::CompileGivenUp
@@ -185,6 +193,17 @@ fn no_code_mappings(used: u64, max: u64, is_of_owner: bool) -> String {
     let more = MAPPINGS_PER_PROGRAM;
     format!(
         "{whose} {used} of {max} memory mappings, and another one needs {more}. Remove definitions, or raise vm.max_map_count of the machine."
+    )
+}
+
+/// Says that the compiler may not take so much memory, and what to do.
+fn no_compile_memory(mebibytes: u64, is_of_owner: bool) -> String {
+    let whose = match is_of_owner {
+        true => "the guests of this owner",
+        false => "all guests",
+    };
+    format!(
+        "Compilation takes {mebibytes} MiB of memory, and {whose} leave less. Remove definitions, make the component smaller, or raise limits.guests_memory."
     )
 }
 

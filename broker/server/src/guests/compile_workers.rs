@@ -15,7 +15,8 @@ use lotmq_config::Config;
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::Owner;
 use lotmq_host::{
-    Artifact, CompileBudget, CompileElsewhere, CompileJob, ComponentSource, LoadError, compile_in_worker,
+    Artifact, CompileBudget, CompileElsewhere, CompileJob, ComponentSource, LoadError, WorkerCharge,
+    WorkerMemory, WorkerUsage, compile_in_worker,
 };
 use lotmq_pulse::goes_on;
 use lotmq_shares::payer;
@@ -33,6 +34,8 @@ pub(crate) struct CompileWorkers {
     /// Program that is a worker with its subcommand; `None` compiles everything in this process.
     program: Option<PathBuf>,
     budget: CompileBudget,
+    /// Account of the memory of workers of users.
+    memory: WorkerMemory,
     /// Places of uploaded components.
     modules: CompilePlaces,
     /// Places of programs of the LoT compiler, which no module occupies: their cost is bounded by
@@ -42,8 +45,8 @@ pub(crate) struct CompileWorkers {
 }
 
 impl CompileWorkers {
-    /// Workers within the bounds of a configuration.
-    pub(crate) fn new(config: &Config) -> Self {
+    /// Workers within the bounds of a configuration, whose memory counts in this account.
+    pub(crate) fn new(config: &Config, account: WorkerMemory) -> Self {
         let memory = match config.modules.compile_memory {
             0 => (machine::memory() / WORKER_MEMORY_PART)
                 .clamp(*WORKER_MEMORY_RANGE.start(), *WORKER_MEMORY_RANGE.end()),
@@ -53,6 +56,7 @@ impl CompileWorkers {
         Self {
             program: config.compile_worker.clone().filter(|program| is_there(program)),
             budget: CompileBudget { cpu, patience: COMPILE_PATIENCE, memory_bytes: memory },
+            memory: account,
             modules: CompilePlaces::new(MODULE_WORKERS_MAX),
             programs: CompilePlaces::new(PROGRAM_WORKERS_MAX),
             is_stopping: AtomicBool::new(false),
@@ -160,6 +164,17 @@ impl<'a> CompileFor<'a> {
         })
     }
 
+    /// Charge for the memory of a worker; `None` of the broker itself, which restores what it has.
+    fn charge(&self) -> Option<WorkerCharge> {
+        let is_bounded = match self.asker.rank {
+            Rank::Broker => return None,
+            // Whoever looks after the broker installs also while guests have all their memory.
+            Rank::Administrator => false,
+            Rank::User => true,
+        };
+        Some(self.workers.memory.charge(self.asker.payer, is_bounded))
+    }
+
     fn is_wanted(&self) -> bool {
         let has_user = |(tenant, identity): (&Tenant, &Identity)| match &identity.user {
             None => true,
@@ -181,11 +196,15 @@ impl CompileElsewhere for CompileFor<'_> {
             ComponentSource::Upload => &self.workers.modules,
         };
         let _place = if self.place.is_some() { None } else { Some(self.wait(places)?) };
-        let is_wanted = &mut |_| {
+        let mut charge = self.charge();
+        let look = &mut |usage: WorkerUsage| {
             // The worker has a bound of time, so the thread that waits for it does not hang.
             goes_on(Instant::now());
-            self.is_wanted()
+            if !self.is_wanted() {
+                return Err(LoadError::CompileGivenUp);
+            }
+            charge.as_mut().map_or(Ok(()), |charge| charge.set(usage.memory_bytes))
         };
-        compile_in_worker(program, job, &self.workers.budget, is_wanted).map(Some)
+        compile_in_worker(program, job, &self.workers.budget, look).map(Some)
     }
 }

@@ -33,24 +33,33 @@ pub struct CompileBudget {
     pub memory_bytes: u64,
 }
 
+/// Time and memory that a worker has used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerUsage {
+    /// Processor time.
+    pub cpu: Duration,
+    /// Resident memory in bytes.
+    pub memory_bytes: u64,
+}
+
 /// Compiles in a process of its own, and returns when that has ended. Blocks for as long as the
 /// budget allows.
 ///
-/// `is_wanted` is asked every 50 ms with the processor time so far. The worker is killed when it
-/// says no.
+/// `look` is called every 50 ms. The worker is killed when it returns an error, which becomes that
+/// of the job.
 ///
 /// # Errors
 /// The text of the compiler; [`LoadError::CompileTimeout`], [`LoadError::CompileMemory`],
-/// [`LoadError::CompileGivenUp`].
+/// [`LoadError::CompilerEnded`]; that of `look`.
 pub fn compile_in_worker(
     program: &Path,
     job: &CompileJob<'_>,
     budget: &CompileBudget,
-    is_wanted: &mut dyn FnMut(Duration) -> bool,
+    look: &mut dyn FnMut(WorkerUsage) -> Result<(), LoadError>,
 ) -> Result<Artifact, LoadError> {
     let (mut worker, pipes) = Worker::start(program, budget)
         .map_err(|error| ended(format!("The system starts no process for the compiler: {error}.")))?;
-    let answer = worker.exchange(job, pipes, budget, is_wanted)?;
+    let answer = worker.exchange(job, pipes, budget, look)?;
     match answer {
         Ok(WorkerAnswer::Artifact(bytes)) => Ok(Artifact::of_worker(bytes)),
         Ok(WorkerAnswer::Refused(text)) if is_out_of_memory(&text) => Err(memory(budget)),
@@ -109,7 +118,7 @@ impl Worker {
         job: &CompileJob<'_>,
         (mut input, mut output): (ChildStdin, ChildStdout),
         budget: &CompileBudget,
-        is_wanted: &mut dyn FnMut(Duration) -> bool,
+        look: &mut dyn FnMut(WorkerUsage) -> Result<(), LoadError>,
     ) -> Result<io::Result<WorkerAnswer>, LoadError> {
         let began = Instant::now();
         let (sender, answered) = sync_channel(1);
@@ -133,8 +142,7 @@ impl Worker {
                     }
                     Err(RecvTimeoutError::Timeout) => {}
                 }
-                let cpu = self.cpu_time();
-                if let Some(reason) = judged(budget, (began.elapsed(), cpu), is_wanted) {
+                if let Err(reason) = judge(budget, (began.elapsed(), self.usage()), look) {
                     // The pipes close with it, which ends the thread.
                     let _ = self.0.kill();
                     return Err(reason);
@@ -143,10 +151,10 @@ impl Worker {
         })
     }
 
-    /// Processor time so far; zero where the system does not say.
-    fn cpu_time(&self) -> Duration {
+    /// Processor time and memory so far; zero where the system does not say.
+    fn usage(&self) -> WorkerUsage {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id()));
-        stat.ok().as_deref().and_then(cpu_of).unwrap_or_default()
+        stat.ok().as_deref().and_then(usage_of).unwrap_or_default()
     }
 
     /// Ends a worker that has closed its pipes, and reads its last words.
@@ -162,25 +170,28 @@ impl Worker {
     }
 }
 
-/// Why a job is ended; `None` while it may go on.
-fn judged(
+/// Checks whether a job may go on.
+///
+/// # Errors
+/// The reason why it may not.
+fn judge(
     budget: &CompileBudget,
-    (elapsed, cpu): (Duration, Duration),
-    is_wanted: &mut dyn FnMut(Duration) -> bool,
-) -> Option<LoadError> {
-    if !is_wanted(cpu) {
-        return Some(LoadError::CompileGivenUp);
+    (elapsed, usage): (Duration, WorkerUsage),
+    look: &mut dyn FnMut(WorkerUsage) -> Result<(), LoadError>,
+) -> Result<(), LoadError> {
+    look(usage)?;
+    if usage.cpu >= budget.cpu {
+        return Err(time(budget));
     }
-    if cpu >= budget.cpu {
-        return Some(time(budget));
+    if elapsed < budget.patience {
+        return Ok(());
     }
-    (elapsed >= budget.patience).then(|| LoadError::CompileDelayed {
-        message: format!(
-            "Compilation has not ended within {} s, and had {} s of processor time until then. Try again when the machine has less to do.",
-            budget.patience.as_secs(),
-            cpu.as_secs()
-        ),
-    })
+    let message = format!(
+        "Compilation has not ended within {} s, and had {} s of processor time until then. Try again when the machine has less to do.",
+        budget.patience.as_secs(),
+        usage.cpu.as_secs()
+    );
+    Err(LoadError::CompileDelayed { message })
 }
 
 impl Death {
@@ -246,16 +257,23 @@ fn failed(text: &str) -> LoadError {
     LoadError::compile_failed(text)
 }
 
-/// Time as user and in the kernel, of a line as `/proc/…/stat` has it.
-fn cpu_of(stat: &str) -> Option<Duration> {
-    // Behind the name, which may have anything in it, and nine more fields; user space counts in
-    // hundredths of a second on all machines that we are built for.
-    const BEFORE: usize = 11;
+/// Time as user and in the kernel, and resident memory, of a line as `/proc/…/stat` has it.
+fn usage_of(stat: &str) -> Option<WorkerUsage> {
+    // Fields behind the name, which may have anything in it. User space counts in hundredths of a
+    // second on all machines that we are built for.
+    const USER_TIME: usize = 11;
+    const SYSTEM_TIME: usize = 12;
+    const RESIDENT_PAGES: usize = 21;
     const TICK_MS: u64 = 10;
     let (_, fields) = stat.rsplit_once(") ")?;
-    let mut fields = fields.split(' ').skip(BEFORE).map(|field| field.parse::<u64>().ok());
-    let ticks = fields.next()??.checked_add(fields.next()??)?;
-    Some(Duration::from_millis(ticks.saturating_mul(TICK_MS)))
+    let fields: Vec<&str> = fields.split(' ').collect();
+    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    let ticks = number(USER_TIME)?.checked_add(number(SYSTEM_TIME)?)?;
+    let page = rustix::param::page_size() as u64;
+    Some(WorkerUsage {
+        cpu: Duration::from_millis(ticks.saturating_mul(TICK_MS)),
+        memory_bytes: number(RESIDENT_PAGES)?.saturating_mul(page),
+    })
 }
 
 #[cfg(test)]
@@ -282,8 +300,10 @@ mod tests {
             ),
             (0, 0, false, Some("given up")),
         ] {
-            let times = (Duration::from_secs(elapsed), Duration::from_secs(cpu));
-            let reason = judged(&BUDGET, times, &mut |_| is_wanted).map(|reason| reason.to_string());
+            let usage = WorkerUsage { cpu: Duration::from_secs(cpu), memory_bytes: 0 };
+            let look = &mut |_| if is_wanted { Ok(()) } else { Err(LoadError::CompileGivenUp) };
+            let judged = judge(&BUDGET, (Duration::from_secs(elapsed), usage), look);
+            let reason = judged.err().map(|reason| reason.to_string());
             assert_eq!(reason.is_some(), part.is_some(), "{reason:?}");
             assert!(
                 part.is_none_or(|part| reason.as_ref().is_some_and(|it| it.contains(part))),
@@ -317,10 +337,13 @@ mod tests {
     }
 
     #[test]
-    fn processor_time_is_read_behind_a_name_with_anything_in_it() {
-        let stat = "12 (a) b) R 1 2 3 4 5 6 7 8 9 10 70 30 0 0 20 0";
-        assert_eq!(cpu_of(stat), Some(Duration::from_secs(1)));
-        assert_eq!(cpu_of("12 (a) R 1 2"), None);
+    fn usage_is_read_behind_a_name_with_anything_in_it() {
+        let stat = "12 (a) b) R 1 2 3 4 5 6 7 8 9 10 70 30 0 0 20 0 1 0 99 4096 5 18446744073709551615";
+        let memory_bytes = 5 * rustix::param::page_size() as u64;
+        assert_eq!(usage_of(stat), Some(WorkerUsage { cpu: Duration::from_secs(1), memory_bytes }));
+        assert_eq!(usage_of("12 (a) R 1 2"), None);
+        let own = usage_of(&std::fs::read_to_string("/proc/self/stat").unwrap()).unwrap();
+        assert!(own.memory_bytes > 1 << 20, "{own:?}");
     }
 
     #[test]
@@ -330,7 +353,7 @@ mod tests {
         let source = crate::ComponentSource::Upload;
         let job = CompileJob { binary: &[0; 100_000], kind, source, tier, layout };
         for program in ["/bin/true", "/bin/false", "/bin/echo", "/nowhere/lotmq"] {
-            let error = compile_in_worker(Path::new(program), &job, &BUDGET, &mut |_| true).unwrap_err();
+            let error = compile_in_worker(Path::new(program), &job, &BUDGET, &mut |_| Ok(())).unwrap_err();
             assert_eq!(error.code(), "COMPILE_FAILED", "{program}: {error}");
         }
     }
