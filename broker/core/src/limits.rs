@@ -5,6 +5,7 @@
 pub(crate) mod allocation;
 mod figures;
 mod limit;
+mod log_lines;
 mod page;
 mod rate;
 mod reached;
@@ -15,6 +16,7 @@ pub use figures::{DELIVERY_BOUNDS, LOGIN_BOUNDS};
 pub(crate) use figures::{LISTENERS_FIGURED_MAX, TURNS_PER_MEASURED};
 pub(crate) use limit::LIMITS;
 pub use limit::{Limit, Scope};
+pub use log_lines::{LogLines, WrittenLine};
 pub use page::markdown;
 pub(crate) use rate::ClientRate;
 pub use rate::{Bucket, Throttle};

@@ -22,8 +22,8 @@ use crate::durable::storage::Storage;
 use crate::durable::store_failure::StoreFailure;
 use crate::figures::AllFigures;
 use crate::hashing::Hashing;
-use crate::limits::LimitsReached;
 use crate::limits::unfinished::Unfinished;
+use crate::limits::{LimitsReached, Lines};
 use crate::shares::feeding::Feeding;
 use crate::shares::owned_sum::OwnedSum;
 use slots::Slots;
@@ -48,6 +48,8 @@ pub struct Core {
     pub counters: Counters,
     /// Figures that each thread writes for itself.
     pub figures: Arc<AllFigures>,
+    /// Log lines about packets without memory: one a second.
+    pub memory_lines: LogLines<1>,
     /// Counters of limits that were reached.
     pub limits: LimitsReached,
     /// Slots of sessions in the tables of threads.
@@ -84,6 +86,7 @@ impl Core {
             storage: Storage::default(),
             counters: Counters::default(),
             figures: Arc::default(),
+            memory_lines: LogLines::default(),
             limits: LimitsReached::default(),
             slots: Slots::default(),
             ended_runs: Arc::default(),

@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::Driven;
 use crate::arena::Span;
-use crate::limits::{CONNECT_BYTES_MAX, READ_BYTES_MAX, allocation};
+use crate::limits::{CONNECT_BYTES_MAX, READ_BYTES_MAX, WrittenLine, allocation};
 use crate::owner::input::Input;
 use crate::owner::source::{Received, Source};
 use crate::protocol;
@@ -83,7 +83,8 @@ impl<T: Source> Driven<'_, T> {
         let have = input.partial.len();
         let room = missing.min(READ_BYTES_MAX);
         let packet_len = have + missing;
-        allocation::grow(&mut input.partial, room, packet_len).map_err(|_| self.has_no_memory(packet_len))?;
+        allocation::grow(&mut input.partial, room, packet_len)
+            .map_err(|_| self.has_no_memory(packet_len, turn))?;
         input.partial.resize(have + room, 0);
         let Received { len, is_more, overhead } = self.source.read(&mut input.partial[have..])?;
         self.pay_overhead(input, overhead, len, turn);
@@ -97,11 +98,14 @@ impl<T: Source> Driven<'_, T> {
         Ok(is_more)
     }
 
-    /// Logs that a packet of so many bytes finds no memory, and returns the reason for which its
-    /// connection ends.
-    fn has_no_memory(&self, bytes: usize) -> CloseReason {
+    /// Logs at most once a second that a packet of so many bytes finds no memory, and returns the
+    /// reason for which its connection ends.
+    fn has_no_memory(&self, bytes: usize, turn: &Turn) -> CloseReason {
         let connection = self.connection;
-        warn!(conn = connection.number, peer = %connection.peer(), bytes, "no memory for a packet, the connection is closed");
+        if let Some(WrittenLine { suppressed }) = turn.context.core.memory_lines.next(turn.now().as_millis())
+        {
+            warn!(conn = connection.number, peer = %connection.peer(), bytes, suppressed, "no memory for a packet, the connection is closed");
+        }
         CloseReason::OutOfMemory
     }
 
@@ -128,7 +132,7 @@ impl<T: Source> Driven<'_, T> {
                 break;
             }
             let len = header.packet_len();
-            allocation::check_room(len).map_err(|_| self.has_no_memory(len))?;
+            allocation::check_room(len).map_err(|_| self.has_no_memory(len, turn))?;
             turn.counts.packets_received += u64::from(!input.repeats_packet());
             let was_open = matches!(input.phase, Phase::Open(_));
             self.handle(input, turn, header, rest.slice(0, len))?;
@@ -153,7 +157,7 @@ impl<T: Source> Driven<'_, T> {
         }
         if !rest.is_empty() {
             let room = allocation::grow(&mut input.partial, rest.len(), rest.len());
-            room.map_err(|_| self.has_no_memory(rest.len()))?;
+            room.map_err(|_| self.has_no_memory(rest.len(), turn))?;
             input.partial.extend_from_slice(turn.arena.get(rest));
         } else if input.partial.capacity() > 0 {
             input.partial = Vec::new();

@@ -12,7 +12,6 @@ use tracing::{debug, info, warn};
 use crate::guests::witness::Denial;
 use crate::guests::{self, AboveGuests, GuestCommand, HasPrograms as _};
 use crate::management::broker::Broker;
-use crate::management::client_lines::Written;
 use crate::management::command;
 use crate::management::denials::{self, LastDenial};
 use crate::management::logins;
@@ -22,6 +21,7 @@ use lotmq_core::Above;
 use lotmq_core::Core;
 use lotmq_core::arena::Span;
 use lotmq_core::connection::Connection;
+use lotmq_core::limits::WrittenLine;
 use lotmq_core::reason::NotTaken;
 use lotmq_core::reason::close::CloseReason;
 use lotmq_core::tenant::Tenant;
@@ -69,7 +69,8 @@ impl Above for Broker {
         user: Option<&str>,
         cause: &dyn Display,
     ) {
-        if let Some(Written { suppressed }) = self.client_lines.refused.next(self.clock.now().as_millis()) {
+        if let Some(WrittenLine { suppressed }) = self.client_lines.refused.next(self.clock.now().as_millis())
+        {
             let not_local = connection.transport.why_not_local();
             let wait_sec = user.and_then(|user| self.login_wait_sec(tenant, user, connection));
             warn!(target: "client", peer = %connection.peer(), client_id, user, reason = cause.to_string(), not_local, wait_sec, suppressed, "login refused");
@@ -82,7 +83,7 @@ impl Above for Broker {
 
     fn connected(&self, turn: &mut Turn, client: &Client, connection: &Connection) {
         client.tenant.programs().guests.connected(client);
-        if let Some(Written { suppressed }) = self.client_lines.connected.next(turn.now().as_millis()) {
+        if let Some(WrittenLine { suppressed }) = self.client_lines.connected.next(turn.now().as_millis()) {
             let (client_id, user) = (&*client.client_id, client.user.as_deref());
             debug!(target: "client", peer = %connection.peer(), client_id, user, suppressed, "client connected");
         }
@@ -103,7 +104,7 @@ impl Above for Broker {
             true => &self.client_lines.disconnected,
             false => &self.client_lines.lost,
         };
-        let Some(Written { suppressed }) = lines.next(turn.now().as_millis()) else { return };
+        let Some(WrittenLine { suppressed }) = lines.next(turn.now().as_millis()) else { return };
         let client_id = &*client.client_id;
         let code = reason.reason_code().map(ReasonCode::text).unwrap_or_default();
         let error = failure.unwrap_or_else(|| reason.words());
@@ -159,7 +160,8 @@ impl Above for Broker {
         let (audit, scope) = (&client.tenant.managed().audit, Scope::of_publish(topic));
         self.core.figures.denials.count(scope.name());
         audit.denied(&self.counters, turn.wall_ms(), identity, (scope.name(), topic));
-        if let Some(Written { suppressed }) = self.client_lines.wills_denied.next(turn.now().as_millis()) {
+        if let Some(WrittenLine { suppressed }) = self.client_lines.wills_denied.next(turn.now().as_millis())
+        {
             let client_id = &*client.client_id;
             info!(target: "client", client_id, topic, suppressed, "will not published, no permission");
         }
