@@ -211,6 +211,26 @@ fn administrators_install_while_users_hold_all_other_places() {
 }
 
 #[test]
+fn module_whose_code_is_cached_waits_for_no_worker() {
+    let broker = broker(options(), &["eve", "mallory", "ann"]);
+    let mut ann = commander(&broker, "ann");
+    give(&mut ann, &add("first", &bomb(5)));
+    assert_eq!(reply(&mut ann)["success"], true);
+    for user in ["eve", "mallory"] {
+        give(&mut commander(&broker, user), &add(user, &bomb(ENDLESS)));
+    }
+    let compiling = wait_for_workers(&broker, 2);
+    give(&mut ann, &add("second", &bomb(5)));
+    let replied = reply(&mut ann);
+    assert_eq!(replied["success"], true, "{replied}");
+    // Its stored bytes are looked up in parts.
+    give(&mut ann, "-grantModule second -grant read:q/#");
+    let replied = reply(&mut ann);
+    assert_eq!(replied["success"], true, "{replied}");
+    assert_eq!(workers(&broker), compiling, "both places are still taken");
+}
+
+#[test]
 fn compilation_ends_when_its_user_is_removed() {
     let broker = broker(options(), &["eve"]);
     let mut eve = commander(&broker, "eve");

@@ -87,6 +87,21 @@ impl CodeCache {
         self.files.has(&self.name(wasm))
     }
 
+    /// The same of a binary that is read in parts, until one is `None`.
+    ///
+    /// # Errors
+    /// That of `next`.
+    pub(crate) fn has_of_parts<B: AsRef<[u8]>, E>(
+        &self,
+        mut next: impl FnMut() -> Result<Option<B>, E>,
+    ) -> Result<bool, E> {
+        let mut hash = self.name_prefix();
+        while let Some(part) = next()? {
+            hash.update(part.as_ref());
+        }
+        Ok(self.files.has(&hash.finalize().into()))
+    }
+
     /// Keeps compiled code. A cache that cannot be written costs time later, nothing else.
     pub(crate) fn store(&self, wasm: &[u8], native: &[u8]) {
         let name = self.name(wasm);
@@ -143,11 +158,17 @@ impl CodeCache {
     }
 
     fn name(&self, wasm: &[u8]) -> [u8; 32] {
+        let mut hash = self.name_prefix();
+        hash.update(wasm);
+        hash.finalize().into()
+    }
+
+    /// Hash of all that a name depends on besides the binary.
+    fn name_prefix(&self) -> Sha256 {
         let mut hash = Sha256::new();
         hash.update(self.engine);
         hash.update(PURPOSE);
-        hash.update(wasm);
-        hash.finalize().into()
+        hash
     }
 }
 
@@ -239,7 +260,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cache = CodeCache::open(dir.path(), &wasmtime::Engine::default()).unwrap();
         let native = [b"hardcoded-p4ssw0rd".as_slice(), &[7; 1000]].concat();
+        let parts = || {
+            let mut parts = [b"wa".as_slice(), b"sm"].into_iter();
+            cache.has_of_parts(move || Ok::<_, io::Error>(parts.next())).unwrap()
+        };
+        assert!(!cache.has(b"wasm") && !parts());
         cache.store(b"wasm", &native);
+        assert!(cache.has(b"wasm") && parts());
         let name = cache.name(b"wasm");
         let path = dir.path().join(files::file_name(&name));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);

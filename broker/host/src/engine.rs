@@ -352,6 +352,17 @@ impl Engine {
         self.0.cache.as_ref().is_some_and(|cache| cache.has(binary))
     }
 
+    /// The same of a binary that is read in parts, until `next` returns `None`.
+    ///
+    /// # Errors
+    /// That of `next`.
+    pub fn is_cached_of_parts<B: AsRef<[u8]>, E>(
+        &self,
+        next: impl FnMut() -> Result<Option<B>, E>,
+    ) -> Result<bool, E> {
+        self.0.cache.as_ref().map_or(Ok(false), |cache| cache.has_of_parts(next))
+    }
+
     /// How often compiled code was found in the cache, and how often not, since the start.
     pub fn cache_counts(&self) -> (u64, u64) {
         self.0.cache.as_ref().map_or((0, 0), CodeCache::counts)

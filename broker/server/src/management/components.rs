@@ -5,10 +5,14 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use lotmq_host::Engine;
 use lotmq_store::{Snapshot, SnapshotError, Store, TenantId};
 
 use super::module_catalog::Module;
 use crate::guests::DeployError;
+
+/// Bytes that are read at once of a component of which nobody needs the whole.
+const PART_BYTES: u64 = 1 << 20;
 
 /// Reason why the component of a stored module cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +47,24 @@ pub(crate) fn read_range(
     range: Range<u64>,
 ) -> Result<Bytes, ComponentUnread> {
     read_in(store, module, |snapshot| snapshot.component_range(tenant, &module.hash, range.clone()))
+}
+
+/// Whether the code cache has the code of a module. Reads the component in parts, so that nobody
+/// needs a permit for it.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn is_compiled(
+    (store, engine): (&Store, &Engine),
+    tenant: TenantId,
+    module: &Module,
+) -> Result<bool, ComponentUnread> {
+    let mut at = 0;
+    engine.is_cached_of_parts(|| {
+        let part = read_range(store, tenant, module, at..at + PART_BYTES)?;
+        at += part.len() as u64;
+        Ok(Some(part).filter(|part| !part.is_empty()))
+    })
 }
 
 fn read_in(

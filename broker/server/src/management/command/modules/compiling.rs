@@ -1,7 +1,8 @@
 //! Making native code of a module on a thread of its own, so that a command gives it up when it is
 //! cancelled.
 //!
-//! The thread waits for a place, then for a worker process that compiles. The worker is killed
+//! The thread waits for a place, then for a worker process that compiles. It waits for neither if
+//! the code cache has the code. The worker is killed
 //! within 100 ms when nobody wants its result any more: the upload was cancelled, the user was
 //! removed, or the broker stops. It has bounds of processor time, of time by the clock, and of
 //! memory. Meanwhile the status of the module says that it is compiled.
@@ -16,12 +17,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use lotmq_pulse::goes_on;
+use lotmq_store::TenantId;
 
 use super::parts;
-use crate::guests::DeployError;
 use crate::guests::compile::Loader;
+use crate::guests::compile_places::CompilePlace;
 use crate::guests::compile_workers::CompileFor;
 use crate::guests::policies::Policies;
+use crate::guests::{DeployError, Hosting};
 use crate::limits::MODULE_COMPILE_TOLD_PAUSE;
 use crate::management::command::add_entity::refused;
 use crate::management::command::reply::Refusal;
@@ -48,6 +51,24 @@ pub(in crate::management::command) enum ComponentPlace {
     Uploaded(Bytes),
     /// It is stored, and read when its turn has come.
     Stored,
+}
+
+impl ComponentPlace {
+    /// Waits for the place of a worker process; `None` where none is needed, because the code cache
+    /// has the code or no worker compiles.
+    fn place<'a>(
+        &self,
+        (hosting, tenant): (&Hosting, TenantId),
+        module: &Module,
+        compile_for: CompileFor<'a>,
+    ) -> Result<Option<CompilePlace<'a>>, DeployError> {
+        let engine = &hosting.engine;
+        let is_compiled = match self {
+            ComponentPlace::Uploaded(component) => engine.is_cached(component),
+            ComponentPlace::Stored => components::is_compiled((&hosting.store, engine), tenant, module)?,
+        };
+        if is_compiled { Ok(None) } else { Ok(compile_for.module_place()?) }
+    }
 }
 
 /// Makes native code of the module of a command, within policies.
@@ -77,7 +98,8 @@ pub(in crate::management::command) fn compile(
         let _held = (place, room);
         let compile_for =
             CompileFor::user(&hosting.compile_workers, &of_tenant, &identity).until(&is_given_up);
-        let compiled = compile_for.module_place().map_err(DeployError::from).and_then(|worker| {
+        let worker = component.place((&hosting, tenant), &module, compile_for);
+        let compiled = worker.and_then(|worker| {
             let loader = hosting.loader_for(compile_for.at(worker.as_ref())).for_owners_in(&of_tenant);
             let loader = Loader { has_first_look: true, ..loader };
             match component {
