@@ -120,6 +120,7 @@ mod small_disk;
 mod start;
 mod status;
 mod store_tools;
+mod store_warm;
 mod system_topics;
 mod tls;
 mod tls_guide;

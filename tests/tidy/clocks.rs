@@ -128,6 +128,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/server/src/process/watchdog.rs", "threads that stand still"),
     ("broker/server/src/server.rs", "patience at a stop"),
     ("broker/server/src/server/cold_start.rs", "how long the compilation takes, for the log"),
+    ("broker/server/src/server/warm.rs", "time of `lotmq store warm`"),
     ("broker/server/src/server/embedded.rs", "patience with a run"),
     ("broker/server/src/server/embedded/ambient.rs", "through the clock of its broker"),
     ("broker/server/src/server/embedded/clients.rs", "through the clock of its broker"),

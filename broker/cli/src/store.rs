@@ -4,13 +4,16 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use lotmq_server::backup::{Archive, Manifest};
+use lotmq_server::warm::{self, WarmOutcome, WarmReport, Warmed};
 use lotmq_store::{BackupClass, QuarantineRow, SCHEMA_VERSION, Store, TableSize};
 use lotmq_terminal::text::printable;
-use lotmq_terminal::{Exit, output};
+use lotmq_terminal::{Exit, output, seconds};
+use serde_json::json;
 
 use crate::config_show::PlaceArgs;
 
@@ -50,6 +53,13 @@ enum StoreCommand {
     ///
     /// Exit codes: 0 written, 1 it failed, or a broker uses the store, 2 wrong usage.
     Export(ExportArgs),
+    /// Compile all stored programs with this version, before a broker of it is started
+    ///
+    /// The broker may run meanwhile, also a former version, which is not disturbed. Its successor finds the native code and need not compile it. Run it
+    /// as the user of the broker.
+    ///
+    /// Exit codes: 0 all programs are compiled, 1 some are not, or the time was over, 2 wrong usage.
+    Warm(WarmArgs),
     /// Make a store of an exported file or of a backup; the data directory must hold none
     ///
     /// Exit codes: 0 made, 1 the file cannot be used, or there is a store already, 2 wrong usage.
@@ -79,6 +89,18 @@ struct ExportArgs {
     /// Parts to leave out
     #[arg(long, value_delimiter = ',', value_name = "PART,…")]
     without: Vec<Part>,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+#[derive(Args, Debug)]
+struct WarmArgs {
+    /// Seconds for all of it, or a time such as 15m; code that is made by then stays
+    #[arg(long, default_value_t = 900.0, value_parser = seconds)]
+    timeout: f64,
+    /// Print JSON: one object for each program, and one with the numbers
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     place: PlaceArgs,
 }
@@ -129,6 +151,7 @@ pub(crate) fn store(args: &StoreArgs) -> anyhow::Result<Exit> {
         StoreCommand::Quarantine(args) => quarantine(args),
         StoreCommand::Compact(DirectoryArgs { place }) => compact(&directory(place)?),
         StoreCommand::Export(args) => export(args),
+        StoreCommand::Warm(args) => warm(args),
         StoreCommand::Import(args) => import(args),
     }
 }
@@ -242,6 +265,48 @@ pub(crate) fn export_to<T>(
         let _ = std::fs::remove_file(part);
     }
     written
+}
+
+fn warm(args: &WarmArgs) -> anyhow::Result<Exit> {
+    let mut config = args.place.load(Vec::new())?;
+    config.compile_worker = Some("/proc/self/exe".into());
+    let mut written = Ok(());
+    let report = warm::warm(&config, Duration::from_secs_f64(args.timeout), &mut |of| {
+        let line = if args.json { warmed_as_json(&of) } else { warmed_as_text(&of) };
+        if written.is_ok() {
+            written = output::tell(&line);
+        }
+    })?;
+    written?;
+    let WarmReport { cached, compiled, failed, left } = report;
+    output::tell(&match args.json {
+        true => json!({ "cached": cached, "compiled": compiled, "failed": failed, "left": left }).to_string(),
+        false => format!("{compiled} compiled, {cached} were there, {failed} failed, {left} left"),
+    })?;
+    Ok(if failed + left == 0 { Exit::Success } else { Exit::Failure })
+}
+
+fn warmed_as_json(Warmed { name, outcome, done: (done, all), time }: &Warmed) -> String {
+    let (outcome, reason) = match outcome {
+        WarmOutcome::Cached => ("cached", None),
+        WarmOutcome::Compiled => ("compiled", None),
+        WarmOutcome::Failed(reason) => ("failed", Some(reason)),
+    };
+    let seconds = time.as_secs();
+    let mut told = json!({ "name": name, "outcome": outcome, "done": done, "all": all, "seconds": seconds });
+    if let Some(reason) = reason {
+        told["reason"] = json!(reason);
+    }
+    told.to_string()
+}
+
+fn warmed_as_text(Warmed { name, outcome, done: (done, all), time }: &Warmed) -> String {
+    let outcome = match outcome {
+        WarmOutcome::Cached => "was there".to_owned(),
+        WarmOutcome::Compiled => format!("compiled in {} s", time.as_secs()),
+        WarmOutcome::Failed(reason) => format!("failed: {reason}"),
+    };
+    printable(&format!("{done} of {all}: {name} {outcome}"))
 }
 
 /// Ends the name of a file that is not whole yet.

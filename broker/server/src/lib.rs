@@ -39,4 +39,4 @@ pub use process::time_zone::LocalZone;
 pub use server::admin::metrics::documents as metrics_documents;
 pub use server::offline_password::{PasswordChangeError, change_password};
 pub use server::signals::{Signals, survive_file_size_limit};
-pub use server::{Server, StartError, embedded, preflight};
+pub use server::{Server, StartError, embedded, preflight, warm};

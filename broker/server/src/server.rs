@@ -14,7 +14,9 @@ pub mod preflight;
 mod recover;
 mod restart;
 pub(crate) mod signals;
+mod snapshot_socket;
 mod storage_watch;
+pub mod warm;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
@@ -38,6 +40,7 @@ use tracing::{error, info, warn};
 use self::admin::Admin;
 use self::restart::Former;
 use self::signals::{Awaited, Signals};
+use self::snapshot_socket::SnapshotSocket;
 use crate::guests::HasPrograms as _;
 use crate::guests::cold_start::ColdStart;
 use crate::guests::compile_workers::CompileWorkers;
@@ -218,6 +221,8 @@ pub struct Server {
     quic: Option<Quic>,
     /// `None` where the health port could not be opened.
     admin: Option<Admin>,
+    /// `None` without a store on a disk, or where the socket could not be opened.
+    snapshots: Option<SnapshotSocket>,
     addresses: Vec<(&'static str, ListenAddress)>,
 }
 
@@ -306,11 +311,15 @@ impl Server {
             #[cfg(feature = "quic")]
             quic: None,
             admin: None,
+            snapshots: None,
             addresses: Vec::new(),
         };
         let begun = server.listen(config, former).and_then(|()| Ok(cold_start::start(&server.broker)?));
         match begun {
-            Ok(threads) => Ok(Self { cold_start: threads, ..server }),
+            Ok(threads) => {
+                let snapshots = SnapshotSocket::start(config, &server.broker.store);
+                Ok(Self { cold_start: threads, snapshots, ..server })
+            }
             Err(error) => {
                 server.stop();
                 Err(error)
@@ -547,6 +556,9 @@ impl Server {
         info!("stopping");
         self.broker.cold_start.stop();
         self.broker.compile_workers.stop();
+        if let Some(snapshots) = self.snapshots {
+            snapshots.stop();
+        }
         self.broker.ended_runs.stop();
         if let Some(admin) = self.admin {
             admin.stop();

@@ -133,6 +133,12 @@ impl<T> OwnerTurns<T> {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Number of things that wait. O(tenants + accounts).
+    pub fn len(&self) -> usize {
+        let accounts = self.0.lines().flat_map(|(_, accounts)| accounts.lines());
+        accounts.map(|(_, line)| line.len()).sum()
+    }
 }
 
 #[cfg(test)]
@@ -148,7 +154,9 @@ mod tests {
         queue.push((1, ROOT), 1_000);
         queue.push((1, ROOT), 1_001);
         queue.push((2, FLOOD), 2_000);
+        assert_eq!(queue.len(), 103);
         let order: Vec<u32> = std::iter::from_fn(|| queue.take(|_, _| true)).collect();
+        assert_eq!(queue.len(), 0);
         assert_eq!(order[..7], [0, 2_000, 1_000, 1, 1_001, 2, 3]);
         assert_eq!(order.len(), 103);
         assert!(queue.is_empty());

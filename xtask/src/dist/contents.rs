@@ -14,6 +14,8 @@ use crate::dist::page_links::within_package;
 
 /// Unit of the service.
 pub(crate) const SERVICE: &str = include_str!("../../../packaging/lotmq.service");
+/// Unit that compiles what is stored, at an upgrade.
+pub(crate) const WARM_SERVICE: &str = include_str!("../../../packaging/lotmq-warm.service");
 /// Account of the service.
 pub(crate) const SYSUSERS: &str = include_str!("../../../packaging/lotmq.sysusers");
 /// Configuration as it is installed.
@@ -233,9 +235,14 @@ fn collect(root: &Path, folder: &str, found: &mut BTreeSet<String>) -> Result<()
 }
 
 /// What makes the broker a service.
-pub(crate) fn of_service() -> [PackagedFile; 3] {
+pub(crate) fn of_service() -> [PackagedFile; 4] {
     [
         PackagedFile::new("usr/lib/systemd/system/lotmq.service", Some("lotmq.service"), SERVICE),
+        PackagedFile::new(
+            "usr/lib/systemd/system/lotmq-warm.service",
+            Some("lotmq-warm.service"),
+            WARM_SERVICE,
+        ),
         PackagedFile::new("usr/lib/sysusers.d/lotmq.conf", Some("lotmq.sysusers"), SYSUSERS),
         // The group comes with the account, when it is installed.
         PackagedFile::new(CONFIGURATION_PATH, Some("lotmq.toml"), CONFIGURATION).mode(0o640),

@@ -139,7 +139,8 @@ fn an_rpm_makes_the_account_restarts_what_runs_and_leaves_the_data() {
     root.write("etc/lotmq/lotmq.toml", "# mine\n");
     chown(root.path("etc/lotmq/lotmq.toml"), Some(0), Some(0)).unwrap();
     root.write("var/lib/lotmq/store", "messages");
-    let again = "systemctl daemon-reload\nsystemctl try-restart lotmq.service\nsystemctl daemon-reload\n";
+    let again = "systemctl daemon-reload\nsystemctl is-active --quiet lotmq.service\n\
+                 systemctl start lotmq-warm.service\nsystemctl try-restart lotmq.service\nsystemctl daemon-reload\n";
     assert_eq!(root.install("1.2.4"), again);
     assert_eq!(root.read("etc/lotmq/lotmq.toml"), "# mine\n");
     assert_eq!(root.owner("etc/lotmq/lotmq.toml"), (0, ACCOUNT, 0o640));

@@ -18,6 +18,8 @@ struct Machine {
     is_enabled: bool,
     is_active: bool,
     has_data: bool,
+    /// Whether the unit that compiles fails.
+    fails_to_warm: bool,
 }
 
 const DEBIAN: Machine = Machine {
@@ -28,6 +30,7 @@ const DEBIAN: Machine = Machine {
     is_enabled: true,
     is_active: false,
     has_data: false,
+    fails_to_warm: false,
 };
 
 /// The calls that a script makes on a machine, and what it says. It must succeed.
@@ -54,7 +57,8 @@ fn run(name: &str, arguments: &[&str], machine: Machine) -> (String, String) {
     }
     if machine.has_systemctl {
         let (enabled, active) = (answer(machine.is_enabled), answer(machine.is_active));
-        let asked = format!("case $1 in is-enabled) {enabled} ;; is-active) {active} ;; *) {note} ;; esac");
+        let warmed = format!("{note}; case $2 in lotmq-warm*) {} ;; esac", answer(!machine.fails_to_warm));
+        let asked = format!("case $1 in is-enabled) {enabled} ;; is-active) {active} ;; *) {warmed} ;; esac");
         program("systemctl", &asked);
     }
     if machine.runs_systemd {
@@ -106,12 +110,24 @@ fn upgrading_restarts_what_runs_and_enables_nothing() {
         [(true, true, true), (true, false, true), (false, true, true), (false, false, false)]
     {
         let machine = Machine { is_enabled, is_active, ..installed };
-        let restart = if restarts { "systemctl restart lotmq.service\n" } else { "" };
+        // The former version runs, so the new one compiles beside it.
+        let warm = if is_active { "systemctl start lotmq-warm.service\n" } else { "" };
+        let restart =
+            if restarts { format!("{warm}systemctl restart lotmq.service\n") } else { String::new() };
         let (calls, _) = run("postinst", &["configure", "0.0.9-1"], machine);
         assert_eq!(calls, format!("{OWNED}{reload}{restart}"), "enabled {is_enabled}, active {is_active}");
     }
     assert_eq!(run("prerm", &["upgrade", "2.0-1"], installed).0, "", "it runs on until it is replaced");
     assert_eq!(run("postrm", &["upgrade", "2.0-1"], installed).0, reload);
+}
+
+#[test]
+fn an_upgrade_restarts_the_service_whose_programs_could_not_be_compiled_before() {
+    let machine =
+        Machine { has_account: true, has_data: true, is_active: true, fails_to_warm: true, ..DEBIAN };
+    let (calls, said) = run("postinst", &["configure", "0.0.9-1"], machine);
+    assert!(calls.ends_with("systemctl restart lotmq.service\n"), "{calls}");
+    assert_eq!(said, "lotmq compiles its programs after its start: journalctl -u lotmq-warm says why\n");
 }
 
 #[test]

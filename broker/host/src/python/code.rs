@@ -85,6 +85,15 @@ impl Python {
         };
     }
 
+    /// Waits until native code that is being made is there, or has failed; not at all where nobody
+    /// has asked for it.
+    pub fn wait(&self, deadline: Instant) {
+        let mut code = self.shared.code.lock();
+        while matches!(*code, Code::Preparing)
+            && !self.shared.code_changed.wait_until(&mut code, deadline).timed_out()
+        {}
+    }
+
     /// Ends all waiting for native code: the broker stops.
     pub fn close(&self) {
         *self.shared.code.lock() = Code::Closed;

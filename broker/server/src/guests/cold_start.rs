@@ -33,6 +33,8 @@ struct State {
     /// Jobs that wait for their next attempt.
     retries: Vec<Retry>,
     under_way: usize,
+    /// Whether every program is compiled later, optimised at once: nothing runs meanwhile.
+    is_all_deferred: bool,
     is_stopping: bool,
 }
 
@@ -76,6 +78,9 @@ pub(crate) trait DeferredCompile: Send {
     /// Compiles the code, which takes long and changes nothing.
     fn compile(&mut self);
 
+    /// Why the compilation has failed; `None` where it has not.
+    fn failure(&self) -> Option<&str>;
+
     /// Puts in the compiled code, and returns what follows. Gives the definition up if its program
     /// does not compile. The caller holds the lock of changes.
     fn put_in(self: Box<Self>) -> NextStep;
@@ -89,6 +94,7 @@ impl Default for ColdStart {
             jobs: BTreeMap::new(),
             retries: Vec::new(),
             under_way: 0,
+            is_all_deferred: false,
             is_stopping: false,
         };
         Self { state: Mutex::new(state), changed: Condvar::new() }
@@ -142,6 +148,21 @@ impl CompileOrder {
 }
 
 impl ColdStart {
+    /// Defers every program, also what the cache has.
+    pub(crate) fn defer_all(&self) {
+        self.state.lock().is_all_deferred = true;
+    }
+
+    /// First pass over a program of so many bytes.
+    pub(crate) fn first_pass(&self, bytes: usize) -> Pass {
+        if self.state.lock().is_all_deferred { Pass::Only } else { Pass::of(bytes) }
+    }
+
+    /// Number of jobs that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.state.lock().jobs.values().map(OwnerTurns::len).sum()
+    }
+
     /// Begins a start with so many stored definitions and modules.
     pub(crate) fn begin(&self, all: usize) {
         self.state.lock().all = all;
@@ -156,6 +177,9 @@ impl ColdStart {
     /// Whether native code of a program is compiled behind the listeners. A program that is not
     /// deferred takes its bytes of the budget, unless its code is in the cache.
     pub(crate) fn defers(&self, engine: &Engine, program: &[u8]) -> bool {
+        if self.state.lock().is_all_deferred {
+            return true;
+        }
         if engine.is_cached(program) {
             return false;
         }

@@ -74,6 +74,10 @@ impl<T> Outcome<T> {
     fn none() -> Self {
         Self(Err(CompileFailure { reason: "the compiler ended by a panic".to_owned(), is_passing: false }))
     }
+
+    fn failure(&self) -> Option<&str> {
+        self.0.as_ref().err().map(|failure| &*failure.reason)
+    }
 }
 
 impl From<DeployError> for CompileFailure {
@@ -102,7 +106,7 @@ pub(crate) fn add(
     let code = DefinitionCode {
         waiting,
         order: CompileOrder::of(is_deciding, bytes),
-        pass: Pass::of(bytes),
+        pass: hosting.cold_start.first_pass(bytes),
         compile: Box::new(compile),
         outcome: Outcome::none(),
         attempts: FailedAttempts::default(),
@@ -229,6 +233,10 @@ impl DeferredCompile for DefinitionCode {
         self.outcome = Outcome(compiled.map_err(CompileFailure::from));
     }
 
+    fn failure(&self) -> Option<&str> {
+        self.outcome.failure()
+    }
+
     fn put_in(mut self: Box<Self>) -> NextStep {
         match std::mem::replace(&mut self.outcome, Outcome::none()).0 {
             Ok(compiled) => self.waiting.complete(self.pass, compiled),
@@ -279,6 +287,10 @@ impl DeferredCompile for RouteTypeCode {
         let hosting = &self.waiting.hosting;
         let compiled = hosting.route_types.guest(&hosting.engine, self.kind);
         self.outcome = Outcome(compiled.map(drop).map_err(|refusal| DeployError::from(refusal).into()));
+    }
+
+    fn failure(&self) -> Option<&str> {
+        self.outcome.failure()
     }
 
     fn put_in(self: Box<Self>) -> NextStep {

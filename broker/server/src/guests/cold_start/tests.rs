@@ -38,6 +38,10 @@ impl DeferredCompile for Job {
 
     fn compile(&mut self) {}
 
+    fn failure(&self) -> Option<&str> {
+        None
+    }
+
     fn put_in(self: Box<Self>) -> NextStep {
         NextStep::Done
     }
