@@ -23,7 +23,7 @@ use crate::durable::store_failure::StoreFailure;
 use crate::figures::AllFigures;
 use crate::hashing::Hashing;
 use crate::limits::unfinished::Unfinished;
-use crate::limits::{LimitsReached, Lines};
+use crate::limits::{LimitsReached, LogLines};
 use crate::shares::feeding::Feeding;
 use crate::shares::owned_sum::OwnedSum;
 use slots::Slots;
