@@ -510,3 +510,40 @@ fn scripts_that_compute_for_ever_let_those_of_others_run() {
     client.publish(&Publication::new("in", "")).unwrap();
     assert_eq!(next(&mut client), ("out".to_owned(), "1".to_owned()), "before any of the others has ended");
 }
+
+/// Eve has more calls of her own than places, and calls Quick, too. Her call of Quick waits for a
+/// place; the script does not wait with it.
+#[test]
+fn call_that_waits_for_a_place_holds_up_no_other_users_call_of_its_script() {
+    let (broker, _data) = broker();
+    broker.command_ok("-addUser eve password");
+    broker.command_ok("-changeUserSettings eve AllowedSystemConfiguration true");
+    let give = |command: &str| {
+        let reply = broker.command_as(("eve", "password"), command);
+        assert!(reply.success(), "{reply:?}");
+    };
+    for number in 0..4 {
+        give(&format!("-addPython # Script Name: E{number}\ndef loop():\n    while True:\n        pass\n"));
+        give(&format!(
+            "-addAction DEFINE ACTION E{number}\nON TOPIC \"loop\" DO\n    CALL PYTHON \"E{number}.loop\" RETURN AS {{r}}\n    PUBLISH TOPIC \"ended\" WITH \"E\"\n"
+        ));
+    }
+    broker.command_ok("-addPython # Script Name: Quick\ndef one():\n    return 1\n");
+    give(
+        "-addAction DEFINE ACTION Hold\nON TOPIC \"hold\" DO\n    CALL PYTHON \"Quick.one\" RETURN AS {r}\n",
+    );
+    broker.command_ok("-addAction DEFINE ACTION Quick\nON TOPIC \"in\" DO\n    CALL PYTHON \"Quick.one\" RETURN AS {r}\n    PUBLISH TOPIC \"out\" WITH {r}");
+    let mut client = broker.root("watcher");
+    for topic in ["ended", "out"] {
+        client.subscribe_to(topic, QoS::AtMostOnce).unwrap();
+    }
+    client.publish(&Publication::new("loop", "")).unwrap();
+    // In the first rounds her loops may not have their places yet.
+    for round in 0..10 {
+        for topic in ["hold", "in"] {
+            client.publish(&Publication::new(topic, "")).unwrap();
+        }
+        let answer = next(&mut client);
+        assert_eq!(answer, ("out".to_owned(), "1".to_owned()), "round {round}: before a call of eve's ends");
+    }
+}

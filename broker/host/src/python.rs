@@ -14,7 +14,6 @@ mod instance;
 mod places;
 mod script;
 mod sleep;
-mod turns;
 
 pub use crate::services::python::{Called, PythonError};
 pub use code::Python;

@@ -5,7 +5,7 @@ use super::{
     bindings::PythonPre,
     component,
     instance::ScriptState,
-    places::{CallPlace, CallPlaces},
+    places::{CallNumber, CallPlace, CallPlaces, ScriptIdentity},
     sleep,
 };
 use crate::{Ambient, Engine, LoadError, Machine, inert, limits::PYTHON_WAIT, packed::unpack};
@@ -122,21 +122,30 @@ impl Python {
         }
     }
 
-    /// A place to run, as soon as it is the caller's turn.
-    pub(super) fn place(&self, deadline: Instant) -> Result<CallPlace<'_>, PythonError> {
-        let place = self.shared.places.take(Some(deadline));
+    /// Identity of a new script of this account, for the order of its calls.
+    pub(super) fn script(&self, account: u64) -> ScriptIdentity {
+        self.shared.places.script(account)
+    }
+
+    /// The script and a place for a call, as soon as it is its turn.
+    pub(super) fn place(
+        &self,
+        script: ScriptIdentity,
+        deadline: Instant,
+    ) -> Result<CallPlace<'_>, PythonError> {
+        let place = self.shared.places.take(script, deadline);
         place.ok_or(PythonError::Busy { waited_sec: PYTHON_WAIT.as_secs() })
     }
 
     /// Lets the call of an owner who has fewer running go first, in the midst of one that has run
     /// for a slice. False where nobody waits for that.
-    pub(super) fn give_way(&self) -> bool {
-        self.shared.places.give_way()
+    pub(super) fn give_way(&self, call: CallNumber) -> bool {
+        self.shared.places.give_way(call)
     }
 
     /// Sleeps in the midst of a call; its place is another one's meanwhile.
-    pub(super) fn rest(&self, sleep: impl FnOnce()) {
-        self.shared.places.rest(sleep);
+    pub(super) fn rest(&self, call: CallNumber, sleep: impl FnOnce()) {
+        self.shared.places.rest(call, sleep);
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{
     Python, PythonError, as_argument,
     bindings::{self, PythonPre, exports::lotmq::python::script::Outcome},
+    places::CallNumber,
     sleep::Waits,
 };
 use crate::{
@@ -23,6 +24,8 @@ pub(super) struct ScriptState {
     memory: Memory,
     pub(super) waits: Waits,
     pub(super) python: Python,
+    /// The call that is under way.
+    call: CallNumber,
     /// Processor time of the thread when the call got the place that it has.
     placed_at: Duration,
     /// Time that it has slept and the clocks around it have not gone on: in all, and in this call.
@@ -34,7 +37,7 @@ impl ScriptState {
     pub(super) fn sleep(&mut self, time: Duration) {
         let ambient = Arc::clone(self.python.ambient());
         let before = ambient.monotonic();
-        self.python.rest(|| ambient.sleep(time));
+        self.python.rest(self.call, || ambient.sleep(time));
         let alone = time.saturating_sub(ambient.monotonic().saturating_sub(before));
         self.slept_alone.0 += alone;
         self.slept_alone.1 += alone;
@@ -44,7 +47,7 @@ impl ScriptState {
     /// costs it no processor time.
     fn give_way(&mut self) {
         let now = processor_time();
-        if now.saturating_sub(self.placed_at) >= PYTHON_SLICE && self.python.give_way() {
+        if now.saturating_sub(self.placed_at) >= PYTHON_SLICE && self.python.give_way(self.call) {
             self.placed_at = now;
         }
     }
@@ -86,7 +89,7 @@ impl ScriptInstance {
     pub(super) fn new(
         python: &Python,
         pre: &PythonPre<ScriptState>,
-        account: u64,
+        (account, call): (u64, CallNumber),
     ) -> Result<Self, PythonError> {
         let engine = python.engine();
         let memory_bytes = PYTHON_MEMORY_BYTES.min(engine.memory_bytes_max());
@@ -98,6 +101,7 @@ impl ScriptInstance {
             waits: Waits::default(),
             placed_at: processor_time(),
             python: python.clone(),
+            call,
             slept_alone: (Duration::ZERO, Duration::ZERO),
         };
         let mut store = Store::new(engine.wasmtime(), state);
@@ -116,7 +120,7 @@ impl ScriptInstance {
                 }
             }
         });
-        begin(&mut store, &ticker);
+        begin(&mut store, &ticker, call);
         match pre.instantiate(&mut store) {
             Ok(exports) => Ok(ScriptInstance { store, exports, ticker }),
             Err(error) => Err(PythonError::Unavailable { reason: explain(&error, &store).message }),
@@ -124,15 +128,15 @@ impl ScriptInstance {
     }
 
     /// Runs the script from top to bottom; gives the names of its functions as a JSON array.
-    pub(super) fn load(&mut self, source: &str) -> Entered {
-        begin(&mut self.store, &self.ticker);
+    pub(super) fn load(&mut self, call: CallNumber, source: &str) -> Entered {
+        begin(&mut self.store, &self.ticker, call);
         let called = self.exports.lotmq_python_script().call_load(&mut self.store, source);
         self.entered(called)
     }
 
     /// Calls one of its functions.
-    pub(super) fn call(&mut self, function: &str, arguments: &[Value]) -> Entered {
-        begin(&mut self.store, &self.ticker);
+    pub(super) fn call(&mut self, call: CallNumber, function: &str, arguments: &[Value]) -> Entered {
+        begin(&mut self.store, &self.ticker, call);
         let arguments: Vec<_> = arguments.iter().map(as_argument).collect();
         let called = self.exports.lotmq_python_script().call_call(&mut self.store, function, &arguments);
         self.entered(called)
@@ -154,8 +158,9 @@ impl ScriptInstance {
     }
 }
 
-fn begin(store: &mut Store<ScriptState>, ticker: &Ticker) {
+fn begin(store: &mut Store<ScriptState>, ticker: &Ticker, call: CallNumber) {
     let state = store.data_mut();
+    state.call = call;
     state.deadline = Deadline::new(PYTHON_TIME);
     state.placed_at = processor_time();
     state.slept_alone.1 = Duration::ZERO;

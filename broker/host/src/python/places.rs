@@ -1,10 +1,16 @@
-//! Places of calls of scripts that run: [`PYTHON_AT_ONCE_MAX`], shared out between those in whose
-//! name they are called.
+//! Scheduler of the calls of scripts. A call needs its script, which runs one call at a time, and
+//! one of [`PYTHON_AT_ONCE_MAX`] places. It takes both in one step: a call that has not begun
+//! holds neither of them.
 //!
-//! One owner has at most three quarters of the places. Of the calls that wait, the next is one
-//! whose owner has fewest running; owners with equally many take turns, and of one owner's calls
-//! the first that came is next. A call that has run for a slice gives its place to the call of an
-//! owner who has fewer, and goes on later.
+//! Order of the calls of a script: first those of the script's own owner, then those of the other
+//! owners in turn, and of one owner the first that came.
+//!
+//! Order of scripts: a place goes to the script for which somebody waits who has the fewest calls
+//! running. Owners with equally many take turns. One owner has at most [`PYTHON_OWNER_MAX`] places.
+//!
+//! Invariant: nobody waits for a script behind the other calls of another owner. A call that has
+//! begun keeps its script while it sleeps or has given its place to another call. It gets its next
+//! place in the name of the owner who comes first: its own, or one who waits for its script.
 
 use crate::{
     executor::RunOwner,
@@ -16,271 +22,302 @@ use std::time::Instant;
 /// See the module's documentation.
 #[derive(Default)]
 pub(super) struct CallPlaces {
-    calls: Mutex<Calls>,
+    calls: Mutex<ScriptCalls>,
     changed: Condvar,
 }
 
-#[derive(Default)]
-struct Calls {
-    /// Number of the next call, and of the next beginning.
-    next: u64,
-    /// In whose name those are that run.
-    running: Vec<RunOwner>,
-    /// Those that wait, by number.
-    waiting: Vec<(u64, RunOwner)>,
-    /// When a call of an owner began last, of those who have any.
-    began: Vec<(RunOwner, u64)>,
+/// Identity of a script, and the account of its owner; 0 if it has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ScriptIdentity {
+    number: u64,
+    own: u64,
 }
 
-/// Place of a call that runs; given back when it is dropped.
+/// Number of a call that has begun.
+pub(super) type CallNumber = u64;
+
+#[derive(Default)]
+struct ScriptCalls {
+    /// Number of the next script, call or beginning.
+    next: u64,
+    calls: Vec<ScriptCall>,
+    /// When a call in the name of an owner began or gave way last, or the first of them came. Of
+    /// owners who have calls.
+    served: Vec<(RunOwner, u64)>,
+    /// When a call of a script in the name of an owner began last, or the first of them came.
+    turns: Vec<((u64, RunOwner), u64)>,
+}
+
+struct ScriptCall {
+    number: CallNumber,
+    script: ScriptIdentity,
+    owner: RunOwner,
+    state: CallState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CallState {
+    /// Has not begun.
+    Waits,
+    /// Has a place, which counts to this owner.
+    Runs(RunOwner),
+    /// Has its script and wants no place.
+    Sleeps,
+    /// Has its script and waits for a place.
+    Resumes,
+}
+
+/// Call that may run next, with the owner in whose name it does.
+#[derive(Clone, Copy, Debug)]
+struct NextCall {
+    at: usize,
+    name: RunOwner,
+    /// Precedence; the smallest comes first.
+    key: (usize, u64, CallNumber),
+}
+
+/// Call that has begun. Dropping it frees its script and its place.
 pub(super) struct CallPlace<'a> {
     places: &'a CallPlaces,
-    owner: RunOwner,
+    pub(super) number: CallNumber,
 }
 
 impl CallPlaces {
-    /// A place for a call in the name of the calling thread's owner, as soon as it is his turn; `None` when the time is over.
-    pub(super) fn take(&self, deadline: Option<Instant>) -> Option<CallPlace<'_>> {
-        let owner = RunOwner::of_thread();
-        let mut calls = self.calls.lock();
-        let number = calls.join(owner);
-        // Made only when the lock is free: to drop it takes the lock.
-        self.wait(calls, (number, owner), deadline).then(|| CallPlace { places: self, owner })
+    /// Identity of a new script of this account; 0 for nobody's.
+    pub(super) fn script(&self, own: u64) -> ScriptIdentity {
+        ScriptIdentity { number: self.calls.lock().number(), own }
     }
 
-    /// Waits until a call may run, which is among the running ones then; false when the time is
-    /// over.
+    /// Begins a call of a script in the name of the calling thread's owner, when it is its turn.
+    /// `None` when the time is over.
+    pub(super) fn take(&self, script: ScriptIdentity, deadline: Instant) -> Option<CallPlace<'_>> {
+        let mut calls = self.calls.lock();
+        let number = calls.join(script, RunOwner::of_thread());
+        // Made only when the lock is free: to drop it takes the lock.
+        self.wait(calls, number, Some(deadline)).then(|| CallPlace { places: self, number })
+    }
+
+    /// Waits until a call runs. False when the time is over: the call is gone then.
     fn wait(
         &self,
-        mut calls: MutexGuard<'_, Calls>,
-        (number, owner): (u64, RunOwner),
+        mut calls: MutexGuard<'_, ScriptCalls>,
+        number: CallNumber,
         deadline: Option<Instant>,
     ) -> bool {
+        self.begin_next(&mut calls);
         let mut is_over = false;
-        while !calls.is_next(number) && !is_over {
+        while !calls.runs(number) && !is_over {
             match deadline {
                 Some(deadline) => is_over = self.changed.wait_until(&mut calls, deadline).timed_out(),
                 None => self.changed.wait(&mut calls),
             }
         }
-        let is_next = calls.is_next(number);
-        calls.waiting.retain(|(waiting, _)| *waiting != number);
-        if is_next {
-            calls.begin(owner);
+        let runs = calls.runs(number);
+        if !runs {
+            calls.leave(number);
+            self.begin_next(&mut calls);
         }
-        calls.forget_absent();
-        // There may be a place for another one, too.
-        self.changed.notify_all();
-        is_next
+        runs
+    }
+
+    /// Begins the calls that may run, and wakes them.
+    fn begin_next(&self, calls: &mut ScriptCalls) {
+        if calls.begin_next() {
+            self.changed.notify_all();
+        }
     }
 
     /// Does something in the midst of a call; its place is another one's meanwhile.
-    pub(super) fn rest(&self, work: impl FnOnce()) {
-        self.give_back(RunOwner::of_thread());
-        work();
-        // Whoever has a place gives it back, or rests himself, within the time of a call. It is given back by the call.
-        std::mem::forget(self.take(None));
-    }
-
-    /// Gives the place of a call to one that waits and whose owner has fewer running, and waits for
-    /// the next one. False where nobody does.
-    pub(super) fn give_way(&self) -> bool {
-        let owner = RunOwner::of_thread();
+    pub(super) fn rest(&self, number: CallNumber, work: impl FnOnce()) {
         let mut calls = self.calls.lock();
-        let Some(number) = calls.give_way(owner) else { return false };
-        self.changed.notify_all();
-        self.wait(calls, (number, owner), None)
+        calls.set(number, CallState::Sleeps);
+        self.begin_next(&mut calls);
+        drop(calls);
+        work();
+        // Each call that has a place gives it back, or rests, within the time of a call.
+        let mut calls = self.calls.lock();
+        calls.set(number, CallState::Resumes);
+        self.wait(calls, number, None);
     }
 
-    fn give_back(&self, owner: RunOwner) {
-        self.calls.lock().leave(owner);
-        self.changed.notify_all();
+    /// Gives the place of a call to one that waits for an owner who has fewer running, and waits
+    /// for the next one. False if there is no such call.
+    pub(super) fn give_way(&self, number: CallNumber) -> bool {
+        let mut calls = self.calls.lock();
+        calls.give_way(number) && self.wait(calls, number, None)
     }
 }
 
-impl Calls {
-    /// Number of a call that waits from now on.
-    fn join(&mut self, owner: RunOwner) -> u64 {
-        let number = self.next;
+impl ScriptCalls {
+    fn number(&mut self) -> u64 {
         self.next += 1;
-        self.waiting.push((number, owner));
+        self.next
+    }
+
+    /// Number of a call that waits from now on.
+    fn join(&mut self, script: ScriptIdentity, owner: RunOwner) -> CallNumber {
+        let number = self.number();
+        self.calls.push(ScriptCall { number, script, owner, state: CallState::Waits });
+        // An owner who is new comes after those who wait.
+        if !self.served.iter().any(|(of, _)| *of == owner) {
+            self.served.push((owner, number));
+        }
+        let turn = (script.number, owner);
+        if !self.turns.iter().any(|(of, _)| *of == turn) {
+            self.turns.push((turn, number));
+        }
         number
     }
 
-    /// Notes that a call of an owner runs.
-    fn begin(&mut self, owner: RunOwner) {
-        self.running.push(owner);
-        let at = self.next;
-        self.next += 1;
-        match self.began.iter_mut().find(|(of, _)| *of == owner) {
-            Some((_, began)) => *began = at,
-            None => self.began.push((owner, at)),
-        }
-    }
-
-    /// Forgets when the calls of those began who have none.
-    fn forget_absent(&mut self) {
-        let Calls { running, waiting, began, .. } = self;
-        began.retain(|(owner, _)| {
-            running.contains(owner) || waiting.iter().any(|(_, waiting)| waiting == owner)
+    /// Ends a call, whatever its state.
+    fn leave(&mut self, number: CallNumber) {
+        self.calls.retain(|call| call.number != number);
+        let Self { calls, served, turns, .. } = self;
+        served.retain(|(owner, _)| {
+            calls.iter().any(|call| call.owner == *owner || call.state == CallState::Runs(*owner))
+        });
+        turns.retain(|((script, owner), _)| {
+            calls.iter().any(|call| call.script.number == *script && call.owner == *owner)
         });
     }
 
-    /// When a call of an owner began last; 0 for who is new.
-    fn began(&self, owner: RunOwner) -> u64 {
-        self.began.iter().find(|(of, _)| *of == owner).map_or(0, |(_, began)| *began)
-    }
-
-    /// Ends a running call of an owner.
-    fn leave(&mut self, owner: RunOwner) {
-        if let Some(at) = self.running.iter().position(|running| *running == owner) {
-            self.running.swap_remove(at);
+    fn set(&mut self, number: CallNumber, state: CallState) {
+        if let Some(call) = self.calls.iter_mut().find(|call| call.number == number) {
+            call.state = state;
         }
     }
 
-    /// How many calls of an owner run.
+    fn state(&self, number: CallNumber) -> Option<CallState> {
+        self.calls.iter().find(|call| call.number == number).map(|call| call.state)
+    }
+
+    fn runs(&self, number: CallNumber) -> bool {
+        matches!(self.state(number), Some(CallState::Runs(_)))
+    }
+
+    /// Owners to whom the places that are taken count.
+    fn running(&self) -> impl Iterator<Item = RunOwner> {
+        self.calls.iter().filter_map(|call| match call.state {
+            CallState::Runs(owner) => Some(owner),
+            CallState::Waits | CallState::Sleeps | CallState::Resumes => None,
+        })
+    }
+
+    /// How many places count to an owner.
     fn running_of(&self, owner: RunOwner) -> usize {
-        self.running.iter().filter(|running| **running == owner).count()
+        self.running().filter(|running| *running == owner).count()
     }
 
-    /// Whether one more call of an owner may run.
-    fn may_run(&self, owner: RunOwner) -> bool {
-        self.running.len() < PYTHON_AT_ONCE_MAX && self.running_of(owner) < PYTHON_OWNER_MAX
+    /// Whether one more place may count to an owner.
+    fn may_have(&self, owner: RunOwner) -> bool {
+        self.running_of(owner) < PYTHON_OWNER_MAX
     }
 
-    fn is_next(&self, number: u64) -> bool {
-        let may_run = self.waiting.iter().filter(|(_, owner)| self.may_run(*owner));
-        let next =
-            may_run.min_by_key(|(number, owner)| (self.running_of(*owner), self.began(*owner), *number));
-        next.is_some_and(|(next, _)| *next == number)
+    fn served(&self, owner: RunOwner) -> u64 {
+        self.served.iter().find(|(of, _)| *of == owner).map_or(0, |(_, served)| *served)
     }
 
-    /// Has a running call of the owner with most of them wait, if all places are taken and a call
-    /// of somebody waits who has fewer: its number then.
-    fn give_way(&mut self, owner: RunOwner) -> Option<u64> {
-        let own = self.running_of(owner);
-        let has_most = self.running.iter().all(|running| self.running_of(*running) <= own);
-        let is_wanted = self.waiting.iter().any(|(_, waiting)| self.running_of(*waiting) < own);
-        if self.running.len() < PYTHON_AT_ONCE_MAX || !has_most || !is_wanted {
-            return None;
+    fn turn(&self, script: ScriptIdentity, owner: RunOwner) -> u64 {
+        let of = (script.number, owner);
+        self.turns.iter().find(|(turn, _)| *turn == of).map_or(0, |(_, at)| *at)
+    }
+
+    fn calls_of(&self, script: ScriptIdentity) -> impl Iterator<Item = (usize, &ScriptCall)> {
+        self.calls.iter().enumerate().filter(move |(_, call)| call.script == script)
+    }
+
+    /// Calls that run as soon as there is a place: those that have begun, and the next one of each
+    /// free script.
+    fn candidates(&self) -> impl Iterator<Item = NextCall> {
+        self.calls.iter().enumerate().filter_map(|(at, call)| {
+            let is_candidate = match call.state {
+                CallState::Resumes => true,
+                CallState::Waits => self.is_next_of_script(call),
+                CallState::Runs(_) | CallState::Sleeps => false,
+            };
+            if !is_candidate {
+                return None;
+            }
+            // Everybody who waits for the script is served by this call.
+            let waiting = self.calls_of(call.script).filter(|(_, call)| call.state == CallState::Waits);
+            let names = waiting.map(|(_, call)| call.owner).chain([call.owner]);
+            let may = names.filter(|name| self.may_have(*name));
+            let name = may.min_by_key(|name| (self.running_of(*name), self.served(*name)))?;
+            Some(NextCall { at, name, key: (self.running_of(name), self.served(name), call.number) })
+        })
+    }
+
+    /// Whether a call that waits is the next one of its script, which is free.
+    fn is_next_of_script(&self, call: &ScriptCall) -> bool {
+        let key = |call: &ScriptCall| {
+            let is_own = call.script.own != 0 && call.owner.account == call.script.own;
+            (!is_own, self.turn(call.script, call.owner), call.number)
+        };
+        let own = key(call);
+        self.calls_of(call.script).all(|(_, other)| other.state == CallState::Waits && own <= key(other))
+    }
+
+    /// Begins calls while there are places; whether there was any.
+    fn begin_next(&mut self) -> bool {
+        let mut has_begun = false;
+        while self.running().count() < PYTHON_AT_ONCE_MAX
+            && let Some(next) = self.candidates().min_by_key(|next| next.key)
+        {
+            self.begin(next);
+            has_begun = true;
         }
-        self.leave(owner);
-        Some(self.join(owner))
+        has_begun
+    }
+
+    fn begin(&mut self, NextCall { at, name, .. }: NextCall) {
+        let (script, owner, state) = {
+            let call = &self.calls[at];
+            (call.script.number, call.owner, call.state)
+        };
+        // It counts to its own owner, as long as they may have one more place.
+        let counts_to = if self.may_have(owner) { owner } else { name };
+        self.calls[at].state = CallState::Runs(counts_to);
+        self.was_served(name);
+        self.was_served(counts_to);
+        let now = self.number();
+        if state == CallState::Waits
+            && let Some((_, turn)) = self.turns.iter_mut().find(|(of, _)| *of == (script, owner))
+        {
+            *turn = now;
+        }
+    }
+
+    /// Takes the place of a call whose owner has most of them, if all places are taken and a call
+    /// waits for an owner who has fewer.
+    fn give_way(&mut self, number: CallNumber) -> bool {
+        let Some(CallState::Runs(owner)) = self.state(number) else { return false };
+        let own = self.running_of(owner);
+        let has_most = self.running().all(|running| self.running_of(running) <= own);
+        let is_wanted = self.candidates().any(|next| next.key.0 < own);
+        let gives_way = self.running().count() >= PYTHON_AT_ONCE_MAX && has_most && is_wanted;
+        if gives_way {
+            self.set(number, CallState::Resumes);
+            self.was_served(owner);
+        }
+        gives_way
+    }
+
+    /// Puts an owner behind all others who wait.
+    fn was_served(&mut self, owner: RunOwner) {
+        let now = self.number();
+        if let Some((_, served)) = self.served.iter_mut().find(|(of, _)| *of == owner) {
+            *served = now;
+        }
     }
 }
 
 impl Drop for CallPlace<'_> {
     fn drop(&mut self) {
-        self.places.give_back(self.owner);
+        let mut calls = self.places.calls.lock();
+        calls.leave(self.number);
+        self.places.begin_next(&mut calls);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn owner(account: u64) -> RunOwner {
-        RunOwner { tenant: 0, account }
-    }
-
-    #[test]
-    fn who_gets_no_place_in_time_takes_none_and_goes_on() {
-        let places = CallPlaces::default();
-        let mut held: Vec<_> =
-            (0..PYTHON_OWNER_MAX).map(|_| places.take(None).expect("there are so many")).collect();
-        assert!(places.take(Some(Instant::now())).is_none());
-        held.pop();
-        assert!(places.take(Some(Instant::now())).is_some());
-    }
-
-    #[test]
-    fn who_has_fewest_running_is_next() {
-        let mut calls =
-            Calls { waiting: vec![(1, owner(1)), (2, owner(1)), (3, owner(2))], ..Calls::default() };
-        assert!(calls.is_next(1) && !calls.is_next(3));
-        calls.running = vec![owner(1)];
-        assert!(!calls.is_next(1) && calls.is_next(3));
-        calls.waiting = vec![(1, owner(1))];
-        for (running, expected) in [
-            (vec![1, 2], true),
-            (vec![1, 1], true),
-            (vec![1, 1, 1], false),
-            (vec![2, 3, 4], true),
-            (vec![2, 2, 3], true),
-        ] {
-            calls.running = running.iter().map(|account| owner(*account)).collect();
-            assert_eq!(calls.is_next(1), expected, "{running:?}");
-        }
-        calls.running = vec![owner(4); PYTHON_AT_ONCE_MAX];
-        assert!(!calls.is_next(1));
-    }
-
-    /// Places with calls that never end, seen slice by slice.
-    struct Simulated(Calls);
-
-    impl Simulated {
-        /// A call of an owner waits, and begins if it can.
-        fn call(&mut self, account: u64) {
-            self.0.join(owner(account));
-            self.begin();
-        }
-
-        fn begin(&mut self) {
-            while let Some((number, owner)) =
-                self.0.waiting.iter().copied().find(|(number, _)| self.0.is_next(*number))
-            {
-                self.0.waiting.retain(|(waiting, _)| *waiting != number);
-                self.0.begin(owner);
-            }
-        }
-
-        /// Every running call has run for a slice.
-        fn slice(&mut self) {
-            for owner in self.0.running.clone() {
-                let _ = self.0.give_way(owner);
-                self.begin();
-            }
-        }
-
-        fn running_of(&self, account: u64) -> usize {
-            self.0.running_of(owner(account))
-        }
-    }
-
-    #[test]
-    fn calls_that_never_end_hold_up_others_for_some_slices() {
-        let mut places = Simulated(Calls::default());
-        (0..24).for_each(|_| places.call(1));
-        assert_eq!(places.running_of(1), 3);
-        places.call(2);
-        assert_eq!(places.running_of(2), 1, "at once");
-        places.call(2);
-        places.call(3);
-        assert_eq!(places.running_of(3), 0);
-        places.slice();
-        assert_eq!(places.running_of(3), 1, "after a slice");
-        // More owners than places take turns.
-        (4..=8).for_each(|account| places.call(account));
-        let mut slices = [0; 9];
-        for _ in 0..80 {
-            places.slice();
-            assert_eq!(places.0.running.len(), PYTHON_AT_ONCE_MAX);
-            (1..=8).for_each(|account| slices[account as usize] += places.running_of(account));
-        }
-        let (least, most) = (slices[1..].iter().min(), slices[1..].iter().max());
-        assert!(least >= Some(&30) && most <= Some(&60), "{slices:?}");
-    }
-
-    #[test]
-    fn who_is_alone_gives_way_to_nobody() {
-        let mut calls = Calls { running: vec![owner(1); 3], ..Calls::default() };
-        assert_eq!(calls.give_way(owner(1)), None);
-        calls.join(owner(1));
-        assert_eq!(calls.give_way(owner(1)), None, "his own calls come one after the other");
-        calls.join(owner(2));
-        assert_eq!(calls.give_way(owner(1)), None, "there is a place for the other one");
-        calls.running.push(owner(3));
-        assert_eq!(calls.give_way(owner(3)), None, "another one has more");
-        assert_eq!(calls.give_way(owner(1)), Some(2));
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 use super::{
     Called, Python, PythonError,
     instance::{Entered, ScriptInstance},
-    turns::ScriptTurns,
+    places::{CallNumber, ScriptIdentity},
 };
 use crate::{
     Value,
@@ -23,8 +23,8 @@ pub struct Script {
     source: Box<str>,
     /// Account whose guests' memory its own counts to; 0 for nobody's.
     account: u64,
-    /// Turns of its calls; who has his is the only one that locks the instance.
-    turns: ScriptTurns,
+    /// Identity for the order of its calls. Only the call that has begun locks the instance.
+    identity: ScriptIdentity,
     /// `None` until the first call, and after a trap.
     instance: Mutex<Option<ScriptInstance>>,
 }
@@ -38,8 +38,14 @@ impl fmt::Debug for Script {
 impl Script {
     /// A script of this account (0: of nobody's) that was checked before: it runs from top to bottom when it is first called.
     pub fn known(python: &Python, source: &str, account: u64) -> Script {
-        let turns = ScriptTurns::of(payer(account));
-        Script { python: python.clone(), source: source.into(), account, turns, instance: Mutex::new(None) }
+        let identity = python.script(payer(account));
+        Script {
+            python: python.clone(),
+            source: source.into(),
+            account,
+            identity,
+            instance: Mutex::new(None),
+        }
     }
 
     /// Runs a script of this account (0: of nobody's) from top to bottom. Gives the names of its functions in their order, as a JSON array, and what it printed; waits for
@@ -66,12 +72,10 @@ impl Script {
     ) -> Result<(Script, String, String), PythonError> {
         let script = Script::known(python, source, account);
         let deadline = Instant::now() + wait;
-        let mut instance = script.instance.lock();
         let loaded = apart(|| {
-            let _place = python.place(deadline)?;
-            script.start(&mut instance, deadline)
+            let place = python.place(script.identity, deadline)?;
+            script.start(&mut script.instance.lock(), (place.number, deadline))
         })?;
-        drop(instance);
         Ok((script, loaded.result?, loaded.output))
     }
 
@@ -89,18 +93,16 @@ impl Script {
 
     fn entered(&self, function: &str, arguments: &[Value]) -> Result<Called, PythonError> {
         let deadline = Instant::now() + PYTHON_WAIT;
-        let busy = PythonError::Busy { waited_sec: PYTHON_WAIT.as_secs() };
-        let _turn = self.turns.take(deadline).ok_or(busy)?;
+        let place = self.python.place(self.identity, deadline)?;
         let mut instance = self.instance.lock();
-        let _place = self.python.place(deadline)?;
         let mut printed = String::new();
         if instance.is_none() {
-            let loaded = self.start(&mut instance, deadline)?;
+            let loaded = self.start(&mut instance, (place.number, deadline))?;
             loaded.result?;
             printed = loaded.output;
         }
         let Some(running) = instance.as_mut() else { return Err(PythonError::Preparing) };
-        let Entered { result, output } = running.call(function, arguments);
+        let Entered { result, output } = running.call(place.number, function, arguments);
         if matches!(result, Err(PythonError::Stopped(_))) {
             *instance = None;
         }
@@ -111,11 +113,11 @@ impl Script {
     fn start(
         &self,
         instance: &mut MutexGuard<'_, Option<ScriptInstance>>,
-        deadline: Instant,
+        (number, deadline): (CallNumber, Instant),
     ) -> Result<Entered, PythonError> {
         let code = self.python.code(deadline)?;
-        let mut made = ScriptInstance::new(&self.python, &code, self.account)?;
-        let loaded = made.load(&self.source);
+        let mut made = ScriptInstance::new(&self.python, &code, (self.account, number))?;
+        let loaded = made.load(number, &self.source);
         **instance = loaded.result.is_ok().then_some(made);
         Ok(loaded)
     }
