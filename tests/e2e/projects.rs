@@ -706,3 +706,79 @@ fn who_changes_by_hand_what_a_project_brought_is_told_whose_it_is() {
         broker = origins(&broker)
     );
 }
+
+const OPEN: &str = "DEFINE RULE Open WITH PRIORITY 100 FOR Publish TO TOPIC \"vault/#\"\n    ALLOW\n";
+
+fn is_there(broker: &Broker, name: &str) -> bool {
+    origins(broker).iter().any(|(known, _)| known == name)
+}
+
+fn codes_of_warnings(reply: &Reply) -> Vec<String> {
+    let warnings = reply.0["warnings"].as_array().cloned().unwrap_or_default();
+    warnings.iter().map(|warning| warning["code"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn rule_that_is_removed_by_hand_does_not_come_back_when_its_project_is_unloaded() {
+    let mut broker = broker();
+    let project = zip(&[("r.lot", OPEN.as_bytes()), ("m.lot", MODEL.as_bytes())]);
+    for command in ["-removeRule Open", "-removeAllRules"] {
+        broker.command_ok(&format!("-addRule {OPEN}"));
+        assert_eq!(codes_of_warnings(&upload(&broker, "p", &project, " load")), ["REPLACED"]);
+        let removed = broker.command_ok(command);
+        assert_eq!(codes_of_warnings(&removed), ["OF_PROJECT", "DISPLACED_REMOVED"], "{removed:?}");
+        broker.kill();
+        broker.start_again();
+        let unloaded = broker.command_ok("-unloadProject p");
+        assert_eq!(named_rows(&unloaded, "givenBack"), [""; 0], "{command}");
+        assert!(!is_there(&broker, "Open"), "{command}");
+    }
+    // Also if it was added by hand and removed again meanwhile.
+    broker.command_ok(&format!("-addRule {OPEN}"));
+    upload(&broker, "p", &project, " load");
+    broker.command_ok(&format!("-addRule -replace {OPEN}"));
+    assert_eq!(codes_of_warnings(&broker.command_ok("-removeRule Open")), ["DISPLACED_REMOVED"]);
+    broker.command_ok("-unloadProject p");
+    assert!(!is_there(&broker, "Open"));
+}
+
+#[test]
+fn rule_that_a_project_gives_back_is_a_warning() {
+    let broker = broker();
+    broker.command_ok(&format!("-addRule {OPEN}"));
+    let with_rule = zip(&[("r.lot", OPEN.as_bytes()), ("m.lot", MODEL.as_bytes())]);
+    let without = zip(&[("m.lot", MODEL.as_bytes())]);
+    upload(&broker, "p", &with_rule, " load");
+    let unloaded = broker.command_ok("-unloadProject p");
+    assert_eq!(codes_of_warnings(&unloaded), ["GIVEN_BACK"], "{unloaded:?}");
+    let text =
+        "Rule 'Open', which was added by hand, is in force again: what it allows and denies holds again.";
+    assert_eq!(unloaded.0["warnings"][0]["message"], text);
+    // Nor is it lost when a version of the project does not define it any more.
+    upload(&broker, "p", &with_rule, " load");
+    let shorter = upload(&broker, "p", &without, " load");
+    assert_eq!(named_rows(&shorter, "givenBack"), ["Rule Open"], "{shorter:?}");
+    assert_eq!(codes_of_warnings(&shorter), ["GIVEN_BACK"]);
+    assert!(origins(&broker).contains(&("Open".to_owned(), "adhoc".to_owned())));
+    // A rule that goes is one, too.
+    broker.command_ok("-removeRule Open");
+    upload(&broker, "p", &with_rule, " load");
+    assert_eq!(codes_of_warnings(&broker.command_ok("-unloadProject p")), ["RULE_REMOVED"]);
+}
+
+#[test]
+fn displaced_definition_of_another_user_is_removed_with_force_only() {
+    let broker = broker();
+    broker.command_ok("-addUser ann password");
+    broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
+    let project = zip(&[("r.lot", OPEN.as_bytes()), ("m.lot", MODEL.as_bytes())]);
+    assert!(broker.command_as(("ann", "password"), &format!("-addRule {OPEN}")).success());
+    assert!(upload(&broker, "p", &project, " load -replace").success());
+    for command in ["-removeRule Open", "-removeAllRules"] {
+        assert_eq!(broker.command(command).code(), "OF_ANOTHER", "{command}");
+        assert!(is_there(&broker, "Open"));
+    }
+    broker.command_ok("-removeRule Open -force");
+    broker.command_ok("-unloadProject p");
+    assert!(!is_there(&broker, "Open"));
+}

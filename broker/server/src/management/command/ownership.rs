@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use lotmq_definitions::{DefinitionKind, Origin, Owner};
+use lotmq_store::Batch;
 use serde_json::{Value, json};
 
 use super::reply::{Refusal, problem};
 use super::verb::Call;
 use crate::guests::HasPrograms as _;
+use crate::guests::authority;
 use crate::limits::OF_OTHERS_SHOWN_MAX;
+use crate::management::managed::Managing as _;
 
 /// Option of a command that is about what belongs to others, too.
 const FORCE: &str = "-force";
@@ -83,6 +86,45 @@ impl Removal {
         let owner = |name: &str| registry.get(kind, name).and_then(|known| known.owner().cloned());
         self.check(call, kind.title(), names.into_iter().map(|name| (name.to_owned(), owner(name))))
     }
+}
+
+/// Kind of definitions that projects have, by its title in replies and as the store writes it.
+pub(super) type StoredKind = (&'static str, &'static str);
+
+impl Removal {
+    /// The same for definitions that projects have displaced. They go with those of their names.
+    ///
+    /// # Errors
+    /// OF_ANOTHER.
+    pub(super) fn check_displaced<'a>(
+        &self,
+        call: &Call<'_>,
+        (title, kind): StoredKind,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), Refusal> {
+        let (users, displaced) = (&call.tenant.users, &call.tenant.managed().projects.displaced);
+        let owner = |name: &str| authority::owner(users, &displaced.owner(kind, name)?);
+        self.check(call, title, names.into_iter().map(|name| (name.to_owned(), owner(name))))
+    }
+}
+
+/// Removes what projects have displaced under names that are removed by hand. Otherwise it would
+/// come back when its project is unloaded. Returns the warnings.
+pub(super) fn remove_displaced<'a>(
+    call: &Call<'_>,
+    (title, kind): StoredKind,
+    names: impl IntoIterator<Item = &'a str>,
+    batch: &mut Batch,
+) -> Vec<Value> {
+    let displaced = &call.tenant.managed().projects.displaced;
+    let removed = names.into_iter().filter(|name| displaced.remove(kind, name, batch));
+    let warning = |name: &str| {
+        let text = format!(
+            "A project had replaced {title} '{name}' that was added by hand. Both are removed: no project gives it back."
+        );
+        problem("DISPLACED_REMOVED", &text)
+    };
+    removed.map(warning).collect()
 }
 
 /// What becomes by hand of a thing that belongs to a project.

@@ -22,7 +22,7 @@ use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::limits::{PROJECT_NAME_BYTES_MAX, VERB_SHOWN_CHARS_MAX};
+use crate::limits::{PROJECT_NAME_BYTES_MAX, PROJECT_PROBLEMS_MAX, VERB_SHOWN_CHARS_MAX};
 use crate::management::managed::Managing as _;
 use crate::management::projects::archive::{self, Contents};
 use crate::management::projects::{Active, Project, folder, former_name, is_name, store_active};
@@ -675,15 +675,18 @@ fn unload(call: &mut Call<'_>) -> Result<Done, Refusal> {
         ProjectPlan::of_end(call, &name, &ends).check(Some(agreed))?;
     }
     let mut batch = Batch::new();
-    let gone = compiled::remove_owned(call, &ends, &BTreeSet::new(), &mut batch);
+    let mut gone = compiled::remove_owned(call, &ends, &BTreeSet::new(), &mut batch);
     compiled::listings_changed(call);
     store_active(call.tenant.id, &active, &mut batch);
     call.tenant.managed().projects.set_active(active);
     let project = call.tenant.managed().projects.get(&name);
     active_changed(call, project.iter());
     call.commit(batch)?;
+    let mut warnings = gone.warnings();
+    warnings.truncate(PROJECT_PROBLEMS_MAX);
     gone.tell(&mut data);
-    Ok(Done::new(format!("Project '{name}' unloaded successfully!")).with_data(data))
+    let done = Done::new(format!("Project '{name}' unloaded successfully!"));
+    Ok(Done { warnings, ..done.with_data(data) })
 }
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {

@@ -17,6 +17,7 @@ use crate::guests::scripts::{Provenance, ScriptError};
 use crate::guests::{Guests, install_script, scripts};
 use crate::limits::{DEPENDENTS_CHECKED_MAX, SCRIPTS_MAX};
 use crate::management::command_text::without_line_of_request_id;
+use crate::management::managed::Managing as _;
 
 /// A script, as messages call it.
 const SCRIPT: &str = "Python script";
@@ -134,21 +135,32 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     if !call.tenant.programs().scripts.contains(name) {
         return Err(Refusal::not_found(format!("Python script '{name}' not found.")));
     }
-    let warnings = remove_these(call, &removal, &[name.as_str().into()])?;
+    let names = [name.as_str().into()];
+    let warnings = remove_these(call, &removal, &names, &names)?;
     Ok(Done { warnings, ..Done::new(format!("Python script '{name}' removed successfully!")) })
 }
 
 fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let removal = Removal::read(call, &[])?;
     let _changes = call.broker.commands.changes.lock();
-    let warnings = remove_these(call, &removal, &call.tenant.programs().scripts.names())?;
+    let displaced = call.tenant.managed().projects.displaced.of_kind(scripts::KIND);
+    let displaced: Vec<Box<str>> = displaced.into_iter().map(Into::into).collect();
+    let warnings = remove_these(call, &removal, &call.tenant.programs().scripts.names(), &displaced)?;
     Ok(Done { warnings, ..Done::new("Removed all python scripts successfully") })
 }
 
-/// Removes scripts. Gives warnings of what needs them.
-fn remove_these(call: &mut Call<'_>, removal: &Removal, names: &[Box<str>]) -> Result<Vec<Value>, Refusal> {
+/// Removes scripts, and those that projects have displaced under these names. Returns warnings of
+/// what needs them.
+fn remove_these(
+    call: &mut Call<'_>,
+    removal: &Removal,
+    names: &[Box<str>],
+    displaced: &[Box<str>],
+) -> Result<Vec<Value>, Refusal> {
     let owner = |name: &str| call.tenant.programs().scripts.owner(name);
     removal.check(call, SCRIPT, names.iter().map(|name| (name.to_string(), owner(name))))?;
+    let stored_kind = (SCRIPT, scripts::KIND);
+    removal.check_displaced(call, stored_kind, displaced.iter().map(|name| &**name))?;
     let of_project = |name: &str| {
         let project = ownership::project_of_script(call, name)?;
         Some(ownership::warning(ByHand::Removed, SCRIPT, name, &project))
@@ -158,6 +170,8 @@ fn remove_these(call: &mut Call<'_>, removal: &Removal, names: &[Box<str>]) -> R
     for name in names {
         batch.push(Op::DeleteDefinition { tenant: call.tenant.id, kind: scripts::KIND, name });
     }
+    let displaced =
+        ownership::remove_displaced(call, stored_kind, displaced.iter().map(|name| &**name), &mut batch);
     // In force whatever becomes of it: the store keeps it for when it works again.
     let stored = call.commit(batch);
     for name in names {
@@ -168,5 +182,5 @@ fn remove_these(call: &mut Call<'_>, removal: &Removal, names: &[Box<str>]) -> R
     stored?;
     let needs = names.iter().map(|name| Need::Script((&**name).into()));
     let left_without = needs.filter_map(|need| left_without(call, &need));
-    Ok(of_projects.into_iter().chain(left_without).take(DEPENDENTS_CHECKED_MAX).collect())
+    Ok(of_projects.into_iter().chain(displaced).chain(left_without).take(DEPENDENTS_CHECKED_MAX).collect())
 }

@@ -14,6 +14,7 @@ use super::verb::Call;
 use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
 use crate::limits::DEPENDENTS_CHECKED_MAX;
+use crate::management::managed::Managing as _;
 use crate::management::sys;
 use lotmq_core::tenant::Tenant;
 
@@ -28,15 +29,18 @@ pub(super) fn remove(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, 
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
     removal.check_definitions(call, kind, [&**name])?;
+    let stored_kind = (kind.title(), kind.key());
+    removal.check_displaced(call, stored_kind, [&**name])?;
     let left = LeftMessages::of(call.tenant, kind, name);
     let of_project = of_project(call, kind, name);
     let removed = Guests::remove(call.tenant, &call.broker.hosting, kind, name, &mut batch)
         .map_err(|missing| Refusal::not_found(missing.to_string()))?;
     call.changed_topics.extend(sys::removed_topics(&removed.definition));
+    let displaced = ownership::remove_displaced(call, stored_kind, [&**name], &mut batch);
     let needed_by = left_without(call, &Need::Definition(kind, name.as_str().into()));
     call.commit(batch)?;
     let done = left.told(format!("{} '{name}' removed successfully!", kind.title()));
-    Ok(Done { warnings: of_project.into_iter().chain(needed_by).collect(), ..done })
+    Ok(Done { warnings: of_project.into_iter().chain(displaced).chain(needed_by).collect(), ..done })
 }
 
 /// Warning of what a project brings back.
@@ -126,6 +130,11 @@ pub(super) fn remove_where(
         all.filter(|name| goes(name)).collect()
     };
     removal.check_definitions(call, kind, names.iter().map(|name| &**name))?;
+    let stored_kind = (kind.title(), kind.key());
+    // Also those in whose place nothing is any more.
+    let mut displaced = call.tenant.managed().projects.displaced.of_kind(kind.key());
+    displaced.retain(|name| goes(name));
+    removal.check_displaced(call, stored_kind, displaced.iter().map(|name| &**name))?;
     let mut left = LeftMessages::default();
     let of_projects: Vec<Value> = names.iter().filter_map(|name| of_project(call, kind, name)).collect();
     for name in &names {
@@ -137,9 +146,12 @@ pub(super) fn remove_where(
     if kind == DefinitionKind::Rule {
         super::rules::count_changed(call);
     }
+    let displaced =
+        ownership::remove_displaced(call, stored_kind, displaced.iter().map(|name| &**name), &mut batch);
     let needs = names.iter().map(|name| Need::Definition(kind, Arc::clone(name)));
     let left_without = needs.filter_map(|need| left_without(call, &need));
-    let warnings = of_projects.into_iter().chain(left_without).take(DEPENDENTS_CHECKED_MAX).collect();
+    let warnings =
+        of_projects.into_iter().chain(displaced).chain(left_without).take(DEPENDENTS_CHECKED_MAX).collect();
     call.commit(batch)?;
     Ok(RemovedEntities { names, left, warnings })
 }

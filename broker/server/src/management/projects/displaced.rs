@@ -40,6 +40,24 @@ impl Displaced {
         }
     }
 
+    /// Name of the owner of a displaced definition; empty for nobody.
+    pub(crate) fn owner(&self, kind: &str, name: &str) -> Option<String> {
+        self.0.lock().get(&(kind.to_owned(), name.to_owned())).map(|row| row.owner.clone())
+    }
+
+    /// Names of the displaced definitions of a kind.
+    pub(crate) fn of_kind(&self, kind: &str) -> Vec<String> {
+        self.0.lock().keys().filter(|(of, _)| of == kind).map(|(_, name)| name.clone()).collect()
+    }
+
+    /// Removes a displaced definition, so that it is not given back. False if there is none.
+    pub(crate) fn remove(&self, kind: &str, name: &str, batch: &mut Batch) -> bool {
+        let Some(row) = self.0.lock().remove(&(kind.to_owned(), name.to_owned())) else { return false };
+        let kind = format!("{PREFIX}{kind}");
+        batch.push(Op::DeleteDefinition { tenant: row.tenant, kind: &kind, name });
+        true
+    }
+
     /// Kinds and names of the displaced definitions.
     pub(crate) fn names(&self) -> Vec<(String, String)> {
         self.0.lock().keys().cloned().collect()

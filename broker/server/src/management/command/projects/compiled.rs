@@ -379,6 +379,27 @@ pub(crate) struct Gone {
 }
 
 impl Gone {
+    /// Warnings of rules that are gone, and of what is in force again. Rules, which matter most,
+    /// come first.
+    pub(crate) fn warnings(&mut self) -> Vec<Value> {
+        let is_other = |row: &Value| row["type"] != "Rule";
+        self.removed.sort_by_key(is_other);
+        self.given_back.sort_by_key(is_other);
+        let name = |row: &Value| row["name"].as_str().unwrap_or_default().to_owned();
+        let is_given_back = |row: &Value| self.given_back.contains(row);
+        let gone = self.removed.iter().filter(|row| !is_other(row) && !is_given_back(row)).map(|row| {
+            let text = format!("Rule '{}' is gone: what it denied may be allowed now.", name(row));
+            problem("RULE_REMOVED", &text)
+        });
+        let back = self.given_back.iter().map(|row| {
+            let title = row["type"].as_str().unwrap_or_default();
+            let more = if is_other(row) { "" } else { ": what it allows and denies holds again" };
+            let text = format!("{title} '{}', which was added by hand, is in force again{more}.", name(row));
+            problem("GIVEN_BACK", &text)
+        });
+        gone.chain(back).collect()
+    }
+
     /// Adds these changes to the data of a reply.
     pub(crate) fn tell(self, data: &mut Value) {
         for (key, rows) in [("removed", self.removed), ("givenBack", self.given_back)] {
@@ -422,7 +443,7 @@ pub(crate) fn install(
     let mut gone = Gone::default();
     let (rules, others) = owned(call.tenant, &leaves).into_iter().partition(|(kind, _)| is_rule(kind));
     remove_some(call, others, &coming, batch, &mut gone);
-    // No rule is among these.
+    // No rule is among these: the project's own ones are still there.
     give_back(call, &coming, batch, &mut gone);
     let CompiledProject { items, mut problems, existing } = compiled;
     let mut entities = Vec::with_capacity(items.len());
@@ -457,9 +478,8 @@ pub(crate) fn install(
         entities.push(place.mark(json!({ "type": title, "name": name, "success": is_there })));
     }
     remove_some(call, rules, &coming, batch, &mut gone);
-    // What matters most is told first.
-    gone.removed.sort_by_key(|row| row["type"] != "Rule");
-    warn_of_removed(&gone, &mut problems);
+    give_back(call, &coming, batch, &mut gone);
+    gone.warnings().into_iter().for_each(|warning| problems.outside_warning(warning));
     warn_of_pending(call.tenant, &installed, &mut problems);
     warn_of_unheard(call.tenant, &installed, &mut problems);
     listings_changed(call);
@@ -491,15 +511,6 @@ fn warn_of_installed(
     let of_modules = guests::named_modules::warnings(call.tenant, &new.definition);
     for (code, told) in of_modules.into_iter().chain(of_route).chain(of_places) {
         problems.warning(place, problem(code, &told));
-    }
-}
-
-/// Warns of rules that are gone.
-fn warn_of_removed(gone: &Gone, problems: &mut Problems) {
-    for row in gone.removed.iter().filter(|row| row["type"] == "Rule") {
-        let name = row["name"].as_str().unwrap_or_default();
-        let text = format!("Rule '{name}' is gone: what it denied may be allowed now.");
-        problems.outside_warning(problem("RULE_REMOVED", &text));
     }
 }
 
@@ -676,7 +687,7 @@ fn give_back(
     let is_coming =
         |kind: &str, name: &str| coming.iter().any(|(other, same)| *other == kind && *same == name);
     let given = given_back::give_back(call, is_coming, batch);
-    gone.given_back = given.iter().map(|(kind, name)| entity_row(kind, name)).collect();
+    gone.given_back.extend(given.iter().map(|(kind, name)| entity_row(kind, name)));
 }
 
 /// Removes what the projects that it `ends` own and what does not come again, and gives back what they had displaced. The caller holds the lock of changes.
