@@ -1,8 +1,9 @@
 //! Assets of several users: the owner of a module goes on with it, its code is theirs, and policies
 //! of administrators are bounds.
 
-use lotmq_client::QoS;
+use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Broker, WAIT_MAX};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::modules;
@@ -109,11 +110,6 @@ fn the_owner_of_an_asset_does_not_take_back_what_an_administrator_has_bounded() 
     let route = "-addRoute DEFINE ROUTE R WITH TYPE LOOPBACK\n    ADD LOOPBACK_CONFIG\n        WITH DELAY 1\n    ADD EVENT E\n        WITH SOURCE_TOPIC \"a/b\"\n";
     done(&broker, "eve", route);
     done(&broker, "eve", "-install m -name i");
-    let policies = |broker: &Broker, name: &str| {
-        let listed = broker.command_ok("-list");
-        let assets = listed.data().as_array().unwrap().clone();
-        assets.into_iter().find(|asset| asset["name"] == name).unwrap()["policies"].clone()
-    };
     for name in ["m", "R", "i"] {
         // Without a bound it is the owner's own business.
         done(&broker, "eve", &format!("-assetPolicySet {name} topics a/#"));
@@ -132,7 +128,7 @@ fn the_owner_of_an_asset_does_not_take_back_what_an_administrator_has_bounded() 
             let code = if is_taken { "" } else { "POLICY_OF_ADMINISTRATOR" };
             assert_eq!(reply.code(), code, "{name} {value}");
         }
-        assert_eq!(policies(&broker, name)["topics"], serde_json::json!(["a/#", "b"]), "{name}");
+        assert_eq!(policies(&broker, name)["topics"], json!(["a/#", "b"]), "{name}");
         assert_eq!(policies(&broker, name)["setByAdministrator"]["memory"], 8, "{name}");
         done(&broker, "eve", &format!("-assetPolicySet {name} memory 4"));
         assert!(!ask(&broker, "eve", &format!("-assetPolicySet {name} memory 9")).success());
@@ -149,7 +145,7 @@ fn the_owner_of_an_asset_does_not_take_back_what_an_administrator_has_bounded() 
     done(&broker, "eve", "-asset-name-set free i");
     for name in ["m", "R", "i"] {
         let now = policies(&broker, name);
-        assert_eq!((&now["memory"], &now["topics"]), (&8.into(), &serde_json::json!(["a/#", "b"])), "{name}");
+        assert_eq!((&now["memory"], &now["topics"]), (&8.into(), &json!(["a/#", "b"])), "{name}");
     }
     // Administrators take it back, there or gone.
     done(&broker, "bob", "-assetPolicySet m topics default -force");
@@ -170,5 +166,122 @@ fn the_owner_of_an_asset_does_not_take_back_what_an_administrator_has_bounded() 
         );
     }
     done(&broker, "eve", route);
-    assert_eq!(policies(&broker, "R")["memory"], serde_json::Value::Null);
+    assert_eq!(policies(&broker, "R")["memory"], Value::Null);
+}
+
+/// Policies of an asset, as `-list` shows them.
+fn policies(broker: &Broker, name: &str) -> Value {
+    let listed = broker.command_ok("-list");
+    let assets = listed.data().as_array().unwrap();
+    assets.iter().find(|asset| asset["name"] == name).unwrap()["policies"].clone()
+}
+
+/// Policies of an asset that nobody has bounded.
+fn unbounded() -> Value {
+    json!({ "restart": "on-failure", "autostart": true })
+}
+
+fn add_module(name: &str) -> String {
+    format!("-addModule {name} -world action -on in -grantAll wasm64:{}", modules::scale())
+}
+
+/// A bound goes with the asset that is renamed. What eve leaves behind binds nobody else.
+#[test]
+fn bound_moves_with_a_rename_and_holds_for_no_other_user() {
+    let (mut broker, _data) = with_deployer();
+    done(&broker, "eve", &add_module("m"));
+    done(&broker, "eve", "-install m -name i");
+    done(&broker, "bob", "-assetPolicySet i topics none -force");
+    for (from, to) in [("i", "anns"), ("anns", "anns-2"), ("anns-2", "back")] {
+        done(&broker, "eve", &format!("-assetNameSet {from} {to}"));
+    }
+    assert_eq!(policies(&broker, "back")["topics"], json!([]));
+    assert_eq!(ask(&broker, "eve", "-assetPolicySet back topics #").code(), "POLICY_OF_ADMINISTRATOR");
+    done(&broker, "eve", "-uninstall back");
+    done(&broker, "bob", &add_module("anns"));
+    done(&broker, "bob", "-install anns -name anns-2");
+    done(&broker, "bob", "-install anns -name back");
+    for name in ["anns", "anns-2", "back"] {
+        assert_eq!(policies(&broker, name), unbounded(), "{name}");
+    }
+    // Nor does it end for eve because somebody else had the name meanwhile.
+    done(&broker, "bob", "-uninstall back");
+    broker.stop();
+    broker.start_again();
+    done(&broker, "eve", "-install m -name back");
+    assert_eq!(policies(&broker, "back")["topics"], json!([]));
+    // Of a route it is the same.
+    let route = "-addRoute DEFINE ROUTE R WITH TYPE LOOPBACK\n    ADD LOOPBACK_CONFIG\n        WITH DELAY 1\n    ADD EVENT E\n        WITH SOURCE_TOPIC \"a/b\"\n";
+    done(&broker, "eve", route);
+    done(&broker, "bob", "-assetPolicySet R topics none -force");
+    done(&broker, "eve", "-removeRoute R");
+    done(&broker, "bob", route);
+    assert_eq!(policies(&broker, "R"), unbounded());
+    done(&broker, "bob", "-removeRoute R");
+    done(&broker, "eve", route);
+    for _ in 0..2 {
+        assert_eq!(policies(&broker, "R")["topics"], json!([]));
+        broker.kill();
+        broker.start_again();
+    }
+}
+
+/// The bounds of a module hold for its instances; those of an instance hold besides.
+#[test]
+fn bound_of_a_module_holds_for_its_instances() {
+    let (mut broker, _data) = with_deployer();
+    done(&broker, "eve", &add_module("m"));
+    done(&broker, "eve", "-install m -name before");
+    done(&broker, "bob", "-assetPolicySet before topics a/#,b -force");
+    done(&broker, "bob", "-assetPolicySet m topics a/x/#,c -force");
+    done(&broker, "bob", "-assetPolicySet m memory 8 -force");
+    done(&broker, "eve", "-install m -name after");
+    let check = |broker: &Broker| {
+        for (name, topics) in [("before", json!(["a/x/#"])), ("after", json!(["a/x/#", "c"]))] {
+            let now = policies(broker, name);
+            assert_eq!((&now["topics"], &now["memory"]), (&topics, &json!(8)), "{name}");
+        }
+    };
+    check(&broker);
+    let wider = ask(&broker, "eve", "-assetPolicySet after topics #");
+    assert_eq!(wider.code(), "POLICY_OF_ADMINISTRATOR");
+    done(&broker, "eve", "-assetPolicySet after topics a/x/y");
+    done(&broker, "eve", "-assetPolicySet after topics default");
+    done(&broker, "eve", "-assetNameSet after other");
+    done(&broker, "eve", "-assetNameSet other after");
+    broker.stop();
+    broker.start_again();
+    check(&broker);
+    // It is not only shown: what starts the instance is narrowed at once.
+    let mut client = broker.root("client");
+    client.subscribe_to("$SYS/Coreflux/Assets/after", QoS::AtMostOnce).unwrap();
+    done(&broker, "bob", "-run after -force");
+    client.publish(&Publication::new("in", "1")).unwrap();
+    let refused = std::iter::from_fn(|| client.receive(WAIT_MAX).unwrap())
+        .map(|message| serde_json::from_slice::<Value>(&message.payload).unwrap())
+        .find(|status| status["refusedByPolicy"] == 1);
+    assert!(refused.is_some());
+    // It ends for all of them with the bound of the module.
+    done(&broker, "bob", "-assetPolicySet m topics default -force");
+    assert_eq!(policies(&broker, "before")["topics"], json!(["a/#", "b"]));
+    assert_eq!(policies(&broker, "after")["topics"], Value::Null);
+}
+
+/// Names differ by case: each of these is an asset of its own.
+#[test]
+fn bound_of_a_route_is_not_that_of_a_name_in_other_case() {
+    let (broker, _data) = with_deployer();
+    for name in ["Rt", "rt"] {
+        done(
+            &broker,
+            "eve",
+            &format!(
+                "-addRoute DEFINE ROUTE {name} WITH TYPE LOOPBACK\n    ADD LOOPBACK_CONFIG\n        WITH DELAY 1\n    ADD EVENT E\n        WITH SOURCE_TOPIC \"a/b\"\n"
+            ),
+        );
+    }
+    done(&broker, "bob", "-assetPolicySet Rt topics none -force");
+    assert_eq!(policies(&broker, "Rt")["topics"], json!([]));
+    assert_eq!(policies(&broker, "rt"), unbounded());
+    assert_eq!(ask(&broker, "bob", "-assetPolicySet RT topics none -force").code(), "NOT_FOUND");
 }

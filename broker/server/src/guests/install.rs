@@ -144,8 +144,16 @@ pub(super) fn put(
     if compiled.code.is_to_come() {
         registry.set_compiling(definition.id);
     }
-    if definition.kind() == DefinitionKind::Module {
-        tenant.programs().manifests.put(definition.name(), compiled.asked);
+    match definition.kind() {
+        DefinitionKind::Module => tenant.programs().manifests.put(definition.name(), compiled.asked),
+        DefinitionKind::Route => {
+            guests.route_orders.claim(tenant.id, definition.name(), definition.owner(), batch);
+        }
+        DefinitionKind::Action
+        | DefinitionKind::Model
+        | DefinitionKind::Rule
+        | DefinitionKind::Panel
+        | DefinitionKind::Theme => {}
     }
     let rule = put_code(tenant, (hosting, now), executor, definition, compiled.code);
     if let Some(row) = row(tenant, definition) {
@@ -496,7 +504,7 @@ impl Guests {
         }
         outboxes::forget(tenant, guests, &removed.definition, batch);
         if kind == DefinitionKind::Route {
-            guests.route_orders.forget(tenant.id, name, batch);
+            guests.route_orders.forget(tenant.id, name, removed.definition.owner(), batch);
         }
         guests.end(tenant, &removed.definition, batch);
         guests.clear_state(tenant, &removed.definition, batch);

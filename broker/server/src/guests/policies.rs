@@ -3,9 +3,11 @@
 //! Invariant: a policy narrows. What it names beyond what the route or the module has is not given. Not here: where they are kept (`route_orders`, `management::assets`),
 //! and how they are read from a command.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lot_facts::{Facts, Trigger};
+use lotmq_definitions::Owner;
 use lotmq_host::{Grants, GuestLimits, TopicGrant, TrapKind};
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +39,11 @@ pub(crate) struct Policies {
     /// Bounds that an administrator has set; each policy is within them.
     #[serde(rename = "setByAdministrator", skip_serializing_if = "Bounds::are_none")]
     pub(crate) bounds: Bounds,
+    /// Bounds of assets that are gone, by the name of their owner; empty for nobody. They hold for
+    /// the next asset of the same name and owner. An administrator has set each of them, so there
+    /// are as many as they have set.
+    #[serde(rename = "keptFor", skip_serializing_if = "BTreeMap::is_empty")]
+    kept_for: BTreeMap<Box<str>, Bounds>,
 }
 
 /// When an asset that has ended begins again.
@@ -64,19 +71,73 @@ impl Default for Autostart {
 }
 
 impl Policies {
-    /// What stays of these at the name of an asset that goes: bounds of an administrator; `None`
-    /// where there are none.
-    pub(crate) fn kept(&self) -> Option<Self> {
-        let mut kept = Self { bounds: self.bounds.clone(), ..Self::default() };
-        kept.bounds.clone().narrow(&mut kept);
-        (!kept.bounds.are_none()).then_some(kept)
+    /// What stays of these at the name of an asset that goes: bounds of an administrator, for its
+    /// owner. `None` if there are none.
+    pub(crate) fn kept(&self, owner: Option<&Owner>) -> Option<Self> {
+        let mut kept_for = self.kept_for.clone();
+        if !self.bounds.are_none() {
+            let kept = kept_for.entry(key(owner)).or_default();
+            *kept = std::mem::take(kept).and(&self.bounds);
+        }
+        Self { kept_for, ..Self::default() }.without_asset()
     }
 
-    /// These within the bounds that were kept at the name which the asset gets.
-    pub(crate) fn within(mut self, kept: &Self) -> Self {
-        self.bounds = self.bounds.or(kept.bounds.clone());
+    /// What stays of these at the name that an asset had: its bounds go with it.
+    pub(crate) fn moved(&self) -> Option<Self> {
+        Self { kept_for: self.kept_for.clone(), ..Self::default() }.without_asset()
+    }
+
+    /// These at a name without an asset; `None` if nothing is kept there.
+    fn without_asset(self) -> Option<Self> {
+        (!self.bounds.are_none() || !self.kept_for.is_empty()).then_some(self)
+    }
+
+    /// These for an asset of this owner, within the bounds that were kept for it.
+    pub(crate) fn claimed_by(mut self, owner: Option<&Owner>) -> Self {
+        match self.kept_for.remove(&*key(owner)) {
+            Some(kept) => self.within(&kept),
+            None => self,
+        }
+    }
+
+    /// These for an asset that gets the name where `there` was kept.
+    pub(crate) fn at_name_of(mut self, there: Self, owner: Option<&Owner>) -> Self {
+        self = self.within(&there.bounds);
+        self.kept_for = there.kept_for;
+        self.claimed_by(owner)
+    }
+
+    /// These with further bounds.
+    pub(crate) fn within(mut self, bounds: &Bounds) -> Self {
+        self.bounds = self.bounds.and(bounds);
         self.bounds.clone().narrow(&mut self);
         self
+    }
+
+    /// Takes back a bound of assets that are gone.
+    pub(crate) fn free_kept(&mut self, policy: &str) {
+        for bounds in self.kept_for.values_mut() {
+            bounds.take(policy, &Self::default());
+        }
+        self.kept_for.retain(|_, bounds| !bounds.are_none());
+    }
+
+    /// Takes back a bound at a name without an asset. `None` if nothing is kept there any more.
+    pub(crate) fn freed(mut self, policy: &str) -> Option<Self> {
+        self.free_kept(policy);
+        let mut bounds = std::mem::take(&mut self.bounds);
+        bounds.take(policy, &Self::default());
+        Self { kept_for: self.kept_for, ..Self::default() }.within(&bounds).without_asset()
+    }
+
+    /// Whether bounds are kept here.
+    pub(crate) fn are_kept(&self) -> bool {
+        self.clone().without_asset().is_some()
+    }
+
+    /// These without what was kept of other assets, as they are shown.
+    pub(crate) fn shown(&self) -> Self {
+        Self { kept_for: BTreeMap::new(), ..self.clone() }
     }
 
     /// The reason why a guest has ended, with the policy of the route or module of this name because of which it has less than it needs.
@@ -138,9 +199,47 @@ impl Policies {
     }
 }
 
+/// Key of an owner under which bounds are kept.
+fn key(owner: Option<&Owner>) -> Box<str> {
+    owner.map(|owner| Box::from(&*owner.name)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bounds_of_an_asset_that_is_gone_hold_for_its_owner_only() {
+        let owner = |name: &str| Some(Owner { name: name.into(), account: 7 });
+        let (eve, vic) = (owner("eve"), owner("vic"));
+        let mut bounded = Policies { memory: Some(3), ..Policies::default() };
+        bounded.bounds.take("memory", &bounded.clone());
+        let kept = bounded.kept(eve.as_ref()).expect("a bound");
+        assert_eq!(kept.shown(), Policies::default(), "no bound holds for the name as such");
+        assert_eq!(kept.clone().claimed_by(vic.as_ref()).memory, None);
+        assert_eq!(kept.clone().claimed_by(None).memory, None);
+        // The asset of vic comes and goes.
+        let kept = kept.claimed_by(vic.as_ref()).kept(vic.as_ref()).expect("that of eve");
+        let claimed = kept.clone().claimed_by(eve.as_ref());
+        assert_eq!((claimed.memory, claimed.moved()), (Some(3), None));
+        // It is stored, and taken back.
+        let text = serde_json::to_string(&kept).unwrap();
+        assert_eq!(serde_json::from_str::<Policies>(&text).unwrap(), kept);
+        assert!(kept.clone().freed("time").is_some() && kept.freed("memory").is_none());
+    }
+
+    #[test]
+    fn asset_that_gets_a_name_has_its_bounds_and_those_kept_there() {
+        let bounded = |topics: &[&str]| {
+            let mut policies = Policies { topics: Some(filters(topics)), ..Policies::default() };
+            policies.bounds.take("topics", &policies.clone());
+            policies
+        };
+        let there = bounded(&["a/x/#", "b"]).kept(None).expect("a bound");
+        let moved = bounded(&["a/#"]).at_name_of(there, None);
+        assert_eq!(moved.topics, Some(filters(&["a/x/#"])));
+        assert!(moved.moved().is_none(), "its bounds go with it");
+    }
 
     fn filters(names: &[&str]) -> Vec<Box<str>> {
         names.iter().map(|name| (*name).into()).collect()

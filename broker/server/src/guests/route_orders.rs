@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lotmq_definitions::Owner;
 use lotmq_store::{Batch, Op, SettingRow, TenantId};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
@@ -55,10 +56,20 @@ impl RouteOrders {
         self.0.write().insert(route.into(), Arc::new(order));
     }
 
+    /// Takes the bounds that were kept for this owner into the order for their route, and adds
+    /// that to `batch`.
+    pub(super) fn claim(&self, tenant: TenantId, route: &str, owner: Option<&Owner>, batch: &mut Batch) {
+        let before = self.get(route);
+        let policies = before.policies.clone().claimed_by(owner);
+        if policies != before.policies {
+            self.put(tenant, route, RouteOrder { policies, is_stopped: before.is_stopped }, batch);
+        }
+    }
+
     /// Forgets the order for a route that is gone, and adds that to `batch`. Bounds of an
-    /// administrator stay for the next route of this name.
-    pub(super) fn forget(&self, tenant: TenantId, route: &str, batch: &mut Batch) {
-        if let Some(policies) = self.get(route).policies.kept() {
+    /// administrator stay for the next route of this name and owner.
+    pub(super) fn forget(&self, tenant: TenantId, route: &str, owner: Option<&Owner>, batch: &mut Batch) {
+        if let Some(policies) = self.get(route).policies.kept(owner) {
             self.put(tenant, route, RouteOrder { policies, ..RouteOrder::default() }, batch);
         } else {
             self.delete(tenant, route, batch);

@@ -124,17 +124,37 @@ impl Assets {
         self.records.write().insert(name.into(), Arc::new(record));
     }
 
-    /// Removes a record, and adds that to `batch`. Bounds of an administrator stay for the next
-    /// asset of this name.
-    pub(crate) fn remove(&self, tenant: TenantId, name: &str, batch: &mut Batch) {
-        match self.policies(name).kept() {
+    /// Policies that a module or an instance works with: of an instance, its own ones within the
+    /// bounds of its module.
+    pub(crate) fn effective(&self, record: &AssetRecord) -> Policies {
+        let policies = record.policies.clone();
+        match &record.instance {
+            Some(instance) => policies.within(&self.policies(&instance.package).bounds),
+            None => policies,
+        }
+    }
+
+    /// Removes the record of an asset of this owner, and adds that to `batch`. Bounds of an
+    /// administrator stay for the next asset of this name and owner.
+    pub(crate) fn remove(&self, tenant: TenantId, name: &str, owner: Option<&Owner>, batch: &mut Batch) {
+        self.leave(tenant, name, self.policies(name).kept(owner), batch);
+    }
+
+    /// Removes the record of an asset that has another name now, and adds that to `batch`.
+    pub(crate) fn moved(&self, tenant: TenantId, name: &str, batch: &mut Batch) {
+        self.leave(tenant, name, self.policies(name).moved(), batch);
+    }
+
+    /// Leaves at a name without an asset what is kept there, and adds that to `batch`.
+    pub(crate) fn leave(&self, tenant: TenantId, name: &str, kept: Option<Policies>, batch: &mut Batch) {
+        match kept {
             Some(policies) => self.put(tenant, name, AssetRecord { policies, instance: None }, batch),
             None => self.delete(tenant, name, batch),
         }
     }
 
     /// Removes a record with all its bounds, and adds that to `batch`.
-    pub(crate) fn delete(&self, tenant: TenantId, name: &str, batch: &mut Batch) {
+    fn delete(&self, tenant: TenantId, name: &str, batch: &mut Batch) {
         if self.records.write().remove(name).is_some() {
             batch.push(Op::DeleteSetting { tenant, name: &format!("{SETTING}{name}") });
         }

@@ -127,7 +127,10 @@ impl Asset {
     pub(crate) fn policies(&self, tenant: &Tenant) -> Policies {
         match self.kind {
             AssetKind::Route => tenant.programs().guests.route_orders.get(&self.definition).policies.clone(),
-            AssetKind::Module | AssetKind::Instance => tenant.managed().assets.policies(&self.definition),
+            AssetKind::Module | AssetKind::Instance => {
+                let assets = &tenant.managed().assets;
+                assets.get(&self.definition).map(|record| assets.effective(&record)).unwrap_or_default()
+            }
         }
     }
 
@@ -175,7 +178,7 @@ impl Asset {
             "restarts": standing.restarts,
             "lastError": standing.last_error,
             "lastErrorIsOver": standing.last_error_is_over,
-            "policies": self.policies(tenant),
+            "policies": self.policies(tenant).shown(),
         });
         if standing.refused_by_policy > 0 {
             info["refusedByPolicy"] = standing.refused_by_policy.into();
@@ -345,7 +348,7 @@ pub(crate) fn compile(
         Some(instance) => as_module(package, name, instance),
         None => package.clone(),
     };
-    modules::compile_stored((tenant, hosting), module, &record.policies)
+    modules::compile_stored((tenant, hosting), module, &tenant.managed().assets.effective(record))
 }
 
 /// Puts an asset that is a module or an instance of one to work, or in the place of what has its name.

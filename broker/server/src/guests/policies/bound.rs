@@ -1,7 +1,8 @@
 //! Bounds that an administrator has set for the asset of another user, by the policy.
 //!
-//! Invariants: each policy of an asset is within its bound; a bound goes by an administrator's
-//! command alone, and stays at the asset's name when the asset goes.
+//! Invariants: each policy of an asset is within its bound. A bound goes by an administrator's
+//! command alone. It goes with an asset that is renamed, and is kept for the owner at the name of
+//! one that is removed. Two bounds hold both.
 
 use lotmq_host::TopicGrant;
 use serde::{Deserialize, Serialize};
@@ -58,14 +59,18 @@ impl Bounds {
         }
         if let Some(bound) = &self.net {
             let is_within = |place: &str| bound.iter().any(|bound| reaches(bound, place));
-            if !policies.net.as_ref().is_some_and(|places| places.iter().all(|place| is_within(place))) {
-                policies.net = Some(bound.clone());
+            match &policies.net {
+                Some(places) if places.iter().all(|place| is_within(place)) => {}
+                Some(places) => policies.net = Some(both_places(places, bound)),
+                None => policies.net = Some(bound.clone()),
             }
         }
         if let Some(bound) = &self.topics {
             let is_within = |filters: &Vec<Box<str>>| filters.iter().all(|filter| covers(bound, filter));
-            if !policies.topics.as_ref().is_some_and(is_within) {
-                policies.topics = Some(bound.clone());
+            match &policies.topics {
+                Some(filters) if is_within(filters) => {}
+                Some(filters) => policies.topics = Some(both_filters(filters, bound)),
+                None => policies.topics = Some(bound.clone()),
             }
         }
         *policies != before
@@ -76,26 +81,63 @@ impl Bounds {
         *self == Self::default()
     }
 
-    /// These bounds, and those of `other` for policies that have none here.
-    pub(crate) fn or(self, other: Self) -> Self {
+    /// These bounds and others: what is within both.
+    pub(crate) fn and(self, other: &Self) -> Self {
         Self {
-            restart: self.restart.or(other.restart),
-            autostart: self.autostart.or(other.autostart),
-            memory: self.memory.or(other.memory),
-            time: self.time.or(other.time),
-            net: self.net.or(other.net),
-            topics: self.topics.or(other.topics),
+            restart: least(self.restart, other.restart),
+            autostart: match (self.autostart, other.autostart) {
+                (Some(own), Some(other)) => Some(Autostart(own.0 && other.0)),
+                (own, other) => own.or(other),
+            },
+            memory: least(self.memory, other.memory),
+            time: least(self.time, other.time),
+            net: both(self.net, other.net.as_deref(), both_places),
+            topics: both(self.topics, other.topics.as_deref(), both_filters),
         }
+    }
+}
+
+fn least<T: Copy + Ord>(own: Option<T>, other: Option<T>) -> Option<T> {
+    own.into_iter().chain(other).min()
+}
+
+type NameList = Vec<Box<str>>;
+
+fn both(
+    own: Option<NameList>,
+    other: Option<&[Box<str>]>,
+    common: fn(&[Box<str>], &[Box<str>]) -> NameList,
+) -> Option<NameList> {
+    match (own, other) {
+        (Some(own), Some(other)) => Some(common(&own, other)),
+        (own, other) => own.or_else(|| other.map(<[_]>::to_vec)),
+    }
+}
+
+/// Places that are within both lists.
+fn both_places(one: &[Box<str>], other: &[Box<str>]) -> NameList {
+    let within = |places: &[Box<str>], bound: &[Box<str>]| -> NameList {
+        places.iter().filter(|place| bound.iter().any(|bound| reaches(bound, place))).cloned().collect()
+    };
+    let mut common = within(one, other);
+    common.extend(within(other, one));
+    common.sort_unstable();
+    common.dedup();
+    common
+}
+
+/// Topic Filters of the topics that both lists match.
+fn both_filters(one: &[Box<str>], other: &[Box<str>]) -> NameList {
+    let grant = |filters: &[Box<str>]| TopicGrant::Filters(filters.to_vec().into());
+    match both_topics(&grant(one), &grant(other)) {
+        TopicGrant::Filters(common) => common.to_vec(),
+        TopicGrant::None | TopicGrant::NotSystem => Vec::new(),
     }
 }
 
 /// Whether every topic that a filter matches is matched by one of these.
 fn covers(bound: &[Box<str>], filter: &str) -> bool {
-    let grant = |filters: &[Box<str>]| TopicGrant::Filters(filters.to_vec().into());
-    let TopicGrant::Filters(common) = both_topics(&grant(bound), &grant(&[filter.into()])) else {
-        return false;
-    };
-    common.iter().any(|common| **common == *filter)
+    both_filters(bound, &[filter.into()]).iter().any(|common| **common == *filter)
 }
 
 #[cfg(test)]
@@ -134,6 +176,27 @@ mod tests {
             assert_eq!(!bounds.narrow(&mut asked), is_within, "{net:?} {topics:?}");
             assert_eq!(asked.memory, Some(5));
         }
+    }
+
+    #[test]
+    fn two_bounds_hold_both() {
+        let bounds = |restart, memory, net: &[&str], topics: &[&str]| Bounds {
+            restart: Some(restart),
+            memory,
+            net: names(net),
+            topics: names(topics),
+            ..Bounds::default()
+        };
+        let one = bounds(Restart::OnFailure, Some(10), &["10.0.0.1:*", "10.0.0.2:80"], &["a/#", "b"]);
+        let other = bounds(Restart::Never, None, &["10.0.0.1:502", "10.0.0.3:80"], &["a/x/+", "c"]);
+        let both = bounds(Restart::Never, Some(10), &["10.0.0.1:502"], &["a/x/+"]);
+        assert_eq!(one.clone().and(&other), both);
+        assert_eq!(other.and(&one), both);
+        assert_eq!(one.clone().and(&Bounds::default()), one);
+        // A policy that is beyond its bound keeps what is within.
+        let mut policies = Policies { topics: names(&["a/x", "d"]), ..Policies::default() };
+        one.narrow(&mut policies);
+        assert_eq!(policies.topics, names(&["a/x"]));
     }
 
     #[test]

@@ -121,8 +121,8 @@ fn install(call: &mut Call<'_>, has_token: bool) -> Result<Done, Refusal> {
         owner: call.owner(),
         installed_at_ms: call.broker.clock.wall_ms(),
     };
-    // Bounds that an administrator has set for an asset of this name.
-    let policies = call.tenant.managed().assets.policies(&name);
+    // Bounds that an administrator has set for an asset of this name and owner.
+    let policies = call.tenant.managed().assets.policies(&name).claimed_by(instance.owner.as_ref());
     let record = AssetRecord { instance: Some(instance), policies };
     put(call, &name, record, None)?;
     let done = tell(call, &name, &format!("Asset '{name}' installed successfully!"))?;
@@ -217,7 +217,8 @@ fn put(
     let package =
         managed.modules.get(&instance.package).ok_or_else(|| without_module(name, &instance.package))?;
     let of_instance = assets::as_module(&package, name, instance);
-    let compiled = compiling::compile(call, (of_instance, ComponentPlace::Stored), record.policies.clone())?;
+    let policies = managed.assets.effective(&record);
+    let compiled = compiling::compile(call, (of_instance, ComponentPlace::Stored), policies.clone())?;
     let _changes = call.broker.commands.changes.lock();
     call.check_current()?;
     // What was checked without the lock of changes is checked again with it.
@@ -225,7 +226,7 @@ fn put(
     let is_before = before.is_none_or(|(former, before)| {
         managed.assets.get(former).is_some_and(|now| Arc::ptr_eq(&now, before))
     });
-    if !is_package || !is_before {
+    if !is_package || !is_before || managed.assets.effective(&record) != policies {
         return Err(changed_meanwhile(name));
     }
     if before.is_none_or(|(former, _)| former != name) {
@@ -246,7 +247,7 @@ fn put(
     assets::arm(call.tenant, &call.broker.hosting, compiled, &mut batch).map_err(refused)?;
     managed.assets.put(call.tenant.id, name, record, &mut batch);
     if let Some((former, _)) = before.filter(|(former, _)| *former != name) {
-        instances::remove_one(call, former, &mut batch);
+        instances::moved(call, former, &mut batch);
     }
     call.commit(batch)
 }

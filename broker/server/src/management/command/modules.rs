@@ -19,9 +19,11 @@ use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
+use crate::guests::policies::Policies;
 use crate::guests::refused_routes;
 use crate::guests::route_drivers::asset_configuration;
 use crate::limits::{MODULE_GRANTS_MAX, MODULES_BYTES_MAX, MODULES_MAX};
+use crate::management::asset_catalog::AssetRecord;
 use crate::management::components;
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::grants::{self, GrantSet};
@@ -191,8 +193,9 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     };
     check_place(call, (&name, world, module.component_bytes), asked.replacing)?;
     let of_command = (module, ComponentPlace::Uploaded(bytes));
-    let compiled = compiling::compile(call, of_command, call.tenant.managed().assets.policies(&name))?;
-    let done = install_and_tell(call, (compiled, None), asked.replacing, None)?;
+    let policies = policies(call, &name);
+    let compiled = compiling::compile(call, of_command, policies.clone())?;
+    let done = install_and_tell(call, (compiled, policies, None), asked.replacing, None)?;
     Ok(asked.warnings.iter().fold(done, |done, (code, warning)| done.with_warning(code, warning)))
 }
 
@@ -254,15 +257,20 @@ fn stored_signed_by(call: &Call<'_>, module: &Module) -> Result<Option<String>, 
     signed_by(call, &component, signature)
 }
 
+/// Policies of a module that this command adds, or puts into the place of another one.
+fn policies(call: &Call<'_>, name: &str) -> Policies {
+    call.tenant.managed().assets.policies(name).claimed_by(call.owner().as_ref())
+}
+
 /// Installs a module and answers with `what` was done with it, where it is not just there or in the place of another, what it is now and what is to be known of it.
 fn install_and_tell(
     call: &mut Call<'_>,
-    (compiled, rolled_back): (CompiledModule, Option<&Arc<Module>>),
+    compiled: ModuleToInstall<'_>,
     replacing: Replacing,
     what: Option<&str>,
 ) -> Result<Done, Refusal> {
-    let (name, world) = (Arc::clone(&compiled.module.name), compiled.module.world);
-    let (installed, former, stopped) = install(call, (compiled, rolled_back), replacing)?;
+    let (name, world) = (Arc::clone(&compiled.0.module.name), compiled.0.module.world);
+    let (installed, former, stopped) = install(call, compiled, replacing)?;
     let what = what.unwrap_or(if former.is_some() { "replaced" } else { "added" });
     let mut done = tell(call, &name, what)?;
     if let Some(former) = former {
@@ -324,10 +332,13 @@ fn changes(call: &Call<'_>, former: &Module) -> Value {
     json!({ "asked": change(&before.0, &after.0), "granted": change(&before.1, &after.1) })
 }
 
+/// Module with the policies that it was compiled within, and the one that is rolled back to.
+type ModuleToInstall<'m> = (CompiledModule, Policies, Option<&'m Arc<Module>>);
+
 /// Installs a module, or one that was kept and is rolled back to; returns with it the one in whose place it is.
 fn install(
     call: &mut Call<'_>,
-    (compiled, rolled_back): (CompiledModule, Option<&Arc<Module>>),
+    (compiled, policies, rolled_back): ModuleToInstall<'_>,
     replacing: Replacing,
 ) -> Result<(InstalledModule, Option<Arc<Module>>, StoppedAssets), Refusal> {
     let name = Arc::clone(&compiled.module.name);
@@ -338,6 +349,11 @@ fn install(
     let kept = call.tenant.managed().modules.former(&name);
     if rolled_back.is_some_and(|rolled_back| !kept.is_some_and(|kept| Arc::ptr_eq(&kept, rolled_back))) {
         let message = format!("Module '{name}' has changed meanwhile. Roll it back again.");
+        return Err(Refusal::new("BUSY", message));
+    }
+    // An administrator may have bounded it while it was compiled.
+    if self::policies(call, &name) != policies {
+        let message = format!("Policies of module '{name}' have changed meanwhile. Try again.");
         return Err(Refusal::new("BUSY", message));
     }
     if call.job.upload.as_ref().is_some_and(|upload| !upload.ending.installs()) {
@@ -352,6 +368,10 @@ fn install(
             return Err(refused(error));
         }
     };
+    let assets = &call.tenant.managed().assets;
+    if policies != assets.policies(&name) {
+        assets.put(call.tenant.id, &name, AssetRecord { policies, instance: None }, &mut batch);
+    }
     if installed.installed.replaced.as_deref().is_some_and(has_error) {
         call.changed(format!("{}/Error", topic(&name)), Vec::new());
     }
@@ -415,14 +435,14 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.about(EntityType::Module, name);
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
-    call.tenant.managed().modules.get(name).ok_or_else(|| not_found(name))?;
+    let owner = call.tenant.managed().modules.get(name).ok_or_else(|| not_found(name))?.owner.clone();
     removal.check_definitions(call, DefinitionKind::Module, [&**name])?;
     check_unused(call, name, removal.is_forced)?;
     instances::remove(call, name, &removal, &mut batch)?;
     let removed = Guests::remove(call.tenant, &call.broker.hosting, DefinitionKind::Module, name, &mut batch)
         .map_err(|_| not_found(name))?;
     call.tenant.managed().modules.remove(name);
-    call.tenant.managed().assets.remove(call.tenant.id, name, &mut batch);
+    call.tenant.managed().assets.remove(call.tenant.id, name, owner.as_ref(), &mut batch);
     for is_former in [false, true] {
         batch.push(lotmq_store::Op::DeleteModule { tenant: call.tenant.id, name, is_former });
     }
@@ -525,13 +545,10 @@ fn rollback(call: &mut Call<'_>) -> Result<Done, Refusal> {
         installed_at_ms: call.broker.clock.wall_ms(),
         ..(*former).clone()
     };
-    let compiled = compiling::compile(
-        call,
-        (module, ComponentPlace::Stored),
-        call.tenant.managed().assets.policies(name),
-    )?;
+    let policies = policies(call, name);
+    let compiled = compiling::compile(call, (module, ComponentPlace::Stored), policies.clone())?;
     let replacing = Replacing { replaces: true, is_forced: asked.is_forced };
-    install_and_tell(call, (compiled, Some(&former)), replacing, Some(what))
+    install_and_tell(call, (compiled, policies, Some(&former)), replacing, Some(what))
 }
 
 /// Parses the one argument beside the tenant.

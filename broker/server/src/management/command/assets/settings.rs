@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::super::add_entity::refused;
 use super::super::modules::authority;
 use super::super::modules::compiling::{self, ComponentPlace};
+use super::super::modules::instances;
 use super::super::modules::options::may_install;
 use super::super::ownership::Removal;
 use super::super::reply::{Done, EntityType, Refusal, missing_argument};
@@ -21,6 +22,7 @@ use super::running::give_order;
 use super::{changed_meanwhile, check_unused, find, not_found, package, put, tell, without_module};
 use crate::guests::HasPrograms as _;
 use crate::guests::asset_names::OF_ROUTE;
+use crate::guests::policies::bound::Bounds;
 use crate::guests::policies::{Autostart, Policies, Restart};
 use crate::guests::route_drivers;
 use crate::guests::route_drivers::asset_configuration;
@@ -240,6 +242,7 @@ fn policy_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     // What narrows the rights that it runs with.
     let policy_of_rights = format!("policy '{policy}'");
     let sets = matches!(policy.as_str(), "net" | "topics").then_some(&*policy_of_rights);
+    let mut not_followed = Vec::new();
     let (policies, base) = match asset.kind {
         AssetKind::Route => {
             let mut batch = Batch::new();
@@ -250,7 +253,7 @@ fn policy_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
             }
             let orders = &call.tenant.programs().guests.route_orders;
             let before = orders.get(&asset.definition);
-            let policies = setter.changed(before.policies.clone(), policy, value)?;
+            let policies = setter.changed(before.policies.clone(), &Bounds::default(), (policy, value))?;
             let order = RouteOrder { policies: policies.clone(), is_stopped: before.is_stopped };
             give_order(call, &asset, order, &mut batch);
             call.commit(batch)?;
@@ -259,14 +262,18 @@ fn policy_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
         AssetKind::Module | AssetKind::Instance => {
             let module = module_of(call, &asset)?;
             may_install(call, module.world)?;
-            let policies = apply(call, &asset, sets, |record, _| {
-                record.policies = setter.changed(std::mem::take(&mut record.policies), policy, value)?;
-                Ok(())
-            })?;
+            let policies = set_of_code(call, (&asset, &module), setter, (policy, value), sets)?;
+            if asset.kind == AssetKind::Module && setter != Setter::Narrows {
+                not_followed = instances::follow(call, &module.name);
+            }
             (policies, modules::limits(&module))
         }
     };
     let mut done = tell(call, name, &format!("Policy '{policy}' of asset '{name}' set successfully!"))?;
+    for (instance, reason) in not_followed {
+        let warning = format!("Asset '{instance}' runs without the bound of its module: {reason}");
+        done = done.with_warning("INSTANCE_NOT_FOLLOWED", &warning);
+    }
     let limits = policies.limits(base);
     let is_idle =
         (policies.memory.is_some() && policy == "memory" && limits.memory_bytes == base.memory_bytes)
@@ -276,6 +283,26 @@ fn policy_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
         done = done.with_warning("POLICY_WITHOUT_EFFECT", warning);
     }
     Ok(done)
+}
+
+/// Sets a policy of a module or an instance.
+fn set_of_code(
+    call: &mut Call<'_>,
+    (asset, module): (&Asset, &Module),
+    setter: Setter,
+    asked: (&str, &str),
+    sets: Option<&str>,
+) -> Result<Policies, Refusal> {
+    // The bounds of its module hold for an instance, too.
+    let of_package = match asset.kind {
+        AssetKind::Instance => call.tenant.managed().assets.policies(&module.name).bounds,
+        AssetKind::Module | AssetKind::Route => Bounds::default(),
+    };
+    apply(call, asset, sets, |record, _| {
+        let before = std::mem::take(&mut record.policies);
+        record.policies = setter.changed(before, &of_package, asked)?;
+        Ok(())
+    })
 }
 
 /// Person who sets a policy.
@@ -299,18 +326,30 @@ impl Setter {
         }
     }
 
-    /// Policies with one changed.
-    fn changed(self, before: Policies, policy: &str, value: &str) -> Result<Policies, Refusal> {
-        let mut after = changed(before, policy, value)?;
+    /// Policies with one changed, of an asset that has the bounds `of_package` besides its own.
+    fn changed(
+        self,
+        before: Policies,
+        of_package: &Bounds,
+        (policy, value): (&str, &str),
+    ) -> Result<Policies, Refusal> {
+        let mut after = changed(before.clone(), policy, value)?;
         let asked = after.clone();
+        if self != Self::Narrows && value == DEFAULT {
+            after.free_kept(policy);
+        }
         match self {
             Self::Bounds => after.bounds.take(policy, &asked),
             Self::Frees => after.bounds.take(policy, &Policies::default()),
             Self::Narrows => {
-                let is_beyond = after.bounds.clone().narrow(&mut after);
+                let is_beyond_own = after.bounds.clone().narrow(&mut after);
+                // Of its module only the bound of this policy counts here.
+                let mut within = before;
+                of_package.narrow(&mut within);
+                let is_beyond = is_beyond_own || of_package.narrow(&mut changed(within, policy, value)?);
                 if is_beyond && value != DEFAULT {
                     let message = format!(
-                        "An administrator has set policy '{policy}' of this asset. Its owner narrows it and does not widen it."
+                        "An administrator has set policy '{policy}' of this asset or of its module. Its owner narrows it and does not widen it."
                     );
                     return Err(Refusal::new("POLICY_OF_ADMINISTRATOR", message));
                 }
@@ -337,15 +376,13 @@ fn take_back_kept(
     let of_asset = assets.get(name).map(|record| record.policies.clone());
     let of_route = orders.get(route).policies.clone();
     let before = of_asset.clone().unwrap_or(of_route);
-    if before.kept().is_none() {
+    if !before.are_kept() {
         return Err(not_found);
     }
-    let policies = Setter::Frees.changed(before, policy, value)?;
-    match (policies.kept(), of_asset.is_some()) {
-        (Some(policies), true) => {
-            assets.put(tenant, name, AssetRecord { policies, instance: None }, &mut batch)
-        }
-        (None, true) => assets.delete(tenant, name, &mut batch),
+    // Of a policy that there is not, it says so.
+    changed(Policies::default(), policy, value)?;
+    match (before.freed(policy), of_asset.is_some()) {
+        (policies, true) => assets.leave(tenant, name, policies, &mut batch),
         (Some(policies), false) => {
             orders.put(tenant, route, RouteOrder { policies, is_stopped: false }, &mut batch);
         }
@@ -457,9 +494,10 @@ fn name_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     asked.check_definitions(call, asset.definition_kind(), [&*asset.definition])?;
     check_unused(call, name, asked.is_forced)?;
     let before = call.tenant.managed().assets.get(name).ok_or_else(|| not_found(call, name))?;
-    let kept = call.tenant.managed().assets.policies(new_name);
+    let there = call.tenant.managed().assets.policies(new_name);
     let mut record = (*before).clone();
-    record.policies = record.policies.within(&kept);
+    let owner = record.instance.as_ref().and_then(|instance| instance.owner.as_ref());
+    record.policies = record.policies.at_name_of(there, owner);
     put(call, new_name, record, Some((name, &before)))?;
     tell(call, new_name, &format!("Asset '{name}' is called '{new_name}' now."))
 }

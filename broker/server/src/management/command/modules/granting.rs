@@ -70,14 +70,15 @@ fn grant(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let options = ModuleOptions { granted: Some(granted), signed_by, ..present.options.clone() };
     let module = Module { options, ..(*present).clone() };
     let policies = call.tenant.managed().assets.policies(name);
-    let compiled = compiling::compile(call, (module, ComponentPlace::Stored), policies)?;
+    let compiled = compiling::compile(call, (module, ComponentPlace::Stored), policies.clone())?;
     let stopped = {
         let _changes = call.broker.commands.changes.lock();
         call.check_current()?;
         asked.check_definitions(call, DefinitionKind::Module, [&**name])?;
         authority::check_grants(call, (name, &present))?;
         let is_same = |now: Arc<Module>| Arc::ptr_eq(&now, &present);
-        if !call.tenant.managed().modules.get(name).is_some_and(is_same) {
+        let managed = call.tenant.managed();
+        if !managed.modules.get(name).is_some_and(is_same) || managed.assets.policies(name) != policies {
             let message = format!("Module '{name}' has changed meanwhile. Grant it again.");
             return Err(Refusal::new("BUSY", message));
         }

@@ -16,7 +16,7 @@ use crate::management::command::verb::Call;
 use crate::management::managed::Managing as _;
 
 /// Puts the present version of a module in the place of that which its instances run; gives those that run on with the version before, with the reasons.
-pub(super) fn follow(call: &mut Call<'_>, package: &str) -> Vec<(Arc<str>, String)> {
+pub(in crate::management::command) fn follow(call: &mut Call<'_>, package: &str) -> Vec<(Arc<str>, String)> {
     let instances = call.tenant.managed().assets.of_package(package);
     let mut left = Vec::new();
     for name in instances {
@@ -34,10 +34,12 @@ fn follow_one(call: &Call<'_>, package: &str, name: &str) -> Result<(), Refusal>
     };
     let Some(instance) = &record.instance else { return Ok(()) };
     let of_instance = assets::as_module(&module, name, instance);
-    let compiled = compiling::compile(call, (of_instance, ComponentPlace::Stored), record.policies.clone());
+    let policies = managed.assets.effective(&record);
+    let compiled = compiling::compile(call, (of_instance, ComponentPlace::Stored), policies.clone());
     let _changes = call.broker.commands.changes.lock();
     let is_present = managed.modules.get(package).is_some_and(|now| Arc::ptr_eq(&now, &module))
-        && managed.assets.get(name).is_some_and(|now| Arc::ptr_eq(&now, &record));
+        && managed.assets.get(name).is_some_and(|now| Arc::ptr_eq(&now, &record))
+        && managed.assets.effective(&record) == policies;
     if !is_present {
         // Whoever has changed it since then has done this, too.
         return Ok(());
@@ -74,10 +76,23 @@ pub(super) fn remove(
 
 /// Removes an instance, adds that to `batch`, and clears its topics. Called under the lock of changes.
 pub(in crate::management::command) fn remove_one(call: &mut Call<'_>, name: &str, batch: &mut Batch) {
+    remove_definition(call, name, batch);
+    let assets = &call.tenant.managed().assets;
+    let owner = assets.instance(name).and_then(|instance| instance.owner);
+    assets.remove(call.tenant.id, name, owner.as_ref(), batch);
+}
+
+/// Removes an instance that has another name now, adds that to `batch`, and clears its topics.
+/// Called under the lock of changes.
+pub(in crate::management::command) fn moved(call: &mut Call<'_>, name: &str, batch: &mut Batch) {
+    remove_definition(call, name, batch);
+    call.tenant.managed().assets.moved(call.tenant.id, name, batch);
+}
+
+fn remove_definition(call: &mut Call<'_>, name: &str, batch: &mut Batch) {
     let removed = Guests::remove(call.tenant, &call.broker.hosting, DefinitionKind::Module, name, batch);
     if removed.is_ok_and(|removed| super::has_error(&removed.definition)) {
         call.changed(format!("{}/Error", super::topic(name)), Vec::new());
     }
-    call.tenant.managed().assets.remove(call.tenant.id, name, batch);
     call.changed(asset_names::topic_of(name), Vec::new());
 }
