@@ -95,52 +95,11 @@ impl AccountShares {
         Ok(HeldShare { of: Arc::clone(self), account, amount })
     }
 
-    /// The same for an account that may have `own_max` of the sum.
-    ///
-    /// # Errors
-    /// [`NoShare`].
-    pub fn hold_up_to(
-        self: &Arc<Self>,
-        account: u64,
-        amount: u64,
-        own_max: u64,
-    ) -> Result<HeldShare, NoShare> {
-        let mut used = self.used.lock();
-        let max = self.max();
-        let refusal = if used.all.saturating_add(amount) > max {
-            NoShare::All { max }
-        } else if used.of(&account).saturating_add(amount) > own_max {
-            NoShare::Owner { max: own_max }
-        } else {
-            used.add(account, amount);
-            drop(used);
-            return Ok(HeldShare { of: Arc::clone(self), account, amount });
-        };
-        drop(used);
-        self.refused.fetch_add(1, Ordering::Relaxed);
-        Err(refusal)
-    }
-
     /// The same, however much it has already.
     pub fn hold_anyway(self: &Arc<Self>, account: u64, amount: u64) -> HeldShare {
         self.put_back(account, amount);
         HeldShare { of: Arc::clone(self), account, amount }
     }
-}
-
-/// Divides `available` among demands: each gets what it asks for, or as much as all others that ask
-/// for more. O(n log n).
-pub fn divided(available: u64, demands: &[u64]) -> Vec<u64> {
-    let mut order: Vec<usize> = (0..demands.len()).collect();
-    order.sort_unstable_by_key(|at| demands[*at]);
-    let mut granted = vec![0; demands.len()];
-    let (mut left, mut waiting) = (available, demands.len() as u64);
-    for at in order {
-        granted[at] = demands[at].min(left / waiting);
-        left -= granted[at];
-        waiting -= 1;
-    }
-    granted
 }
 
 /// What one account may have of `max` of which others have some: a part (numerator and denominator) of what those leave.
@@ -249,35 +208,5 @@ impl<K: Eq + Hash> Used<K> {
         self.all = self.all.saturating_add(amount);
         let own = self.of.entry(account).or_default();
         *own = own.saturating_add(amount);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn small_demands_are_met_and_large_ones_get_equal_parts() {
-        for (available, demands, expected) in [
-            (4, &[11, 3, 2][..], &[2, 1, 1][..]),
-            (16, &[12, 3, 1], &[12, 3, 1]),
-            (9, &[1, 100, 100], &[1, 4, 4]),
-            (0, &[5, 5], &[0, 0]),
-            (3, &[], &[]),
-            (7, &[10, 0], &[7, 0]),
-        ] {
-            assert_eq!(divided(available, demands), expected, "{available} of {demands:?}");
-        }
-    }
-
-    #[test]
-    fn an_account_that_is_held_to_a_number_gets_no_more() {
-        let all = AccountShares::new(10, (3, 4));
-        let held = all.hold_up_to(1, 4, 5).unwrap();
-        assert_eq!(all.hold_up_to(1, 4, 5).unwrap_err(), NoShare::Owner { max: 5 });
-        let _others = all.hold_up_to(2, 6, 9).unwrap();
-        assert_eq!(all.hold_up_to(3, 1, 9).unwrap_err(), NoShare::All { max: 10 });
-        drop(held);
-        assert_eq!((all.used(), all.used_by(&1), all.refused()), (6, 0, 2));
     }
 }

@@ -49,8 +49,6 @@ pub enum CodeBound {
     Share,
     /// The sum alone: of administrators, and of what was there before a restart.
     Sum,
-    /// So many mappings: at a start that has too few for what was there before.
-    UpTo(u64),
     /// The sum and a little more: of a program that takes the place of another one of the same
     /// owner.
     Replacement,
@@ -87,7 +85,6 @@ pub(super) fn take(all: &Arc<AccountShares>, account: CodeAccount) -> Result<Cod
     let held = match bound {
         CodeBound::Share => all.hold(payer, MAPPINGS_PER_PROGRAM),
         CodeBound::Sum => all.hold_of_all(payer, MAPPINGS_PER_PROGRAM),
-        CodeBound::UpTo(max) => all.hold_up_to(payer, MAPPINGS_PER_PROGRAM, max),
         CodeBound::Replacement => {
             let beyond = all.max() / REPLACED_BEYOND_PART + MAPPINGS_PER_PROGRAM;
             if all.used() <= all.max().saturating_add(beyond) {
@@ -151,9 +148,5 @@ mod tests {
         assert!(code(2, CodeBound::Replacement).is_err(), "that many are replaced at once by nobody");
         kept.clear();
         assert_eq!(all.used(), 0);
-        kept.push(code(1, CodeBound::UpTo(5)).unwrap());
-        let refused = LoadError::NoCodeMappings { used: 3, max: 5, is_of_owner: true };
-        assert_eq!(code(1, CodeBound::UpTo(5)).unwrap_err(), refused);
-        kept.push(code(1, CodeBound::UpTo(6)).unwrap());
     }
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::asked_grants::Manifests;
-use super::code_account::StartCode;
 use super::policed::PolicedModules;
 use super::relay::RelaysInUse;
 use super::scripts::Scripts;
@@ -23,8 +22,6 @@ pub(crate) struct Programs {
     pub(crate) guests: Arc<Guests>,
     pub(crate) scripts: Scripts,
     pub(crate) variables: Variables,
-    /// Bounds on the code of a start.
-    pub(crate) start_code: StartCode,
     /// Modules that policies keep from messages.
     pub(crate) policed: PolicedModules,
     /// What modules ask for.
@@ -47,7 +44,6 @@ impl Programs {
             guests: Arc::new(guests),
             scripts: Scripts::default(),
             variables,
-            start_code: StartCode::default(),
             policed: PolicedModules::default(),
             manifests: Manifests::default(),
             relays: Mutex::default(),

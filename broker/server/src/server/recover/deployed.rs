@@ -3,7 +3,6 @@
 use lotmq_store::{DefinitionRow, ModuleRow, ProjectRow, SettingRow};
 
 use crate::guests;
-use crate::guests::code_account::StartCode;
 use crate::guests::outboxes;
 use crate::management::broker::Broker;
 use crate::management::{assets, modules, tenant_projects};
@@ -18,7 +17,6 @@ pub(crate) fn deployed(
 ) {
     let all = modules.iter().filter(|module| !module.is_former).count() + definitions.len();
     broker.cold_start.begin(all);
-    StartCode::divide((&broker.engine, &broker.tenants), &modules, &definitions);
     let restoring = Restoring::of(modules.len() + definitions.len());
     let (under_definitions, other_modules): (Vec<_>, Vec<_>) =
         modules.into_iter().partition(modules::is_under_definitions);
