@@ -83,8 +83,21 @@ impl AccountShares {
     /// # Errors
     /// [`NoShare::All`].
     pub fn hold_of_all(self: &Arc<Self>, account: u64, amount: u64) -> Result<HeldShare, NoShare> {
+        self.hold_of_all_beyond(account, amount, 0)
+    }
+
+    /// As [`hold_of_all`](Self::hold_of_all), of a sum that is greater by `beyond`.
+    ///
+    /// # Errors
+    /// [`NoShare::All`].
+    pub fn hold_of_all_beyond(
+        self: &Arc<Self>,
+        account: u64,
+        amount: u64,
+        beyond: u64,
+    ) -> Result<HeldShare, NoShare> {
         let mut used = self.used.lock();
-        let max = self.max();
+        let max = self.max().saturating_add(beyond);
         if used.all.saturating_add(amount) > max {
             drop(used);
             self.refused.fetch_add(1, Ordering::Relaxed);
@@ -92,6 +105,20 @@ impl AccountShares {
         }
         used.add(account, amount);
         drop(used);
+        Ok(HeldShare { of: Arc::clone(self), account, amount })
+    }
+
+    /// As [`hold`](Self::hold), where the sum and the part of the account are greater by `beyond`.
+    ///
+    /// # Errors
+    /// [`NoShare`].
+    pub fn hold_beyond(
+        self: &Arc<Self>,
+        account: u64,
+        amount: u64,
+        beyond: u64,
+    ) -> Result<HeldShare, NoShare> {
+        self.take_beyond(account, amount, beyond)?;
         Ok(HeldShare { of: Arc::clone(self), account, amount })
     }
 
@@ -164,12 +191,17 @@ impl<K: Eq + Hash> AccountShares<K> {
     /// # Errors
     /// [`NoShare`].
     pub fn take(&self, account: K, amount: u64) -> Result<(), NoShare> {
+        self.take_beyond(account, amount, 0)
+    }
+
+    fn take_beyond(&self, account: K, amount: u64, beyond: u64) -> Result<(), NoShare> {
         let mut used = self.used.lock();
         let own = used.of(&account);
-        let (own_max, max) = (self.part(&used, own), self.max());
+        let (own_max, max) =
+            (self.part(&used, own).saturating_add(beyond), self.max().saturating_add(beyond));
         let refusal = if used.all.saturating_add(amount) > max {
             NoShare::All { max }
-        } else if own + amount > own_max {
+        } else if own.saturating_add(amount) > own_max {
             NoShare::Owner { max: own_max }
         } else {
             used.add(account, amount);
