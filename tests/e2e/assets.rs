@@ -37,7 +37,7 @@ fn asset(broker: &Broker, name: &str) -> Option<Value> {
     listed.data().as_array().unwrap().iter().find(|row| row["name"] == name).cloned()
 }
 
-fn state(broker: &Broker, name: &str) -> String {
+pub(crate) fn state(broker: &Broker, name: &str) -> String {
     asset(broker, name).map_or_else(|| "none".to_owned(), |row| row["state"].as_str().unwrap().to_owned())
 }
 

@@ -28,7 +28,7 @@ const ENDLESS: usize = 200_000;
 const LONG: usize = 6_000;
 
 /// An unsigned number as WebAssembly writes it.
-fn leb(mut number: usize) -> Vec<u8> {
+pub(crate) fn leb(mut number: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {
         let low = u8::try_from(number & 0x7f).unwrap();
@@ -40,7 +40,7 @@ fn leb(mut number: usize) -> Vec<u8> {
     }
 }
 
-fn section(id: u8, content: &[u8]) -> Vec<u8> {
+pub(crate) fn section(id: u8, content: &[u8]) -> Vec<u8> {
     [&[id], leb(content.len()).as_slice(), content].concat()
 }
 

@@ -14,6 +14,7 @@ mod bridge;
 mod called_modules;
 mod client_transports;
 mod clocks;
+mod code_memory;
 mod cold_start;
 mod command_line;
 mod command_shares;

@@ -174,6 +174,13 @@ macro_rules! limit_table {
                 /// leave.
                 code_mappings: u64 = 0, range 0..=1_000_000_000, unit "mappings"
                     => CodeMappings(QuotaExceeded, "too many compiled programs"): "a further definition is refused with `QUOTA_EXCEEDED`, and at a start is in state `error`; replacing and removing always work";
+                /// Memory in bytes of the native code of all actions, models, rules, modules and
+                /// routes. It is up to fourteen times as large as the WebAssembly. Equal code is in
+                /// memory once, and counts once for each user who has it. 0 for as much as
+                /// `guests_memory`. That of one user who is no administrator has at most three
+                /// quarters of what the others leave.
+                code_memory: u64 = 0, range 0..=1_099_511_627_776, unit "bytes"
+                    => CodeMemory(QuotaExceeded, "native code takes too much memory"): "a further definition is refused with `QUOTA_EXCEEDED`, and at a start is in state `error`; a replacement may exceed it by a sixteenth; removing always works";
                 /// Retained messages of one tenant. One user with his programs, all clients without a user together, and programs without an owner each have at most three quarters of what the others leave.
                 retained_messages: u32 = $crate::limit_table::RETAINED_MESSAGES_MAX, range 1..=1_000_000_000, unit "messages"
                     => RetainedMessages(QuotaExceeded, "too many retained messages"): "a message that would become one more is refused with 0x97 (5.0, QoS 1 and 2); else it is delivered and not retained. Replacing and deleting always work";

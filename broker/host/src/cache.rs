@@ -11,6 +11,7 @@ mod files;
 pub(crate) mod native;
 
 use files::Files;
+use native::Native;
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     hmac,
@@ -24,7 +25,7 @@ use std::{
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
-use wasmtime::{Module, component::Component};
+use wasmtime::component::Component;
 
 /// Name of the key file within the cache directory. Backups leave it out.
 pub const CACHE_KEY_FILE: &str = "code.key";
@@ -74,12 +75,12 @@ impl CodeCache {
 
     /// Compiled code of a component, if it is there and ours.
     pub(crate) fn component(&self, engine: &wasmtime::Engine, wasm: &[u8]) -> Option<Component> {
-        self.count(self.read(wasm).and_then(|native| native::component(engine, (&native).into()).ok()))
+        self.load(wasm, |native| native::component(engine, native).ok())
     }
 
-    /// Compiled code of a core module, if it is there and ours.
-    pub(crate) fn module(&self, engine: &wasmtime::Engine, wasm: &[u8]) -> Option<Module> {
-        self.count(self.read(wasm).and_then(|native| native::module(engine, (&native).into()).ok()))
+    /// Result of `load`, if compiled code of a binary is there and ours.
+    pub(crate) fn load<T>(&self, wasm: &[u8], load: impl FnOnce(Native<'_>) -> Option<T>) -> Option<T> {
+        self.count(self.read(wasm).and_then(|native| load((&native).into())))
     }
 
     /// Whether there is a file for the code of a binary.

@@ -6,16 +6,19 @@
 
 mod code;
 mod compiler;
+mod loaded;
 mod native_code;
 mod pool;
 
 pub(crate) use crate::ticker::Ticker;
-pub(crate) use code::CodeShare;
-pub use code::{CodeAccount, CodeBound};
+use code::CodeSums;
+pub use code::{CodeAccount, CodeBound, CodeUse};
 pub use compiler::{
     BinaryKind, CompileBudget, CompileElsewhere, CompileJob, Compiler, Tier, WORKER_COMMAND, WorkerCharge,
     WorkerMemory, WorkerUsage, compile_in_worker, worker_main,
 };
+pub(crate) use loaded::CodeShare;
+use loaded::LoadedCodes;
 pub(crate) use native_code::{compiling_engine, precompile};
 pub(crate) use pool::MemoryLayout;
 pub use pool::{Pool, PoolKind};
@@ -64,6 +67,8 @@ pub struct EngineOptions {
     /// Memory mappings that compiled code may have. Default: what the pool and a reserve for the
     /// rest of the process leave.
     pub code_mappings_max: Option<u64>,
+    /// Memory of compiled code in bytes. Default: no bound.
+    pub code_bytes_max: u64,
     /// Core modules that components of our own compiler import by name, such as the LoT runtime as `rt`.
     pub core_modules: Vec<(String, Cow<'static, [u8]>)>,
     /// Components with which core modules of our own compiler are linked, one for each world that it compiles to: they import each as the
@@ -84,6 +89,7 @@ impl Default for EngineOptions {
             address_space_bytes: None,
             mappings: None,
             code_mappings_max: None,
+            code_bytes_max: u64::MAX,
             core_modules: Vec::new(),
             shells: Vec::new(),
             pulses: Pulses::default(),
@@ -147,7 +153,8 @@ struct Shared {
     cache: Option<CodeCache>,
     shared_cache_dir: Option<PathBuf>,
     pool: Pool,
-    code: Arc<AccountShares>,
+    code: CodeSums,
+    loaded: Arc<LoadedCodes>,
     memory: GuestSums,
     memory_of_rules: GuestSums,
     stacks: Arc<AccountShares>,
@@ -200,7 +207,7 @@ impl Engine {
         let shells = compiled.collect::<Result<_, EngineError>>()?;
         let pulse = options.pulses.add("the clock of running guests", limits::TICKER_SILENCE_MAX);
         let ticker = Ticker::start(engine.weak(), pulse).map_err(EngineError::Ticker)?;
-        let code = code::sum(options, pool.mappings());
+        let code = CodeSums::new(options, pool.mappings());
         let memory = GuestSums::new(options.all_memory_bytes_max, pool.places());
         let memory_of_rules = memory.of_rules();
         let stacks = shares(pool.stacks_max.into());
@@ -222,6 +229,7 @@ impl Engine {
             shared_cache_dir: options.shared_cache_dir.clone(),
             pool,
             code,
+            loaded: Arc::default(),
             memory,
             memory_of_rules,
             stacks,
@@ -239,24 +247,20 @@ impl Engine {
         Engine(Arc::clone(&self.0), account)
     }
 
-    /// Takes memory mappings for the code of one program.
-    ///
-    /// # Errors
-    /// [`LoadError::NoCodeMappings`].
-    pub(crate) fn code_share(&self) -> Result<CodeShare, LoadError> {
-        code::take(&self.0.code, self.1)
+    /// Memory mappings of compiled code.
+    pub fn code_mappings(&self) -> CodeUse {
+        code::use_of(&self.0.code.mappings)
     }
 
-    /// Memory mappings for compiled code: how many it has, how many it may have, and how often
-    /// there was none left.
-    pub fn code_mappings(&self) -> (u64, u64, u64) {
-        let code = &self.0.code;
-        (code.used(), code.max(), code.refused())
+    /// Memory of compiled code, in bytes.
+    pub fn code_memory(&self) -> CodeUse {
+        code::use_of(&self.0.code.bytes)
     }
 
-    /// Whether more than half of these mappings is taken, or of what this payer may have.
+    /// Whether more than half of the mappings or of the memory of compiled code is taken, or of what
+    /// this payer may have.
     pub fn code_is_scarce_for(&self, payer: u64) -> bool {
-        self.0.code.is_scarce_for(payer)
+        self.0.code.are_scarce_for(payer)
     }
 
     /// How often an instance was refused because its owner, or all of them, had as many as there

@@ -70,8 +70,7 @@ impl Compiler<'_> {
     /// # Errors
     /// [`LoadError`].
     pub fn compile(self, binary: &[u8], world: World, source: ComponentSource) -> Result<Guest, LoadError> {
-        let code = self.engine.code_share()?;
-        let (pre, summary) = self.prepare(binary, world, source)?;
+        let (pre, summary, code) = self.prepare(binary, world, source)?;
         Guest::new(self.engine, pre, world, (summary, code))
     }
 }

@@ -62,8 +62,8 @@ pub use cache::CACHE_KEY_FILE;
 pub use cache::native::Artifact;
 pub use complexity::TooComplex;
 pub use engine::{
-    BinaryKind, CodeAccount, CodeBound, CompileBudget, CompileElsewhere, CompileJob, Compiler, Engine,
-    EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind, Tier, WORKER_COMMAND, WorkerCharge,
+    BinaryKind, CodeAccount, CodeBound, CodeUse, CompileBudget, CompileElsewhere, CompileJob, Compiler,
+    Engine, EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind, Tier, WORKER_COMMAND, WorkerCharge,
     WorkerMemory, WorkerUsage, compile_in_worker, worker_main,
 };
 pub use executor::{

@@ -216,6 +216,10 @@ pub const MAPPINGS_PER_PROGRAM: u64 = 3;
 /// hundred programs.
 pub const CODE_MAPPINGS_MIN: u64 = 1_024;
 
+/// Bytes of memory for each byte of a binary that declares types, imports, functions, exports or
+/// elements. The tables about them are larger: an export of seven bytes takes some ninety.
+pub(crate) const METADATA_FACTOR: usize = 16;
+
 /// Messages that may wait in one definition's mailbox. Policy when full: [`WhenFull`](crate::WhenFull).
 pub const MAILBOX_MESSAGES_MAX: usize = 10_000;
 

@@ -75,8 +75,7 @@ impl RuleGuest {
         source: ComponentSource,
     ) -> Result<RuleGuest, LoadError> {
         let compiler = compiler.into();
-        let code = compiler.engine.code_share()?;
-        let (pre, summary) = compiler.prepare(binary, World::Rule, source)?;
+        let (pre, summary, code) = compiler.prepare(binary, World::Rule, source)?;
         let imports = |interface| summary.imports.iter().any(|import| is_ours(import, &[interface]));
         let asks_modules = imports(RULE_MODULES);
         // A module may ask for it.

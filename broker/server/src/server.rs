@@ -755,6 +755,7 @@ fn engine(config: &Config, pulses: &Pulses) -> Result<Engine, EngineError> {
         shared_cache_dir: config.data.user_cache.clone(),
         all_memory_bytes_max: machine::guests_memory(&config.limits),
         code_mappings_max: Some(config.limits.code_mappings).filter(|max| *max > 0),
+        code_bytes_max: machine::code_memory(&config.limits),
         pulses: pulses.clone(),
         ..lot_engine()
     })

@@ -62,8 +62,7 @@ impl AuthGuest {
         let summary = validate::check(component, World::Auth, source)?;
         let compiler = compiler.into();
         let engine = compiler.engine;
-        let code = engine.code_share()?;
-        let compiled = compiler.component(component, source)?;
+        let (compiled, code) = compiler.component(component, source)?;
         let pre = linker(engine)
             .and_then(|linker| inert::link(&linker, &compiled, &summary.imports))
             .and_then(|linker| linker.instantiate_pre(&compiled))

@@ -51,6 +51,12 @@ impl std::fmt::Debug for Artifact {
 /// Native code that may be loaded.
 pub(crate) struct Native<'a>(&'a [u8]);
 
+impl Native<'_> {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0
+    }
+}
+
 impl<'a> From<&'a Authentic> for Native<'a> {
     fn from(authentic: &'a Authentic) -> Self {
         Native(&authentic.0)

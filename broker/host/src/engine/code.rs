@@ -1,11 +1,14 @@
-//! Memory mappings of compiled code, shared out between the owners of definitions.
+//! Compiled code: memory mappings and memory, shared out between the owners of definitions.
 //!
 //! Linux lets a process have some number of memory mappings: `vm.max_map_count`, 65,530 by default.
 //! Each compiled program takes up to [`MAPPINGS_PER_PROGRAM`] of them. A process without a free
 //! mapping gets no memory for anything large, and a failed allocation ends it. So the engine gives
 //! code only what the pool and a reserve for the broker leave.
 //!
-//! Not here: mappings of instances, which the pool reserves (`pool`).
+//! Native code is up to fourteen times as large as its WebAssembly, and stays in memory while its
+//! definition exists. Its bytes have a sum of their own.
+//!
+//! Not here: mappings of instances, which the pool reserves (`pool`), and equal code (`loaded`).
 
 use super::EngineOptions;
 use crate::{
@@ -29,8 +32,8 @@ const RESERVE_PART: u64 = 8;
 /// Most mappings that stay free.
 const RESERVE_MAX: u64 = 65_536;
 
-/// Part of the mappings of code by which replacements may exceed them, one in so many: the former
-/// version gives its own back.
+/// Part of a sum of code by which replacements may exceed it, one in so many: the former version
+/// gives its own back.
 const REPLACED_BEYOND_PART: u64 = 16;
 
 /// Account for which compiled code counts, and what it is held to.
@@ -49,9 +52,12 @@ pub enum CodeBound {
     Share,
     /// The sum alone: of administrators, and of what was there before a restart.
     Sum,
-    /// The sum and a little more: of a program that takes the place of another one of the same
-    /// owner.
-    Replacement,
+    /// That of a program, and a sixteenth of the sum more: it takes the place of another one of the
+    /// same owner.
+    Replacement {
+        /// Whether the memory of the code is held to the share of its owner.
+        has_share: bool,
+    },
     /// None: of the broker's own parts.
     None,
 }
@@ -61,8 +67,29 @@ impl CodeAccount {
     pub const BROKER: CodeAccount = CodeAccount { payer: 0, bound: CodeBound::None };
 }
 
-/// Mappings that the code of one program has; dropping it gives them back.
-pub(crate) type CodeShare = Arc<HeldShare>;
+/// Use of a sum of compiled code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeUse {
+    /// Amount that is taken.
+    pub used: u64,
+    /// Amount that there may be.
+    pub max: u64,
+    /// How often more was asked for.
+    pub refused: u64,
+}
+
+/// Sums of which the code of all programs has shares.
+pub(super) struct CodeSums {
+    pub(super) mappings: Arc<AccountShares>,
+    pub(super) bytes: Arc<AccountShares>,
+}
+
+/// Mappings and memory that an owner has for one piece of code; dropping it gives them back.
+#[derive(Debug)]
+pub(super) struct HeldCode {
+    _mappings: HeldShare,
+    _bytes: HeldShare,
+}
 
 /// Memory mappings that a process may have.
 pub(super) fn of_process() -> u64 {
@@ -76,16 +103,46 @@ pub(super) fn of_code(of_process: u64, pool: u64) -> u64 {
     of_process.saturating_sub(pool + reserve)
 }
 
-/// Takes mappings for one program.
-///
-/// # Errors
-/// [`LoadError::NoCodeMappings`].
-pub(super) fn take(all: &Arc<AccountShares>, account: CodeAccount) -> Result<CodeShare, LoadError> {
+impl CodeSums {
+    /// Sums for an engine whose pool takes `pool` of the mappings of the process.
+    pub(super) fn new(options: &EngineOptions, pool: u64) -> Self {
+        let derived = || of_code(options.mappings.unwrap_or_else(of_process), pool).max(CODE_MAPPINGS_MIN);
+        CodeSums {
+            mappings: shares(options.code_mappings_max.unwrap_or_else(derived)),
+            bytes: shares(options.code_bytes_max),
+        }
+    }
+
+    /// Whether more than half of a sum is taken, or of what this payer may have of it.
+    pub(super) fn are_scarce_for(&self, payer: u64) -> bool {
+        self.mappings.is_scarce_for(payer) || self.bytes.is_scarce_for(payer)
+    }
+
+    /// Checks that the account may have any more code at all, so that nothing is compiled in vain.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub(super) fn check(&self, account: CodeAccount) -> Result<(), LoadError> {
+        self.take(account, rustix::param::page_size() as u64).map(drop)
+    }
+
+    /// Takes mappings and memory for the code of one program.
+    ///
+    /// # Errors
+    /// [`LoadError::NoCodeMappings`], [`LoadError::NoCodeMemory`].
+    pub(super) fn take(&self, account: CodeAccount, bytes: u64) -> Result<HeldCode, LoadError> {
+        let mappings = take_mappings(&self.mappings, account)?;
+        let bytes = take_bytes(&self.bytes, account, bytes)?;
+        Ok(HeldCode { _mappings: mappings, _bytes: bytes })
+    }
+}
+
+fn take_mappings(all: &Arc<AccountShares>, account: CodeAccount) -> Result<HeldShare, LoadError> {
     let CodeAccount { payer, bound } = account;
     let held = match bound {
         CodeBound::Share => all.hold(payer, MAPPINGS_PER_PROGRAM),
         CodeBound::Sum => all.hold_of_all(payer, MAPPINGS_PER_PROGRAM),
-        CodeBound::Replacement => {
+        CodeBound::Replacement { .. } => {
             let beyond = all.max() / REPLACED_BEYOND_PART + MAPPINGS_PER_PROGRAM;
             if all.used() <= all.max().saturating_add(beyond) {
                 Ok(all.hold_anyway(payer, MAPPINGS_PER_PROGRAM))
@@ -95,22 +152,41 @@ pub(super) fn take(all: &Arc<AccountShares>, account: CodeAccount) -> Result<Cod
         }
         CodeBound::None => Ok(all.hold_anyway(payer, MAPPINGS_PER_PROGRAM)),
     };
-    let refused = |no_share| {
-        let (max, is_of_owner) = match no_share {
-            NoShare::Owner { max } => (max, true),
-            NoShare::All { max } => (max, false),
-        };
-        let used = if is_of_owner { all.used_by(&payer) } else { all.used() };
+    held.map_err(|reason| {
+        let (used, max, is_of_owner) = figures(all, payer, reason);
         LoadError::NoCodeMappings { used, max, is_of_owner }
-    };
-    held.map(Arc::new).map_err(refused)
+    })
 }
 
-/// The sum of which the code of all programs has shares, where the pool takes `pool` of the
-/// mappings of the process.
-pub(super) fn sum(options: &EngineOptions, pool: u64) -> Arc<AccountShares> {
-    let derived = || of_code(options.mappings.unwrap_or_else(of_process), pool).max(CODE_MAPPINGS_MIN);
-    shares(options.code_mappings_max.unwrap_or_else(derived))
+/// Programs differ in size. So a replacement is held to a bound, too: it may be the largest there
+/// is.
+fn take_bytes(all: &Arc<AccountShares>, account: CodeAccount, bytes: u64) -> Result<HeldShare, LoadError> {
+    let CodeAccount { payer, bound } = account;
+    let beyond = all.max() / REPLACED_BEYOND_PART;
+    let held = match bound {
+        CodeBound::Share => all.hold(payer, bytes),
+        CodeBound::Sum => all.hold_of_all(payer, bytes),
+        CodeBound::Replacement { has_share: true } => all.hold_beyond(payer, bytes, beyond),
+        CodeBound::Replacement { has_share: false } => all.hold_of_all_beyond(payer, bytes, beyond),
+        CodeBound::None => Ok(all.hold_anyway(payer, bytes)),
+    };
+    held.map_err(|reason| {
+        let (used, max, is_of_owner) = figures(all, payer, reason);
+        LoadError::NoCodeMemory { needed: bytes, used, max, is_of_owner }
+    })
+}
+
+/// Amount that is taken, amount that there may be, and whether these are the owner's.
+fn figures(all: &AccountShares, payer: u64, reason: NoShare) -> (u64, u64, bool) {
+    match reason {
+        NoShare::Owner { max } => (all.used_by(&payer), max, true),
+        NoShare::All { max } => (all.used(), max, false),
+    }
+}
+
+/// The use of a sum.
+pub(super) fn use_of(all: &AccountShares) -> CodeUse {
+    CodeUse { used: all.used(), max: all.max(), refused: all.refused() }
 }
 
 #[cfg(test)]
@@ -129,24 +205,50 @@ mod tests {
         assert!(of_process() > 0);
     }
 
+    const REPLACEMENT: CodeBound = CodeBound::Replacement { has_share: true };
+
     #[test]
     fn one_owner_has_a_part_and_others_go_on() {
         const PROGRAMS: u64 = 16;
         let all = shares(PROGRAMS * MAPPINGS_PER_PROGRAM);
-        let code = |payer, bound| take(&all, CodeAccount { payer, bound });
+        let code = |payer, bound| take_mappings(&all, CodeAccount { payer, bound });
         let mut kept: Vec<_> = (0..12).map(|_| code(1, CodeBound::Share).unwrap()).collect();
         let refused = LoadError::NoCodeMappings { used: 36, max: 36, is_of_owner: true };
         assert_eq!(code(1, CodeBound::Share).unwrap_err(), refused);
-        kept.push(code(1, CodeBound::Replacement).unwrap());
+        kept.push(code(1, REPLACEMENT).unwrap());
         kept.push(code(2, CodeBound::Share).unwrap());
         kept.extend((0..2).map(|_| code(3, CodeBound::Sum).unwrap()));
         let refused = LoadError::NoCodeMappings { used: 48, max: 48, is_of_owner: false };
         assert_eq!(code(3, CodeBound::Sum).unwrap_err(), refused);
-        kept.push(code(2, CodeBound::Replacement).unwrap());
-        kept.push(take(&all, CodeAccount::BROKER).unwrap());
-        kept.push(code(2, CodeBound::Replacement).unwrap());
-        assert!(code(2, CodeBound::Replacement).is_err(), "that many are replaced at once by nobody");
+        kept.push(code(2, REPLACEMENT).unwrap());
+        kept.push(take_mappings(&all, CodeAccount::BROKER).unwrap());
+        kept.push(code(2, REPLACEMENT).unwrap());
+        assert!(code(2, REPLACEMENT).is_err(), "that many are replaced at once by nobody");
         kept.clear();
         assert_eq!(all.used(), 0);
+    }
+
+    #[test]
+    fn memory_of_a_replacement_is_bounded_as_well() {
+        const KEPT_BY_OTHER: u64 = 60;
+        let all = shares(160);
+        let code = |payer, bound, bytes| take_bytes(&all, CodeAccount { payer, bound }, bytes);
+        let other = code(2, CodeBound::Sum, KEPT_BY_OTHER).unwrap();
+        let own = code(1, CodeBound::Share, 75).unwrap();
+        for (bound, bytes, used, max, is_of_owner) in [
+            (CodeBound::Share, 1, 75, 75, true),
+            (REPLACEMENT, 11, 75, 85, true),
+            (CodeBound::Sum, 26, 135, 160, false),
+            (CodeBound::Replacement { has_share: false }, 36, 135, 170, false),
+        ] {
+            let refused = LoadError::NoCodeMemory { needed: bytes, used, max, is_of_owner };
+            assert_eq!(code(1, bound, bytes).unwrap_err(), refused, "{bound:?}");
+        }
+        drop(code(1, REPLACEMENT, 10).unwrap());
+        drop(code(1, CodeBound::Sum, 25).unwrap());
+        drop(code(1, CodeBound::Replacement { has_share: false }, 35).unwrap());
+        drop(code(1, CodeBound::None, 1_000).unwrap());
+        drop((own, other));
+        assert_eq!((all.used(), all.refused()), (0, 4));
     }
 }

@@ -23,7 +23,7 @@ use super::{Engine, MemoryLayout};
 use crate::{ComponentSource, LoadError, cache::native::Artifact};
 
 /// How much the compiler optimises. Code of both tiers runs in the same engine and behaves alike.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Tier {
     /// No optimisation, and a register allocator with one pass. It compiles in a fraction of the
     /// time, the code is slower. For a start with many guests.
@@ -34,7 +34,7 @@ pub enum Tier {
 }
 
 /// Form of the binary that is compiled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BinaryKind {
     /// A component.
     Component,

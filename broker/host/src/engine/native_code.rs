@@ -1,4 +1,5 @@
-//! Native code of binaries: from the code cache, from a worker process, or made in this process.
+//! Native code of binaries: in memory already, from the code cache, from a worker process, or made
+//! in this process. It is loaded only when its owner may have its bytes.
 //!
 //! Not here: what a binary must look like (`validate`), and the worker (`compiler`).
 
@@ -9,12 +10,13 @@ use wasmtime::{
     component::{Component, InstancePre},
 };
 
-use super::{BinaryKind, CompileJob, Compiler, MAIN_MODULE, MemoryLayout, Tier, config};
+use super::loaded::{self, CodeShare, LoadedForm, LoadedKey};
+use super::{BinaryKind, CompileJob, Compiler, Engine, MAIN_MODULE, MemoryLayout, Tier, config};
 use crate::{
     LoadError, World,
     cache::{
         CodeCache,
-        native::{self, Artifact},
+        native::{self, Artifact, Native},
     },
     heap, inert,
     state::RunState,
@@ -24,72 +26,64 @@ use crate::{
 /// A form of native code: component or core module.
 pub(super) trait NativeForm: Sized {
     const KIND: BinaryKind;
-    fn cached(cache: &CodeCache, engine: &wasmtime::Engine, binary: &[u8]) -> Option<Self>;
-    fn of_artifact(engine: &wasmtime::Engine, artifact: &Artifact) -> wasmtime::Result<Self>;
-    fn compile(engine: &wasmtime::Engine, binary: &[u8]) -> wasmtime::Result<Self>;
-    fn serialize(&self) -> wasmtime::Result<Vec<u8>>;
+    fn of_native(engine: &wasmtime::Engine, native: Native<'_>) -> wasmtime::Result<Self>;
+    fn into_loaded(self) -> LoadedForm;
+    fn of_loaded(loaded: LoadedForm) -> Option<Self>;
 }
 
 impl NativeForm for Component {
     const KIND: BinaryKind = BinaryKind::Component;
 
-    fn cached(cache: &CodeCache, engine: &wasmtime::Engine, binary: &[u8]) -> Option<Self> {
-        cache.component(engine, binary)
+    fn of_native(engine: &wasmtime::Engine, native: Native<'_>) -> wasmtime::Result<Self> {
+        native::component(engine, native)
     }
 
-    fn of_artifact(engine: &wasmtime::Engine, artifact: &Artifact) -> wasmtime::Result<Self> {
-        native::component(engine, artifact.into())
+    fn into_loaded(self) -> LoadedForm {
+        LoadedForm::Component(self)
     }
 
-    fn compile(engine: &wasmtime::Engine, binary: &[u8]) -> wasmtime::Result<Self> {
-        Component::from_binary(engine, binary)
-    }
-
-    fn serialize(&self) -> wasmtime::Result<Vec<u8>> {
-        Component::serialize(self)
+    fn of_loaded(loaded: LoadedForm) -> Option<Self> {
+        match loaded {
+            LoadedForm::Component(component) => Some(component),
+            LoadedForm::CoreModule(_) => None,
+        }
     }
 }
 
 impl NativeForm for Module {
     const KIND: BinaryKind = BinaryKind::CoreModule;
 
-    fn cached(cache: &CodeCache, engine: &wasmtime::Engine, binary: &[u8]) -> Option<Self> {
-        cache.module(engine, binary)
+    fn of_native(engine: &wasmtime::Engine, native: Native<'_>) -> wasmtime::Result<Self> {
+        native::module(engine, native)
     }
 
-    fn of_artifact(engine: &wasmtime::Engine, artifact: &Artifact) -> wasmtime::Result<Self> {
-        native::module(engine, artifact.into())
+    fn into_loaded(self) -> LoadedForm {
+        LoadedForm::CoreModule(self)
     }
 
-    fn compile(engine: &wasmtime::Engine, binary: &[u8]) -> wasmtime::Result<Self> {
-        Module::from_binary(engine, binary)
-    }
-
-    fn serialize(&self) -> wasmtime::Result<Vec<u8>> {
-        Module::serialize(self)
+    fn of_loaded(loaded: LoadedForm) -> Option<Self> {
+        match loaded {
+            LoadedForm::CoreModule(module) => Some(module),
+            LoadedForm::Component(_) => None,
+        }
     }
 }
 
-/// Optimised code from the cache, or else made in this process and cached.
+/// Optimised code of a part of the broker: from the cache, or else made in this process and cached.
+/// It counts for nobody.
 pub(super) fn found_or_made<F: NativeForm>(
     engine: &wasmtime::Engine,
     cache: Option<&CodeCache>,
     binary: &[u8],
 ) -> wasmtime::Result<F> {
-    match cache.and_then(|cache| F::cached(cache, engine, binary)) {
-        Some(found) => Ok(found),
-        None => made(engine, cache, binary),
+    let found = cache.and_then(|cache| cache.load(binary, |native| F::of_native(engine, native).ok()));
+    if let Some(found) = found {
+        return Ok(found);
     }
-}
-
-fn made<F: NativeForm>(
-    engine: &wasmtime::Engine,
-    cache: Option<&CodeCache>,
-    binary: &[u8],
-) -> wasmtime::Result<F> {
-    let code = F::compile(engine, binary)?;
+    let artifact = Artifact::of_this_process(precompile(engine, F::KIND, binary)?);
+    let code = F::of_native(engine, (&artifact).into())?;
     if let Some(cache) = cache {
-        cache.store(binary, &code.serialize()?);
+        cache.store(binary, artifact.bytes());
     }
     heap::settle_compiled(binary.len());
     Ok(code)
@@ -142,49 +136,113 @@ impl Compiler<'_> {
         binary: &[u8],
         world: World,
         source: ComponentSource,
-    ) -> Result<(InstancePre<RunState>, Summary), LoadError> {
+    ) -> Result<(InstancePre<RunState>, Summary, CodeShare), LoadError> {
         let summary = validate::check(binary, world, source)?;
         let mismatch = |error: wasmtime::Error| LoadError::world_mismatch(world, &error);
         let shared = &self.engine.0;
         let shell = shared.shells.iter().find(|(of, _)| *of == world);
         if let (true, Some((_, shell))) = (summary.is_linked, shell) {
-            let module = self.code::<Module>(binary, source)?;
+            let (module, share) = self.code::<Module>(binary, source)?;
             let mut linker = shared.linker.clone();
             linker.root().module(MAIN_MODULE, &module).map_err(mismatch)?;
-            return Ok((linker.instantiate_pre(shell).map_err(mismatch)?, summary));
+            return Ok((linker.instantiate_pre(shell).map_err(mismatch)?, summary, share));
         }
-        let component = self.component(binary, source)?;
+        let (component, share) = self.component(binary, source)?;
         let linker = inert::link(&shared.linker, &component, &summary.imports).map_err(mismatch)?;
-        Ok((linker.instantiate_pre(&component).map_err(mismatch)?, summary))
+        Ok((linker.instantiate_pre(&component).map_err(mismatch)?, summary, share))
     }
 
-    /// The native code of a component.
-    pub(crate) fn component(self, binary: &[u8], source: ComponentSource) -> Result<Component, LoadError> {
+    /// The native code of a component, and the share that keeps it in memory.
+    pub(crate) fn component(
+        self,
+        binary: &[u8],
+        source: ComponentSource,
+    ) -> Result<(Component, CodeShare), LoadError> {
         self.code(binary, source)
     }
 
-    fn code<F: NativeForm>(self, binary: &[u8], source: ComponentSource) -> Result<F, LoadError> {
+    fn code<F: NativeForm>(
+        self,
+        binary: &[u8],
+        source: ComponentSource,
+    ) -> Result<(F, CodeShare), LoadError> {
+        let share = self.share::<F>(binary, source)?;
+        let code = F::of_loaded(share.form()).ok_or_else(|| {
+            let kind = F::KIND;
+            LoadError::compile_failed(&format!("loaded code of a {kind:?} has another form"))
+        })?;
+        Ok((code, share))
+    }
+
+    /// Code that is in memory already, or else from the cache, or else compiled.
+    fn share<F: NativeForm>(self, binary: &[u8], source: ComponentSource) -> Result<CodeShare, LoadError> {
         let shared = &self.engine.0;
-        let cache = shared.cache.as_ref();
-        if let Some(found) = cache.and_then(|cache| F::cached(cache, &shared.engine, binary)) {
+        let payer = (&shared.code, self.engine.1);
+        let optimised = LoadedKey::of(F::KIND, Tier::Optimised, binary);
+        if let Some(found) = shared.loaded.find(&optimised, payer)? {
             return Ok(found);
         }
+        shared.code.check(self.engine.1)?;
+        let cached = shared.cache.as_ref().and_then(|cache| {
+            // Code that does not load is compiled anew; code that is refused is not.
+            cache.load(binary, |native| self.load::<F>(optimised, native, binary).transpose())
+        });
+        if let Some(found) = cached {
+            return found;
+        }
+        let key = optimised.with_tier(self.tier);
+        if self.tier == Tier::Baseline
+            && let Some(found) = shared.loaded.find(&key, payer)?
+        {
+            return Ok(found);
+        }
+        let artifact = self.compiled::<F>(binary, source)?;
+        let store = || {
+            if let Some(cache) = shared.cache.as_ref().filter(|_| self.tier == Tier::Optimised) {
+                cache.store(binary, artifact.bytes());
+            }
+        };
+        let bytes = loaded::memory_of(artifact.bytes(), binary);
+        // The next try costs no compilation.
+        let held = shared.code.take(self.engine.1, bytes).inspect_err(|_| store())?;
+        let code = F::of_native(&shared.engine, (&artifact).into()).map_err(compile_failed)?;
+        store();
+        Ok(shared.loaded.add(key, (code.into_loaded(), bytes), (held, self.engine.1.payer)))
+    }
+
+    /// Loads code; `None` where it is not for this engine.
+    ///
+    /// # Errors
+    /// When its owner, or all, have as much code as there may be.
+    fn load<F: NativeForm>(
+        self,
+        key: LoadedKey,
+        native: Native<'_>,
+        binary: &[u8],
+    ) -> Result<Option<CodeShare>, LoadError> {
+        let Engine(shared, account) = self.engine;
+        let bytes = loaded::memory_of(native.bytes(), binary);
+        let held = shared.code.take(*account, bytes)?;
+        let code = F::of_native(&shared.engine, native).ok();
+        Ok(code.map(|code| shared.loaded.add(key, (code.into_loaded(), bytes), (held, account.payer))))
+    }
+
+    fn compiled<F: NativeForm>(self, binary: &[u8], source: ComponentSource) -> Result<Artifact, LoadError> {
+        let shared = &self.engine.0;
         let (kind, tier, layout) = (F::KIND, self.tier, shared.pool.layout());
         let job = CompileJob { binary, kind, source, tier, layout };
-        let elsewhere = self.elsewhere.map(|elsewhere| elsewhere.compile(&job)).transpose()?.flatten();
-        let artifact = match (elsewhere, tier) {
-            (Some(artifact), _) => artifact,
-            (None, Tier::Baseline) => {
-                let baseline = shared.baseline.get(layout).map_err(compile_failed)?;
-                Artifact::of_this_process(precompile(baseline, kind, binary).map_err(compile_failed)?)
-            }
-            (None, Tier::Optimised) => return made(&shared.engine, cache, binary).map_err(compile_failed),
-        };
-        let code = F::of_artifact(&shared.engine, &artifact).map_err(compile_failed)?;
-        if let Some(cache) = cache.filter(|_| tier == Tier::Optimised) {
-            cache.store(binary, artifact.bytes());
+        if let Some(elsewhere) = self.elsewhere
+            && let Some(artifact) = elsewhere.compile(&job)?
+        {
+            return Ok(artifact);
         }
-        Ok(code)
+        let engine = match tier {
+            Tier::Baseline => shared.baseline.get(layout).map_err(compile_failed)?,
+            Tier::Optimised => &shared.engine,
+        };
+        let artifact = Artifact::of_this_process(precompile(engine, kind, binary).map_err(compile_failed)?);
+        heap::settle_compiled(binary.len());
+        Ok(artifact)
     }
 }
 
@@ -201,7 +259,7 @@ pub(super) fn compile_failed(error: wasmtime::Error) -> LoadError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Engine, EngineOptions, PoolKind};
+    use crate::{EngineOptions, PoolKind};
 
     /// Code of a worker, whose engine has no pool, is loaded by an engine of each kind of pool,
     /// at both tiers.
@@ -219,8 +277,8 @@ mod tests {
                 let compiling = compiling_engine(engine.pool().layout(), tier).unwrap();
                 let bytes = precompile(&compiling, BinaryKind::CoreModule, &module).unwrap();
                 let artifact = Artifact::of_this_process(bytes);
-                Module::of_artifact(engine.wasmtime(), &artifact).unwrap();
-                Component::of_artifact(engine.wasmtime(), &artifact).map(drop).unwrap_err();
+                Module::of_native(engine.wasmtime(), (&artifact).into()).unwrap();
+                Component::of_native(engine.wasmtime(), (&artifact).into()).map(drop).unwrap_err();
             }
         }
     }

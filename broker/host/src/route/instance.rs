@@ -72,8 +72,7 @@ impl RouteGuest {
         let summary = validate::check(component, World::Route, source)?;
         let compiler = compiler.into();
         let engine = compiler.engine;
-        let code = engine.code_share()?;
-        let compiled = compiler.component(component, source)?;
+        let (compiled, code) = compiler.component(component, source)?;
         let mismatch = |error: wasmtime::Error| LoadError::world_mismatch(World::Route, &error);
         let pre = linker(engine)
             .and_then(|linker| inert::link(&linker, &compiled, &summary.imports))

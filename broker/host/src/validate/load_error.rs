@@ -74,6 +74,18 @@ pub enum LoadError {
         /// Whether these are the owner's.
         is_of_owner: bool,
     },
+    /// Compiled code has as much memory as there may be: that of the owner, or that of all.
+    #[error("{}", no_code_memory(*needed, (*used, *max), *is_of_owner))]
+    NoCodeMemory {
+        /// Bytes of the code that was refused.
+        needed: u64,
+        /// Bytes that it has.
+        used: u64,
+        /// Bytes that it may have.
+        max: u64,
+        /// Whether these are the owner's.
+        is_of_owner: bool,
+    },
     /// It is not valid, or the compiler refused it.
     #[error("{message}")]
     CompileFailed {
@@ -173,7 +185,9 @@ impl LoadError {
             LoadError::Linked { .. } => "LINKED_COMPONENT",
             LoadError::CompileTimeout { .. } | LoadError::CompileDelayed { .. } => "COMPILE_TIMEOUT",
             LoadError::CompileMemory { .. } => "COMPILE_MEMORY",
-            LoadError::NoCodeMappings { .. } | LoadError::CompileQuota { .. } => "QUOTA_EXCEEDED",
+            LoadError::NoCodeMappings { .. }
+            | LoadError::NoCodeMemory { .. }
+            | LoadError::CompileQuota { .. } => "QUOTA_EXCEEDED",
             LoadError::CompileFailed { .. }
             | LoadError::CompilerEnded { .. }
             | LoadError::CompileGivenUp
@@ -204,6 +218,17 @@ fn no_compile_memory(mebibytes: u64, is_of_owner: bool) -> String {
     };
     format!(
         "Compilation takes {mebibytes} MiB of memory, and {whose} leave less. Remove definitions, make the component smaller, or raise limits.guests_memory."
+    )
+}
+
+/// Says that there is no memory left for code, and what to do.
+fn no_code_memory(needed: u64, (used, max): (u64, u64), is_of_owner: bool) -> String {
+    let whose = match is_of_owner {
+        true => "The compiled programs of this owner have",
+        false => "All compiled programs have",
+    };
+    format!(
+        "{whose} {used} of {max} bytes of native code, and this one needs {needed} more. Remove definitions, or raise limits.code_memory."
     )
 }
 

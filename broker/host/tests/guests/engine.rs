@@ -4,9 +4,9 @@ use crate::support::{
     Broker, PUBLISH_PAYLOAD, Text, engine, executor, message, owned, published, spec, wrapped,
 };
 use lotmq_host::{
-    Argument, Compiler, ComponentSource, Effect, Engine, EngineOptions, Event, Grants, Guest, GuestId,
-    GuestLimits, Inline, InlineRuns, LogLevel, MetricChange, PoolKind, RunContext, RunOutcome, RunOutput,
-    Tier, Value, World,
+    Argument, CodeAccount, CodeBound, Compiler, ComponentSource, Effect, Engine, EngineOptions, Event,
+    Grants, Guest, GuestId, GuestLimits, Inline, InlineRuns, LoadError, LogLevel, MetricChange, PoolKind,
+    RunContext, RunOutcome, RunOutput, Tier, Value, World,
 };
 use std::{
     borrow::Cow,
@@ -79,6 +79,58 @@ fn baseline_code_runs_and_only_optimised_code_is_cached() {
     assert!(engine.is_cached(&good));
     runs(&compile(Tier::Baseline));
     assert_eq!(engine.cache_counts(), (1, 2), "the cache has better code than was asked for");
+}
+
+/// Compiles for this payer.
+fn compile_for(engine: &Engine, payer: u64, binary: &[u8], tier: Tier) -> Result<Guest, LoadError> {
+    let engine = engine.for_account(CodeAccount { payer, bound: CodeBound::Share });
+    Compiler { tier, ..Compiler::from(&engine) }.compile(binary, World::Action, ComponentSource::Upload)
+}
+
+#[test]
+fn equal_code_is_loaded_once_and_counts_once_for_each_owner() {
+    let engine = small(EngineOptions::default());
+    let different = Text { more: "(func $unused)", ..GOOD }.component();
+    let (good, different) = (GOOD.component(), different);
+    let load = |payer, binary: &[u8], tier| compile_for(&engine, payer, binary, tier).unwrap();
+    let used = || (engine.code_memory().used, engine.code_mappings().used);
+    let first = load(1, &good, Tier::Optimised);
+    let (bytes, mappings) = used();
+    assert!(bytes > 4_096 && mappings > 0, "{bytes} bytes, {mappings} mappings");
+    let further = [load(1, &good, Tier::Optimised), load(1, &good, Tier::Baseline)];
+    assert_eq!(used(), (bytes, mappings), "the optimised code serves both");
+    let of_other = load(2, &good, Tier::Optimised);
+    assert_eq!(used(), (2 * bytes, 2 * mappings));
+    further.iter().chain([&of_other]).for_each(runs);
+    drop(load(1, &different, Tier::Optimised));
+    drop(first);
+    assert_eq!(used(), (2 * bytes, 2 * mappings), "one guest is left of each owner");
+    drop((further, of_other));
+    assert_eq!(used(), (0, 0));
+    runs(&load(1, &good, Tier::Optimised));
+}
+
+#[test]
+fn code_without_memory_for_it_is_refused_with_the_figures() {
+    let cache = tempfile::tempdir().unwrap();
+    let cache_dir = Some(cache.path().to_owned());
+    let with = |code_bytes_max| {
+        small(EngineOptions { cache_dir: cache_dir.clone(), code_bytes_max, ..EngineOptions::default() })
+    };
+    let good = GOOD.component();
+    let engine = with(u64::MAX);
+    let guest = compile_for(&engine, 1, &good, Tier::Optimised).unwrap();
+    let bytes = engine.code_memory().used;
+    drop(guest);
+    // Three quarters are one byte less than the code needs.
+    let engine = with((bytes - 1) / 3 * 4);
+    let max = engine.code_memory().max / 4 * 3;
+    let refused = compile_for(&engine, 1, &good, Tier::Optimised).unwrap_err();
+    assert_eq!(refused, LoadError::NoCodeMemory { needed: bytes, used: 0, max, is_of_owner: true });
+    assert_eq!((refused.code(), engine.code_memory().used), ("QUOTA_EXCEEDED", 0));
+    assert!(refused.to_string().contains("raise limits.code_memory"), "{refused}");
+    assert_eq!(engine.code_mappings().used, 0);
+    runs(&Engine::compile(&engine, &good, World::Action, ComponentSource::Upload).unwrap());
 }
 
 #[test]

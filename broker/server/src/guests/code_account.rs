@@ -1,7 +1,7 @@
-//! Account for which the compiled code of a definition counts: it takes memory mappings, of which
-//! the process has few.
+//! Account for which the compiled code of a definition counts: it takes memory, and memory
+//! mappings, of which the process has few.
 //!
-//! Not here: how many mappings there are, and who has them (`lotmq_host`).
+//! Not here: how much there is, and who has it (`lotmq_host`).
 
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::{DefinitionKind, Owner, State};
@@ -17,6 +17,9 @@ pub(crate) enum CodePayer<'a> {
     Broker,
     /// Owner of the definition that is compiled, in this tenant.
     OwnerIn(&'a Tenant),
+    /// Owner of the stored definition that is compiled behind the listeners of a start, in this
+    /// tenant. The code is held to the sum, as if it had been compiled before.
+    OwnerOfStoredIn(&'a Tenant),
     /// This account.
     Account(CodeAccount),
 }
@@ -32,9 +35,14 @@ impl CodePayer<'_> {
         match self {
             CodePayer::Broker => CodeAccount::BROKER,
             CodePayer::OwnerIn(tenant) => of_owner((tenant, engine), (kind, name), owner),
+            CodePayer::OwnerOfStoredIn(tenant) => of_stored(tenant, (kind, name), owner),
             CodePayer::Account(account) => account,
         }
     }
+}
+
+fn payer_of(owner: Option<&Owner>) -> u64 {
+    owner.map_or(0, Owner::payer)
 }
 
 fn of_owner(
@@ -42,7 +50,6 @@ fn of_owner(
     (kind, name): (DefinitionKind, &str),
     owner: Option<&Owner>,
 ) -> CodeAccount {
-    let payer_of = |owner: Option<&Owner>| owner.map_or(0, Owner::payer);
     let payer = payer_of(owner);
     let registry = tenant.programs().guests.registry.read();
     let is_loading = registry.is_loading();
@@ -52,20 +59,30 @@ fn of_owner(
     });
     drop(registry);
     // Rules are asked who is an administrator only where that matters, and without the lock, for
-    // they may look at definitions.
+    // they may look at definitions. A module may be larger than the share of a user who has nothing.
+    let may_matter = kind == DefinitionKind::Module || engine.code_is_scarce_for(payer);
     let is_administrator = || {
         let identity = owner.and_then(|owner| authority::identity(&tenant.users, owner));
-        engine.code_is_scarce_for(payer)
-            && identity.is_some_and(|identity| tenant.is_administrator(&identity))
+        may_matter && identity.is_some_and(|identity| tenant.is_administrator(&identity))
     };
     let bound = if is_loading {
         CodeBound::Sum
     } else if replaces {
-        CodeBound::Replacement
+        CodeBound::Replacement { has_share: !is_administrator() }
     } else if is_administrator() {
         CodeBound::Sum
     } else {
         CodeBound::Share
     };
     CodeAccount { payer, bound }
+}
+
+/// The first code of a stored definition has the bound that it had without delay; optimised code
+/// takes the place of the first.
+fn of_stored(tenant: &Tenant, (kind, name): (DefinitionKind, &str), owner: Option<&Owner>) -> CodeAccount {
+    let registry = tenant.programs().guests.registry.read();
+    let known = registry.get(kind, name);
+    let has_code = known.is_some_and(|known| !registry.is_compiling(known.id, known.version));
+    let bound = if has_code { CodeBound::Replacement { has_share: false } } else { CodeBound::Sum };
+    CodeAccount { payer: payer_of(owner), bound }
 }

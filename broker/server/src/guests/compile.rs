@@ -291,6 +291,11 @@ impl Hosting {
         Loader { compile_for: Some(compile_for), ..Loader::in_process(&self.engine, &self.route_types) }
     }
 
+    /// Loader of stored definitions whose code a start compiles behind the listeners.
+    pub(crate) fn loader_of_stored<'a>(&'a self, tenant: &'a Tenant) -> Loader<'a> {
+        Loader { payer: CodePayer::OwnerOfStoredIn(tenant), ..self.loader() }
+    }
+
     /// Loader of the definitions of a tenant, whose code counts for their owners.
     pub(crate) fn loader_of<'a>(&'a self, tenant: &'a Tenant) -> Loader<'a> {
         self.loader().for_owners_in(tenant)
@@ -328,7 +333,7 @@ impl<'a> Loader<'a> {
     fn engine(self) -> Engine {
         match self.payer {
             CodePayer::Account(account) => self.engine.for_account(account),
-            CodePayer::Broker | CodePayer::OwnerIn(_) => self.engine.clone(),
+            CodePayer::Broker | CodePayer::OwnerIn(_) | CodePayer::OwnerOfStoredIn(_) => self.engine.clone(),
         }
     }
 

@@ -181,7 +181,7 @@ fn compile_later(
         Some(Later::Program(program, new)) => {
             let tenant = Arc::clone(&waiting.tenant);
             late_code::add(waiting, (is_deciding, program.len()), move |hosting, tier, is_wanted| {
-                let loader = Loader { tier, ..hosting.loader_of(&tenant).while_wanted(is_wanted) };
+                let loader = Loader { tier, ..hosting.loader_of_stored(&tenant).while_wanted(is_wanted) };
                 CompiledDefinition::of_entity(loader, &program, new.clone(), OnExisting::Replace)
             });
         }

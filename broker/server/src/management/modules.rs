@@ -523,7 +523,7 @@ fn restore_one(
     // once.
     late_code::add(waiting, order, move |hosting, tier, is_wanted| {
         let component = components::read(&hosting.store, tenant.id, &module)?;
-        let loader = Loader { tier, ..hosting.loader_of(&tenant).while_wanted(is_wanted) };
+        let loader = Loader { tier, ..hosting.loader_of_stored(&tenant).while_wanted(is_wanted) };
         compile(loader, module.clone(), &component, &policies).map(CompiledModule::into_definition)
     });
     Ok(installed)

@@ -40,6 +40,11 @@ pub(crate) fn guests_memory(limits: &Limits) -> u64 {
     if limits.guests_memory > 0 { limits.guests_memory } else { part(memory()) }
 }
 
+/// Memory that the native code of all guests together may have, in bytes.
+pub(crate) fn code_memory(limits: &Limits) -> u64 {
+    if limits.code_memory > 0 { limits.code_memory } else { guests_memory(limits) }
+}
+
 /// Part of a machine's memory that guests may have where nothing is configured.
 fn part(memory: u64) -> u64 {
     (memory / GUESTS_MEMORY_PART).clamp(*GUESTS_MEMORY_RANGE.start(), *GUESTS_MEMORY_RANGE.end())

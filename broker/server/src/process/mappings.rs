@@ -20,7 +20,7 @@ const OTHER_THREADS: u64 = 16;
 /// Logs how many programs the memory mappings of the process have room for, and warns of limits
 /// that are too low.
 pub(crate) fn report(engine: &Engine) {
-    let (of_pool, (_, of_code, _)) = (engine.pool().mappings(), engine.code_mappings());
+    let (of_pool, of_code) = (engine.pool().mappings(), engine.code_mappings().max);
     let programs = of_code / MAPPINGS_PER_PROGRAM;
     if programs < FEW_PROGRAMS {
         warn!(

@@ -202,7 +202,7 @@ fn limits(broker: &Broker, tenant: &Tenant) -> Vec<Used> {
     drop(retained);
     let stored = broker.store.metrics().live_bytes();
     let stored_max = disk_room::queue_bytes_max(&broker.config, stored, disk_room::free(&broker.config));
-    let (code, code_max, _) = broker.engine.code_mappings();
+    let (mappings, code) = (broker.engine.code_mappings(), broker.engine.code_memory());
     [
         (Limit::Connections, broker.net.connection_count() as u64, broker.net.connections_max().into()),
         (Limit::Sessions, sessions, limits.sessions.into()),
@@ -213,7 +213,8 @@ fn limits(broker: &Broker, tenant: &Tenant) -> Vec<Used> {
         (Limit::AllAliasBytes, core.alias_bytes.bytes(), limits.all_alias_bytes),
         (Limit::StoredQueueBytes, stored, stored_max),
         (Limit::GuestsMemory, broker.engine.memory_bytes(), machine::guests_memory(limits)),
-        (Limit::CodeMappings, code, code_max),
+        (Limit::CodeMappings, mappings.used, mappings.max),
+        (Limit::CodeMemory, code.used, code.max),
         (Limit::RetainedMessages, retained_messages, limits.retained_messages.into()),
         (Limit::RetainedBytes, retained_bytes, limits.retained_bytes),
     ]

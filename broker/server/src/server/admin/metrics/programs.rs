@@ -34,11 +34,17 @@ pub(super) static PROGRAMS: &[FamilyRow] = families! {
     Gauge "lotmq_guests_memory_bytes" [] "Linear memory of all instances of guests, those of rules aside."
         |it, to| to.one(it.broker.engine.memory_bytes());
     Gauge "lotmq_code_mappings" [] "Memory mappings that count for the compiled code of all definitions."
-        |it, to| to.one(it.broker.engine.code_mappings().0);
+        |it, to| to.one(it.broker.engine.code_mappings().used);
     Gauge "lotmq_code_mappings_max" [] "Memory mappings that compiled code may have."
-        |it, to| to.one(it.broker.engine.code_mappings().1);
+        |it, to| to.one(it.broker.engine.code_mappings().max);
     Counter "lotmq_code_mappings_refused_total" [] "Programs that were refused because all compiled code, or that of their owner, had as many memory mappings as there may be."
-        |it, to| to.one(it.broker.engine.code_mappings().2);
+        |it, to| to.one(it.broker.engine.code_mappings().refused);
+    Gauge "lotmq_code_memory_bytes" [] "Memory of the native code of all definitions. Equal code counts once for each owner."
+        |it, to| to.one(it.broker.engine.code_memory().used);
+    Gauge "lotmq_code_memory_max_bytes" [] "Memory that native code may have."
+        |it, to| to.one(it.broker.engine.code_memory().max);
+    Counter "lotmq_code_memory_refused_total" [] "Programs that were refused because the native code of all programs, or that of their owner, had as much memory as there may be."
+        |it, to| to.one(it.broker.engine.code_memory().refused);
     Counter "lotmq_guest_instances_refused_total" [] "Instances that waited because all of them, or those of their owner, had as many places in the pool as there may be."
         |it, to| to.one(it.broker.engine.instance_refusals());
     Gauge "lotmq_guests_pattern_bytes" [] "Memory of compiled regular expressions with look-around, of all guests together, about."

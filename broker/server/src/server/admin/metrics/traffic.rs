@@ -78,6 +78,7 @@ fn by_word(to: &mut Samples<'_>, counts: Vec<(&'static str, u64)>) {
 fn limits(it: &Reading<'_>, to: &mut Samples<'_>) {
     let limits = &it.broker.limits;
     limits.elsewhere.set(Limit::GuestsMemory, it.broker.engine.memory_refusals());
-    limits.elsewhere.set(Limit::CodeMappings, it.broker.engine.code_mappings().2);
+    limits.elsewhere.set(Limit::CodeMappings, it.broker.engine.code_mappings().refused);
+    limits.elsewhere.set(Limit::CodeMemory, it.broker.engine.code_memory().refused);
     limits.visit(|limit, listener, count| to.with(&[limit.name(), listener], count));
 }
