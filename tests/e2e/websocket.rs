@@ -424,6 +424,26 @@ fn slow_handshakes_end() {
     broker.wait_for_metric("lotmq_websocket_refused_total", 1.0);
 }
 
+/// A client may send a few frames without MQTT before CONNECT, and is closed when it goes on.
+#[test]
+fn frames_without_mqtt_before_connect_are_bounded() {
+    let broker = with_websocket().variable("LOTMQ_LIMITS_CONNECT_TIMEOUT_SEC", "600").start();
+    for (first, payload) in [(0x89, &b""[..]), (0x8a, &[b'x'; 125]), (0x82, b"")] {
+        let frames = frame(first, payload).repeat(8_000 / (6 + payload.len()));
+        let mut few = Raw::open(&broker);
+        few.0.write_all(&frames).unwrap();
+        few.send(0x82, CONNECT);
+        while few.receive() != (0x82, CONNACK.to_vec()) {}
+
+        let mut many = Raw::open(&broker);
+        // It is closed before all of it is sent.
+        let _ = (0..300).try_for_each(|_| many.0.write_all(&frames));
+        let _ = many.0.read_to_end(&mut Vec::new());
+    }
+    let reached = "lotmq_limit_reached_total{limit=\"connect_overhead_bytes\",listener=\"ws\"}";
+    broker.wait_for_metric(reached, 3.0);
+}
+
 #[test]
 fn paho_speaks_websocket() {
     let Some(python) = python_with_paho() else { return };

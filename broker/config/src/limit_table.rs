@@ -114,6 +114,12 @@ macro_rules! limit_table {
                 /// Time in seconds from a connection to the end of its TLS handshake, WebSocket upgrade and PROXY header.
                 handshake_timeout_sec: u32 = $crate::limit_table::HANDSHAKE_TIMEOUT_SEC, range 1..=3_600, unit "s"
                     => HandshakeTimeoutSec(QuotaExceeded, "handshake took too long"): "the connection is closed";
+                /// Bytes of frames and records that a connection may send before CONNECT and that
+                /// carry no MQTT: pings and empty frames of WebSocket, records of TLS. The 192 KiB
+                /// that layers below MQTT may keep are free. An exchange of AUTH packets has as
+                /// many again. Rates bound these bytes behind CONNECT.
+                connect_overhead_bytes: u32 = $crate::limit_table::CONNECT_OVERHEAD_BYTES_MAX, range 1_024..=1_073_741_824, unit "bytes"
+                    => ConnectOverheadBytes(QuotaExceeded, "too many bytes below MQTT before CONNECT"): "the connection is closed";
                 /// Connections at once from one address, of IPv6 from one network of 64 bits. 0 for any number.
                 connections_per_address: u32 = 0, range 0..=100_000_000, unit "connections"
                     => ConnectionsPerAddress(QuotaExceeded, "too many connections from this address"): "a new connection is closed at once, behind a proxy at the end of its PROXY header";
@@ -219,6 +225,10 @@ pub const CONNECT_TIMEOUT_SEC: u32 = 10;
 
 /// Default of `handshake_timeout_sec`: shorter than that of CONNECT, which includes it.
 pub const HANDSHAKE_TIMEOUT_SEC: u32 = 8;
+
+/// Default of `connect_overhead_bytes`: a thousand pings. A client has no use for one before its
+/// CONNECT.
+pub const CONNECT_OVERHEAD_BYTES_MAX: u32 = 16 << 10;
 
 /// Default of `half_open`: a hall of devices that reconnects at once has room.
 pub const HALF_OPEN_MAX: u32 = 10_000;

@@ -33,7 +33,11 @@ impl Input {
     pub(crate) fn held_bytes(&self) -> usize {
         let aliases = match &self.phase {
             Phase::Open(Open { aliases: Some(aliases), .. }) => aliases.bytes(),
-            Phase::New | Phase::Authenticating(_) | Phase::LoggingIn(_) | Phase::Open(_) | Phase::Closed => 0,
+            Phase::New { .. }
+            | Phase::Authenticating(_)
+            | Phase::LoggingIn(_)
+            | Phase::Open(_)
+            | Phase::Closed => 0,
         };
         self.partial.len() + aliases
     }

@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::Driven;
 use crate::arena::Span;
-use crate::limits::{CONNECT_BYTES_MAX, READ_BYTES_MAX, WrittenLine, allocation};
+use crate::limits::{CONNECT_BYTES_MAX, Limit, READ_BYTES_MAX, WrittenLine, allocation};
 use crate::owner::input::Input;
 use crate::owner::source::{Received, Source};
 use crate::protocol;
@@ -40,7 +40,7 @@ impl<T: Source> Driven<'_, T> {
         }
         let kept = turn.arena.carry(&input.partial);
         let Received { len, is_more, overhead } = self.source.read(turn.arena.read_target())?;
-        self.pay_overhead(input, overhead, len, turn);
+        self.pay_overhead(input, overhead, len, turn)?;
         if len == 0 {
             pay_for_frames(input, turn);
             return Ok(is_more);
@@ -53,15 +53,32 @@ impl<T: Source> Driven<'_, T> {
         Ok(is_more)
     }
 
-    /// Charges what the layers below MQTT took beyond the `len` bytes of MQTT. Nothing before
-    /// CONNECT, whose time is bounded.
-    fn pay_overhead(&self, input: &mut Input, overhead: usize, len: usize, turn: &Turn) {
-        if overhead > 0
-            && let Phase::Open(open) = &mut input.phase
+    /// Charges what the layers below MQTT took beyond the `len` bytes of MQTT: behind CONNECT to
+    /// the rate of the client, before to a fixed allowance.
+    ///
+    /// # Errors
+    /// [`Limit::ConnectOverheadBytes`], when the connection has used up this allowance.
+    fn pay_overhead(
+        &self,
+        input: &mut Input,
+        overhead: usize,
+        len: usize,
+        turn: &Turn,
+    ) -> Result<(), CloseReason> {
+        if overhead == 0 {
+            return Ok(());
+        }
+        if let Some(sum) = input.phase.overhead_before_login() {
+            *sum = sum.saturating_add(u32::try_from(overhead).unwrap_or(u32::MAX));
+            if *sum > self.connection.listener.limits.connect_overhead_bytes {
+                return Err(CloseReason::Limit(Limit::ConnectOverheadBytes));
+            }
+        } else if let Phase::Open(open) = &mut input.phase
             && let Some(rate) = open.rate_mut()
         {
             rate.spend_overhead(overhead, len, turn.now());
         }
+        Ok(())
     }
 
     /// Counts bytes that were read.
@@ -87,7 +104,7 @@ impl<T: Source> Driven<'_, T> {
             .map_err(|_| self.has_no_memory(packet_len, turn))?;
         input.partial.resize(have + room, 0);
         let Received { len, is_more, overhead } = self.source.read(&mut input.partial[have..])?;
-        self.pay_overhead(input, overhead, len, turn);
+        self.pay_overhead(input, overhead, len, turn)?;
         self.count_read(len, turn);
         input.partial.truncate(have + len);
         if len == missing {
@@ -111,7 +128,7 @@ impl<T: Source> Driven<'_, T> {
 
     /// Handles the whole packets in `rest`, until the stretch is over, and keeps what is left for later.
     fn consume(&self, input: &mut Input, turn: &mut Turn, mut rest: Span) -> Result<(), CloseReason> {
-        if matches!(input.phase, Phase::New)
+        if matches!(input.phase, Phase::New { .. })
             && let Some(foreign) = Foreign::detect(turn.arena.get(rest))
         {
             return Err(Violation::from(foreign).into());
@@ -189,7 +206,7 @@ impl<T: Source> Driven<'_, T> {
                 }
                 protocol::handle(self.connection, open, turn, header, packet)
             }
-            Phase::New => {
+            Phase::New { .. } => {
                 input.phase =
                     protocol::connect::begin(self.source.tenant(), self.connection, turn, header, packet)?;
                 self.is_known(input);
@@ -216,7 +233,7 @@ impl<T: Source> Driven<'_, T> {
 
     fn packet_limit(&self, input: &Input) -> u32 {
         match input.phase {
-            Phase::New | Phase::Authenticating(_) => {
+            Phase::New { .. } | Phase::Authenticating(_) => {
                 self.connection.listener.limits.max_packet_size.min(CONNECT_BYTES_MAX)
             }
             Phase::LoggingIn(_) | Phase::Open(_) | Phase::Closed => {

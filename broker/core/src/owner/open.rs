@@ -153,7 +153,7 @@ fn check_alive<T: Source>(connection: &Connection<T>, now: Time) -> Result<KeepA
         Phase::LoggingIn(_) => input
             .look_for_end(&connection.transport)
             .map(|()| KeepAliveVerdict::AliveUntil(now.plus(LOGIN_CHECK))),
-        Phase::New | Phase::Authenticating(_) => {
+        Phase::New { .. } | Phase::Authenticating(_) => {
             connection.transport.check_handshake(now).map(KeepAliveVerdict::AliveUntil)
         }
     }

@@ -59,7 +59,7 @@ impl<T: Source> Driven<'_, T> {
 
     fn step(&self, input: &mut Input, turn: &mut Turn, cx: &mut Context<'_>) -> Result<(), CloseReason> {
         self.connection.attend(cx);
-        if matches!(input.phase, Phase::New) && self.source.is_in_handshake() {
+        if matches!(input.phase, Phase::New { .. }) && self.source.is_in_handshake() {
             turn.time_shares.expect_handshake(self.connection.place);
         }
         let Some(stretch) = turn.time_shares.admit(self.connection.place, &*turn.core.clock) else {
@@ -107,7 +107,7 @@ impl<T: Source> Driven<'_, T> {
     /// # Errors
     /// The end of the connection.
     fn end_before_its_time(&self, input: &Input) -> Result<(), CloseReason> {
-        if !matches!(input.phase, Phase::New) {
+        if !matches!(input.phase, Phase::New { .. }) {
             return Ok(());
         }
         match self.connection.take_close() {

@@ -21,7 +21,7 @@ use crate::turn::Turn;
 
 impl Authenticating {
     pub(super) fn new(request: Request, exchange: Exchange) -> Box<Self> {
-        Box::new(Self { request: Box::new(request), exchange })
+        Box::new(Self { request: Box::new(request), exchange, overhead: 0 })
     }
 
     /// Handles a packet that is not CONNECT: only AUTH and DISCONNECT may come before CONNACK \[MQTT-3.1.2-30\].

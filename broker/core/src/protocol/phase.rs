@@ -23,11 +23,12 @@ use crate::turn::fan_out::Remainder;
 use crate::turn::suback::Granted;
 
 /// Phase of a connection.
-#[derive(Default)]
 pub enum Phase {
     /// Nothing or a part of CONNECT has come.
-    #[default]
-    New,
+    New {
+        /// Bytes below MQTT that have come.
+        overhead: u32,
+    },
     /// CONNECT was read; an exchange of AUTH packets identifies the Client.
     Authenticating(Box<Authenticating>),
     /// CONNECT was read; its password is being checked, or its session cannot be had yet. Nothing is read meanwhile.
@@ -36,6 +37,24 @@ pub enum Phase {
     Open(Open),
     /// Nothing is read any more.
     Closed,
+}
+
+impl Default for Phase {
+    fn default() -> Self {
+        Self::New { overhead: 0 }
+    }
+}
+
+impl Phase {
+    /// Bytes below MQTT that have come before CONNECT, or since CONNECT in an exchange of AUTH
+    /// packets; `None` behind these.
+    pub(crate) fn overhead_before_login(&mut self) -> Option<&mut u32> {
+        match self {
+            Self::New { overhead } => Some(overhead),
+            Self::Authenticating(exchange) => Some(&mut exchange.overhead),
+            Self::LoggingIn(_) | Self::Open(_) | Self::Closed => None,
+        }
+    }
 }
 
 /// State of a connection whose CONNECT was accepted, for its owner.
@@ -166,6 +185,8 @@ pub struct Unsubscribing {
 pub struct Authenticating {
     pub(crate) request: Box<Request>,
     pub(crate) exchange: Exchange,
+    /// Bytes below MQTT that have come since CONNECT.
+    pub(crate) overhead: u32,
 }
 
 /// Login that waits for the check of its password or, after that, for its session.
