@@ -43,7 +43,7 @@ pub(crate) struct Policies {
     /// the next asset of the same name and owner. An administrator has set each of them, so there
     /// are as many as they have set.
     #[serde(rename = "keptFor", skip_serializing_if = "BTreeMap::is_empty")]
-    kept_for: BTreeMap<Box<str>, Bounds>,
+    pub(super) kept_for: BTreeMap<Box<str>, Bounds>,
 }
 
 /// When an asset that has ended begins again.

@@ -121,7 +121,7 @@ pub enum WarmOutcome {
 }
 
 /// Result for all of them.
-#[derive(Clone, ConfigurationCopy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WarmReport {
     /// Programs whose code was there.
     pub cached: usize,
