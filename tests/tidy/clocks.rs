@@ -53,7 +53,6 @@ const READERS: &[(&str, &str)] = &[
     ("broker/host/src/deadline.rs", "processor time of a run"),
     ("broker/host/src/python/code.rs", "how long it took, for the log"),
     ("broker/host/src/python/script.rs", "patience with the interpreter"),
-    ("broker/host/src/python/places.rs", "patience with the calls of a script"),
     ("broker/host/src/fiber/dial.rs", "patience with each address"),
     ("broker/host/src/fiber/http.rs", "patience with an exchange"),
     ("broker/host/src/fiber/http/pool.rs", "connections that nobody uses"),

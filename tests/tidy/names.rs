@@ -61,7 +61,6 @@ const HOMONYMS: &[(&str, usize)] = &[
     ("Leaf", 2),
     ("Level", 3),
     ("Levels", 2),
-    ("Lines", 2),
     ("LoadError", 2),
     ("Log", 2),
     ("Mailbox", 2),

@@ -12,12 +12,14 @@ const FOLDER: &str = "lot-to-wasm/src/statement";
 /// Files that know single statements, by their nodes or by their words: Models, Rules and panels, which are made of some or share words with them; what
 /// editors know of names behind a word; mistakes that are common. New statements belong into none of them.
 const KNOWN_ELSEWHERE: &[(&str, &[&str])] = &[
+    ("lot-to-wasm/src/check/empty.rs", &["keep", "publish_topic"]),
     ("lot-to-wasm/src/check/model/instance.rs", &["instances", "set"]),
     (
         "lot-to-wasm/src/check/model/instance/publish.rs",
         &["if_else", "keep", "publish_topic", "split_message"],
     ),
     ("lot-to-wasm/src/check/model/instance/store.rs", &["if_else", "to_route"]),
+    ("lot-to-wasm/src/check/route/misspelt.rs", &["for_each"]),
     ("lot-to-wasm/src/check/rule.rs", &["if_else", "verdict"]),
     (
         "lot-to-wasm/src/editor/proposal.rs",
@@ -52,7 +54,7 @@ const KNOWN_ELSEWHERE: &[(&str, &[&str])] = &[
     ("lot-to-wasm/src/statement/switch.rs", &["if_else"]),
     ("lot-to-wasm/src/statement/trigger_event.rs", &["to_route"]),
     ("lot-to-wasm/src/syntax/parse/action.rs", &["if_else"]),
-    ("lot-to-wasm/src/syntax/parse/blocks.rs", &["if_else", "loop_until"]),
+    ("lot-to-wasm/src/syntax/parse/blocks.rs", &["if_else", "loop_until", "switch"]),
     ("lot-to-wasm/src/syntax/parse/expression.rs", &["if_else", "trigger_event"]),
     ("lot-to-wasm/src/syntax/parse/foreign.rs", &["if_else"]),
     ("lot-to-wasm/src/syntax/parse/habit.rs", &["if_else"]),

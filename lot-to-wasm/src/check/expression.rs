@@ -7,7 +7,7 @@ use super::tree::{
     Arithmetic, Candidate, CastKind, Comparison, Constant, Expression, ExpressionKind, JsonPath, RESULT,
     SettingStore,
 };
-use super::{Checker, TopicUse, constant, empty, fold, infer, json_path, text};
+use super::{Checker, TopicUse, constant, empty, fold, infer, json_path, text, timestamp};
 use crate::diagnostic::{Draft, codes};
 use crate::function;
 use crate::identifier::{identifier_like, is_identifier};
@@ -83,9 +83,11 @@ impl Checker<'_, '_, '_> {
                 }
             }
             Source::GetModel(query) => return self.get_model(query, span),
-            Source::Timestamp(format) => return self.timestamp(format.as_deref(), span),
-            Source::LocalTimestamp(format) => return self.local_timestamp(format.as_deref(), span),
-            Source::TimestampOf(shown) => return self.timestamp_of(shown, span),
+            Source::Timestamp(format) => return timestamp::timestamp(self, format.as_deref(), span),
+            Source::LocalTimestamp(format) => {
+                return timestamp::local_timestamp(self, format.as_deref(), span);
+            }
+            Source::TimestampOf(shown) => return timestamp::timestamp_of(self, shown, span),
             Source::Random(random) => self.random(random),
             Source::Not(operand) => ExpressionKind::Not(self.boxed(operand)),
             Source::If { condition, then, otherwise } => {

@@ -7,7 +7,7 @@ use super::fold;
 use super::kind::KindSet;
 use super::tree::walk::PartMut;
 use super::tree::{
-    Action, Arithmetic, CastKind, Expression, ExpressionKind, JsonShape, LocalTimestampFormat,
+    Action, Arithmetic, CastKind, Expression, ExpressionKind, Function, JsonShape, LocalTimestampFormat,
     MessageProperty, SessionWord, ShownTimeFormat, Statement, TimestampFormat, Variable,
 };
 use super::whole::{self, Bound};
@@ -120,13 +120,7 @@ pub(super) fn kinds_of(kind: &ExpressionKind) -> KindSet {
         Kind::Select(_) => KindSet::FROM_JSON,
         Kind::Timestamp(format) => in_utc(format),
         Kind::LocalTimestamp(format) => in_local_time(format),
-        Kind::TimestampOf { format, instant } => {
-            let shown = match format {
-                ShownTimeFormat::Utc(format) => in_utc(format),
-                ShownTimeFormat::Local(format) => in_local_time(format),
-            };
-            shown | instant.kinds.without(KindSet::TIME)
-        }
+        Kind::TimestampOf { format, instant } => shown(format) | instant.kinds.without(KindSet::TIME),
         Kind::RandomInt { .. } => KindSet::INT,
         Kind::RandomDouble { .. } => KindSet::DOUBLE,
         Kind::Session(word) => session(*word),
@@ -161,16 +155,24 @@ pub(super) fn kinds_of(kind: &ExpressionKind) -> KindSet {
         Kind::Object(_) | Kind::Array(_) => KindSet::JSON,
         Kind::Replace { value, .. } | Kind::Trim(value) => KindSet::TEXT_DATA | empty_of(value.kinds),
         Kind::Split { at: None, value, .. } => KindSet::JSON | empty_of(value.kinds),
-        Kind::Function { function, arguments } => {
-            let row = function::CALLS.iter().find(|row| row.function == *function);
-            let result = row.map_or(KindSet::ANY, |row| row.result);
-            let keeps_empty = result.is(KindSet::TEXT);
-            let empty = arguments
-                .first()
-                .filter(|_| keeps_empty)
-                .map_or(KindSet::NONE, |value| empty_of(value.kinds));
-            result | empty
-        }
+        Kind::Function { function, arguments } => called(*function, arguments),
+    }
+}
+
+/// Kinds of the result of a function.
+fn called(function: Function, arguments: &[Expression]) -> KindSet {
+    let row = function::CALLS.iter().find(|row| row.function == function);
+    let result = row.map_or(KindSet::ANY, |row| row.result);
+    let keeps_empty = result.is(KindSet::TEXT);
+    let first = arguments.first().filter(|_| keeps_empty);
+    result | first.map_or(KindSet::NONE, |value| empty_of(value.kinds))
+}
+
+/// Kinds of a time in a format.
+fn shown(format: &ShownTimeFormat) -> KindSet {
+    match format {
+        ShownTimeFormat::Utc(format) => in_utc(format),
+        ShownTimeFormat::Local(format) => in_local_time(format),
     }
 }
 

@@ -8,104 +8,116 @@ use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::{CastType, Text, TimestampOf};
 
-impl Checker<'_, '_, '_> {
-    /// `TIMESTAMP ["F"]`.
-    pub(super) fn timestamp(&mut self, format: Option<&Text>, span: Span) -> Expression {
-        match self.utc_format(format) {
-            Ok(format) => self.computed(span, ExpressionKind::Timestamp(format)),
-            Err(constant) => self.constant(span, constant),
-        }
+/// `TIMESTAMP ["F"]`.
+pub(super) fn timestamp(checker: &mut Checker<'_, '_, '_>, format: Option<&Text>, span: Span) -> Expression {
+    match utc_format(checker, format) {
+        Ok(format) => checker.computed(span, ExpressionKind::Timestamp(format)),
+        Err(constant) => checker.constant(span, constant),
     }
+}
 
-    /// `LOCAL TIMESTAMP ["F"]`.
-    pub(super) fn local_timestamp(&mut self, format: Option<&Text>, span: Span) -> Expression {
-        match self.local_format(format, span) {
-            Ok(format) => self.computed(span, ExpressionKind::LocalTimestamp(format)),
-            Err(constant) => self.constant(span, constant),
-        }
+/// `LOCAL TIMESTAMP ["F"]`.
+pub(super) fn local_timestamp(
+    checker: &mut Checker<'_, '_, '_>,
+    format: Option<&Text>,
+    span: Span,
+) -> Expression {
+    match local_format(checker, format, span) {
+        Ok(format) => checker.computed(span, ExpressionKind::LocalTimestamp(format)),
+        Err(constant) => checker.constant(span, constant),
     }
+}
 
-    /// `[LOCAL] TIMESTAMP ["F"] OF x`.
-    pub(super) fn timestamp_of(&mut self, shown: &TimestampOf, span: Span) -> Expression {
-        let format = shown.format.as_deref();
-        let format = if shown.is_local {
-            self.local_format(format, span).map(ShownTimeFormat::Local)
-        } else {
-            self.utc_format(format).map(ShownTimeFormat::Utc)
-        };
-        let instant = self.value_as(&shown.instant, CastType::Timestamp);
-        match format {
-            Ok(format) => {
-                let kind = ExpressionKind::TimestampOf { format, instant: Box::new(instant) };
-                self.computed(span, kind)
-            }
-            Err(constant) => self.constant(span, constant),
+/// `[LOCAL] TIMESTAMP ["F"] OF x`.
+pub(super) fn timestamp_of(checker: &mut Checker<'_, '_, '_>, shown: &TimestampOf, span: Span) -> Expression {
+    let format = shown.format.as_deref();
+    let format = if shown.is_local {
+        local_format(checker, format, span).map(ShownTimeFormat::Local)
+    } else {
+        utc_format(checker, format).map(ShownTimeFormat::Utc)
+    };
+    let instant = value_as(checker, &shown.instant, CastType::Timestamp);
+    match format {
+        Ok(format) => {
+            let kind = ExpressionKind::TimestampOf { format, instant: Box::new(instant) };
+            checker.computed(span, kind)
         }
+        Err(constant) => checker.constant(span, constant),
     }
+}
 
-    /// A value that is cast where it stands.
-    fn value_as(&mut self, value: &crate::syntax::Expression, to: CastType) -> Expression {
-        let mut cast = self.cast(value, to, value.span);
-        cast.kinds = super::infer::kinds_of(&cast.kind);
-        cast
-    }
+/// A value that is cast where it stands.
+fn value_as(
+    checker: &mut Checker<'_, '_, '_>,
+    value: &crate::syntax::Expression,
+    to: CastType,
+) -> Expression {
+    let mut cast = checker.cast(value, to, value.span);
+    cast.kinds = super::infer::kinds_of(&cast.kind);
+    cast
+}
 
-    /// The format behind TIMESTAMP; what stands in its place where there is none.
-    fn utc_format(&mut self, format: Option<&Text>) -> Result<TimestampFormat, Constant> {
-        let Some(text) = format else { return Ok(TimestampFormat::Iso) };
-        let Some(format) = self.timestamp_format(text, ShownTime::Utc) else {
-            return Err(Constant::Text(String::new()));
-        };
-        if matches!(format, TimestampFormat::Part(_)) {
-            let message = "a part of the date as a number is not portable";
-            self.error(Draft::warning(codes::NON_PORTABLE, text.span, message));
-        }
-        let is_iso = self.compat.utc_as_iso && format == TimestampFormat::Utc;
-        Ok(if is_iso { TimestampFormat::Iso } else { format })
+/// The format behind TIMESTAMP; what stands in its place where there is none.
+fn utc_format(checker: &mut Checker<'_, '_, '_>, format: Option<&Text>) -> Result<TimestampFormat, Constant> {
+    let Some(text) = format else { return Ok(TimestampFormat::Iso) };
+    let Some(format) = timestamp_format(checker, text, ShownTime::Utc) else {
+        return Err(Constant::Text(String::new()));
+    };
+    if matches!(format, TimestampFormat::Part(_)) {
+        let message = "a part of the date as a number is not portable";
+        checker.error(Draft::warning(codes::NON_PORTABLE, text.span, message));
     }
+    let is_iso = checker.compat.utc_as_iso && format == TimestampFormat::Utc;
+    Ok(if is_iso { TimestampFormat::Iso } else { format })
+}
 
-    /// The format behind LOCAL TIMESTAMP; what stands in its place where there is none. What is the same in all time zones is refused.
-    fn local_format(&mut self, format: Option<&Text>, span: Span) -> Result<LocalTimestampFormat, Constant> {
-        let format = match format {
-            None => Some(TimestampFormat::Iso),
-            Some(text) => self.timestamp_format(text, ShownTime::Local),
-        };
-        match format {
-            Some(TimestampFormat::Iso) => Ok(LocalTimestampFormat::Iso),
-            Some(TimestampFormat::Part(part)) => Ok(LocalTimestampFormat::Part(part)),
-            Some(TimestampFormat::Pattern(pattern)) => Ok(LocalTimestampFormat::Pattern(pattern)),
-            Some(TimestampFormat::Unix | TimestampFormat::UnixMs) => {
-                let message = "the time since 1970 is the same in all time zones";
-                let draft = Draft::error(codes::TIMESTAMP_PATTERN, span, message);
-                self.error(draft.suggest("leave LOCAL out"));
-                Err(Constant::Int(0))
-            }
-            Some(TimestampFormat::Utc) => {
-                let draft = Draft::error(codes::TIMESTAMP_PATTERN, span, "local time is no UTC");
-                self.error(
-                    draft.suggest("write LOCAL TIMESTAMP \"yyyy-MM-dd HH:mm:ss\", or leave LOCAL out"),
-                );
-                Err(Constant::Text(String::new()))
-            }
-            None => Err(Constant::Text(String::new())),
+/// The format behind LOCAL TIMESTAMP; what stands in its place where there is none. What is the same in all time zones is refused.
+fn local_format(
+    checker: &mut Checker<'_, '_, '_>,
+    format: Option<&Text>,
+    span: Span,
+) -> Result<LocalTimestampFormat, Constant> {
+    let format = match format {
+        None => Some(TimestampFormat::Iso),
+        Some(text) => timestamp_format(checker, text, ShownTime::Local),
+    };
+    match format {
+        Some(TimestampFormat::Iso) => Ok(LocalTimestampFormat::Iso),
+        Some(TimestampFormat::Part(part)) => Ok(LocalTimestampFormat::Part(part)),
+        Some(TimestampFormat::Pattern(pattern)) => Ok(LocalTimestampFormat::Pattern(pattern)),
+        Some(TimestampFormat::Unix | TimestampFormat::UnixMs) => {
+            let message = "the time since 1970 is the same in all time zones";
+            let draft = Draft::error(codes::TIMESTAMP_PATTERN, span, message);
+            checker.error(draft.suggest("leave LOCAL out"));
+            Err(Constant::Int(0))
         }
+        Some(TimestampFormat::Utc) => {
+            let draft = Draft::error(codes::TIMESTAMP_PATTERN, span, "local time is no UTC");
+            checker.error(draft.suggest("write LOCAL TIMESTAMP \"yyyy-MM-dd HH:mm:ss\", or leave LOCAL out"));
+            Err(Constant::Text(String::new()))
+        }
+        None => Err(Constant::Text(String::new())),
     }
+}
 
-    /// The format that a text names, of which it reports what is doubtful; `None` for a malformed pattern.
-    fn timestamp_format(&mut self, text: &Text, clock: ShownTime) -> Option<TimestampFormat> {
-        let format = format(&text.value);
-        if format.is_none() {
-            let message = format!("malformed timestamp pattern \"{}\"", text.value.escape_debug());
-            self.error(Draft::warning(codes::TIMESTAMP_PATTERN, text.span, message));
-        }
-        if matches!(format, Some(TimestampFormat::Pattern(_)))
-            && let Some((message, help)) = doubt(&text.value, clock)
-        {
-            let draft = Draft::warning(codes::TIMESTAMP_PATTERN, text.span, message);
-            self.error(draft.suggest(help));
-        }
-        format
+/// The format that a text names, of which it reports what is doubtful; `None` for a malformed pattern.
+fn timestamp_format(
+    checker: &mut Checker<'_, '_, '_>,
+    text: &Text,
+    clock: ShownTime,
+) -> Option<TimestampFormat> {
+    let format = format(&text.value);
+    if format.is_none() {
+        let message = format!("malformed timestamp pattern \"{}\"", text.value.escape_debug());
+        checker.error(Draft::warning(codes::TIMESTAMP_PATTERN, text.span, message));
     }
+    if matches!(format, Some(TimestampFormat::Pattern(_)))
+        && let Some((message, help)) = doubt(&text.value, clock)
+    {
+        let draft = Draft::warning(codes::TIMESTAMP_PATTERN, text.span, message);
+        checker.error(draft.suggest(help));
+    }
+    format
 }
 
 /// What to write instead of a time that is calculated with and shown as a text that is no number;

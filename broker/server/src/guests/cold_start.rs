@@ -13,7 +13,6 @@ use lotmq_host::{Engine, Tier};
 use lotmq_shares::OwnerTurns;
 use parking_lot::{Condvar, Mutex};
 
-use super::late_code::FailedAttempts;
 use crate::limits::{COLD_START_BYTES, COLD_START_RETRY_MAX, COLD_START_RETRY_MIN, WORKER_PROGRAM_BYTES};
 
 /// Compilation behind the listeners of a start, and its progress.
@@ -43,6 +42,14 @@ struct Retry {
     at: Instant,
     order: CompileOrder,
     job: Box<dyn DeferredCompile>,
+}
+
+/// Failed attempts to compile a definition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FailedAttempts {
+    pub(crate) failures: u32,
+    /// Reason of the last failure; empty before the first.
+    pub(crate) reason: String,
 }
 
 /// Next step of a job whose compilation has ended.

@@ -21,7 +21,7 @@ use lotmq_host::Tier;
 use serde_json::{Value, json};
 use tracing::{error, warn};
 
-use super::cold_start::{CompileOrder, DeferredCompile, NextStep, Pass};
+use super::cold_start::{CompileOrder, DeferredCompile, FailedAttempts, NextStep, Pass};
 use super::compile::{CompiledDefinition, DeployError};
 use super::{install, records, rules};
 use crate::guests::HasPrograms as _;
@@ -85,14 +85,6 @@ impl From<DeployError> for CompileFailure {
         let is_passing = matches!(&error, DeployError::Load(error) if error.is_passing());
         Self { reason: error.to_string(), is_passing }
     }
-}
-
-/// Failed attempts to compile a definition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct FailedAttempts {
-    pub(crate) failures: u32,
-    /// Reason of the last failure; empty before the first.
-    pub(crate) reason: String,
 }
 
 /// Has the code of a definition compiled; `is_deciding`: it is a rule, or a rule may ask it. Its

@@ -212,9 +212,7 @@ impl ExpressionKind {
             Kind::Object(members) => members.iter_mut().for_each(|(_, value)| visit(value)),
             Kind::If { condition: first, then: second, otherwise: third }
             | Kind::Replace { search: first, replacement: second, value: third } => {
-                visit(first);
-                visit(second);
-                visit(third);
+                [first, second, third].into_iter().for_each(|child| visit(child));
             }
         }
     }
