@@ -77,7 +77,7 @@ impl WatchRows {
         let mut foreign = Vec::new();
         values.each_kept(|topic, kept| {
             let Some(key) = topic.strip_prefix(&*self.beginning) else { return };
-            if !self.read(&kept.payload).is_some_and(|(version, said)| take(key, version, said)) {
+            if !self.read(kept.payload).is_some_and(|(version, said)| take(key, version, said)) {
                 foreign.push(topic.to_owned());
             }
         });

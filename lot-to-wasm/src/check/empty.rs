@@ -49,7 +49,12 @@ pub(super) fn warn_of_unset(
     let (lesser, span) = match operator {
         Comparison::Less | Comparison::LessOrEqual => left,
         Comparison::Greater | Comparison::GreaterOrEqual => right,
-        _ => return,
+        Comparison::Equal
+        | Comparison::NotEqual
+        | Comparison::Contains
+        | Comparison::StartsWith
+        | Comparison::EndsWith
+        | Comparison::In => return,
     };
     if !is_unset(checker, lesser, span) {
         return;
@@ -87,15 +92,16 @@ fn with_parentheses(text: &str, operand: Span) -> Span {
 
 /// Whether a value is that of a topic, or a member of it, which may never have been written.
 fn is_unset_topic(checker: &Checker<'_, '_, '_>, value: &Expression) -> bool {
-    match &value.kind {
-        ExpressionKind::GetTopic(_) => true,
-        ExpressionKind::GetJson { source, .. } => is_unset_topic(checker, source),
-        ExpressionKind::Cast { value: inner, .. } => {
-            value.kinds.contains(KindSet::EMPTY) && is_unset_topic(checker, inner)
-        }
-        ExpressionKind::Variable(id) => checker.scope.is_unset_topic(*id),
-        _ => false,
+    if let ExpressionKind::GetJson { source, .. } = &value.kind {
+        return is_unset_topic(checker, source);
     }
+    if let ExpressionKind::Cast { value: inner, .. } = &value.kind {
+        return value.kinds.contains(KindSet::EMPTY) && is_unset_topic(checker, inner);
+    }
+    if let ExpressionKind::Variable(id) = &value.kind {
+        return checker.scope.is_unset_topic(*id);
+    }
+    matches!(value.kind, ExpressionKind::GetTopic(_))
 }
 
 /// Whether a value that stands at a place is that of a topic that may never have been written, and

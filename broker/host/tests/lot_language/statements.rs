@@ -181,8 +181,8 @@ fn passes_over_an_object_count_against_the_budget_of_loops() {
     let body = "FOR EACH {a} WITH NAME {n} IN PAYLOAD DO\n    FOR EACH {b} WITH NAME {m} IN PAYLOAD DO\n        SET \"c\" WITH {c} + 1\nPUBLISH TOPIC \"o\" WITH {c}";
     let mut bench = Bench::new(&on_in(body));
     let payload = |count: usize| format!("{{{}}}", members[..count].join(","));
-    assert_eq!(bench.send("in", &payload(300)).published(), ["o=90000"]);
-    assert_eq!(bench.send("in", &payload(400)).published(), [""; 0]);
+    assert_eq!(bench.send("in", payload(300)).published(), ["o=90000"]);
+    assert_eq!(bench.send("in", payload(400)).published(), [""; 0]);
     let [error] = bench.failures().try_into().unwrap();
     assert_eq!((error.code.as_str(), error.line, error.column), ("LOT608", 4, 9));
 }

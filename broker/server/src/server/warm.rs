@@ -332,7 +332,7 @@ fn not_restored(broker: &Broker) -> Vec<(String, String)> {
         let registry = tenant.programs().guests.registry.read();
         for definition in DefinitionKind::ALL.into_iter().flat_map(|kind| registry.list(kind)) {
             if registry.state(definition.id) == Some(State::Error) && seen.insert(definition.id) {
-                let reason = definition.activity.last_error().map(|error| error.message.to_string());
+                let reason = definition.activity.last_error().map(|error| error.message);
                 lost.push((definition.name().as_ref().to_owned(), reason.unwrap_or_default()));
             }
         }

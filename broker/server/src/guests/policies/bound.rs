@@ -103,11 +103,10 @@ fn least<T: Copy + Ord>(own: Option<T>, other: Option<T>) -> Option<T> {
 
 type NameList = Vec<Box<str>>;
 
-fn both(
-    own: Option<NameList>,
-    other: Option<&[Box<str>]>,
-    common: fn(&[Box<str>], &[Box<str>]) -> NameList,
-) -> Option<NameList> {
+/// Names that two lists have in common.
+type CommonNames = fn(&[Box<str>], &[Box<str>]) -> NameList;
+
+fn both(own: Option<NameList>, other: Option<&[Box<str>]>, common: CommonNames) -> Option<NameList> {
     match (own, other) {
         (Some(own), Some(other)) => Some(common(&own, other)),
         (own, other) => own.or_else(|| other.map(<[_]>::to_vec)),

@@ -187,20 +187,26 @@ fn reply(message: &[u8], (number, asked): (u16, DnsQuestion<'_>)) -> Result<Repl
     if !packet.has_flags(PacketFlag::RESPONSE) || !repeats {
         return Ok(Reply::Foreign);
     }
-    match packet.rcode() {
-        RCODE::NoError if packet.has_flags(PacketFlag::TRUNCATION) => return Ok(Reply::Truncated),
-        RCODE::NoError | RCODE::NameError => {}
-        code => return Err(format!("it answers {code:?}")),
+    let code = packet.rcode();
+    if code == RCODE::NoError && packet.has_flags(PacketFlag::TRUNCATION) {
+        return Ok(Reply::Truncated);
+    }
+    if !matches!(code, RCODE::NoError | RCODE::NameError) {
+        return Err(format!("it answers {code:?}"));
     }
     let answers = packet.answers.into_iter().filter(|answer| answer.class == CLASS::IN);
-    let records = answers.filter_map(|answer| match answer.rdata {
-        RData::SRV(found) if asked.kind == TYPE::SRV => {
+    let records = answers.filter_map(|answer| {
+        if asked.kind == TYPE::SRV
+            && let RData::SRV(found) = answer.rdata
+        {
             Some(DnsRecord::Server(found.target.to_string(), found.port))
-        }
-        RData::TXT(found) if asked.kind == TYPE::TXT => {
+        } else if asked.kind == TYPE::TXT
+            && let RData::TXT(found) = answer.rdata
+        {
             Some(DnsRecord::Text(String::try_from(found).unwrap_or_else(|_| "\u{fffd}".to_owned())))
+        } else {
+            None
         }
-        _ => None,
     });
     Ok(Reply::Records(records.collect()))
 }
