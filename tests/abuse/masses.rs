@@ -74,7 +74,7 @@ fn large_messages_for_many_who_do_not_read() {
 #[test]
 fn many_actions_on_one_topic() {
     const ACTIONS: usize = 100;
-    const MESSAGES: usize = 1_000;
+    const MESSAGES: usize = 400;
     let broker = broker().start();
     for first in (0..ACTIONS).step_by(25) {
         let action = |number| {
