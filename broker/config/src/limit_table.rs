@@ -64,7 +64,8 @@ macro_rules! limit_table {
                 /// Bytes of MQTT that one byte of compressed WebSocket messages or of the zstd
                 /// stream may become, on average over a connection. As much as one packet may have
                 /// is free, within a minute as much as two for the connections of one address or
-                /// user, and as eight for all. 0 for any number.
+                /// user, as four for all that have not logged in, and as eight for all. 0 for any
+                /// number.
                 inflate_ratio: u32 = $crate::limit_table::INFLATE_RATIO_MAX, range 0..=1_000_000, unit "bytes"
                     => InflateRatio(QuotaExceeded, "what was compressed becomes too much"): "the connection ends with 0x97";
                 /// Longest Topic Name or Topic Filter in bytes; that of a Will too.

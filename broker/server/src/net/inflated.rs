@@ -21,6 +21,10 @@ const PACKETS_OF_ONE: u64 = 2;
 /// The same of all connections together.
 const PACKETS_OF_ALL: u64 = 8;
 
+/// The part of [`PACKETS_OF_ALL`] for connections whose client has not logged in. The rest is for
+/// accounts, so that strangers with many addresses do not close the connections of users.
+const PACKETS_OF_STRANGERS: u64 = 4;
+
 /// Addresses and users whose allowances are known at once. Others share one.
 const PAYERS_MAX: usize = 4_096;
 
@@ -31,6 +35,8 @@ pub(crate) struct Inflated(Mutex<Table>);
 #[derive(Default)]
 struct Table {
     all: Level,
+    /// Of `all`, what connections without an account took.
+    strangers: Level,
     of: HashMap<Payer, Level>,
 }
 
@@ -74,6 +80,11 @@ impl Inflated {
         let own_max = packet_max.saturating_mul(PACKETS_OF_ONE);
         let all_max = packet_max.saturating_mul(PACKETS_OF_ALL);
         let of_all = table.all.at(all_max, now).saturating_add(bytes);
+        let strangers_max = packet_max.saturating_mul(PACKETS_OF_STRANGERS);
+        let of_strangers = match account {
+            None => table.strangers.at(strangers_max, now).saturating_add(bytes),
+            Some(_) => 0,
+        };
         let payers = [Some(Payer::Address(address)), account.map(Payer::Account)];
         let mut levels = [None; 2];
         for (level, payer) in levels.iter_mut().zip(payers) {
@@ -82,10 +93,14 @@ impl Inflated {
             let taken = table.of.get(&payer).copied().unwrap_or_default().at(own_max, now);
             *level = Some((payer, taken.saturating_add(bytes)));
         }
-        if of_all > all_max || levels.iter().flatten().any(|(_, taken)| *taken > own_max) {
+        let is_too_much = of_all > all_max || of_strangers > strangers_max;
+        if is_too_much || levels.iter().flatten().any(|(_, taken)| *taken > own_max) {
             return false;
         }
         table.all = Level { bytes: of_all, at: now };
+        if account.is_none() {
+            table.strangers = Level { bytes: of_strangers, at: now };
+        }
         table.of.extend(levels.into_iter().flatten().map(|(payer, bytes)| (payer, Level { bytes, at: now })));
         true
     }
@@ -136,12 +151,21 @@ mod tests {
     }
 
     #[test]
-    fn all_addresses_together_have_eight_packets() {
+    fn all_accounts_together_have_eight_packets() {
+        let inflated = Inflated::default();
+        let taken = (0..100).filter(|n| inflated.take((*n, Some(*n)), PACKET, PACKET, at(0))).count() as u64;
+        assert_eq!(taken, PACKETS_OF_ALL);
+        assert!(inflated.take((200, Some(200)), PACKET, PACKET, at(8)));
+    }
+
+    #[test]
+    fn strangers_leave_half_of_the_allowance_to_accounts() {
         let inflated = Inflated::default();
         let taken =
             (0..100).filter(|address| inflated.take((*address, None), PACKET, PACKET, at(0))).count() as u64;
-        assert_eq!(taken, PACKETS_OF_ALL);
-        assert!(inflated.take((200, None), PACKET, PACKET, at(8)));
+        assert_eq!(taken, PACKETS_OF_STRANGERS);
+        assert!(inflated.take((1, Some(7)), PACKET, PACKET, at(0)), "an account at a stranger's address");
+        assert!(inflated.take((200, None), PACKET, PACKET, at(15)), "a quarter has come back");
     }
 
     #[test]
