@@ -33,6 +33,15 @@ pub(super) struct ScriptIdentity {
     own: u64,
 }
 
+impl ScriptIdentity {
+    /// Owner of a call that comes from this thread: of the definition that the thread runs, or of
+    /// the script itself where it runs none, as at the check of a script that is being added.
+    fn caller(self) -> RunOwner {
+        let of_thread = RunOwner::of_thread();
+        if of_thread == RunOwner::default() { RunOwner { account: self.own, ..of_thread } } else { of_thread }
+    }
+}
+
 /// Number of a call that has begun.
 pub(super) type CallNumber = u64;
 
@@ -88,11 +97,11 @@ impl CallPlaces {
         ScriptIdentity { number: self.calls.lock().number(), own }
     }
 
-    /// Begins a call of a script in the name of the calling thread's owner, when it is its turn.
-    /// `None` when the time is over.
+    /// Begins a call of a script in the name of its [caller](ScriptIdentity::caller), when it is its
+    /// turn. `None` when the time is over.
     pub(super) fn take(&self, script: ScriptIdentity, deadline: Instant) -> Option<CallPlace<'_>> {
         let mut calls = self.calls.lock();
-        let number = calls.join(script, RunOwner::of_thread());
+        let number = calls.join(script, script.caller());
         // Made only when the lock is free: to drop it takes the lock.
         self.wait(calls, number, Some(deadline)).then(|| CallPlace { places: self, number })
     }

@@ -249,3 +249,13 @@ fn owner_who_is_alone_gives_way_to_nobody() {
     assert!(!places.0.give_way(of_eve), "another owner has more");
     assert!(places.0.give_way(of_vic));
 }
+
+#[test]
+fn checks_of_scripts_count_to_the_user_who_adds_them() {
+    let places = CallPlaces::default();
+    let check = |own| places.take(places.script(own), Instant::now());
+    let of_eve: Vec<_> = (0..PYTHON_OWNER_MAX).filter_map(|_| check(EVE)).collect();
+    assert_eq!(of_eve.len(), PYTHON_OWNER_MAX);
+    assert!(check(EVE).is_none(), "the last place is for others");
+    assert!(check(VIC).is_some());
+}
