@@ -244,14 +244,15 @@ pub(crate) const RESTORE_DISK_FACTOR: u64 = 3;
 pub(crate) const REPLY_BYTES_MAX: usize = 8 << 20;
 
 /// Threads that execute commands. Of these, and of each kind of work, commands of one user take half at most, those of one tenant all but one.
-pub(crate) const COMMAND_THREADS: usize = 12;
+pub(crate) const COMMAND_THREADS: usize = 13;
 
 /// Threads of those on which commands compile at once; the others answer everything else, however much is compiled.
-pub(crate) const COMMAND_THREADS_COMPILING_MAX: usize = 6;
+pub(crate) const COMMAND_THREADS_COMPILING_MAX: usize = 7;
 
 /// Threads of those on which commands compile modules at once: an administrator has one more. One
-/// user has one of them.
-pub(crate) const COMMAND_THREADS_MODULES_MAX: usize = 3;
+/// user has one of them. The commands of one tenant have one more than it has worker processes, so
+/// that a module whose code is cached is installed while all workers compile.
+pub(crate) const COMMAND_THREADS_MODULES_MAX: usize = MODULE_WORKERS_MAX + 1;
 
 /// Threads of those on which commands wait at once: for a far side, a run, a receiver, a long read of the store. Some neither compile nor wait.
 pub(crate) const COMMAND_THREADS_WAITING_MAX: usize = 4;

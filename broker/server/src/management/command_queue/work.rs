@@ -68,19 +68,19 @@ pub(super) const OF_TENANT: Threads = Threads {
     waiting: OF_ALL.waiting - 1,
 };
 
-/// Threads that commands of one user may occupy: half of each kind.
+/// Threads that commands of one user may occupy: half of each kind, and one for modules, as each
+/// user has one worker process.
 pub(super) const OF_USER: Threads = Threads {
     all: OF_ALL.all / 2,
     compiling: OF_ALL.compiling / 2,
     large: OF_ALL.large / 2,
-    modules: OF_ALL.modules / 2,
+    modules: 1,
     waiting: OF_ALL.waiting / 2,
 };
 
 const _: () = assert!(OF_ALL.compiling + OF_ALL.waiting < OF_ALL.all);
 const _: () = assert!(OF_ALL.modules + 1 + OF_ALL.large / 2 < OF_ALL.compiling);
-const _: () =
-    assert!(OF_USER.modules > 0 && OF_USER.large > 0 && OF_USER.compiling > 0 && OF_USER.waiting > 0);
+const _: () = assert!(OF_USER.large > 0 && OF_USER.compiling > 0 && OF_USER.waiting > 0);
 
 impl Threads {
     /// Whether one more command may begin where these are occupied.
