@@ -235,6 +235,8 @@ fn uploads_go_on_while_the_files_of_cached_code_hang() {
     let cached = files().difference(&before).next().expect("it is cached").clone();
     std::fs::remove_file(&cached).unwrap();
     Program::run("mkfifo", &[cached.to_str().unwrap()]).unwrap();
+    // Code that is in memory needs no file.
+    broker.command_ok("-removeAction Echo");
     // More than there are threads for commands.
     std::thread::scope(|scope| {
         for _ in 0..10 {
@@ -248,6 +250,7 @@ fn uploads_go_on_while_the_files_of_cached_code_hang() {
     std::fs::remove_file(&cached).unwrap();
     drop(pipe);
     eventually("code is cached again", || {
+        broker.command_ok("-removeAction Echo");
         broker.command_ok(upload);
         cached.exists().then_some(())
     });
