@@ -197,7 +197,6 @@ fn a_rule_goes_by_command_only_when_somebody_agrees() {
     }
     for (command, names) in [
         (&["cmd", "-removeRule", "Door"][..], "Door"),
-        (&["cmd", "--remove-rule Door -force"], "Door"),
         (&["cmd", "-removeAllRules"], "Door, Window"),
     ] {
         let refused = lotmq(&broker, command);
@@ -209,7 +208,11 @@ fn a_rule_goes_by_command_only_when_somebody_agrees() {
     assert!(unknown.stderr.contains("NOT_FOUND"), "{}", unknown.stderr);
     let done = lotmq(&broker, &["cmd", "--yes", "-removeRule", "Door"]);
     assert!(done.status.success() && is_open(&broker), "{}", done.stderr);
+    // Whoever writes -force was asked enough.
+    let forced = lotmq(&broker, &["cmd", "--remove-rule Window -force"]);
+    assert!(forced.status.success(), "{}", forced.stderr);
+    broker.command_ok(&format!("-addRule {DOOR}"));
     let removed = broker.command_ok("-removeAllRules");
-    assert_eq!((&removed.data()["removed"], &removed.data()["count"]), (&json!(["Window"]), &json!(1)));
+    assert_eq!((&removed.data()["removed"], &removed.data()["count"]), (&json!(["Door"]), &json!(1)));
     assert!(lotmq(&broker, &["cmd", "-removeAllRules"]).status.success(), "there is none to ask about");
 }
