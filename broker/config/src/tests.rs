@@ -313,7 +313,7 @@ fn is_of_its_kind(key: &Key, value: &str) -> bool {
 #[test]
 fn no_key_takes_a_value_of_another_kind() {
     const TEXTS: &[&str] = &["'x y'", "'true'", "'yes'", "'1'"];
-    let kinds: [(&str, &[&str]); 16] = [
+    let kinds: [(&str, &[&str]); 17] = [
         ("`true` or `false`", &["true"]),
         ("whole number", &["1"]),
         ("port, ", &["1"]),
@@ -327,6 +327,7 @@ fn no_key_takes_a_value_of_another_kind() {
         ("host names", &["''", "'true'", "'yes'", "'1'", "[]"]),
         ("names", &["''", "'true'", "'yes'", "'1'", "[]"]),
         ("addresses and networks", &["''", "[]"]),
+        ("addresses such as", &["''", "[]"]),
         ("absolute paths", &["''", "[]"]),
         ("origins", &["''", "[]"]),
         ("public keys", &["''", "[]"]),
