@@ -162,15 +162,18 @@ fn refused(mut error: clap::Error) -> ExitCode {
     if is_unreadable { Exit::Failure.into() } else { Exit::Usage.into() }
 }
 
-/// Prints what the parser of the command line says, with its colours unless it quotes control
-/// characters. A file name in a foreign folder may have become an argument.
+/// Prints the message of the command line parser. A file name in a foreign folder may have become an
+/// argument. So where an argument has control characters, the message is that about the escaped
+/// arguments: the parser takes escape sequences out of a text that it renders without colours.
 fn shown(error: &clap::Error) -> ExitCode {
-    let text = error.render().to_string();
-    if matches!(escaped(&text), Cow::Borrowed(_)) {
+    let arguments: Vec<String> = std::env::args_os().map(|it| it.to_string_lossy().into_owned()).collect();
+    if arguments.iter().all(|argument| matches!(escaped(argument), Cow::Borrowed(_))) {
         // There is nobody to tell if this fails.
         let _ = error.print();
     } else {
-        output::note(text.trim_end());
+        let arguments = arguments.iter().map(|argument| escaped(argument).into_owned().into()).collect();
+        let again = Cli::try_parse_from(cmd::separate_command(arguments)).err();
+        output::note(again.as_ref().unwrap_or(error).render().to_string().trim_end());
     }
     u8::try_from(error.exit_code()).map_or(Exit::Usage.into(), ExitCode::from)
 }
