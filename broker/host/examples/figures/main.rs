@@ -1,9 +1,9 @@
 //! Figures of the host alone, on this machine, with Actions of the Language of Things:
-//! `cargo run --release -p lotmq-host --example figures -- [runs [forward …]|instructions [forward …]|kernels|calls|fibers|compile|python|cache|memory|all]`.
+//! `cargo run --release -p lotmq-host --example figures -- [runs [forward …]|kernels|calls|fibers|compile|python|cache|memory|all]`.
 //!
-//! `peak FILE` says what it takes to compile the LoT text of a file. `instructions` runs programs on one instance for callgrind, `ROUNDS` times 100,000 runs: what two numbers of rounds differ by is exact
-//! on a machine that does other things, too. Times are CPU time, medians of several rounds: other load on the machine shows, but less than in wall time.
-//! What they mean and what they were: `docs/performance.md`.
+//! `peak FILE` says what it takes to compile the LoT text of a file. Times are CPU time, medians of
+//! several rounds: other load on the machine shows, but less than in wall time.
+//! `docs/performance.md` has the figures and their meaning.
 #![allow(
     clippy::unwrap_used,
     clippy::wildcard_enum_match_arm,
@@ -41,9 +41,6 @@ mod watch;
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|want| want == name || want == "all");
-    if wanted.first().is_some_and(|first| first == "instructions") {
-        return runs::instructions(&wanted);
-    }
     if let [first, path] = wanted.as_slice()
         && first == "peak"
     {

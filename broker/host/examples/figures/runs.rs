@@ -26,7 +26,7 @@ pub(crate) fn figures(wanted: &[String]) {
     println!("CPU time of match, run and publish, median of {ROUNDS} rounds (per second and core)");
     for program in programs_of(wanted) {
         let native = native_runs(program);
-        let instance = instance_runs(&engine, program, (ROUNDS, clock::thread), 200_000);
+        let instance = instance_runs(&engine, program);
         let (inline, given_up) = inline_runs(&engine, program);
         let executor = executor_runs(&engine, program);
         println!(
@@ -36,16 +36,6 @@ pub(crate) fn figures(wanted: &[String]) {
             rate(inline),
             rate(executor)
         );
-    }
-}
-
-/// Nothing but runs, for a tool that counts instructions.
-pub(crate) fn instructions(wanted: &[String]) {
-    let rounds = std::env::var("ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
-    let engine = programs::engine(None);
-    for program in programs_of(wanted) {
-        // Reading the clock ends in a crash under valgrind.
-        instance_runs(&engine, program, (rounds, || Duration::ZERO), 100_000);
     }
 }
 
@@ -75,26 +65,22 @@ fn native_runs(program: &Program) -> Duration {
     clock::median(&times) / RUNS
 }
 
-fn instance_runs(
-    engine: &Engine,
-    program: &Program,
-    (rounds, clock): (usize, fn() -> Duration),
-    runs: u32,
-) -> Duration {
+fn instance_runs(engine: &Engine, program: &Program) -> Duration {
+    const RUNS: u32 = 200_000;
     let guest = programs::load(engine, &programs::compile(program.source).0);
     let grants = Arc::new(Grants::action());
     let mut instance = guest.instance(Arc::new(programs::Nobody), grants, GuestLimits::default()).unwrap();
     let mut output = RunOutput::new();
     let filter = program.filter();
-    let times = clock::rounds(rounds, clock, || {
-        for _ in 0..runs {
+    let times = clock::rounds(ROUNDS, clock::thread, || {
+        for _ in 0..RUNS {
             assert!(filter_matches(&filter, program.topic));
             let outcome = instance.run(&program.event(), RunContext::new(GuestId(1)), &mut output);
             assert!(matches!(outcome, RunOutcome::Done(_)), "{outcome:?}");
             assert_eq!(output.writes(), program.publishes);
         }
     });
-    clock::median(&times) / runs
+    clock::median(&times) / RUNS
 }
 
 fn inline_runs(engine: &Engine, program: &Program) -> (Duration, u32) {
