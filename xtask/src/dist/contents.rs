@@ -27,17 +27,21 @@ pub(crate) const CONTAINERFILE: &str = include_str!("../../../packaging/containe
 pub(crate) const CONFIGURATION_PATH: &str = "etc/lotmq/lotmq.toml";
 
 /// Pages of `docs` that are packed; the others are about how the broker is made and tested.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 18] = [
+    "README",
     "assets",
     "audit-and-logs",
     "codes",
     "commands",
+    "comparison",
     "configuration",
     "durability",
+    "features",
     "install",
     "limits",
     "metrics",
     "performance",
+    "running",
     "security",
     "tls",
     "tools",
