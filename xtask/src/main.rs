@@ -9,6 +9,7 @@ mod compiler;
 mod dist;
 mod guest;
 mod manifest;
+mod page_links;
 mod python;
 mod rebuild;
 

@@ -10,7 +10,7 @@ use flate2::{Compression, GzBuilder};
 
 use crate::dist::PackagedRelease;
 use crate::dist::build::Built;
-use crate::dist::page_links::within_package;
+use crate::page_links::drop_outside_links;
 
 /// Unit of the service.
 pub(crate) const SERVICE: &str = include_str!("../../../packaging/lotmq.service");
@@ -175,7 +175,7 @@ pub(crate) fn documentation(root: &Path) -> Result<Vec<(String, Vec<u8>)>> {
             return Ok((path, bytes));
         }
         let text = String::from_utf8(bytes).with_context(|| format!("{path} is no text"))?;
-        let text = within_package(&path, &text, &files);
+        let text = drop_outside_links(&path, &text, &files);
         Ok((path, text.into_bytes()))
     });
     packed.collect()

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use super::*;
 use crate::dist::contents::{PackagedFile, changelog, document, documentation, documents, of_service};
+use crate::page_links;
 
 /// Pages that the README names for those who change the broker; a package has the texts of the links alone.
 const FOR_CONTRIBUTORS: [&str; 3] = ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/decisions/README.md"];
