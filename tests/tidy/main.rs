@@ -4,6 +4,7 @@
 //! `UPDATE=1 cargo test -p tidy` writes the generated files anew; without it a stale one fails.
 #![allow(clippy::unwrap_used, reason = "test code: a failure is a panic with its place")]
 
+mod book;
 mod circles;
 mod clocks;
 mod codes;

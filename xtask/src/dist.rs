@@ -9,7 +9,6 @@ mod contents;
 mod deb;
 mod elf;
 mod licences;
-mod page_links;
 mod redhat;
 mod redhat_header;
 mod sbom;

@@ -1,14 +1,16 @@
 //! Repository tasks, run as `cargo xtask <task>`.
 //!
 //! The WebAssembly guests: rebuilding the core modules that are checked in beside their source, with whatever toolchain the machine
-//! has. Packages of the broker. Nothing here is needed to build or test it.
+//! has. Packages of the broker. The book of the documentation. Nothing here is needed to build or test it.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
+mod book;
 mod compiler;
 mod dist;
 mod guest;
 mod manifest;
+mod page_links;
 mod python;
 mod rebuild;
 
@@ -30,6 +32,7 @@ usage: cargo xtask guests [NAME…]           rebuild the guests whose sources c
        cargo xtask component CORE OUT       wrap a guest's core module as a component
        cargo xtask dist [PROCESSOR]         build the packages for x86_64 (the default) or aarch64 into target/packages
        cargo xtask dist --built [PROCESSOR] the same of the binary that was built last
+       cargo xtask docs                     build the book of docs/ into target/book; needs the program mdbook
 ";
 
 /// Processor that packages are built for when none is named.
@@ -82,6 +85,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["dist", "--built"] => dist::dist(&root, DEFAULT_PROCESSOR, true),
         ["dist", "--built", processor] if !is_option(processor) => dist::dist(&root, processor, true),
         ["dist", processor] if !is_option(processor) => dist::dist(&root, processor, false),
+        ["docs"] => book::build(&root),
         ["component", core, out] if !is_option(core) && !is_option(out) => {
             wrap_component(Path::new(core), Path::new(out))
         }
@@ -130,10 +134,20 @@ mod tests {
     #[test]
     fn help_is_printed_and_unknown_options_are_errors() {
         let run = |words: &str| run(&words.split(' ').map(str::to_owned).collect::<Vec<_>>());
-        for help in ["help", "--help", "dist --help", "dist -h", "dist --built --help", "guests --help"] {
+        for help in [
+            "help",
+            "--help",
+            "dist --help",
+            "dist -h",
+            "dist --built --help",
+            "docs --help",
+            "guests --help",
+        ] {
             assert!(run(help).is_ok(), "{help}");
         }
-        for wrong in ["dist --bulit", "dist --built --x", "guests --al", "component --x out", "build"] {
+        for wrong in
+            ["dist --bulit", "dist --built --x", "guests --al", "component --x out", "docs --x", "build"]
+        {
             let error = run(wrong).unwrap_err().to_string();
             assert!(error.starts_with("unknown task or option"), "{wrong}: {error}");
         }

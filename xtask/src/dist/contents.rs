@@ -10,7 +10,7 @@ use flate2::{Compression, GzBuilder};
 
 use crate::dist::PackagedRelease;
 use crate::dist::build::Built;
-use crate::dist::page_links::within_package;
+use crate::page_links::drop_outside_links;
 
 /// Unit of the service.
 pub(crate) const SERVICE: &str = include_str!("../../../packaging/lotmq.service");
@@ -27,17 +27,21 @@ pub(crate) const CONTAINERFILE: &str = include_str!("../../../packaging/containe
 pub(crate) const CONFIGURATION_PATH: &str = "etc/lotmq/lotmq.toml";
 
 /// Pages of `docs` that are packed; the others are about how the broker is made and tested.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 18] = [
+    "README",
     "assets",
     "audit-and-logs",
     "codes",
     "commands",
+    "comparison",
     "configuration",
     "durability",
+    "features",
     "install",
     "limits",
     "metrics",
     "performance",
+    "running",
     "security",
     "tls",
     "tools",
@@ -171,7 +175,7 @@ pub(crate) fn documentation(root: &Path) -> Result<Vec<(String, Vec<u8>)>> {
             return Ok((path, bytes));
         }
         let text = String::from_utf8(bytes).with_context(|| format!("{path} is no text"))?;
-        let text = within_package(&path, &text, &files);
+        let text = drop_outside_links(&path, &text, &files);
         Ok((path, text.into_bytes()))
     });
     packed.collect()

@@ -1,9 +1,12 @@
-//! Links of packaged pages: one to a file that no package has becomes its text.
+//! Links of pages that are published without the rest of the repository: a link to a file that is
+//! not published becomes its text.
 
 use std::collections::BTreeSet;
 
-/// A page as packages have it: each relative link leads to one of the `files`, and others are their texts alone. Blocks of code stay as they are.
-pub(crate) fn within_package(page: &str, text: &str, files: &BTreeSet<String>) -> String {
+/// Returns a page in which each relative link leads to one of the `files`.
+///
+/// Other relative links become their texts. Blocks of code stay as they are.
+pub(crate) fn drop_outside_links(page: &str, text: &str, files: &BTreeSet<String>) -> String {
     let mut is_code = false;
     let lines = text.split_inclusive('\n').map(|line| {
         is_code ^= line.trim_start().starts_with("```");
@@ -65,9 +68,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_to_what_is_not_packed_is_its_text() {
+    fn link_to_a_file_that_is_not_published_becomes_its_text() {
         let files = ["docs/a.md", "README.md"].map(str::to_owned).into();
-        for (text, packed) in [
+        for (text, published) in [
             ("see [a](a.md#x), [b](b.md)", "see [a](a.md#x), b"),
             (
                 "[the [`x[0]`] of it](../src/x.rs) and [r](../README.md)",
@@ -81,7 +84,7 @@ mod tests {
             ("f(a[1](2)", "f(a1"),
             ("x](b.md)", "x](b.md)"),
         ] {
-            assert_eq!(within_package("docs/page.md", text, &files), packed);
+            assert_eq!(drop_outside_links("docs/page.md", text, &files), published);
         }
     }
 }
