@@ -195,10 +195,9 @@ fn a_rule_goes_by_command_only_when_somebody_agrees() {
     for rule in [DOOR.to_owned(), DOOR.replace("Door", "Window").replace("door/#", "window/#")] {
         broker.command_ok(&format!("-addRule {rule}"));
     }
-    for (command, names) in [
-        (&["cmd", "-removeRule", "Door"][..], "Door"),
-        (&["cmd", "-removeAllRules"], "Door, Window"),
-    ] {
+    for (command, names) in
+        [(&["cmd", "-removeRule", "Door"][..], "Door"), (&["cmd", "-removeAllRules"], "Door, Window")]
+    {
         let refused = lotmq(&broker, command);
         assert_eq!(refused.status.code(), Some(1), "{command:?} {}", refused.stdout);
         let told = format!("{} Nothing was changed; --yes goes on", asks(names));
