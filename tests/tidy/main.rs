@@ -18,6 +18,7 @@ mod keys;
 mod layers;
 mod limits;
 mod names;
+mod ratchet;
 mod reference;
 mod scripts;
 mod shapes;
